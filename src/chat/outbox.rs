@@ -1,0 +1,208 @@
+//! The bounded queue between the server and one session.
+//!
+//! It stands outside the session: a session whose peer does not read is not polled at all, so neither its mailbox
+//! nor its timers can hold the bound. Whoever overfills it ends the session, and the frames are freed at once.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytestring::ByteString;
+
+use crate::protocol::Close;
+
+/// Frames for one session that its transport has not taken yet, and the order to close, if one was given.
+#[derive(Debug)]
+pub struct Outbox {
+    state: Mutex<State>,
+    /// Bytes of frames that may wait; beyond it the session is a slow consumer.
+    limit: usize,
+    /// Monotonic milliseconds of the last sign of life from the peer; see [`Outbox::heard`].
+    last_heard: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: Vec<ByteString>,
+    bytes: usize,
+    ping: bool,
+    close: Option<Close>,
+    /// A wake is on its way to the session and has not been answered by [`Outbox::take`].
+    woken: bool,
+    ended: bool,
+}
+
+/// What the caller of [`Outbox::push`] must do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Pushed {
+    /// Queued; a wake is already under way.
+    Queued,
+    /// Queued (or ordered to close): send the session one wake.
+    Wake,
+    /// The limit is passed: the queue was dropped and the session ordered to close with 4002. Send it one wake and forget it.
+    Overflow,
+    /// The session is closing: nothing was queued.
+    Closed,
+}
+
+/// What a session takes out of its outbox in one go.
+#[derive(Debug, Default)]
+pub struct Taken {
+    pub frames: Vec<ByteString>,
+    pub ping: bool,
+    pub close: Option<Close>,
+}
+
+impl Outbox {
+    pub fn new(limit: usize, now: u64) -> Self {
+        Self { state: Mutex::default(), limit, last_heard: AtomicU64::new(now) }
+    }
+
+    /// Queues one frame. It never blocks and never grows past the limit.
+    pub fn push(&self, frame: ByteString) -> Pushed {
+        let mut state = self.lock();
+        if state.close.is_some() || state.ended {
+            return Pushed::Closed;
+        }
+        if state.bytes + frame.len() > self.limit {
+            state.order_close(Close::SlowConsumer);
+            return Pushed::Overflow;
+        }
+        state.bytes += frame.len();
+        state.frames.push(frame);
+        state.wake()
+    }
+
+    /// Asks the session for one ping.
+    pub fn ping(&self) -> Pushed {
+        let mut state = self.lock();
+        if state.close.is_some() || state.ended {
+            return Pushed::Closed;
+        }
+        state.ping = true;
+        state.wake()
+    }
+
+    /// Orders the session to close after what is queued; the first order stands. A slow consumer's frames are dropped.
+    pub fn close(&self, close: Close) -> Pushed {
+        let mut state = self.lock();
+        if state.close.is_some() || state.ended {
+            return Pushed::Closed;
+        }
+        state.close = Some(close);
+        state.wake()
+    }
+
+    /// Takes frames up to `max_bytes` (at least one), and the order to close once no frame is left.
+    pub fn take(&self, max_bytes: usize) -> Taken {
+        let mut state = self.lock();
+        state.woken = false;
+        let ping = std::mem::take(&mut state.ping);
+        if state.bytes <= max_bytes {
+            state.bytes = 0;
+            let frames = std::mem::take(&mut state.frames);
+            if state.close.is_some() {
+                state.ended = true;
+            }
+            return Taken { frames, ping, close: state.close.clone() };
+        }
+        let mut bytes = 0;
+        let fit = state
+            .frames
+            .iter()
+            .take_while(|f| {
+                bytes += f.len();
+                bytes <= max_bytes
+            })
+            .count()
+            .max(1);
+        let frames: Vec<_> = state.frames.drain(..fit).collect();
+        state.bytes -= frames.iter().map(|f| f.len()).sum::<usize>();
+        // The taker comes back for the rest by itself.
+        state.woken = true;
+        Taken { frames, ping, close: None }
+    }
+
+    /// Whether frames or an order to close still wait.
+    pub fn has_more(&self) -> bool {
+        let state = self.lock();
+        !state.frames.is_empty()
+    }
+
+    /// Notes a sign of life from the peer at `now` (monotonic milliseconds).
+    pub fn heard(&self, now: u64) {
+        self.last_heard.store(now, Ordering::Relaxed);
+    }
+
+    /// Monotonic milliseconds of the last sign of life.
+    pub fn last_heard(&self) -> u64 {
+        self.last_heard.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held cannot leave the queue half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&mut self) -> Pushed {
+        if std::mem::replace(&mut self.woken, true) { Pushed::Queued } else { Pushed::Wake }
+    }
+
+    fn order_close(&mut self, close: Close) {
+        self.frames = Vec::new();
+        self.bytes = 0;
+        self.close = Some(close);
+        self.woken = true;
+    }
+}
+
+/// Milliseconds since the process started, by a clock that never jumps.
+pub fn monotonic_ms() -> u64 {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox() -> Outbox {
+        Outbox::new(10, 0)
+    }
+
+    #[test]
+    fn one_wake_until_taken() {
+        let o = outbox();
+        assert_eq!(o.push("ab".into()), Pushed::Wake);
+        assert_eq!(o.push("cd".into()), Pushed::Queued);
+        assert_eq!(o.take(64).frames, ["ab", "cd"]);
+        assert_eq!(o.push("ef".into()), Pushed::Wake);
+    }
+
+    #[test]
+    fn overflow_frees_the_queue_and_orders_4002() {
+        let o = outbox();
+        let _ = o.push("123456".into());
+        assert_eq!(o.push("123456".into()), Pushed::Overflow);
+        let taken = o.take(64);
+        assert!(taken.frames.is_empty());
+        assert_eq!(taken.close, Some(Close::SlowConsumer));
+        assert_eq!(o.push("x".into()), Pushed::Closed);
+    }
+
+    #[test]
+    fn taking_in_parts_keeps_order_and_closes_last() {
+        let o = outbox();
+        for f in ["aaa", "bbb", "ccc"] {
+            let _ = o.push(f.into());
+        }
+        let _ = o.close(Close::Replaced);
+        let first = o.take(6);
+        assert_eq!((first.frames.len(), first.close), (2, None));
+        assert!(o.has_more());
+        let rest = o.take(6);
+        assert_eq!((rest.frames.len(), rest.close), (1, Some(Close::Replaced)));
+    }
+}

@@ -1,0 +1,180 @@
+//! Every setting of the server.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: Server,
+    pub ops: Ops,
+    pub database: Database,
+    pub wechat: WeChat,
+    pub auth: Auth,
+    pub session: Session,
+    pub limits: Limits,
+    pub relay: Relay,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: Listen,
+    /// Threads that serve sockets.
+    pub workers: usize,
+    /// Networks whose `X-Forwarded-For` is believed. A peer on a Unix socket always is.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Origins of browsers that may connect; empty: any.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+#[derive(Debug, Clone)]
+pub struct Ops {
+    /// `None`: no operators' port.
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub url: DatabaseUrl,
+    /// Lanes that write (PostgreSQL only; SQLite has one writer).
+    pub lanes: usize,
+    /// Connections that read.
+    pub readers: usize,
+    /// SQLite's page cache, a connection, in KiB.
+    pub cache_kib: u32,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    Sqlite(PathBuf),
+    /// The whole URL, password included: [`fmt::Debug`] hides it.
+    Postgres(String),
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct WeChat {
+    pub appid: String,
+    pub secret: Secret,
+    /// `https://api.weixin.qq.com`, or the double; without a trailing slash.
+    pub api_base: String,
+    /// Milliseconds that one call to WeChat may take.
+    pub timeout_ms: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The first one signs, all verify.
+    pub keys: Vec<SigningKey>,
+    /// Seconds that a token lives.
+    pub token_ttl_s: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct SigningKey {
+    /// `kid` in the token's header.
+    pub id: String,
+    /// At least 32 bytes.
+    pub secret: Secret,
+}
+
+/// A text that no log line and no error shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What `init` tells clients to keep to.
+    pub heartbeat_ms: u64,
+    /// The server pings a session that was silent for so long.
+    pub ping_after_ms: u64,
+    /// A session silent for so long is closed with 4003.
+    pub silent_after_ms: u64,
+    /// Bytes of undelivered frames a session; beyond it 4002.
+    pub outbox_bytes: usize,
+    /// The drain's length: `retry_ms` of the farewells is spread over it.
+    pub drain_spread_ms: u64,
+}
+
+/// 0 turns a limit off where that is said.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A user's messages a second (0: off), and how many at once.
+    pub messages_per_second: u32,
+    pub message_burst: u32,
+    /// A session's control frames a second (0: off).
+    pub controls_per_second: u32,
+    /// A user's HTTP calls a second (0: off), and how many at once.
+    pub http_per_second: u32,
+    pub http_burst: u32,
+    /// Logins and handshakes a second an address (0: off).
+    pub handshakes_per_second_per_address: u32,
+    /// Live sessions an address (0: off).
+    pub sessions_per_address: u32,
+    /// Live sessions a user (0: off); beyond it the oldest is closed.
+    pub sessions_per_user: u32,
+    /// Replacements a minute of one device label (0: off).
+    pub replacements_per_minute: u32,
+    /// Conversations that a user may start in a day (0: off).
+    pub new_conversations_per_day: u32,
+    /// Live sessions in all; 0: what the descriptor limit allows.
+    pub sessions: u32,
+    pub frame_bytes: usize,
+    pub frame_fragments: u32,
+    pub message_bytes: usize,
+    pub fields_bytes: usize,
+    /// Bad frames of a session, then 4506.
+    pub bad_frames: u32,
+    /// Writes accepted and not yet delivered, on this node; beyond it `unavailable`.
+    pub writes_in_flight: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Relay {
+    pub nats_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub format: LogFormat,
+    /// env_logger's filter, such as `info` or `hongyan=debug,info`.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}

@@ -1,0 +1,189 @@
+//! Names of things, parsed once at the edge: a value of one of these types is well formed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Path segments that can never be an openid, because the server answers on them itself.
+pub const RESERVED: [&str; 6] = ["healthz", "readyz", "metrics", "v1", "wechat", "assets"];
+
+/// A user's id under one appid, as code2Session returned it: `[A-Za-z0-9_-]{1,64}`, none of [`RESERVED`].
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpenId(Arc<str>);
+
+impl OpenId {
+    /// # Errors
+    /// [`Malformed`] when the text is empty, longer than 64 bytes, has another character or is reserved.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            && !RESERVED.contains(&text);
+        if fits { Ok(Self(text.into())) } else { Err(Malformed("openid", "[A-Za-z0-9_-]{1,64}")) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OpenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for OpenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A message's place in its conversation: 1, 2, 3 … dense, assigned at commit; 0 means "before the first".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub struct Seq(i64);
+
+impl Seq {
+    pub const ZERO: Self = Self(0);
+
+    /// # Errors
+    /// [`Malformed`] when the number is negative.
+    pub fn parse(number: i64) -> Result<Self, Malformed> {
+        if number >= 0 { Ok(Self(number)) } else { Err(Malformed("seq", "an integer from 0 on")) }
+    }
+
+    pub fn get(self) -> i64 {
+        self.0
+    }
+
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The sender's own id of one message, the idempotency key: `[\x21-\x7e]{1,64}`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ClientMsgId(Box<str>);
+
+impl ClientMsgId {
+    /// # Errors
+    /// [`Malformed`] when the text is empty, longer than 64 bytes or has a character outside `!` to `~`.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x21..=0x7e).contains(&b));
+        if fits { Ok(Self(text.into())) } else { Err(Malformed("client_msg_id", "1 to 64 characters from ! to ~")) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A message's type: `[A-Za-z0-9_-]{1,32}`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kind(Box<str>);
+
+impl Kind {
+    /// # Errors
+    /// [`Malformed`] when the text is empty, longer than 32 bytes or has another character.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits { Ok(Self(text.into())) } else { Err(Malformed("type", "[A-Za-z0-9_-]{1,32}")) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The client's `id` of one frame, kept as the JSON string it came as, so that the answer carries the same bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestId(Box<str>);
+
+impl RequestId {
+    /// `raw` is a JSON string with its quotes, `text` what it stands for.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the text is longer than 64 characters.
+    pub fn parse(raw: &str, text: &str) -> Result<Self, Malformed> {
+        if text.chars().count() <= 64 { Ok(Self(raw.into())) } else { Err(Malformed("id", "at most 64 characters")) }
+    }
+
+    /// The JSON string, quotes included.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the plain clients' shared label.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device(Box<str>);
+
+impl Device {
+    /// # Errors
+    /// [`Malformed`] when the text is empty, longer than 32 bytes or has another character.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits { Ok(Self(text.into())) } else { Err(Malformed("device", "[A-Za-z0-9_-]{1,32}")) }
+    }
+}
+
+/// One live WebSocket: unique over all nodes and restarts (64 random bits of the process, then a counter).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    pub fn fresh() -> Self {
+        static PROCESS: std::sync::LazyLock<u64> = std::sync::LazyLock::new(rand::random);
+        static COUNTER: AtomicU64 = AtomicU64::new(1);
+        Self((u128::from(*PROCESS) << 64) | u128::from(COUNTER.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// What a text was meant to be, and what is allowed there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} must be {1}")]
+pub struct Malformed(pub &'static str, pub &'static str);
+
+/// Unix time in milliseconds, by this machine's clock.
+pub fn now_ms() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openids_are_checked_at_the_edge() {
+        assert!(OpenId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").is_ok());
+        assert!(OpenId::parse(&"a".repeat(64)).is_ok());
+        for bad in ["", "a b", "a/b", "é", "v1", "healthz", "g:1", &"a".repeat(65)] {
+            assert!(OpenId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn client_msg_ids_are_printable_ascii() {
+        assert!(ClientMsgId::parse("!~\"\\").is_ok());
+        for bad in ["", "a b", "\u{7f}", "é", &"x".repeat(65)] {
+            assert!(ClientMsgId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn session_ids_differ() {
+        assert_ne!(SessionId::fresh(), SessionId::fresh());
+    }
+}

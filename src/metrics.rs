@@ -1,0 +1,154 @@
+//! Every metric that the server shows at `/metrics`, in one place.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// One label with a value out of a fixed, small set.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ErrorLabel {
+    pub error: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CloseLabel {
+    pub code: u16,
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CallLabel {
+    pub call: &'static str,
+    pub result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct DialectLabel {
+    pub dialect: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct HttpLabel {
+    pub route: &'static str,
+    pub status: u16,
+}
+
+/// The handles that the rooms count with. Cloning shares the numbers.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    /// Live sessions.
+    pub sessions: Gauge,
+    /// Users with at least one live session.
+    pub users: Gauge,
+    pub sessions_opened: Family<DialectLabel, Counter>,
+    pub closes: Family<CloseLabel, Counter>,
+    /// Messages from clients that were well formed.
+    pub messages_in: Counter,
+    /// Message frames queued for sessions.
+    pub messages_out: Counter,
+    pub acks: Counter,
+    /// Acks of messages that were stored before.
+    pub duplicates: Counter,
+    pub errors: Family<ErrorLabel, Counter>,
+    /// Handshakes turned away with plain HTTP, before anything was read.
+    pub handshakes_refused: Family<ErrorLabel, Counter>,
+    /// From the start of a transaction to its end.
+    pub commit_seconds: Histogram,
+    /// Writes in one transaction.
+    pub batch_writes: Histogram,
+    /// Writes accepted and not yet delivered.
+    pub writes_in_flight: Gauge,
+    pub reads_in_flight: Gauge,
+    pub read_seconds: Histogram,
+    /// Reading connections open, and of these the idle ones.
+    pub pool_connections: Gauge,
+    pub pool_idle: Gauge,
+    pub wechat_calls: Family<CallLabel, Counter>,
+    pub http_responses: Family<HttpLabel, Counter>,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let latency = || exponential_buckets(0.0001, 2.0, 16);
+        let mut m = Self {
+            registry: Arc::default(),
+            sessions: Gauge::default(),
+            users: Gauge::default(),
+            sessions_opened: Family::default(),
+            closes: Family::default(),
+            messages_in: Counter::default(),
+            messages_out: Counter::default(),
+            acks: Counter::default(),
+            duplicates: Counter::default(),
+            errors: Family::default(),
+            handshakes_refused: Family::default(),
+            commit_seconds: Histogram::new(latency()),
+            batch_writes: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            writes_in_flight: Gauge::default(),
+            reads_in_flight: Gauge::default(),
+            read_seconds: Histogram::new(latency()),
+            pool_connections: Gauge::default(),
+            pool_idle: Gauge::default(),
+            wechat_calls: Family::default(),
+            http_responses: Family::default(),
+        };
+        let mut r = Registry::with_prefix("hongyan");
+        r.register("sessions", "Live sessions", m.sessions.clone());
+        r.register("users", "Users with a live session", m.users.clone());
+        r.register("sessions_opened", "Sessions opened, by dialect", m.sessions_opened.clone());
+        r.register("session_closes", "Sessions closed, by close code", m.closes.clone());
+        r.register("messages_in", "Well-formed messages from clients", m.messages_in.clone());
+        r.register("messages_out", "Message frames queued for sessions", m.messages_out.clone());
+        r.register("acks", "Messages acked", m.acks.clone());
+        r.register("duplicates", "Messages acked that were stored before", m.duplicates.clone());
+        r.register("errors", "Errors told to clients, by word", m.errors.clone());
+        r.register("handshakes_refused", "Handshakes refused with plain HTTP, by word", m.handshakes_refused.clone());
+        r.register_with_unit("commit", "Time of one transaction", Unit::Seconds, m.commit_seconds.clone());
+        r.register("batch_writes", "Writes in one transaction", m.batch_writes.clone());
+        r.register("writes_in_flight", "Writes accepted and not yet delivered", m.writes_in_flight.clone());
+        r.register("reads_in_flight", "Reads accepted and not yet answered", m.reads_in_flight.clone());
+        r.register_with_unit("read", "Time of one read", Unit::Seconds, m.read_seconds.clone());
+        r.register("pool_connections", "Reading connections open", m.pool_connections.clone());
+        r.register("pool_idle", "Reading connections idle", m.pool_idle.clone());
+        r.register("wechat_calls", "Calls to WeChat, by call and result", m.wechat_calls.clone());
+        r.register("http_responses", "HTTP responses, by route and status", m.http_responses.clone());
+        m.registry = Arc::new(r);
+        m
+    }
+
+    /// The text of `/metrics` (OpenMetrics 1.0).
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            log::error!("the metrics could not be written");
+        }
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let m = Metrics::new();
+        m.acks.inc();
+        m.errors.get_or_create(&ErrorLabel { error: "bad_frame" }).inc();
+        let text = m.encode();
+        assert!(text.contains("hongyan_acks_total 1"), "{text}");
+        assert!(text.contains("hongyan_errors_total{error=\"bad_frame\"} 1"), "{text}");
+    }
+}

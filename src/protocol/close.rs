@@ -1,0 +1,105 @@
+//! The close codes of docs/PROTOCOL.md: 4000–4499 mean "reconnect", 4500–4999 "do not, by yourself".
+
+use super::{Dialect, Word};
+
+/// Why the server closes a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Close {
+    /// The peer said farewell, or went without one.
+    Normal,
+    /// The node is leaving; the client comes back after this many milliseconds.
+    Draining {
+        retry_ms: u64,
+    },
+    SlowConsumer,
+    HeartbeatTimeout,
+    Internal,
+    Overloaded {
+        word: Word,
+        retry_ms: u64,
+    },
+    /// Not with these credentials: `unauthorized`, `bad_code`, `openid_mismatch`, `blocked_by_wechat`.
+    Refused {
+        word: Word,
+    },
+    BadRequest,
+    Replaced,
+    Kicked,
+    Banned,
+    TooManyErrors,
+    /// RFC 6455 §7.4.1.
+    FrameTooBig,
+    /// RFC 6455 §7.4.1: not UTF-8 in a text frame.
+    InvalidUtf8,
+    /// RFC 6455 §7.4.1: a frame that breaks the framing rules.
+    ProtocolError,
+    /// RFC 6455 §7.4.1: a binary frame.
+    Unsupported,
+}
+
+impl Close {
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::Normal => 1000,
+            Self::ProtocolError => 1002,
+            Self::Unsupported => 1003,
+            Self::InvalidUtf8 => 1007,
+            Self::FrameTooBig => 1009,
+            Self::Draining { .. } => 4001,
+            Self::SlowConsumer => 4002,
+            Self::HeartbeatTimeout => 4003,
+            Self::Internal => 4004,
+            Self::Overloaded { .. } => 4005,
+            Self::Refused { .. } => 4501,
+            Self::BadRequest => 4502,
+            Self::Replaced => 4503,
+            Self::Kicked => 4504,
+            Self::Banned => 4505,
+            Self::TooManyErrors => 4506,
+        }
+    }
+
+    /// The reason on the wire, under 124 bytes (RFC 6455 §5.5). A plain client gets the seed's own words.
+    pub fn reason(&self, dialect: Dialect) -> String {
+        match (self, dialect) {
+            (Self::Refused { .. }, Dialect::Plain) => "无权限".into(),
+            (Self::BadRequest, Dialect::Plain) => "参数缺失".into(),
+            (Self::Refused { word }, Dialect::V1) => word.as_str().into(),
+            (Self::Draining { retry_ms }, _) => format!("draining retry_ms={retry_ms}"),
+            (Self::Overloaded { retry_ms, .. }, _) => format!("overloaded retry_ms={retry_ms}"),
+            _ => self.label().into(),
+        }
+    }
+
+    /// The name in metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Draining { .. } => "draining",
+            Self::SlowConsumer => "slow_consumer",
+            Self::HeartbeatTimeout => "heartbeat_timeout",
+            Self::Internal => "internal",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Refused { .. } => "refused",
+            Self::BadRequest => "bad_request",
+            Self::Replaced => "replaced",
+            Self::Kicked => "kicked",
+            Self::Banned => "banned",
+            Self::TooManyErrors => "too_many_errors",
+            Self::FrameTooBig => "frame_too_big",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::ProtocolError => "protocol_error",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
+    /// The close that goes with a refusal of the handshake.
+    pub fn of_refusal(word: Word, retry_after_ms: Option<u64>) -> Self {
+        match word {
+            Word::BadRequest => Self::BadRequest,
+            Word::Banned => Self::Banned,
+            Word::Unauthorized | Word::BadCode | Word::OpenidMismatch | Word::BlockedByWechat => Self::Refused { word },
+            _ => Self::Overloaded { word, retry_ms: retry_after_ms.unwrap_or(1_000) },
+        }
+    }
+}

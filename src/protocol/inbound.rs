@@ -1,0 +1,351 @@
+//! One frame from a client: parsed once into what it asks for, or refused with a word.
+
+use super::json::{self, TopLevel};
+use super::{FrameLimits, Word};
+use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
+
+/// Which protocol a session speaks: the seed's, or `hongyan.v1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    Plain,
+    V1,
+}
+
+/// A frame, and the `id` that its direct answer carries.
+#[derive(Debug)]
+pub struct Parsed {
+    pub id: Option<RequestId>,
+    pub frame: ClientFrame,
+}
+
+#[derive(Debug)]
+pub enum ClientFrame {
+    Heart,
+    /// Boxed: it is far larger than its siblings.
+    Message(Box<ClientMessage>),
+    Read {
+        peer: OpenId,
+        seq: Seq,
+    },
+    /// Which chat is on screen.
+    Open(Option<OpenId>),
+    /// Whether the user looks at the app.
+    Attention(Attention),
+    /// Understood, and without an effect on this server.
+    Ignored,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    Foreground,
+    Background,
+}
+
+/// A message as its sender gave it; `body` as in [`crate::event::Draft`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClientMessage {
+    /// `None`: the open chat.
+    pub to: Option<OpenId>,
+    pub kind: Kind,
+    pub client_msg_id: Option<ClientMsgId>,
+    pub body: Box<str>,
+}
+
+/// A frame that is refused; it names what it was, as far as that could be read.
+#[derive(Debug)]
+pub struct Rejected {
+    pub word: Word,
+    pub why: String,
+    pub id: Option<RequestId>,
+    pub client_msg_id: Option<ClientMsgId>,
+}
+
+/// Message types of v1 clients.
+const V1_KINDS: [&str; 8] = ["text", "image", "voice", "video", "file", "location", "card", "custom"];
+
+/// Types that this protocol uses for control, either way: no message can have one.
+const CONTROL: [&str; 14] =
+    ["heart", "recall", "read", "recv", "typing", "open", "background", "foreground", "sync", "init", "ack", "error", "cleared", "status"];
+
+/// Fields that the server owns: dropped silently from what a sender gives.
+const SERVER_OWNED: [&str; 12] =
+    ["status", "seq", "sent_at", "id", "session", "server_time", "duplicate", "target_seq", "recalled", "error", "retry_after_ms", "group"];
+
+/// Fields that a message carries outside its body.
+const ENVELOPE: [&str; 3] = ["type", "from_user_openid", "to_user_openid"];
+
+/// Parses one frame that `openid` sent over a session of this dialect.
+///
+/// # Errors
+/// [`Rejected`] with `bad_frame`, `too_large` or `sender_mismatch`.
+pub fn parse(text: &str, dialect: Dialect, openid: &OpenId, limits: &FrameLimits) -> Result<Parsed, Rejected> {
+    let bad = |why: String| Rejected { word: Word::BadFrame, why, id: None, client_msg_id: None };
+    json::check(text).map_err(|e| bad(e.to_string()))?;
+    let top: TopLevel<'_> = serde_json::from_str(text).map_err(|e| bad(format!("not a frame: {}", category(&e))))?;
+    let fields = Fields(&top);
+    let id = fields.id(dialect).map_err(|e| bad(e.to_string()))?;
+    let client_msg_id = fields.client_msg_id();
+    let known = client_msg_id.as_ref().ok().cloned().flatten();
+    client_msg_id
+        .map_err(Fault::from)
+        .and_then(|client_msg_id| frame(&fields, dialect, openid, limits, client_msg_id))
+        .map(|frame| Parsed { id: id.clone(), frame })
+        .map_err(|fault| Rejected { word: fault.word, why: fault.why, id, client_msg_id: known })
+}
+
+/// Why one frame is refused, before it is known what it was.
+struct Fault {
+    word: Word,
+    why: String,
+}
+
+impl Fault {
+    fn bad(why: impl Into<String>) -> Self {
+        Self { word: Word::BadFrame, why: why.into() }
+    }
+}
+
+impl From<Malformed> for Fault {
+    fn from(e: Malformed) -> Self {
+        Self::bad(e.to_string())
+    }
+}
+
+fn frame(
+    fields: &Fields<'_>,
+    dialect: Dialect,
+    openid: &OpenId,
+    limits: &FrameLimits,
+    client_msg_id: Option<ClientMsgId>,
+) -> Result<ClientFrame, Fault> {
+    let kind = match (fields.text("type")?, dialect) {
+        (Some(kind), _) => Kind::parse(&kind)?,
+        (None, Dialect::Plain) => Kind::parse("text")?,
+        (None, Dialect::V1) => return Err(Fault::bad("type is missing")),
+    };
+    match (dialect, kind.as_str()) {
+        (_, "heart") => Ok(ClientFrame::Heart),
+        (Dialect::Plain, name) if CONTROL.contains(&name) => Err(Fault::bad("this type is not a message")),
+        (Dialect::Plain, _) => message(fields, dialect, openid, limits, kind, client_msg_id),
+        (Dialect::V1, name) if V1_KINDS.contains(&name) => message(fields, dialect, openid, limits, kind, client_msg_id),
+        (Dialect::V1, "read") => Ok(ClientFrame::Read { peer: fields.required_peer()?, seq: fields.seq()? }),
+        (Dialect::V1, "open") => Ok(ClientFrame::Open(fields.peer_or_null()?)),
+        (Dialect::V1, "background") => Ok(ClientFrame::Attention(Attention::Background)),
+        (Dialect::V1, "foreground") => Ok(ClientFrame::Attention(Attention::Foreground)),
+        (Dialect::V1, "recv" | "typing") => {
+            fields.required_peer()?;
+            Ok(ClientFrame::Ignored)
+        }
+        (Dialect::V1, "recall" | "sync") => Err(Fault::bad("this server does not know this type yet")),
+        (Dialect::V1, _) => Err(Fault::bad("unknown type")),
+    }
+}
+
+fn message(
+    fields: &Fields<'_>,
+    dialect: Dialect,
+    openid: &OpenId,
+    limits: &FrameLimits,
+    kind: Kind,
+    client_msg_id: Option<ClientMsgId>,
+) -> Result<ClientFrame, Fault> {
+    if let Some(from) = fields.text("from_user_openid")?
+        && from != openid.as_str()
+    {
+        return Err(Fault { word: Word::SenderMismatch, why: "from_user_openid is not who logged in".into() });
+    }
+    if dialect == Dialect::V1 && client_msg_id.is_none() {
+        return Err(Fault::bad("client_msg_id is missing"));
+    }
+    match fields.text("message")? {
+        Some(text) if text.len() > limits.message_bytes => {
+            return Err(Fault { word: Word::TooLarge, why: format!("message is longer than {} bytes", limits.message_bytes) });
+        }
+        None if dialect == Dialect::V1 => return Err(Fault::bad("message is missing")),
+        _ => {}
+    }
+    let body = fields.body();
+    if body.len() > limits.fields_bytes {
+        return Err(Fault { word: Word::TooLarge, why: format!("the fields are longer than {} bytes", limits.fields_bytes) });
+    }
+    Ok(ClientFrame::Message(Box::new(ClientMessage { to: fields.peer()?, kind, client_msg_id, body: body.into() })))
+}
+
+struct Fields<'a>(&'a TopLevel<'a>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a serde_json::value::RawValue> {
+        self.0.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<std::borrow::Cow<'a, str>>, Malformed> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(raw) => json::string(raw).map(Some).ok_or(Malformed(name, "a string")),
+        }
+    }
+
+    /// A plain client never asked for an echo: an `id` of its own that does not fit is dropped like any.
+    fn id(&self, dialect: Dialect) -> Result<Option<RequestId>, Malformed> {
+        let id = || match (self.get("id"), self.text("id")?) {
+            (Some(raw), Some(text)) => RequestId::parse(raw.get(), &text).map(Some),
+            _ => Ok(None),
+        };
+        if dialect == Dialect::Plain { Ok(id().unwrap_or(None)) } else { id() }
+    }
+
+    fn client_msg_id(&self) -> Result<Option<ClientMsgId>, Malformed> {
+        self.text("client_msg_id")?.map(|text| ClientMsgId::parse(&text)).transpose()
+    }
+
+    fn peer(&self) -> Result<Option<OpenId>, Malformed> {
+        self.text("to_user_openid")?.map(|text| OpenId::parse(&text)).transpose()
+    }
+
+    fn required_peer(&self) -> Result<OpenId, Malformed> {
+        self.peer()?.ok_or(Malformed("to_user_openid", "given"))
+    }
+
+    fn peer_or_null(&self) -> Result<Option<OpenId>, Malformed> {
+        match self.get("to_user_openid") {
+            Some(raw) if raw.get() == "null" => Ok(None),
+            Some(_) => self.peer(),
+            None => Err(Malformed("to_user_openid", "an openid or null")),
+        }
+    }
+
+    fn seq(&self) -> Result<Seq, Malformed> {
+        let wrong = Malformed("seq", "an integer from 0 on");
+        let raw = self.get("seq").ok_or(wrong)?;
+        raw.get().parse().map_err(|_| wrong).and_then(Seq::parse)
+    }
+
+    /// The sender's own fields as a JSON object, values byte for byte as given.
+    fn body(&self) -> String {
+        let own = self.0.0.iter().filter(|(k, _)| !SERVER_OWNED.contains(&k.as_ref()) && !ENVELOPE.contains(&k.as_ref()));
+        let mut body = String::with_capacity(256);
+        for (key, value) in own {
+            body.push(if body.is_empty() { '{' } else { ',' });
+            json::push_string(&mut body, key);
+            body.push(':');
+            body.push_str(value.get());
+        }
+        if body.is_empty() {
+            body.push('{');
+        }
+        body.push('}');
+        body
+    }
+}
+
+/// What kind of error it was, with the place but without the text, which may be a message.
+fn category(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Syntax => "not JSON",
+        _ => "not a JSON object with each field once",
+    };
+    format!("{kind} (column {})", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: FrameLimits =
+        FrameLimits { frame_bytes: 65_536, message_bytes: 8_192, fields_bytes: 16_384, messages_per_second: 20, message_burst: 40 };
+
+    fn read(text: &str, dialect: Dialect) -> Result<ClientFrame, (Word, String)> {
+        parse(text, dialect, &OpenId::parse("alice").unwrap(), &LIMITS).map(|p| p.frame).map_err(|r| (r.word, r.why))
+    }
+
+    fn message(text: &str, dialect: Dialect) -> ClientMessage {
+        match read(text, dialect) {
+            Ok(ClientFrame::Message(m)) => *m,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_seeds_message_keeps_every_field_of_the_sender() {
+        let m = message(
+            r#"{"type":"text","message":"hi","from_user_openid":"alice","to_user_openid":"bob","date":"2020-1-1","created_at":1577808000000,"avatar":{"u":1}}"#,
+            Dialect::Plain,
+        );
+        assert_eq!(m.to.unwrap().as_str(), "bob");
+        assert_eq!(&*m.body, r#"{"message":"hi","date":"2020-1-1","created_at":1577808000000,"avatar":{"u":1}}"#);
+    }
+
+    #[test]
+    fn a_plain_message_may_lack_a_type_and_have_any_other() {
+        assert_eq!(message(r#"{"message":"x"}"#, Dialect::Plain).kind.as_str(), "text");
+        assert_eq!(message(r#"{"type":"dice","n":6}"#, Dialect::Plain).kind.as_str(), "dice");
+        assert!(read(r#"{"type":"recall"}"#, Dialect::Plain).is_err());
+        assert!(read(r#"{"type":"dice","message":"x","client_msg_id":"1"}"#, Dialect::V1).is_err());
+    }
+
+    #[test]
+    fn names_that_the_server_owns_are_dropped() {
+        let m = message(r#"{"message":"x","status":500,"seq":9,"id":"1","recalled":true,"group":"g"}"#, Dialect::Plain);
+        assert_eq!(&*m.body, r#"{"message":"x"}"#);
+    }
+
+    #[test]
+    fn the_sender_is_who_logged_in() {
+        let got = read(r#"{"type":"text","message":"x","from_user_openid":"bob"}"#, Dialect::Plain);
+        assert_eq!(got.unwrap_err().0, Word::SenderMismatch);
+    }
+
+    #[test]
+    fn v1_messages_need_an_id_of_their_own_and_a_text() {
+        assert_eq!(read(r#"{"type":"text","message":"x"}"#, Dialect::V1).unwrap_err().0, Word::BadFrame);
+        assert_eq!(read(r#"{"type":"text","client_msg_id":"1"}"#, Dialect::V1).unwrap_err().0, Word::BadFrame);
+        assert!(read(r#"{"type":"text","message":"x","client_msg_id":"1"}"#, Dialect::V1).is_ok());
+    }
+
+    #[test]
+    fn sizes_are_of_the_decoded_text_and_of_all_fields() {
+        let text = |n: usize| format!(r#"{{"message":"{}"}}"#, "x".repeat(n));
+        assert!(read(&text(8_192), Dialect::Plain).is_ok());
+        assert_eq!(read(&text(8_193), Dialect::Plain).unwrap_err().0, Word::TooLarge);
+        let fields = format!(r#"{{"extra":"{}"}}"#, "x".repeat(16_384));
+        assert_eq!(read(&fields, Dialect::Plain).unwrap_err().0, Word::TooLarge);
+    }
+
+    #[test]
+    fn hostile_frames_are_bad_frames() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "1",
+            "\"text\"",
+            "null",
+            r#"{"type":1}"#,
+            r#"{"type":null}"#,
+            r#"{"message":{}}"#,
+            r#"{"type":"a","type":"b"}"#,
+            r#"{"message":"\ud800"}"#,
+            r#"{"message":"\u0000"}"#,
+            r#"{"to_user_openid":5}"#,
+            r#"{"to_user_openid":"a b"}"#,
+            r#"{"client_msg_id":7}"#,
+            r#"{"type":"a b"}"#,
+            r#"{"id":3}"#,
+            &deep,
+        ] {
+            for dialect in [Dialect::Plain, Dialect::V1] {
+                assert_eq!(read(bad, dialect).unwrap_err().0, Word::BadFrame, "{:.60}", bad);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_what_it_refused() {
+        let got = parse(r#"{"type":"nope","id":"r\n1","client_msg_id":"c1"}"#, Dialect::V1, &OpenId::parse("a").unwrap(), &LIMITS);
+        let rejected = got.unwrap_err();
+        assert_eq!(rejected.id.unwrap().as_json(), r#""r\n1""#);
+        assert_eq!(rejected.client_msg_id.unwrap().as_str(), "c1");
+    }
+}

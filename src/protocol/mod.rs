@@ -1,0 +1,28 @@
+//! The wire: frames in, frames out, errors and close codes, as docs/PROTOCOL.md has them. Pure: no actor, no I/O.
+
+pub mod close;
+pub mod inbound;
+pub mod json;
+pub mod outbound;
+pub mod word;
+
+pub use close::Close;
+pub use inbound::{ClientFrame, Dialect, Parsed, Rejected};
+pub use word::Word;
+
+/// The WebSocket subprotocol of v1 clients.
+pub const SUBPROTOCOL: &str = "hongyan.v1";
+
+/// Sizes that a client must keep to, as `init` tells it. Bytes of UTF-8.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct FrameLimits {
+    /// One frame and one reassembled message.
+    pub frame_bytes: usize,
+    /// The text in `message`.
+    pub message_bytes: usize,
+    /// All fields of a message.
+    pub fields_bytes: usize,
+    /// A user's messages a second; 0: no limit.
+    pub messages_per_second: u32,
+    pub message_burst: u32,
+}

@@ -1,0 +1,198 @@
+//! Frames from the server, encoded once and shared by every session that gets them.
+
+use std::fmt::Write as _;
+
+use bytestring::ByteString;
+use serde_json::value::RawValue;
+
+use super::{FrameLimits, Word, json};
+use crate::event::Message;
+use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
+
+/// The first frame of a session: the seed's three fields, and more that a plain client ignores.
+pub fn init(openid: &OpenId, session: SessionId, now: i64, heartbeat_ms: u64, limits: &FrameLimits) -> ByteString {
+    let limits = serde_json::to_string(limits).unwrap_or_else(|_| "{}".into());
+    format!(
+        r#"{{"type":"init","status":200,"data":"link ok","openid":"{openid}","session":"{session}","server_time":{now},"heartbeat_ms":{heartbeat_ms},"limits":{limits}}}"#
+    )
+    .into()
+}
+
+/// A message: all that the sender gave, with what the server knows spliced in before it.
+pub fn message(kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i64, body: &str) -> ByteString {
+    let mut out = String::with_capacity(body.len() + 192);
+    write_message(&mut out, kind, sender, peer, seq, sent_at);
+    push_fields(&mut out, body);
+    out.into()
+}
+
+/// A stored message, as history and pushes give it: recalled ones without content, recall events with their target.
+/// `peer` is the recipient as the sender named it.
+pub fn stored(message: &Message, peer: &OpenId) -> String {
+    let mut out = String::with_capacity(message.body.len() + 192);
+    write_message(&mut out, &message.kind, &message.sender, peer, message.seq, message.sent_at);
+    if let Some(target) = message.target {
+        let _ = write!(out, r#","target_seq":{target}"#);
+    }
+    if message.recalled {
+        out.push_str(r#","recalled":true"#);
+        if let Some(id) = &message.client_msg_id {
+            out.push_str(r#","client_msg_id":"#);
+            json::push_string(&mut out, id.as_str());
+        }
+        out.push('}');
+    } else {
+        push_fields(&mut out, &message.body);
+    }
+    out
+}
+
+/// [`stored`], ready to stand inside an HTTP answer.
+pub fn stored_raw(message: &Message, peer: &OpenId) -> Box<RawValue> {
+    // `stored` writes JSON for every message that the parser let in.
+    RawValue::from_string(stored(message, peer)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn write_message(out: &mut String, kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i64) {
+    let kind = kind.as_str();
+    let _ = write!(
+        out,
+        r#"{{"type":"{kind}","status":200,"from_user_openid":"{sender}","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at}"#
+    );
+}
+
+/// Appends the members of the JSON object `body`, and closes the frame.
+fn push_fields(out: &mut String, body: &str) {
+    match body.get(1..) {
+        Some("}") | None => out.push('}'),
+        Some(rest) => {
+            out.push(',');
+            out.push_str(rest);
+        }
+    }
+}
+
+/// What became of a message: sent only after its transaction is durable.
+pub struct Ack<'a> {
+    pub client_msg_id: Option<&'a ClientMsgId>,
+    pub peer: &'a OpenId,
+    pub seq: Seq,
+    pub sent_at: i64,
+    pub duplicate: bool,
+}
+
+impl Ack<'_> {
+    pub fn encode(&self, id: Option<&RequestId>) -> ByteString {
+        let Self { client_msg_id, peer, seq, sent_at, duplicate } = self;
+        let mut out = String::with_capacity(192);
+        out.push_str(r#"{"type":"ack","status":200"#);
+        push_ids(&mut out, id, *client_msg_id);
+        let _ = write!(out, r#","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at},"duplicate":{duplicate}}}"#);
+        out.into()
+    }
+}
+
+/// The answer to a heart that carries an `id`.
+pub fn heart(id: &RequestId, now: i64) -> ByteString {
+    format!(r#"{{"type":"heart","id":{},"status":200,"server_time":{now}}}"#, id.as_json()).into()
+}
+
+/// `who` has read what `to` sent, up to `seq`.
+pub fn read(id: Option<&RequestId>, who: &OpenId, to: &OpenId, seq: Seq) -> ByteString {
+    let mut out = String::with_capacity(160);
+    out.push_str(r#"{"type":"read","status":200"#);
+    push_ids(&mut out, id, None);
+    let _ = write!(out, r#","from_user_openid":"{who}","to_user_openid":"{to}","seq":{seq}}}"#);
+    out.into()
+}
+
+/// The user's own view of the conversation with `peer` was cleared up to `seq`.
+pub fn cleared(peer: &OpenId, seq: Seq) -> ByteString {
+    format!(r#"{{"type":"cleared","peer":"{peer}","seq":{seq}}}"#).into()
+}
+
+/// An error, with what it is about.
+pub struct Failure<'a> {
+    pub word: Word,
+    /// For people; never what a user wrote.
+    pub why: &'a str,
+    pub id: Option<&'a RequestId>,
+    pub client_msg_id: Option<&'a ClientMsgId>,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Failure<'_> {
+    pub fn encode(&self) -> ByteString {
+        let Self { word, why, id, client_msg_id, retry_after_ms } = self;
+        let mut out = String::with_capacity(160);
+        let _ = write!(out, r#"{{"type":"error","status":{},"error":"{}","message":"#, word.status(), word.as_str());
+        json::push_string(&mut out, why);
+        push_ids(&mut out, *id, *client_msg_id);
+        if let Some(ms) = retry_after_ms {
+            let _ = write!(out, r#","retry_after_ms":{ms}"#);
+        }
+        out.push('}');
+        out.into()
+    }
+}
+
+fn push_ids(out: &mut String, id: Option<&RequestId>, client_msg_id: Option<&ClientMsgId>) {
+    if let Some(id) = id {
+        let _ = write!(out, r#","id":{}"#, id.as_json());
+    }
+    if let Some(id) = client_msg_id {
+        out.push_str(r#","client_msg_id":"#);
+        json::push_string(out, id.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn value(frame: &str) -> Value {
+        serde_json::from_str(frame).unwrap_or_else(|e| panic!("{e}: {frame}"))
+    }
+
+    fn openid(text: &str) -> OpenId {
+        OpenId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_the_seeds_status_and_every_field() {
+        let kind = Kind::parse("text").unwrap();
+        let seq = Seq::parse(7).unwrap();
+        let frame = message(&kind, &openid("a"), &openid("b"), seq, 5, r#"{"message":"hi"}"#);
+        let want = json!({"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"message":"hi"});
+        assert_eq!(value(&frame), want);
+        value(&message(&kind, &openid("a"), &openid("b"), seq, 5, "{}"));
+    }
+
+    #[test]
+    fn a_recalled_message_shows_nothing_of_its_content() {
+        let m = Message {
+            seq: Seq::parse(3).unwrap(),
+            sender: openid("a"),
+            kind: Kind::parse("text").unwrap(),
+            body: r#"{"message":"secret"}"#.into(),
+            sent_at: 9,
+            client_msg_id: Some(ClientMsgId::parse("\"c\\").unwrap()),
+            recalled: true,
+            target: None,
+        };
+        let got = value(&stored(&m, &openid("b")));
+        assert_eq!(got["client_msg_id"], "\"c\\");
+        assert_eq!(got["recalled"], true);
+        assert!(got.get("message").is_none());
+    }
+
+    #[test]
+    fn ids_come_back_byte_for_byte() {
+        let id = RequestId::parse(r#""\u00e9\n""#, "é\n").unwrap();
+        let ack = Ack { client_msg_id: None, peer: &openid("b"), seq: Seq::ZERO.next(), sent_at: 1, duplicate: false };
+        assert_eq!(value(&ack.encode(Some(&id)))["id"], "é\n");
+        let failure = Failure { word: Word::BadFrame, why: "\"x\"", id: Some(&id), client_msg_id: None, retry_after_ms: Some(9) };
+        assert_eq!(value(&failure.encode())["retry_after_ms"], 9);
+    }
+}

@@ -332,7 +332,6 @@ mod tests {
             r#"{"to_user_openid":"a b"}"#,
             r#"{"client_msg_id":7}"#,
             r#"{"type":"a b"}"#,
-            r#"{"id":3}"#,
             &deep,
         ] {
             for dialect in [Dialect::Plain, Dialect::V1] {

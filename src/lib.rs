@@ -2,13 +2,16 @@
 //!
 //! The rooms, in reading order. Who may know whom stands in docs/ARCHITECTURE.md and is held by a test.
 
-pub mod auth;
-pub mod chat;
+pub mod app;
 pub mod config;
-pub mod event;
 pub mod ids;
-pub mod lifecycle;
-pub mod metrics;
 pub mod protocol;
+pub mod event;
+pub mod session;
+pub mod chat;
 pub mod store;
 pub mod wechat;
+pub mod auth;
+pub mod http;
+pub mod lifecycle;
+pub mod metrics;

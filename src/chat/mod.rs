@@ -1,3 +1,4 @@
 //! Who is online.
 
+pub mod messages;
 pub mod outbox;

@@ -56,7 +56,7 @@ pub enum Event {
     /// `openid` has read its conversation with `peer` up to `seq`, durable; told to `asker`, if a session asked.
     Read { openid: OpenId, peer: OpenId, seq: Seq, asker: Option<Asker> },
     /// A mark that `asker` asked for was not written.
-    ReadRefused { peer: OpenId, asker: Asker, why: Refusal },
+    ReadRefused { openid: OpenId, asker: Asker, why: Refusal },
     /// `openid` has cleared its own view of the conversation with `peer` up to `seq`.
     Cleared { openid: OpenId, peer: OpenId, seq: Seq },
 }

@@ -8,9 +8,10 @@ use super::outbox::Outbox;
 use crate::ids::{Device, OpenId, SessionId};
 use crate::protocol::{Close, Dialect};
 
-/// A session announces itself, before `init` is sent. Refused with the close that the session must end with.
+/// A session announces itself. The first frame in its outbox is then `init`; or, where its label was taken over too often,
+/// an error and the order to close.
 #[derive(Message)]
-#[rtype(result = "Result<(), Close>")]
+#[rtype(result = "()")]
 pub struct Connect {
     pub openid: OpenId,
     pub session: SessionId,
@@ -71,3 +72,8 @@ pub enum Which {
 pub struct DrainSessions {
     pub spread_ms: u64,
 }
+
+/// How many sessions are in the map.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "usize")]
+pub struct CountSessions;

@@ -1,4 +1,11 @@
-//! Who is online.
+//! Who is online: the one actor that knows every live session of this node, and brings each what the store has committed.
 
 pub mod messages;
+pub mod registry;
 pub mod outbox;
+mod actor;
+mod auto_read;
+mod pulse;
+
+pub use actor::{ChatServer, ChatSettings};
+pub use auto_read::ReadMark;

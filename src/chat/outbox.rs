@@ -3,7 +3,7 @@
 //! It stands outside the session: a session whose peer does not read is not polled at all, so neither its mailbox
 //! nor its timers can hold the bound. Whoever overfills it ends the session, and the frames are freed at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
@@ -18,6 +18,10 @@ pub struct Outbox {
     limit: usize,
     /// Monotonic milliseconds of the last sign of life from the peer; see [`Outbox::heard`].
     last_heard: AtomicU64,
+    /// Writes of the session that have their answer and that it has not yet taken note of.
+    answered: AtomicU32,
+    /// The session reads no further until a write of its own is answered.
+    starved: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -49,13 +53,21 @@ pub enum Pushed {
 #[derive(Debug, Default)]
 pub struct Taken {
     pub frames: Vec<ByteString>,
+    /// Frames are left: come back for them (no wake is sent for these).
+    pub more: bool,
     pub ping: bool,
     pub close: Option<Close>,
 }
 
 impl Outbox {
     pub fn new(limit: usize, now: u64) -> Self {
-        Self { state: Mutex::default(), limit, last_heard: AtomicU64::new(now) }
+        Self {
+            state: Mutex::default(),
+            limit,
+            last_heard: AtomicU64::new(now),
+            answered: AtomicU32::new(0),
+            starved: AtomicBool::new(false),
+        }
     }
 
     /// Queues one frame. It never blocks and never grows past the limit.
@@ -104,7 +116,7 @@ impl Outbox {
             if state.close.is_some() {
                 state.ended = true;
             }
-            return Taken { frames, ping, close: state.close.clone() };
+            return Taken { frames, more: false, ping, close: state.close.clone() };
         }
         let mut bytes = 0;
         let fit = state
@@ -120,13 +132,23 @@ impl Outbox {
         state.bytes -= frames.iter().map(|f| f.len()).sum::<usize>();
         // The taker comes back for the rest by itself.
         state.woken = true;
-        Taken { frames, ping, close: None }
+        Taken { frames, more: true, ping, close: None }
     }
 
-    /// Whether frames or an order to close still wait.
-    pub fn has_more(&self) -> bool {
-        let state = self.lock();
-        !state.frames.is_empty()
+    /// Notes that one write of the session has its answer; whether the session waits for that and wants a wake.
+    pub fn answered(&self) -> bool {
+        self.answered.fetch_add(1, Ordering::SeqCst);
+        self.starved.swap(false, Ordering::SeqCst)
+    }
+
+    /// How many writes were answered since the last call.
+    pub fn take_answered(&self) -> u32 {
+        self.answered.swap(0, Ordering::SeqCst)
+    }
+
+    /// Asks for a wake at the next answer. What was answered before this call is there for [`Outbox::take_answered`].
+    pub fn starve(&self) {
+        self.starved.store(true, Ordering::SeqCst);
     }
 
     /// Notes a sign of life from the peer at `now` (monotonic milliseconds).
@@ -200,8 +222,7 @@ mod tests {
         }
         let _ = o.close(Close::Replaced);
         let first = o.take(6);
-        assert_eq!((first.frames.len(), first.close), (2, None));
-        assert!(o.has_more());
+        assert_eq!((first.frames.len(), first.more, first.close), (2, true, None));
         let rest = o.take(6);
         assert_eq!((rest.frames.len(), rest.close), (1, Some(Close::Replaced)));
     }

@@ -1,1 +1,197 @@
-//! One socket.
+//! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `actor`.
+
+pub mod inbound;
+pub mod actor;
+mod flow;
+
+use std::sync::Arc;
+
+use actix::Addr;
+use bytestring::ByteString;
+
+use crate::chat::ChatServer;
+use crate::event::{Asker, Draft};
+use crate::ids::{ClientMsgId, OpenId, RequestId, SessionId, now_ms};
+use crate::metrics::{ErrorLabel, Metrics};
+use crate::protocol::inbound::{ClientMessage, Rejected};
+use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
+use crate::store::Store;
+use crate::store::messages::{Answer, Append, MarkRead, Write};
+use inbound::InboundLimits;
+
+/// Counts a user's message against her rate: `Err` with the milliseconds to wait.
+pub type MessageRate = Box<dyn Fn(&OpenId) -> Result<(), u64> + Send + Sync>;
+
+/// What all sessions share: one a process.
+pub struct Shared {
+    pub chat: Addr<ChatServer>,
+    pub store: Store,
+    pub metrics: Metrics,
+    pub rate: MessageRate,
+    pub limits: SessionLimits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    pub inbound: InboundLimits,
+    pub frames: FrameLimits,
+    /// Control frames a second; 0: no limit.
+    pub controls_per_second: u32,
+    /// Bad frames, then 4506.
+    pub bad_frames: u32,
+    /// Bytes of undelivered frames, then 4002.
+    pub outbox_bytes: usize,
+}
+
+/// Who is at the other end.
+pub struct Session {
+    pub id: SessionId,
+    pub openid: OpenId,
+    pub dialect: Dialect,
+    open_chat: Option<OpenId>,
+    bad_frames: u32,
+    controls: Controls,
+    shared: Arc<Shared>,
+}
+
+/// What one frame leads to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing to be told.
+    Done,
+    /// A message is on its way to the store: its answer will come from there.
+    Submitted,
+    /// To be told to the client.
+    Reply(ByteString),
+    /// To be told to the chat.
+    Opened(Option<OpenId>),
+    /// To be told to the client, and then the end.
+    Farewell(ByteString, Close),
+}
+
+impl Session {
+    pub fn new(id: SessionId, openid: OpenId, dialect: Dialect, open_chat: Option<OpenId>, shared: Arc<Shared>) -> Self {
+        Self { id, openid, dialect, open_chat, bad_frames: 0, controls: Controls::default(), shared }
+    }
+
+    /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
+    pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
+        match frames::parse(text, self.dialect, &self.openid, &self.shared.limits.frames) {
+            Ok(Parsed { id, frame: ClientFrame::Message(message) }) => self.message(id, *message),
+            Ok(Parsed { id, frame }) => self.control(id, frame, now),
+            Err(rejected) => self.rejected(&rejected),
+        }
+    }
+
+    fn message(&mut self, id: Option<RequestId>, message: ClientMessage) -> Outcome {
+        let ClientMessage { to, kind, client_msg_id, body } = message;
+        let Some(peer) = to.or_else(|| self.open_chat.clone()) else {
+            let why = "to_user_openid is missing, and no chat is open".into();
+            return self.rejected(&Rejected { word: Word::BadFrame, why, id, client_msg_id });
+        };
+        self.shared.metrics.messages_in.inc();
+        let over_rate_ms = (self.shared.rate)(&self.openid).err();
+        if let (Some(wait), None) = (over_rate_ms, &client_msg_id) {
+            return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", id.as_ref(), None, Some(wait)));
+        }
+        let draft = Draft { session: self.id, request_id: id, sender: self.openid.clone(), peer, client_msg_id, kind, body };
+        self.submit(Write::Append(Append { draft, over_rate_ms }))
+    }
+
+    fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {
+        if let Err(wait) = self.controls.take(self.shared.limits.controls_per_second, now) {
+            return match self.dialect {
+                // The seed's hearts have no answer.
+                Dialect::Plain => Outcome::Done,
+                Dialect::V1 => {
+                    Outcome::Reply(self.failure(Word::RateLimited, "too many control frames", id.as_ref(), None, Some(wait)))
+                }
+            };
+        }
+        match (frame, id) {
+            (ClientFrame::Heart, Some(id)) if self.dialect == Dialect::V1 => Outcome::Reply(outbound::heart(&id, now_ms())),
+            (ClientFrame::Read { peer, seq }, id) => {
+                let answer = Answer::Session(Asker { session: self.id, request_id: id });
+                match self.submit(Write::MarkRead(MarkRead { openid: self.openid.clone(), peer, seq, answer })) {
+                    Outcome::Submitted => Outcome::Done,
+                    refused => refused,
+                }
+            }
+            (ClientFrame::Open(peer), _) => {
+                self.open_chat.clone_from(&peer);
+                Outcome::Opened(peer)
+            }
+            _ => Outcome::Done,
+        }
+    }
+
+    fn submit(&self, write: Write) -> Outcome {
+        let Err(full) = self.shared.store.submit(write) else { return Outcome::Submitted };
+        let (id, client_msg_id) = match *full.0 {
+            Write::Append(append) => (append.draft.request_id, append.draft.client_msg_id),
+            Write::MarkRead(MarkRead { answer: Answer::Session(asker), .. }) => (asker.request_id, None),
+            _ => (None, None),
+        };
+        let why = "the server is busy: send it again under the same client_msg_id";
+        Outcome::Reply(self.failure(Word::Unavailable, why, id.as_ref(), client_msg_id.as_ref(), Some(1_000)))
+    }
+
+    fn rejected(&mut self, rejected: &Rejected) -> Outcome {
+        let Rejected { word, why, id, client_msg_id } = rejected;
+        let frame = self.failure(*word, why, id.as_ref(), client_msg_id.as_ref(), None);
+        self.bad_frames += 1;
+        if self.bad_frames >= self.shared.limits.bad_frames.max(1) {
+            Outcome::Farewell(frame, Close::TooManyErrors)
+        } else {
+            Outcome::Reply(frame)
+        }
+    }
+
+    fn failure(
+        &self,
+        word: Word,
+        why: &str,
+        id: Option<&RequestId>,
+        client_msg_id: Option<&ClientMsgId>,
+        retry_after_ms: Option<u64>,
+    ) -> ByteString {
+        self.shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        outbound::Failure { word, why, id, client_msg_id, retry_after_ms }.encode()
+    }
+}
+
+/// A session's control frames, counted as GCRA does: the time at which the next one would be due at the exact rate.
+#[derive(Debug, Default)]
+struct Controls {
+    due: u64,
+}
+
+impl Controls {
+    /// One more frame at `now`; a second's worth may come at once. `Err` with the milliseconds to wait.
+    fn take(&mut self, per_second: u32, now: u64) -> Result<(), u64> {
+        if per_second == 0 {
+            return Ok(());
+        }
+        let step = (1_000 / u64::from(per_second)).max(1);
+        let due = self.due.max(now) + step;
+        if due > now + 1_000 {
+            return Err(due - now - 1_000);
+        }
+        self.due = due;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seconds_worth_of_control_frames_may_come_at_once() {
+        let mut controls = Controls::default();
+        assert!((0..50).all(|_| controls.take(50, 0).is_ok()));
+        assert_eq!(controls.take(50, 0), Err(20));
+        assert!(controls.take(50, 20).is_ok());
+        assert!((0..1_000).all(|_| controls.take(0, 0).is_ok()));
+    }
+}

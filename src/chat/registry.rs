@@ -1,0 +1,277 @@
+//! The map from openid to live sessions: a plain value, changed only by the ChatServer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::Recipient;
+use smallvec::SmallVec;
+
+use super::messages::{Connect, Wake, Which};
+use super::outbox::{Outbox, Pushed};
+use crate::ids::{Device, OpenId, SessionId};
+use crate::protocol::{Close, Dialect};
+
+/// One live session, as the chat knows it.
+pub struct Slot {
+    pub session: SessionId,
+    pub dialect: Dialect,
+    pub open_chat: Option<OpenId>,
+    pub outbox: Arc<Outbox>,
+    device: Option<Device>,
+    issued_ms: i64,
+    wake: Recipient<Wake>,
+    replacements: Replacements,
+}
+
+/// How often one device label was taken over in the current minute.
+#[derive(Clone, Copy, Default)]
+struct Replacements {
+    since_ms: u64,
+    count: u32,
+}
+
+/// What came of announcing a session.
+pub enum Connected {
+    /// It is in the map; these gave way to it.
+    Joined { replaced: SmallVec<[Slot; 1]> },
+    /// Its label was taken over too often; it is not in the map.
+    TooOften { retry_ms: u64 },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct RegistryLimits {
+    /// 0: none.
+    pub sessions_per_user: usize,
+    /// 0: none.
+    pub replacements_per_minute: u32,
+}
+
+pub struct Registry {
+    users: HashMap<OpenId, SmallVec<[Slot; 1]>>,
+    sessions: usize,
+    limits: RegistryLimits,
+}
+
+const MINUTE_MS: u64 = 60_000;
+
+impl Registry {
+    pub fn new(limits: RegistryLimits) -> Self {
+        Self { users: HashMap::new(), sessions: 0, limits }
+    }
+
+    /// Adds a session. One with the same label gives way to it, and beyond the user's cap the oldest.
+    pub fn connect(&mut self, new: Connect, now_ms: u64) -> Connected {
+        let slots = self.users.entry(new.openid).or_default();
+        let mut replaced = SmallVec::new();
+        let mut replacements = Replacements::default();
+        if let Some(at) = slots.iter().position(|s| s.device == new.device) {
+            replacements = slots[at].replacements.one_more(now_ms);
+            let limit = self.limits.replacements_per_minute;
+            if limit > 0 && replacements.count > limit {
+                return Connected::TooOften { retry_ms: (replacements.since_ms + MINUTE_MS).saturating_sub(now_ms).max(1) };
+            }
+            replaced.push(slots.remove(at));
+        }
+        if self.limits.sessions_per_user > 0 && slots.len() >= self.limits.sessions_per_user {
+            replaced.push(slots.remove(0));
+        }
+        slots.push(Slot {
+            session: new.session,
+            dialect: new.dialect,
+            open_chat: new.open_chat,
+            outbox: new.outbox,
+            device: new.device,
+            issued_ms: new.issued_ms,
+            wake: new.wake,
+            replacements,
+        });
+        self.sessions = self.sessions + 1 - replaced.len();
+        Connected::Joined { replaced }
+    }
+
+    /// Removes exactly this session; a newer one of the same user stays (a farewell may come late).
+    pub fn remove(&mut self, openid: &OpenId, session: SessionId) -> Option<Slot> {
+        let slots = self.users.get_mut(openid)?;
+        let at = slots.iter().position(|s| s.session == session)?;
+        let slot = slots.remove(at);
+        if slots.is_empty() {
+            self.users.remove(openid);
+        }
+        self.sessions -= 1;
+        Some(slot)
+    }
+
+    /// Takes those sessions of a user out of the map.
+    pub fn take(&mut self, openid: &OpenId, which: Which) -> Vec<Slot> {
+        let Some(slots) = self.users.get(openid) else { return Vec::new() };
+        let ids: Vec<_> = slots.iter().filter(|s| which.covers(s.issued_ms)).map(|s| s.session).collect();
+        ids.into_iter().filter_map(|id| self.remove(openid, id)).collect()
+    }
+
+    /// A user's sessions, the oldest first.
+    pub fn of(&self, openid: &OpenId) -> &[Slot] {
+        self.users.get(openid).map_or(&[], |slots| slots)
+    }
+
+    pub fn find(&self, openid: &OpenId, session: SessionId) -> Option<&Slot> {
+        self.of(openid).iter().find(|s| s.session == session)
+    }
+
+    pub fn find_mut(&mut self, openid: &OpenId, session: SessionId) -> Option<&mut Slot> {
+        self.users.get_mut(openid)?.iter_mut().find(|s| s.session == session)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Slot> {
+        self.users.values().flatten()
+    }
+
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+}
+
+impl Slot {
+    /// Wakes the session where its outbox asks for it; whether the session must leave the map, because its outbox ran over.
+    #[must_use]
+    pub fn after(&self, pushed: Pushed) -> bool {
+        match pushed {
+            Pushed::Queued | Pushed::Closed => false,
+            Pushed::Wake => {
+                self.wake.do_send(Wake);
+                false
+            }
+            Pushed::Overflow => {
+                self.wake.do_send(Wake);
+                true
+            }
+        }
+    }
+
+    /// Orders the session to close after what is queued for it.
+    pub fn close(&self, close: Close) {
+        let _ = self.after(self.outbox.close(close));
+    }
+
+    /// Tells the session that one of its writes has its answer.
+    pub fn answered(&self) {
+        if self.outbox.answered() {
+            self.wake.do_send(Wake);
+        }
+    }
+}
+
+impl Replacements {
+    fn one_more(self, now_ms: u64) -> Self {
+        if self.count > 0 && now_ms < self.since_ms + MINUTE_MS {
+            Self { since_ms: self.since_ms, count: self.count + 1 }
+        } else {
+            Self { since_ms: now_ms, count: 1 }
+        }
+    }
+}
+
+impl Which {
+    fn covers(self, issued_ms: i64) -> bool {
+        match self {
+            Self::All => true,
+            Self::LoggedInUntil(at) => issued_ms <= at,
+            Self::Token(issued) => issued_ms == issued,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, Context, Handler};
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Wake> for Nobody {
+        type Result = ();
+
+        fn handle(&mut self, _: Wake, _: &mut Self::Context) {}
+    }
+
+    fn hello(openid: &str, device: &str, issued_ms: i64) -> Connect {
+        Connect {
+            openid: OpenId::parse(openid).unwrap(),
+            session: SessionId::fresh(),
+            dialect: Dialect::V1,
+            device: Some(Device::parse(device).unwrap()),
+            issued_ms,
+            open_chat: None,
+            outbox: Arc::new(Outbox::new(1024, 0)),
+            wake: Nobody.start().recipient(),
+        }
+    }
+
+    fn registry() -> Registry {
+        Registry::new(RegistryLimits { sessions_per_user: 2, replacements_per_minute: 2 })
+    }
+
+    fn replaced(c: Connected) -> usize {
+        match c {
+            Connected::Joined { replaced } => replaced.len(),
+            Connected::TooOften { .. } => panic!("refused"),
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_late_farewell_leaves_the_newer_session() {
+        let mut r = registry();
+        let (old, new) = (hello("a", "d", 0), hello("a", "d", 0));
+        let (openid, old_id, new_id) = (old.openid.clone(), old.session, new.session);
+        r.connect(old, 0);
+        assert_eq!(replaced(r.connect(new, 0)), 1);
+        assert!(r.remove(&openid, old_id).is_none());
+        assert!(r.find(&openid, new_id).is_some());
+        assert_eq!((r.sessions(), r.users()), (1, 1));
+        r.remove(&openid, new_id).unwrap();
+        assert_eq!((r.sessions(), r.users()), (0, 0));
+    }
+
+    #[actix_web::test]
+    async fn beyond_the_cap_the_oldest_goes() {
+        let mut r = registry();
+        let first = hello("a", "1", 0);
+        let (openid, first_id) = (first.openid.clone(), first.session);
+        r.connect(first, 0);
+        r.connect(hello("a", "2", 0), 0);
+        assert_eq!(replaced(r.connect(hello("a", "3", 0), 0)), 1);
+        assert!(r.find(&openid, first_id).is_none());
+        assert_eq!(r.sessions(), 2);
+    }
+
+    #[actix_web::test]
+    async fn a_label_is_taken_over_only_so_often_a_minute() {
+        let mut r = registry();
+        for _ in 0..3 {
+            r.connect(hello("a", "d", 0), 5);
+        }
+        assert!(matches!(r.connect(hello("a", "d", 0), 10), Connected::TooOften { retry_ms: 59_995 }));
+        assert_eq!(r.sessions(), 1);
+        assert_eq!(replaced(r.connect(hello("a", "d", 0), 5 + MINUTE_MS)), 1);
+    }
+
+    #[actix_web::test]
+    async fn sessions_end_by_the_login_they_stand_on() {
+        let mut r = registry();
+        r.connect(hello("a", "1", 10), 0);
+        r.connect(hello("a", "2", 20), 0);
+        let openid = OpenId::parse("a").unwrap();
+        assert_eq!(r.take(&openid, Which::Token(15)).len(), 0);
+        assert_eq!(r.take(&openid, Which::LoggedInUntil(10)).len(), 1);
+        assert_eq!(r.take(&openid, Which::All).len(), 1);
+        assert_eq!(r.sessions(), 0);
+    }
+}

@@ -1,1 +1,330 @@
 //! The composition root: the only file that starts actors and knows the drain order.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Arbiter};
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::auth::{Follower, Tokens};
+use crate::chat::messages::{CountSessions, DrainSessions};
+use crate::chat::{ChatServer, ChatSettings, Pulse, ReadMark, RegistryLimits};
+use crate::config::{self, Config};
+use crate::http::admission::{self, Admission};
+use crate::http::listen::{self, BindError, Listener};
+use crate::http::{self, State};
+use crate::ids::{OpenId, now_ms};
+use crate::lifecycle::{Draining, Vital};
+use crate::metrics::Metrics;
+use crate::protocol::FrameLimits;
+use crate::session::inbound::InboundLimits;
+use crate::session::{SessionLimits, Shared};
+use crate::store::messages::{Answer, MarkRead, Revoke, Revoked, Write};
+use crate::store::{self, OpenError, Store, StoreLimits};
+use crate::wechat::{WeChatAuth, fake};
+
+/// Which way the server was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Serve,
+    /// With the WeChat double beside it, where no other `wechat.api_base` is given.
+    Dev,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the database cannot be opened")]
+    Store(#[from] OpenError),
+    #[error("the database did not take the change: it is down or busy; try again")]
+    Unavailable,
+    #[error("the token could not be signed: check auth.keys")]
+    Token,
+    #[error("{what}")]
+    Io { what: &'static str, source: std::io::Error },
+}
+
+fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Io { what, source }
+}
+
+/// How long sessions may take to go, once they are told.
+const SESSIONS_LEAVE: Duration = Duration::from_secs(5);
+/// How long what they sent may take to be committed.
+const STORE_DRAINS: Duration = Duration::from_secs(3);
+/// What HTTP calls may take beside that, in whole seconds. Together under the 10 s that supervisors wait.
+const HTTP_LEAVES_S: u64 = 1;
+/// A handshake that is not finished by then is dropped.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often forgotten users and addresses leave the limiters.
+const SHED_EVERY: Duration = Duration::from_secs(60);
+
+/// Runs the server until a signal ends it.
+///
+/// # Errors
+/// [`Error`] when it cannot start: the address is taken, the database cannot be opened.
+pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
+    admission::raise_descriptor_limit();
+    actix::System::new().block_on(serve(config, mode))
+}
+
+async fn serve(mut config: Config, mode: Mode) -> Result<(), Error> {
+    let public = Listener::bind(&config.server.listen)?;
+    let ops = config.ops.listen.map(listen::tcp).transpose()?;
+    let double = match mode {
+        Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config)?),
+        _ => None,
+    };
+    let public_at = public.at();
+    let ops_at = ops.as_ref().and_then(|l| l.local_addr().ok());
+
+    let draining = Draining::default();
+    let state = web::Data::new(compose(config, &draining).await?);
+    let servers = [Some(start_public(&state, public)?), ops.map(|l| start_ops(&state, l)).transpose()?, double.as_ref().map(|d| d.handle.clone())];
+
+    say("chat", &public_at);
+    if let Some(at) = ops_at {
+        say("operators", &at.to_string());
+    }
+    if let Some(double) = &double {
+        say("wechat double", &double.at.to_string());
+    }
+    println!("hongyan: ready");
+    log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
+    if mode == Mode::Dev {
+        print!("{}", welcome(&public_at, ops_at));
+    }
+
+    let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
+    log::info!(signal = name; "draining");
+    drain(&state, &draining).await;
+    for server in servers.into_iter().flatten() {
+        server.stop(true).await;
+    }
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Starts every actor, each after what it needs.
+async fn compose(config: Config, draining: &Draining) -> Result<State, Error> {
+    let metrics = Metrics::new();
+    let writer = Arc::new(OnceLock::<Store>::new());
+    let chat = start_chat(&config, &metrics, draining, writer.clone());
+    let limits = StoreLimits {
+        writes_in_flight: config.limits.writes_in_flight,
+        new_conversations_per_day: config.limits.new_conversations_per_day,
+    };
+    let store = Store::open(&config.database, limits, &metrics, draining, chat.clone().recipient())?;
+    // Nobody can have sent the chat anything yet.
+    let _ = writer.set(store.clone());
+
+    let tokens = Tokens::new(&config.auth, &config.wechat.appid);
+    Follower::start_following(&tokens, store.clone(), chat.clone().recipient()).await?;
+    let wechat = WeChatAuth::new(&config.wechat, &metrics).start();
+    let admission = Admission::new(&config, draining, &metrics);
+    shed_regularly(admission.clone());
+
+    let rate = admission.clone();
+    let sessions = Arc::new(Shared {
+        chat: chat.clone(),
+        store: store.clone(),
+        metrics: metrics.clone(),
+        rate: Box::new(move |openid| rate.user_messages(openid)),
+        limits: session_limits(&config),
+    });
+    Ok(State {
+        config: Arc::new(config),
+        store,
+        tokens,
+        wechat: wechat.recipient(),
+        metrics,
+        draining: draining.clone(),
+        admission,
+        sessions,
+    })
+}
+
+/// The chat has a thread of its own, so that a delivery to many never waits behind a worker's sockets.
+fn start_chat(config: &Config, metrics: &Metrics, draining: &Draining, writer: Arc<OnceLock<Store>>) -> Addr<ChatServer> {
+    let settings = ChatSettings {
+        registry: RegistryLimits {
+            sessions_per_user: config.limits.sessions_per_user as usize,
+            replacements_per_minute: config.limits.replacements_per_minute,
+        },
+        pulse: Pulse { ping_after: config.session.ping_after_ms, dead_after: config.session.silent_after_ms },
+        heartbeat_ms: config.session.heartbeat_ms,
+        frames: frame_limits(config),
+    };
+    let (metrics, vital) = (metrics.clone(), Vital::new("chat", draining));
+    let write_mark = Box::new(move |mark: ReadMark| {
+        let ReadMark { openid, peer, seq } = mark.clone();
+        let write = Write::MarkRead(MarkRead { openid, peer, seq, answer: Answer::Nobody });
+        writer.get().and_then(|store| store.submit(write).ok()).ok_or(mark)
+    });
+    ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, write_mark))
+}
+
+fn frame_limits(config: &Config) -> FrameLimits {
+    let config::Limits { frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst, .. } = config.limits;
+    FrameLimits { frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst }
+}
+
+fn session_limits(config: &Config) -> SessionLimits {
+    SessionLimits {
+        inbound: InboundLimits { frame_bytes: config.limits.frame_bytes, fragments: config.limits.frame_fragments },
+        frames: frame_limits(config),
+        controls_per_second: config.limits.controls_per_second,
+        bad_frames: config.limits.bad_frames,
+        outbox_bytes: config.session.outbox_bytes,
+    }
+}
+
+fn shed_regularly(admission: Admission) {
+    actix_web::rt::spawn(async move {
+        let mut every = tokio::time::interval(SHED_EVERY);
+        loop {
+            every.tick().await;
+            admission.shed();
+        }
+    });
+}
+
+fn start_public(state: &web::Data<State>, listener: Listener) -> Result<ServerHandle, Error> {
+    let (config, data) = (state.config.clone(), state.clone());
+    let unsent_after = Duration::from_millis(config.session.silent_after_ms);
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(|cfg| http::public(cfg, &data)))
+        .workers(config.server.workers)
+        // The admission counts sessions; actix's own limit would silently stop accepting instead of answering 503.
+        .max_connections(usize::MAX >> 4)
+        .client_request_timeout(HANDSHAKE)
+        .tcp_nodelay(true)
+        .shutdown_timeout(HTTP_LEAVES_S)
+        .disable_signals()
+        .on_connect(listen::on_connect(unsent_after));
+    let server = match listener {
+        Listener::Tcp(tcp) => server.listen(tcp),
+        Listener::Unix(unix, _) => server.listen_uds(unix),
+    };
+    let server = server.map_err(io("the public port cannot be served"))?.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+fn start_ops(state: &web::Data<State>, listener: std::net::TcpListener) -> Result<ServerHandle, Error> {
+    let data = state.clone();
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(http::ops))
+        .workers(1)
+        .shutdown_timeout(HTTP_LEAVES_S)
+        .disable_signals()
+        .listen(listener)
+        .map_err(io("the operators' port cannot be served"))?
+        .run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+struct Double {
+    at: SocketAddr,
+    handle: ServerHandle,
+}
+
+fn start_double(config: &mut Config) -> Result<Double, Error> {
+    let listener = listen::tcp((Ipv4Addr::LOCALHOST, 0).into())?;
+    let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
+    config.wechat.api_base = format!("http://{at}");
+    let server = fake::serve(listener, fake_settings(&config.wechat)).map_err(io("the WeChat double cannot be served"))?;
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(Double { at, handle })
+}
+
+fn fake_settings(config: &config::WeChat) -> fake::Settings {
+    fake::Settings { appid: config.appid.clone(), secret: config.secret.clone(), enforce_quota: true }
+}
+
+/// First nobody new, then farewell to who is there, then what they sent is made durable.
+async fn drain(state: &State, draining: &Draining) {
+    draining.begin();
+    let spread_ms = state.config.session.drain_spread_ms;
+    let sessions = state.sessions.chat.send(DrainSessions { spread_ms }).await.unwrap_or_default();
+    log::info!(sessions = sessions; "sessions told to reconnect elsewhere");
+    let deadline = Instant::now() + SESSIONS_LEAVE;
+    while Instant::now() < deadline && state.sessions.chat.send(CountSessions).await.unwrap_or_default() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    if !state.store.drain(STORE_DRAINS).await {
+        log::warn!("not everything that was sent could be stored in time; nothing of that was acked");
+    }
+}
+
+async fn leave_signal() -> std::io::Result<&'static str> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+fn say(what: &str, at: &str) {
+    println!("hongyan: {what} at {at}");
+}
+
+/// What a newcomer types next.
+fn welcome(at: &str, ops: Option<SocketAddr>) -> String {
+    let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
+    format!(
+        "
+Two people can talk now. Type each line into a terminal of its own (websocat, or any WebSocket client):
+
+  websocat 'ws://{at}/alice?to_user_openid=bob&code=dev:alice'
+  websocat 'ws://{at}/bob?to_user_openid=alice&code=dev:bob'
+
+and then, in either of them:
+
+  {{\"type\":\"text\",\"message\":\"hello\"}}
+
+or open examples/two-people.html in a browser. What she missed: log in and ask.
+
+  curl -d '{{\"code\":\"dev:alice\"}}' http://{at}/v1/login
+  curl -H 'Authorization: Bearer TOKEN' http://{at}/v1/unread
+{metrics}
+Ctrl-C ends it. Messages stay in the database.
+"
+    )
+}
+
+/// Writes one revocation, and waits until it is durable; every node learns of it within 2 s.
+///
+/// # Errors
+/// [`Error::Store`] when the database cannot be opened, [`Error::Unavailable`] when it does not answer.
+pub fn revoke(config: &Config, openid: OpenId, what: Revoked) -> Result<(), Error> {
+    store::revoke(&config.database, &Revoke { openid, what, answer: Answer::Nobody }).map_err(Error::from)
+}
+
+/// A bearer token of `openid`, signed with the first key.
+///
+/// # Errors
+/// [`Error::Token`].
+pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
+    Tokens::new(&config.auth, &config.wechat.appid).issue(openid, now_ms()).map_err(|_| Error::Token)
+}
+
+/// Runs the WeChat double alone, until a signal ends it.
+///
+/// # Errors
+/// [`Error::Bind`].
+pub fn fake_wechat(at: SocketAddr, config: &config::WeChat) -> Result<(), Error> {
+    let listener = listen::tcp(at)?;
+    let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
+    actix::System::new().block_on(async move {
+        let server = fake::serve(listener, fake_settings(config)).map_err(io("the WeChat double cannot be served"))?;
+        say("wechat double", &at.to_string());
+        server.await.map_err(io("the WeChat double failed"))
+    })
+}

@@ -1,7 +1,7 @@
 //! Who is online: the one actor that knows every live session of this node, and brings each what the store has committed.
 
 pub mod messages;
-pub mod registry;
+mod registry;
 pub mod outbox;
 mod actor;
 mod auto_read;
@@ -9,3 +9,5 @@ mod pulse;
 
 pub use actor::{ChatServer, ChatSettings};
 pub use auto_read::ReadMark;
+pub use pulse::Pulse;
+pub use registry::RegistryLimits;

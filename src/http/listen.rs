@@ -1,0 +1,99 @@
+//! Where the server listens, and what each accepted socket is given.
+
+use std::any::Any;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use actix_web::dev::Extensions;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::config::Listen;
+
+/// Connections that the kernel completes before they are accepted. The kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+
+/// A socket that listens.
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("cannot listen on {at}: the address is in use (is another hongyan running? choose another with server.listen)")]
+    InUse { at: String },
+    #[error("cannot listen on {at}")]
+    Io { at: String, source: std::io::Error },
+}
+
+impl BindError {
+    fn new(at: &str, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::AddrInUse => Self::InUse { at: at.into() },
+            _ => Self::Io { at: at.into(), source },
+        }
+    }
+}
+
+impl Listener {
+    /// # Errors
+    /// [`BindError`], with the address in it.
+    pub fn bind(listen: &Listen) -> Result<Self, BindError> {
+        match listen {
+            Listen::Tcp(at) => tcp(*at).map(Self::Tcp),
+            Listen::Unix(path) => unix(path).map_err(|e| BindError::new(&path.display().to_string(), e)).map(|l| Self::Unix(l, path.clone())),
+        }
+    }
+
+    /// Where clients reach it: with port 0 asked for, the port that was given.
+    pub fn at(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string()),
+            Self::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// # Errors
+/// [`BindError`], with the address in it.
+pub fn tcp(at: SocketAddr) -> Result<TcpListener, BindError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&at.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from(socket))
+    };
+    bind().map_err(|e| BindError::new(&at.to_string(), e))
+}
+
+/// A socket file that nobody answers on is one that a killed server left behind.
+fn unix(path: &Path) -> std::io::Result<UnixListener> {
+    if path.exists() {
+        if UnixStream::connect(path).is_ok() {
+            return Err(std::io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    // As open as a loopback port; the folder that it stands in says who may reach it.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What every accepted socket gets: the kernel drops it when what was sent stays unread or unacknowledged for `unsent_after`
+/// (tcp(7), `TCP_USER_TIMEOUT`), because a session whose peer does not read is not polled and cannot drop itself.
+pub fn on_connect(unsent_after: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Clone + Send + 'static {
+    move |socket, _| {
+        if let Some(tcp) = socket.downcast_ref::<actix_web::rt::net::TcpStream>()
+            && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(unsent_after))
+        {
+            log::debug!(error:% = error; "TCP_USER_TIMEOUT could not be set");
+        }
+    }
+}

@@ -1,8 +1,12 @@
-//! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `actor`.
+//! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `driver`,
+//! and the two transports in `takeover` and `web_actors`.
 
 pub mod inbound;
-pub mod actor;
-mod flow;
+mod gate;
+mod incoming;
+pub mod driver;
+pub mod takeover;
+pub mod web_actors;
 
 use std::sync::Arc;
 

@@ -1,0 +1,180 @@
+//! The transport that takes the socket over at the upgrade: nothing of HTTP is left behind, and an idle session has no buffer.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, Waker, ready};
+
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, StreamHandler};
+use actix_http::ws::Codec;
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::codec::Encoder as _;
+
+use super::driver::{CLOSE_WAIT, Driver, Next, Then};
+use super::incoming::{Incoming, Incomings, Source};
+use super::Shared;
+use crate::chat::messages::Wake;
+
+/// A connected socket.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Socket for T {}
+
+/// The actor of one WebSocket. `Seat` is freed when it ends.
+pub struct SessionActor<T, Seat> {
+    driver: Driver,
+    socket: Rc<RefCell<T>>,
+    codec: Codec,
+    /// Encoded, and not yet written.
+    out: BytesMut,
+    /// A spawned future waits for the socket to take more.
+    pumping: bool,
+    then: Then,
+    _seat: Seat,
+}
+
+/// Starts the session on the socket. `answer` is the response to the handshake, `early` what came behind the request.
+pub fn start<T: Socket, Seat: Unpin + 'static>(driver: Driver, shared: &Arc<Shared>, seat: Seat, socket: T, answer: BytesMut, early: Bytes) {
+    let limits = shared.limits.inbound;
+    SessionActor::create(|ctx: &mut Context<SessionActor<T, Seat>>| {
+        let socket = Rc::new(RefCell::new(socket));
+        ctx.add_stream(Incomings::new(Reader(socket.clone()), early, limits, driver.gate()));
+        SessionActor { driver, socket, codec: Codec::new(), out: answer, pumping: false, then: Then::Stay, _seat: seat }
+    });
+}
+
+impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
+    fn follow(&mut self, next: Next, ctx: &mut Context<Self>) {
+        match next {
+            Next::Nothing => {}
+            Next::Deliver => self.deliver(ctx),
+            Next::Stop => ctx.stop(),
+        }
+    }
+
+    /// Writes what the socket takes at once; for the rest a future waits.
+    fn deliver(&mut self, ctx: &mut Context<Self>) {
+        if self.pumping {
+            return;
+        }
+        match self.pump(&mut Task::from_waker(Waker::noop())) {
+            Poll::Ready(done) => self.pumped(&done, ctx),
+            Poll::Pending => {
+                self.pumping = true;
+                ctx.spawn(Pump);
+                if self.then == Then::AwaitClose {
+                    ctx.run_later(CLOSE_WAIT, |_, ctx| ctx.stop());
+                }
+            }
+        }
+    }
+
+    /// Writes until the outbox is empty.
+    fn pump(&mut self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while !self.out.is_empty() {
+                let written = ready!(Pin::new(&mut *self.socket.borrow_mut()).poll_write(task, &self.out))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.out.advance(written);
+            }
+            self.out = BytesMut::new();
+            let outgoing = self.driver.outgoing();
+            if outgoing.messages.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            for message in outgoing.messages {
+                self.codec.encode(message, &mut self.out).map_err(io::Error::other)?;
+            }
+            self.then = outgoing.then;
+        }
+    }
+
+    fn pumped(&mut self, done: &io::Result<()>, ctx: &mut Context<Self>) {
+        match (done, self.then) {
+            (Err(_), _) | (_, Then::Stop) => ctx.stop(),
+            (_, Then::AwaitClose) => {
+                ctx.run_later(CLOSE_WAIT, |_, ctx| ctx.stop());
+            }
+            (_, Then::Stay) => {}
+        }
+    }
+}
+
+/// Goes on with [`SessionActor::pump`] whenever the socket takes more.
+struct Pump;
+
+impl<T: Socket, Seat: Unpin + 'static> ActorFuture<SessionActor<T, Seat>> for Pump {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut SessionActor<T, Seat>,
+        ctx: &mut Context<SessionActor<T, Seat>>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let done = ready!(actor.pump(task));
+        actor.pumping = false;
+        actor.pumped(&done, ctx);
+        Poll::Ready(())
+    }
+}
+
+impl<T: Socket, Seat: Unpin + 'static> Actor for SessionActor<T, Seat> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let _ = self.driver.started(ctx.address().recipient());
+        // The answer to the handshake goes out first.
+        self.deliver(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.driver.gone();
+    }
+}
+
+impl<T: Socket, Seat: Unpin + 'static> Handler<Wake> for SessionActor<T, Seat> {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.deliver(ctx);
+    }
+}
+
+impl<T: Socket, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<T, Seat> {
+    fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
+        let next = self.driver.incoming(said);
+        self.follow(next, ctx);
+    }
+}
+
+/// The reading half: one buffer a thread serves all sockets of it.
+struct Reader<T>(Rc<RefCell<T>>);
+
+/// What is read in one go.
+const READ_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8; READ_BYTES]>> = RefCell::new(Box::new([0; READ_BYTES]));
+}
+
+impl<T: Socket> Source for Reader<T> {
+    fn poll_bytes(&mut self, cx: &mut Task<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<bool> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[..]);
+            let read = ready!(Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, &mut buffer));
+            let bytes = buffer.filled();
+            if read.is_err() || bytes.is_empty() {
+                return Poll::Ready(false);
+            }
+            sink(bytes);
+            Poll::Ready(true)
+        })
+    }
+}

@@ -14,8 +14,8 @@ use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::address::Address;
-use super::error::ApiError;
 use super::descriptors;
+use super::error::ApiError;
 use crate::config::Limits;
 use crate::ids::OpenId;
 use crate::lifecycle::Draining;

@@ -1,4 +1,4 @@
-//! Who calls, by the token in `Authorization`.
+//! Who calls: by the token in `Authorization`, or by the address alone where a token is only to be had.
 
 use std::future::{Ready, ready};
 
@@ -7,6 +7,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::State;
+use super::address::Address;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
 use crate::ids::now_ms;
@@ -27,9 +28,32 @@ impl FromRequest for Caller {
     }
 }
 
+/// Somebody without a token yet, let in at the pace of logins and handshakes that one address may have.
+///
+/// As the first argument of a handler it is checked before the body is read: 429 `rate_limited`.
+#[derive(Debug)]
+pub struct Newcomer(pub Address);
+
+impl FromRequest for Newcomer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(welcome(request).map(Self))
+    }
+}
+
+fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
+    let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
+    let address = Address::of(request, &state.config.server);
+    state.admission.login(address)?;
+    Ok(address)
+}
+
 fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
-    let token = bearer(request.headers())?.ok_or_else(|| ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer"))?;
+    let token = bearer(request.headers())?
+        .ok_or_else(|| ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer"))?;
     let identity = state.tokens.verify(token, now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
     Ok(identity)

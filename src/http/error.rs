@@ -127,9 +127,7 @@ impl From<LoginRefused> for ApiError {
     fn from(why: LoginRefused) -> Self {
         match why {
             LoginRefused::BadCode => Self::new(Word::BadCode, "the code is malformed, expired or used: call wx.login again"),
-            LoginRefused::RateLimited { retry_after_ms } => {
-                Self::new(Word::RateLimited, "WeChat asks to wait").after(retry_after_ms)
-            }
+            LoginRefused::RateLimited { retry_after_ms } => Self::new(Word::RateLimited, "WeChat asks to wait").after(retry_after_ms),
             LoginRefused::Blocked => Self::new(Word::BlockedByWechat, "WeChat blocked this user"),
             LoginRefused::Unavailable => Self::wechat_unavailable(),
         }
@@ -172,9 +170,7 @@ impl From<Refused> for ApiError {
         match why {
             Refused::Draining => Self::new(Word::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS),
             Refused::TooManySessions => Self::new(Word::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS),
-            Refused::TooManyFromAddress => {
-                Self::new(Word::RateLimited, "too many sessions from this address").after(WAIT_WHEN_AWAY_MS)
-            }
+            Refused::TooManyFromAddress => Self::new(Word::RateLimited, "too many sessions from this address").after(WAIT_WHEN_AWAY_MS),
             Refused::TooFast { retry_after_ms } => {
                 Self::new(Word::RateLimited, "too many logins and handshakes from this address").after(retry_after_ms)
             }

@@ -35,7 +35,7 @@ mod testing;
 
 pub use address::Address;
 pub use admission::{Admission, Refused, Seat};
-pub use caller::Caller;
+pub use caller::{Caller, Newcomer};
 pub use error::ApiError;
 
 /// What every handler may reach: one a process, shared by all workers.
@@ -61,15 +61,15 @@ pub fn public(config: &mut ServiceConfig, state: &web::Data<State>) {
         for call in api::CALLS.iter().filter(|call| call.path == path) {
             resource = resource.route((call.route)());
         }
-        v1 = v1.service(resource.default_service(web::to(tally::nowhere)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
+        v1 = v1.service(resource.default_service(web::to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
     }
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     config.service(v1.wrap(fixed).wrap(cors(&state.config.server.allowed_origins)));
-    config.service(healthz());
+    config.service(healthz().wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
     config.service(
         web::resource("/{openid}")
             .route(web::get().to(ws::connect))
-            .default_service(web::to(tally::nowhere))
+            .default_service(web::to(tally::wrong_method))
             .wrap(from_fn(|r, next| tally::count("/{openid}", r, next))),
     );
 }
@@ -78,8 +78,8 @@ pub fn public(config: &mut ServiceConfig, state: &web::Data<State>) {
 pub fn ops(config: &mut ServiceConfig, state: &web::Data<State>) {
     common(config, state);
     config.service(healthz());
-    config.service(web::resource("/readyz").route(web::get().to(ops::readyz)).default_service(web::to(tally::nowhere)));
-    config.service(web::resource("/metrics").route(web::get().to(ops::metrics)).default_service(web::to(tally::nowhere)));
+    config.service(web::resource("/readyz").route(web::get().to(ops::readyz)).default_service(web::to(tally::wrong_method)));
+    config.service(web::resource("/metrics").route(web::get().to(ops::metrics)).default_service(web::to(tally::wrong_method)));
 }
 
 fn common(config: &mut ServiceConfig, state: &web::Data<State>) {
@@ -96,7 +96,7 @@ fn healthz() -> actix_web::Resource {
     web::resource("/healthz")
         .route(web::get().to(ops::healthz))
         .route(web::head().to(ops::healthz))
-        .default_service(web::to(tally::nowhere))
+        .default_service(web::to(tally::wrong_method))
 }
 
 /// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.

@@ -31,6 +31,7 @@ use super::{api, ops, ws};
         ops::healthz,
         ws::connect
     ),
+    components(schemas(ErrorBody)),
     modifiers(&Token)
 )]
 struct Document;

@@ -4,7 +4,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, web};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 
 use super::State;
 use super::error::ApiError;
@@ -17,7 +17,6 @@ const NO_ROUTE: &str = "other";
 /// Lets the request pass, and counts its answer under `route`. The body goes through untouched.
 pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let answer = next.call(request).await?;
-    // A method that the route does not take was counted by `nowhere`.
     let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::word);
     if let Some(state) = answer.request().app_data::<web::Data<State>>() {
         note(state, route, answer.request().method(), answer.status().as_u16(), error);
@@ -25,15 +24,16 @@ pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest,
     Ok(answer)
 }
 
-/// The answer to a path, or to a method on one, that the server does not know.
-pub async fn nowhere(request: HttpRequest) -> Result<actix_web::HttpResponse, ApiError> {
+/// The answer to a path that the server does not know; counted as one route, whatever the path.
+pub async fn nowhere(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let error = ApiError::not_found();
-    if request.match_pattern().is_none()
-        && let Some(state) = request.app_data::<web::Data<State>>()
-    {
-        note(state, NO_ROUTE, request.method(), error.word().status(), Some(error.word()));
-    }
+    note(&state, NO_ROUTE, request.method(), error.word().status(), Some(error.word()));
     Err(error)
+}
+
+/// The answer to a method that a known path does not take; [`count`] counts it.
+pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(Word::NotFound, "this path does not take this method"))
 }
 
 fn note(state: &State, route: &'static str, method: &Method, status: u16, error: Option<Word>) {

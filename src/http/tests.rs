@@ -15,11 +15,15 @@ use crate::auth::Identity;
 use crate::ids::OpenId;
 use crate::protocol::Word;
 
-async fn server(state: &web::Data<State>) -> impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error> {
+async fn server(
+    state: &web::Data<State>,
+) -> impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error> {
     t::init_service(App::new().configure(|c| public(c, state))).await
 }
 
-async fn ops_server(state: &web::Data<State>) -> impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error> {
+async fn ops_server(
+    state: &web::Data<State>,
+) -> impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error> {
     t::init_service(App::new().configure(|c| ops(c, state))).await
 }
 
@@ -229,9 +233,8 @@ async fn a_store_that_is_down_is_unavailable_and_bad_parameters_come_first() {
 
     assert_eq!(word(api::conversations::unread(caller(), state.clone()).await), Word::Unavailable);
 
-    let read = async |peer: &str, seq| {
-        word(api::conversations::read(caller(), Body(ReadRequest { peer: peer.into(), seq }), state.clone()).await)
-    };
+    let read =
+        async |peer: &str, seq| word(api::conversations::read(caller(), Body(ReadRequest { peer: peer.into(), seq }), state.clone()).await);
     assert_eq!(read("peer", 3).await, Word::Unavailable);
     assert_eq!(read("", 3).await, Word::BadRequest);
     assert_eq!(read("peer", -3).await, Word::BadRequest);
@@ -246,4 +249,44 @@ async fn a_store_that_is_down_is_unavailable_and_bad_parameters_come_first() {
 
     let body = serde_json::from_str("{}").map(Body).unwrap();
     assert_eq!(word(api::login::logout(caller(), body, state.clone()).await), Word::Unavailable);
+}
+
+/// One request over a Unix socket, as bytes, and the whole answer.
+async fn raw(socket: &std::path::Path, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(std::time::Duration::from_secs(5), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[actix_web::test]
+async fn over_a_unix_socket_the_proxy_names_the_client_and_bodies_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("http");
+    let mut config = testing::config();
+    config.server.listen = crate::config::Listen::Unix(socket.clone());
+    config.limits.handshakes_per_second_per_address = 1;
+    let state = testing::state(config);
+    let server = actix_web::HttpServer::new(move || {
+        let state = state.clone();
+        App::new().configure(move |c| public(c, &state))
+    });
+    let server = server.workers(1).disable_signals().bind_uds(&socket).unwrap().run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+
+    let login = async |client: &str, body: &str| {
+        let head = format!("POST /v1/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 6.6.6.6, {client}\r\n");
+        raw(&socket, &format!("{head}{body}")).await
+    };
+    let small = "Content-Length: 14\r\n\r\n{\"code\":\"bad\"}";
+    assert!(login("192.0.2.1", small).await.starts_with("HTTP/1.1 401 "));
+    assert!(login("192.0.2.2", small).await.starts_with("HTTP/1.1 401 "));
+    assert!(login("192.0.2.1", small).await.starts_with("HTTP/1.1 429 "));
+    assert!(login("192.0.2.3", "Content-Length: 1025\r\n\r\n").await.starts_with("HTTP/1.1 413 "), "answered before the body comes");
+    let chunked = format!("Transfer-Encoding: chunked\r\n\r\n800\r\n{}\r\n0\r\n\r\n", " ".repeat(0x800));
+    assert!(login("192.0.2.4", &chunked).await.starts_with("HTTP/1.1 413 "));
+    handle.stop(false).await;
 }

@@ -25,7 +25,12 @@ use crate::ids::OpenId;
     security((), ("token" = [])),
     responses((status = 101, description = "Connected; the subprotocol `hongyan.v1` where it was offered"), MachineRefusals)
 )]
-pub async fn connect(request: HttpRequest, path: web::Path<String>, _payload: web::Payload, _state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn connect(
+    request: HttpRequest,
+    path: web::Path<String>,
+    _payload: web::Payload,
+    _state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     OpenId::parse(&path).map_err(|_| ApiError::not_found())?;
     if !request.head().upgrade() {
         return Err(ApiError::bad_request("this path takes a WebSocket upgrade only"));

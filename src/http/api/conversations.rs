@@ -231,7 +231,8 @@ mod tests {
     #[test]
     fn a_cursor_of_somebody_elses_making_is_refused() {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let strange = [String::new(), "?".into(), encode("1"), encode("1.v1"), encode("x.a"), encode("1.a b"), encode("."), "A".repeat(129)];
+        let strange =
+            [String::new(), "?".into(), encode("1"), encode("1.v1"), encode("x.a"), encode("1.a b"), encode("."), "A".repeat(129)];
         for text in strange {
             assert!(read_cursor(&text).is_err(), "{text}");
         }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::super::State;
-use super::super::address::Address;
 use super::super::body::Body;
-use super::super::caller::Caller;
+use super::super::caller::{Caller, Newcomer};
 use super::super::error::ApiError;
 use super::super::openapi::{CallErrors, LoginErrors};
 use super::commit;
@@ -54,8 +53,7 @@ pub struct LogoutRequest {
     request_body = LoginRequest,
     responses((status = 200, body = LoginAnswer), LoginErrors)
 )]
-pub async fn login(request: HttpRequest, body: Body<LoginRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    state.admission.login(Address::of(&request, &state.config.server))?;
+pub async fn login(_: Newcomer, body: Body<LoginRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let openid = exchange(&state, body.0.code).await?;
     let token = state.tokens.issue(&openid, now_ms()).map_err(|why| match why {
         TokenRefused::Banned => why.into(),

@@ -52,11 +52,7 @@ pub struct HistoryAnswer {
     security(("token" = [])),
     responses((status = 200, body = HistoryAnswer), CallErrors)
 )]
-pub async fn history(
-    caller: Caller,
-    params: web::Query<HistoryParams>,
-    state: web::Data<State>,
-) -> Result<Json<HistoryAnswer>, ApiError> {
+pub async fn history(caller: Caller, params: web::Query<HistoryParams>, state: web::Data<State>) -> Result<Json<HistoryAnswer>, ApiError> {
     let openid = caller.0.openid;
     let peer = peer(&params.peer)?;
     let limit = limit(params.limit, DEFAULT_LIMIT)?;

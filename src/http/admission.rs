@@ -157,8 +157,9 @@ impl Admission {
         self.0.calls.step(openid)
     }
 
-    /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up. Takes some milliseconds
-    /// for a million of them; to be called every ten seconds or so, so that memory follows those who are active.
+    /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up; to be called every ten
+    /// seconds or so, so that memory follows those who are active. Looks at every key: with very many users not on a thread that
+    /// serves sockets.
     pub fn shed(&self) {
         self.0.handshakes.shed();
         self.0.calls.shed();

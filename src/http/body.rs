@@ -20,7 +20,7 @@ pub const MAX_BYTES: usize = 1_024;
 /// A body that trickles in is dropped, so that nobody holds a connection with it.
 const AT_MOST: Duration = Duration::from_secs(10);
 
-/// The JSON body of a call: at most [`MAX_BYTES`], there within ten seconds; an empty one counts as `{}`. `Content-Type` is not
+/// The JSON body of a call: at most [`MAX_BYTES`], there within ten seconds; an empty one and `null` count as `{}`. `Content-Type` is not
 /// looked at: no browser sends credentials by itself here, so that there is nothing to protect by it.
 ///
 /// Beyond the size 413 `too_large`, anything else wrong 400 `bad_request`.
@@ -58,7 +58,7 @@ async fn collect(mut payload: Payload) -> Result<BytesMut, ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+    let bytes = if matches!(bytes.trim_ascii(), b"" | b"null") { b"{}" } else { bytes };
     // The parser's own words could hold what the caller wrote, a code for example.
     serde_json::from_slice(bytes).map_err(|e| match e.classify() {
         Category::Data => ApiError::bad_request("the body lacks a field, or one of them has a value of the wrong kind"),
@@ -89,6 +89,7 @@ mod tests {
     async fn bodies_are_bounded_and_may_be_empty() {
         assert_eq!(read(b"{\"n\":3}".to_vec()).await, Ok(Some(3)));
         assert_eq!(read(Vec::new()).await, Ok(None));
+        assert_eq!(read(b" null ".to_vec()).await, Ok(None));
         for bad in ["{", "[]", "3", "{\"n\":\"x\"}", "{\"n\":3}x", "\u{0}"] {
             assert_eq!(read(bad.into()).await, Err(Word::BadRequest), "{bad}");
         }

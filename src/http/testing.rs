@@ -59,11 +59,16 @@ pub fn config() -> Config {
     }
 }
 
-/// A state over a store that always answers "unavailable".
+/// A store that always answers "unavailable".
+fn store() -> Store {
+    Store {}
+}
+
+/// A state over a [`store`] that is down.
 pub fn state(config: Config) -> web::Data<State> {
     let draining = Draining::default();
     web::Data::new(State {
-        store: Store {},
+        store: store(),
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         wechat: wechat(),
         metrics: Metrics::new(),

@@ -7,13 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::State;
-use super::super::body::Body;
-use super::super::caller::Caller;
-use super::super::error::ApiError;
-use super::super::openapi::{CallErrors, MessageSchema};
 use super::messages::{as_seen, peer};
 use super::{ask, commit, limit};
+use crate::http::State;
+use crate::http::body::Body;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::ids::{OpenId, Seq};
 use crate::store::messages::{Clear, Conversations, ListPlace, MarkRead, Overview, Unread, Write};
 
@@ -45,12 +45,12 @@ pub struct ListAnswer {
     next_cursor: Option<String>,
 }
 
-/// One conversation as the caller sees it. Every `…_seq` is "up to and with".
+/// One conversation as the caller sees it. Every `…_seq` means "up to this one, itself included".
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Conversation {
     peer: String,
     last_seq: i64,
-    /// Below it the caller has cleared the view.
+    /// Up to it the caller has cleared the view.
     cleared_seq: i64,
     read_seq: i64,
     recv_seq: i64,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::super::State;
-use super::super::body::Body;
-use super::super::caller::{Caller, Newcomer};
-use super::super::error::ApiError;
-use super::super::openapi::{CallErrors, LoginErrors};
 use super::commit;
 use crate::auth::TokenRefused;
+use crate::http::State;
+use crate::http::body::Body;
+use crate::http::caller::{Caller, Newcomer};
+use crate::http::error::ApiError;
+use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::ids::{OpenId, now_ms};
 use crate::store::messages::{Revoke, Revoked, Write};
 use crate::wechat::{LoginRefused, ValidateCode};

@@ -4,12 +4,12 @@ use actix_web::web::{self, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::State;
-use super::super::caller::Caller;
-use super::super::error::ApiError;
-use super::super::openapi::{CallErrors, MessageSchema};
 use super::{ask, limit};
 use crate::event::Message;
+use crate::http::State;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::outbound;
 use crate::store::messages::{History, Window};

@@ -6,9 +6,9 @@ use actix_web::http::Method;
 use actix_web::{Route, web};
 use tokio::sync::oneshot;
 
-use super::State;
-use super::error::ApiError;
-use super::openapi;
+use crate::http::State;
+use crate::http::error::ApiError;
+use crate::http::openapi;
 use crate::store::messages::{Answer, Query, Write};
 
 pub mod login;

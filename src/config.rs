@@ -22,6 +22,7 @@ pub struct Server {
     pub listen: Listen,
     /// Threads that serve sockets.
     pub workers: usize,
+    pub transport: Transport,
     /// Networks whose `X-Forwarded-For` is believed. A peer on a Unix socket always is.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Origins of browsers that may connect; empty: any.
@@ -33,6 +34,15 @@ pub struct Server {
 pub enum Listen {
     Tcp(SocketAddr),
     Unix(PathBuf),
+}
+
+/// Who holds the sockets of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The session takes the socket over at the upgrade: the least memory, and a peer that does not read freezes nothing.
+    Takeover,
+    /// actix-web-actors: the socket stays with the HTTP server.
+    WebActors,
 }
 
 #[derive(Debug, Clone)]

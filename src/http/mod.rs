@@ -1,15 +1,46 @@
-//! The edge.
+//! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
+//!
+//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`ws`] the handshake. [`admission`] and
+//! [`address`] decide who may come in, [`caller`] who it is, [`error`] how a refusal looks.
 
 use std::sync::Arc;
 
 use actix::Recipient;
+use actix_cors::Cors;
+use actix_web::http::header;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::web::{self, ServiceConfig};
 
 use crate::auth::Tokens;
 use crate::config::Config;
 use crate::lifecycle::Draining;
 use crate::metrics::Metrics;
+use crate::session;
 use crate::store::Store;
 use crate::wechat::ValidateCode;
+
+pub mod listen;
+pub mod serve;
+pub mod upgrade;
+pub mod ws;
+pub mod api;
+pub mod ops;
+pub mod openapi;
+pub mod caller;
+pub mod body;
+pub mod admission;
+pub mod address;
+pub mod origin;
+pub mod descriptors;
+pub mod error;
+pub mod tally;
+#[cfg(test)]
+mod testing;
+
+pub use address::Address;
+pub use admission::{Admission, Refused, Seat};
+pub use caller::{Caller, Newcomer};
+pub use error::ApiError;
 
 /// What every handler may reach: one a process, shared by all workers.
 pub struct State {
@@ -19,4 +50,73 @@ pub struct State {
     pub wechat: Recipient<ValidateCode>,
     pub metrics: Metrics,
     pub draining: Draining,
+    pub admission: Admission,
+    pub wechat_seen: ops::WeChatSeen,
+    pub sessions: Arc<session::Shared>,
 }
+
+/// The public port: `/v1`, `/healthz`, and last the handshake, whose path every single segment fits.
+///
+/// Any other path, and any other method on one of these, is 404 `not_found` (the protocol has no word for 405).
+pub fn public(config: &mut ServiceConfig, state: &web::Data<State>) {
+    common(config, state);
+    let mut v1 = web::scope("/v1").default_service(web::to(tally::nowhere));
+    for path in api::paths() {
+        let mut resource = web::resource(path.strip_prefix("/v1").unwrap_or(path));
+        for call in api::CALLS.iter().filter(|call| call.path == path) {
+            resource = resource.route((call.route)());
+        }
+        v1 = v1.service(resource.default_service(web::to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
+    }
+    let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    config.service(v1.wrap(fixed).wrap(cors(&state.config.server.allowed_origins)));
+    config.service(healthz().wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
+    config.service(
+        web::resource("/{openid}")
+            .route(web::get().to(ws::connect))
+            .default_service(web::to(tally::wrong_method))
+            .wrap(from_fn(|r, next| tally::count("/{openid}", r, next))),
+    );
+}
+
+/// The operators' port: `/healthz`, `/readyz`, `/metrics`. Asks nobody who they are: it listens where only operators reach it.
+pub fn ops(config: &mut ServiceConfig, state: &web::Data<State>) {
+    common(config, state);
+    config.service(healthz());
+    config.service(web::resource("/readyz").route(web::get().to(ops::readyz)).default_service(web::to(tally::wrong_method)));
+    config.service(web::resource("/metrics").route(web::get().to(ops::metrics)).default_service(web::to(tally::wrong_method)));
+}
+
+fn common(config: &mut ServiceConfig, state: &web::Data<State>) {
+    config
+        .app_data(state.clone())
+        .app_data(web::QueryConfig::default().error_handler(|_, _| {
+            ApiError::bad_request("the query lacks a parameter, or one of them has a value of the wrong kind").into()
+        }))
+        .app_data(web::PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()))
+        .default_service(web::to(tally::nowhere));
+}
+
+fn healthz() -> actix_web::Resource {
+    web::resource("/healthz")
+        .route(web::get().to(ops::healthz))
+        .route(web::head().to(ops::healthz))
+        .default_service(web::to(tally::wrong_method))
+}
+
+/// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.
+fn cors(allowed: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST", "DELETE"])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(3_600);
+    if allowed.is_empty() {
+        return cors.allow_any_origin().send_wildcard();
+    }
+    let allowed = allowed.to_vec();
+    cors.allowed_origin_fn(move |from, _| origin::is_listed(&allowed, from))
+}
+
+#[cfg(test)]
+mod tests;

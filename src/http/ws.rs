@@ -1,129 +1,123 @@
 //! The handshake: who connects is settled before anything is read from the socket.
 
+use actix_http::ws::verify_handshake;
+use actix_web::dev::RequestHead;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use actix_web_actors::ws;
 
 use super::State;
 use super::address::Address;
+use super::admission::Seat;
+use super::api::login;
+use super::caller;
 use super::error::ApiError;
-use crate::auth::{Identity, TokenRefused};
+use super::openapi::MachineRefusals;
+use super::origin;
+use crate::auth::Identity;
 use crate::ids::{Device, OpenId, now_ms};
 use crate::protocol::{Close, Dialect, SUBPROTOCOL, Word};
-use crate::session::actor::{self, Hello, Refusal};
-use crate::wechat::{LoginRefused, ValidateCode};
+use crate::session::driver::{Driver, Hello, Refusal};
+use crate::session::web_actors;
 
 /// A browser cannot set headers, so its token comes as a subprotocol with this prefix.
 const BEARER_PREFIX: &str = "bearer.";
 
-/// Before a client that is turned away for the server's sake tries again, milliseconds.
-const RETRY_MS: u64 = 2_000;
-
-/// `GET /{openid}` with an upgrade. A refusal about the machine is plain HTTP; one about the user is told over the socket.
+/// Opens a session: a WebSocket of the user named in the path
 ///
-/// # Errors
-/// `bad_request` when it is no WebSocket handshake, and what the [`super::admission`] refuses.
-pub async fn connect(
-    request: HttpRequest,
-    path: web::Path<String>,
-    payload: web::Payload,
-    state: web::Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    let mut response = ws::handshake_with_protocols(&request, &[SUBPROTOCOL])
-        .map_err(|_| ApiError::new(Word::BadRequest, "this path takes WebSocket connections: it needs an upgrade, version 13, and a key"))?;
-    let offer = Offer::read(&request)?;
-    let address = Address::of(&request, &state.config.server.trusted_proxies);
-    state.admission.handshake(address)?;
-    let seat = state.admission.session(address)?;
+/// What the user may be told about a refusal comes as one `error` frame and a close code after the upgrade, because a mini-program
+/// cannot read the answer of a failed handshake; the statuses here are about the machine.
+#[utoipa::path(
+    get,
+    path = "/{openid}",
+    tag = "session",
+    params(
+        ("openid" = String, Path, description = "The user who connects: `[A-Za-z0-9_-]{1,64}`"),
+        ("to_user_openid" = Option<String>, Query, description = "The chat that is open; plain clients must send it"),
+        ("code" = Option<String>, Query, description = "A `wx.login` code, where no token is sent"),
+        ("device" = Option<String>, Query, description = "v1: a label of up to 32 characters, random per install"),
+    ),
+    security((), ("token" = [])),
+    responses((status = 101, description = "Connected; the subprotocol `hongyan.v1` where it was offered"), MachineRefusals)
+)]
+pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+    let Admitted { driver, seat, .. } = match handshake(request.head(), &state).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    match ws::handshake_with_protocols(&request, &[SUBPROTOCOL]) {
+        Ok(mut response) => response.streaming(web_actors::start(driver, &state.sessions, seat, payload)),
+        Err(error) => error.error_response(),
+    }
+}
+
+/// A socket that may be upgraded: to a session, or to be told why not.
+pub struct Admitted {
+    pub driver: Driver,
+    pub dialect: Dialect,
+    pub seat: Seat,
+}
+
+/// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the socket.
+pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted, HttpResponse> {
+    verify_handshake(request).map_err(|_| {
+        ApiError::bad_request("this path takes WebSocket connections only: a GET with an upgrade, version 13 and a key").error_response()
+    })?;
+    if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
+        return Err(origin::turn_away(&state.metrics));
+    }
+    let offer = Offer::read(request).map_err(|e| e.error_response())?;
+    let address = Address::of(request, &state.config.server);
+    let turn_away = |refused: super::Refused| refused.turn_away(&state.metrics);
+    state.admission.handshake(address).map_err(turn_away)?;
     let dialect = offer.dialect();
-    let body = match hello(&request, &path, offer, &state).await {
-        Ok(hello) => response.streaming(actor::open(hello, &state.sessions, seat, payload)),
-        Err(Refused { word, why, close }) => {
-            log::info!(address:% = address, error = word.as_str(); "handshake refused");
-            response.streaming(actor::refuse(Refusal { dialect, word, why, close }, &state.sessions, seat, payload))
+    let driver = match hello(request, offer, state).await {
+        Ok(hello) => Driver::open(hello, &state.sessions),
+        Err(error) => {
+            log::info!(address:% = address, error = error.word().as_str(); "handshake refused");
+            Driver::refuse(refusal(&error, dialect), &state.sessions)
         }
     };
-    Ok(body)
+    let seat = state.admission.session(address).map_err(turn_away)?;
+    Ok(Admitted { driver, dialect, seat })
 }
 
-/// Why a user is not let in.
-struct Refused {
-    word: Word,
-    why: &'static str,
-    close: Close,
+fn refusal(error: &ApiError, dialect: Dialect) -> Refusal {
+    let (word, retry_after_ms) = (error.word(), error.retry_after_ms());
+    let close = Close::of_refusal(word, retry_after_ms);
+    Refusal { dialect, word, why: error.message().to_owned(), close, retry_after_ms }
 }
 
-impl Refused {
-    fn bad_request(why: &'static str) -> Self {
-        Self { word: Word::BadRequest, why, close: Close::BadRequest }
-    }
-
-    fn credentials(word: Word, why: &'static str) -> Self {
-        Self { word, why, close: Close::Refused { word } }
-    }
-
-    fn later(word: Word, why: &'static str, retry_ms: u64) -> Self {
-        Self { word, why, close: Close::Overloaded { word, retry_ms } }
-    }
-}
-
-async fn hello(request: &HttpRequest, path: &str, offer: Offer, state: &State) -> Result<Hello, Refused> {
-    let openid = OpenId::parse(path).map_err(|_| Refused::bad_request("the path is no openid"))?;
-    let query = Query::read(request.query_string())?;
+async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hello, ApiError> {
+    let path = request.uri.path().trim_start_matches('/');
+    let openid = OpenId::parse(path).map_err(|_| ApiError::bad_request("the path is no openid"))?;
+    let query = Query::read(request.uri.query().unwrap_or_default())?;
     let dialect = offer.dialect();
     if dialect == Dialect::Plain && query.open_chat.is_none() {
-        return Err(Refused::bad_request("to_user_openid is missing"));
+        return Err(ApiError::bad_request("to_user_openid is missing"));
     }
     let identity = authenticate(request, offer, query.code, state).await?;
     if identity.openid != openid {
-        return Err(Refused::credentials(Word::OpenidMismatch, "the path names another user than the one who logged in"));
+        return Err(ApiError::new(Word::OpenidMismatch, "the path names another user than the one who logged in"));
     }
     let device = if dialect == Dialect::V1 { query.device } else { None };
     Ok(Hello { openid, dialect, device, issued_ms: identity.issued_ms, open_chat: query.open_chat })
 }
 
 /// The first credential that is there decides; an invalid one is refused, never skipped.
-async fn authenticate(request: &HttpRequest, offer: Offer, code: Option<String>, state: &State) -> Result<Identity, Refused> {
-    let unauthorized = || Refused::credentials(Word::Unauthorized, "the token is not valid: log in anew");
-    let token = match request.headers().get(header::AUTHORIZATION) {
-        Some(value) => Some(value.to_str().ok().and_then(bearer).ok_or_else(unauthorized)?.to_owned()),
-        None => offer.bearer,
-    };
-    if let Some(token) = token {
-        return state.tokens.verify(&token, now_ms()).map_err(|refused| match refused {
-            TokenRefused::Unauthorized => unauthorized(),
-            TokenRefused::Banned => banned(),
-        });
+async fn authenticate(request: &RequestHead, offer: Offer, code: Option<String>, state: &State) -> Result<Identity, ApiError> {
+    let header = caller::bearer(&request.headers)?;
+    if let Some(token) = header.or(offer.bearer.as_deref()) {
+        return state.tokens.verify(token, now_ms()).map_err(ApiError::from);
     }
-    let Some(code) = code.filter(|code| !code.is_empty()) else {
-        return Err(match offer.v1 {
-            true => Refused::credentials(Word::Unauthorized, "neither a token nor a code is given"),
-            false => Refused::bad_request("code is missing"),
-        });
-    };
-    let unavailable = || Refused::later(Word::WechatUnavailable, "WeChat does not answer: try again", RETRY_MS);
-    let openid = match state.wechat.send(ValidateCode(code)).await {
-        Ok(Ok(openid)) => openid,
-        Ok(Err(LoginRefused::BadCode)) => return Err(Refused::credentials(Word::BadCode, "the code is wrong, expired or used: call wx.login anew")),
-        Ok(Err(LoginRefused::Blocked)) => return Err(Refused::credentials(Word::BlockedByWechat, "WeChat blocked this user")),
-        Ok(Err(LoginRefused::RateLimited { retry_after_ms })) => {
-            return Err(Refused::later(Word::RateLimited, "this user logs in too often", retry_after_ms));
+    match code {
+        Some(code) => {
+            let openid = login::exchange(state, code).await?;
+            Ok(Identity { openid, issued_ms: now_ms() })
         }
-        Ok(Err(LoginRefused::Unavailable)) | Err(_) => return Err(unavailable()),
-    };
-    if state.tokens.is_banned(&openid) {
-        return Err(banned());
+        None if offer.v1 => Err(ApiError::new(Word::Unauthorized, "neither a token nor a code is given")),
+        None => Err(ApiError::bad_request("code is missing")),
     }
-    Ok(Identity { openid, issued_ms: now_ms() })
-}
-
-fn banned() -> Refused {
-    Refused { word: Word::Banned, why: "this user is banned", close: Close::Banned }
-}
-
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// What the client offers in `Sec-WebSocket-Protocol`.
@@ -135,9 +129,9 @@ struct Offer {
 impl Offer {
     /// # Errors
     /// `bad_request` for a token without `hongyan.v1` beside it: nothing could be selected, and a browser would close the socket.
-    fn read(request: &HttpRequest) -> Result<Self, ApiError> {
+    fn read(request: &RequestHead) -> Result<Self, ApiError> {
         let mut offer = Self { v1: false, bearer: None };
-        for value in request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+        for value in request.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
             for name in value.to_str().unwrap_or_default().split(',').map(str::trim) {
                 match name.strip_prefix(BEARER_PREFIX) {
                     Some(token) => offer.bearer = Some(token.to_owned()),
@@ -146,7 +140,7 @@ impl Offer {
             }
         }
         if offer.bearer.is_some() && !offer.v1 {
-            return Err(ApiError::new(Word::BadRequest, "a bearer subprotocol needs hongyan.v1 beside it"));
+            return Err(ApiError::bad_request("a bearer subprotocol needs hongyan.v1 beside it"));
         }
         Ok(offer)
     }
@@ -165,17 +159,18 @@ struct Query {
 }
 
 impl Query {
-    fn read(text: &str) -> Result<Self, Refused> {
-        let pairs: web::Query<Vec<(String, String)>> =
-            web::Query::from_query(text).map_err(|_| Refused::bad_request("the query cannot be read"))?;
+    fn read(text: &str) -> Result<Self, ApiError> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|_| ApiError::bad_request("the query cannot be read"))?;
         let mut query = Self::default();
         for (name, value) in pairs.into_inner() {
             match name.as_str() {
                 "to_user_openid" if value.is_empty() => {}
                 "to_user_openid" => {
-                    query.open_chat = Some(OpenId::parse(&value).map_err(|_| Refused::bad_request("to_user_openid is no openid"))?);
+                    query.open_chat = Some(OpenId::parse(&value).map_err(|_| ApiError::bad_request("to_user_openid is no openid"))?);
                 }
-                "device" => query.device = Some(Device::parse(&value).map_err(|_| Refused::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?),
+                "device" => {
+                    query.device = Some(Device::parse(&value).map_err(|_| ApiError::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?);
+                }
                 "code" => query.code = Some(value),
                 _ => {}
             }
@@ -191,7 +186,7 @@ mod tests {
     use super::*;
 
     fn offer(value: &'static str) -> Result<Offer, ApiError> {
-        Offer::read(&TestRequest::default().insert_header((header::SEC_WEBSOCKET_PROTOCOL, value)).to_http_request())
+        Offer::read(TestRequest::default().insert_header((header::SEC_WEBSOCKET_PROTOCOL, value)).to_http_request().head())
     }
 
     #[test]
@@ -209,13 +204,5 @@ mod tests {
         assert_eq!(query.code.unwrap(), "dev:a");
         assert!(Query::read("to_user_openid=a%20b").is_err());
         assert!(Query::read("device=").is_err());
-    }
-
-    #[test]
-    fn only_the_bearer_scheme_counts() {
-        assert_eq!(bearer("Bearer x"), Some("x"));
-        assert_eq!(bearer("bearer x"), Some("x"));
-        assert_eq!(bearer("Basic x"), None);
-        assert_eq!(bearer("x"), None);
     }
 }

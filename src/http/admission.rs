@@ -1,0 +1,348 @@
+//! Who may come in, and how fast: what stands between strangers and the machine.
+//!
+//! All numbers are of this node alone. What is kept of an address or a user who went quiet is dropped by [`Admission::shed`].
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::{HttpResponse, ResponseError};
+use governor::clock::Clock;
+use governor::{DefaultKeyedRateLimiter, Quota};
+
+use super::address::Address;
+use super::descriptors;
+use super::error::ApiError;
+use crate::config::Limits;
+use crate::ids::OpenId;
+use crate::lifecycle::Draining;
+use crate::metrics::{ErrorLabel, Metrics};
+
+/// Counts sessions, logins, calls and messages against the limits. Cloning shares the counts.
+#[derive(Clone)]
+pub struct Admission(Arc<Inner>);
+
+struct Inner {
+    draining: Draining,
+    handshakes: Pace<Address>,
+    calls: Pace<OpenId>,
+    messages: Pace<OpenId>,
+    /// Live sessions in all, and how many there may be.
+    sessions: AtomicU32,
+    sessions_limit: u32,
+    /// Live sessions by address; no entry stands at zero.
+    by_address: Mutex<HashMap<Address, u32>>,
+    by_address_limit: Option<NonZeroU32>,
+}
+
+/// Why somebody is turned away before anything is read: about the machine, not about the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    Draining,
+    TooManySessions,
+    TooManyFromAddress,
+    TooFast { retry_after_ms: u64 },
+}
+
+impl Refused {
+    /// The name in `handshakes_refused`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::TooManySessions => "too_many_sessions",
+            Self::TooManyFromAddress => "too_many_from_address",
+            Self::TooFast { .. } => "too_fast",
+        }
+    }
+
+    /// Counts a refused handshake, and is its answer: HTTP 503, or 429 where the address is at fault.
+    pub fn turn_away(self, metrics: &Metrics) -> HttpResponse {
+        metrics.handshakes_refused.get_or_create(&ErrorLabel { error: self.label() }).inc();
+        ApiError::from(self).error_response()
+    }
+}
+
+/// One live session's place in the house, given back when dropped.
+pub struct Seat {
+    house: Admission,
+    address: Address,
+}
+
+impl Admission {
+    /// `descriptors` is what [`descriptors::raise_limit`] gave: `limits.sessions` never goes beyond what that allows.
+    pub fn new(limits: &Limits, draining: &Draining, descriptors: Option<u64>) -> Self {
+        let possible = descriptors::for_sessions(descriptors);
+        if limits.sessions > possible {
+            log::warn!(wanted = limits.sessions, possible = possible; "limits.sessions is beyond the limit on open files, which decides");
+        }
+        Self(Arc::new(Inner {
+            draining: draining.clone(),
+            handshakes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
+            calls: Pace::new(limits.http_per_second, limits.http_burst),
+            messages: Pace::new(limits.messages_per_second, limits.message_burst),
+            sessions: AtomicU32::new(0),
+            sessions_limit: if limits.sessions == 0 { possible } else { limits.sessions.min(possible) },
+            by_address: Mutex::default(),
+            by_address_limit: NonZeroU32::new(limits.sessions_per_address),
+        }))
+    }
+
+    /// How many sessions there may be on this node.
+    pub fn sessions_limit(&self) -> u32 {
+        self.0.sessions_limit
+    }
+
+    /// A login begins: counts with the handshakes of the address, so that guessing codes is as slow.
+    ///
+    /// # Errors
+    /// [`Refused::TooFast`]. A draining server still logs in: the token is good on every node.
+    pub fn login(&self, address: Address) -> Result<(), Refused> {
+        self.0.handshakes.step(&address).map_err(|retry_after_ms| Refused::TooFast { retry_after_ms })
+    }
+
+    /// A handshake begins; asked before anything costs.
+    ///
+    /// # Errors
+    /// [`Refused`]; a full house is told here already, though only [`Self::session`] decides.
+    pub fn handshake(&self, address: Address) -> Result<(), Refused> {
+        if self.0.draining.is_set() {
+            return Err(Refused::Draining);
+        }
+        if self.0.sessions.load(Ordering::Relaxed) >= self.0.sessions_limit {
+            return Err(Refused::TooManySessions);
+        }
+        self.login(address)
+    }
+
+    /// The handshake succeeded: takes a seat, to be held as long as the socket is open.
+    ///
+    /// # Errors
+    /// [`Refused`], but never [`Refused::TooFast`].
+    pub fn session(&self, address: Address) -> Result<Seat, Refused> {
+        let Inner { draining, sessions, sessions_limit, by_address_limit, .. } = &*self.0;
+        if draining.is_set() {
+            return Err(Refused::Draining);
+        }
+        sessions
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < *sessions_limit).then_some(n + 1))
+            .map_err(|_| Refused::TooManySessions)?;
+        let mut by_address = self.by_address();
+        let here = by_address.get(&address).copied().unwrap_or(0);
+        if by_address_limit.is_some_and(|limit| here >= limit.get()) {
+            drop(by_address);
+            sessions.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refused::TooManyFromAddress);
+        }
+        by_address.insert(address, here + 1);
+        drop(by_address);
+        Ok(Seat { house: self.clone(), address })
+    }
+
+    /// One message of a user, whichever of the user's sessions it comes from.
+    ///
+    /// # Errors
+    /// Too fast: the milliseconds to wait.
+    pub fn user_messages(&self, openid: &OpenId) -> Result<(), u64> {
+        self.0.messages.step(openid)
+    }
+
+    /// One HTTP call of a user.
+    ///
+    /// # Errors
+    /// Too fast: the milliseconds to wait.
+    pub fn user_http(&self, openid: &OpenId) -> Result<(), u64> {
+        self.0.calls.step(openid)
+    }
+
+    /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up; to be called every ten
+    /// seconds or so, so that memory follows those who are active. Looks at every key: with very many users not on a thread that
+    /// serves sockets.
+    pub fn shed(&self) {
+        self.0.handshakes.shed();
+        self.0.calls.shed();
+        self.0.messages.shed();
+        let mut by_address = self.by_address();
+        if by_address.capacity() > 1_024 && by_address.len() < by_address.capacity() / 4 {
+            by_address.shrink_to_fit();
+        }
+    }
+
+    fn by_address(&self) -> MutexGuard<'_, HashMap<Address, u32>> {
+        // Nothing panics while it is held; the counts stay right either way.
+        self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.house.0.sessions.fetch_sub(1, Ordering::Relaxed);
+        if let Entry::Occupied(mut entry) = self.house.by_address().entry(self.address) {
+            if *entry.get() > 1 {
+                *entry.get_mut() -= 1;
+            } else {
+                entry.remove();
+            }
+        }
+    }
+}
+
+/// How fast each key may go; `None`: as fast as it likes.
+struct Pace<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
+
+impl<K: Hash + Eq + Clone> Pace<K> {
+    /// `per_second` of 0: off. A burst of 0 counts as 1.
+    fn new(per_second: u32, burst: u32) -> Self {
+        let limiter = NonZeroU32::new(per_second).map(|rate| {
+            let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+            DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
+        });
+        Self(limiter)
+    }
+
+    /// One more; the error is the wait in milliseconds, 1 at the least.
+    fn step(&self, key: &K) -> Result<(), u64> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        limiter.check_key(key).map_err(|until| {
+            let wait = until.wait_time_from(limiter.clock().now());
+            u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX).max(1)
+        })
+    }
+
+    fn shed(&self) {
+        let Some(limiter) = &self.0 else { return };
+        let before = limiter.len();
+        limiter.retain_recent();
+        if limiter.len() < before / 4 {
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing;
+
+    fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+        let mut limits = testing::config().limits;
+        change(&mut limits);
+        limits
+    }
+
+    fn house(limits: &Limits) -> Admission {
+        Admission::new(limits, &Draining::default(), None)
+    }
+
+    fn address(last: u8) -> Address {
+        Address::V4([192, 0, 2, last])
+    }
+
+    #[test]
+    fn an_address_is_slowed_down_and_told_how_long() {
+        let house = house(&limits(|l| l.handshakes_per_second_per_address = 2));
+        house.handshake(address(1)).unwrap();
+        house.login(address(1)).unwrap();
+        let Err(Refused::TooFast { retry_after_ms }) = house.handshake(address(1)) else { panic!() };
+        assert!((1..=500).contains(&retry_after_ms), "{retry_after_ms}");
+        house.handshake(address(2)).unwrap();
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_off() {
+        let house = house(&limits(|l| {
+            l.handshakes_per_second_per_address = 0;
+            l.sessions_per_address = 0;
+            l.messages_per_second = 0;
+            l.http_per_second = 0;
+        }));
+        let user = OpenId::parse("u").unwrap();
+        for _ in 0..1_000 {
+            house.handshake(address(1)).unwrap();
+            house.user_messages(&user).unwrap();
+            house.user_http(&user).unwrap();
+        }
+        let seats: Vec<_> = (0..100).map(|_| house.session(address(1)).unwrap()).collect();
+        assert_eq!(house.0.sessions.load(Ordering::Relaxed), 100);
+        drop(seats);
+    }
+
+    #[test]
+    fn a_burst_is_allowed_then_the_pace() {
+        let house = house(&limits(|l| (l.messages_per_second, l.message_burst) = (1, 3)));
+        let (a, b) = (OpenId::parse("a").unwrap(), OpenId::parse("b").unwrap());
+        for _ in 0..3 {
+            house.user_messages(&a).unwrap();
+        }
+        let wait = house.user_messages(&a).unwrap_err();
+        assert!((900..=1_000).contains(&wait), "{wait}");
+        house.user_messages(&b).unwrap();
+        house.user_http(&a).unwrap();
+    }
+
+    #[test]
+    fn seats_are_given_back() {
+        let house = house(&limits(|l| (l.sessions, l.sessions_per_address) = (3, 2)));
+        let one = house.session(address(1)).unwrap();
+        let _two = house.session(address(1)).unwrap();
+        assert_eq!(house.session(address(1)).err(), Some(Refused::TooManyFromAddress));
+        let _three = house.session(address(2)).unwrap();
+        assert_eq!(house.session(address(3)).err(), Some(Refused::TooManySessions));
+        assert_eq!(house.handshake(address(3)).err(), Some(Refused::TooManySessions));
+        drop(one);
+        let again = house.session(address(1)).unwrap();
+        drop((again, _two, _three));
+        assert!(house.by_address().is_empty());
+        assert_eq!(house.0.sessions.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn nobody_comes_in_while_the_house_empties() {
+        let draining = Draining::default();
+        let house = Admission::new(&limits(|_| ()), &draining, None);
+        house.handshake(address(1)).unwrap();
+        draining.begin();
+        assert_eq!(house.handshake(address(1)).err(), Some(Refused::Draining));
+        assert_eq!(house.session(address(1)).err(), Some(Refused::Draining));
+        house.login(address(1)).unwrap();
+    }
+
+    #[test]
+    fn the_descriptor_limit_caps_the_sessions() {
+        let draining = Draining::default();
+        let of = |sessions, descriptors| Admission::new(&limits(|l| l.sessions = sessions), &draining, descriptors).sessions_limit();
+        assert_eq!(of(0, Some(1_024)), 922);
+        assert_eq!(of(100, Some(1_024)), 100);
+        assert_eq!(of(5_000, Some(1_024)), 922);
+    }
+
+    #[test]
+    fn who_went_quiet_is_forgotten() {
+        let house = house(&limits(|l| (l.messages_per_second, l.message_burst) = (1_000, 1)));
+        for n in 0..1_000 {
+            house.user_messages(&OpenId::parse(&format!("u{n}")).unwrap()).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        house.shed();
+        assert_eq!(house.0.messages.0.as_ref().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_refusal_is_counted_and_plain_http() {
+        let metrics = Metrics::new();
+        assert_eq!(Refused::TooFast { retry_after_ms: 10 }.turn_away(&metrics).status(), 429);
+        assert_eq!(Refused::TooManyFromAddress.turn_away(&metrics).status(), 429);
+        assert_eq!(Refused::Draining.turn_away(&metrics).status(), 503);
+        assert_eq!(Refused::TooManySessions.turn_away(&metrics).status(), 503);
+        assert!(metrics.encode().contains(r#"hongyan_handshakes_refused_total{error="draining"} 1"#));
+    }
+
+    #[test]
+    fn a_seat_is_small_and_may_travel() {
+        fn travels<T: Send + 'static>() {}
+        travels::<Seat>();
+        assert!(size_of::<Seat>() <= 24);
+    }
+}

@@ -1,0 +1,275 @@
+//! The list of conversations, what is unread in them, and the caller's own marks.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Json};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::messages::{as_seen, peer};
+use super::{ask, commit, limit};
+use crate::http::State;
+use crate::http::body::Body;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::openapi::{CallErrors, MessageSchema};
+use crate::ids::{OpenId, Seq};
+use crate::store::messages::{Clear, Conversations, ListPlace, MarkRead, Overview, Unread, Write};
+
+const DEFAULT_LIMIT: usize = 50;
+
+/// How many conversations `GET /v1/unread` lists at most.
+const UNREAD_LISTED: usize = 100;
+
+/// The longest cursor that is looked at; those that the server gives are shorter.
+const CURSOR_MAX: usize = 128;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    pub(crate) limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 128)]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Conversations)]
+pub struct ListAnswer {
+    conversations: Vec<Conversation>,
+    /// For the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// One conversation as the caller sees it. Every `…_seq` means "up to this one, itself included".
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Conversation {
+    peer: String,
+    last_seq: i64,
+    /// Up to it the caller has cleared the view.
+    cleared_seq: i64,
+    read_seq: i64,
+    recv_seq: i64,
+    /// How far the peer has read; 0 until the peer has sent something.
+    peer_read_seq: i64,
+    peer_recv_seq: i64,
+    unread: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MessageSchema>, nullable = false)]
+    last_message: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Unread)]
+pub struct UnreadAnswer {
+    /// Exact, over all conversations.
+    total: i64,
+    /// Those with unread messages, at most 100, the one with the newest message first.
+    conversations: Vec<UnreadConversation>,
+    /// Whether there are more than are listed.
+    has_more: bool,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct UnreadConversation {
+    peer: String,
+    unread: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MessageSchema>, nullable = false)]
+    last_message: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = Read)]
+pub struct ReadRequest {
+    /// Whose conversation with the caller.
+    pub(crate) peer: String,
+    /// Everything up to it is read; beyond the last one it means the last one. The mark never goes back.
+    #[schema(minimum = 0)]
+    pub(crate) seq: i64,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ClearParams {
+    /// Up to where, itself included; the last one where it is left out.
+    #[param(minimum = 0)]
+    pub(crate) up_to_seq: Option<i64>,
+}
+
+/// The caller's conversations, the one with the newest message first
+#[utoipa::path(
+    get,
+    path = "/v1/conversations",
+    tag = "conversations",
+    params(ListParams),
+    security(("token" = [])),
+    responses((status = 200, body = ListAnswer), CallErrors)
+)]
+pub async fn list(caller: Caller, params: web::Query<ListParams>, state: web::Data<State>) -> Result<Json<ListAnswer>, ApiError> {
+    let openid = caller.0.openid;
+    let limit = limit(params.limit, DEFAULT_LIMIT)?;
+    let after = params.cursor.as_deref().map(read_cursor).transpose()?;
+    let page = ask(&state, Conversations { openid: openid.clone(), limit, after }).await?;
+    Ok(Json(ListAnswer {
+        conversations: page.conversations.iter().map(|o| conversation(o, &openid)).collect(),
+        next_cursor: page.next.as_ref().map(write_cursor),
+    }))
+}
+
+/// How much is unread: an exact total for a badge, and where
+#[utoipa::path(
+    get,
+    path = "/v1/unread",
+    tag = "conversations",
+    security(("token" = [])),
+    responses((status = 200, body = UnreadAnswer), CallErrors)
+)]
+pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<UnreadAnswer>, ApiError> {
+    let openid = caller.0.openid;
+    let summary = ask(&state, Unread { openid: openid.clone(), limit: UNREAD_LISTED }).await?;
+    let listed = summary.conversations.iter().map(|overview| {
+        let Conversation { peer, unread, last_message, .. } = conversation(overview, &openid);
+        UnreadConversation { peer, unread, last_message }
+    });
+    Ok(Json(UnreadAnswer { total: summary.total, conversations: listed.collect(), has_more: summary.has_more }))
+}
+
+/// Marks a conversation as read up to a seq
+#[utoipa::path(
+    post,
+    path = "/v1/read",
+    tag = "conversations",
+    request_body = ReadRequest,
+    security(("token" = [])),
+    responses((status = 204, description = "Committed"), CallErrors)
+)]
+pub async fn read(caller: Caller, body: Body<ReadRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let openid = caller.0.openid;
+    let peer = peer(&body.0.peer)?;
+    let seq = Seq::parse(body.0.seq)?;
+    commit(&state, |answer| Write::MarkRead(MarkRead { openid, peer, seq, answer })).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Clears the caller's own view of a conversation
+///
+/// The peer keeps theirs. The conversation is not listed until another message follows.
+#[utoipa::path(
+    delete,
+    path = "/v1/conversations/{peer}",
+    tag = "conversations",
+    params(("peer" = String, Path, description = "Whose conversation with the caller"), ClearParams),
+    security(("token" = [])),
+    responses((status = 204, description = "Committed"), CallErrors)
+)]
+pub async fn clear(
+    caller: Caller,
+    path: web::Path<String>,
+    params: web::Query<ClearParams>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let openid = caller.0.openid;
+    let peer = peer(&path)?;
+    let up_to = params.up_to_seq.map(Seq::parse).transpose()?;
+    commit(&state, |answer| Write::Clear(Clear { openid, peer, up_to, answer })).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn conversation(overview: &Overview, reader: &OpenId) -> Conversation {
+    Conversation {
+        peer: overview.peer.as_str().to_owned(),
+        last_seq: overview.last_seq.get(),
+        cleared_seq: overview.cleared_seq.get(),
+        read_seq: overview.read_seq.get(),
+        recv_seq: overview.recv_seq.get(),
+        peer_read_seq: overview.peer_read_seq.get(),
+        peer_recv_seq: overview.peer_recv_seq.get(),
+        unread: overview.unread,
+        last_message: overview.last_message.as_ref().map(|m| as_seen(m, reader, &overview.peer)),
+    }
+}
+
+/// A place in the list as an opaque text: at most 114 characters.
+fn write_cursor(place: &ListPlace) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}.{}", place.sent_at, place.peer))
+}
+
+fn read_cursor(text: &str) -> Result<ListPlace, ApiError> {
+    let refused = || ApiError::bad_request("the cursor is none that this server gave");
+    if text.len() > CURSOR_MAX {
+        return Err(refused());
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+    let (sent_at, peer) = std::str::from_utf8(&bytes).ok().and_then(|t| t.split_once('.')).ok_or_else(refused)?;
+    let sent_at = sent_at.parse().map_err(|_| refused())?;
+    Ok(ListPlace { sent_at, peer: OpenId::parse(peer).map_err(|_| refused())? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Message;
+    use crate::ids::Kind;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went_and_fits() {
+        for (sent_at, peer) in [(0, "a".to_owned()), (i64::MIN, "x".repeat(64)), (1_700_000_000_000, "o-_9".to_owned())] {
+            let place = ListPlace { sent_at, peer: OpenId::parse(&peer).unwrap() };
+            let cursor = write_cursor(&place);
+            assert!(cursor.len() <= CURSOR_MAX);
+            assert!(cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{cursor}");
+            assert_eq!(read_cursor(&cursor).unwrap(), place);
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_somebody_elses_making_is_refused() {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let strange =
+            [String::new(), "?".into(), encode("1"), encode("1.v1"), encode("x.a"), encode("1.a b"), encode("."), "A".repeat(129)];
+        for text in strange {
+            assert!(read_cursor(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_shows_every_mark_and_its_last_message() {
+        let seq = |n| Seq::parse(n).unwrap();
+        let (me, peer) = (OpenId::parse("me").unwrap(), OpenId::parse("peer").unwrap());
+        let last = Message {
+            seq: seq(9),
+            sender: peer.clone(),
+            kind: Kind::parse("text").unwrap(),
+            body: "{\"message\":\"hi\"}".into(),
+            sent_at: 5,
+            client_msg_id: None,
+            recalled: false,
+            target: None,
+        };
+        let mut overview = Overview {
+            peer,
+            last_seq: seq(9),
+            cleared_seq: seq(1),
+            read_seq: seq(2),
+            recv_seq: seq(3),
+            peer_read_seq: seq(4),
+            peer_recv_seq: seq(5),
+            unread: 7,
+            last_message: Some(last),
+        };
+        let shown = serde_json::to_string(&conversation(&overview, &me)).unwrap();
+        let want = json!({
+            "peer": "peer", "last_seq": 9, "cleared_seq": 1, "read_seq": 2, "recv_seq": 3, "peer_read_seq": 4, "peer_recv_seq": 5, "unread": 7,
+            "last_message": {"type": "text", "status": 200, "from_user_openid": "peer", "to_user_openid": "me", "seq": 9, "sent_at": 5, "message": "hi"}
+        });
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), want);
+        overview.last_message = None;
+        assert!(!serde_json::to_string(&conversation(&overview, &me)).unwrap().contains("last_message"));
+    }
+}

@@ -1,0 +1,120 @@
+//! History.
+
+use actix_web::web::{self, Json};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{ask, limit};
+use crate::event::Message;
+use crate::http::State;
+use crate::http::caller::Caller;
+use crate::http::error::ApiError;
+use crate::http::openapi::{CallErrors, MessageSchema};
+use crate::ids::{OpenId, Seq};
+use crate::protocol::outbound;
+use crate::store::messages::{History, Window};
+
+const DEFAULT_LIMIT: usize = 20;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct HistoryParams {
+    /// Whose conversation with the caller.
+    pub(crate) peer: String,
+    /// The last messages below it.
+    #[param(minimum = 0)]
+    pub(crate) before_seq: Option<i64>,
+    /// The first messages above it; with `before_seq` those in between.
+    #[param(minimum = 0)]
+    pub(crate) after_seq: Option<i64>,
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    pub(crate) limit: Option<i64>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = History)]
+pub struct HistoryAnswer {
+    /// Ascending by seq.
+    #[schema(value_type = Vec<MessageSchema>)]
+    messages: Vec<Box<RawValue>>,
+    /// Whether more stand in the direction that was asked for.
+    has_more: bool,
+}
+
+/// A stretch of one conversation, the newest messages where neither bound is given
+///
+/// An unknown peer has an empty one.
+#[utoipa::path(
+    get,
+    path = "/v1/messages",
+    tag = "messages",
+    params(HistoryParams),
+    security(("token" = [])),
+    responses((status = 200, body = HistoryAnswer), CallErrors)
+)]
+pub async fn history(caller: Caller, params: web::Query<HistoryParams>, state: web::Data<State>) -> Result<Json<HistoryAnswer>, ApiError> {
+    let openid = caller.0.openid;
+    let peer = peer(&params.peer)?;
+    let limit = limit(params.limit, DEFAULT_LIMIT)?;
+    let window = window(params.before_seq, params.after_seq)?;
+    let page = ask(&state, History { openid: openid.clone(), peer: peer.clone(), window, limit }).await?;
+    let messages = page.messages.iter().map(|m| as_seen(m, &openid, &peer)).collect();
+    Ok(Json(HistoryAnswer { messages, has_more: page.has_more }))
+}
+
+/// The other side of a conversation, as a client named it.
+pub(super) fn peer(text: &str) -> Result<OpenId, ApiError> {
+    OpenId::parse(text).map_err(|_| ApiError::bad_request("peer must be [A-Za-z0-9_-]{1,64}"))
+}
+
+fn window(before: Option<i64>, after: Option<i64>) -> Result<Window, ApiError> {
+    let seq = |number: Option<i64>| number.map(Seq::parse).transpose();
+    Ok(match (seq(before)?, seq(after)?) {
+        (None, None) => Window::Newest,
+        (Some(before), None) => Window::Before(before),
+        (None, Some(after)) => Window::After(after),
+        (Some(before), Some(after)) => Window::Between { after, before },
+    })
+}
+
+/// A message of the conversation of `reader` with `peer`, with the one it went to by name.
+pub(super) fn as_seen(message: &Message, reader: &OpenId, peer: &OpenId) -> Box<RawValue> {
+    let to = if message.sender == *reader { peer } else { reader };
+    outbound::stored_raw(message, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Kind;
+    use serde_json::Value;
+
+    #[test]
+    fn bounds_name_the_window() {
+        assert!(matches!(window(None, None), Ok(Window::Newest)));
+        assert!(matches!(window(Some(3), None), Ok(Window::Before(s)) if s.get() == 3));
+        assert!(matches!(window(None, Some(0)), Ok(Window::After(s)) if s.get() == 0));
+        assert!(matches!(window(Some(9), Some(3)), Ok(Window::Between { after, before }) if (after.get(), before.get()) == (3, 9)));
+        assert!(window(Some(-1), None).is_err());
+        assert!(window(None, Some(-1)).is_err());
+    }
+
+    #[test]
+    fn a_message_names_the_one_it_went_to() {
+        let (a, b) = (OpenId::parse("a").unwrap(), OpenId::parse("b").unwrap());
+        let message = Message {
+            seq: Seq::ZERO.next(),
+            sender: a.clone(),
+            kind: Kind::parse("text").unwrap(),
+            body: "{\"message\":\"hi\"}".into(),
+            sent_at: 1,
+            client_msg_id: None,
+            recalled: false,
+            target: None,
+        };
+        let to = |reader, peer| serde_json::from_str::<Value>(as_seen(&message, reader, peer).get()).unwrap()["to_user_openid"].clone();
+        assert_eq!(to(&a, &b), "b");
+        assert_eq!(to(&b, &a), "b");
+        assert_eq!(to(&a, &a), "a");
+    }
+}

@@ -1,0 +1,95 @@
+//! The calls under `/v1`. What a call needs beyond its own line stands here: the bound on a page, the wait for a commit.
+
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::{Route, web};
+use tokio::sync::oneshot;
+
+use crate::http::State;
+use crate::http::error::ApiError;
+use crate::http::openapi;
+use crate::store::messages::{Answer, Query, Write};
+
+pub mod login;
+pub mod conversations;
+pub mod messages;
+
+/// How long a caller waits for the store, in either direction; longer than the store itself takes to say that it is unavailable.
+const STORE_AT_MOST: Duration = Duration::from_secs(4);
+
+/// The most that one page of anything holds.
+const PAGE_MAX: i64 = 100;
+
+/// One call.
+pub struct Call {
+    pub method: Method,
+    /// As actix-web and OpenAPI both write it.
+    pub path: &'static str,
+    pub route: fn() -> Route,
+}
+
+/// Every call under `/v1`: what the server routes by, and what a test holds the OpenAPI document against.
+pub static CALLS: [Call; 8] = [
+    Call { method: Method::POST, path: "/v1/login", route: || web::post().to(login::login) },
+    Call { method: Method::POST, path: "/v1/logout", route: || web::post().to(login::logout) },
+    Call { method: Method::GET, path: "/v1/conversations", route: || web::get().to(conversations::list) },
+    Call { method: Method::DELETE, path: "/v1/conversations/{peer}", route: || web::delete().to(conversations::clear) },
+    Call { method: Method::GET, path: "/v1/messages", route: || web::get().to(messages::history) },
+    Call { method: Method::GET, path: "/v1/unread", route: || web::get().to(conversations::unread) },
+    Call { method: Method::POST, path: "/v1/read", route: || web::post().to(conversations::read) },
+    Call { method: Method::GET, path: "/v1/openapi.json", route: || web::get().to(openapi::document) },
+];
+
+/// The paths of [`CALLS`], each once.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    CALLS.iter().enumerate().filter(|(i, call)| CALLS[..*i].iter().all(|c| c.path != call.path)).map(|(_, call)| call.path)
+}
+
+/// Asks the store, for at most [`STORE_AT_MOST`].
+async fn ask<Q: Query>(state: &State, query: Q) -> Result<Q::Answer, ApiError> {
+    let answer = tokio::time::timeout(STORE_AT_MOST, state.store.ask(query)).await;
+    Ok(answer.map_err(|_| ApiError::unavailable())??)
+}
+
+/// Hands a write in and waits until it is committed, for at most [`STORE_AT_MOST`]. `unavailable` leaves open whether it was:
+/// every write that a call makes may be made again.
+async fn commit(state: &State, write: impl FnOnce(Answer) -> Write) -> Result<(), ApiError> {
+    let (sender, receiver) = oneshot::channel();
+    state.store.submit(write(Answer::Caller(sender)))?;
+    match tokio::time::timeout(STORE_AT_MOST, receiver).await {
+        Ok(Ok(outcome)) => Ok(outcome?),
+        Ok(Err(_)) | Err(_) => Err(ApiError::unavailable()),
+    }
+}
+
+/// How many entries a page may have.
+fn limit(given: Option<i64>, default: usize) -> Result<usize, ApiError> {
+    match given {
+        None => Ok(default),
+        Some(n) if (1..=PAGE_MAX).contains(&n) => usize::try_from(n).map_err(|_| ApiError::internal()),
+        Some(_) => Err(ApiError::bad_request("limit must be from 1 to 100")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_1_to_100_entries() {
+        assert_eq!(limit(None, 50).unwrap(), 50);
+        assert_eq!(limit(Some(1), 50).unwrap(), 1);
+        assert_eq!(limit(Some(100), 50).unwrap(), 100);
+        for bad in [0, -1, 101, i64::MAX, i64::MIN] {
+            assert!(limit(Some(bad), 50).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_call_stands_twice() {
+        for (i, call) in CALLS.iter().enumerate() {
+            assert!(!CALLS[..i].iter().any(|c| c.path == call.path && c.method == call.method), "{}", call.path);
+        }
+    }
+}

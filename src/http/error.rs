@@ -1,0 +1,237 @@
+//! The one error that HTTP callers see, and how everything that fails inside becomes it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use super::admission::Refused;
+use crate::auth::TokenRefused;
+use crate::event::Refusal;
+use crate::ids::Malformed;
+use crate::protocol::Word;
+use crate::store::{Full, Unavailable};
+use crate::wechat::LoginRefused;
+
+/// How long a caller is asked to wait when the store or WeChat is away and nobody knows for how long.
+const WAIT_WHEN_AWAY_MS: u64 = 1_000;
+
+/// A refused call: a word of docs/PROTOCOL.md that programs act on, and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    word: Word,
+    message: Cow<'static, str>,
+    retry_after_ms: Option<u64>,
+}
+
+/// The body of every answer that is an error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody<'a> {
+    /// The HTTP status, once more.
+    pub status: u16,
+    pub error: Word,
+    /// For people; programs go by `error`.
+    pub message: &'a str,
+    /// Milliseconds after which trying again makes sense; absent where waiting does not help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl ApiError {
+    /// `message` is for people and holds nothing secret: it goes to the caller as it is.
+    pub fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { word, message: message.into(), retry_after_ms: None }
+    }
+
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Word::BadRequest, message)
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(Word::NotFound, "there is nothing at this path")
+    }
+
+    /// The server is at fault, and what happened is in its log, written by the caller of this.
+    pub fn internal() -> Self {
+        Self::new(Word::Internal, "the server failed")
+    }
+
+    pub fn rate_limited(retry_after_ms: u64) -> Self {
+        Self::new(Word::RateLimited, "too many calls: wait a little").after(retry_after_ms)
+    }
+
+    pub fn unavailable() -> Self {
+        Self::new(Word::Unavailable, "the server cannot do this now").after(WAIT_WHEN_AWAY_MS)
+    }
+
+    pub fn wechat_unavailable() -> Self {
+        Self::new(Word::WechatUnavailable, "WeChat does not answer").after(WAIT_WHEN_AWAY_MS)
+    }
+
+    /// The same, to be tried again after so many milliseconds.
+    #[must_use]
+    pub fn after(mut self, ms: u64) -> Self {
+        self.retry_after_ms = Some(ms);
+        self
+    }
+
+    pub fn word(&self) -> Word {
+        self.word
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
+    }
+
+    fn body(&self) -> ErrorBody<'_> {
+        ErrorBody { status: self.word.status(), error: self.word, message: &self.message, retry_after_ms: self.retry_after_ms }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.word.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.word.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The JSON of [`ErrorBody`]; `Retry-After` (whole seconds, rounded up: RFC 9110 §10.2.3) where waiting helps;
+    /// the challenge that RFC 9110 §11.6.1 asks for beside a 401.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(ms) = self.retry_after_ms {
+            response.insert_header((header::RETRY_AFTER, ms.div_ceil(1_000).max(1)));
+        }
+        if self.word.status() == 401 {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.json(self.body())
+    }
+}
+
+impl From<LoginRefused> for ApiError {
+    fn from(why: LoginRefused) -> Self {
+        match why {
+            LoginRefused::BadCode => Self::new(Word::BadCode, "the code is malformed, expired or used: call wx.login again"),
+            LoginRefused::RateLimited { retry_after_ms } => Self::new(Word::RateLimited, "WeChat asks to wait").after(retry_after_ms),
+            LoginRefused::Blocked => Self::new(Word::BlockedByWechat, "WeChat blocked this user"),
+            LoginRefused::Unavailable => Self::wechat_unavailable(),
+        }
+    }
+}
+
+impl From<TokenRefused> for ApiError {
+    fn from(why: TokenRefused) -> Self {
+        match why {
+            TokenRefused::Unauthorized => Self::new(Word::Unauthorized, "the token is not valid: log in again"),
+            TokenRefused::Banned => Self::new(Word::Banned, "this user is banned"),
+        }
+    }
+}
+
+impl From<Unavailable> for ApiError {
+    fn from(_: Unavailable) -> Self {
+        Self::unavailable()
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(_: Full) -> Self {
+        Self::unavailable()
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::Conflict => Self::new(Word::Conflict, "stored before under the same key with other content"),
+            Refusal::RateLimited { retry_after_ms } => Self::rate_limited(retry_after_ms),
+            Refusal::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(why: Refused) -> Self {
+        match why {
+            Refused::Draining => Self::new(Word::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS),
+            Refused::TooManySessions => Self::new(Word::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS),
+            Refused::TooManyFromAddress => Self::new(Word::RateLimited, "too many sessions from this address").after(WAIT_WHEN_AWAY_MS),
+            Refused::TooFast { retry_after_ms } => {
+                Self::new(Word::RateLimited, "too many logins and handshakes from this address").after(retry_after_ms)
+            }
+        }
+    }
+}
+
+impl From<Malformed> for ApiError {
+    fn from(what: Malformed) -> Self {
+        Self::bad_request(what.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+    use serde_json::{Value, json};
+
+    async fn parts(error: ApiError) -> (u16, Option<String>, Value) {
+        let response = error.error_response();
+        let retry = response.headers().get(header::RETRY_AFTER).map(|v| v.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body()).await.unwrap();
+        (status, retry, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[actix_web::test]
+    async fn a_word_comes_with_its_status_and_waits_are_rounded_up() {
+        let (status, retry, body) = parts(ApiError::rate_limited(1_001)).await;
+        assert_eq!((status, retry.as_deref()), (429, Some("2")));
+        assert_eq!(body["retry_after_ms"], 1_001);
+        let (status, retry, body) = parts(ApiError::not_found()).await;
+        assert_eq!((status, retry), (404, None));
+        assert_eq!(body, json!({"status":404,"error":"not_found","message":"there is nothing at this path"}));
+    }
+
+    #[actix_web::test]
+    async fn a_401_carries_a_challenge() {
+        let response = ApiError::from(TokenRefused::Unauthorized).error_response();
+        assert_eq!(response.headers().get(header::WWW_AUTHENTICATE).unwrap(), "Bearer");
+    }
+
+    #[test]
+    fn what_fails_inside_becomes_the_protocols_word() {
+        let words = [
+            (ApiError::from(LoginRefused::BadCode), Word::BadCode, false),
+            (LoginRefused::RateLimited { retry_after_ms: 5 }.into(), Word::RateLimited, true),
+            (LoginRefused::Blocked.into(), Word::BlockedByWechat, false),
+            (LoginRefused::Unavailable.into(), Word::WechatUnavailable, true),
+            (TokenRefused::Banned.into(), Word::Banned, false),
+            (Unavailable.into(), Word::Unavailable, true),
+            (Refusal::Conflict.into(), Word::Conflict, false),
+            (Refused::Draining.into(), Word::Unavailable, true),
+            (Refused::TooManySessions.into(), Word::Unavailable, true),
+            (Refused::TooManyFromAddress.into(), Word::RateLimited, true),
+            (Refused::TooFast { retry_after_ms: 7 }.into(), Word::RateLimited, true),
+        ];
+        for (error, word, waiting_helps) in words {
+            assert_eq!(error.word(), word);
+            assert_eq!(error.retry_after_ms().is_some(), waiting_helps, "{error}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Counts what is answered, by route and status, and logs at most one debug line of each: no path, no query, no body.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+
+use super::State;
+use super::error::ApiError;
+use crate::metrics::{ErrorLabel, HttpLabel};
+use crate::protocol::Word;
+
+/// The route of what has none: every path that the server does not know counts as one.
+const NO_ROUTE: &str = "other";
+
+/// Lets the request pass, and counts its answer under `route`. The body goes through untouched.
+pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    let answer = next.call(request).await?;
+    let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::word);
+    if let Some(state) = answer.request().app_data::<web::Data<State>>() {
+        note(state, route, answer.request().method(), answer.status().as_u16(), error);
+    }
+    Ok(answer)
+}
+
+/// The answer to a path that the server does not know; counted as one route, whatever the path.
+pub async fn nowhere(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let error = ApiError::not_found();
+    note(&state, NO_ROUTE, request.method(), error.word().status(), Some(error.word()));
+    Err(error)
+}
+
+/// The answer to a method that a known path does not take; [`count`] counts it.
+pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(Word::NotFound, "this path does not take this method"))
+}
+
+fn note(state: &State, route: &'static str, method: &Method, status: u16, error: Option<Word>) {
+    state.metrics.http_responses.get_or_create(&HttpLabel { route, status }).inc();
+    if let Some(word) = error {
+        state.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+    }
+    log::debug!(method:% = method, route = route, status = status, error = error.map_or("", Word::as_str); "http");
+}

@@ -1,0 +1,80 @@
+//! Upgrades under the takeover transport: the socket leaves the HTTP server for good.
+
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use actix_http::body::{BodySize, MessageBody as _};
+use actix_http::h1;
+use actix_http::ws::hash_key;
+use actix_http::{HttpMessage as _, Request, Response};
+use actix_service::{ServiceFactory, fn_service};
+use actix_web::http::header::SEC_WEBSOCKET_KEY;
+use actix_web::{HttpResponse, ResponseError as _, web};
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::codec::Encoder as _;
+
+use super::State;
+use super::error::ApiError;
+use super::ws::{Admitted, handshake};
+use crate::protocol::{Dialect, SUBPROTOCOL};
+use crate::session::takeover::{self, Socket};
+
+/// A peer that is turned away has so long to take its answer.
+const ANSWER_AT_MOST: Duration = Duration::from_secs(5);
+
+type Framed<T> = actix_codec::Framed<T, h1::Codec>;
+
+/// The service of requests with `Connection: upgrade`.
+pub fn service<T: Socket>(
+    state: web::Data<State>,
+) -> impl ServiceFactory<(Request, Framed<T>), Config = (), Response = (), Error = actix_web::Error, InitError = ()> {
+    fn_service(move |(request, framed): (Request, Framed<T>)| {
+        let state = state.clone();
+        async move { upgrade(&request, framed, &state).await.map_err(actix_web::Error::from) }
+    })
+}
+
+async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State) -> io::Result<()> {
+    let parts = framed.into_parts();
+    let judged = match request.path().trim_start_matches('/') {
+        deeper if deeper.contains('/') => Err(ApiError::not_found().error_response()),
+        _ => handshake(request.head(), state).await,
+    };
+    match judged {
+        Ok(Admitted { driver, dialect, seat }) => {
+            let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes())).unwrap_or_default();
+            let (socket, early) = (parts.io, parts.read_buf.freeze());
+            takeover::start(driver, &state.sessions, seat, socket, accepted(&key, dialect), early);
+            Ok(())
+        }
+        Err(response) => turn_away(parts.io, parts.codec, response).await,
+    }
+}
+
+/// RFC 6455 §4.2.2.
+fn accepted(key: &[u8], dialect: Dialect) -> BytesMut {
+    let mut head = BytesMut::with_capacity(192);
+    let key = String::from_utf8_lossy(key);
+    let _ = write!(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n");
+    if dialect == Dialect::V1 {
+        let _ = write!(head, "Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+async fn turn_away<T: Socket>(mut socket: T, mut codec: h1::Codec, response: HttpResponse) -> io::Result<()> {
+    let (head, body) = response.into_parts();
+    let head: Response<()> = head.into();
+    let body: Bytes = body.try_into_bytes().unwrap_or_default();
+    let mut out = BytesMut::new();
+    codec.encode(h1::Message::Item((head, BodySize::Sized(body.len() as u64))), &mut out)?;
+    out.extend_from_slice(&body);
+    let answer = async {
+        socket.write_all(&out).await?;
+        socket.shutdown().await
+    };
+    tokio::time::timeout(ANSWER_AT_MOST, answer).await.unwrap_or(Ok(()))
+}

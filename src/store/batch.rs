@@ -11,11 +11,17 @@ use crate::ids::{OpenId, Seq};
 /// What became of one write, once its transaction is durable.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Appended { seq: Seq, sent_at: i64 },
+    Appended {
+        seq: Seq,
+        sent_at: i64,
+    },
     Repeated(Message),
     Refused(Refusal),
     /// A mark stands at `seq` now; `moved` by this write or not.
-    Mark { seq: Seq, moved: bool },
+    Mark {
+        seq: Seq,
+        moved: bool,
+    },
     Done,
 }
 

@@ -65,8 +65,7 @@ pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnect
 
 fn sqlite_reader(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     let mut conn = sqlite(path, cache_kib)?;
-    conn.batch_execute("PRAGMA query_only = ON")
-        .map_err(|e| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() })?;
+    conn.batch_execute("PRAGMA query_only = ON").map_err(|e| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() })?;
     Ok(conn)
 }
 

@@ -56,14 +56,18 @@ impl Backend {
 pub(super) fn start(lane: &Arc<Lane>, database: &Database) -> Addr<DbExecutor> {
     let generation = lane.generation();
     let (lane, database) = (lane.clone(), database.clone());
-    SyncArbiter::start_with_thread_builder(1, || std::thread::Builder::new().name("hongyan-lane".into()), move || DbExecutor {
-        backend: backend_of(&database, lane.shared().limits.new_conversations_per_day),
-        database: database.clone(),
-        vital: Some(Vital::new("store", &lane.shared().draining)),
-        lane: lane.clone(),
-        generation,
-        in_trouble: false,
-    })
+    SyncArbiter::start_with_thread_builder(
+        1,
+        || std::thread::Builder::new().name("hongyan-lane".into()),
+        move || DbExecutor {
+            backend: backend_of(&database, lane.shared().limits.new_conversations_per_day),
+            database: database.clone(),
+            vital: Some(Vital::new("store", &lane.shared().draining)),
+            lane: lane.clone(),
+            generation,
+            in_trouble: false,
+        },
+    )
 }
 
 fn backend_of(database: &Database, day_limit: u32) -> Backend {

@@ -177,16 +177,8 @@ impl QueryId for Call {
 }
 
 impl Query for &Call {
-    type SqlType = (
-        SmallInt,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Nullable<Text>,
-        Nullable<Text>,
-        Nullable<BigInt>,
-        Nullable<BigInt>,
-        Nullable<Bool>,
-    );
+    type SqlType =
+        (SmallInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Nullable<BigInt>, Nullable<Bool>);
 }
 
 impl RunQueryDsl<PgConnection> for &Call {}
@@ -239,9 +231,7 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
                 _ => Outcome::Refused(Refusal::Unavailable),
             }
         }
-        (Write::Append(append), 4) => {
-            Outcome::Refused(Refusal::RateLimited { retry_after_ms: append.over_rate_ms.unwrap_or(0) })
-        }
+        (Write::Append(append), 4) => Outcome::Refused(Refusal::RateLimited { retry_after_ms: append.over_rate_ms.unwrap_or(0) }),
         (Write::Append(_), 5) => {
             let retry_after_ms = row.number.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
             Outcome::Refused(Refusal::RateLimited { retry_after_ms })

@@ -224,11 +224,7 @@ impl Batch<'_> {
             }
         }
         let conversation = diesel::insert_into(conversations::table)
-            .values((
-                conversations::pair.eq(key),
-                conversations::created_by.eq(sender.as_str()),
-                conversations::created_at.eq(self.now),
-            ))
+            .values((conversations::pair.eq(key), conversations::created_by.eq(sender.as_str()), conversations::created_at.eq(self.now)))
             .returning(conversations::id)
             .get_result::<i64>(self.conn)?;
         self.join(conversation, sender, peer)?;

@@ -87,6 +87,10 @@ pub struct Revocation {
 /// A read. Every answer is what is committed at that moment.
 pub trait Query: Send + 'static {
     type Answer: Send + 'static;
+
+    /// Answers from the tables, on a reading thread. Only the store calls it.
+    #[doc(hidden)]
+    fn run(&self, conn: &mut super::conn::Conn) -> diesel::QueryResult<Self::Answer>;
 }
 
 /// One page of a user's conversations, the one with the newest message first; those with nothing above the cleared mark are left out.
@@ -181,23 +185,3 @@ pub struct RevocationsSince {
 /// Whether the database answers.
 #[derive(Debug)]
 pub struct Ping;
-
-impl Query for Conversations {
-    type Answer = ConversationPage;
-}
-
-impl Query for History {
-    type Answer = HistoryPage;
-}
-
-impl Query for Unread {
-    type Answer = UnreadSummary;
-}
-
-impl Query for RevocationsSince {
-    type Answer = Vec<Revocation>;
-}
-
-impl Query for Ping {
-    type Answer = ();
-}

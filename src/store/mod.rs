@@ -1,22 +1,61 @@
-//! What lasts.
+//! What lasts: messages, marks and revocations, in SQLite or PostgreSQL.
+//!
+//! Writes go through lanes ([`lanes`], [`executor`], then [`sqlite`] or [`postgres`]) and are told of only when they are durable; reads
+//! go through a pool ([`readers`], [`queries`]). A watchdog answers for threads that hang in the database.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-use actix::Recipient;
+use actix::{Recipient, System};
+use diesel::prelude::*;
 
-use crate::config;
-use crate::event::Committed;
+use crate::config::{self, DatabaseUrl};
+use crate::event::{Committed, Places};
+use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::Draining;
 use crate::metrics::Metrics;
 
 pub mod messages;
+mod lanes;
+mod executor;
+mod batch;
+mod sqlite;
+mod postgres;
+mod readers;
+mod queries;
+mod schema;
+mod conn;
+mod backup;
+mod error;
 
-use messages::{Query, Write};
+#[cfg(test)]
+mod tests;
+
+pub use error::OpenError;
+
+use lanes::{Lane, Shared};
+use messages::{Answer, Query, Revoke, Revoked, Write};
+use readers::Readers;
+
+/// How often the watchdog looks.
+const WATCH: Duration = Duration::from_millis(50);
 
 /// The way into the store: cheap to clone, usable from every thread.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: config::Database,
+    shared: Arc<Shared>,
+    lanes: Vec<Arc<Lane>>,
+    hasher: RandomState,
+    readers: Readers,
+}
 
 /// What the store is told of the limits.
 #[derive(Debug, Clone, Copy)]
@@ -36,46 +75,158 @@ pub struct Full(pub Box<Write>);
 #[error("the store is unavailable")]
 pub struct Unavailable;
 
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("stub")]
-    Stub,
-}
-
 impl Store {
-    /// Opens the database, brings its tables up to date and starts the lanes. Blocking: called before the server listens.
+    /// Opens the database, brings its tables up to date and starts the lanes. Blocking: called before the server listens, on a thread
+    /// with an actix system, on which the lanes' and readers' mailboxes then live. A SQLite file is
+    /// locked until the last clone is gone and its lane has ended.
+    ///
+    /// # Errors
+    /// [`OpenError`]; each says what to do.
     pub fn open(
-        _config: &config::Database,
-        _limits: StoreLimits,
-        _metrics: &Metrics,
-        _draining: &Draining,
-        _committed: Recipient<Committed>,
+        config: &config::Database,
+        limits: StoreLimits,
+        metrics: &Metrics,
+        draining: &Draining,
+        committed: Recipient<Committed>,
     ) -> Result<Self, OpenError> {
-        Err(OpenError::Stub)
+        let system = System::try_current().ok_or_else(|| OpenError::Threads { reason: "no actix system is running".to_owned() })?;
+        let (lock, lanes) = match &config.url {
+            DatabaseUrl::Sqlite(path) => (Some(conn::FileLock::take(path)?), 1),
+            DatabaseUrl::Postgres(_) => (None, config.lanes.max(1)),
+        };
+        conn::migrate(config)?;
+        let shared = Arc::new(Shared {
+            committed,
+            metrics: metrics.clone(),
+            limits,
+            draining: draining.clone(),
+            taken: Arc::default(),
+            closed: AtomicBool::new(false),
+            abandoned: Arc::default(),
+            _lock: lock,
+        });
+        let lanes: Vec<_> = (0..lanes).map(|_| Arc::new(Lane::new(shared.clone()))).collect();
+        for lane in &lanes {
+            lane.serve(executor::start(lane, config));
+        }
+        let readers = Readers::start(config, metrics, draining);
+        let inner = Inner { database: config.clone(), shared, lanes, hasher: RandomState::new(), readers };
+        let inner = Arc::new(inner);
+        let watched = Arc::downgrade(&inner);
+        let watchdog = std::thread::Builder::new().name("hongyan-watchdog".into()).spawn(move || watch(&watched, system));
+        watchdog.map_err(|e| OpenError::Threads { reason: e.to_string() })?;
+        Ok(Self { inner })
     }
 
-    /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its [`messages::Answer`]).
+    /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its [`messages::Answer`]),
+    /// within three seconds.
+    ///
+    /// # Errors
+    /// [`Full`] gives the write back.
     pub fn submit(&self, write: Write) -> Result<(), Full> {
-        Err(Full(Box::new(write)))
+        let shared = &self.inner.shared;
+        if shared.closed.load(Ordering::SeqCst) {
+            return Err(Full(Box::new(write)));
+        }
+        let Some(place) = Places::take(&shared.taken, shared.limits.writes_in_flight) else { return Err(Full(Box::new(write))) };
+        shared.count();
+        let lanes = &self.inner.lanes;
+        let lane = match lanes.as_slice() {
+            [lane] => lane,
+            // A user's marks and messages of one conversation have one key, and so one lane.
+            lanes => {
+                let hash = self.inner.hasher.hash_one(batch::key(&write));
+                &lanes[usize::try_from(hash % lanes.len() as u64).unwrap_or(0)]
+            }
+        };
+        lane.submit(write, place);
+        Ok(())
     }
 
     /// Asks for what is committed at this moment.
-    pub async fn ask<Q: Query>(&self, _query: Q) -> Result<Q::Answer, Unavailable> {
-        Err(Unavailable)
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the database does not answer within three seconds, or too many reads are under way.
+    pub async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
+        self.inner.readers.ask(query).await
     }
 
-    /// Waits until everything submitted is committed and emitted, at most so long. Whether it is.
-    pub async fn drain(&self, _at_most: Duration) -> bool {
-        true
+    /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is.
+    pub async fn drain(&self, at_most: Duration) -> bool {
+        self.inner.shared.closed.store(true, Ordering::SeqCst);
+        let until = Instant::now() + at_most;
+        loop {
+            if self.inner.lanes.iter().all(|lane| lane.is_idle()) {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for lane in &self.lanes {
+            lane.close();
+        }
+    }
+}
+
+/// Answers for threads that hang, and replaces them. It has a thread of its own: nothing that hangs can hold it up.
+fn watch(store: &Weak<Inner>, system: System) {
+    System::set_current(system);
+    loop {
+        std::thread::sleep(WATCH);
+        let Some(store) = store.upgrade() else { return };
+        let now = Instant::now();
+        for lane in &store.lanes {
+            if lane.answer_overdue(now) {
+                lane.serve(executor::start(lane, &store.database));
+            }
+        }
+        store.readers.replace_hung(now);
+        store.shared.count();
     }
 }
 
 /// Brings the tables of a database up to date.
-pub fn migrate(_config: &config::Database) -> Result<(), OpenError> {
-    Err(OpenError::Stub)
+///
+/// # Errors
+/// [`OpenError`]; each says what to do.
+pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
+    conn::migrate(config)
 }
 
-/// Copies a SQLite database to `file`, page by page, while it is in use.
-pub fn backup(_config: &config::Database, _file: &Path) -> Result<(), OpenError> {
-    Err(OpenError::Stub)
+/// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never overwritten.
+///
+/// # Errors
+/// [`OpenError`]; of PostgreSQL it names pg_dump.
+pub fn backup(config: &config::Database, file: &Path) -> Result<(), OpenError> {
+    match &config.url {
+        DatabaseUrl::Sqlite(path) => backup::copy(path, file),
+        DatabaseUrl::Postgres(_) => Err(OpenError::BackupPostgres),
+    }
+}
+
+/// Adds one revocation from the command line, beside a server that may be running: the nodes follow the log.
+///
+/// # Errors
+/// [`OpenError`]; each says what to do.
+pub fn revoke(config: &config::Database, openid: &OpenId, what: Revoked) -> Result<(), OpenError> {
+    let revoke = Revoke { openid: openid.clone(), what, answer: Answer::Nobody };
+    let written = match &config.url {
+        DatabaseUrl::Sqlite(path) => sqlite::append_revocation(&mut conn::sqlite_writer(path, config.cache_kib)?, &revoke, now_ms()),
+        DatabaseUrl::Postgres(url) => {
+            let (what, issued_ms) = batch::encode(revoke.what);
+            use schema::revocations::{at, issued_ms as issued, openid as who, table, what as kind};
+            diesel::insert_into(table)
+                .values((who.eq(revoke.openid.as_str()), kind.eq(what), issued.eq(issued_ms), at.eq(now_ms())))
+                .execute(&mut conn::postgres(url)?)
+                .map(|_| ())
+        }
+    };
+    written.map_err(|e| OpenError::Write { reason: e.to_string() })
 }

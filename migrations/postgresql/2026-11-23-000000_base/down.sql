@@ -1,0 +1,5 @@
+DROP FUNCTION hongyan_commit;
+DROP TABLE revocations;
+DROP TABLE messages;
+DROP TABLE members;
+DROP TABLE conversations;

@@ -1,0 +1,216 @@
+//! What both databases share: what became of each write of a batch, and how that is told.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::messages::{Answer, Append, Revoked, Write};
+use crate::event::{Draft, Event, Message, Refusal};
+use crate::ids::{OpenId, Seq};
+
+/// What became of one write, once its transaction is durable.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Appended {
+        seq: Seq,
+        sent_at: i64,
+    },
+    Repeated(Message),
+    Refused(Refusal),
+    /// A mark stands at `seq` now; `moved` by this write or not.
+    Mark {
+        seq: Seq,
+        moved: bool,
+    },
+    Done,
+}
+
+/// The key of a conversation: both openids, sorted, joined by a character that no openid has.
+pub(super) fn pair(a: &OpenId, b: &OpenId) -> String {
+    let (first, second) = if a <= b { (a, b) } else { (b, a) };
+    let mut key = String::with_capacity(first.as_str().len() + second.as_str().len() + 1);
+    key.push_str(first.as_str());
+    key.push(':');
+    key.push_str(second.as_str());
+    key
+}
+
+/// The conversation that a write is about, or for a revocation its user: writes with the same key keep their order.
+pub(super) fn key(write: &Write) -> String {
+    match write {
+        Write::Append(w) => pair(&w.draft.sender, &w.draft.peer),
+        Write::MarkRead(w) => pair(&w.openid, &w.peer),
+        Write::Clear(w) => pair(&w.openid, &w.peer),
+        Write::Revoke(w) => w.openid.as_str().to_owned(),
+    }
+}
+
+/// What a message that is stored already says to one who sends it again.
+pub(super) fn repeat(append: &Append, stored: Message) -> Outcome {
+    // Of a recalled message there is nothing left to compare.
+    if stored.recalled || same_content(append.draft.kind.as_str(), &append.draft.body, stored.kind.as_str(), &stored.body) {
+        Outcome::Repeated(stored)
+    } else {
+        Outcome::Refused(Refusal::Conflict)
+    }
+}
+
+fn same_content(kind: &str, body: &str, stored_kind: &str, stored_body: &str) -> bool {
+    kind == stored_kind && (body == stored_body || matches!((fields(body), fields(stored_body)), (Some(a), Some(b)) if a == b))
+}
+
+/// The fields that count: a resend may carry another frame id, and its clock has moved on.
+fn fields(body: &str) -> Option<Map<String, Value>> {
+    let mut fields: Map<String, Value> = serde_json::from_str(body).ok()?;
+    for name in ["id", "date", "created_at"] {
+        fields.remove(name);
+    }
+    Some(fields)
+}
+
+/// The message that a draft became.
+pub(super) fn message(draft: &Draft, seq: Seq, sent_at: i64) -> Message {
+    Message {
+        seq,
+        sender: draft.sender.clone(),
+        kind: draft.kind.clone(),
+        body: draft.body.clone(),
+        sent_at,
+        client_msg_id: draft.client_msg_id.clone(),
+        recalled: false,
+        target: None,
+    }
+}
+
+/// A read mark as it moves through a batch: several writes may ask for it.
+#[derive(Default)]
+pub(super) struct Marks(HashMap<(String, String, bool), i64>);
+
+impl Marks {
+    /// Moves the mark of `who` to `wanted` if that is further; `before` is where it stood before the batch.
+    pub(super) fn advance(&mut self, who: &OpenId, peer: &OpenId, is_clear: bool, before: i64, wanted: i64) -> (i64, bool) {
+        let mark = self.0.entry((who.as_str().to_owned(), peer.as_str().to_owned(), is_clear)).or_insert(before);
+        let moved = wanted > *mark;
+        *mark = wanted.max(*mark);
+        (*mark, moved)
+    }
+}
+
+/// How a revocation stands in the log: its kind and, for one token, its issue time.
+pub(super) fn encode(what: Revoked) -> (i16, Option<i64>) {
+    match what {
+        Revoked::Token { issued_ms } => (0, Some(issued_ms)),
+        Revoked::AllTokens => (1, None),
+        Revoked::Sessions => (2, None),
+        Revoked::Access => (3, None),
+        Revoked::Nothing => (4, None),
+    }
+}
+
+/// The reverse of [`encode`]; `None` for what a newer version may have written.
+pub(super) fn decode(what: i16, issued_ms: Option<i64>) -> Option<Revoked> {
+    Some(match (what, issued_ms) {
+        (0, Some(issued_ms)) => Revoked::Token { issued_ms },
+        (1, _) => Revoked::AllTokens,
+        (2, _) => Revoked::Sessions,
+        (3, _) => Revoked::Access,
+        (4, _) => Revoked::Nothing,
+        _ => return None,
+    })
+}
+
+/// A call that waits, and what it is told.
+type Told = (tokio::sync::oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>);
+
+/// What is told of a batch, in its order: to the chat, then to those who wait.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) events: Vec<Event>,
+    callers: Vec<Told>,
+}
+
+impl Report {
+    pub(super) fn with_capacity(writes: usize) -> Self {
+        Self { events: Vec::with_capacity(writes), callers: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, write: Write, answer: Answer, outcome: Outcome) {
+        match write {
+            Write::Append(Append { draft, .. }) => self.events.push(match outcome {
+                Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
+                Outcome::Repeated(stored) => Event::Repeated { draft, stored },
+                Outcome::Refused(why) => Event::Refused { draft, why },
+                Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
+            }),
+            Write::MarkRead(w) => {
+                let (openid, peer) = (w.openid, w.peer);
+                self.mark(answer, outcome, peer, |peer, seq, moved, asker| {
+                    (moved || asker.is_some()).then_some(Event::Read { openid, peer, seq, asker })
+                });
+            }
+            Write::Clear(w) => {
+                let (openid, peer) = (w.openid, w.peer);
+                self.mark(answer, outcome, peer, |peer, seq, moved, _| moved.then_some(Event::Cleared { openid, peer, seq }));
+            }
+            Write::Revoke(w) => self.mark(answer, outcome, w.openid, |_, _, _, _| None),
+        }
+    }
+
+    fn mark(
+        &mut self,
+        answer: Answer,
+        outcome: Outcome,
+        peer: OpenId,
+        event: impl FnOnce(OpenId, Seq, bool, Option<crate::event::Asker>) -> Option<Event>,
+    ) {
+        let (caller, asker) = match answer {
+            Answer::Nobody => (None, None),
+            Answer::Session(asker) => (None, Some(asker)),
+            Answer::Caller(caller) => (Some(caller), None),
+        };
+        let done = match outcome {
+            Outcome::Refused(why) => Err(why),
+            Outcome::Mark { seq, moved } => Ok((seq, moved)),
+            _ => Ok((Seq::ZERO, false)),
+        };
+        let told = done.map(|_| ());
+        match (done, asker) {
+            (Ok((seq, moved)), asker) => self.events.extend(event(peer, seq, moved, asker)),
+            (Err(why), Some(asker)) => self.events.push(Event::ReadRefused { peer, asker, why }),
+            (Err(_), None) => {}
+        }
+        if let Some(caller) = caller {
+            self.callers.push((caller, told));
+        }
+    }
+
+    /// Tells the calls that wait; called when the events have been handed on.
+    pub(super) fn answer_callers(self) {
+        for (caller, told) in self.callers {
+            // One who has gone is not told.
+            let _ = caller.send(told);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_compared_as_json_without_clock_and_frame_id() {
+        assert!(same_content("text", r#"{"message":"a","id":"1","date":"x"}"#, "text", r#"{ "created_at":5, "message":"\u0061" }"#));
+        assert!(!same_content("text", r#"{"message":"a"}"#, "text", r#"{"message":"b"}"#));
+        assert!(!same_content("text", r#"{"message":"a"}"#, "image", r#"{"message":"a"}"#));
+        assert!(!same_content("text", r#"{"message":"a"}"#, "text", r#"{"message":"a","x":1}"#));
+    }
+
+    #[test]
+    fn revocations_survive_the_log() {
+        for what in [Revoked::Token { issued_ms: 7 }, Revoked::AllTokens, Revoked::Sessions, Revoked::Access, Revoked::Nothing] {
+            let (kind, issued) = encode(what);
+            assert_eq!(decode(kind, issued), Some(what));
+        }
+        assert_eq!(decode(99, None), None);
+    }
+}

@@ -1,0 +1,266 @@
+//! Connections: how they are made, what is set and checked on each, and the lock on a SQLite file.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use rustix::fs::{FlockOperation, flock};
+
+use super::error::OpenError;
+use crate::config::{Database, DatabaseUrl};
+
+const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
+
+/// How long SQLite waits for another writer, and half of what a write may take in all.
+pub(super) const BUSY: Duration = Duration::from_millis(1000);
+/// How long PostgreSQL may work on one statement.
+const STATEMENT_TIMEOUT_MS: u32 = 2000;
+/// Key of the advisory lock under which one node at a time migrates: "hongyan" in ASCII.
+const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
+
+/// A connection that reads, to either database.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    Sqlite(diesel::SqliteConnection),
+    Postgres(diesel::PgConnection),
+}
+
+#[derive(QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+fn setting<C>(conn: &mut C, query: &str) -> QueryResult<String>
+where
+    C: diesel::connection::LoadConnection,
+    diesel::query_builder::SqlQuery: diesel::query_builder::QueryFragment<C::Backend>,
+    for<'a> diesel::query_builder::SqlQuery: diesel::query_dsl::LoadQuery<'a, C, Setting>,
+{
+    diesel::sql_query(query).get_result::<Setting>(conn).map(|s| s.value)
+}
+
+/// A writing connection to a SQLite file, which is created when missing. Checked to be durable.
+pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
+    let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
+    let mut conn = sqlite(path, cache_kib)?;
+    // Checkpoints move 16 000 pages (64 MiB) at a time: with the default of 1 000 a busy server rewrites the same index pages again and again.
+    conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000").map_err(failed)?;
+    let mode = setting(&mut conn, "SELECT journal_mode AS value FROM pragma_journal_mode").map_err(failed)?;
+    if mode != "wal" {
+        return Err(OpenError::Durability { setting: "journal_mode", found: mode, wanted: "wal (is the file on a network disk?)" });
+    }
+    let synchronous = setting(&mut conn, "SELECT CAST(synchronous AS TEXT) AS value FROM pragma_synchronous").map_err(failed)?;
+    if synchronous != "2" {
+        return Err(OpenError::Durability { setting: "synchronous", found: synchronous, wanted: "2 (FULL)" });
+    }
+    Ok(conn)
+}
+
+fn sqlite_reader(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
+    let mut conn = sqlite(path, cache_kib)?;
+    conn.batch_execute("PRAGMA query_only = ON").map_err(|e| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() })?;
+    Ok(conn)
+}
+
+fn sqlite(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
+    let failed = |reason: String| OpenError::Sqlite { path: path.to_owned(), reason };
+    // A relative name must not be taken for a URI ("file:…") or for one of SQLite's own (":memory:").
+    let named = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
+    let name = named.to_str().ok_or_else(|| OpenError::Path { path: path.to_owned() })?;
+    let mut conn = SqliteConnection::establish(name).map_err(|e| failed(e.to_string()))?;
+    let busy = BUSY.as_millis();
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {busy}; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY"))
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(conn)
+}
+
+/// A connection to PostgreSQL, checked to be durable.
+pub(super) fn postgres(url: &str) -> Result<PgConnection, OpenError> {
+    let failed = |reason: String| OpenError::Postgres { reason: without_secrets(&reason, url) };
+    let mut conn = PgConnection::establish(&with_timeouts(url)).map_err(|e| failed(e.to_string()))?;
+    let check = |conn: &mut PgConnection| -> QueryResult<(String, String)> {
+        conn.batch_execute(&format!(
+            "SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {STATEMENT_TIMEOUT_MS}; SET client_encoding = 'UTF8'; \
+             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; SET jit = off; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+        ))?;
+        Ok((
+            setting(conn, "SELECT current_setting('synchronous_commit') AS value")?,
+            setting(conn, "SELECT current_setting('server_encoding') AS value")?,
+        ))
+    };
+    let (commit, encoding) = check(&mut conn).map_err(|e| failed(e.to_string()))?;
+    if !matches!(commit.as_str(), "on" | "remote_apply") {
+        return Err(OpenError::Durability { setting: "synchronous_commit", found: commit, wanted: "on" });
+    }
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding { found: encoding });
+    }
+    Ok(conn)
+}
+
+/// Adds bounds on waiting for a silent server, where the URL does not set its own.
+fn with_timeouts(url: &str) -> String {
+    let mut url = url.to_owned();
+    let defaults = [
+        ("connect_timeout", "2"),
+        ("keepalives_idle", "5"),
+        ("keepalives_interval", "1"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "2500"),
+        ("application_name", "hongyan"),
+    ];
+    for (name, value) in defaults {
+        if !url.contains(&format!("{name}=")) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
+}
+
+/// libpq repeats parts of a URL that it cannot read.
+fn without_secrets(reason: &str, url: &str) -> String {
+    let mut reason = reason.replace(url, "postgres://…");
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    if let Some((user, _)) = authority.rsplit_once('@')
+        && let Some((_, password)) = user.split_once(':')
+        && !password.is_empty()
+    {
+        reason = reason.replace(password, "…");
+    }
+    if let Some((_, rest)) = url.split_once("password=") {
+        let password = rest.split('&').next().unwrap_or(rest);
+        if !password.is_empty() {
+            reason = reason.replace(password, "…");
+        }
+    }
+    reason.trim().replace('\n', " ")
+}
+
+/// Makes the reading connections for the pool.
+#[derive(Clone)]
+pub(super) struct Opener {
+    pub(super) database: Database,
+}
+
+impl r2d2::ManageConnection for Opener {
+    type Connection = Conn;
+    type Error = OpenError;
+
+    fn connect(&self) -> Result<Conn, OpenError> {
+        match &self.database.url {
+            DatabaseUrl::Sqlite(path) => sqlite_reader(path, self.database.cache_kib).map(Conn::Sqlite),
+            DatabaseUrl::Postgres(url) => postgres(url).map(Conn::Postgres),
+        }
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<(), OpenError> {
+        conn.batch_execute("SELECT 1").map_err(|e| OpenError::Postgres { reason: e.to_string() })
+    }
+
+    fn has_broken(&self, _conn: &mut Conn) -> bool {
+        false
+    }
+}
+
+/// Brings the tables up to date, in one transaction: several nodes may start at once.
+pub(super) fn migrate(database: &Database) -> Result<(), OpenError> {
+    match &database.url {
+        DatabaseUrl::Sqlite(path) => {
+            make_directory(path)?;
+            let mut conn = sqlite_writer(path, database.cache_kib)?;
+            conn.immediate_transaction(|conn| run(conn, SQLITE_MIGRATIONS))
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut conn = postgres(url)?;
+            let prepare = conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0");
+            prepare.map_err(|e| OpenError::Migrate { reason: e.to_string() })?;
+            conn.transaction(|conn| {
+                conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
+                run(conn, POSTGRES_MIGRATIONS)
+            })
+        }
+    }
+}
+
+fn run<DB, C>(conn: &mut C, migrations: EmbeddedMigrations) -> Result<(), OpenError>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate { reason: e.to_string() };
+    let known: Vec<Box<dyn Migration<DB>>> = migrations.migrations().map_err(failed)?;
+    let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
+    for version in conn.applied_migrations().map_err(failed)? {
+        let version = version.to_string();
+        if !known.contains(&version) {
+            return Err(OpenError::Newer { version });
+        }
+    }
+    conn.run_pending_migrations(migrations).map_err(failed)?;
+    Ok(())
+}
+
+impl From<diesel::result::Error> for OpenError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Migrate { reason: error.to_string() }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), OpenError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            std::fs::create_dir_all(parent).map_err(|source| OpenError::Directory { path: parent.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The right to be the one server on a SQLite file, given back when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct FileLock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl FileLock {
+    pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
+        make_directory(database)?;
+        let mut name = database.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|source| OpenError::Lock { path: path.clone(), source })?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { path: database.to_owned() }),
+            Err(source) => Err(OpenError::Lock { path, source: source.into() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_shows_the_password() {
+        let url = "postgres://hongyan:s3cret@db:5432/im";
+        let reason = without_secrets(r#"invalid port in "postgres://hongyan:s3cret@db:5432/im", near "s3cret""#, url);
+        assert!(!reason.contains("s3cret"), "{reason}");
+    }
+
+    #[test]
+    fn a_url_keeps_its_own_timeouts() {
+        let url = with_timeouts("postgres://db/im?connect_timeout=7");
+        assert!(url.starts_with("postgres://db/im?connect_timeout=7&keepalives_idle=5"), "{url}");
+        assert!(with_timeouts("postgres://db/im").contains("?connect_timeout=2&"));
+    }
+}

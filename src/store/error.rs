@@ -1,0 +1,86 @@
+//! What can go wrong, told apart by what the caller can do about it.
+
+use std::path::PathBuf;
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+/// Why the store could not be opened, brought up to date or copied. Each says what to do; none shows a password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot create the database's directory {}: {source}; create it, or let this user write beside it", path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error("another hongyan has {} open; stop it first, or give this one another database", path.display())]
+    Locked { path: PathBuf },
+    #[error("cannot lock {}: {source}; the directory must be writable, and on a local disk", path.display())]
+    Lock { path: PathBuf, source: std::io::Error },
+    #[error("the path {} is not UTF-8; rename it", path.display())]
+    Path { path: PathBuf },
+    #[error("cannot open the database {}: {reason}; check the path, its permissions and the disk", path.display())]
+    Sqlite { path: PathBuf, reason: String },
+    #[error("cannot reach PostgreSQL: {reason}; check that it runs and that database.url is right")]
+    Postgres { reason: String },
+    #[error("the database does not keep what it acks: {setting} is {found}, it must be {wanted}")]
+    Durability { setting: &'static str, found: String, wanted: &'static str },
+    #[error("the database's encoding is {found}; create it anew with ENCODING 'UTF8'")]
+    Encoding { found: String },
+    #[error("the database was made by a newer hongyan (it has migration {version}); start that version, or restore a backup")]
+    Newer { version: String },
+    #[error("the tables cannot be brought up to date: {reason}; nothing was changed")]
+    Migrate { reason: String },
+    #[error("cannot start the store: {reason}")]
+    Threads { reason: String },
+    #[error("the database cannot be written: {reason}")]
+    Write { reason: String },
+    #[error("{} exists already; a backup never overwrites, give another name", path.display())]
+    BackupExists { path: PathBuf },
+    #[error("cannot write the backup {}: {reason}; what was written of it is removed", path.display())]
+    Backup { path: PathBuf, reason: String },
+    #[error("{} does not exist; there is nothing to back up", path.display())]
+    NothingToBackUp { path: PathBuf },
+    #[error("this copies SQLite only; for PostgreSQL use pg_dump (`pg_dump --format=custom --file=FILE DATABASE_URL`)")]
+    BackupPostgres,
+}
+
+/// Why a batch was not stored.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The connection is gone, or could not be made. `asked` tells whether the batch had been sent on it: then it may be stored.
+    Gone { reason: String, asked: bool },
+    /// The database is at work for others, or says no for now: nothing is stored.
+    Busy(String),
+    /// What was remembered of a conversation is no longer so. Nothing is stored; try again with fresh eyes.
+    Stale,
+    /// Refused, perhaps for one write's sake. Nothing is stored.
+    Refused(String),
+}
+
+impl Trouble {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Gone { reason, .. } | Self::Busy(reason) | Self::Refused(reason) => reason,
+            Self::Stale => "a conversation changed under the writer",
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info) => {
+                Self::Gone { reason: info.message().to_owned(), asked: true }
+            }
+            Error::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure, _) => Self::Stale,
+            Error::DatabaseError(kind, info) => {
+                let reason = info.message().to_owned();
+                // SQLite's words for SQLITE_BUSY, SQLITE_LOCKED and a WAL that another process recovers; they are not translated.
+                if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) || reason.contains("is locked") {
+                    Self::Busy(reason)
+                } else {
+                    Self::Refused(reason)
+                }
+            }
+            Error::BrokenTransactionManager => Self::Gone { reason: error.to_string(), asked: false },
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The actor on a lane's thread: takes batch after batch, commits it, and has it told.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
+
+use super::batch::Outcome;
+use super::error::Trouble;
+use super::lanes::{Batch, Lane};
+use super::messages::Write;
+use super::postgres::PostgresLane;
+use super::sqlite::SqliteLane;
+use crate::config::{Database, DatabaseUrl};
+use crate::event::Refusal;
+use crate::ids::now_ms;
+use crate::lifecycle::Vital;
+
+/// How long the writes of a failed batch are tried one by one, to find the one at fault.
+const ONE_BY_ONE: Duration = Duration::from_millis(800);
+/// So many failures in a row are not one write's fault.
+const FAILURES: usize = 3;
+
+/// There is something in the lane's queue.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Work;
+
+/// Commits the batches of one lane, alone on its thread.
+pub struct DbExecutor {
+    lane: Arc<Lane>,
+    generation: u64,
+    database: Database,
+    backend: Backend,
+    /// Whether the last batch failed: trouble is logged when it comes and when it goes.
+    in_trouble: bool,
+    vital: Option<Vital>,
+}
+
+enum Backend {
+    Sqlite(SqliteLane),
+    Postgres(PostgresLane),
+}
+
+impl Backend {
+    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Outcome>, Trouble> {
+        match self {
+            Self::Sqlite(lane) => lane.commit(writes, now_ms()),
+            Self::Postgres(lane) => lane.commit(writes, now_ms()),
+        }
+    }
+}
+
+/// Starts a thread for a lane. An actix system must be current.
+pub(super) fn start(lane: &Arc<Lane>, database: &Database) -> Addr<DbExecutor> {
+    let generation = lane.generation();
+    let (lane, database) = (lane.clone(), database.clone());
+    SyncArbiter::start_with_thread_builder(
+        1,
+        || std::thread::Builder::new().name("hongyan-lane".into()),
+        move || DbExecutor {
+            backend: backend_of(&database, lane.shared().limits.new_conversations_per_day),
+            database: database.clone(),
+            vital: Some(Vital::new("store", &lane.shared().draining)),
+            lane: lane.clone(),
+            generation,
+            in_trouble: false,
+        },
+    )
+}
+
+fn backend_of(database: &Database, day_limit: u32) -> Backend {
+    match &database.url {
+        DatabaseUrl::Sqlite(path) => Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, day_limit)),
+        DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresLane::new(url.clone(), day_limit)),
+    }
+}
+
+impl Actor for DbExecutor {
+    type Context = SyncContext<Self>;
+
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        // Ending in order is no death: nobody can ask this thread for anything any more.
+        std::mem::forget(self.vital.take());
+        if !self.lane.is_current(self.generation) {
+            self.lane.came_back();
+        } else if let Backend::Sqlite(lane) = &mut self.backend {
+            lane.checkpoint();
+        }
+    }
+}
+
+impl Handler<Work> for DbExecutor {
+    type Result = ();
+
+    fn handle(&mut self, _: Work, _ctx: &mut Self::Context) {
+        while let Some(batch) = self.lane.next(self.generation) {
+            let (outcomes, down) = self.commit(&batch);
+            self.lane.settle(self.generation, batch, outcomes, down);
+        }
+    }
+}
+
+impl DbExecutor {
+    /// What became of each write of a batch, and whether the database is of no use to anyone now.
+    fn commit(&mut self, batch: &Batch) -> (Vec<Outcome>, bool) {
+        let writes = batch.writes.as_slice();
+        let metrics = &self.lane.shared().metrics;
+        metrics.batch_writes.observe(writes.len() as f64);
+        let began = Instant::now();
+        let result = self.attempt(writes);
+        self.lane.shared().metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
+        match result {
+            Ok(outcomes) => {
+                if std::mem::take(&mut self.in_trouble) {
+                    log::info!("the database takes writes again");
+                }
+                (outcomes, false)
+            }
+            Err(trouble) => {
+                if !std::mem::replace(&mut self.in_trouble, true) {
+                    log::error!(reason = trouble.reason(), writes = writes.len(); "the database does not take writes; they are answered as unavailable");
+                }
+                match trouble {
+                    Trouble::Refused(_) | Trouble::Stale if writes.len() > 1 => (self.one_by_one(writes, began), false),
+                    Trouble::Refused(_) | Trouble::Stale => (unavailable(writes), false),
+                    Trouble::Gone { .. } | Trouble::Busy(_) => (unavailable(writes), true),
+                }
+            }
+        }
+    }
+
+    /// A write that the database refuses must not take its neighbours with it.
+    fn one_by_one(&mut self, writes: &[Write], began: Instant) -> Vec<Outcome> {
+        let mut failures = 0;
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for write in writes {
+            let hopeless = failures >= FAILURES || began.elapsed() > ONE_BY_ONE || !self.lane.is_current(self.generation);
+            let result = if hopeless { None } else { self.attempt(std::slice::from_ref(write)).ok().and_then(|mut one| one.pop()) };
+            match result {
+                Some(outcome) => {
+                    failures = 0;
+                    self.in_trouble = false;
+                    outcomes.push(outcome);
+                }
+                None => {
+                    failures += 1;
+                    outcomes.push(Outcome::Refused(Refusal::Unavailable));
+                }
+            }
+        }
+        outcomes
+    }
+
+    fn attempt(&mut self, writes: &[Write]) -> Result<Vec<Outcome>, Trouble> {
+        let backend = &mut self.backend;
+        match catch_unwind(AssertUnwindSafe(|| backend.commit(writes))) {
+            Ok(result) => result,
+            Err(_) => {
+                // The panic hook has logged it. What the panic left behind is not used again.
+                log::error!(writes = writes.len(); "a batch panicked; its connection is dropped");
+                self.backend = backend_of(&self.database, self.lane.shared().limits.new_conversations_per_day);
+                Err(Trouble::Refused("a panic".to_owned()))
+            }
+        }
+    }
+}
+
+fn unavailable(writes: &[Write]) -> Vec<Outcome> {
+    writes.iter().map(|_| Outcome::Refused(Refusal::Unavailable)).collect()
+}

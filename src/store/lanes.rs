@@ -1,0 +1,286 @@
+//! Group commit. A lane is a queue and one thread that empties it, a batch a transaction: what arrives while a batch is being
+//! committed goes into the next one, so a lone message waits for nobody and a crowd shares one sync of the disk.
+//!
+//! The writes of a batch stay here while a thread works on them, so that they can be answered when the thread does not come back.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::{Addr, Recipient};
+
+use super::StoreLimits;
+use super::batch::{Outcome, Report};
+use super::conn::FileLock;
+use super::executor::{DbExecutor, Work};
+use super::messages::{Answer, Append, Clear, MarkRead, Revoke, Write};
+use crate::event::{Committed, Draft, Places, Refusal};
+use crate::lifecycle::{Draining, Vital};
+use crate::metrics::Metrics;
+
+/// Writes in one transaction.
+const BATCH: usize = 512;
+/// How long after its submission a write is answered at the latest; the promise is three seconds.
+const DEADLINE: Duration = Duration::from_millis(2500);
+/// Threads that hang in the database and were replaced, at one time; beyond it the process ends.
+const ABANDONED: usize = 32;
+
+/// What all lanes of a store have in common.
+pub(super) struct Shared {
+    pub(super) committed: Recipient<Committed>,
+    pub(super) metrics: Metrics,
+    pub(super) limits: StoreLimits,
+    pub(super) draining: Draining,
+    /// Places taken, see [`Places`].
+    pub(super) taken: Arc<AtomicUsize>,
+    /// Set when nothing more is accepted.
+    pub(super) closed: AtomicBool,
+    /// Threads given up that have not come back.
+    pub(super) abandoned: Arc<AtomicUsize>,
+    /// Here, so that the file stays ours as long as a lane's thread may write.
+    pub(super) _lock: Option<FileLock>,
+}
+
+impl Shared {
+    fn emit(&self, report: Report, places: Option<Places>) {
+        let mut report = report;
+        let events = std::mem::take(&mut report.events);
+        if let Some(places) = places
+            && !events.is_empty()
+        {
+            self.committed.do_send(Committed { events, places });
+        }
+        report.answer_callers();
+        self.count();
+    }
+
+    /// Brings the gauge up to date: the chat gives places back without a word.
+    pub(super) fn count(&self) {
+        self.metrics.writes_in_flight.set(i64::try_from(self.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+    }
+}
+
+/// A write in the queue, with its answer taken out.
+struct Pending {
+    write: Write,
+    answer: Answer,
+    since: Instant,
+    place: Places,
+}
+
+/// What a thread is at work on.
+struct Running {
+    writes: Arc<Vec<Write>>,
+    answers: Vec<Answer>,
+    places: Option<Places>,
+    oldest: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Pending>,
+    running: Option<Running>,
+    /// Whether the thread has been told of work and has not yet found the queue empty.
+    awake: bool,
+    /// Which thread this lane listens to.
+    generation: u64,
+    thread: Option<Addr<DbExecutor>>,
+}
+
+/// One queue. The same conversation always goes through the same lane of a node.
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+/// A batch that is to be committed now.
+pub(super) struct Batch {
+    pub(super) writes: Arc<Vec<Write>>,
+}
+
+impl Lane {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code under this lock panics half way; should it, the state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names the thread that serves this lane from now on.
+    pub(super) fn serve(&self, thread: Addr<DbExecutor>) {
+        let mut state = self.state();
+        if !state.queue.is_empty() {
+            state.awake = true;
+            thread.do_send(Work);
+        }
+        state.thread = Some(thread);
+    }
+
+    /// The generation that a thread started now belongs to.
+    pub(super) fn generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    pub(super) fn submit(&self, mut write: Write, place: Places) {
+        let answer = match &mut write {
+            Write::Append(_) => Answer::Nobody,
+            Write::MarkRead(MarkRead { answer, .. }) | Write::Clear(Clear { answer, .. }) | Write::Revoke(Revoke { answer, .. }) => {
+                std::mem::replace(answer, Answer::Nobody)
+            }
+        };
+        let mut state = self.state();
+        state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
+        if !state.awake
+            && let Some(thread) = &state.thread
+        {
+            thread.do_send(Work);
+            state.awake = true;
+        }
+    }
+
+    /// The next batch for the thread of this generation; none when the queue is empty or the thread has been replaced.
+    pub(super) fn next(&self, generation: u64) -> Option<Batch> {
+        let mut state = self.state();
+        if state.generation != generation {
+            return None;
+        }
+        let count = state.queue.len().min(BATCH);
+        let Some(oldest) = state.queue.front().map(|pending| pending.since) else {
+            state.awake = false;
+            return None;
+        };
+        let mut writes = Vec::with_capacity(count);
+        let mut answers = Vec::with_capacity(count);
+        let mut places: Option<Places> = None;
+        for pending in state.queue.drain(..count) {
+            writes.push(pending.write);
+            answers.push(pending.answer);
+            match &mut places {
+                Some(places) => places.join(pending.place),
+                none => *none = Some(pending.place),
+            }
+        }
+        let writes = Arc::new(writes);
+        state.running = Some(Running { writes: writes.clone(), answers, places, oldest });
+        Some(Batch { writes })
+    }
+
+    /// Tells what became of a batch, unless it was answered without its thread.
+    /// With `down` those who queued up meanwhile are refused too: they would only wait for the same refusal.
+    pub(super) fn settle(&self, generation: u64, batch: Batch, outcomes: Vec<Outcome>, down: bool) {
+        let (running, queue) = {
+            let mut state = self.state();
+            if state.generation != generation {
+                log::warn!(writes = batch.writes.len(); "a thread came back late from the database; its writes had been answered as unavailable");
+                return;
+            }
+            let queue = if down { std::mem::take(&mut state.queue) } else { VecDeque::new() };
+            (state.running.take(), queue)
+        };
+        drop(batch);
+        if let Some(running) = running {
+            self.tell(running, outcomes);
+        }
+        self.refuse(queue);
+    }
+
+    fn tell(&self, running: Running, outcomes: Vec<Outcome>) {
+        let writes = Arc::try_unwrap(running.writes).unwrap_or_else(|shared| shared.iter().map(copy).collect());
+        let mut report = Report::with_capacity(writes.len());
+        let mut outcomes = outcomes.into_iter();
+        for (write, answer) in writes.into_iter().zip(running.answers) {
+            report.add(write, answer, outcomes.next().unwrap_or(Outcome::Refused(Refusal::Unavailable)));
+        }
+        self.shared.emit(report, running.places);
+    }
+
+    fn refuse(&self, queue: impl IntoIterator<Item = Pending>) {
+        let mut report = Report::default();
+        let mut places: Option<Places> = None;
+        for pending in queue {
+            report.add(pending.write, pending.answer, Outcome::Refused(Refusal::Unavailable));
+            match &mut places {
+                Some(places) => places.join(pending.place),
+                none => *none = Some(pending.place),
+            }
+        }
+        if places.is_some() {
+            self.shared.emit(report, places);
+        }
+    }
+
+    /// Answers what has waited too long. True when the thread had to be given up for that: then another must be started.
+    pub(super) fn answer_overdue(&self, now: Instant) -> bool {
+        let overdue = |since: Instant| now.duration_since(since) >= DEADLINE;
+        let (hung, queue) = {
+            let mut state = self.state();
+            let hung = if state.running.as_ref().is_some_and(|running| overdue(running.oldest)) { state.running.take() } else { None };
+            if hung.is_some() {
+                state.generation += 1;
+                state.thread = None;
+                state.awake = false;
+            }
+            let count = state.queue.iter().take_while(|pending| overdue(pending.since)).count();
+            (hung, state.queue.drain(..count).collect::<Vec<_>>())
+        };
+        let given_up = hung.is_some();
+        if let Some(running) = hung {
+            log::error!(writes = running.writes.len(); "the database does not answer; its writes are answered as unavailable, its thread is replaced");
+            if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= ABANDONED {
+                drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
+            }
+            self.tell(running, Vec::new());
+        }
+        self.refuse(queue);
+        given_up
+    }
+
+    /// A thread that had been given up has come back, and ends.
+    pub(super) fn came_back(&self) {
+        self.shared.abandoned.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        self.state().generation == generation
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.queue.is_empty() && state.running.is_none() && !state.awake
+    }
+
+    /// Lets the thread end.
+    pub(super) fn close(&self) {
+        self.state().thread = None;
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// A write without its answer, for when a thread that hangs holds the first one.
+fn copy(write: &Write) -> Write {
+    match write {
+        Write::Append(Append { draft: d, over_rate_ms }) => Write::Append(Append {
+            draft: Draft {
+                session: d.session,
+                request_id: d.request_id.clone(),
+                sender: d.sender.clone(),
+                peer: d.peer.clone(),
+                client_msg_id: d.client_msg_id.clone(),
+                kind: d.kind.clone(),
+                body: d.body.clone(),
+            },
+            over_rate_ms: *over_rate_ms,
+        }),
+        Write::MarkRead(w) => {
+            Write::MarkRead(MarkRead { openid: w.openid.clone(), peer: w.peer.clone(), seq: w.seq, answer: Answer::Nobody })
+        }
+        Write::Clear(w) => Write::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer: Answer::Nobody }),
+        Write::Revoke(w) => Write::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer: Answer::Nobody }),
+    }
+}

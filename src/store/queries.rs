@@ -1,0 +1,309 @@
+//! What the store is asked, answered from the tables. No query counts messages or walks a backlog: each costs index look-ups by the
+//! number of the user's own conversations or of the rows it returns.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use super::batch::decode;
+use super::conn::Conn;
+use super::messages::{
+    ConversationPage, Conversations, History, HistoryPage, ListPlace, Overview, Ping, Query, Revocation, RevocationsSince, Unread,
+    UnreadSummary, Window,
+};
+use super::schema::{members, messages, revocations};
+use crate::event::Message;
+use crate::ids::{ClientMsgId, Kind, OpenId, Seq};
+
+/// A message as its row has it.
+#[derive(Queryable)]
+pub(super) struct MessageRow {
+    seq: i64,
+    sender: String,
+    kind: String,
+    body: String,
+    sent_at: i64,
+    client_msg_id: Option<String>,
+    recalled: bool,
+    target: Option<i64>,
+}
+
+/// The columns of [`MessageRow`], in its order.
+pub(super) type MessageColumns = (
+    messages::seq,
+    messages::sender,
+    messages::kind,
+    messages::body,
+    messages::sent_at,
+    messages::client_msg_id,
+    messages::recalled,
+    messages::target_seq,
+);
+
+pub(super) fn message_columns() -> MessageColumns {
+    (
+        messages::seq,
+        messages::sender,
+        messages::kind,
+        messages::body,
+        messages::sent_at,
+        messages::client_msg_id,
+        messages::recalled,
+        messages::target_seq,
+    )
+}
+
+impl MessageRow {
+    /// # Errors
+    /// A row that no version of this program wrote.
+    pub(super) fn into_message(self) -> QueryResult<Message> {
+        Ok(Message {
+            seq: seq(self.seq),
+            sender: OpenId::parse(&self.sender).map_err(unreadable)?,
+            kind: Kind::parse(&self.kind).map_err(unreadable)?,
+            body: self.body.into(),
+            sent_at: self.sent_at,
+            client_msg_id: self.client_msg_id.as_deref().map(ClientMsgId::parse).transpose().map_err(unreadable)?,
+            recalled: self.recalled,
+            target: self.target.map(seq),
+        })
+    }
+}
+
+fn seq(number: i64) -> Seq {
+    Seq::parse(number).unwrap_or_default()
+}
+
+fn unreadable(error: crate::ids::Malformed) -> diesel::result::Error {
+    diesel::result::Error::DeserializationError(Box::new(error))
+}
+
+/// `SELECT` of a user's conversations (`$1`), before any page is cut: `floor` is the seq up to which nothing is unread, `last_at`
+/// when the last message came. Correlated look-ups, each the end of an index, so that it costs the same however long they are.
+macro_rules! own_conversations {
+    () => {
+        "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, \
+         CASE WHEN m.read_seq >= m.sent_seq AND m.read_seq >= m.cleared_seq THEN m.read_seq \
+              WHEN m.sent_seq >= m.cleared_seq THEN m.sent_seq ELSE m.cleared_seq END AS floor_seq, \
+         (SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id) AS last_seq, \
+         (SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1) AS last_at \
+         FROM members m WHERE m.openid = $1"
+    };
+}
+
+/// How many messages of the conversation `t` are unread.
+macro_rules! unread {
+    () => {
+        "CASE WHEN t.peer = t.openid OR t.last_seq <= t.floor_seq THEN 0 ELSE t.last_seq - t.floor_seq - \
+         (SELECT count(*) FROM messages r WHERE r.conversation_id = t.conversation_id AND r.seq > t.floor_seq \
+          AND (r.target_seq IS NOT NULL OR r.recalled)) END"
+    };
+}
+
+/// The rest of a row, looked up only for the conversations that are on the page `t`.
+macro_rules! with_details {
+    () => {
+        "SELECT t.peer, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.unread, t.total, t.last_at, \
+         CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
+         CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
+         l.sender, l.kind, l.body, l.client_msg_id, l.recalled, l.target_seq \
+         FROM t JOIN members p ON p.openid = t.peer AND p.peer = t.openid \
+         JOIN messages l ON l.conversation_id = t.conversation_id AND l.seq = t.last_seq \
+         ORDER BY t.last_at DESC, t.peer"
+    };
+}
+
+/// SQLite and PostgreSQL both read it; SQLite numbers `$` parameters in order of their first use, so they must appear in order.
+const CONVERSATIONS: &str = concat!(
+    "WITH o AS MATERIALIZED (",
+    own_conversations!(),
+    "), c AS MATERIALIZED (SELECT * FROM o WHERE o.last_seq > o.cleared_seq AND (o.last_at < $2 OR (o.last_at = $3 AND o.peer > $4)) \
+     ORDER BY o.last_at DESC, o.peer LIMIT $5), \
+     t AS MATERIALIZED (SELECT t.*, ",
+    unread!(),
+    " AS unread, CAST(0 AS BIGINT) AS total FROM c t) ",
+    with_details!()
+);
+
+const UNREAD: &str = concat!(
+    "WITH o AS MATERIALIZED (",
+    own_conversations!(),
+    "), u AS MATERIALIZED (SELECT t.*, ",
+    unread!(),
+    " AS unread FROM o t), t AS MATERIALIZED (SELECT u.*, CAST(sum(u.unread) OVER () AS BIGINT) AS total FROM u WHERE u.unread > 0 \
+     ORDER BY u.last_at DESC, u.peer LIMIT $2) ",
+    with_details!()
+);
+
+#[derive(QueryableByName)]
+struct OverviewRow {
+    #[diesel(sql_type = Text)]
+    peer: String,
+    #[diesel(sql_type = BigInt)]
+    last_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    cleared_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    read_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    recv_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    unread: i64,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+    #[diesel(sql_type = BigInt)]
+    last_at: i64,
+    #[diesel(sql_type = BigInt)]
+    peer_read_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    peer_recv_seq: i64,
+    #[diesel(sql_type = Text)]
+    sender: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    body: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    client_msg_id: Option<String>,
+    #[diesel(sql_type = Bool)]
+    recalled: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    target_seq: Option<i64>,
+}
+
+impl OverviewRow {
+    fn into_overview(self) -> QueryResult<Overview> {
+        let last_message = MessageRow {
+            seq: self.last_seq,
+            sender: self.sender,
+            kind: self.kind,
+            body: self.body,
+            sent_at: self.last_at,
+            client_msg_id: self.client_msg_id,
+            recalled: self.recalled,
+            target: self.target_seq,
+        };
+        Ok(Overview {
+            peer: OpenId::parse(&self.peer).map_err(unreadable)?,
+            last_seq: seq(self.last_seq),
+            cleared_seq: seq(self.cleared_seq),
+            read_seq: seq(self.read_seq),
+            recv_seq: seq(self.recv_seq),
+            peer_read_seq: seq(self.peer_read_seq),
+            peer_recv_seq: seq(self.peer_recv_seq),
+            unread: self.unread,
+            // What is cleared is shown to nobody who cleared it.
+            last_message: (self.last_seq > self.cleared_seq).then(|| last_message.into_message()).transpose()?,
+        })
+    }
+}
+
+fn overviews(rows: Vec<OverviewRow>, limit: usize) -> QueryResult<Vec<Overview>> {
+    rows.into_iter().take(limit).map(OverviewRow::into_overview).collect()
+}
+
+/// One more than wanted tells whether there is more.
+fn and_one(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX - 1).saturating_add(1)
+}
+
+impl Query for Conversations {
+    type Answer = ConversationPage;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<ConversationPage> {
+        let (before, peer) = self.after.as_ref().map_or((i64::MAX, ""), |place| (place.sent_at, place.peer.as_str()));
+        let rows = diesel::sql_query(CONVERSATIONS)
+            .bind::<Text, _>(self.openid.as_str())
+            .bind::<BigInt, _>(before)
+            .bind::<BigInt, _>(before)
+            .bind::<Text, _>(peer)
+            .bind::<BigInt, _>(and_one(self.limit))
+            .load::<OverviewRow>(conn)?;
+        let more = rows.len() > self.limit;
+        let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
+        let conversations = overviews(rows, self.limit)?;
+        let next = match (more, last, conversations.last()) {
+            (true, Some(sent_at), Some(overview)) => Some(ListPlace { sent_at, peer: overview.peer.clone() }),
+            _ => None,
+        };
+        Ok(ConversationPage { conversations, next })
+    }
+}
+
+impl Query for Unread {
+    type Answer = UnreadSummary;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<UnreadSummary> {
+        let rows = diesel::sql_query(UNREAD)
+            .bind::<Text, _>(self.openid.as_str())
+            .bind::<BigInt, _>(and_one(self.limit))
+            .load::<OverviewRow>(conn)?;
+        let total = rows.first().map_or(0, |row| row.total);
+        let has_more = rows.len() > self.limit;
+        Ok(UnreadSummary { total, conversations: overviews(rows, self.limit)?, has_more })
+    }
+}
+
+impl Query for History {
+    type Answer = HistoryPage;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<HistoryPage> {
+        let member = members::table
+            .find((self.openid.as_str(), self.peer.as_str()))
+            .select((members::conversation_id, members::cleared_seq))
+            .first::<(i64, i64)>(conn)
+            .optional()?;
+        let Some((conversation, cleared)) = member else { return Ok(HistoryPage { messages: Vec::new(), has_more: false }) };
+        let (above, below, newest_first) = match self.window {
+            Window::Newest => (cleared, i64::MAX, true),
+            Window::Before(before) => (cleared, before.get(), true),
+            Window::After(after) => (cleared.max(after.get()), i64::MAX, false),
+            Window::Between { after, before } => (cleared.max(after.get()), before.get(), false),
+        };
+        let stretch = messages::table
+            .filter(messages::conversation_id.eq(conversation))
+            .filter(messages::seq.gt(above))
+            .filter(messages::seq.lt(below))
+            .limit(and_one(self.limit))
+            .select(message_columns());
+        let mut rows = if newest_first {
+            stretch.order(messages::seq.desc()).load::<MessageRow>(conn)?
+        } else {
+            stretch.order(messages::seq.asc()).load::<MessageRow>(conn)?
+        };
+        let has_more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        if newest_first {
+            rows.reverse();
+        }
+        let messages = rows.into_iter().map(MessageRow::into_message).collect::<QueryResult<_>>()?;
+        Ok(HistoryPage { messages, has_more })
+    }
+}
+
+impl Query for RevocationsSince {
+    type Answer = Vec<Revocation>;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Revocation>> {
+        let rows = revocations::table
+            .filter(revocations::at.ge(self.at))
+            .order(revocations::id)
+            .select((revocations::id, revocations::openid, revocations::what, revocations::issued_ms, revocations::at))
+            .load::<(i64, String, i16, Option<i64>, i64)>(conn)?;
+        let mut known = Vec::with_capacity(rows.len());
+        for (id, openid, what, issued_ms, at) in rows {
+            match decode(what, issued_ms) {
+                Some(what) => known.push(Revocation { id, openid: OpenId::parse(&openid).map_err(unreadable)?, what, at }),
+                None => log::warn!(id = id; "a revocation of a kind that this version does not know was passed over"),
+            }
+        }
+        Ok(known)
+    }
+}
+
+impl Query for Ping {
+    type Answer = ();
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<()> {
+        diesel::select(diesel::dsl::sql::<BigInt>("CAST(1 AS BIGINT)")).get_result::<i64>(conn).map(|_| ())
+    }
+}

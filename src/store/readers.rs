@@ -1,0 +1,218 @@
+//! Reading: a pool of connections and as many threads, apart from the lanes, so that no reader waits for a writer or holds one up.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
+use r2d2::{ManageConnection, Pool};
+use tokio::sync::oneshot;
+
+use super::Unavailable;
+use super::conn::Opener;
+use super::messages::Query;
+use crate::config::Database;
+use crate::lifecycle::{Draining, Vital};
+use crate::metrics::Metrics;
+
+/// How long a read may take in all.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// How long a thread waits for a connection.
+const CHECKOUT: Duration = Duration::from_secs(2);
+/// Reads under way for each connection; beyond it the answer comes at once, and is no.
+const READS_EACH: usize = 128;
+/// A thread that is at one read for so long hangs.
+const HUNG: Duration = Duration::from_secs(6);
+/// How often the threads are replaced because all of them hang, before the process ends.
+const REPLACED: usize = 4;
+
+pub(super) struct Readers {
+    database: Database,
+    metrics: Metrics,
+    draining: Draining,
+    in_flight: Arc<AtomicUsize>,
+    crew: Mutex<Crew>,
+    replaced: AtomicUsize,
+}
+
+/// The threads of one generation.
+#[derive(Clone)]
+struct Crew {
+    address: Addr<Reader>,
+    /// When each thread began the read that it is at.
+    at_work: Arc<Vec<Mutex<Option<Instant>>>>,
+    pool: Pool<Opener>,
+}
+
+impl Readers {
+    /// Starts the threads. An actix system must be current. Connections are made as they are needed.
+    pub(super) fn start(database: &Database, metrics: &Metrics, draining: &Draining) -> Self {
+        Self {
+            crew: Mutex::new(crew(database, metrics, draining)),
+            database: database.clone(),
+            metrics: metrics.clone(),
+            draining: draining.clone(),
+            in_flight: Arc::default(),
+            replaced: AtomicUsize::new(0),
+        }
+    }
+
+    fn current(&self) -> Crew {
+        self.crew.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
+        let limit = self.database.readers.max(1) * READS_EACH;
+        let place = Place::take(&self.in_flight, limit, &self.metrics).ok_or(Unavailable)?;
+        let (answer, answered) = oneshot::channel();
+        self.current().address.do_send(Ask { query, answer, place });
+        match tokio::time::timeout(DEADLINE, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(Unavailable),
+        }
+    }
+
+    /// Starts new threads when all hang in the database. An actix system must be current.
+    pub(super) fn replace_hung(&self, now: Instant) {
+        let current = self.current();
+        let state = current.pool.state();
+        self.metrics.pool_connections.set(i64::from(state.connections));
+        self.metrics.pool_idle.set(i64::from(state.idle_connections));
+        let hung = |since: &Mutex<Option<Instant>>| {
+            since.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| now.duration_since(since) >= HUNG)
+        };
+        if !current.at_work.iter().all(hung) {
+            return;
+        }
+        log::error!("every reading thread hangs in the database; they are replaced");
+        if self.replaced.fetch_add(1, Ordering::SeqCst) >= REPLACED {
+            drop(Vital::new("store: its reading threads hang in the database", &self.draining));
+        }
+        let fresh = crew(&self.database, &self.metrics, &self.draining);
+        *self.crew.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+}
+
+fn crew(database: &Database, metrics: &Metrics, draining: &Draining) -> Crew {
+    let threads = database.readers.max(1);
+    let at_work: Arc<Vec<Mutex<Option<Instant>>>> = Arc::new((0..threads).map(|_| Mutex::default()).collect());
+    let pool = Pool::builder()
+        .max_size(u32::try_from(threads).unwrap_or(u32::MAX))
+        .min_idle(Some(1))
+        .connection_timeout(CHECKOUT)
+        .error_handler(Box::new(Quiet))
+        .build_unchecked(Opener { database: database.clone() });
+    let next = AtomicUsize::new(0);
+    let (desks, connections, metrics, draining) = (at_work.clone(), pool.clone(), metrics.clone(), draining.clone());
+    let address = SyncArbiter::start_with_thread_builder(
+        threads,
+        || std::thread::Builder::new().name("hongyan-reader".into()),
+        move || Reader {
+            pool: connections.clone(),
+            metrics: metrics.clone(),
+            at_work: desks.clone(),
+            desk: next.fetch_add(1, Ordering::SeqCst) % threads,
+            vital: Some(Vital::new("store", &draining)),
+        },
+    );
+    Crew { address, at_work, pool }
+}
+
+/// Says why no connection could be made, once an attempt, without the URL.
+#[derive(Debug)]
+struct Quiet;
+
+impl r2d2::HandleError<<Opener as ManageConnection>::Error> for Quiet {
+    fn handle_error(&self, error: <Opener as ManageConnection>::Error) {
+        log::warn!(reason:% = error; "a reading connection could not be made");
+    }
+}
+
+/// One read under way, counted.
+struct Place {
+    taken: Arc<AtomicUsize>,
+    metrics: Metrics,
+}
+
+impl Place {
+    fn take(taken: &Arc<AtomicUsize>, limit: usize, metrics: &Metrics) -> Option<Self> {
+        let free = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1)).is_ok();
+        free.then(|| {
+            metrics.reads_in_flight.inc();
+            Self { taken: taken.clone(), metrics: metrics.clone() }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.reads_in_flight.dec();
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ask<Q: Query> {
+    query: Q,
+    answer: oneshot::Sender<Result<Q::Answer, Unavailable>>,
+    place: Place,
+}
+
+/// Answers reads, one at a time on its thread.
+struct Reader {
+    pool: Pool<Opener>,
+    metrics: Metrics,
+    at_work: Arc<Vec<Mutex<Option<Instant>>>>,
+    desk: usize,
+    vital: Option<Vital>,
+}
+
+impl Actor for Reader {
+    type Context = SyncContext<Self>;
+
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        // Ending in order is no death: nobody can ask this thread for anything any more.
+        std::mem::forget(self.vital.take());
+    }
+}
+
+impl<Q: Query> Handler<Ask<Q>> for Reader {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<Q>, _ctx: &mut Self::Context) {
+        let Ask { query, answer, place } = ask;
+        // Whoever asked has given up: the next one has not.
+        if answer.is_closed() {
+            return;
+        }
+        self.set_desk(Some(Instant::now()));
+        let began = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| self.read(&query))).unwrap_or(Err(Unavailable));
+        self.metrics.read_seconds.observe(began.elapsed().as_secs_f64());
+        self.set_desk(None);
+        drop(place);
+        // One who has gone is not told.
+        let _ = answer.send(result);
+    }
+}
+
+impl Reader {
+    fn set_desk(&self, since: Option<Instant>) {
+        if let Some(desk) = self.at_work.get(self.desk) {
+            *desk.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        }
+    }
+
+    fn read<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Unavailable> {
+        let mut conn = self.pool.get().map_err(|error| {
+            log::warn!(reason:% = error; "a read found no connection");
+            Unavailable
+        })?;
+        query.run(&mut conn).map_err(|error| {
+            log::warn!(reason:% = error; "a read failed");
+            Unavailable
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! The tables as diesel sees them: the same in SQLite and PostgreSQL. What they are for stands in `migrations/`.
+
+diesel::table! {
+    conversations (id) {
+        id -> BigInt,
+        pair -> Text,
+        created_by -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    members (openid, peer) {
+        openid -> Text,
+        peer -> Text,
+        conversation_id -> BigInt,
+        sent_seq -> BigInt,
+        read_seq -> BigInt,
+        recv_seq -> BigInt,
+        cleared_seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    messages (conversation_id, seq) {
+        conversation_id -> BigInt,
+        seq -> BigInt,
+        sender -> Text,
+        client_msg_id -> Nullable<Text>,
+        kind -> Text,
+        body -> Text,
+        sent_at -> BigInt,
+        target_seq -> Nullable<BigInt>,
+        recalled -> Bool,
+    }
+}
+
+diesel::table! {
+    revocations (id) {
+        id -> BigInt,
+        openid -> Text,
+        what -> SmallInt,
+        issued_ms -> Nullable<BigInt>,
+        at -> BigInt,
+    }
+}
+
+diesel::joinable!(members -> conversations (conversation_id));
+diesel::allow_tables_to_appear_in_same_query!(conversations, members, messages, revocations);

@@ -19,6 +19,7 @@ mod tests;
 
 pub use load::{Inputs, Loaded, Profile, load};
 pub use problem::{Problem, Problems, Source};
+pub use value::Value;
 
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -30,7 +30,9 @@ pub fn init(config: &Log) -> Result<(), log::SetLoggerError> {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
-        log::error!(place, thread; "panic: {}", panic.payload_as_str().unwrap_or("(no text)"));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        log::error!(place, thread; "panic: {}", text.unwrap_or("(no text)"));
     }));
     Ok(())
 }

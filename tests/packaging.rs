@@ -1,6 +1,8 @@
 //! What is shipped beside the binary fits it: every setting, flag and path that the example, the image, the unit and the nginx site
 //! name exists, and nginx does what its site promises.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

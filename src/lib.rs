@@ -2,6 +2,7 @@
 //!
 //! The rooms, in reading order. Who may know whom stands in docs/ARCHITECTURE.md and is held by a test.
 
+pub mod cli;
 pub mod app;
 pub mod config;
 pub mod ids;
@@ -15,3 +16,4 @@ pub mod auth;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+pub mod logging;

@@ -1,8 +1,25 @@
-//! Every setting of the server.
+//! Every setting of the server: what it means (here), its name, default and bounds ([`keys`]), and where its value
+//! comes from ([`load`]): file, then environment, then flags, the later one winning. Imports no other room.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+pub mod keys;
+pub mod load;
+pub mod show;
+pub mod dev;
+mod environment;
+mod file;
+mod problem;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::{Inputs, Loaded, Profile, load};
+pub use problem::{Problem, Problems, Source};
+pub use value::Value;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -187,4 +204,51 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+impl Default for Config {
+    /// Every key at its default: complete but for appid, secret and signing keys, which have none.
+    fn default() -> Self {
+        let mut config = Self::blank();
+        for key in keys::KEYS {
+            // A test holds that every default is allowed.
+            let _ = key.put(&mut config, &key.default_value());
+        }
+        config
+    }
+}
+
+impl Config {
+    /// What the defaults are written onto.
+    fn blank() -> Self {
+        Self {
+            server: Server { listen: Listen::Unix(PathBuf::new()), workers: 0, trusted_proxies: Vec::new(), allowed_origins: Vec::new() },
+            ops: Ops { listen: None },
+            database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0 },
+            wechat: WeChat { appid: String::new(), secret: Secret::new(""), api_base: String::new(), timeout_ms: 0 },
+            auth: Auth { keys: Vec::new(), token_ttl_s: 0 },
+            session: Session { heartbeat_ms: 0, ping_after_ms: 0, silent_after_ms: 0, outbox_bytes: 0, drain_spread_ms: 0 },
+            limits: Limits {
+                messages_per_second: 0,
+                message_burst: 0,
+                controls_per_second: 0,
+                http_per_second: 0,
+                http_burst: 0,
+                handshakes_per_second_per_address: 0,
+                sessions_per_address: 0,
+                sessions_per_user: 0,
+                replacements_per_minute: 0,
+                new_conversations_per_day: 0,
+                sessions: 0,
+                frame_bytes: 0,
+                frame_fragments: 0,
+                message_bytes: 0,
+                fields_bytes: 0,
+                bad_frames: 0,
+                writes_in_flight: 0,
+            },
+            relay: Relay { nats_url: None },
+            log: Log { format: LogFormat::Text, filter: String::new() },
+        }
+    }
 }

@@ -1,0 +1,32 @@
+# syntax=docker/dockerfile:1
+
+# The bases are pinned by version. For builds that can be repeated byte for byte, pin by digest as well:
+#   --build-arg BUILD_IMAGE=rust:1.95-bookworm@sha256:… --build-arg RUN_IMAGE=debian:bookworm-slim@sha256:…
+ARG BUILD_IMAGE=rust:1.95-bookworm
+ARG RUN_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --package hongyan --bin hongyan \
+ && mkdir -p /out/data \
+ && cp target/release/hongyan /out/hongyan
+
+FROM ${RUN_IMAGE}
+# OpenSSL is linked in; only the roots that it trusts come from outside.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/hongyan /usr/local/bin/hongyan
+COPY --from=build --chown=10001:10001 --chmod=0700 /out/data /data
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    HONGYAN_SERVER__LISTEN=0.0.0.0:9999 \
+    HONGYAN_DATABASE__URL=sqlite:///data/hongyan.db
+# Nothing is written outside /data, so the root may be read-only: docker run --read-only.
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 9999
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["/usr/local/bin/hongyan", "healthcheck"]
+# No shell between: SIGTERM reaches the server, which drains within 10 s.
+ENTRYPOINT ["/usr/local/bin/hongyan"]
+CMD ["serve"]

@@ -1,0 +1,270 @@
+//! The command line: what can be asked of the binary, and how its failures are told.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{self, Problems};
+use crate::ids::OpenId;
+use crate::store::messages::Revoked;
+use crate::{app, logging, store};
+
+mod healthcheck;
+mod settings;
+
+pub use settings::Settings;
+
+/// The exit code of a wrong command line or wrong settings; every other failure is 1.
+pub const EXIT_SETTINGS: u8 = 2;
+
+#[derive(Parser, Debug)]
+#[command(name = "hongyan", version, about = "鸿雁: instant messaging for WeChat mini-programs on your own server")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the server
+    Serve {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Run the server for trying it out: on this machine only, SQLite under ./data, a WeChat double beside it
+    Dev {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Bring the database's tables up to date (serve does so at its start)
+    Migrate(OnSettings),
+    /// Look at the settings
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Exit 0 when the server of these settings is ready, 1 when not
+    Healthcheck(OnSettings),
+    /// Print a bearer token for a user
+    Token(OnUser),
+    /// End all of a user's tokens and sessions and refuse her login
+    Ban(OnUser),
+    /// Let a banned user log in again
+    Unban(OnUser),
+    /// Close a user's sessions; she may come back
+    Kick(OnUser),
+    /// Copy the SQLite database to a new file, also while the server runs
+    Backup {
+        /// The file to write
+        file: PathBuf,
+        #[command(flatten)]
+        on: OnSettings,
+    },
+    /// Run the WeChat double alone
+    FakeWechat {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9980")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigCommand {
+    /// Check the settings: exit 0 when serve could start with them
+    Check(OnSettings),
+    /// Print every setting, its value (secrets masked) and where it came from
+    Show(OnSettings),
+    /// Print the table of settings in Markdown
+    #[command(hide = true)]
+    Docs,
+}
+
+#[derive(clap::Args, Debug)]
+struct OnSettings {
+    /// With the settings of `hongyan dev`
+    #[arg(long)]
+    dev: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(clap::Args, Debug)]
+struct OnUser {
+    /// The user's openid
+    #[arg(value_parser = openid)]
+    openid: OpenId,
+    #[command(flatten)]
+    on: OnSettings,
+}
+
+fn openid(text: &str) -> Result<OpenId, crate::ids::Malformed> {
+    OpenId::parse(text)
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Settings(#[from] Problems),
+    #[error(transparent)]
+    DevKey(#[from] config::dev::KeyError),
+    #[error("cannot set up logging")]
+    Logging(#[from] log::SetLoggerError),
+    #[error(transparent)]
+    App(#[from] app::Error),
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error("backup copies SQLite only; use pg_dump for PostgreSQL")]
+    BackupOfPostgres,
+    #[error("{0} is there already")]
+    BackupExists(String),
+    #[error("not ready")]
+    Healthcheck(#[from] healthcheck::NotReady),
+    #[error("cannot write the answer")]
+    Output(#[from] std::io::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::BackupOfPostgres => EXIT_SETTINGS,
+            _ => 1,
+        }
+    }
+}
+
+/// The command line as clap knows it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Does what the process's arguments ask; a failure is printed once, with its causes.
+pub fn main() -> ExitCode {
+    match run(Arguments::parse(), std::env::vars_os().collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            // With standard error closed there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{}", chain(&failure));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// An error and its causes; a cause that only repeats what stands before it is left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string().lines().map(|line| format!("hongyan: {line}")).collect::<Vec<_>>().join("\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told.push_str(": ");
+            told.push_str(&text);
+        }
+        cause = error.source();
+    }
+    told
+}
+
+fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Serve { settings } => {
+            let loaded = settings.load(settings::Want::Serve, environment)?;
+            start(loaded, app::Mode::Serve)
+        }
+        Command::Dev { settings } => {
+            let loaded = settings.load(settings::Want::Dev, environment)?;
+            start(loaded, app::Mode::Dev)
+        }
+        Command::Migrate(on) => {
+            let loaded = on.load(environment)?;
+            logging::init(&loaded.config.log)?;
+            Ok(store::migrate(&loaded.config.database)?)
+        }
+        Command::Config { what } => config_command(&what, environment),
+        Command::Healthcheck(on) => Ok(healthcheck::check(&on.load(environment)?.config)?),
+        Command::Token(user) => {
+            let loaded = user.on.load(environment)?;
+            let lacks: Vec<_> =
+                loaded.missing().into_iter().filter(|problem| ["wechat.appid", "auth.keys"].contains(&problem.about.as_str())).collect();
+            if !lacks.is_empty() {
+                return Err(Problems(lacks).into());
+            }
+            say(&format!("{}\n", app::token(&loaded.config, &user.openid)?))
+        }
+        Command::Ban(user) => revoke(user, environment, Revoked::Access),
+        Command::Unban(user) => revoke(user, environment, Revoked::Nothing),
+        Command::Kick(user) => revoke(user, environment, Revoked::Sessions),
+        Command::Backup { file, on } => {
+            let database = on.load(environment)?.config.database;
+            if matches!(database.url, config::DatabaseUrl::Postgres(_)) {
+                return Err(Failure::BackupOfPostgres);
+            }
+            if file.exists() {
+                return Err(Failure::BackupExists(file.display().to_string()));
+            }
+            store::backup(&database, &file)?;
+            say(&format!("{}\n", file.display()))
+        }
+        Command::FakeWechat { listen } => {
+            logging::init(&config::Config::default().log)?;
+            Ok(app::fake_wechat(listen)?)
+        }
+    }
+}
+
+fn start(loaded: config::Loaded, mode: app::Mode) -> Result<(), Failure> {
+    logging::init(&loaded.config.log)?;
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    Ok(app::run(loaded.config, mode)?)
+}
+
+fn revoke(user: OnUser, environment: Vec<(OsString, OsString)>, what: Revoked) -> Result<(), Failure> {
+    let config = user.on.load(environment)?.config;
+    logging::init(&config.log)?;
+    let done = match what {
+        Revoked::Access => "banned",
+        Revoked::Nothing => "may log in again",
+        Revoked::Sessions | Revoked::AllTokens | Revoked::Token { .. } => "kicked",
+    };
+    let openid = user.openid.clone();
+    app::revoke(config, user.openid, what)?;
+    say(&format!("{openid} {done}\n"))
+}
+
+fn config_command(what: &ConfigCommand, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
+    match what {
+        ConfigCommand::Check(on) => {
+            let want = if on.dev { settings::Want::DevUnmade } else { settings::Want::Serve };
+            let loaded = on.settings.load(want, environment)?;
+            let warnings: String = loaded.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+            say(&format!("{warnings}the settings are good\n"))
+        }
+        ConfigCommand::Show(on) => {
+            let want = if on.dev { settings::Want::DevUnmade } else { settings::Want::Tool };
+            say(&config::show::settings(&on.settings.load(want, environment)?))
+        }
+        ConfigCommand::Docs => say(&config::show::docs()),
+    }
+}
+
+impl OnSettings {
+    fn load(&self, environment: Vec<(OsString, OsString)>) -> Result<config::Loaded, Failure> {
+        self.settings.load(if self.dev { settings::Want::Dev } else { settings::Want::Tool }, environment)
+    }
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The signing key that `hongyan dev` makes once and keeps, so that tokens outlive a restart.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Where `dev` keeps what it makes.
+pub const FOLDER: &str = "data";
+
+const FILE: &str = "dev.key";
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep the signing key of dev in {}", path.display())]
+pub struct KeyError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The key kept in the folder, as `auth.keys` takes it, made when there is none. Two processes that start at once get the same one.
+///
+/// # Errors
+/// [`KeyError`] when the file can be neither read nor written.
+pub fn signing_key(folder: &Path) -> Result<String, KeyError> {
+    let path = folder.join(FILE);
+    let failed = |source| KeyError { path: path.clone(), source };
+    match fs::read_to_string(&path) {
+        Ok(text) => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    make(folder, &path).map_err(failed)?;
+    fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(failed)
+}
+
+/// Written beside its place and linked there whole, so that nobody reads half a key; a link that is already there wins.
+fn make(folder: &Path, path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let beside = folder.join(format!("{FILE}.{:016x}", rand::random::<u64>()));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    writeln!(file, "dev:{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))?;
+    let linked = match fs::hard_link(&beside, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    fs::remove_file(&beside)?;
+    linked
+}
+
+/// The kept key, if there is one; makes nothing.
+pub fn kept_signing_key(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join(FILE)).ok().map(|text| text.trim().to_owned())
+}

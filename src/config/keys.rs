@@ -1,0 +1,351 @@
+//! The table of settings. Loading, `config show`, unknown-key detection and the table in docs/OPERATIONS.md all read it,
+//! so a setting that stands here is complete, and one that does not stand here does not exist.
+
+use super::value::{self, Value, Wrong};
+use super::{Config, Secret};
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.key`
+    pub name: &'static str,
+    pub default: Default,
+    /// What it is, for the docs.
+    pub help: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Default {
+    /// As it would stand in the environment.
+    Text(&'static str),
+    /// As many as this machine has cores.
+    Cores,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Number { min: u64, max: u64, put: fn(&mut Config, u64) },
+    Text { allowed: &'static str, shown: Shown, put: fn(&mut Config, &str) -> Result<(), Wrong> },
+    List { allowed: &'static str, shown: Shown, put: fn(&mut Config, &[String]) -> Result<(), Wrong> },
+}
+
+/// How much of a value people may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Whole,
+    /// Of a URL, all but the password.
+    UrlWithoutPassword,
+    /// Of `id:secret`, the id.
+    IdOnly,
+    Nothing,
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Number,
+    Text,
+    List,
+}
+
+impl Key {
+    /// The key of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// `HONGYAN_SECTION__KEY`; with `_FILE` behind it, the variable that names a file with the value.
+    pub fn environment(&self) -> String {
+        format!("HONGYAN_{}", self.name.replace('.', "__").to_ascii_uppercase())
+    }
+
+    /// What is allowed, to be read after "must be".
+    pub fn allowed(&self) -> String {
+        match &self.kind {
+            Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Kind::Text { allowed, .. } | Kind::List { allowed, .. } => (*allowed).to_owned(),
+        }
+    }
+
+    pub fn shape(&self) -> Shape {
+        match self.kind {
+            Kind::Number { .. } => Shape::Number,
+            Kind::Text { .. } => Shape::Text,
+            Kind::List { .. } => Shape::List,
+        }
+    }
+
+    pub fn shown(&self) -> Shown {
+        match self.kind {
+            Kind::Number { .. } => Shown::Whole,
+            Kind::Text { shown, .. } | Kind::List { shown, .. } => shown,
+        }
+    }
+
+    pub fn default_value(&self) -> Value {
+        match self.default {
+            Default::Text(text) => Value::Text(text.to_owned()),
+            Default::Cores => Value::Text(std::thread::available_parallelism().map_or(1, usize::from).to_string()),
+        }
+    }
+
+    /// Checks a value and writes it into the settings.
+    pub fn put(&self, config: &mut Config, value: &Value) -> Result<(), Wrong> {
+        match &self.kind {
+            Kind::Number { min, max, put } => match value.number() {
+                Some(number) if (*min..=*max).contains(&number) => {
+                    put(config, number);
+                    Ok(())
+                }
+                _ => Err(Wrong::default()),
+            },
+            Kind::Text { put, .. } => match value {
+                Value::Text(text) => put(config, text),
+                Value::Integer(_) | Value::List(_) | Value::Other(_) => Err(Wrong::because("not a text")),
+            },
+            Kind::List { put, .. } => put(config, &value.items().ok_or_else(|| Wrong::because("not a list of texts"))?),
+        }
+    }
+}
+
+/// The names of the sections, each once, in the table's order.
+pub fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<&'static str> = KEYS.iter().filter_map(|key| key.name.split('.').next()).collect();
+    sections.dedup();
+    sections
+}
+
+const fn number(name: &'static str, default: &'static str, (min, max): (u64, u64), help: &'static str, put: fn(&mut Config, u64)) -> Key {
+    Key { name, default: Default::Text(default), help, kind: Kind::Number { min, max, put } }
+}
+
+const fn text(
+    name: &'static str,
+    default: &'static str,
+    allowed: &'static str,
+    help: &'static str,
+    put: fn(&mut Config, &str) -> Result<(), Wrong>,
+) -> Key {
+    Key { name, default: Default::Text(default), help, kind: Kind::Text { allowed, shown: Shown::Whole, put } }
+}
+
+const fn list(name: &'static str, allowed: &'static str, help: &'static str, put: fn(&mut Config, &[String]) -> Result<(), Wrong>) -> Key {
+    Key { name, default: Default::Text(""), help, kind: Kind::List { allowed, shown: Shown::Whole, put } }
+}
+
+impl Key {
+    const fn masked(self, shown: Shown) -> Self {
+        let Self { name, default, help, kind } = self;
+        let kind = match kind {
+            Kind::Number { .. } => kind,
+            Kind::Text { allowed, put, .. } => Kind::Text { allowed, shown, put },
+            Kind::List { allowed, put, .. } => Kind::List { allowed, shown, put },
+        };
+        Self { name, default, help, kind }
+    }
+}
+
+const LISTEN: &str = "ADDRESS:PORT such as 127.0.0.1:9999 or [::1]:9999, or unix:/PATH";
+/// A rate or a count that can be turned off.
+const COUNT: (u64, u64) = (0, 1_000_000_000);
+/// From one to a day.
+const MILLIS: (u64, u64) = (10, 86_400_000);
+/// An address space of 32 bits is enough for one frame.
+const BYTES: (u64, u64) = (256, 1 << 30);
+
+/// Every setting, section by section.
+pub static KEYS: &[Key] = &[
+    text("server.listen", "127.0.0.1:9999", LISTEN, "Where clients and the proxy connect.", |c, t| {
+        c.server.listen = value::listen(t)?;
+        Ok(())
+    }),
+    Key {
+        name: "server.workers",
+        default: Default::Cores,
+        help: "Threads that serve sockets.",
+        kind: Kind::Number { min: 1, max: 1024, put: |c, n| c.server.workers = n as usize },
+    },
+    list(
+        "server.trusted_proxies",
+        "addresses or networks, such as 10.0.0.0/8 or ::1",
+        "Networks whose `X-Forwarded-For` is believed. A peer on a Unix socket always is.",
+        |c, items| {
+            c.server.trusted_proxies = value::networks(items)?;
+            Ok(())
+        },
+    ),
+    list(
+        "server.allowed_origins",
+        "origins without a path, such as https://chat.example.com",
+        "Origins of browsers that may connect and call; empty: any.",
+        |c, items| {
+            c.server.allowed_origins = value::origins(items)?;
+            Ok(())
+        },
+    ),
+    text(
+        "ops.listen",
+        "127.0.0.1:9990",
+        "ADDRESS:PORT such as 127.0.0.1:9990, or empty for none",
+        "The operators' port: `/healthz`, `/readyz`, `/metrics`. Empty: none.",
+        |c, t| {
+            c.ops.listen = if t.is_empty() { None } else { Some(value::socket_address(t)?) };
+            Ok(())
+        },
+    ),
+    text(
+        "database.url",
+        "sqlite://data/hongyan.db",
+        "sqlite://PATH (sqlite:///PATH from the root) or postgres://USER:PASSWORD@HOST/DATABASE",
+        "Where messages are stored.",
+        |c, t| {
+            c.database.url = value::database_url(t)?;
+            Ok(())
+        },
+    )
+    .masked(Shown::UrlWithoutPassword),
+    number("database.lanes", "4", (1, 64), "Connections that write (PostgreSQL; SQLite has one writer).", |c, n| {
+        c.database.lanes = n as usize;
+    }),
+    number("database.readers", "4", (1, 256), "Connections that read.", |c, n| c.database.readers = n as usize),
+    number("database.cache_kib", "65536", (1024, 16_777_216), "SQLite's page cache, a connection, in KiB.", |c, n| {
+        c.database.cache_kib = n as u32;
+    }),
+    text(
+        "wechat.appid",
+        "",
+        "at most 64 characters of A-Z a-z 0-9 _ -",
+        "The mini-program's AppID; also the audience of tokens. `serve` requires it.",
+        |c, t| {
+            c.wechat.appid = value::appid(t)?;
+            Ok(())
+        },
+    ),
+    text("wechat.secret", "", "at most 256 visible ASCII characters", "The mini-program's AppSecret. `serve` requires it.", |c, t| {
+        c.wechat.secret = value::secret(t)?;
+        Ok(())
+    })
+    .masked(Shown::Nothing),
+    text(
+        "wechat.api_base",
+        "https://api.weixin.qq.com",
+        "an http:// or https:// URL without a slash at the end",
+        "Where WeChat's API is. `dev` sets it to its own double.",
+        |c, t| {
+            c.wechat.api_base = value::http_base(t)?;
+            Ok(())
+        },
+    ),
+    number("wechat.timeout_ms", "3000", (10, 60_000), "Milliseconds that one call to WeChat may take.", |c, n| {
+        c.wechat.timeout_ms = n;
+    }),
+    list(
+        "auth.keys",
+        "ID:SECRET entries, the ids distinct and of A-Z a-z 0-9 _ - (at most 32), the secrets of 32 bytes or more",
+        "Keys of tokens: the first one signs, all verify. `serve` requires one.",
+        |c, items| {
+            c.auth.keys = value::signing_keys(items)?;
+            Ok(())
+        },
+    )
+    .masked(Shown::IdOnly),
+    number("auth.token_ttl_s", "604800", (1, 31_536_000), "Seconds that a token lives.", |c, n| c.auth.token_ttl_s = n),
+    number("session.heartbeat_ms", "30000", MILLIS, "How often clients are told to send a heart, in ms.", |c, n| {
+        c.session.heartbeat_ms = n;
+    }),
+    number("session.ping_after_ms", "40000", MILLIS, "The server pings a session that was silent for so long, in ms.", |c, n| {
+        c.session.ping_after_ms = n;
+    }),
+    number("session.silent_after_ms", "75000", MILLIS, "A session silent for so long is closed with 4003, in ms.", |c, n| {
+        c.session.silent_after_ms = n;
+    }),
+    number("session.outbox_bytes", "1048576", BYTES, "Bytes of undelivered frames a session; beyond it 4002.", |c, n| {
+        c.session.outbox_bytes = n as usize;
+    }),
+    number("session.drain_spread_ms", "10000", (0, 600_000), "At a drain, `retry_ms` is spread over so long, in ms.", |c, n| {
+        c.session.drain_spread_ms = n;
+    }),
+    number("limits.messages_per_second", "20", COUNT, "A user's messages a second; 0: no limit.", |c, n| {
+        c.limits.messages_per_second = n as u32;
+    }),
+    number("limits.message_burst", "40", (1, COUNT.1), "A user's messages at once.", |c, n| c.limits.message_burst = n as u32),
+    number("limits.controls_per_second", "50", COUNT, "A session's control frames a second; 0: no limit.", |c, n| {
+        c.limits.controls_per_second = n as u32;
+    }),
+    number("limits.http_per_second", "20", COUNT, "A user's HTTP calls a second; 0: no limit.", |c, n| {
+        c.limits.http_per_second = n as u32;
+    }),
+    number("limits.http_burst", "60", (1, COUNT.1), "A user's HTTP calls at once.", |c, n| c.limits.http_burst = n as u32),
+    number(
+        "limits.handshakes_per_second_per_address",
+        "200",
+        COUNT,
+        "Logins and handshakes a second an address (IPv6: a /64); 0: no limit.",
+        |c, n| c.limits.handshakes_per_second_per_address = n as u32,
+    ),
+    number("limits.sessions_per_address", "2000", COUNT, "Live sessions an address (IPv6: a /64); 0: no limit.", |c, n| {
+        c.limits.sessions_per_address = n as u32;
+    }),
+    number("limits.sessions_per_user", "8", COUNT, "Live sessions a user, the oldest is closed; 0: no limit.", |c, n| {
+        c.limits.sessions_per_user = n as u32;
+    }),
+    number("limits.replacements_per_minute", "5", COUNT, "Replacements a minute of one device label; 0: no limit.", |c, n| {
+        c.limits.replacements_per_minute = n as u32;
+    }),
+    number("limits.new_conversations_per_day", "200", COUNT, "Conversations that a user may start in a day; 0: no limit.", |c, n| {
+        c.limits.new_conversations_per_day = n as u32;
+    }),
+    number("limits.sessions", "0", COUNT, "Live sessions in all; 0: what the descriptor limit allows.", |c, n| {
+        c.limits.sessions = n as u32;
+    }),
+    number("limits.frame_bytes", "65536", BYTES, "Bytes of a frame and of a reassembled message; beyond it 1009.", |c, n| {
+        c.limits.frame_bytes = n as usize;
+    }),
+    number("limits.frame_fragments", "16", (1, 65_536), "Fragments of one message.", |c, n| c.limits.frame_fragments = n as u32),
+    number("limits.message_bytes", "8192", (1, BYTES.1), "Bytes of a message's text; beyond it `too_large`.", |c, n| {
+        c.limits.message_bytes = n as usize;
+    }),
+    number("limits.fields_bytes", "16384", (1, BYTES.1), "Bytes of all fields of a message; beyond it `too_large`.", |c, n| {
+        c.limits.fields_bytes = n as usize;
+    }),
+    number("limits.bad_frames", "10", (1, 1_000_000), "Bad frames of a session, then 4506.", |c, n| c.limits.bad_frames = n as u32),
+    number(
+        "limits.writes_in_flight",
+        "16384",
+        (1, 10_000_000),
+        "Writes accepted and not yet answered, on this node; beyond it `unavailable`.",
+        |c, n| c.limits.writes_in_flight = n as usize,
+    ),
+    text("relay.nats_url", "", "empty: several nodes are not in this release", "Reserved for the relay between nodes.", |c, t| {
+        c.relay.nats_url = None;
+        if t.is_empty() { Ok(()) } else { Err(Wrong::because("not in this release")) }
+    })
+    .masked(Shown::UrlWithoutPassword),
+    text("log.format", "text", "text or json", "How log lines are written, one line an event.", |c, t| {
+        c.log.format = value::log_format(t)?;
+        Ok(())
+    }),
+    text(
+        "log.filter",
+        "info,actix_server=warn",
+        "LEVEL or TARGET=LEVEL, comma separated, a level being off, error, warn, info, debug or trace",
+        "What is logged; `RUST_LOG` is laid over it.",
+        |c, t| {
+            c.log.filter = value::log_filter(t)?;
+            Ok(())
+        },
+    ),
+];
+
+/// The keys without which `serve` cannot start, and whether they are there.
+pub fn missing(config: &Config) -> Vec<&'static Key> {
+    let absent = [
+        ("wechat.appid", config.wechat.appid.is_empty()),
+        ("wechat.secret", config.wechat.secret == Secret::new("")),
+        ("auth.keys", config.auth.keys.is_empty()),
+        // Empty stands for the double that only `dev` has.
+        ("wechat.api_base", config.wechat.api_base.is_empty()),
+    ];
+    absent.iter().filter(|(_, is_absent)| *is_absent).filter_map(|(name, _)| Key::named(name)).collect()
+}

@@ -1,0 +1,237 @@
+//! Lays the sources over each other and checks what comes out.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::keys::{self, KEYS, Key, Shown};
+use super::problem::{Problem, Problems, Source};
+use super::value::{self, Value};
+use super::{Config, Listen, environment, file};
+
+/// The settings file that is read when none is named and it is there.
+pub const USUAL_FILE: &str = "hongyan.toml";
+/// The variable that names the settings file.
+pub const FILE_VARIABLE: &str = "HONGYAN_CONFIG";
+
+/// For whom the settings are loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Profile {
+    /// Appid, secret and a signing key must be there.
+    Serve,
+    /// Only loopback, and what a first start lacks is filled in; `auth_keys` is the kept key, where there is one.
+    Dev { auth_keys: Option<String> },
+    /// A command that needs only some of it.
+    Tool,
+}
+
+/// Where settings are looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// From `--config`; else [`FILE_VARIABLE`] and [`USUAL_FILE`] are tried.
+    pub file: Option<PathBuf>,
+    pub environment: Vec<(OsString, OsString)>,
+    pub flags: Vec<Flag>,
+}
+
+/// A setting given on the command line.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// `--listen`
+    pub flag: &'static str,
+    pub key: String,
+    pub value: Value,
+}
+
+/// A value and where it came from, not yet checked.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub key: String,
+    pub value: Value,
+    pub source: Source,
+}
+
+/// The settings, and for each key the value as it was given and by whom.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    /// What is allowed but worth a warning.
+    pub warnings: Vec<String>,
+    pub(super) given: BTreeMap<&'static str, (Value, Source)>,
+}
+
+/// Reads every source.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let mut layers: Vec<Given> = dev_layer(profile);
+    if let Some(path) = settings_file(inputs) {
+        match file::read(&path) {
+            Ok(given) => layers.extend(given),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    layers.extend(environment::read(&inputs.environment, &mut problems));
+    layers.extend(inputs.flags.iter().map(|flag| Given {
+        key: flag.key.clone(),
+        value: flag.value.clone(),
+        source: Source::Flag(flag.flag),
+    }));
+
+    let mut config = Config::default();
+    let mut given: BTreeMap<&'static str, (Value, Source)> =
+        KEYS.iter().map(|key| (key.name, (key.default_value(), Source::Default))).collect();
+    for Given { key: name, value, source } in layers {
+        match Key::named(&name) {
+            None => problems.push(Problem::new(&name, Some(source), unknown(&name))),
+            Some(key) => match key.put(&mut config, &value) {
+                Ok(()) => {
+                    given.insert(key.name, (value, source));
+                }
+                Err(wrong) => problems.push(Problem::new(key.name, Some(source), refusal(key, &value, &wrong))),
+            },
+        }
+    }
+    let loaded = Loaded { warnings: warnings(&config), config, given };
+    // Relations between values that were refused would only confuse.
+    if problems.is_empty() {
+        problems.extend(loaded.contradictions());
+        match profile {
+            Profile::Serve => problems.extend(loaded.missing()),
+            Profile::Dev { .. } => problems.extend(loaded.open_to_others()),
+            Profile::Tool => {}
+        }
+    }
+    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+}
+
+fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
+    let from_environment = || {
+        let (_, path) = inputs.environment.iter().find(|(name, _)| name == FILE_VARIABLE)?;
+        (!path.is_empty()).then(|| PathBuf::from(path))
+    };
+    let usual = || Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists());
+    inputs.file.clone().or_else(from_environment).or_else(usual)
+}
+
+fn dev_layer(profile: &Profile) -> Vec<Given> {
+    let Profile::Dev { auth_keys } = profile else { return Vec::new() };
+    let mut values = vec![("wechat.appid", "wx-dev"), ("wechat.secret", "dev-secret"), ("wechat.api_base", "")];
+    if let Some(keys) = auth_keys {
+        values.push(("auth.keys", keys));
+    }
+    let given = |(key, text): (&str, &str)| Given { key: key.to_owned(), value: Value::Text(text.to_owned()), source: Source::Dev };
+    values.into_iter().map(given).collect()
+}
+
+/// What is allowed in the place of a name that no key has.
+pub(super) fn unknown(name: &str) -> String {
+    let section = name.split('.').next().unwrap_or_default();
+    let prefix = format!("{section}.");
+    let siblings: Vec<&str> = KEYS.iter().filter_map(|key| key.name.strip_prefix(prefix.as_str())).collect();
+    if siblings.is_empty() {
+        format!("unknown section; the sections are {}", keys::sections().join(", "))
+    } else {
+        format!("unknown key; the keys of {section} are {}", siblings.join(", "))
+    }
+}
+
+fn refusal(key: &Key, value: &Value, wrong: &value::Wrong) -> String {
+    let got = match (key.shown(), value) {
+        (Shown::Whole, Value::Text(text)) => format!("{text:?} is not allowed: "),
+        (Shown::Whole, Value::Integer(number)) => format!("{number} is not allowed: "),
+        (Shown::Whole, Value::Other(kind)) => format!("this {kind} is not allowed: "),
+        _ => "this value is not allowed: ".to_owned(),
+    };
+    let reason = if wrong.0.is_empty() { String::new() } else { format!("{}; ", wrong.0) };
+    format!("{got}{reason}must be {}", key.allowed())
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if value::is_plain_http_elsewhere(&config.wechat.api_base) {
+        warnings.push("wechat.api_base: plain http to another machine shows the AppSecret to the network".to_owned());
+    }
+    warnings
+}
+
+impl Loaded {
+    /// The source of a key's value.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.given.get(name).map(|(_, source)| source)
+    }
+
+    /// What `serve` cannot do without and is not given, a line each with how to give it.
+    pub fn missing(&self) -> Vec<Problem> {
+        keys::missing(&self.config).into_iter().map(absent).collect()
+    }
+
+    /// Values that do not fit each other.
+    fn contradictions(&self) -> Vec<Problem> {
+        let session = &self.config.session;
+        let limits = &self.config.limits;
+        let at_least = [
+            ("session.silent_after_ms", session.silent_after_ms, "session.ping_after_ms", session.ping_after_ms + 1),
+            ("session.silent_after_ms", session.silent_after_ms, "session.heartbeat_ms", session.heartbeat_ms + 1),
+            ("limits.fields_bytes", limits.fields_bytes as u64, "limits.message_bytes", limits.message_bytes as u64),
+            ("limits.frame_bytes", limits.frame_bytes as u64, "limits.fields_bytes", limits.fields_bytes as u64),
+            ("session.outbox_bytes", session.outbox_bytes as u64, "limits.frame_bytes", limits.frame_bytes as u64),
+        ];
+        let mut problems: Vec<Problem> = at_least
+            .into_iter()
+            .filter(|(_, value, _, least)| value < least)
+            .map(|(name, value, other, least)| {
+                let by = self.source(other).map(|source| format!(", from {source}")).unwrap_or_default();
+                Problem::new(
+                    name,
+                    self.source(name).cloned(),
+                    format!("{value} is not allowed: must be at least {least}, because of {other}{by}"),
+                )
+            })
+            .collect();
+        if let (Listen::Tcp(public), Some(ops)) = (&self.config.server.listen, self.config.ops.listen)
+            && *public == ops
+            && ops.port() != 0
+        {
+            problems.push(Problem::new(
+                "ops.listen",
+                self.source("ops.listen").cloned(),
+                format!("{ops} is not allowed: must differ from server.listen"),
+            ));
+        }
+        problems
+    }
+
+    /// `dev` runs with known secrets, so nobody else may reach it.
+    fn open_to_others(&self) -> Vec<Problem> {
+        let ops = self.config.ops.listen.map(Listen::Tcp);
+        let open = [("server.listen", Some(&self.config.server.listen)), ("ops.listen", ops.as_ref())];
+        open.into_iter()
+            .filter(|(_, listen)| listen.is_some_and(|listen| !value::is_local(listen)))
+            .map(|(name, _)| {
+                let what =
+                    "dev listens on this machine only: must be a loopback address (127.0.0.1, [::1]) or unix:/PATH; use serve for others";
+                Problem::new(name, self.source(name).cloned(), what)
+            })
+            .collect()
+    }
+}
+
+fn absent(key: &Key) -> Problem {
+    let (section, name) = key.name.split_once('.').unwrap_or((key.name, ""));
+    let variable = key.environment();
+    let example = match key.shape() {
+        keys::Shape::List => "[\"ID:SECRET\"]",
+        keys::Shape::Number | keys::Shape::Text => "\"…\"",
+    };
+    Problem::new(
+        key.name,
+        None,
+        format!(
+            "missing: set [{section}] {name} = {example} in the settings file, {variable}, or {variable}_FILE to a file that holds it; must be {}",
+            key.allowed()
+        ),
+    )
+}

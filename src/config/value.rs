@@ -1,0 +1,189 @@
+//! The texts of settings, parsed: each function says what is allowed by what it accepts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::{DatabaseUrl, Listen, LogFormat, Secret, SigningKey};
+
+/// A value as it was given, before it is known what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// From everywhere; a number or a comma separated list too.
+    Text(String),
+    /// From the file only.
+    Integer(i64),
+    /// From the file, or a flag given more than once.
+    List(Vec<String>),
+    /// From the file: something that no key takes, by its TOML name.
+    Other(&'static str),
+}
+
+impl Value {
+    /// The parts of a list: of a text, what stands between commas and line ends.
+    pub fn items(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Text(text) => Some(text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()),
+            Self::List(items) => Some(items.clone()),
+            Self::Integer(_) | Self::Other(_) => None,
+        }
+    }
+
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Text(text) => text.trim().parse().ok(),
+            Self::Integer(number) => u64::try_from(*number).ok(),
+            Self::List(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+/// Why a value is refused, where more can be said than what is allowed. Never holds a secret.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wrong(pub String);
+
+impl Wrong {
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// `sockaddr_un` holds 108 bytes, the closing zero among them.
+const UNIX_PATH_BYTES: usize = 107;
+
+pub fn listen(text: &str) -> Result<Listen, Wrong> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if path.is_empty() || path.len() > UNIX_PATH_BYTES {
+            return Err(Wrong::because(format!("a socket's path has 1 to {UNIX_PATH_BYTES} bytes")));
+        }
+        return Ok(Listen::Unix(PathBuf::from(path)));
+    }
+    socket_address(text).map(Listen::Tcp)
+}
+
+pub fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| Wrong::default())
+}
+
+pub fn database_url(text: &str) -> Result<DatabaseUrl, Wrong> {
+    if let Some(path) = text.strip_prefix("sqlite://") {
+        if path.is_empty() || path.contains('?') || path.contains(":memory:") {
+            return Err(Wrong::because("the path names a file"));
+        }
+        return Ok(DatabaseUrl::Sqlite(PathBuf::from(path)));
+    }
+    let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://")).ok_or_else(Wrong::default)?;
+    if rest.is_empty() || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(Wrong::default());
+    }
+    Ok(DatabaseUrl::Postgres(text.to_owned()))
+}
+
+/// The base of an HTTP service, without its trailing slash; empty stays empty.
+pub fn http_base(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(Wrong::default)?;
+    let host = rest.split('/').next().unwrap_or_default();
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '?' | '#' | '\\');
+    if host.is_empty() || host.starts_with(':') || rest.ends_with('/') || rest.contains(odd) {
+        return Err(Wrong::default());
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether a service is asked in the clear on another machine.
+pub fn is_plain_http_elsewhere(base: &str) -> bool {
+    let Some(rest) = base.strip_prefix("http://") else { return false };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+pub fn appid(text: &str) -> Result<String, Wrong> {
+    let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if fits { Ok(text.to_owned()) } else { Err(Wrong::default()) }
+}
+
+pub fn secret(text: &str) -> Result<Secret, Wrong> {
+    if text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic()) { Ok(Secret::new(text)) } else { Err(Wrong::default()) }
+}
+
+/// Networks, or single addresses.
+pub fn networks(items: &[String]) -> Result<Vec<IpNet>, Wrong> {
+    let one = |item: &String| {
+        item.parse::<IpNet>()
+            .or_else(|_| item.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| Wrong::because(format!("{item:?} is neither an address nor a network")))
+    };
+    items.iter().map(one).collect()
+}
+
+/// Origins as browsers send them: scheme and host in lower case, no path, no slash at the end.
+pub fn origins(items: &[String]) -> Result<Vec<String>, Wrong> {
+    let one = |item: &String| {
+        let fits = item.split_once("://").is_some_and(|(scheme, host)| {
+            !scheme.is_empty()
+                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+                && !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+        });
+        if fits { Ok(item.to_ascii_lowercase()) } else { Err(Wrong::because(format!("{item:?} is no origin"))) }
+    };
+    items.iter().map(one).collect()
+}
+
+const KEY_SECRET_BYTES: usize = 32;
+
+/// `id:secret`, each id once.
+pub fn signing_keys(items: &[String]) -> Result<Vec<SigningKey>, Wrong> {
+    let mut keys: Vec<SigningKey> = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let nth = at + 1;
+        let (id, secret) = item.split_once(':').ok_or_else(|| Wrong::because(format!("entry {nth} has no colon")))?;
+        let fits = (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if !fits {
+            return Err(Wrong::because(format!("entry {nth} has a malformed id")));
+        }
+        if secret.len() < KEY_SECRET_BYTES {
+            return Err(Wrong::because(format!("the secret of entry {nth} is shorter than {KEY_SECRET_BYTES} bytes")));
+        }
+        if keys.iter().any(|key| key.id == id) {
+            return Err(Wrong::because(format!("entry {nth} repeats an id")));
+        }
+        keys.push(SigningKey { id: id.to_owned(), secret: Secret::new(secret) });
+    }
+    Ok(keys)
+}
+
+pub fn log_format(text: &str) -> Result<LogFormat, Wrong> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Wrong::default()),
+    }
+}
+
+/// A bare word must be a level: env_logger would take a misspelt one for a module's name and fall silent.
+pub fn log_filter(text: &str) -> Result<String, Wrong> {
+    let is_level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+    let is_target = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-'));
+    let one = |part: &str| match part.trim().split_once('=') {
+        None => is_level(part.trim()),
+        Some((target, level)) => is_target(target) && is_level(level),
+    };
+    if text.split(',').all(one) { Ok(text.to_owned()) } else { Err(Wrong::default()) }
+}
+
+/// Whether only this machine reaches it.
+pub fn is_local(listen: &Listen) -> bool {
+    match listen {
+        Listen::Unix(_) => true,
+        Listen::Tcp(address) => address.ip().is_loopback(),
+    }
+}

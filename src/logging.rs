@@ -1,0 +1,204 @@
+//! Log lines: one line an event, as text for people or JSON for machines.
+//!
+//! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value …`. JSON: `ts`, `level`, `target`, `msg`, then the fields.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use log::kv::{self, VisitSource};
+use log::{Level, Record};
+use serde_json::{Map, Value};
+
+use crate::config::{Log, LogFormat};
+
+/// Sets the process's logger up, on standard error, and turns panics into log lines. `RUST_LOG` is laid over `log.filter`.
+///
+/// # Errors
+/// When there is a logger already.
+pub fn init(config: &Log) -> Result<(), log::SetLoggerError> {
+    let format = config.format;
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(&config.filter);
+    if let Ok(directives) = std::env::var("RUST_LOG") {
+        builder.parse_filters(&directives);
+    }
+    builder.format(move |out, record| {
+        let line = line(format, &out.timestamp_millis().to_string(), record);
+        out.write_all(line.as_bytes())
+    });
+    builder.try_init()?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        log::error!(place, thread; "panic: {}", text.unwrap_or("(no text)"));
+    }));
+    Ok(())
+}
+
+/// One record as one line, its end included.
+fn line(format: LogFormat, time: &str, record: &Record<'_>) -> String {
+    let mut fields = Fields(Vec::new());
+    // A field that cannot be read is left out; the line is worth more than the field.
+    let _ = record.key_values().visit(&mut fields);
+    let message = message(record);
+    match format {
+        LogFormat::Text => text(time, record, &message, &fields.0),
+        LogFormat::Json => json(time, record, message, fields.0),
+    }
+}
+
+fn text(time: &str, record: &Record<'_>, message: &str, fields: &[(String, Value)]) -> String {
+    let mut out = format!("{time} {:<5} {} ", record.level(), record.target());
+    push_plain(&mut out, message);
+    for (key, value) in fields {
+        out.push(' ');
+        push_plain(&mut out, key);
+        out.push('=');
+        match value {
+            Value::String(text) if is_bare(text) => out.push_str(text),
+            // serde_json escapes line ends and quotes.
+            other => {
+                let _ = write!(out, "{other}");
+            }
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn json(time: &str, record: &Record<'_>, message: String, fields: Vec<(String, Value)>) -> String {
+    let mut object = Map::new();
+    for (key, value) in fields {
+        let is_taken = ["ts", "level", "target", "msg"].contains(&key.as_str());
+        object.insert(if is_taken { format!("field_{key}") } else { key }, value);
+    }
+    let head = [("ts", time), ("level", level(record.level())), ("target", record.target()), ("msg", &message)];
+    let mut out = String::from("{");
+    for (key, value) in head {
+        let _ = write!(out, "\"{key}\":{},", Value::from(value));
+    }
+    for (key, value) in &object {
+        let _ = write!(out, "{}:{value},", Value::from(key.as_str()));
+    }
+    out.pop();
+    out.push_str("}\n");
+    out
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// The message; of libraries' lines, which may print URLs, what stands behind the names in [`SECRET_PARAMETERS`] is masked.
+fn message(record: &Record<'_>) -> String {
+    let text = record.args().to_string();
+    if record.target() == "hongyan" || record.target().starts_with("hongyan::") { text } else { without_secrets(&text) }
+}
+
+/// Query parameters that WeChat's API and the seed's handshake carry.
+const SECRET_PARAMETERS: [&str; 5] = ["secret=", "access_token=", "js_code=", "code=", "session_key="];
+
+fn without_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    // The parameter that stands first; `js_code=` before the `code=` in it.
+    while let Some((at, name)) = SECRET_PARAMETERS.iter().filter_map(|name| rest.find(name).map(|at| (at, *name))).min_by_key(|(at, _)| *at)
+    {
+        let (before, from) = rest.split_at(at + name.len());
+        let ends = |c: char| c == '&' || c == '"' || c == '\'' || c == ')' || c.is_whitespace();
+        let end = from.find(ends).unwrap_or(from.len());
+        out.push_str(before);
+        if end > 0 {
+            out.push_str("***");
+        }
+        rest = from.split_at(end).1;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A text whose line ends and other control characters are escaped.
+fn push_plain(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+}
+
+/// Whether a value needs no quotes to be told from what stands around it.
+fn is_bare(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '='))
+}
+
+/// The fields of a record, as JSON values.
+struct Fields(Vec<(String, Value)>);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+        let typed = if let Some(number) = value.to_u64() {
+            Value::from(number)
+        } else if let Some(number) = value.to_i64() {
+            Value::from(number)
+        } else if let Some(number) = value.to_f64().filter(|_| value.to_borrowed_str().is_none()) {
+            Value::from(number)
+        } else if let Some(flag) = value.to_bool() {
+            Value::from(flag)
+        } else {
+            Value::from(value.to_string())
+        };
+        self.0.push((key.to_string(), typed));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(format: LogFormat, target: &str, message: &str, fields: &dyn kv::Source) -> String {
+        let args = format_args!("{message}");
+        line(format, "T", &Record::builder().level(Level::Warn).target(target).args(args).key_values(&fields).build())
+    }
+
+    #[test]
+    fn text_is_one_line_with_its_fields() {
+        let fields = [("n", kv::Value::from(-3)), ("who", kv::Value::from("alice")), ("why", kv::Value::from("two words\n\"x\""))];
+        let line = written(LogFormat::Text, "hongyan::app", "hello\nthere", &fields);
+        assert_eq!(line, "T WARN  hongyan::app hello\\nthere n=-3 who=alice why=\"two words\\n\\\"x\\\"\"\n");
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_with_typed_fields() {
+        let fields = [
+            ("n", kv::Value::from(u64::MAX)),
+            ("ratio", kv::Value::from(0.5)),
+            ("ok", kv::Value::from(true)),
+            ("msg", kv::Value::from("a\n\u{1b}[31m")),
+            ("digits", kv::Value::from("42")),
+        ];
+        let line = written(LogFormat::Json, "hongyan", "say \"hi\"\n", &fields);
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).unwrap();
+        let wanted = serde_json::json!({"ts":"T","level":"warn","target":"hongyan","msg":"say \"hi\"\n","n":u64::MAX,"ratio":0.5,"ok":true,
+            "field_msg":"a\n\u{1b}[31m","digits":"42"});
+        assert_eq!(value, wanted);
+        assert!(line.starts_with("{\"ts\":\"T\",\"level\":\"warn\",\"target\":\"hongyan\",\"msg\":"));
+    }
+
+    #[test]
+    fn lines_of_libraries_show_no_secret() {
+        let url = "GET https://x/sns/jscode2session?appid=wx1&secret=s3cret&js_code=c0de&grant_type=authorization_code HTTP/1.1";
+        let line = written(LogFormat::Text, "awc::sender", url, &[("a", 1); 0]);
+        assert!(line.contains("secret=***&js_code=***&grant_type=authorization_code HTTP"), "{line}");
+        assert!(!line.contains("s3cret") && !line.contains("c0de&"));
+        assert_eq!(without_secrets("access_token=abc\" code= x"), "access_token=***\" code= x");
+        assert_eq!(without_secrets("/alice?to_user_openid=bob&code=0a1"), "/alice?to_user_openid=bob&code=***");
+    }
+}

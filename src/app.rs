@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -13,16 +14,15 @@ use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{CountSessions, DrainSessions};
 use crate::chat::{ChatServer, ChatSettings, Pulse, ReadMark, RegistryLimits};
 use crate::config::{self, Config};
-use crate::http::admission::{self, Admission};
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{self, State};
+use crate::http::{Admission, State, descriptors, serve};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
-use crate::store::messages::{Answer, MarkRead, Revoke, Revoked, Write};
+use crate::store::messages::{Answer, MarkRead, Revoked, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{WeChatAuth, fake};
 
@@ -40,8 +40,6 @@ pub enum Error {
     Bind(#[from] BindError),
     #[error("the database cannot be opened")]
     Store(#[from] OpenError),
-    #[error("the database did not take the change: it is down or busy; try again")]
-    Unavailable,
     #[error("the token could not be signed: check auth.keys")]
     Token,
     #[error("{what}")]
@@ -54,25 +52,21 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
 
 /// How long sessions may take to go, once they are told.
 const SESSIONS_LEAVE: Duration = Duration::from_secs(5);
-/// How long what they sent may take to be committed.
+/// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s that supervisors wait.
 const STORE_DRAINS: Duration = Duration::from_secs(3);
-/// What HTTP calls may take beside that, in whole seconds. Together under the 10 s that supervisors wait.
-const HTTP_LEAVES_S: u64 = 1;
-/// A handshake that is not finished by then is dropped.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often forgotten users and addresses leave the limiters.
-const SHED_EVERY: Duration = Duration::from_secs(60);
+const SHED_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs the server until a signal ends it.
 ///
 /// # Errors
 /// [`Error`] when it cannot start: the address is taken, the database cannot be opened.
 pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
-    admission::raise_descriptor_limit();
-    actix::System::new().block_on(serve(config, mode))
+    actix::System::new().block_on(run_server(config, mode))
 }
 
-async fn serve(mut config: Config, mode: Mode) -> Result<(), Error> {
+async fn run_server(mut config: Config, mode: Mode) -> Result<(), Error> {
+    let descriptors = descriptors::raise_limit();
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(listen::tcp).transpose()?;
     let double = match mode {
@@ -83,8 +77,10 @@ async fn serve(mut config: Config, mode: Mode) -> Result<(), Error> {
     let ops_at = ops.as_ref().and_then(|l| l.local_addr().ok());
 
     let draining = Draining::default();
-    let state = web::Data::new(compose(config, &draining).await?);
-    let servers = [Some(start_public(&state, public)?), ops.map(|l| start_ops(&state, l)).transpose()?, double.as_ref().map(|d| d.handle.clone())];
+    let state = web::Data::new(compose(config, descriptors, &draining).await?);
+    let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
+    let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
+    let servers = [Some(spawn(public)), ops.map(spawn), double.as_ref().map(|d| d.handle.clone())];
 
     say("chat", &public_at);
     if let Some(at) = ops_at {
@@ -110,7 +106,7 @@ async fn serve(mut config: Config, mode: Mode) -> Result<(), Error> {
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(config: Config, draining: &Draining) -> Result<State, Error> {
+async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) -> Result<State, Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let chat = start_chat(&config, &metrics, draining, writer.clone());
@@ -125,7 +121,7 @@ async fn compose(config: Config, draining: &Draining) -> Result<State, Error> {
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     Follower::start_following(&tokens, store.clone(), chat.clone().recipient()).await?;
     let wechat = WeChatAuth::new(&config.wechat, &metrics).start();
-    let admission = Admission::new(&config, draining, &metrics);
+    let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
 
     let rate = admission.clone();
@@ -144,6 +140,7 @@ async fn compose(config: Config, draining: &Draining) -> Result<State, Error> {
         metrics,
         draining: draining.clone(),
         admission,
+        wechat_seen: Default::default(),
         sessions,
     })
 }
@@ -193,40 +190,11 @@ fn shed_regularly(admission: Admission) {
     });
 }
 
-fn start_public(state: &web::Data<State>, listener: Listener) -> Result<ServerHandle, Error> {
-    let (config, data) = (state.config.clone(), state.clone());
-    let unsent_after = Duration::from_millis(config.session.silent_after_ms);
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(|cfg| http::public(cfg, &data)))
-        .workers(config.server.workers)
-        // The admission counts sessions; actix's own limit would silently stop accepting instead of answering 503.
-        .max_connections(usize::MAX >> 4)
-        .client_request_timeout(HANDSHAKE)
-        .tcp_nodelay(true)
-        .shutdown_timeout(HTTP_LEAVES_S)
-        .disable_signals()
-        .on_connect(listen::on_connect(unsent_after));
-    let server = match listener {
-        Listener::Tcp(tcp) => server.listen(tcp),
-        Listener::Unix(unix, _) => server.listen_uds(unix),
-    };
-    let server = server.map_err(io("the public port cannot be served"))?.run();
+/// Runs a server beside this task.
+fn spawn(server: Server) -> ServerHandle {
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    Ok(handle)
-}
-
-fn start_ops(state: &web::Data<State>, listener: std::net::TcpListener) -> Result<ServerHandle, Error> {
-    let data = state.clone();
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(http::ops))
-        .workers(1)
-        .shutdown_timeout(HTTP_LEAVES_S)
-        .disable_signals()
-        .listen(listener)
-        .map_err(io("the operators' port cannot be served"))?
-        .run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(handle)
+    handle
 }
 
 struct Double {
@@ -239,9 +207,7 @@ fn start_double(config: &mut Config) -> Result<Double, Error> {
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
     config.wechat.api_base = format!("http://{at}");
     let server = fake::serve(listener, fake_settings(&config.wechat)).map_err(io("the WeChat double cannot be served"))?;
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(Double { at, handle })
+    Ok(Double { at, handle: spawn(server) })
 }
 
 fn fake_settings(config: &config::WeChat) -> fake::Settings {
@@ -302,9 +268,9 @@ Ctrl-C ends it. Messages stay in the database.
 /// Writes one revocation, and waits until it is durable; every node learns of it within 2 s.
 ///
 /// # Errors
-/// [`Error::Store`] when the database cannot be opened, [`Error::Unavailable`] when it does not answer.
-pub fn revoke(config: &Config, openid: OpenId, what: Revoked) -> Result<(), Error> {
-    store::revoke(&config.database, &Revoke { openid, what, answer: Answer::Nobody }).map_err(Error::from)
+/// [`Error::Store`] when the database cannot be opened or does not take it.
+pub fn revoke(config: &Config, openid: &OpenId, what: Revoked) -> Result<(), Error> {
+    store::revoke(&config.database, openid, what).map_err(Error::from)
 }
 
 /// A bearer token of `openid`, signed with the first key.
@@ -319,11 +285,11 @@ pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Bind`].
-pub fn fake_wechat(at: SocketAddr, config: &config::WeChat) -> Result<(), Error> {
+pub fn fake_wechat(at: SocketAddr, config: config::WeChat) -> Result<(), Error> {
     let listener = listen::tcp(at)?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
     actix::System::new().block_on(async move {
-        let server = fake::serve(listener, fake_settings(config)).map_err(io("the WeChat double cannot be served"))?;
+        let server = fake::serve(listener, fake_settings(&config)).map_err(io("the WeChat double cannot be served"))?;
         say("wechat double", &at.to_string());
         server.await.map_err(io("the WeChat double failed"))
     })

@@ -212,7 +212,7 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         }
         Command::FakeWechat { listen } => {
             logging::init(&config::Config::default().log)?;
-            Ok(app::fake_wechat(listen)?)
+            Ok(app::fake_wechat(listen, config::dev::wechat())?)
         }
     }
 }
@@ -233,8 +233,8 @@ fn revoke(user: OnUser, environment: Vec<(OsString, OsString)>, what: Revoked) -
         Revoked::Nothing => "may log in again",
         Revoked::Sessions | Revoked::AllTokens | Revoked::Token { .. } => "kicked",
     };
-    let openid = user.openid.clone();
-    app::revoke(config, user.openid, what)?;
+    let openid = &user.openid;
+    app::revoke(&config, &user.openid, what)?;
     say(&format!("{openid} {done}\n"))
 }
 

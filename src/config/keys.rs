@@ -166,6 +166,16 @@ pub static KEYS: &[Key] = &[
         help: "Threads that serve sockets.",
         kind: Kind::Number { min: 1, max: 1024, put: |c, n| c.server.workers = n as usize },
     },
+    text(
+        "server.transport",
+        "takeover",
+        "takeover or actix-web-actors",
+        "Who holds the sockets of sessions: the session itself (least memory), or the HTTP server through actix-web-actors.",
+        |c, t| {
+            c.server.transport = value::transport(t)?;
+            Ok(())
+        },
+    ),
     list(
         "server.trusted_proxies",
         "addresses or networks, such as 10.0.0.0/8 or ::1",

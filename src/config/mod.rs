@@ -222,7 +222,13 @@ impl Config {
     /// What the defaults are written onto.
     fn blank() -> Self {
         Self {
-            server: Server { listen: Listen::Unix(PathBuf::new()), workers: 0, trusted_proxies: Vec::new(), allowed_origins: Vec::new() },
+            server: Server {
+                listen: Listen::Unix(PathBuf::new()),
+                workers: 0,
+                transport: Transport::Takeover,
+                trusted_proxies: Vec::new(),
+                allowed_origins: Vec::new(),
+            },
             ops: Ops { listen: None },
             database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0 },
             wechat: WeChat { appid: String::new(), secret: Secret::new(""), api_base: String::new(), timeout_ms: 0 },

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{DatabaseUrl, Listen, LogFormat, Secret, SigningKey};
+use super::{DatabaseUrl, Listen, LogFormat, Secret, SigningKey, Transport};
 
 /// A value as it was given, before it is known what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +159,14 @@ pub fn signing_keys(items: &[String]) -> Result<Vec<SigningKey>, Wrong> {
         keys.push(SigningKey { id: id.to_owned(), secret: Secret::new(secret) });
     }
     Ok(keys)
+}
+
+pub fn transport(text: &str) -> Result<Transport, Wrong> {
+    match text {
+        "takeover" => Ok(Transport::Takeover),
+        "actix-web-actors" => Ok(Transport::WebActors),
+        _ => Err(Wrong::default()),
+    }
 }
 
 pub fn log_format(text: &str) -> Result<LogFormat, Wrong> {

@@ -91,7 +91,8 @@ mod tests {
     use actix_web::test::TestRequest;
 
     fn server(listen: Listen, trusted: &[&str]) -> Server {
-        Server { listen, workers: 1, trusted_proxies: trusted.iter().map(|n| n.parse().unwrap()).collect(), allowed_origins: Vec::new() }
+        let transport = crate::config::Transport::Takeover;
+        Server { listen, workers: 1, transport, trusted_proxies: trusted.iter().map(|n| n.parse().unwrap()).collect(), allowed_origins: Vec::new() }
     }
 
     fn of(server: &Server, peer: Option<&str>, forwarded: &[&str]) -> Address {

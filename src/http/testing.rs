@@ -21,6 +21,7 @@ pub fn config() -> Config {
         server: Server {
             listen: Listen::Tcp(([127, 0, 0, 1], 0).into()),
             workers: 1,
+            transport: Transport::Takeover,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
         },

@@ -143,14 +143,14 @@ impl Report {
                 Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
             }),
             Write::MarkRead(w) => {
-                let (openid, peer) = (w.openid, w.peer);
-                self.mark(answer, outcome, peer, |peer, seq, moved, asker| {
+                let peer = w.peer;
+                self.mark(answer, outcome, w.openid, |openid, seq, moved, asker| {
                     (moved || asker.is_some()).then_some(Event::Read { openid, peer, seq, asker })
                 });
             }
             Write::Clear(w) => {
-                let (openid, peer) = (w.openid, w.peer);
-                self.mark(answer, outcome, peer, |peer, seq, moved, _| moved.then_some(Event::Cleared { openid, peer, seq }));
+                let peer = w.peer;
+                self.mark(answer, outcome, w.openid, |openid, seq, moved, _| moved.then_some(Event::Cleared { openid, peer, seq }));
             }
             Write::Revoke(w) => self.mark(answer, outcome, w.openid, |_, _, _, _| None),
         }
@@ -160,7 +160,7 @@ impl Report {
         &mut self,
         answer: Answer,
         outcome: Outcome,
-        peer: OpenId,
+        openid: OpenId,
         event: impl FnOnce(OpenId, Seq, bool, Option<crate::event::Asker>) -> Option<Event>,
     ) {
         let (caller, asker) = match answer {
@@ -175,8 +175,8 @@ impl Report {
         };
         let told = done.map(|_| ());
         match (done, asker) {
-            (Ok((seq, moved)), asker) => self.events.extend(event(peer, seq, moved, asker)),
-            (Err(why), Some(asker)) => self.events.push(Event::ReadRefused { peer, asker, why }),
+            (Ok((seq, moved)), asker) => self.events.extend(event(openid, seq, moved, asker)),
+            (Err(why), Some(asker)) => self.events.push(Event::ReadRefused { openid, asker, why }),
             (Err(_), None) => {}
         }
         if let Some(caller) = caller {

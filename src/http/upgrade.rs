@@ -45,8 +45,9 @@ async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State)
     match judged {
         Ok(Admitted { driver, dialect, seat }) => {
             let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes())).unwrap_or_default();
-            let (socket, early) = (parts.io, parts.read_buf.freeze());
-            takeover::start(driver, &state.sessions, seat, socket, accepted(&key, dialect), early);
+            // A copy: the buffer itself would stay with the session.
+            let early = Bytes::copy_from_slice(&parts.read_buf);
+            takeover::start(driver, &state.sessions, seat, parts.io, accepted(&key, dialect), early);
             Ok(())
         }
         Err(response) => turn_away(parts.io, parts.codec, response).await,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{CountSessions, DrainSessions};
 use crate::chat::{ChatServer, ChatSettings, Pulse, ReadMark, RegistryLimits};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Secret, dev};
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, State, descriptors, serve};
 use crate::ids::{OpenId, now_ms};
@@ -40,6 +40,8 @@ pub enum Error {
     Bind(#[from] BindError),
     #[error("the database cannot be opened")]
     Store(#[from] OpenError),
+    #[error("the database was opened and does not answer: is it overloaded? start again when it is not")]
+    Unavailable,
     #[error("the token could not be signed: check auth.keys")]
     Token,
     #[error("{what}")]
@@ -119,7 +121,7 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
     let _ = writer.set(store.clone());
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
-    Follower::start_following(&tokens, store.clone(), chat.clone().recipient()).await?;
+    Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
     let wechat = WeChatAuth::new(&config.wechat, &metrics).start();
     let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
@@ -285,11 +287,12 @@ pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Bind`].
-pub fn fake_wechat(at: SocketAddr, config: config::WeChat) -> Result<(), Error> {
+pub fn fake_wechat(at: SocketAddr) -> Result<(), Error> {
     let listener = listen::tcp(at)?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
+    let settings = fake::Settings { appid: dev::APPID.into(), secret: Secret::new(dev::SECRET), enforce_quota: true };
     actix::System::new().block_on(async move {
-        let server = fake::serve(listener, fake_settings(&config)).map_err(io("the WeChat double cannot be served"))?;
+        let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
         say("wechat double", &at.to_string());
         server.await.map_err(io("the WeChat double failed"))
     })

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use rand::Rng as _;
 
 use super::auto_read::{Marks, ReadMark};
-use super::messages::{Connect, CountSessions, DrainSessions, Disconnect, EndSessions, OpenChat};
+use super::messages::{Connect, CountSessions, Disconnect, DrainSessions, EndSessions, OpenChat};
 use super::outbox::{Outbox, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
@@ -60,9 +60,7 @@ impl ChatServer {
         let Draft { session, sender, peer, .. } = &draft;
         let mut overrun = Overrun::default();
         let mut frame = None;
-        let mut encode = || {
-            frame.get_or_insert_with(|| outbound::message(&draft.kind, sender, peer, seq, sent_at, &draft.body)).clone()
-        };
+        let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft.kind, sender, peer, seq, sent_at, &draft.body)).clone();
         let to_self = sender == peer;
         for slot in self.registry.of(sender) {
             let origin = slot.session == *session;
@@ -256,8 +254,7 @@ impl Handler<Connect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, new: Connect, _: &mut Self::Context) {
-        let (openid, session, dialect, outbox, wake) =
-            (new.openid.clone(), new.session, new.dialect, new.outbox.clone(), new.wake.clone());
+        let (openid, session, dialect, outbox, wake) = (new.openid.clone(), new.session, new.dialect, new.outbox.clone(), new.wake.clone());
         match self.registry.connect(new, monotonic_ms()) {
             Connected::Joined { replaced } => {
                 for old in replaced {

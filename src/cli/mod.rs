@@ -212,7 +212,7 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         }
         Command::FakeWechat { listen } => {
             logging::init(&config::Config::default().log)?;
-            Ok(app::fake_wechat(listen, config::dev::wechat())?)
+            Ok(app::fake_wechat(listen)?)
         }
     }
 }

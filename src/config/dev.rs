@@ -13,6 +13,10 @@ pub const FOLDER: &str = "data";
 
 const FILE: &str = "dev.key";
 
+/// The mini-program that the WeChat double knows when nobody names another.
+pub const APPID: &str = "wx-dev";
+pub const SECRET: &str = "dev-secret";
+
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot keep the signing key of dev in {}", path.display())]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::keys::{self, KEYS, Key, Shown};
 use super::problem::{Problem, Problems, Source};
 use super::value::{self, Value};
-use super::{Config, Listen, environment, file};
+use super::{Config, Listen, dev, environment, file};
 
 /// The settings file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "hongyan.toml";
@@ -118,7 +118,7 @@ fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
 
 fn dev_layer(profile: &Profile) -> Vec<Given> {
     let Profile::Dev { auth_keys } = profile else { return Vec::new() };
-    let mut values = vec![("wechat.appid", "wx-dev"), ("wechat.secret", "dev-secret"), ("wechat.api_base", "")];
+    let mut values = vec![("wechat.appid", dev::APPID), ("wechat.secret", dev::SECRET), ("wechat.api_base", "")];
     if let Some(keys) = auth_keys {
         values.push(("auth.keys", keys));
     }

@@ -92,7 +92,13 @@ mod tests {
 
     fn server(listen: Listen, trusted: &[&str]) -> Server {
         let transport = crate::config::Transport::Takeover;
-        Server { listen, workers: 1, transport, trusted_proxies: trusted.iter().map(|n| n.parse().unwrap()).collect(), allowed_origins: Vec::new() }
+        Server {
+            listen,
+            workers: 1,
+            transport,
+            trusted_proxies: trusted.iter().map(|n| n.parse().unwrap()).collect(),
+            allowed_origins: Vec::new(),
+        }
     }
 
     fn of(server: &Server, peer: Option<&str>, forwarded: &[&str]) -> Address {

@@ -44,7 +44,9 @@ impl Listener {
     pub fn bind(listen: &Listen) -> Result<Self, BindError> {
         match listen {
             Listen::Tcp(at) => tcp(*at).map(Self::Tcp),
-            Listen::Unix(path) => unix(path).map_err(|e| BindError::new(&path.display().to_string(), e)).map(|l| Self::Unix(l, path.clone())),
+            Listen::Unix(path) => {
+                unix(path).map_err(|e| BindError::new(&path.display().to_string(), e)).map(|l| Self::Unix(l, path.clone()))
+            }
         }
     }
 

@@ -58,7 +58,8 @@ async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State)
 fn accepted(key: &[u8], dialect: Dialect) -> BytesMut {
     let mut head = BytesMut::with_capacity(192);
     let key = String::from_utf8_lossy(key);
-    let _ = write!(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n");
+    let _ =
+        write!(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n");
     if dialect == Dialect::V1 {
         let _ = write!(head, "Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
     }

@@ -132,11 +132,11 @@ fn starts_message(first: u8) -> bool {
 
 /// Fragments of one text, put together. The guard has bounded their number and size.
 #[derive(Debug, Default)]
-pub struct Reassembly(Option<Box<Vec<u8>>>);
+pub struct Reassembly(Option<Vec<u8>>);
 
 impl Reassembly {
     pub fn first(&mut self, bytes: &[u8]) {
-        self.0 = Some(Box::new(bytes.to_vec()));
+        self.0 = Some(bytes.to_vec());
     }
 
     pub fn next(&mut self, bytes: &[u8]) {
@@ -152,7 +152,7 @@ impl Reassembly {
     pub fn last(&mut self, bytes: &[u8]) -> Result<String, Close> {
         self.next(bytes);
         let whole = self.0.take().unwrap_or_default();
-        String::from_utf8(*whole).map_err(|_| Close::InvalidUtf8)
+        String::from_utf8(whole).map_err(|_| Close::InvalidUtf8)
     }
 }
 

@@ -196,7 +196,8 @@ mod tests {
 
     #[actix_web::test]
     async fn what_is_said_does_not_depend_on_how_the_network_cut_it() {
-        let bytes = [frame(0x01, b"ab"), frame(0x89, b"p"), frame(0x80, b"c"), frame(0x81, b"d"), frame(0xC1, b"x"), frame(0x81, b"e")].concat();
+        let bytes =
+            [frame(0x01, b"ab"), frame(0x89, b"p"), frame(0x80, b"c"), frame(0x81, b"d"), frame(0xC1, b"x"), frame(0x81, b"e")].concat();
         let want = said(&bytes, 1).await;
         assert_eq!(want, ["Ping(b\"p\")", "Text(\"abc\")", "Text(\"d\")", "Fault(ProtocolError)"]);
         for size in 2..bytes.len() {

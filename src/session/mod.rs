@@ -107,9 +107,7 @@ impl Session {
             return match self.dialect {
                 // The seed's hearts have no answer.
                 Dialect::Plain => Outcome::Done,
-                Dialect::V1 => {
-                    Outcome::Reply(self.failure(Word::RateLimited, "too many control frames", id.as_ref(), None, Some(wait)))
-                }
+                Dialect::V1 => Outcome::Reply(self.failure(Word::RateLimited, "too many control frames", id.as_ref(), None, Some(wait))),
             };
         }
         match (frame, id) {

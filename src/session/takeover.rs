@@ -14,9 +14,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Encoder as _;
 
+use super::Shared;
 use super::driver::{CLOSE_WAIT, Driver, Next, Then};
 use super::incoming::{Incoming, Incomings, Source};
-use super::Shared;
 use crate::chat::messages::Wake;
 
 /// A connected socket.
@@ -38,7 +38,14 @@ pub struct SessionActor<T, Seat> {
 }
 
 /// Starts the session on the socket. `answer` is the response to the handshake, `early` what came behind the request.
-pub fn start<T: Socket, Seat: Unpin + 'static>(driver: Driver, shared: &Arc<Shared>, seat: Seat, socket: T, answer: BytesMut, early: Bytes) {
+pub fn start<T: Socket, Seat: Unpin + 'static>(
+    driver: Driver,
+    shared: &Arc<Shared>,
+    seat: Seat,
+    socket: T,
+    answer: BytesMut,
+    early: Bytes,
+) {
     let limits = shared.limits.inbound;
     SessionActor::create(|ctx: &mut Context<SessionActor<T, Seat>>| {
         let socket = Rc::new(RefCell::new(socket));

@@ -182,6 +182,10 @@ pub struct RevocationsSince {
     pub at: i64,
 }
 
+/// Every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`]) ever made, by id.
+#[derive(Debug)]
+pub struct AccessDecisions;
+
 /// Whether the database answers.
 #[derive(Debug)]
 pub struct Ping;

@@ -4,11 +4,11 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::batch::decode;
+use super::batch::{decode, encode};
 use super::conn::Conn;
 use super::messages::{
-    ConversationPage, Conversations, History, HistoryPage, ListPlace, Overview, Ping, Query, Revocation, RevocationsSince, Unread,
-    UnreadSummary, Window,
+    AccessDecisions, ConversationPage, Conversations, History, HistoryPage, ListPlace, Overview, Ping, Query, Revocation, RevocationsSince,
+    Revoked, Unread, UnreadSummary, Window,
 };
 use super::schema::{members, messages, revocations};
 use crate::event::Message;
@@ -284,20 +284,41 @@ impl Query for RevocationsSince {
     type Answer = Vec<Revocation>;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Revocation>> {
-        let rows = revocations::table
-            .filter(revocations::at.ge(self.at))
-            .order(revocations::id)
-            .select((revocations::id, revocations::openid, revocations::what, revocations::issued_ms, revocations::at))
-            .load::<(i64, String, i16, Option<i64>, i64)>(conn)?;
-        let mut known = Vec::with_capacity(rows.len());
-        for (id, openid, what, issued_ms, at) in rows {
-            match decode(what, issued_ms) {
-                Some(what) => known.push(Revocation { id, openid: OpenId::parse(&openid).map_err(unreadable)?, what, at }),
-                None => log::warn!(id = id; "a revocation of a kind that this version does not know was passed over"),
-            }
-        }
-        Ok(known)
+        revocation_rows().filter(revocations::at.ge(self.at)).load(conn).and_then(known)
     }
+}
+
+impl Query for AccessDecisions {
+    type Answer = Vec<Revocation>;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Revocation>> {
+        let decisions = [Revoked::Access, Revoked::Nothing].map(|what| encode(what).0);
+        revocation_rows().filter(revocations::what.eq_any(decisions)).load(conn).and_then(known)
+    }
+}
+
+type RevocationRow = (i64, String, i16, Option<i64>, i64);
+
+#[diesel::dsl::auto_type]
+fn revocation_rows() -> _ {
+    revocations::table.order(revocations::id).select((
+        revocations::id,
+        revocations::openid,
+        revocations::what,
+        revocations::issued_ms,
+        revocations::at,
+    ))
+}
+
+fn known(rows: Vec<RevocationRow>) -> QueryResult<Vec<Revocation>> {
+    let mut known = Vec::with_capacity(rows.len());
+    for (id, openid, what, issued_ms, at) in rows {
+        match decode(what, issued_ms) {
+            Some(what) => known.push(Revocation { id, openid: OpenId::parse(&openid).map_err(unreadable)?, what, at }),
+            None => log::warn!(id = id; "a revocation of a kind that this version does not know was passed over"),
+        }
+    }
+    Ok(known)
 }
 
 impl Query for Ping {

@@ -1,43 +1,51 @@
-//! Who you are, as WeChat says.
+//! Who you are, as WeChat says. Facts of its API: docs/WECHAT.md.
 
-use crate::config;
+mod actor;
+mod client;
+mod token;
+mod error;
+pub mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
 use crate::ids::OpenId;
-use crate::metrics::Metrics;
+
+pub use actor::WeChatAuth;
+pub use error::{Failure, LoginRefused};
 
 /// Exchanges a `wx.login` code for the openid behind it. `session_key` stays inside this room.
 #[derive(actix::Message)]
 #[rtype(result = "Result<OpenId, LoginRefused>")]
 pub struct ValidateCode(pub String);
 
-/// Why a code gave no openid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LoginRefused {
-    #[error("the code is malformed, expired or used")]
-    BadCode,
-    #[error("WeChat asks to wait")]
-    RateLimited { retry_after_ms: u64 },
-    #[error("WeChat blocked this user")]
-    Blocked,
-    #[error("WeChat cannot be reached or is misconfigured")]
-    Unavailable,
-}
+/// Asks for an access_token that is good for at least some minutes; one call to WeChat serves all who ask meanwhile.
+#[derive(actix::Message)]
+#[rtype(result = "Result<AccessToken, Failure>")]
+pub struct GetAccessToken;
 
-pub struct WeChatAuth {}
+/// WeChat refused this token (40001, 40014, 42001): it is dropped, unless a newer one has come.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub struct AccessTokenRefused(pub AccessToken);
 
-impl WeChatAuth {
-    pub fn new(_config: &config::WeChat, _metrics: &Metrics) -> Self {
-        Self {}
+/// A secret: it is not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(Arc<str>);
+
+impl AccessToken {
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
     }
 }
 
-impl actix::Actor for WeChatAuth {
-    type Context = actix::Context<Self>;
-}
-
-impl actix::Handler<ValidateCode> for WeChatAuth {
-    type Result = actix::ResponseFuture<Result<OpenId, LoginRefused>>;
-
-    fn handle(&mut self, _msg: ValidateCode, _ctx: &mut Self::Context) -> Self::Result {
-        Box::pin(async { Err(LoginRefused::Unavailable) })
+impl std::fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
     }
 }

@@ -1,0 +1,115 @@
+//! Follows the log of revocations, as every node does: a second behind it at most, while the database answers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix::Recipient;
+
+use super::Tokens;
+use crate::chat::messages::{EndSessions, Which};
+use crate::ids::now_ms;
+use crate::protocol::{Close, Word};
+use crate::store::messages::{AccessDecisions, Revocation, RevocationsSince, Revoked};
+use crate::store::{Store, Unavailable};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Entries are asked for again for so long, because another node may commit one late, under an earlier time.
+const OVERLAP_MS: i64 = 30_000;
+
+/// Reads the log, and tells tokens and sessions.
+pub struct Follower {
+    tokens: Tokens,
+    store: Store,
+    sessions: Recipient<EndSessions>,
+    /// Entries that were taken into account, by id, with their times.
+    seen: HashMap<i64, i64>,
+    /// The latest time seen in the log.
+    latest: i64,
+    away: bool,
+}
+
+impl Follower {
+    /// Reads what still matters of the log, then follows it on this thread for as long as the process lives.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the log cannot be read: without it a banned user could come in.
+    pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<(), Unavailable> {
+        let now = now_ms();
+        let mut follower = Self { tokens, store, sessions, seen: HashMap::new(), latest: now, away: false };
+        follower.tokens.apply(&follower.store.ask(AccessDecisions).await?);
+        let recent = follower.store.ask(RevocationsSince { at: follower.tokens.oldest_alive(now) }).await?;
+        follower.tokens.apply(&recent);
+        follower.note(&recent);
+        actix_rt::spawn(async move {
+            let mut every = tokio::time::interval(EVERY);
+            loop {
+                every.tick().await;
+                follower.poll().await;
+            }
+        });
+        Ok(())
+    }
+
+    async fn poll(&mut self) {
+        let entries = match self.store.ask(RevocationsSince { at: self.latest - OVERLAP_MS }).await {
+            Ok(entries) => entries,
+            Err(Unavailable) => {
+                if !std::mem::replace(&mut self.away, true) {
+                    log::warn!("revocations cannot be read: logouts, kicks and bans made now take hold when the database is back");
+                }
+                return;
+            }
+        };
+        if std::mem::take(&mut self.away) {
+            log::info!("revocations can be read again");
+        }
+        let new: Vec<_> = entries.into_iter().filter(|entry| !self.seen.contains_key(&entry.id)).collect();
+        self.tokens.apply(&new);
+        for entry in &new {
+            if let Some(end) = ended(entry) {
+                self.sessions.do_send(end);
+            }
+        }
+        self.note(&new);
+        self.tokens.forget_expired(now_ms());
+    }
+
+    fn note(&mut self, entries: &[Revocation]) {
+        for entry in entries {
+            self.latest = self.latest.max(entry.at);
+            self.seen.insert(entry.id, entry.at);
+        }
+        let oldest = self.latest - OVERLAP_MS;
+        self.seen.retain(|_, at| *at >= oldest);
+    }
+}
+
+/// The sessions that end with this entry.
+fn ended(entry: &Revocation) -> Option<EndSessions> {
+    let unauthorized = Close::Refused { word: Word::Unauthorized };
+    let (which, close) = match entry.what {
+        Revoked::Token { issued_ms } => (Which::Token(issued_ms), unauthorized),
+        Revoked::AllTokens => (Which::LoggedInUntil(entry.at), unauthorized),
+        Revoked::Sessions => (Which::LoggedInUntil(entry.at), Close::Kicked),
+        Revoked::Access => (Which::All, Close::Banned),
+        Revoked::Nothing => return None,
+    };
+    Some(EndSessions { openid: entry.openid.clone(), which, close })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::OpenId;
+
+    #[test]
+    fn each_revocation_ends_its_sessions_with_its_code() {
+        let end = |what| ended(&Revocation { id: 1, openid: OpenId::parse("a").unwrap(), what, at: 9 }).map(|e| (e.which, e.close.code()));
+        assert_eq!(end(Revoked::Token { issued_ms: 5 }), Some((Which::Token(5), 4501)));
+        assert_eq!(end(Revoked::AllTokens), Some((Which::LoggedInUntil(9), 4501)));
+        assert_eq!(end(Revoked::Sessions), Some((Which::LoggedInUntil(9), 4504)));
+        assert_eq!(end(Revoked::Access), Some((Which::All, 4505)));
+        assert_eq!(end(Revoked::Nothing), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! Bearer tokens: JWT (RFC 7519), signed with HMAC-SHA-256 and nothing else.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use serde::{Deserialize, Serialize};
+
+use super::revocations::Revocations;
+use crate::config;
+use crate::ids::OpenId;
+use crate::store::messages::Revocation;
+
+/// Who a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub openid: OpenId,
+    /// The token's issue time, Unix milliseconds: its name in the revocation log.
+    pub issued_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefused {
+    #[error("the token is not valid")]
+    Unauthorized,
+    #[error("the user is banned")]
+    Banned,
+}
+
+/// What a token says. A developer's own backend may sign one: `iat_ms` may be left out there, and is then `iat` × 1000.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    /// The openid.
+    sub: String,
+    /// The appid.
+    aud: String,
+    /// Unix seconds.
+    iat: i64,
+    exp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iat_ms: Option<i64>,
+}
+
+/// Signs and checks tokens against keys and revocations. Cloning shares both.
+#[derive(Clone)]
+pub struct Tokens(Arc<Inner>);
+
+struct Inner {
+    keys: Vec<Key>,
+    audience: String,
+    ttl_s: i64,
+    revocations: RwLock<Revocations>,
+}
+
+struct Key {
+    id: String,
+    sign: EncodingKey,
+    verify: DecodingKey,
+}
+
+/// Ours have some 300 bytes; a longer one is no token of anybody's.
+const MAX_BYTES: usize = 2 * 1024;
+
+/// How far the clocks of two nodes, or of a developer's backend, may differ.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
+impl Tokens {
+    /// `audience` is the appid.
+    pub fn new(config: &config::Auth, audience: &str) -> Self {
+        let key = |key: &config::SigningKey| {
+            let secret = key.secret.expose().as_bytes();
+            Key { id: key.id.clone(), sign: EncodingKey::from_secret(secret), verify: DecodingKey::from_secret(secret) }
+        };
+        Self(Arc::new(Inner {
+            keys: config.keys.iter().map(key).collect(),
+            audience: audience.to_owned(),
+            ttl_s: i64::try_from(config.token_ttl_s).unwrap_or(i64::MAX / 2_000),
+            revocations: RwLock::default(),
+        }))
+    }
+
+    /// A token of this user, signed with the first key.
+    ///
+    /// # Errors
+    /// [`TokenRefused::Banned`]; [`TokenRefused::Unauthorized`] when there is no key to sign with.
+    pub fn issue(&self, openid: &OpenId, now_ms: i64) -> Result<String, TokenRefused> {
+        let iat_ms = self.read(|revocations| match revocations.is_banned(openid) {
+            true => Err(TokenRefused::Banned),
+            false => Ok(revocations.issue_time(openid, now_ms)),
+        })?;
+        let key = self.0.keys.first().ok_or(TokenRefused::Unauthorized)?;
+        let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+        let iat = iat_ms / 1_000;
+        let claims =
+            Claims { sub: openid.as_str().to_owned(), aud: self.0.audience.clone(), iat, exp: iat + self.0.ttl_s, iat_ms: Some(iat_ms) };
+        encode(&header, &claims, &key.sign).map_err(|_| TokenRefused::Unauthorized)
+    }
+
+    /// Checks signature, expiry, audience and revocations.
+    ///
+    /// # Errors
+    /// [`TokenRefused`].
+    pub fn verify(&self, token: &str, now_ms: i64) -> Result<Identity, TokenRefused> {
+        let identity = self.identity(token, now_ms).ok_or(TokenRefused::Unauthorized)?;
+        self.read(|revocations| {
+            if revocations.is_banned(&identity.openid) {
+                Err(TokenRefused::Banned)
+            } else if revocations.is_dead(&identity) {
+                Err(TokenRefused::Unauthorized)
+            } else {
+                Ok(())
+            }
+        })?;
+        Ok(identity)
+    }
+
+    fn identity(&self, token: &str, now_ms: i64) -> Option<Identity> {
+        if token.len() > MAX_BYTES {
+            return None;
+        }
+        let id = decode_header(token).ok()?.kid?;
+        let key = self.0.keys.iter().find(|key| key.id == id)?;
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[&self.0.audience]);
+        validation.set_required_spec_claims(&["sub", "aud", "exp"]);
+        // The time is judged below, by the caller's clock.
+        validation.validate_exp = false;
+        let claims = decode::<Claims>(token, &key.verify, &validation).ok()?.claims;
+        let issued_ms = claims.iat_ms.or_else(|| claims.iat.checked_mul(1_000))?;
+        let lives = claims.exp.checked_mul(1_000)? > now_ms && issued_ms <= now_ms.checked_add(CLOCKS_DIFFER_MS)?;
+        let openid = OpenId::parse(&claims.sub).ok()?;
+        lives.then_some(Identity { openid, issued_ms })
+    }
+
+    pub fn is_banned(&self, openid: &OpenId) -> bool {
+        self.read(|revocations| revocations.is_banned(openid))
+    }
+
+    /// Takes entries of the log into account.
+    pub fn apply<'a>(&self, entries: impl IntoIterator<Item = &'a Revocation>) {
+        let mut revocations = self.0.revocations.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            revocations.apply(entry);
+        }
+    }
+
+    /// Forgets revocations of tokens that have expired by now.
+    pub fn forget_expired(&self, now_ms: i64) {
+        let oldest = self.oldest_alive(now_ms);
+        self.0.revocations.write().unwrap_or_else(PoisonError::into_inner).forget(oldest);
+    }
+
+    /// The earliest issue time of a token that may still be alive, Unix milliseconds.
+    pub fn oldest_alive(&self, now_ms: i64) -> i64 {
+        now_ms - self.0.ttl_s.saturating_mul(1_000) - CLOCKS_DIFFER_MS
+    }
+
+    fn read<T>(&self, ask: impl FnOnce(&Revocations) -> T) -> T {
+        ask(&self.0.revocations.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Auth, Secret, SigningKey};
+    use crate::store::messages::Revoked;
+
+    const NOW: i64 = 1_700_000_000_123;
+
+    fn key(id: &str, letter: &str) -> SigningKey {
+        SigningKey { id: id.into(), secret: Secret::new(letter.repeat(32)) }
+    }
+
+    fn tokens(keys: Vec<SigningKey>) -> Tokens {
+        Tokens::new(&Auth { keys, token_ttl_s: 100 }, "wx1")
+    }
+
+    fn openid() -> OpenId {
+        OpenId::parse("alice").unwrap()
+    }
+
+    fn signed(header: &Header, claims: &serde_json::Value, letter: &str) -> String {
+        encode(header, claims, &EncodingKey::from_secret(letter.repeat(32).as_bytes())).unwrap()
+    }
+
+    fn header(kid: &str) -> Header {
+        Header { kid: Some(kid.into()), ..Header::new(Algorithm::HS256) }
+    }
+
+    #[test]
+    fn a_token_speaks_for_its_user_until_it_expires() {
+        let t = tokens(vec![key("1", "k")]);
+        let token = t.issue(&openid(), NOW).unwrap();
+        assert_eq!(t.verify(&token, NOW), Ok(Identity { openid: openid(), issued_ms: NOW }));
+        assert!(t.verify(&token, NOW + 99_000).is_ok());
+        assert_eq!(t.verify(&token, NOW + 100_000), Err(TokenRefused::Unauthorized));
+    }
+
+    #[test]
+    fn keys_rotate_without_ending_sessions() {
+        let old = tokens(vec![key("1", "k")]).issue(&openid(), NOW).unwrap();
+        let both = tokens(vec![key("2", "n"), key("1", "k")]);
+        assert!(both.verify(&old, NOW).is_ok());
+        let new = both.issue(&openid(), NOW).unwrap();
+        assert!(tokens(vec![key("1", "k")]).verify(&new, NOW).is_err());
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_it_it_is_refused() {
+        let t = tokens(vec![key("1", "k")]);
+        let good = json!({"sub": "alice", "aud": "wx1", "iat": NOW / 1_000, "exp": NOW / 1_000 + 50});
+        assert_eq!(t.verify(&signed(&header("1"), &good, "k"), NOW).unwrap().issued_ms, NOW / 1_000 * 1_000);
+        let with = |field: &str, value: serde_json::Value| {
+            let mut claims = good.clone();
+            claims[field] = value;
+            signed(&header("1"), &claims, "k")
+        };
+        let mut tampered = t.issue(&openid(), NOW).unwrap();
+        tampered.pop();
+        let hs512 = Header { kid: Some("1".into()), ..Header::new(Algorithm::HS512) };
+        for (bad, what) in [
+            (signed(&header("1"), &good, "x"), "another key"),
+            (signed(&header("9"), &good, "k"), "an unknown key id"),
+            (signed(&Header::new(Algorithm::HS256), &good, "k"), "no key id"),
+            (signed(&hs512, &good, "k"), "another algorithm"),
+            (with("aud", json!("wx2")), "another mini-program"),
+            (with("sub", json!("a b")), "no openid"),
+            (with("exp", json!(i64::MAX)), "an absurd expiry"),
+            (with("iat", json!(NOW / 1_000 + 3_600)), "issued in the future"),
+            (with("sub", json!("x".repeat(4_000))), "far too long"),
+            (tampered, "cut"),
+            ("eyJhbGciOiJub25lIn0.e30.".into(), "unsigned"),
+            (String::new(), "empty"),
+        ] {
+            assert_eq!(t.verify(&bad, NOW), Err(TokenRefused::Unauthorized), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_ban_ends_tokens_and_stops_new_ones() {
+        let t = tokens(vec![key("1", "k")]);
+        let token = t.issue(&openid(), NOW).unwrap();
+        t.apply(&[Revocation { id: 1, openid: openid(), what: Revoked::Access, at: NOW }]);
+        assert_eq!(t.verify(&token, NOW), Err(TokenRefused::Banned));
+        assert_eq!(t.issue(&openid(), NOW), Err(TokenRefused::Banned));
+        t.apply(&[Revocation { id: 2, openid: openid(), what: Revoked::Nothing, at: NOW }]);
+        assert_eq!(t.verify(&token, NOW), Err(TokenRefused::Unauthorized), "tokens from before stay dead");
+        let new = t.issue(&openid(), NOW).unwrap();
+        assert!(t.verify(&new, NOW).is_ok());
+    }
+}

@@ -1,0 +1,175 @@
+//! WeChatAuth: validates login codes and keeps the access_token.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
+use rand::Rng as _;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::client::WeChatClient;
+use super::token::TokenCache;
+use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefused, ValidateCode};
+use crate::config;
+use crate::ids::OpenId;
+use crate::metrics::{CallLabel, Metrics};
+
+/// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
+const LOGINS_AT_ONCE: usize = 1_024;
+
+/// Tries of one call, the first one included.
+const TRIES: u32 = 3;
+
+/// Before a call is tried again: at least half of this, at most this, doubled each time.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// A call that fails late is not tried again, so that a login is answered before the client gives up.
+const TRY_WITHIN: Duration = Duration::from_secs(4);
+
+pub struct WeChatAuth {
+    config: config::WeChat,
+    metrics: Metrics,
+    /// Made on the actor's thread, to which it is bound.
+    client: Option<WeChatClient>,
+    token: TokenCache,
+    logins: Rc<Cell<usize>>,
+    started: Instant,
+}
+
+impl WeChatAuth {
+    pub fn new(config: &config::WeChat, metrics: &Metrics) -> Self {
+        Self {
+            config: config.clone(),
+            metrics: metrics.clone(),
+            client: None,
+            token: TokenCache::default(),
+            logins: Rc::default(),
+            started: Instant::now(),
+        }
+    }
+
+    fn client(&mut self) -> WeChatClient {
+        self.client.get_or_insert_with(|| WeChatClient::new(&self.config)).clone()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Actor for WeChatAuth {
+    type Context = Context<Self>;
+}
+
+impl Handler<ValidateCode> for WeChatAuth {
+    type Result = ResponseFuture<Result<OpenId, LoginRefused>>;
+
+    fn handle(&mut self, ValidateCode(code): ValidateCode, _: &mut Self::Context) -> Self::Result {
+        let (client, metrics) = (self.client(), self.metrics.clone());
+        let Some(place) = Place::take(&self.logins) else {
+            count(&metrics, "code2session", &Err::<(), _>(Failure::Busy));
+            return Box::pin(async { Err(LoginRefused::Unavailable) });
+        };
+        Box::pin(async move {
+            let _place = place;
+            let outcome = patiently(&metrics, "code2session", || client.code_to_openid(&code)).await;
+            outcome.map_err(|failure| {
+                let refused = LoginRefused::from(&failure);
+                if refused == LoginRefused::Unavailable {
+                    log::warn!(failure:% = failure, hint = hint(&failure); "code2session failed");
+                } else {
+                    log::debug!(failure:% = failure; "code2session refused a code");
+                }
+                refused
+            })
+        })
+    }
+}
+
+impl Handler<GetAccessToken> for WeChatAuth {
+    type Result = ResponseFuture<Result<AccessToken, Failure>>;
+
+    fn handle(&mut self, _: GetAccessToken, ctx: &mut Self::Context) -> Self::Result {
+        let (who, told) = oneshot::channel();
+        if self.token.ask(who, self.now()) {
+            let (client, metrics) = (self.client(), self.metrics.clone());
+            let fetch = async move { patiently(&metrics, "stable_token", || client.stable_token()).await };
+            ctx.spawn(fetch.into_actor(self).map(|outcome, auth, _| {
+                if let Err(failure) = &outcome {
+                    log::warn!(failure:% = failure, hint = hint(failure); "stable_token failed");
+                }
+                auth.token.fetched(outcome, auth.now());
+            }));
+        }
+        Box::pin(async { told.await.unwrap_or(Err(Failure::Busy)) })
+    }
+}
+
+impl Handler<AccessTokenRefused> for WeChatAuth {
+    type Result = ();
+
+    fn handle(&mut self, AccessTokenRefused(token): AccessTokenRefused, _: &mut Self::Context) {
+        self.token.refused(&token);
+    }
+}
+
+/// Tries a call again while its failure is a passing one.
+async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
+    metrics: &Metrics,
+    name: &'static str,
+    call: impl Fn() -> F,
+) -> Result<T, Failure> {
+    let begun = Instant::now();
+    let mut wait = BACK_OFF;
+    for _ in 1..TRIES {
+        let outcome = call().await;
+        count(metrics, name, &outcome);
+        match outcome {
+            Err(failure) if failure.is_passing() && begun.elapsed() < TRY_WITHIN => {}
+            other => return other,
+        }
+        let jitter = rand::rng().random_range(0.5..=1.0);
+        tokio::time::sleep(wait.mul_f64(jitter)).await;
+        wait *= 2;
+    }
+    let outcome = call().await;
+    count(metrics, name, &outcome);
+    outcome
+}
+
+fn count<T>(metrics: &Metrics, call: &'static str, outcome: &Result<T, Failure>) {
+    let result = outcome.as_ref().map_or_else(Failure::label, |_| "ok");
+    metrics.wechat_calls.get_or_create(&CallLabel { call, result }).inc();
+}
+
+/// What the operator can do about it.
+fn hint(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Code { code: 40013 | 41002, .. } => "wechat.appid is wrong",
+        Failure::Code { code: 40001 | 40125 | 41004, .. } => "wechat.secret is wrong, or was reset in WeChat's console",
+        Failure::Code { code: 40164, .. } => "this machine's address is not on the list of allowed addresses in WeChat's console",
+        Failure::Code { code: -1, .. } | Failure::Status(_) => "WeChat is busy",
+        Failure::Connect | Failure::Timeout => "wechat.api_base cannot be reached from here",
+        _ => "",
+    }
+}
+
+/// One of [`LOGINS_AT_ONCE`], given back when dropped.
+struct Place(Rc<Cell<usize>>);
+
+impl Place {
+    fn take(taken: &Rc<Cell<usize>>) -> Option<Self> {
+        (taken.get() < LOGINS_AT_ONCE).then(|| {
+            taken.set(taken.get() + 1);
+            Self(taken.clone())
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -683,6 +683,12 @@ fn a_backup_is_one_moment_under_load() {
             let mut rig = db.open();
             let last = rig.send("a", "b", "next").await;
             assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=last).collect::<Vec<_>>());
+            // Nor does it need a server.
+            drop(rig);
+            drop(conn::FileLock::take(&db.path()));
+            super::backup(&db.config, &db.dir.path().join("third.db")).unwrap();
+            db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("none.db"));
+            assert!(matches!(super::backup(&db.config, &db.dir.path().join("x.db")), Err(OpenError::NothingToBackUp { .. })));
         })
     });
 }

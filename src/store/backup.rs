@@ -1,6 +1,7 @@
 //! A copy of a SQLite database in use, through SQLite's online backup interface.
 
 use std::ffi::{CStr, CString, c_int};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
@@ -22,8 +23,8 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
         return Err(OpenError::NothingToBackUp { path: from.to_owned() });
     }
     let failed = |reason: String| OpenError::Backup { path: to.to_owned(), reason };
-    // Made here and now, or not at all: so that it is ours to remove.
-    match std::fs::File::create_new(to) {
+    // Made here and now, or not at all: so that it is ours to remove. It holds what people wrote, so nobody else may read it.
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to) {
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(OpenError::BackupExists { path: to.to_owned() }),
         Err(e) => return Err(failed(e.to_string())),

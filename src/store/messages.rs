@@ -40,7 +40,7 @@ pub struct Clear {
     pub answer: Answer,
 }
 
-/// Adds one revocation to the log that every node follows.
+/// Adds one revocation to the log that every node follows. Calls ask for it, never a session: there is no event for one done.
 #[derive(Debug)]
 pub struct Revoke {
     pub openid: OpenId,

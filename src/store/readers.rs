@@ -31,7 +31,6 @@ pub(super) struct Readers {
     database: Database,
     metrics: Metrics,
     draining: Draining,
-    in_flight: Arc<AtomicUsize>,
     crew: Mutex<Crew>,
     replaced: AtomicUsize,
 }
@@ -43,6 +42,8 @@ struct Crew {
     /// When each thread began the read that it is at.
     at_work: Arc<Vec<Mutex<Option<Instant>>>>,
     pool: Pool<Opener>,
+    /// Reads under way with this crew: those that hang with one crew take no place from the next.
+    in_flight: Arc<AtomicUsize>,
 }
 
 impl Readers {
@@ -53,7 +54,6 @@ impl Readers {
             database: database.clone(),
             metrics: metrics.clone(),
             draining: draining.clone(),
-            in_flight: Arc::default(),
             replaced: AtomicUsize::new(0),
         }
     }
@@ -64,9 +64,11 @@ impl Readers {
 
     pub(super) async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
         let limit = self.database.readers.max(1) * READS_EACH;
-        let place = Place::take(&self.in_flight, limit, &self.metrics).ok_or(Unavailable)?;
+        let crew = self.current();
+        let place = Place::take(&crew.in_flight, limit, &self.metrics).ok_or(Unavailable)?;
         let (answer, answered) = oneshot::channel();
-        self.current().address.do_send(Ask { query, answer, place });
+        crew.address.do_send(Ask { query, answer, place });
+        drop(crew);
         match tokio::time::timeout(DEADLINE, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Unavailable),
@@ -116,7 +118,7 @@ fn crew(database: &Database, metrics: &Metrics, draining: &Draining) -> Crew {
             vital: Some(Vital::new("store", &draining)),
         },
     );
-    Crew { address, at_work, pool }
+    Crew { address, at_work, pool, in_flight: Arc::default() }
 }
 
 /// Says why no connection could be made, once an attempt, without the URL.

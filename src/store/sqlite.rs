@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use diesel::connection::SimpleConnection;
 use diesel::dsl::max;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
 use lru::LruCache;
 
 use super::batch::{Outcome, encode, pair, repeat};
@@ -144,6 +145,7 @@ impl Batch<'_> {
             },
         };
         let seq = head.last + 1;
+        // Plain: with an ON CONFLICT clause diesel makes a message an eighth dearer. SQLite undoes a refused statement, not the batch.
         let inserted = diesel::insert_into(messages::table)
             .values((
                 messages::conversation_id.eq(head.conversation),
@@ -154,11 +156,14 @@ impl Batch<'_> {
                 messages::body.eq(&*draft.body),
                 messages::sent_at.eq(self.now),
             ))
-            .on_conflict_do_nothing()
-            .execute(self.conn)?;
-        if inserted == 0 {
+            .execute(self.conn);
+        match inserted {
+            Ok(_) => {}
             // Either it is stored already, or another took this seq.
-            return self.stored(head.conversation, append)?.map(|row| repeat(append, row)).ok_or(Trouble::Stale);
+            Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+                return self.stored(head.conversation, append)?.map(|row| repeat(append, row)).ok_or(Trouble::Stale);
+            }
+            Err(error) => return Err(error.into()),
         }
         let side = side(&draft.sender, &draft.peer);
         head.last = seq;

@@ -77,11 +77,12 @@ CREATE FUNCTION hongyan_commit(
     stored_kind text, stored_body text, stored_at bigint, stored_target bigint, stored_recalled boolean
 )
 LANGUAGE plpgsql VOLATILE
--- The plans are kept, and must not be those of the day when the tables were empty.
+-- The plans are kept, for planning anew costs more than running, and must not be those of the day when the tables were empty.
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

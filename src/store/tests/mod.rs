@@ -1,0 +1,222 @@
+//! What the store promises, held against both databases by the same tests; then the troubles that only one of them has.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use actix::{Actor, Context, Handler};
+use diesel::connection::SimpleConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::messages::*;
+use super::*;
+use crate::config::Database;
+use crate::event::{Asker, Draft, Event, Refusal};
+use crate::ids::{ClientMsgId, Kind, Seq, SessionId};
+
+mod promises;
+mod sqlite_only;
+mod postgres_only;
+
+/// A database of one test's own.
+struct Db {
+    config: Database,
+    limits: StoreLimits,
+    /// Where to reach PostgreSQL past every proxy.
+    admin: Option<(String, String)>,
+    dir: tempfile::TempDir,
+}
+
+const LIMITS: StoreLimits = StoreLimits { writes_in_flight: 10_000, new_conversations_per_day: 0 };
+
+impl Db {
+    fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(dir.path().join("made/by/the/server.db"));
+        Self { config: Database { url, lanes: 3, readers: 2, cache_kib: 4096 }, limits: LIMITS, admin: None, dir }
+    }
+
+    /// `None` when there is no PostgreSQL to test with.
+    fn postgres() -> Option<Self> {
+        let Ok(admin) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
+            eprintln!("skipped: HONGYAN_TEST_POSTGRES_URL is not set; `make test` starts one");
+            return None;
+        };
+        let name = format!("hongyan_test_{:016x}", rand::random::<u64>());
+        conn::postgres(&admin).unwrap().batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
+        let (base, query) = admin.split_once('?').map_or((admin.as_str(), None), |(base, query)| (base, Some(query)));
+        let slash = base.find("://").map_or(0, |at| at + 3);
+        let authority = base[slash..].find('/').map_or(base, |at| &base[..slash + at]);
+        let url = format!("{authority}/{name}{}", query.map(|q| format!("?{q}")).unwrap_or_default());
+        let config = Database { url: DatabaseUrl::Postgres(url), lanes: 3, readers: 2, cache_kib: 4096 };
+        Some(Self { config, limits: LIMITS, admin: Some((admin, name)), dir: tempfile::tempdir().unwrap() })
+    }
+
+    fn path(&self) -> PathBuf {
+        match &self.config.url {
+            DatabaseUrl::Sqlite(path) => path.clone(),
+            DatabaseUrl::Postgres(_) => panic!("not a file"),
+        }
+    }
+
+    fn exec(&self, sql: &str) {
+        match &self.config.url {
+            DatabaseUrl::Sqlite(path) => conn::sqlite_writer(path, 1000).unwrap().batch_execute(sql).unwrap(),
+            DatabaseUrl::Postgres(url) => conn::postgres(url).unwrap().batch_execute(sql).unwrap(),
+        }
+    }
+
+    fn open(&self) -> Rig {
+        let (sender, events) = mpsc::unbounded_channel();
+        let metrics = Metrics::new();
+        let committed = Sink(sender).start().recipient();
+        let store = Store::open(&self.config, self.limits, &metrics, &Draining::default(), committed).unwrap();
+        Rig { store, events, ready: VecDeque::new(), metrics }
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        if let Some((admin, name)) = &self.admin
+            && let Ok(mut conn) = conn::postgres(admin)
+        {
+            let _ = conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+}
+
+struct Sink(mpsc::UnboundedSender<Committed>);
+
+impl Actor for Sink {
+    type Context = Context<Self>;
+}
+
+impl Handler<Committed> for Sink {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, _: &mut Context<Self>) {
+        let _ = self.0.send(committed);
+    }
+}
+
+/// An open store, and what it emits.
+struct Rig {
+    store: Store,
+    events: mpsc::UnboundedReceiver<Committed>,
+    ready: VecDeque<Event>,
+    metrics: Metrics,
+}
+
+impl Rig {
+    fn submit(&self, write: impl Into<Write>) {
+        self.store.submit(write.into()).unwrap();
+    }
+
+    async fn event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            let committed = tokio::time::timeout(Duration::from_secs(10), self.events.recv()).await;
+            self.ready.extend(committed.expect("the store says nothing").unwrap().events);
+        }
+    }
+
+    async fn outcome(&mut self, write: impl Into<Write>) -> Event {
+        self.submit(write);
+        self.event().await
+    }
+
+    /// Sends one that must be stored; its seq.
+    async fn send(&mut self, from: &str, to: &str, text: &str) -> i64 {
+        match self.outcome(append(from, to, None, text)).await {
+            Event::Appended { seq, .. } => seq.get(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn read(&mut self, who: &str, peer: &str, seq: i64) -> Result<(), Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.submit(Write::MarkRead(MarkRead { openid: o(who), peer: o(peer), seq: s(seq), answer: Answer::Caller(answer) }));
+        answered.await.unwrap()
+    }
+
+    async fn clear(&mut self, who: &str, peer: &str, up_to: Option<i64>) -> Result<(), Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.submit(Write::Clear(Clear { openid: o(who), peer: o(peer), up_to: up_to.map(s), answer: Answer::Caller(answer) }));
+        answered.await.unwrap()
+    }
+
+    async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {
+        let page = self.store.ask(History { openid: o(who), peer: o(peer), window, limit }).await.unwrap();
+        (page.messages.iter().map(|m| m.seq.get()).collect(), page.has_more)
+    }
+
+    async fn list(&self, who: &str, limit: usize, after: Option<ListPlace>) -> ConversationPage {
+        self.store.ask(Conversations { openid: o(who), limit, after }).await.unwrap()
+    }
+
+    async fn unread(&self, who: &str) -> (i64, Vec<(String, i64)>) {
+        let summary = self.store.ask(Unread { openid: o(who), limit: 100 }).await.unwrap();
+        (summary.total, summary.conversations.iter().map(|c| (c.peer.to_string(), c.unread)).collect())
+    }
+
+    /// Repeats until the database is back, for as long as that may take.
+    async fn until_stored(&mut self, from: &str, to: &str, id: &str) {
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            match self.outcome(append(from, to, Some(id), "back")).await {
+                Event::Appended { .. } | Event::Repeated { .. } => return,
+                other => assert!(Instant::now() < until, "{other:?}"),
+            }
+        }
+    }
+}
+
+fn o(text: &str) -> OpenId {
+    OpenId::parse(text).unwrap()
+}
+
+fn s(number: i64) -> Seq {
+    Seq::parse(number).unwrap()
+}
+
+fn draft(from: &str, to: &str, id: Option<&str>, body: String) -> Draft {
+    Draft {
+        session: SessionId::fresh(),
+        request_id: None,
+        sender: o(from),
+        peer: o(to),
+        client_msg_id: id.map(|id| ClientMsgId::parse(id).unwrap()),
+        kind: Kind::parse("text").unwrap(),
+        body: body.into(),
+    }
+}
+
+fn append(from: &str, to: &str, id: Option<&str>, text: &str) -> Append {
+    Append { draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)), over_rate_ms: None }
+}
+
+impl From<Append> for Write {
+    fn from(append: Append) -> Self {
+        Self::Append(append)
+    }
+}
+
+fn run(db: Option<Db>, test: impl for<'a> FnOnce(&'a mut Db) -> Pin<Box<dyn Future<Output = ()> + 'a>>) {
+    let Some(mut db) = db else { return };
+    actix::System::new().block_on(test(&mut db));
+}
+
+/// Opens again what was just closed: a SQLite file stays locked until its lane's thread has ended.
+async fn reopened(db: &Db) -> Rig {
+    if let DatabaseUrl::Sqlite(path) = &db.config.url {
+        let until = Instant::now() + Duration::from_secs(5);
+        while let Err(error) = conn::FileLock::take(path) {
+            assert!(Instant::now() < until, "{error}");
+            tokio::task::yield_now().await;
+        }
+    }
+    db.open()
+}

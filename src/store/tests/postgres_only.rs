@@ -1,0 +1,196 @@
+//! Several nodes on one database, and a database that goes away.
+
+use std::io::{Read, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::AtomicU8;
+
+use super::*;
+
+#[test]
+fn two_nodes_store_a_message_once() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let mut nodes = [db.open(), db.open()];
+            for i in 0..300 {
+                for node in &nodes {
+                    node.submit(append("a", "b", Some(&format!("m{i}")), "same"));
+                    node.submit(append("b", "a", Some(&format!("m{}", i % 50)), "same"));
+                }
+            }
+            let mut stored = 0;
+            for node in &mut nodes {
+                for _ in 0..600 {
+                    match node.event().await {
+                        Event::Appended { .. } => stored += 1,
+                        Event::Repeated { .. } => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            assert_eq!(stored, 350);
+            assert_eq!(nodes[0].history("a", "b", Window::After(s(0)), 1000).await.0, (1..=350).collect::<Vec<_>>());
+        })
+    });
+}
+
+#[test]
+fn many_nodes_begin_many_conversations() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            db.limits.new_conversations_per_day = 40;
+            let mut nodes = [db.open(), db.open(), db.open()];
+            for i in 0..50 {
+                for (n, node) in nodes.iter().enumerate() {
+                    let peer = format!("p{}", (i * 7 + n * 13) % 50);
+                    node.submit(append("a", &peer, Some(&format!("{n}-{i}")), "hi"));
+                    node.submit(append(&peer, "z", Some(&format!("{n}-{i}")), "hi"));
+                }
+            }
+            for node in &mut nodes {
+                for _ in 0..100 {
+                    let event = node.event().await;
+                    let fine = matches!(event, Event::Appended { .. } | Event::Refused { why: Refusal::RateLimited { .. }, .. });
+                    assert!(fine, "{event:?}");
+                }
+            }
+            assert_eq!(nodes[0].list("a", 100, None).await.conversations.len(), 40);
+            assert_eq!(nodes[0].list("z", 100, None).await.conversations.len(), 50);
+        })
+    });
+}
+
+/// Stands between the store and PostgreSQL.
+struct Proxy {
+    mode: Arc<AtomicU8>,
+    url: String,
+}
+
+const PASS: u8 = 0;
+/// Connections are broken, new ones too.
+const CUT: u8 = 1;
+/// Everything is taken and nothing is said.
+const SILENT: u8 = 2;
+
+impl Proxy {
+    fn before(url: &str) -> Self {
+        let (head, tail) = url.split_once("://").unwrap();
+        let (authority, path) = tail.split_once('/').unwrap();
+        let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
+        let target = host.to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = if user.is_empty() { String::new() } else { format!("{user}@") };
+        let url = format!("{head}://{at}{}/{path}", listener.local_addr().unwrap());
+        let mode = Arc::new(AtomicU8::new(PASS));
+        let set = mode.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(&target) else { continue };
+                for (from, to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
+                    let mode = set.clone();
+                    std::thread::spawn(move || pass_on(from, to, &mode));
+                }
+            }
+        });
+        Self { mode, url }
+    }
+
+    fn set(&self, mode: u8) {
+        self.mode.store(mode, Ordering::SeqCst);
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mode: &AtomicU8) {
+    from.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    let mut buffer = [0; 65536];
+    loop {
+        match mode.load(Ordering::SeqCst) {
+            CUT => break,
+            SILENT => std::thread::sleep(Duration::from_millis(10)),
+            _ => match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    // What came in before the silence was noticed is held back, and passed on late.
+                    while mode.load(Ordering::SeqCst) == SILENT {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    if to.write_all(&buffer[..count]).is_err() {
+                        break;
+                    }
+                }
+                Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                _ => break,
+            },
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+fn through_proxy(db: &mut Db) -> Proxy {
+    let DatabaseUrl::Postgres(url) = &db.config.url else { panic!() };
+    let proxy = Proxy::before(url);
+    db.config.url = DatabaseUrl::Postgres(proxy.url.clone());
+    proxy
+}
+
+async fn trouble(db: &mut Db, mode: u8) {
+    let proxy = through_proxy(db);
+    let mut rig = db.open();
+    rig.send("a", "b", "1").await;
+    proxy.set(mode);
+    let began = Instant::now();
+    for i in 0..50 {
+        rig.submit(append("a", "b", None, &i.to_string()));
+        rig.submit(append("a", &format!("p{i}"), None, &i.to_string()));
+    }
+    for _ in 0..100 {
+        let event = rig.event().await;
+        assert!(matches!(event, Event::Refused { why: Refusal::Unavailable, .. }), "{event:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let began = Instant::now();
+    assert!(rig.store.ask(Ping).await.is_err());
+    assert!(began.elapsed() < Duration::from_millis(3500), "{:?}", began.elapsed());
+    proxy.set(PASS);
+    rig.until_stored("a", "b", "back").await;
+    let until = Instant::now() + Duration::from_secs(15);
+    while rig.store.ask(Ping).await.is_err() {
+        assert!(Instant::now() < until);
+    }
+    let (seqs, _) = rig.history("a", "b", Window::After(s(0)), 100).await;
+    assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_database_that_is_cut_off_comes_back_by_itself() {
+    run(Db::postgres(), |db| Box::pin(trouble(db, CUT)));
+}
+
+#[test]
+fn a_database_that_falls_silent_comes_back_by_itself() {
+    run(Db::postgres(), |db| Box::pin(trouble(db, SILENT)));
+}
+
+#[test]
+fn a_connection_that_broke_while_it_was_quiet_is_made_anew() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.outcome(append("a", "b", Some("1"), "1")).await;
+            db.exec(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            );
+            assert!(matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Appended { seq, .. } if seq == s(2)));
+        })
+    });
+}
+
+#[test]
+fn errors_tell_what_to_do_without_the_password() {
+    actix::System::new().block_on(async {
+        let url = DatabaseUrl::Postgres("postgres://me:s3cret@127.0.0.1:1/im".into());
+        let config = Database { url, lanes: 1, readers: 1, cache_kib: 1000 };
+        let error = crate::store::migrate(&config).unwrap_err().to_string();
+        assert!(error.contains("database.url") && !error.contains("s3cret"), "{error}");
+        assert!(crate::store::backup(&config, Path::new("x")).unwrap_err().to_string().contains("pg_dump"));
+    });
+}

@@ -1,0 +1,135 @@
+//! One file, one writer: what can go wrong with it.
+
+use super::*;
+
+#[test]
+fn two_servers_do_not_share_a_file() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let _rig = db.open();
+            let (sender, _events) = mpsc::unbounded_channel();
+            let recipient = Sink(sender).start().recipient();
+            let second = Store::open(&db.config, LIMITS, &Metrics::new(), &Draining::default(), recipient);
+            assert!(matches!(second, Err(OpenError::Locked { .. })));
+            // But the tables may be looked after.
+            crate::store::migrate(&db.config).unwrap();
+        })
+    });
+}
+
+#[test]
+fn a_locked_file_means_unavailable_until_it_is_free() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            let mut other = conn::sqlite_writer(&db.path(), 1000).unwrap();
+            other.batch_execute("BEGIN IMMEDIATE").unwrap();
+            let began = Instant::now();
+            for i in 0..20 {
+                rig.submit(append("a", "b", None, &i.to_string()));
+            }
+            for _ in 0..20 {
+                assert!(matches!(rig.event().await, Event::Refused { why: Refusal::Unavailable, .. }));
+            }
+            assert!(rig.read("b", "a", 1).await.is_err());
+            assert!(began.elapsed() < Duration::from_millis(5000), "{:?}", began.elapsed());
+            // Reading goes on.
+            assert_eq!(rig.history("a", "b", Window::Newest, 9).await.0, [1]);
+            other.batch_execute("COMMIT").unwrap();
+            assert_eq!(rig.send("a", "b", "2").await, 2);
+        })
+    });
+}
+
+#[test]
+fn another_writer_in_the_file_is_noticed() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            db.exec("INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at) VALUES (1, 2, 'a', 'text', '{}', 1)");
+            assert_eq!(rig.send("a", "b", "3").await, 3);
+        })
+    });
+}
+
+#[test]
+fn a_backup_is_one_moment_under_load() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            for i in 0..2000 {
+                rig.submit(append("a", "b", None, &i.to_string()));
+            }
+            rig.event().await;
+            let copy = db.dir.path().join("copy.db");
+            let (config, file) = (db.config.clone(), copy.clone());
+            std::thread::spawn(move || crate::store::backup(&config, &file)).join().unwrap().unwrap();
+            assert!(matches!(crate::store::backup(&db.config, &copy), Err(OpenError::BackupExists { .. })));
+            while !rig.store.drain(Duration::from_secs(10)).await {}
+            db.config.url = DatabaseUrl::Sqlite(copy);
+            let mut rig = db.open();
+            let last = rig.send("a", "b", "next").await;
+            assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=last).collect::<Vec<_>>());
+            // Nor does it need a server.
+            drop(rig);
+            drop(conn::FileLock::take(&db.path()));
+            crate::store::backup(&db.config, &db.dir.path().join("third.db")).unwrap();
+            db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("none.db"));
+            assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("x.db")), Err(OpenError::NothingToBackUp { .. })));
+        })
+    });
+}
+
+#[test]
+fn a_full_disk_means_unavailable_until_there_is_room() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let disk = db.dir.path().join("disk");
+            std::fs::create_dir(&disk).unwrap();
+            let Some(_mounted) = Mount::small(&disk) else {
+                eprintln!("skipped: this user cannot mount a small disk");
+                return;
+            };
+            db.config.url = DatabaseUrl::Sqlite(disk.join("im.db"));
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            std::fs::write(disk.join("ballast"), vec![0; 1 << 20]).unwrap();
+            let big = "x".repeat(8000);
+            let mut stored = 1;
+            loop {
+                let began = Instant::now();
+                let event = rig.outcome(append("a", "b", None, &big)).await;
+                assert!(began.elapsed() < Duration::from_secs(3));
+                match event {
+                    Event::Appended { seq, .. } => stored = seq.get(),
+                    Event::Refused { why: Refusal::Unavailable, .. } => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert!(stored > 1);
+            std::fs::remove_file(disk.join("ballast")).unwrap();
+            assert_eq!(rig.send("a", "b", "2").await, stored + 1);
+            assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=stored + 1).collect::<Vec<_>>());
+            drop(rig);
+            reopened(db).await;
+        })
+    });
+}
+
+/// A disk of 3 MiB, gone when dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn small(at: &Path) -> Option<Self> {
+        let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(at).output().ok()?;
+        mount.status.success().then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}

@@ -146,7 +146,7 @@ impl<'kvs> VisitSource<'kvs> for Fields {
             Value::from(number)
         } else if let Some(number) = value.to_i64() {
             Value::from(number)
-        } else if let Some(number) = value.to_f64().filter(|_| value.to_borrowed_str().is_none()) {
+        } else if let Some(number) = value.to_f64() {
             Value::from(number)
         } else if let Some(flag) = value.to_bool() {
             Value::from(flag)

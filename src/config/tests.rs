@@ -220,9 +220,11 @@ fn types_of_the_file_are_checked() {
 
 #[test]
 fn a_broken_file_is_named_with_its_line_and_not_quoted() {
-    let line = Case::new().file("[wechat]\nsecret = \"s3cret\n").line();
-    assert!(line.starts_with("h.toml:2: is not TOML: "), "{line}");
-    assert!(!line.contains("s3cret"), "{line}");
+    for text in ["secret = \"s3cret\n", "secret = s3cret\n", "secret = \"a\" s3cret\n", "secret = \"\\s3cret\"\n"] {
+        let line = Case::new().file(&format!("[wechat]\n{text}")).line();
+        assert!(line.starts_with("h.toml:2: is not TOML: "), "{line}");
+        assert!(!line.contains("s3cret"), "{line}");
+    }
     let mut case = Case::new();
     case.inputs.file = Some(PathBuf::from("/nowhere/h.toml"));
     assert!(case.line().starts_with("/nowhere/h.toml: cannot be read: "));

@@ -3,17 +3,21 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler, Recipient};
+use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 
 use super::State;
 use super::admission::Admission;
 use crate::auth::Tokens;
+use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits};
 use crate::config::*;
 use crate::ids::OpenId;
-use crate::lifecycle::Draining;
+use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::protocol::FrameLimits;
+use crate::session::inbound::InboundLimits;
+use crate::session::{SessionLimits, Shared};
+use crate::store::{Store, StoreLimits};
 use crate::wechat::{LoginRefused, ValidateCode};
 
 pub fn config() -> Config {
@@ -60,23 +64,55 @@ pub fn config() -> Config {
     }
 }
 
-/// A store that always answers "unavailable".
-fn store() -> Store {
-    Store {}
+const FRAMES: FrameLimits =
+    FrameLimits { frame_bytes: 65_536, message_bytes: 8_192, fields_bytes: 16_384, messages_per_second: 20, message_burst: 40 };
+
+/// A chat and an empty store; the store's file goes with the test's folder.
+fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
+    let settings = ChatSettings {
+        registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
+        pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
+        heartbeat_ms: 30_000,
+        frames: FRAMES,
+    };
+    // The process of a test outlives its actors.
+    let vital = Draining::default();
+    vital.begin();
+    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), Box::new(Err)).start();
+    let folder = tempfile::tempdir().unwrap().keep();
+    let database = Database { url: DatabaseUrl::Sqlite(folder.join("test.db")), ..config.database.clone() };
+    let limits = StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0 };
+    let store = Store::open(&database, limits, metrics, draining, chat.clone().recipient()).unwrap();
+    (chat, store)
 }
 
-/// A state over a [`store`] that is down.
+/// A state over an empty store.
 pub fn state(config: Config) -> web::Data<State> {
-    let draining = Draining::default();
+    let (draining, metrics) = (Draining::default(), Metrics::new());
+    let (chat, store) = rooms(&config, &metrics, &draining);
+    let sessions = Shared {
+        chat,
+        store: store.clone(),
+        metrics: metrics.clone(),
+        rate: Box::new(|_| Ok(())),
+        limits: SessionLimits {
+            inbound: InboundLimits { frame_bytes: 65_536, fragments: 16 },
+            frames: FRAMES,
+            controls_per_second: 50,
+            bad_frames: 10,
+            outbox_bytes: 1 << 20,
+        },
+    };
     web::Data::new(State {
-        store: store(),
+        store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         wechat: wechat(),
-        metrics: Metrics::new(),
+        metrics,
         admission: Admission::new(&config.limits, &draining, None),
         draining,
         wechat_seen: Default::default(),
         config: Arc::new(config),
+        sessions: Arc::new(sessions),
     })
 }
 

@@ -60,9 +60,7 @@ pub struct Admitted {
 
 /// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the socket.
 pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted, HttpResponse> {
-    verify_handshake(request).map_err(|_| {
-        ApiError::bad_request("this path takes WebSocket connections only: a GET with an upgrade, version 13 and a key").error_response()
-    })?;
+    verify_handshake(request).map_err(|_| no_handshake(request.uri.path()).error_response())?;
     if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
         return Err(origin::turn_away(&state.metrics));
     }
@@ -70,6 +68,7 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     let address = Address::of(request, &state.config.server);
     let turn_away = |refused: super::Refused| refused.turn_away(&state.metrics);
     state.admission.handshake(address).map_err(turn_away)?;
+    let seat = state.admission.session(address).map_err(turn_away)?;
     let dialect = offer.dialect();
     let driver = match hello(request, offer, state).await {
         Ok(hello) => Driver::open(hello, &state.sessions),
@@ -78,8 +77,14 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
             Driver::refuse(refusal(&error, dialect), &state.sessions)
         }
     };
-    let seat = state.admission.session(address).map_err(turn_away)?;
     Ok(Admitted { driver, dialect, seat })
+}
+
+fn no_handshake(path: &str) -> ApiError {
+    match OpenId::parse(path.trim_start_matches('/')) {
+        Ok(_) => ApiError::bad_request("this path takes WebSocket connections only: a GET with an upgrade, version 13 and a key"),
+        Err(_) => ApiError::not_found(),
+    }
 }
 
 fn refusal(error: &ApiError, dialect: Dialect) -> Refusal {

@@ -1,0 +1,116 @@
+//! Who may know whom: the table of docs/ARCHITECTURE.md, held against the source.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the code of a room may name. `lib` and `main` name the rooms themselves.
+const MAY_KNOW: &[(&str, &str)] = &[
+    ("ids", ""),
+    ("config", ""),
+    ("lifecycle", ""),
+    ("metrics", ""),
+    ("logging", "config"),
+    ("event", "ids"),
+    ("protocol", "event ids"),
+    ("chat", "event ids lifecycle metrics protocol"),
+    ("store", "config event ids lifecycle metrics"),
+    ("wechat", "config ids metrics"),
+    ("auth", "chat config ids metrics protocol store"),
+    ("session", "chat event ids metrics protocol store"),
+    ("http", "auth config event ids lifecycle metrics protocol session store wechat"),
+    ("app", "auth chat config http ids lifecycle metrics protocol session store wechat"),
+    ("cli", "app config ids logging store"),
+];
+
+/// Files of a room that others may not look into: of chat only what it is told, and the outbox.
+const CHAT_DOORS: &[&str] = &["messages", "outbox", "ChatServer"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("tests") => {}
+            true => files.extend(sources(&path)),
+            false => files.push(path),
+        }
+    }
+    files
+}
+
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().strip_prefix("src").unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code of a file without its unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
+}
+
+/// What stands behind every `crate::`, braces at that place taken apart.
+fn names(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(list.split('}').next().unwrap().split(',').map(|n| n.trim().to_owned())),
+            None => found.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect()),
+        }
+    }
+    found
+}
+
+fn of_production(files: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    files.into_iter().filter(|path| !path.ends_with("tests.rs") && !path.ends_with("testing.rs"))
+}
+
+#[test]
+fn rooms_know_only_whom_they_may() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_KNOW.iter().map(|(room, known)| (*room, known.split_whitespace().collect())).collect();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = BTreeSet::new();
+    for path in of_production(sources(&source)) {
+        let here = room(&path);
+        if here == "lib" || here == "main" {
+            continue;
+        }
+        let known = allowed.get(here.as_str()).unwrap_or_else(|| panic!("{} is a room that the table lacks", path.display()));
+        for name in names(&code(&path)) {
+            let there = name.split("::").next().unwrap();
+            assert!(there == here || known.contains(there), "{} names {name}: {here} may not know {there}", path.display());
+            if there == "chat" && here != "app" && here != "chat" {
+                let door = name.split("::").nth(1).unwrap_or_default();
+                assert!(door.is_empty() || CHAT_DOORS.contains(&door), "{} looks into the chat: {name}", path.display());
+            }
+        }
+        seen.insert(here);
+    }
+    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), allowed.keys().copied().collect::<Vec<_>>());
+}
+
+/// Leaving actix-web-actors, which is deprecated, is to be the work of these two files.
+#[test]
+fn actix_web_actors_stays_in_its_corner() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let users: BTreeSet<String> = sources(&source)
+        .into_iter()
+        .filter(|path| fs::read_to_string(path).unwrap().contains("actix_web_actors::"))
+        .map(|path| path.strip_prefix(&source).unwrap().display().to_string())
+        .collect();
+    assert_eq!(users, BTreeSet::from(["http/ws.rs".to_owned(), "session/web_actors.rs".to_owned()]));
+}
+
+#[test]
+fn files_can_be_held_in_mind() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&source) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 600, "{} has {lines} lines", path.display());
+    }
+}

@@ -135,6 +135,11 @@ impl Outbox {
         Taken { frames, more: true, ping, close: None }
     }
 
+    /// The order to close, once it was given.
+    pub fn ordered(&self) -> Option<Close> {
+        self.lock().close.clone()
+    }
+
     /// Notes that one write of the session has its answer; whether the session waits for that and wants a wake.
     pub fn answered(&self) -> bool {
         self.answered.fetch_add(1, Ordering::SeqCst);

@@ -1,5 +1,6 @@
 //! What the tests of this room stand on.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,6 +68,11 @@ pub fn config() -> Config {
 const FRAMES: FrameLimits =
     FrameLimits { frame_bytes: 65_536, message_bytes: 8_192, fields_bytes: 16_384, messages_per_second: 20, message_burst: 40 };
 
+thread_local! {
+    /// Removed with the test's thread.
+    static FOLDERS: RefCell<Vec<tempfile::TempDir>> = RefCell::default();
+}
+
 /// A chat and an empty store; the store's file goes with the test's folder.
 fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
     let settings = ChatSettings {
@@ -79,10 +85,11 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     let vital = Draining::default();
     vital.begin();
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), Box::new(Err)).start();
-    let folder = tempfile::tempdir().unwrap().keep();
-    let database = Database { url: DatabaseUrl::Sqlite(folder.join("test.db")), ..config.database.clone() };
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
     let limits = StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0 };
     let store = Store::open(&database, limits, metrics, draining, chat.clone().recipient()).unwrap();
+    FOLDERS.with_borrow_mut(|folders| folders.push(folder));
     (chat, store)
 }
 

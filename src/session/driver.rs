@@ -243,14 +243,19 @@ impl Driver {
         Outgoing { messages, more: taken.more, then }
     }
 
+    /// Whether the session is to end, though what is queued before its close may not be out yet.
+    pub fn is_ending(&self) -> bool {
+        self.outbox.ordered().is_some()
+    }
+
     /// The transport has ended: the chat is told, once.
     pub fn gone(&mut self) {
         let Role::Session { session, .. } = std::mem::replace(&mut self.role, Role::Refused) else { return };
-        let _ = self.outbox.close(Close::Normal);
         let why = match &self.end {
             End::Closed(close) => close.clone(),
-            _ => Close::Normal,
+            _ => self.outbox.ordered().unwrap_or(Close::Normal),
         };
+        let _ = self.outbox.close(Close::Normal);
         let (openid, id, reason) = (session.openid.as_str(), session.id, why.label());
         match why {
             Close::Normal => log::debug!(openid = openid, session:% = id; "session ended"),

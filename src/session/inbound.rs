@@ -33,7 +33,7 @@ pub enum Admitted {
     All,
     /// These first bytes; the next message must wait for credit.
     UntilCredit(usize),
-    /// These first bytes; then the socket broke a rule.
+    /// These first bytes; the frame behind them breaks a rule.
     UntilFault(usize, Close),
 }
 
@@ -56,6 +56,8 @@ impl FrameGuard {
     /// Follows `chunk`, the bytes after those admitted last. A new message takes one `credit`.
     pub fn admit(&mut self, chunk: &[u8], credit: &mut u32) -> Admitted {
         let mut at = 0;
+        // Where the header that is being read begins in this chunk.
+        let mut begins = 0;
         while at < chunk.len() {
             if self.rest > 0 {
                 let skip = self.rest.min(chunk.len() - at);
@@ -69,11 +71,14 @@ impl FrameGuard {
                 }
                 *credit -= 1;
             }
+            if self.have == 0 {
+                begins = at;
+            }
             self.head[usize::from(self.have)] = chunk[at];
             self.have += 1;
             at += 1;
             if let Err(close) = self.header() {
-                return Admitted::UntilFault(at, close);
+                return Admitted::UntilFault(begins, close);
             }
         }
         Admitted::All
@@ -206,7 +211,7 @@ mod tests {
     fn the_header_alone_gives_a_bomb_away() {
         let mut guard = FrameGuard::new(LIMITS);
         let header = [0x81, MASKED | 127, 0, 0, 0, 0, 0x40, 0, 0, 0];
-        assert_eq!(guard.admit(&header, &mut 1), Admitted::UntilFault(10, Close::FrameTooBig));
+        assert_eq!(guard.admit(&header, &mut 1), Admitted::UntilFault(0, Close::FrameTooBig));
         assert_eq!(judge(&[0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), Some(Close::FrameTooBig));
         assert_eq!(judge(&frame(0x81, 1_001)), Some(Close::FrameTooBig));
     }

@@ -33,6 +33,8 @@ pub struct SessionActor<T, Seat> {
     out: BytesMut,
     /// A spawned future waits for the socket to take more.
     pumping: bool,
+    /// The session's end has its time limit.
+    limited: bool,
     then: Then,
     _seat: Seat,
 }
@@ -50,7 +52,7 @@ pub fn start<T: Socket, Seat: Unpin + 'static>(
     SessionActor::create(|ctx: &mut Context<SessionActor<T, Seat>>| {
         let socket = Rc::new(RefCell::new(socket));
         ctx.add_stream(Incomings::new(Reader(socket.clone()), early, limits, driver.gate()));
-        SessionActor { driver, socket, codec: Codec::new(), out: answer, pumping: false, then: Then::Stay, _seat: seat }
+        SessionActor { driver, socket, codec: Codec::new(), out: answer, pumping: false, limited: false, then: Then::Stay, _seat: seat }
     });
 }
 
@@ -66,6 +68,7 @@ impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
     /// Writes what the socket takes at once; for the rest a future waits.
     fn deliver(&mut self, ctx: &mut Context<Self>) {
         if self.pumping {
+            self.limit_the_end(ctx);
             return;
         }
         match self.pump(&mut Task::from_waker(Waker::noop())) {
@@ -73,9 +76,7 @@ impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
             Poll::Pending => {
                 self.pumping = true;
                 ctx.spawn(Pump);
-                if self.then == Then::AwaitClose {
-                    ctx.run_later(CLOSE_WAIT, |_, ctx| ctx.stop());
-                }
+                self.limit_the_end(ctx);
             }
         }
     }
@@ -105,10 +106,15 @@ impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
     fn pumped(&mut self, done: &io::Result<()>, ctx: &mut Context<Self>) {
         match (done, self.then) {
             (Err(_), _) | (_, Then::Stop) => ctx.stop(),
-            (_, Then::AwaitClose) => {
-                ctx.run_later(CLOSE_WAIT, |_, ctx| ctx.stop());
-            }
+            (_, Then::AwaitClose) => self.limit_the_end(ctx),
             (_, Then::Stay) => {}
+        }
+    }
+
+    /// A session that is to end has [`CLOSE_WAIT`] for it: a peer that does not read would keep it for ever.
+    fn limit_the_end(&mut self, ctx: &mut Context<Self>) {
+        if self.driver.is_ending() && !std::mem::replace(&mut self.limited, true) {
+            ctx.run_later(CLOSE_WAIT, |_, ctx| ctx.stop());
         }
     }
 }

@@ -120,7 +120,8 @@ BEGIN
                 ORDER BY c.created_at DESC OFFSET day_limit - 1 LIMIT 1;
                 IF FOUND THEN
                     limited := limited || missing.sender;
-                    waits := waits || (oldest + day - now_ms);
+                    -- Another node's or lane's clock may be ahead of this batch's.
+                    waits := waits || least(day, oldest + day - now_ms);
                     CONTINUE;
                 END IF;
             END IF;

@@ -1,0 +1,56 @@
+//! HTTP calls, with or without a token.
+
+use awc::http::Method;
+use serde_json::Value;
+
+/// A caller of the server's API.
+pub struct Http {
+    at: String,
+    token: Option<String>,
+}
+
+impl Http {
+    pub fn new(at: &str, token: Option<&str>) -> Self {
+        Self { at: at.to_owned(), token: token.map(str::to_owned) }
+    }
+
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.call(Method::POST, path, Some(body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// The status, and the body as JSON (null where there is none).
+    pub async fn call(&self, method: Method, path: &str, body: Option<String>) -> (u16, Value) {
+        let (status, body) = self.bytes(method, path, body).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    pub async fn text(&self, path: &str) -> String {
+        String::from_utf8(self.bytes(Method::GET, path, None).await.1.to_vec()).unwrap()
+    }
+
+    async fn bytes(&self, method: Method, path: &str, body: Option<String>) -> (u16, bytes::Bytes) {
+        let client = awc::Client::builder().timeout(super::PATIENCE).finish();
+        let mut request = client.request(method, format!("http://{}{path}", self.at));
+        if let Some(token) = &self.token {
+            request = request.insert_header(("authorization", format!("Bearer {token}")));
+        }
+        let sent = match body {
+            Some(body) => request.insert_header(("content-type", "application/json")).send_body(body),
+            None => request.send(),
+        };
+        let mut response = sent.await.unwrap();
+        (response.status().as_u16(), response.body().limit(8 << 20).await.unwrap())
+    }
+}

@@ -1,0 +1,211 @@
+//! A server of a test's own: the real binary, as a process.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+
+use tempfile::TempDir;
+
+use super::{Client, Http, PATIENCE, Raw, eventually};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hongyan");
+
+/// Ends with the test; its folder goes with it.
+pub struct Server {
+    folder: TempDir,
+    settings: BTreeMap<String, String>,
+    child: Child,
+    pub at: String,
+    pub ops: String,
+}
+
+impl Server {
+    /// `hongyan dev` on free ports, with SQLite in a folder of its own.
+    pub async fn start() -> Self {
+        Self::with([]).await
+    }
+
+    /// The same, with settings such as `("limits.message_burst", "3")`.
+    pub async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        let mut all = BTreeMap::from([
+            ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HONGYAN_SERVER__WORKERS".to_owned(), "2".to_owned()),
+            ("HONGYAN_DATABASE__CACHE_KIB".to_owned(), "4096".to_owned()),
+        ]);
+        all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
+        let folder = tempfile::tempdir().unwrap();
+        let (child, at, ops) = launch(folder.path(), &all);
+        Self { folder, settings: all, child, at, ops }
+    }
+
+    /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word on why) without one.
+    pub async fn on_postgres() -> Option<(Self, String)> {
+        let Ok(url) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
+            println!("skipped: HONGYAN_TEST_POSTGRES_URL is not set; `make test` starts a PostgreSQL");
+            return None;
+        };
+        use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
+        let name = format!("hongyan_it_{:016x}", rand::random::<u64>());
+        let mut admin = PgConnection::establish(&url).unwrap();
+        diesel::sql_query(format!("CREATE DATABASE {name}")).execute(&mut admin).unwrap();
+        let (base, _) = url.rsplit_once('/').unwrap();
+        let server = Self::with([("database.url", &format!("{base}/{name}"))]).await;
+        Some((server, name))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("data/hongyan.db")
+    }
+
+    /// A client of the seed's protocol: its URL, its fields, its heart.
+    pub async fn seed(&self, openid: &str, peer: &str) -> Client {
+        let mut client =
+            Client::connect(&format!("ws://{}/{openid}?to_user_openid={peer}&code=dev:{openid}", self.at), &[], None).await.unwrap();
+        client.expect("init").await;
+        client
+    }
+
+    /// A v1 client, logged in by code.
+    pub async fn v1(&self, openid: &str) -> Client {
+        self.v1_device(openid, &format!("{:x}", rand::random::<u64>())).await
+    }
+
+    pub async fn v1_device(&self, openid: &str, device: &str) -> Client {
+        let mut client = self.v1_raw(openid, &format!("code=dev:{openid}&device={device}")).await;
+        client.expect("init").await;
+        client
+    }
+
+    /// A v1 handshake with this query, before `init` is read.
+    pub async fn v1_raw(&self, openid: &str, query: &str) -> Client {
+        Client::connect(&format!("ws://{}/{openid}?{query}", self.at), &["hongyan.v1"], None).await.unwrap()
+    }
+
+    /// Bare TCP to the public port.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(&self.at).await
+    }
+
+    /// HTTP without a token.
+    pub fn http(&self) -> Http {
+        Http::new(&self.at, None)
+    }
+
+    /// HTTP as this user.
+    pub async fn http_as(&self, openid: &str) -> Http {
+        let (status, body) = self.http().post("/v1/login", &serde_json::json!({ "code": format!("dev:{openid}") })).await;
+        assert_eq!(status, 200, "{body}");
+        Http::new(&self.at, body["token"].as_str())
+    }
+
+    /// One number of `/metrics`, 0 where it is not there yet. `name` may carry labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = Http::new(&self.ops, None).text("/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |number| number.parse().unwrap())
+    }
+
+    pub async fn metric_becomes(&self, name: &str, wanted: f64) {
+        #[allow(clippy::float_cmp)]
+        eventually(&format!("{name} {wanted}"), async || (self.metric(name).await == wanted).then_some(())).await;
+    }
+
+    /// Resident memory, bytes.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1_024
+    }
+
+    /// Another command of the binary, with this server's settings.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        prepare(self.folder(), &self.settings).args(arguments).output().unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the process to end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the server's end", async || child.try_wait().unwrap()).await
+    }
+
+    /// Starts it again over the same data, on new ports.
+    pub async fn again(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        (self.child, self.at, self.ops) = launch(self.folder.path(), &self.settings);
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log\n{}---", self.log());
+        }
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("HONGYAN_{}", key.replace('.', "__").to_uppercase())
+}
+
+fn prepare(folder: &Path, settings: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HONGYAN_") || name == "RUST_LOG") {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).envs(settings);
+    command
+}
+
+/// Starts it and waits for its word that it is ready; gives its two addresses.
+fn launch(folder: &Path, settings: &BTreeMap<String, String>) -> (Child, String, String) {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut child = prepare(folder, settings).arg("dev").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            if tell.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let (mut at, mut ops) = (String::new(), String::new());
+    loop {
+        let Ok(line) = told.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+        };
+        if let Some(address) = line.strip_prefix("hongyan: chat at ") {
+            at = address.to_owned();
+        } else if let Some(address) = line.strip_prefix("hongyan: operators at ") {
+            ops = address.to_owned();
+        } else if line == "hongyan: ready" {
+            return (child, at, ops);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The server as its users meet it: a real process on free ports, real sockets, real databases.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+
+mod seed;
+mod v1;
+mod login;
+mod http_api;
+mod hostile;
+mod reaper;
+mod lifecycle;
+mod store_trouble;

@@ -1,0 +1,66 @@
+//! The database is busy, gone or killed: `unavailable` soon, nothing acked, and service again by itself.
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, SqliteConnection};
+use serde_json::json;
+
+use crate::harness::{Client, Server};
+
+async fn send(client: &mut Client, id: &str) {
+    client.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": id, "message": "x" })).await;
+}
+
+/// Sends under the same id until it is acked.
+async fn persist(client: &mut Client, id: &str) -> serde_json::Value {
+    loop {
+        send(client, id).await;
+        match client.next().await {
+            crate::harness::Said::Frame(frame) if frame["type"] == "ack" => return frame,
+            crate::harness::Said::Frame(frame) => assert_eq!(frame["error"], "unavailable", "{frame}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_locked_sqlite_file_is_unavailable_until_it_is_free() {
+    let server = Server::start().await;
+    let mut alice = server.v1("alice").await;
+    alice.say("bob", "1", "x").await;
+    let mut other = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let begun = std::time::Instant::now();
+    send(&mut alice, "2").await;
+    let error = alice.expect_error("unavailable").await;
+    assert_eq!(error["client_msg_id"], "2");
+    assert!(begun.elapsed().as_secs() < 4, "{:?}", begun.elapsed());
+    other.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(persist(&mut alice, "2").await["seq"], 2);
+}
+
+#[actix_web::test]
+async fn postgres_serves_the_same_chat() {
+    let Some((server, _)) = Server::on_postgres().await else { return };
+    let (mut alice, mut bob) = (server.v1("alice").await, server.seed("bob", "alice").await);
+    assert_eq!(alice.say("bob", "1", "x").await["seq"], 1);
+    assert_eq!(alice.say("bob", "1", "x").await["duplicate"], true);
+    assert_eq!(bob.expect("text").await["message"], "x");
+    bob.send(json!({ "message": "y" })).await;
+    assert_eq!(alice.expect("text").await["seq"], 2);
+    let (_, page) = server.http_as("alice").await.get("/v1/messages?peer=bob").await;
+    assert_eq!(page["messages"].as_array().unwrap().len(), 2);
+    assert!(server.command(&["kick", "--dev", "alice"]).status.success());
+    alice.expect_close(4504).await;
+}
+
+#[actix_web::test]
+async fn cut_off_from_postgres_it_comes_back_by_itself() {
+    let Some((server, database)) = Server::on_postgres().await else { return };
+    let mut alice = server.v1("alice").await;
+    alice.say("bob", "1", "x").await;
+    let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
+    for n in 0..5 {
+        admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")).unwrap();
+        assert_eq!(persist(&mut alice, &format!("after-{n}")).await["seq"], n + 2);
+    }
+}

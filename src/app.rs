@@ -162,7 +162,7 @@ fn start_chat(config: &Config, metrics: &Metrics, draining: &Draining, writer: A
     let write_mark = Box::new(move |mark: ReadMark| {
         let ReadMark { openid, peer, seq } = mark.clone();
         let write = Write::MarkRead(MarkRead { openid, peer, seq, answer: Answer::Nobody });
-        writer.get().and_then(|store| store.submit(write).ok()).ok_or(mark)
+        writer.get().and_then(|store| store.submit_background(write).ok()).ok_or(mark)
     });
     ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, write_mark))
 }

@@ -160,6 +160,9 @@ impl ChatServer {
 
     /// Slow consumers leave the map at once: what they have not read is freed, and nothing more is queued for them.
     fn drop_overrun(&mut self, overrun: Overrun) {
+        if overrun.0.is_empty() {
+            return;
+        }
         for (openid, session) in overrun.0 {
             self.registry.remove(&openid, session);
         }

@@ -22,13 +22,17 @@ impl Marks {
         *mark = seq.max(*mark);
     }
 
-    /// Hands every mark that waits to `write`, and keeps those that it gives back.
+    /// Hands the marks that wait to `write`, until it gives one back; those left are kept.
     pub fn flush(&mut self, mut write: impl FnMut(ReadMark) -> Result<(), ReadMark>) {
-        for ((openid, peer), seq) in std::mem::take(&mut self.0) {
+        let mut waiting = std::mem::take(&mut self.0).into_iter();
+        for ((openid, peer), seq) in waiting.by_ref() {
             if let Err(mark) = write(ReadMark { openid, peer, seq }) {
-                self.note(&mark.openid, &mark.peer, mark.seq);
+                self.0.insert((mark.openid, mark.peer), mark.seq);
+                break;
             }
         }
+        // Into a new map, which has another order: nobody is always the last.
+        self.0.extend(waiting);
     }
 
     /// Takes the mark of one conversation.
@@ -57,5 +61,28 @@ mod tests {
         });
         marks.flush(|_| panic!("nothing waits"));
         assert_eq!(written, [5]);
+    }
+
+    #[test]
+    fn when_no_more_are_taken_the_rest_waits() {
+        let a = OpenId::parse("a").unwrap();
+        let mut marks = Marks::default();
+        for n in 1..=9 {
+            marks.note(&a, &OpenId::parse(&format!("p{n}")).unwrap(), Seq::parse(n).unwrap());
+        }
+        let mut written = Vec::new();
+        for _ in 0..3 {
+            let mut places = 3;
+            marks.flush(|m| {
+                if places == 0 {
+                    return Err(m);
+                }
+                places -= 1;
+                written.push(m.seq.get());
+                Ok(())
+            });
+        }
+        written.sort_unstable();
+        assert_eq!(written, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 }

@@ -124,11 +124,23 @@ impl Store {
     /// # Errors
     /// [`Full`] gives the write back.
     pub fn submit(&self, write: Write) -> Result<(), Full> {
+        self.submit_within(self.inner.shared.limits.writes_in_flight, write)
+    }
+
+    /// [`Store::submit`] for what can wait: accepted only while half of the places are free, so that no message is refused for it.
+    ///
+    /// # Errors
+    /// [`Full`] gives the write back.
+    pub fn submit_background(&self, write: Write) -> Result<(), Full> {
+        self.submit_within(self.inner.shared.limits.writes_in_flight / 2, write)
+    }
+
+    fn submit_within(&self, places: usize, write: Write) -> Result<(), Full> {
         let shared = &self.inner.shared;
         if shared.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(write)));
         }
-        let Some(place) = Places::take(&shared.taken, shared.limits.writes_in_flight) else { return Err(Full(Box::new(write))) };
+        let Some(place) = Places::take(&shared.taken, places) else { return Err(Full(Box::new(write))) };
         shared.count();
         let lanes = &self.inner.lanes;
         let lane = match lanes.as_slice() {

@@ -1,1 +1,115 @@
-fn main() {}
+//! A load tool for servers that speak the seed's chat protocol (`drive`), and the measurements of hongyan (`suite`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum as _};
+
+use crate::fleet::{Dialect, Fleet};
+use crate::servers::{LOAD_CORE, Programs};
+use crate::stats::{Samples, micros};
+use crate::suite::{Part, Suite};
+
+mod fleet;
+mod frame;
+mod history;
+mod lone;
+mod memory;
+mod report;
+mod servers;
+mod stats;
+mod suite;
+
+#[derive(Parser)]
+#[command(name = "hongyan-load", version, about)]
+enum Command {
+    /// Load a server that is running: users in pairs write to each other
+    Drive {
+        at: SocketAddr,
+        #[arg(long, default_value_t = 100)]
+        users: usize,
+        /// Messages that a user keeps under way
+        #[arg(long, default_value_t = 4)]
+        window: usize,
+        #[arg(long, default_value = "plain")]
+        dialect: Dialect,
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Bytes of a message's text
+        #[arg(long, default_value_t = 100)]
+        text: usize,
+    },
+    /// Measure hongyan and the baseline side by side
+    Suite {
+        #[arg(long, default_value = "target/release/hongyan")]
+        hongyan: PathBuf,
+        #[arg(long, default_value = "bench/seed-baseline")]
+        baseline: PathBuf,
+        /// Where databases go: a real disk
+        #[arg(long, default_value = "target/bench")]
+        data: PathBuf,
+        /// Measure these only
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<Part>,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Measured seconds of a round
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Idle sessions to measure the memory of
+        #[arg(long, default_value_t = 15_000)]
+        sessions: usize,
+        /// Seconds that they are idle
+        #[arg(long, default_value_t = 60)]
+        idle: u64,
+        /// The document whose table is written anew
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hongyan-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Drive { at, users, window, dialect, seconds, text } => {
+            let mut fleet = Fleet::connect(at, users, dialect, text)?;
+            eprintln!("{users} users are connected");
+            let load = fleet.load(window, Duration::from_secs(2), Duration::from_secs(seconds))?;
+            let latencies = Samples::new(load.latencies);
+            let (p50, p99) = (micros(latencies.p50()) / 1000.0, micros(latencies.p99()) / 1000.0);
+            println!("{:.0} messages/s, p50 {p50:.2} ms, p99 {p99:.2} ms; nothing is missing", load.per_second);
+            Ok(())
+        }
+        Command::Suite { hongyan, baseline, data, only, rounds, seconds, sessions, idle, write } => {
+            hold_to_core()?;
+            let programs = Programs { hongyan, baseline, data };
+            let suite = Suite { programs, rounds, seconds, sessions, idle: Duration::from_secs(idle), began: Instant::now() };
+            let parts = if only.is_empty() { Part::value_variants().to_vec() } else { only };
+            let mut rows = Vec::new();
+            for part in parts {
+                rows.extend(suite.run(part)?);
+            }
+            let text = format!("{}\nMeasured on: {}.\n", report::table(&rows), report::machine());
+            println!("{text}");
+            write.map_or(Ok(()), |document| report::write(&document, &text))
+        }
+    }
+}
+
+fn hold_to_core() -> Result<()> {
+    let mut core = rustix::thread::CpuSet::new();
+    core.set(LOAD_CORE);
+    Ok(rustix::thread::sched_setaffinity(None, &core)?)
+}

@@ -1,0 +1,335 @@
+//! Many users on one thread: sockets in one poll, messages in windows, every answer accounted for.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::frame;
+
+/// What the users speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialect {
+    /// The seed's protocol: a message is done when its recipient has it.
+    Plain,
+    /// hongyan.v1, every message with a client_msg_id: a message is done when it is acked.
+    V1,
+}
+
+/// Users come in pairs, 0 with 1, 2 with 3, and write to each other.
+pub struct Fleet {
+    poll: Poll,
+    dialect: Dialect,
+    clients: Vec<Client>,
+    /// Clients with bytes to write.
+    dirty: Vec<usize>,
+    scratch: Box<[u8]>,
+    text: String,
+    /// Whether a message that is done is followed by another one.
+    refill: bool,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    ready: usize,
+    sent: u64,
+    done: u64,
+    delivered: u64,
+    latencies: Vec<Duration>,
+}
+
+struct Client {
+    stream: TcpStream,
+    stage: Stage,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    sent: u64,
+    since: VecDeque<Instant>,
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    Handshake,
+    Init,
+    Open,
+}
+
+/// What a measured stretch of load gave.
+pub struct Load {
+    pub per_second: f64,
+    pub latencies: Vec<Duration>,
+}
+
+/// Handshakes under way at one time.
+const CONNECTING: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Fleet {
+    /// Connects that many users and waits until each has its `init`.
+    pub fn connect(at: SocketAddr, users: usize, dialect: Dialect, text_bytes: usize) -> Result<Self> {
+        ensure!(users >= 2 && users % 2 == 0, "users come in pairs");
+        let mut fleet = Self {
+            poll: Poll::new()?,
+            dialect,
+            clients: Vec::with_capacity(users),
+            dirty: Vec::new(),
+            scratch: vec![0; 256 * 1024].into(),
+            text: "x".repeat(text_bytes),
+            refill: false,
+            tally: Tally::default(),
+        };
+        let deadline = Instant::now() + PATIENCE * 2;
+        while fleet.tally.ready < users {
+            while fleet.clients.len() < users && fleet.clients.len() - fleet.tally.ready < CONNECTING {
+                fleet.dial(at)?;
+            }
+            fleet.turn(deadline).with_context(|| format!("{} of {users} users are connected", fleet.tally.ready))?;
+        }
+        Ok(fleet)
+    }
+
+    fn dial(&mut self, at: SocketAddr) -> Result<()> {
+        let n = self.clients.len();
+        // A blocking connect: on loopback it is done at once, and a refusal is told.
+        let stream = std::net::TcpStream::connect(at)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        self.poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
+        let protocol = if self.dialect == Dialect::V1 { "Sec-WebSocket-Protocol: hongyan.v1\r\n" } else { "" };
+        let output = format!(
+            "GET /{0}?to_user_openid={1}&code=dev:{0} HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{protocol}\r\n",
+            name(n),
+            name(n ^ 1),
+        );
+        let output = output.into_bytes();
+        self.clients.push(Client { stream, stage: Stage::Handshake, input: Vec::new(), output, sent: 0, since: VecDeque::new() });
+        self.flush(n)
+    }
+
+    /// Every user keeps `window` messages under way; those done between `warm` and `warm + measured` count. Then everything that
+    /// was sent must arrive.
+    pub fn load(&mut self, window: usize, warm: Duration, measured: Duration) -> Result<Load> {
+        self.refill = true;
+        for n in 0..self.clients.len() {
+            for _ in 0..window {
+                self.send(n);
+            }
+        }
+        let begin = Instant::now() + warm;
+        self.run_until(begin)?;
+        self.tally.latencies.clear();
+        let (done, since) = (self.tally.done, Instant::now());
+        self.run_until(since + measured)?;
+        let per_second = (self.tally.done - done) as f64 / since.elapsed().as_secs_f64();
+        let latencies = std::mem::take(&mut self.tally.latencies);
+        self.settle()?;
+        Ok(Load { per_second, latencies })
+    }
+
+    /// Every user sends `each` messages, one after the other.
+    pub fn exchange(&mut self, each: usize) -> Result<()> {
+        for _ in 0..each {
+            for n in 0..self.clients.len() {
+                self.send(n);
+            }
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// The first user sends that many messages, each when the one before is done; how long each took.
+    pub fn lone(&mut self, messages: usize) -> Result<Vec<Duration>> {
+        self.tally.latencies.clear();
+        for _ in 0..messages {
+            self.send(0);
+            self.settle()?;
+        }
+        Ok(std::mem::take(&mut self.tally.latencies))
+    }
+
+    /// Nobody sends; pings are answered.
+    pub fn idle(&mut self, time: Duration) -> Result<()> {
+        self.run_until(Instant::now() + time)
+    }
+
+    /// Waits until all that was sent is done and delivered.
+    fn settle(&mut self) -> Result<()> {
+        self.refill = false;
+        let deadline = Instant::now() + PATIENCE;
+        while self.tally.done < self.tally.sent || self.tally.delivered < self.tally.sent {
+            let Tally { sent, done, delivered, .. } = self.tally;
+            self.turn(deadline).with_context(|| format!("of {sent} messages {done} are done and {delivered} delivered"))?;
+        }
+        ensure!(self.tally.done == self.tally.sent && self.tally.delivered == self.tally.sent, "more was delivered than sent");
+        Ok(())
+    }
+
+    fn run_until(&mut self, end: Instant) -> Result<()> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            self.write_all()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.poll_once(&mut events, left)?;
+        }
+    }
+
+    /// One round of the poll; an error once nothing more may be awaited.
+    fn turn(&mut self, deadline: Instant) -> Result<()> {
+        let mut events = Events::with_capacity(1024);
+        self.write_all()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        ensure!(!left.is_zero(), "the server does not answer");
+        self.poll_once(&mut events, left)
+    }
+
+    fn poll_once(&mut self, events: &mut Events, left: Duration) -> Result<()> {
+        match self.poll.poll(events, Some(left)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        for event in events.iter() {
+            let Token(n) = event.token();
+            if event.is_writable() {
+                self.flush(n)?;
+            }
+            if event.is_readable() {
+                self.read(n)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, n: usize) -> Result<()> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        loop {
+            let client = &mut self.clients[n];
+            let kept = client.input.len();
+            scratch[..kept].copy_from_slice(&client.input);
+            let read = match client.stream.read(&mut scratch[kept..]) {
+                Ok(0) => bail!("the server ended the connection of {}", name(n)),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let have = kept + read;
+            let used = self.understand(n, &scratch[..have])?;
+            let client = &mut self.clients[n];
+            client.input = scratch[used..have].to_vec();
+            // A short read emptied the socket; with edge triggering the next byte is an event of its own.
+            if have < scratch.len() {
+                break;
+            }
+        }
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    /// Takes in what is whole; how many bytes that was.
+    fn understand(&mut self, n: usize, bytes: &[u8]) -> Result<usize> {
+        let mut used = 0;
+        if self.clients[n].stage == Stage::Handshake {
+            let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(0) };
+            let head = String::from_utf8_lossy(&bytes[..end]);
+            ensure!(head.starts_with("HTTP/1.1 101"), "the handshake of {} was answered: {}", name(n), head.lines().next().unwrap_or(""));
+            self.clients[n].stage = Stage::Init;
+            used = end + 4;
+        }
+        while let Some((opcode, payload, length)) = frame::first(&bytes[used..]) {
+            match opcode {
+                frame::TEXT => self.text(n, payload)?,
+                frame::PING => {
+                    frame::push(&mut self.clients[n].output, frame::PONG, payload);
+                    self.dirty.push(n);
+                }
+                frame::CLOSE => bail!("{} was closed: {:?}", name(n), String::from_utf8_lossy(payload)),
+                _ => {}
+            }
+            used += length;
+        }
+        Ok(used)
+    }
+
+    fn text(&mut self, n: usize, payload: &[u8]) -> Result<()> {
+        if self.clients[n].stage == Stage::Init {
+            ensure!(payload.starts_with(br#"{"type":"init""#), "{} got no init: {}", name(n), String::from_utf8_lossy(payload));
+            self.clients[n].stage = Stage::Open;
+            self.tally.ready += 1;
+        } else if payload.starts_with(br#"{"type":"ack""#) {
+            self.done(n);
+        } else if payload.starts_with(br#"{"type":"text""#) {
+            self.tally.delivered += 1;
+            if self.dialect == Dialect::Plain {
+                self.done(n ^ 1);
+            }
+        } else {
+            bail!("{} got {}", name(n), String::from_utf8_lossy(payload));
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, n: usize) {
+        self.tally.done += 1;
+        if let Some(since) = self.clients[n].since.pop_front() {
+            self.tally.latencies.push(since.elapsed());
+        }
+        if self.refill {
+            self.send(n);
+        }
+    }
+
+    /// Queues one message, with the seed's fields.
+    fn send(&mut self, n: usize) {
+        let client = &mut self.clients[n];
+        let (from, to, text) = (name(n), name(n ^ 1), &self.text);
+        let created_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+        let id = match self.dialect {
+            Dialect::Plain => String::new(),
+            Dialect::V1 => format!(r#","client_msg_id":"{n:x}-{:x}""#, client.sent),
+        };
+        let message = format!(
+            r#"{{"type":"text","message":"{text}","from_user_openid":"{from}","to_user_openid":"{to}","date":"12:00:00","created_at":{created_at}{id}}}"#
+        );
+        client.sent += 1;
+        client.since.push_back(Instant::now());
+        self.tally.sent += 1;
+        frame::push(&mut client.output, frame::TEXT, message.as_bytes());
+        self.dirty.push(n);
+    }
+
+    fn write_all(&mut self) -> Result<()> {
+        while let Some(n) = self.dirty.pop() {
+            self.flush(n)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes; an event says when it takes more.
+    fn flush(&mut self, n: usize) -> Result<()> {
+        let client = &mut self.clients[n];
+        while !client.output.is_empty() {
+            match client.stream.write(&client.output) {
+                Ok(written) if written == client.output.len() => client.output = Vec::new(),
+                Ok(written) => drop(client.output.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).with_context(|| format!("writing for {}", name(n))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The openid of a user.
+fn name(n: usize) -> String {
+    format!("u{n:05}")
+}

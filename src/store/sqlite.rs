@@ -1,7 +1,6 @@
 //! One batch on SQLite: one transaction of few, prepared statements. This process is the only writer (a file lock says so), so what
 //! a conversation's head was after the last commit is remembered, and a lone message costs one insert and one update.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -43,6 +42,8 @@ struct Head {
     last: i64,
     /// Of the member whose openid sorts first, then of the other. With oneself only the first is used.
     marks: [Marks; 2],
+    /// Whose marks this batch has moved.
+    moved: [bool; 2],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -88,7 +89,7 @@ impl SqliteLane {
         let heads = &mut self.heads;
         let day_limit = self.day_limit;
         let result = conn.immediate_transaction(|conn| {
-            let mut batch = Batch { conn, heads, day_limit, now, moved: HashMap::new() };
+            let mut batch = Batch { conn, heads, day_limit, now, moved: Vec::new() };
             let outcomes = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, Trouble>>()?;
             batch.store_marks()?;
             Ok(outcomes)
@@ -115,8 +116,8 @@ struct Batch<'a> {
     heads: &'a mut LruCache<String, Head>,
     day_limit: u32,
     now: i64,
-    /// Whose marks are to be stored, once a batch: (conversation, side) → (who, peer).
-    moved: HashMap<(i64, usize), (OpenId, OpenId)>,
+    /// Whose marks are to be stored, once a batch: (who, peer).
+    moved: Vec<(OpenId, OpenId)>,
 }
 
 impl Batch<'_> {
@@ -140,7 +141,7 @@ impl Batch<'_> {
             let stored = head.map(|head| self.stored(head.conversation, append)).transpose()?.flatten();
             return Ok(stored.map_or(Outcome::Refused(Refusal::RateLimited { retry_after_ms }), |row| repeat(append, row)));
         }
-        let mut head = match head {
+        let head = match head {
             Some(head) => head,
             None => match self.begin(&draft.sender, &draft.peer, &key)? {
                 Ok(head) => head,
@@ -169,10 +170,10 @@ impl Batch<'_> {
             Err(error) => return Err(error.into()),
         }
         let side = side(&draft.sender, &draft.peer);
-        head.last = seq;
-        head.marks[side].sent = seq;
-        self.heads.put(key, head);
-        self.moved.entry((head.conversation, side)).or_insert_with(|| (draft.sender.clone(), draft.peer.clone()));
+        self.change(&key, &draft.sender, &draft.peer, |head| {
+            head.last = seq;
+            head.marks[side].sent = seq;
+        })?;
         Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
     }
 
@@ -185,13 +186,19 @@ impl Batch<'_> {
         let moved = wanted > *mark;
         if moved {
             *mark = wanted;
+            self.change(&key, who, peer, |head| *which(&mut head.marks[side]) = wanted)?;
         }
-        let seq = Seq::parse(*mark).unwrap_or_default();
-        if moved {
-            self.heads.put(key, head);
-            self.moved.entry((head.conversation, side)).or_insert_with(|| (who.clone(), peer.clone()));
+        Ok(Outcome::Mark { seq: Seq::parse(*mark).unwrap_or_default(), moved })
+    }
+
+    /// Changes a head that this batch has looked up, and notes whose marks are to be stored with it.
+    fn change(&mut self, key: &str, who: &OpenId, peer: &OpenId, change: impl FnOnce(&mut Head)) -> Result<(), Trouble> {
+        let head = self.heads.peek_mut(key).ok_or(Trouble::Stale)?;
+        change(head);
+        if !std::mem::replace(&mut head.moved[side(who, peer)], true) {
+            self.moved.push((who.clone(), peer.clone()));
         }
-        Ok(Outcome::Mark { seq, moved })
+        Ok(())
     }
 
     /// The head of a conversation, or none when it has not begun.
@@ -208,7 +215,7 @@ impl Batch<'_> {
             .order(members::openid)
             .select((members::sent_seq, members::read_seq, members::cleared_seq))
             .load::<(i64, i64, i64)>(self.conn)?;
-        let mut head = Head { conversation, last, marks: Default::default() };
+        let mut head = Head { conversation, last, marks: Default::default(), moved: Default::default() };
         for (marks, (sent, read, cleared)) in head.marks.iter_mut().zip(rows) {
             *marks = Marks { sent, read, cleared };
         }
@@ -239,7 +246,7 @@ impl Batch<'_> {
         if sender != peer {
             self.join(conversation, peer, sender)?;
         }
-        let head = Head { conversation, last: 0, marks: Default::default() };
+        let head = Head { conversation, last: 0, marks: Default::default(), moved: Default::default() };
         self.heads.put(key.to_owned(), head);
         Ok(Ok(head))
     }
@@ -268,9 +275,13 @@ impl Batch<'_> {
         Ok(row.map(MessageRow::into_message).transpose()?)
     }
 
+    /// In the order of the table, so that neighbours are found where the last one was.
     fn store_marks(&mut self) -> Result<(), Trouble> {
-        for ((_, side), (who, peer)) in self.moved.drain() {
-            let Some(head) = self.heads.peek(&pair(&who, &peer)) else { return Err(Trouble::Stale) };
+        self.moved.sort_unstable();
+        for (who, peer) in self.moved.drain(..) {
+            let side = side(&who, &peer);
+            let head = self.heads.peek_mut(&pair(&who, &peer)).ok_or(Trouble::Stale)?;
+            head.moved[side] = false;
             StoreMarks { who: who.as_str(), peer: peer.as_str(), marks: head.marks[side] }.execute(self.conn)?;
         }
         Ok(())

@@ -31,6 +31,9 @@ pub struct Fleet {
     text: String,
     /// Whether a message that is done is followed by another one.
     refill: bool,
+    /// Whether the poll is asked again and again instead of waited for. A load that sleeps has to be woken by the server, which then
+    /// pays for it with most of its time in the kernel.
+    spinning: bool,
     tally: Tally,
 }
 
@@ -72,7 +75,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Fleet {
     /// Connects that many users and waits until each has its `init`.
     pub fn connect(at: SocketAddr, users: usize, dialect: Dialect, text_bytes: usize) -> Result<Self> {
-        ensure!(users >= 2 && users % 2 == 0, "users come in pairs");
+        ensure!(users >= 2 && users.is_multiple_of(2), "users come in pairs");
         let mut fleet = Self {
             poll: Poll::new()?,
             dialect,
@@ -81,6 +84,7 @@ impl Fleet {
             scratch: vec![0; 256 * 1024].into(),
             text: "x".repeat(text_bytes),
             refill: false,
+            spinning: false,
             tally: Tally::default(),
         };
         let deadline = Instant::now() + PATIENCE * 2;
@@ -115,7 +119,7 @@ impl Fleet {
     /// Every user keeps `window` messages under way; those done between `warm` and `warm + measured` count. Then everything that
     /// was sent must arrive.
     pub fn load(&mut self, window: usize, warm: Duration, measured: Duration) -> Result<Load> {
-        self.refill = true;
+        (self.refill, self.spinning) = (true, true);
         for n in 0..self.clients.len() {
             for _ in 0..window {
                 self.send(n);
@@ -146,6 +150,7 @@ impl Fleet {
     /// The first user sends that many messages, each when the one before is done; how long each took.
     pub fn lone(&mut self, messages: usize) -> Result<Vec<Duration>> {
         self.tally.latencies.clear();
+        self.spinning = true;
         for _ in 0..messages {
             self.send(0);
             self.settle()?;
@@ -155,6 +160,7 @@ impl Fleet {
 
     /// Nobody sends; pings are answered.
     pub fn idle(&mut self, time: Duration) -> Result<()> {
+        self.spinning = false;
         self.run_until(Instant::now() + time)
     }
 
@@ -192,7 +198,8 @@ impl Fleet {
     }
 
     fn poll_once(&mut self, events: &mut Events, left: Duration) -> Result<()> {
-        match self.poll.poll(events, Some(left)) {
+        let wait = if self.spinning { Duration::ZERO } else { left };
+        match self.poll.poll(events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }

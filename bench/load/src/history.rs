@@ -34,15 +34,17 @@ pub struct Reads {
     pub large: Vec<Duration>,
 }
 
+/// Who asks for the nth read of a kind, and the path.
+type Ask = fn(Size, usize) -> (usize, String);
+
 /// Both servers stand side by side and are asked in turn, `each` times what was not asked before and everything once beforehand.
 pub fn measure(programs: &Programs, each: usize, mut progress: impl FnMut(&str)) -> Result<Vec<Reads>> {
-    let mut servers = [SMALL, LARGE].map(|size| {
+    let mut fill = |size: Size| {
         progress(&format!("filling a database with {} messages", size.messages));
         Stored::fill(programs, size)
-    });
-    let [small, large] = &mut servers;
-    let (small, large) = (small.as_mut().map_err(take)?, large.as_mut().map_err(take)?);
-    let kinds: [(&'static str, fn(Size, usize) -> (usize, String)); 3] = [
+    };
+    let (mut small, mut large) = (fill(SMALL)?, fill(LARGE)?);
+    let kinds: [(&'static str, Ask); 3] = [
         ("history page", history),
         ("unread", |_, n| (n % USERS, "/v1/unread".into())),
         ("conversation list", |_, n| (n % USERS, "/v1/conversations".into())),
@@ -61,10 +63,6 @@ pub fn measure(programs: &Programs, each: usize, mut progress: impl FnMut(&str))
         all.push(reads);
     }
     Ok(all)
-}
-
-fn take(error: &mut anyhow::Error) -> anyhow::Error {
-    std::mem::replace(error, anyhow::anyhow!("told"))
 }
 
 /// Half of the pages are somewhere in the big conversation, half the newest of another one.

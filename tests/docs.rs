@@ -1,0 +1,294 @@
+//! The documents are honest: every word, code, metric, route, setting, command, file and link that they name is there, and every one that
+//! the code has stands in them.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hongyan::config::Config;
+use hongyan::config::keys::{KEYS, Key, sections};
+use hongyan::http::api::CALLS;
+use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics};
+use hongyan::protocol::{Close, Dialect, Word};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Every document for people, by its path from the root.
+fn documents() -> Vec<String> {
+    let in_docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
+    let at_root = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned);
+    in_docs.filter(|file| file.ends_with(".md")).chain(at_root).collect()
+}
+
+/// What stands between two headings of the same level.
+fn section<'a>(document: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = document.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is missing"));
+    let level = heading.split(' ').next().unwrap();
+    rest.split(&format!("\n{level} ")).next().unwrap()
+}
+
+/// The rows of the first table in a text, without its head; no cell of ours has an escaped bar but PromQL's, which no test reads.
+fn table(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    lines.skip(2).map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// What stands in backticks in a line of prose.
+fn spans(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced && !line.starts_with("    ") {
+            found.extend(line.split('`').skip(1).step_by(2));
+        }
+    }
+    found
+}
+
+/// The lines of code blocks, fenced or indented.
+fn code(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            found.push(line);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_protocol_has_every_error_word_with_its_status_and_no_other() {
+    let document = text("docs/PROTOCOL.md");
+    let mut told = BTreeMap::new();
+    for row in table(section(&document, "## Words of `error`")) {
+        let words = spans(&row[0]);
+        let statuses: Vec<u16> = row[1].split(',').map(|status| status.trim().parse().unwrap()).collect();
+        assert_eq!(words.len(), statuses.len(), "{row:?}");
+        told.extend(words.into_iter().map(str::to_owned).zip(statuses));
+    }
+    let known: BTreeMap<_, _> = Word::ALL.iter().map(|word| (word.as_str().to_owned(), word.status())).collect();
+    assert_eq!(told, known);
+}
+
+#[test]
+fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
+    let document = text("docs/PROTOCOL.md");
+    let told: BTreeMap<u16, String> =
+        table(section(&document, "## Close codes")).into_iter().map(|row| (row[0].parse().unwrap(), row[1].clone())).collect();
+    let source = text("src/protocol/close.rs");
+    let (_, body) = source.split_once("pub fn code(").unwrap();
+    let codes = body.split("\n    }").next().unwrap().split("=> ").skip(1);
+    let codes: BTreeSet<u16> = codes.map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), codes);
+
+    let word = Word::RateLimited;
+    for close in [
+        Close::Draining { retry_ms: 0 },
+        Close::SlowConsumer,
+        Close::HeartbeatTimeout,
+        Close::Internal,
+        Close::Overloaded { word, retry_ms: 0 },
+        Close::BadRequest,
+        Close::Replaced,
+        Close::Kicked,
+        Close::Banned,
+        Close::TooManyErrors,
+        Close::FrameTooBig,
+        Close::InvalidUtf8,
+        Close::ProtocolError,
+        Close::Unsupported,
+    ] {
+        let reason = close.reason(Dialect::V1).replace("=0", "=N");
+        assert!(spans(&told[&close.code()]).contains(&reason.as_str()), "{} {reason}", close.code());
+    }
+    let plain = [Close::Refused { word: Word::Unauthorized }, Close::BadRequest].map(|c| (c.code(), c.reason(Dialect::Plain)));
+    for (code, reason) in plain {
+        assert!(spans(&told[&code]).contains(&reason.as_str()), "{code} {reason}");
+    }
+}
+
+/// Every metric by the name and type that `/metrics` gives it. A family shows only once it has counted.
+fn metrics() -> BTreeMap<String, String> {
+    let m = Metrics::new();
+    let error = ErrorLabel { error: "x" };
+    m.errors.get_or_create(&error).inc();
+    m.handshakes_refused.get_or_create(&error).inc();
+    m.sessions_opened.get_or_create(&DialectLabel { dialect: "x" }).inc();
+    m.closes.get_or_create(&CloseLabel { code: 1, reason: "x" }).inc();
+    m.wechat_calls.get_or_create(&CallLabel { call: "x", result: "x" }).inc();
+    m.http_responses.get_or_create(&HttpLabel { route: "x", status: 1 }).inc();
+    let shown = m.encode();
+    let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types: BTreeMap<_, _> =
+        types.map(|(name, kind)| (if kind == "counter" { format!("{name}_total") } else { name.to_owned() }, kind.to_owned())).collect();
+    assert_eq!(types.len(), text("src/metrics.rs").matches("r.register").count(), "a new family must be touched here");
+    types
+}
+
+#[test]
+fn the_manual_has_every_metric_with_its_type_and_no_other() {
+    let manual = text("docs/OPERATIONS.md");
+    let known = metrics();
+    let rows = table(section(&manual, "## Metrics"));
+    let told: BTreeMap<_, _> = rows.into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
+    assert_eq!(told, known);
+
+    for name in manual.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("hongyan_")) {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(known.contains_key(base) || known.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn the_protocol_has_every_route_and_no_other() {
+    let protocol = text("docs/PROTOCOL.md");
+    let mut known: BTreeSet<String> = CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    let http = section(&protocol, "## HTTP");
+    for route in &known {
+        assert!(spans(http).iter().any(|span| span.split('?').next() == Some(route)), "{route} is not in the section on HTTP");
+    }
+    known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /{openid}"].map(str::to_owned));
+    for file in ["docs/PROTOCOL.md", "docs/OPERATIONS.md", "README.md", "README.zh-CN.md"] {
+        let document = text(file);
+        let routes = spans(&document).into_iter().filter(|s| ["GET /", "POST /", "DELETE /", "PUT /"].iter().any(|m| s.starts_with(m)));
+        for route in routes {
+            assert!(known.contains(route.split('?').next().unwrap()), "{file} names {route}");
+        }
+    }
+}
+
+/// The anchor that a heading gets where these documents are shown.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for file in documents() {
+        let document = text(&file);
+        for target in document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if target.starts_with("https://") || target.starts_with("http://") {
+                continue;
+            }
+            let (path, part) = target.split_once('#').map_or((target, None), |(path, part)| (path, Some(part)));
+            let there: PathBuf = if path.is_empty() { root().join(&file) } else { root().join(&file).parent().unwrap().join(path) };
+            assert!(there.exists(), "{file} links to {target}");
+            if let Some(part) = part {
+                let found = fs::read_to_string(&there).unwrap().lines().any(|line| line.starts_with('#') && anchor(line) == part);
+                assert!(found, "{file} links to {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_that_is_named_exists() {
+    let cli = hongyan::cli::command();
+    for file in documents() {
+        let document = text(&file);
+        for words in spans(&document).into_iter().chain(code(&document)).flat_map(|line| line.split("hongyan ").skip(1)) {
+            let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let mut words = words.split_whitespace();
+            let Some(name) = words.next().filter(is_word) else { continue };
+            let command = cli.find_subcommand(name).unwrap_or_else(|| panic!("{file} names hongyan {name}"));
+            if command.has_subcommands() {
+                let deeper = words.next().unwrap_or_default();
+                assert!(command.find_subcommand(deeper).is_some(), "{file} names hongyan {name} {deeper}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_setting_that_is_named_exists() {
+    let sections = sections();
+    for file in documents() {
+        let document = text(&file);
+        for span in spans(&document) {
+            let name = span.split(' ').next().unwrap();
+            let Some((section, key)) = name.split_once('.') else { continue };
+            if sections.contains(&section) && key.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                assert!(Key::named(name).is_some(), "{file} names {name}");
+            }
+        }
+        for name in document.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with("HONGYAN_")) {
+            let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
+            let general = ["HONGYAN_", "HONGYAN_CONFIG", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
+            assert!(known || general, "{file} names {name}");
+        }
+    }
+}
+
+#[test]
+fn the_map_of_the_house_is_the_one_that_is_held() {
+    let document = text("docs/ARCHITECTURE.md");
+    let told: Vec<(String, String)> = table(section(&document, "## Who may know whom"))
+        .into_iter()
+        .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
+        .collect();
+    let rooms = text("tests/rooms.rs");
+    let (_, rest) = rooms.split_once("MAY_KNOW: &[(&str, &str)] = &[").unwrap();
+    let rows = rest.split("];").next().unwrap().lines().filter(|line| line.contains('"'));
+    let held: Vec<(String, String)> =
+        rows.map(|row| row.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).map(pair).collect();
+    assert_eq!(told, held);
+
+    for span in spans(&document).into_iter().filter(|span| span.ends_with(".rs")) {
+        assert!(root().join("src").join(span).exists() || root().join(span).exists(), "{span}");
+    }
+    let listed = table(section(&document, "## The rooms, in reading order"));
+    let listed: Vec<String> = listed.into_iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    let library = text("src/lib.rs");
+    let read: Vec<&str> = library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert_eq!(listed, read);
+}
+
+fn pair(row: Vec<String>) -> (String, String) {
+    let [room, known] = <[String; 2]>::try_from(row).unwrap();
+    (room, known)
+}
+
+#[test]
+fn both_readmes_say_the_same() {
+    let (english, chinese) = (text("README.md"), text("README.zh-CN.md"));
+    let shape = |document: &str| {
+        let count = |start: &str| document.lines().filter(|line| line.starts_with(start)).count();
+        (count("## "), count("```"), count("|"), count("- "))
+    };
+    assert_eq!(shape(&english), shape(&chinese));
+    let lines = |document: &str| code(document).into_iter().map(without_comment).collect::<Vec<_>>();
+    assert_eq!(lines(&english), lines(&chinese));
+}
+
+/// Comments are translated.
+fn without_comment(line: &str) -> String {
+    line.split("  //").next().unwrap().split("  # ").next().unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn the_limits_that_the_readme_shows_are_the_defaults() {
+    let readme = text("README.md");
+    let init = code(&readme).into_iter().find_map(|line| line.split_once("< ").filter(|(_, f)| f.contains("\"limits\""))).unwrap().1;
+    let init: serde_json::Value = serde_json::from_str(init).unwrap();
+    let Config { limits, session, .. } = Config::default();
+    assert_eq!(init["heartbeat_ms"], session.heartbeat_ms);
+    let wanted = serde_json::json!({
+        "frame_bytes": limits.frame_bytes, "message_bytes": limits.message_bytes, "fields_bytes": limits.fields_bytes,
+        "messages_per_second": limits.messages_per_second, "message_burst": limits.message_burst,
+    });
+    assert_eq!(init["limits"], wanted);
+}

@@ -279,14 +279,18 @@ pub static KEYS: &[Key] = &[
     number("limits.messages_per_second", "20", COUNT, "A user's messages a second; 0: no limit.", |c, n| {
         c.limits.messages_per_second = n as u32;
     }),
-    number("limits.message_burst", "40", (1, COUNT.1), "A user's messages at once.", |c, n| c.limits.message_burst = n as u32),
+    number("limits.message_burst", "40", COUNT, "A user's messages at once; 0: no limit, not a second either.", |c, n| {
+        c.limits.message_burst = n as u32;
+    }),
     number("limits.controls_per_second", "50", COUNT, "A session's control frames a second; 0: no limit.", |c, n| {
         c.limits.controls_per_second = n as u32;
     }),
     number("limits.http_per_second", "20", COUNT, "A user's HTTP calls a second; 0: no limit.", |c, n| {
         c.limits.http_per_second = n as u32;
     }),
-    number("limits.http_burst", "60", (1, COUNT.1), "A user's HTTP calls at once.", |c, n| c.limits.http_burst = n as u32),
+    number("limits.http_burst", "60", COUNT, "A user's HTTP calls at once; 0: no limit, not a second either.", |c, n| {
+        c.limits.http_burst = n as u32;
+    }),
     number(
         "limits.handshakes_per_second_per_address",
         "200",

@@ -158,12 +158,12 @@ pub struct Session {
 /// 0 turns a limit off where that is said.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// A user's messages a second (0: off), and how many at once.
+    /// A user's messages a second, and how many at once (either 0: off).
     pub messages_per_second: u32,
     pub message_burst: u32,
     /// A session's control frames a second (0: off).
     pub controls_per_second: u32,
-    /// A user's HTTP calls a second (0: off), and how many at once.
+    /// A user's HTTP calls a second, and how many at once (either 0: off).
     pub http_per_second: u32,
     pub http_burst: u32,
     /// Logins and handshakes a second an address (0: off).

@@ -171,7 +171,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("wechat.api_base", &["api.weixin.qq.com", "https://", "https://x/", "https://u@x", "ftp://x"]),
     ("auth.keys", &["k1", "k1:short", ":0123456789abcdef0123456789abcdef", "a b:0123456789abcdef0123456789abcdef"]),
     ("session.silent_after_ms", &["9", "86400001", "1.5"]),
-    ("limits.message_burst", &["0", "1000000001"]),
+    ("limits.message_burst", &["-1", "1000000001"]),
     ("relay.nats_url", &["nats://127.0.0.1:4222"]),
     ("log.format", &["", "JSON", "yaml"]),
     ("log.filter", &["", "inof", "hongyan=loud", "=info"]),

@@ -193,12 +193,11 @@ impl Drop for Seat {
 struct Pace<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
 
 impl<K: Hash + Eq + Clone> Pace<K> {
-    /// `per_second` of 0: off. A burst of 0 counts as 1.
+    /// Either of 0: off.
     fn new(per_second: u32, burst: u32) -> Self {
-        let limiter = NonZeroU32::new(per_second).map(|rate| {
-            let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-            DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
-        });
+        let limiter = NonZeroU32::new(per_second)
+            .zip(NonZeroU32::new(burst))
+            .map(|(rate, burst)| DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)));
         Self(limiter)
     }
 
@@ -255,7 +254,7 @@ mod tests {
         let house = house(&limits(|l| {
             l.handshakes_per_second_per_address = 0;
             l.sessions_per_address = 0;
-            l.messages_per_second = 0;
+            l.message_burst = 0;
             l.http_per_second = 0;
         }));
         let user = OpenId::parse("u").unwrap();

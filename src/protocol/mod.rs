@@ -22,7 +22,7 @@ pub struct FrameLimits {
     pub message_bytes: usize,
     /// All fields of a message.
     pub fields_bytes: usize,
-    /// A user's messages a second; 0: no limit.
+    /// A user's messages a second, and at once; where either is 0 there is no limit.
     pub messages_per_second: u32,
     pub message_burst: u32,
 }

@@ -41,9 +41,13 @@ type Ask = fn(Size, usize) -> (usize, String);
 pub fn measure(programs: &Programs, each: usize, mut progress: impl FnMut(&str)) -> Result<Vec<Reads>> {
     let mut fill = |size: Size| {
         progress(&format!("filling a database with {} messages", size.messages));
-        Stored::fill(programs, size)
+        let folder = programs.folder()?;
+        fill_with(&programs.migrate(folder.path())?, size)?;
+        anyhow::Ok(folder)
     };
-    let (mut small, mut large) = (fill(SMALL)?, fill(LARGE)?);
+    // Both are filled before either is served: an idle connection is closed after some seconds.
+    let (small, large) = (fill(SMALL)?, fill(LARGE)?);
+    let (mut small, mut large) = (Stored::serve(programs, small)?, Stored::serve(programs, large)?);
     let kinds: [(&'static str, Ask); 3] = [
         ("history page", history),
         ("unread", |_, n| (n % USERS, "/v1/unread".into())),
@@ -83,9 +87,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn fill(programs: &Programs, size: Size) -> Result<Self> {
-        let folder = programs.folder()?;
-        fill(&programs.migrate(folder.path())?, size)?;
+    fn serve(programs: &Programs, folder: tempfile::TempDir) -> Result<Self> {
         let server = programs.hongyan_in(folder, &[])?;
         let mut http = Http::connect(server.at)?;
         let tokens = (0..USERS).map(|user| http.login(&format!("u{user:02}"))).collect::<Result<_>>()?;
@@ -102,7 +104,7 @@ impl Stored {
 }
 
 /// Writes the rows that so many messages would have left. Messages of all conversations are mixed, as they would have come.
-fn fill(database: &Path, size: Size) -> Result<()> {
+fn fill_with(database: &Path, size: Size) -> Result<()> {
     let mut conn = SqliteConnection::establish(&database.to_string_lossy())?;
     let conversations = USERS * PEERS;
     let others = (size.messages - size.of_the_big_one) / (conversations - 1);

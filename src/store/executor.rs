@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
+use actix::{Actor, Handler, Message, SyncArbiter, SyncContext};
 
 use super::batch::Outcome;
 use super::error::Trouble;
@@ -22,10 +22,10 @@ const ONE_BY_ONE: Duration = Duration::from_millis(800);
 /// So many failures in a row are not one write's fault.
 const FAILURES: usize = 3;
 
-/// There is something in the lane's queue.
+/// Serve the lane until it is closed, or another thread has been named for it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Work;
+struct Serve;
 
 /// Commits the batches of one lane, alone on its thread.
 pub struct DbExecutor {
@@ -52,11 +52,11 @@ impl Backend {
     }
 }
 
-/// Starts a thread for a lane. An actix system must be current.
-pub(super) fn start(lane: &Arc<Lane>, database: &Database) -> Addr<DbExecutor> {
+/// Starts the thread that serves a lane from now on. An actix system must be current.
+pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
     let generation = lane.generation();
     let (lane, database) = (lane.clone(), database.clone());
-    SyncArbiter::start_with_thread_builder(
+    let executor = SyncArbiter::start_with_thread_builder(
         1,
         || std::thread::Builder::new().name("hongyan-lane".into()),
         move || DbExecutor {
@@ -67,7 +67,8 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) -> Addr<DbExecutor> {
             generation,
             in_trouble: false,
         },
-    )
+    );
+    executor.do_send(Serve);
 }
 
 fn backend_of(database: &Database, day_limit: u32) -> Backend {
@@ -91,10 +92,10 @@ impl Actor for DbExecutor {
     }
 }
 
-impl Handler<Work> for DbExecutor {
+impl Handler<Serve> for DbExecutor {
     type Result = ();
 
-    fn handle(&mut self, _: Work, _ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Serve, _ctx: &mut Self::Context) {
         while let Some(batch) = self.lane.next(self.generation) {
             let (outcomes, down) = self.commit(&batch);
             self.lane.settle(self.generation, batch, outcomes, down);

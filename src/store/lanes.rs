@@ -5,15 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::{Addr, Recipient};
+use actix::Recipient;
 
 use super::StoreLimits;
 use super::batch::{Outcome, Report};
 use super::conn::FileLock;
-use super::executor::{DbExecutor, Work};
 use super::messages::{Answer, Append, Clear, MarkRead, Revoke, Write};
 use crate::event::{Committed, Draft, Places, Refusal};
 use crate::lifecycle::{Draining, Vital};
@@ -81,17 +80,21 @@ struct Running {
 struct State {
     queue: VecDeque<Pending>,
     running: Option<Running>,
-    /// Whether the thread has been told of work and has not yet found the queue empty.
-    awake: bool,
+    /// The thread has told everything of what it did, and waits for work.
+    asleep: bool,
     /// Which thread this lane listens to.
     generation: u64,
-    thread: Option<Addr<DbExecutor>>,
+    /// Nobody will hand anything in any more.
+    closed: bool,
 }
 
 /// One queue. The same conversation always goes through the same lane of a node.
 pub(super) struct Lane {
     shared: Arc<Shared>,
     state: Mutex<State>,
+    /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
+    /// message would pay for one more switch of threads there and back.
+    work: Condvar,
 }
 
 /// A batch that is to be committed now.
@@ -101,22 +104,12 @@ pub(super) struct Batch {
 
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, state: Mutex::default() }
+        Self { shared, state: Mutex::default(), work: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No code under this lock panics half way; should it, the state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Names the thread that serves this lane from now on.
-    pub(super) fn serve(&self, thread: Addr<DbExecutor>) {
-        let mut state = self.state();
-        if !state.queue.is_empty() {
-            state.awake = true;
-            thread.do_send(Work);
-        }
-        state.thread = Some(thread);
     }
 
     /// The generation that a thread started now belongs to.
@@ -133,25 +126,29 @@ impl Lane {
         };
         let mut state = self.state();
         state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
-        if !state.awake
-            && let Some(thread) = &state.thread
-        {
-            thread.do_send(Work);
-            state.awake = true;
+        if std::mem::take(&mut state.asleep) {
+            drop(state);
+            self.work.notify_one();
         }
     }
 
-    /// The next batch for the thread of this generation; none when the queue is empty or the thread has been replaced.
+    /// Waits for the next batch of the thread of this generation; none when the thread has been replaced or the lane is closed.
     pub(super) fn next(&self, generation: u64) -> Option<Batch> {
         let mut state = self.state();
-        if state.generation != generation {
-            return None;
-        }
-        let count = state.queue.len().min(BATCH);
-        let Some(oldest) = state.queue.front().map(|pending| pending.since) else {
-            state.awake = false;
-            return None;
+        let oldest = loop {
+            if state.generation != generation {
+                return None;
+            }
+            if let Some(pending) = state.queue.front() {
+                break pending.since;
+            }
+            if state.closed {
+                return None;
+            }
+            state.asleep = true;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
+        let count = state.queue.len().min(BATCH);
         let mut writes = Vec::with_capacity(count);
         let mut answers = Vec::with_capacity(count);
         let mut places: Option<Places> = None;
@@ -220,8 +217,6 @@ impl Lane {
             let hung = if state.running.as_ref().is_some_and(|running| overdue(running.oldest)) { state.running.take() } else { None };
             if hung.is_some() {
                 state.generation += 1;
-                state.thread = None;
-                state.awake = false;
             }
             let count = state.queue.iter().take_while(|pending| overdue(pending.since)).count();
             (hung, state.queue.drain(..count).collect::<Vec<_>>())
@@ -249,12 +244,13 @@ impl Lane {
 
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.queue.is_empty() && state.running.is_none() && !state.awake
+        state.queue.is_empty() && state.asleep
     }
 
-    /// Lets the thread end.
+    /// Lets the thread end once the queue is empty.
     pub(super) fn close(&self) {
-        self.state().thread = None;
+        self.state().closed = true;
+        self.work.notify_one();
     }
 
     pub(super) fn shared(&self) -> &Shared {

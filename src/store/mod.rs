@@ -23,6 +23,7 @@ mod lanes;
 mod executor;
 mod batch;
 mod sqlite;
+mod wal;
 mod postgres;
 mod readers;
 mod queries;
@@ -107,7 +108,7 @@ impl Store {
         });
         let lanes: Vec<_> = (0..lanes).map(|_| Arc::new(Lane::new(shared.clone()))).collect();
         for lane in &lanes {
-            lane.serve(executor::start(lane, config));
+            executor::start(lane, config);
         }
         let readers = Readers::start(config, metrics, draining);
         let inner = Inner { database: config.clone(), shared, lanes, hasher: RandomState::new(), readers };
@@ -196,7 +197,7 @@ fn watch(store: &Weak<Inner>, system: System) {
         let now = Instant::now();
         for lane in &store.lanes {
             if lane.answer_overdue(now) {
-                lane.serve(executor::start(lane, &store.database));
+                executor::start(lane, &store.database);
             }
         }
         store.readers.replace_hung(now);

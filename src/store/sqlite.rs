@@ -19,6 +19,7 @@ use super::error::Trouble;
 use super::messages::{Append, Revoke, Write};
 use super::queries::{MessageRow, message_columns};
 use super::schema::{conversations, members, messages, revocations};
+use super::wal::Room;
 use crate::event::Refusal;
 use crate::ids::{OpenId, Seq};
 
@@ -31,8 +32,14 @@ pub(super) struct SqliteLane {
     path: PathBuf,
     cache_kib: u32,
     day_limit: u32,
-    conn: Option<SqliteConnection>,
+    conn: Option<Open>,
     heads: LruCache<String, Head>,
+}
+
+struct Open {
+    conn: SqliteConnection,
+    /// None where the log has no room to be made, such as on a full disk.
+    room: Option<Room>,
 }
 
 /// The end of a conversation and its members' marks, as of the last commit or, within a batch, of its writes so far.
@@ -79,16 +86,21 @@ impl SqliteLane {
     }
 
     fn attempt(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
-        let conn = match &mut self.conn {
-            Some(conn) => conn,
+        let Open { conn, room } = match &mut self.conn {
+            Some(open) => open,
             none => {
                 let conn = conn::sqlite_writer(&self.path, self.cache_kib);
-                none.insert(conn.map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?)
+                let conn = conn.map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?;
+                none.insert(Open { conn, room: Room::of(&self.path) })
             }
         };
         let heads = &mut self.heads;
         let day_limit = self.day_limit;
         let result = conn.immediate_transaction(|conn| {
+            if let Some(Err(error)) = room.as_mut().map(Room::make) {
+                log::info!(reason:% = error; "the write-ahead log is not made longer ahead of its use: commits take longer");
+                *room = None;
+            }
             let mut batch = Batch { conn, heads, day_limit, now, moved: Vec::new() };
             let outcomes = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, Trouble>>()?;
             batch.store_marks()?;
@@ -103,7 +115,7 @@ impl SqliteLane {
 
     /// Moves what the write-ahead log holds into the database: for a short start next time.
     pub(super) fn checkpoint(&mut self) {
-        if let Some(conn) = &mut self.conn
+        if let Some(Open { conn, .. }) = &mut self.conn
             && let Err(error) = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
         {
             log::info!(reason:% = error; "the last checkpoint was left to the next start");

@@ -246,9 +246,16 @@ fn say(what: &str, at: &str) {
 /// What a newcomer types next.
 fn welcome(at: &str, ops: Option<SocketAddr>) -> String {
     let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
+    let first = match at.strip_prefix("unix:") {
+        Some(path) => welcome_on_socket(path),
+        None => welcome_on_port(at),
+    };
+    format!("\n{first}{metrics}\nCtrl-C ends it. Messages stay in the database.\n")
+}
+
+fn welcome_on_port(at: &str) -> String {
     format!(
-        "
-Two people can talk now. Type each line into a terminal of its own (websocat, or any WebSocket client):
+        "Two people can talk now. Type each line into a terminal of its own (websocat, or any WebSocket client):
 
   websocat 'ws://{at}/alice?to_user_openid=bob&code=dev:alice'
   websocat 'ws://{at}/bob?to_user_openid=alice&code=dev:bob'
@@ -261,8 +268,16 @@ or open examples/two-people.html in a browser. What she missed: log in and ask.
 
   curl -d '{{\"code\":\"dev:alice\"}}' http://{at}/v1/login
   curl -H 'Authorization: Bearer TOKEN' http://{at}/v1/unread
-{metrics}
-Ctrl-C ends it. Messages stay in the database.
+"
+    )
+}
+
+fn welcome_on_socket(path: &str) -> String {
+    format!(
+        "Two people can talk now, through a proxy before the Unix socket (deploy/nginx/hongyan.conf shows nginx). By hand:
+
+  curl --unix-socket {path} -d '{{\"code\":\"dev:alice\"}}' http://localhost/v1/login
+  curl --unix-socket {path} -H 'Authorization: Bearer TOKEN' http://localhost/v1/unread
 "
     )
 }

@@ -110,6 +110,8 @@ fn openid(text: &str) -> Result<OpenId, crate::ids::Malformed> {
 enum Failure {
     #[error(transparent)]
     Settings(#[from] Problems),
+    #[error("{0}\nfor a server that was started by `hongyan dev`, add --dev")]
+    TokenSettings(Problems),
     #[error(transparent)]
     DevKey(#[from] config::dev::KeyError),
     #[error("cannot set up logging")]
@@ -131,7 +133,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::BackupOfPostgres => EXIT_SETTINGS,
+            Self::Settings(_) | Self::TokenSettings(_) | Self::BackupOfPostgres => EXIT_SETTINGS,
             _ => 1,
         }
     }
@@ -192,7 +194,7 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
             let lacks: Vec<_> =
                 loaded.missing().into_iter().filter(|problem| ["wechat.appid", "auth.keys"].contains(&problem.about.as_str())).collect();
             if !lacks.is_empty() {
-                return Err(Problems(lacks).into());
+                return Err(Failure::TokenSettings(Problems(lacks)));
             }
             say(&format!("{}\n", app::token(&loaded.config, &user.openid)?))
         }

@@ -32,12 +32,12 @@ pub enum Conn {
 }
 
 #[derive(QueryableByName)]
-struct Setting {
+pub(super) struct Setting {
     #[diesel(sql_type = Text)]
     value: String,
 }
 
-fn setting<C>(conn: &mut C, query: &str) -> QueryResult<String>
+pub(super) fn setting<C>(conn: &mut C, query: &str) -> QueryResult<String>
 where
     C: diesel::connection::LoadConnection,
     diesel::query_builder::SqlQuery: diesel::query_builder::QueryFragment<C::Backend>,

@@ -55,6 +55,36 @@ fn another_writer_in_the_file_is_noticed() {
 }
 
 #[test]
+fn sqlite_is_built_as_the_figures_say() {
+    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    let mut options = Vec::new();
+    for option in ["THREADSAFE=2", "DEFAULT_MEMSTATUS=0", "ENABLE_MEMORY_MANAGEMENT"] {
+        let used = format!("SELECT CAST(sqlite_compileoption_used('{option}') AS TEXT) AS value");
+        options.push(conn::setting(&mut conn, &used).unwrap());
+    }
+    assert_eq!(options, ["1", "1", "0"], "the flags in .cargo/config.toml did not reach the build");
+    let version = conn::setting(&mut conn, "SELECT sqlite_version() AS value").unwrap();
+    let version: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+    assert!(version >= vec![3, 51, 3], "{version:?}");
+}
+
+#[test]
+fn the_log_has_room_ahead_and_another_writers_frames_survive_it() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            let log = std::fs::metadata(db.path().with_extension("db-wal")).unwrap();
+            assert!(log.len() >= 4 << 20, "{}", log.len());
+            db.exec("INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at) VALUES (1, 2, 'a', 'text', '{}', 1)");
+            assert_eq!(rig.send("a", "b", "3").await, 3);
+            drop(rig);
+            assert_eq!(reopened(db).await.history("a", "b", Window::Newest, 9).await.0, [1, 2, 3]);
+        })
+    });
+}
+
+#[test]
 fn a_backup_is_one_moment_under_load() {
     run(Some(Db::sqlite()), |db| {
         Box::pin(async {

@@ -67,7 +67,15 @@ pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
     actix::System::new().block_on(run_server(config, mode))
 }
 
-async fn run_server(mut config: Config, mode: Mode) -> Result<(), Error> {
+async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
+    let draining = Draining::default();
+    let served = serve_until_signal(config, mode, &draining).await;
+    // Where it could not start, what is vital ends in order all the same.
+    draining.begin();
+    served
+}
+
+async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
     let descriptors = descriptors::raise_limit();
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(listen::tcp).transpose()?;
@@ -78,8 +86,7 @@ async fn run_server(mut config: Config, mode: Mode) -> Result<(), Error> {
     let public_at = public.at();
     let ops_at = ops.as_ref().and_then(|l| l.local_addr().ok());
 
-    let draining = Draining::default();
-    let state = web::Data::new(compose(config, descriptors, &draining).await?);
+    let state = web::Data::new(compose(config, descriptors, draining).await?);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
     let servers = [Some(spawn(public)), ops.map(spawn), double.as_ref().map(|d| d.handle.clone())];
@@ -99,7 +106,7 @@ async fn run_server(mut config: Config, mode: Mode) -> Result<(), Error> {
 
     let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
     log::info!(signal = name; "draining");
-    drain(&state, &draining).await;
+    drain(&state, draining).await;
     for server in servers.into_iter().flatten() {
         server.stop(true).await;
     }
@@ -122,7 +129,7 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
-    let wechat = WeChatAuth::new(&config.wechat, &metrics).start();
+    let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
     let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
 

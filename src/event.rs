@@ -55,6 +55,8 @@ pub enum Event {
     Refused { draft: Draft, why: Refusal },
     /// `openid` has read its conversation with `peer` up to `seq`, durable; told to `asker`, if a session asked.
     Read { openid: OpenId, peer: OpenId, seq: Seq, asker: Option<Asker> },
+    /// A mark that nobody waits for was accepted and then not written; it is to be handed in again.
+    ReadUnstored { openid: OpenId, peer: OpenId, seq: Seq },
     /// A mark that `asker` asked for was not written.
     ReadRefused { openid: OpenId, asker: Asker, why: Refusal },
     /// `openid` has cleared its own view of the conversation with `peer` up to `seq`.

@@ -16,7 +16,7 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("protocol", "event ids"),
     ("chat", "event ids lifecycle metrics protocol"),
     ("store", "config event ids lifecycle metrics"),
-    ("wechat", "config ids metrics"),
+    ("wechat", "config ids lifecycle metrics"),
     ("auth", "chat config ids metrics protocol store"),
     ("session", "chat event ids metrics protocol store"),
     ("http", "auth config event ids lifecycle metrics protocol session store wechat"),

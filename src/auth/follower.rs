@@ -14,8 +14,8 @@ use crate::store::{Store, Unavailable};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Entries are asked for again for so long, because another node may commit one late, under an earlier time.
-const OVERLAP_MS: i64 = 30_000;
+/// Entries are asked for again for so long, because another node may commit one late, or have a clock that is behind.
+const OVERLAP_MS: i64 = 90_000;
 
 /// Reads the log, and tells tokens and sessions.
 pub struct Follower {
@@ -24,8 +24,11 @@ pub struct Follower {
     sessions: Recipient<EndSessions>,
     /// Entries that were taken into account, by id, with their times.
     seen: HashMap<i64, i64>,
-    /// The latest time seen in the log.
-    latest: i64,
+    /// When the log was last read, by this node's clock, which may be set back.
+    read_at: i64,
+    /// Sessions that were ended at the last reading, to be ended once more: a handshake that was let in just before may have come into
+    /// the map just after.
+    again: Vec<EndSessions>,
     away: bool,
 }
 
@@ -36,11 +39,11 @@ impl Follower {
     /// [`Unavailable`] when the log cannot be read: without it a banned user could come in.
     pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<(), Unavailable> {
         let now = now_ms();
-        let mut follower = Self { tokens, store, sessions, seen: HashMap::new(), latest: now, away: false };
+        let mut follower = Self { tokens, store, sessions, seen: HashMap::new(), read_at: now, again: Vec::new(), away: false };
         follower.tokens.apply(&follower.store.ask(AccessDecisions).await?);
         let recent = follower.store.ask(RevocationsSince { at: follower.tokens.oldest_alive(now) }).await?;
         follower.tokens.apply(&recent);
-        follower.note(&recent);
+        follower.note(&recent, now);
         actix_rt::spawn(async move {
             let mut every = tokio::time::interval(EVERY);
             loop {
@@ -52,7 +55,14 @@ impl Follower {
     }
 
     async fn poll(&mut self) {
-        let entries = match self.store.ask(RevocationsSince { at: self.latest - OVERLAP_MS }).await {
+        let now = now_ms();
+        for end in std::mem::take(&mut self.again) {
+            let unbanned = end.which == Which::All && !self.tokens.is_banned(&end.openid);
+            if !unbanned {
+                self.sessions.do_send(end);
+            }
+        }
+        let entries = match self.store.ask(RevocationsSince { at: self.read_at.min(now) - OVERLAP_MS }).await {
             Ok(entries) => entries,
             Err(Unavailable) => {
                 if !std::mem::replace(&mut self.away, true) {
@@ -68,20 +78,21 @@ impl Follower {
         self.tokens.apply(&new);
         for entry in &new {
             if let Some(end) = ended(entry) {
+                // One who was kicked may come back at once.
+                if entry.what != Revoked::Sessions {
+                    self.again.push(end.clone());
+                }
                 self.sessions.do_send(end);
             }
         }
-        self.note(&new);
-        self.tokens.forget_expired(now_ms());
+        self.note(&new, now);
+        self.tokens.forget_expired(now);
     }
 
-    fn note(&mut self, entries: &[Revocation]) {
-        for entry in entries {
-            self.latest = self.latest.max(entry.at);
-            self.seen.insert(entry.id, entry.at);
-        }
-        let oldest = self.latest - OVERLAP_MS;
-        self.seen.retain(|_, at| *at >= oldest);
+    fn note(&mut self, entries: &[Revocation], now: i64) {
+        self.seen.extend(entries.iter().map(|entry| (entry.id, entry.at)));
+        self.read_at = now;
+        self.seen.retain(|_, at| *at >= now - OVERLAP_MS);
     }
 }
 

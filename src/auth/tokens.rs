@@ -126,7 +126,9 @@ impl Tokens {
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, &key.verify, &validation).ok()?.claims;
         let issued_ms = claims.iat_ms.or_else(|| claims.iat.checked_mul(1_000))?;
-        let lives = claims.exp.checked_mul(1_000)? > now_ms && issued_ms <= now_ms.checked_add(CLOCKS_DIFFER_MS)?;
+        // Not even by its own word for longer than revocations are kept: a lifetime made shorter holds for the tokens that are there.
+        let ends_ms = claims.exp.checked_mul(1_000)?.min(issued_ms.saturating_add(self.0.ttl_s.saturating_mul(1_000)));
+        let lives = ends_ms > now_ms && issued_ms <= now_ms.checked_add(CLOCKS_DIFFER_MS)?;
         let openid = OpenId::parse(&claims.sub).ok()?;
         lives.then_some(Identity { openid, issued_ms })
     }
@@ -196,6 +198,14 @@ mod tests {
         assert_eq!(t.verify(&token, NOW), Ok(Identity { openid: openid(), issued_ms: NOW }));
         assert!(t.verify(&token, NOW + 99_000).is_ok());
         assert_eq!(t.verify(&token, NOW + 100_000), Err(TokenRefused::Unauthorized));
+    }
+
+    #[test]
+    fn a_lifetime_made_shorter_holds_for_the_tokens_that_are_there() {
+        let long = Tokens::new(&Auth { keys: vec![key("1", "k")], token_ttl_s: 1_000 }, "wx1").issue(&openid(), NOW).unwrap();
+        let short = tokens(vec![key("1", "k")]);
+        assert!(short.verify(&long, NOW + 99_000).is_ok());
+        assert_eq!(short.verify(&long, NOW + 100_000), Err(TokenRefused::Unauthorized));
     }
 
     #[test]

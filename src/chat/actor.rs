@@ -8,7 +8,7 @@ use rand::Rng as _;
 
 use super::auto_read::{Marks, ReadMark};
 use super::messages::{Connect, CountSessions, Disconnect, DrainSessions, EndSessions, OpenChat};
-use super::outbox::{Outbox, monotonic_ms};
+use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use crate::event::{Asker, Committed, Draft, Event, Message, Refusal};
@@ -37,6 +37,8 @@ pub struct ChatServer {
     write_mark: WriteMark,
     settings: ChatSettings,
     metrics: Metrics,
+    /// Once the server drains: over how many milliseconds those who are told so come back.
+    draining: Option<u64>,
     _vital: Vital,
 }
 
@@ -52,6 +54,7 @@ impl ChatServer {
             write_mark,
             settings,
             metrics,
+            draining: None,
             _vital: vital,
         }
     }
@@ -80,8 +83,8 @@ impl ChatServer {
         if !to_self {
             for slot in self.registry.of(peer) {
                 self.metrics.messages_out.inc();
-                overrun.push(slot, peer, encode());
-                if slot.dialect == Dialect::Plain && slot.open_chat.as_ref() == Some(sender) {
+                let queued = overrun.push(slot, peer, encode());
+                if queued && slot.dialect == Dialect::Plain && slot.open_chat.as_ref() == Some(sender) {
                     self.marks.note(peer, sender, seq);
                 }
             }
@@ -211,10 +214,13 @@ impl ChatServer {
 struct Overrun(Vec<(OpenId, SessionId)>);
 
 impl Overrun {
-    fn push(&mut self, slot: &Slot, openid: &OpenId, frame: ByteString) {
-        if slot.after(slot.outbox.push(frame)) {
+    /// Queues a frame for a session; whether it is queued.
+    fn push(&mut self, slot: &Slot, openid: &OpenId, frame: ByteString) -> bool {
+        let pushed = slot.outbox.push(frame);
+        if slot.after(pushed) {
             self.0.push((openid.clone(), slot.session));
         }
+        matches!(pushed, Pushed::Queued | Pushed::Wake)
     }
 }
 
@@ -243,6 +249,7 @@ impl Handler<Committed> for ChatServer {
                 Event::Repeated { draft, stored } => self.repeated(&draft, &stored),
                 Event::Refused { draft, why } => self.refused(&draft, why),
                 Event::Read { openid, peer, seq, asker } => self.read(&openid, &peer, seq, asker),
+                Event::ReadUnstored { openid, peer, seq } => self.marks.note(&openid, &peer, seq),
                 Event::ReadRefused { openid, asker, why } => {
                     let frame = self.failure(why, asker.request_id.as_ref(), None);
                     self.answer(&openid, asker.session, frame);
@@ -266,6 +273,10 @@ impl Handler<Connect> for ChatServer {
                 let init = outbound::init(&openid, session, now_ms(), self.settings.heartbeat_ms, &self.settings.frames);
                 if let Some(slot) = self.registry.find(&openid, session) {
                     let _ = slot.after(slot.outbox.push(init));
+                    // Its handshake was under way when the others were told.
+                    if let Some(spread_ms) = self.draining {
+                        say_farewell(slot, spread_ms);
+                    }
                 }
                 let label = match dialect {
                     Dialect::Plain => "plain",
@@ -335,13 +346,17 @@ impl Handler<DrainSessions> for ChatServer {
     type Result = usize;
 
     fn handle(&mut self, drain: DrainSessions, _: &mut Self::Context) -> usize {
-        let mut rng = rand::rng();
+        self.draining = Some(drain.spread_ms);
         for slot in self.registry.all() {
-            slot.close(Close::Draining { retry_ms: rng.random_range(0..=drain.spread_ms) });
+            say_farewell(slot, drain.spread_ms);
         }
         self.flush_marks();
         self.registry.sessions()
     }
+}
+
+fn say_farewell(slot: &Slot, spread_ms: u64) {
+    slot.close(Close::Draining { retry_ms: rand::rng().random_range(0..=spread_ms) });
 }
 
 impl Handler<CountSessions> for ChatServer {

@@ -95,14 +95,16 @@ impl Outbox {
         state.wake()
     }
 
-    /// Orders the session to close after what is queued; the first order stands. A slow consumer's frames are dropped.
+    /// Orders the session to close after what is queued; the first order stands. It always asks for a wake: one that is under way may
+    /// have met a session that waits for its peer to read, and that one must learn that its time is limited.
     pub fn close(&self, close: Close) -> Pushed {
         let mut state = self.lock();
         if state.close.is_some() || state.ended {
             return Pushed::Closed;
         }
         state.close = Some(close);
-        state.wake()
+        state.woken = true;
+        Pushed::Wake
     }
 
     /// Takes frames up to `max_bytes` (at least one), and the order to close once no frame is left.
@@ -206,6 +208,15 @@ mod tests {
         assert_eq!(o.push("cd".into()), Pushed::Queued);
         assert_eq!(o.take(64).frames, ["ab", "cd"]);
         assert_eq!(o.push("ef".into()), Pushed::Wake);
+    }
+
+    #[test]
+    fn an_order_to_close_wakes_though_a_wake_is_under_way() {
+        let o = outbox();
+        assert_eq!(o.push("ab".into()), Pushed::Wake);
+        assert_eq!(o.close(Close::Kicked), Pushed::Wake);
+        assert_eq!(o.close(Close::Banned), Pushed::Closed);
+        assert_eq!(o.take(64).close, Some(Close::Kicked));
     }
 
     #[test]

@@ -243,13 +243,22 @@ impl Driver {
         Outgoing { messages, more: taken.more, then }
     }
 
+    /// The transport was woken and cannot write now: answers that came give their credit back, and a session that is to end hears
+    /// nothing more.
+    pub fn stuck(&mut self) {
+        self.gate.give_back(self.outbox.take_answered());
+        self.deaf |= self.is_ending();
+    }
+
     /// Whether the session is to end, though what is queued before its close may not be out yet.
     pub fn is_ending(&self) -> bool {
         self.outbox.ordered().is_some()
     }
+}
 
-    /// The transport has ended: the chat is told, once.
-    pub fn gone(&mut self) {
+/// The transport has ended, if by a panic: the chat is told.
+impl Drop for Driver {
+    fn drop(&mut self) {
         let Role::Session { session, .. } = std::mem::replace(&mut self.role, Role::Refused) else { return };
         let why = match &self.end {
             End::Closed(close) => close.clone(),

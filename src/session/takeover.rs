@@ -68,6 +68,7 @@ impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
     /// Writes what the socket takes at once; for the rest a future waits.
     fn deliver(&mut self, ctx: &mut Context<Self>) {
         if self.pumping {
+            self.driver.stuck();
             self.limit_the_end(ctx);
             return;
         }
@@ -145,10 +146,6 @@ impl<T: Socket, Seat: Unpin + 'static> Actor for SessionActor<T, Seat> {
         let _ = self.driver.started(ctx.address().recipient());
         // The answer to the handshake goes out first.
         self.deliver(ctx);
-    }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.driver.gone();
     }
 }
 

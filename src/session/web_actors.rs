@@ -76,10 +76,6 @@ impl<Seat: Unpin + 'static> Actor for SessionActor<Seat> {
         let next = self.driver.started(ctx.address().recipient());
         self.follow(next, ctx);
     }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.driver.gone();
-    }
 }
 
 impl<Seat: Unpin + 'static> Handler<Wake> for SessionActor<Seat> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::messages::{Answer, Append, Revoked, Write};
+use super::messages::{Answer, Append, MarkRead, Revoked, Write};
 use crate::event::{Draft, Event, Message, Refusal};
 use crate::ids::{OpenId, Seq};
 
@@ -142,6 +142,9 @@ impl Report {
                 Outcome::Refused(why) => Event::Refused { draft, why },
                 Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
             }),
+            Write::MarkRead(MarkRead { openid, peer, seq, .. }) if matches!((&answer, &outcome), (Answer::Nobody, Outcome::Refused(_))) => {
+                self.events.push(Event::ReadUnstored { openid, peer, seq });
+            }
             Write::MarkRead(w) => {
                 let peer = w.peer;
                 self.mark(answer, outcome, w.openid, |openid, seq, moved, asker| {

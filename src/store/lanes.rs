@@ -79,7 +79,10 @@ struct Running {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Pending>,
+    /// The writes that the thread is at work on, unless they were answered meanwhile.
     running: Option<Running>,
+    /// Since when the thread is at work on a batch.
+    began: Option<Instant>,
     /// The thread has told everything of what it did, and waits for work.
     asleep: bool,
     /// Which thread this lane listens to.
@@ -162,6 +165,7 @@ impl Lane {
         }
         let writes = Arc::new(writes);
         state.running = Some(Running { writes: writes.clone(), answers, places, oldest });
+        state.began = Some(Instant::now());
         Some(Batch { writes })
     }
 
@@ -175,6 +179,7 @@ impl Lane {
                 return;
             }
             let queue = if down { std::mem::take(&mut state.queue) } else { VecDeque::new() };
+            state.began = None;
             (state.running.take(), queue)
         };
         drop(batch);
@@ -209,28 +214,35 @@ impl Lane {
         }
     }
 
-    /// Answers what has waited too long. True when the thread had to be given up for that: then another must be started.
+    /// Answers what has waited too long since it was handed in. True when the thread has been at one batch for so long and is given up:
+    /// then another must be started. A thread that is slow, and not hung, is left to its work: two of them would hold each other up.
     pub(super) fn answer_overdue(&self, now: Instant) -> bool {
-        let overdue = |since: Instant| now.duration_since(since) >= DEADLINE;
-        let (hung, queue) = {
+        let overdue = |since: Instant| now.saturating_duration_since(since) >= DEADLINE;
+        let (late, queue, hung) = {
             let mut state = self.state();
-            let hung = if state.running.as_ref().is_some_and(|running| overdue(running.oldest)) { state.running.take() } else { None };
-            if hung.is_some() {
+            let hung = state.began.is_some_and(overdue);
+            if hung {
                 state.generation += 1;
+                state.began = None;
             }
+            let late = state.running.take_if(|running| hung || overdue(running.oldest));
             let count = state.queue.iter().take_while(|pending| overdue(pending.since)).count();
-            (hung, state.queue.drain(..count).collect::<Vec<_>>())
+            (late, state.queue.drain(..count).collect::<Vec<_>>(), hung)
         };
-        let given_up = hung.is_some();
-        if let Some(running) = hung {
-            log::error!(writes = running.writes.len(); "the database does not answer; its writes are answered as unavailable, its thread is replaced");
+        let writes = late.as_ref().map_or(0, |running| running.writes.len()) + queue.len();
+        if hung {
+            log::error!(writes = writes; "the database does not answer; its writes are answered as unavailable, its thread is replaced");
             if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= ABANDONED {
                 drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
             }
+        } else if writes > 0 {
+            log::warn!(writes = writes; "the database is slow; writes that waited too long are answered as unavailable");
+        }
+        if let Some(running) = late {
             self.tell(running, Vec::new());
         }
         self.refuse(queue);
-        given_up
+        hung
     }
 
     /// A thread that had been given up has come back, and ends.

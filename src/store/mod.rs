@@ -15,7 +15,7 @@ use diesel::prelude::*;
 use crate::config::{self, DatabaseUrl};
 use crate::event::{Committed, Places};
 use crate::ids::{OpenId, now_ms};
-use crate::lifecycle::Draining;
+use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
 pub mod messages;
@@ -114,7 +114,8 @@ impl Store {
         let inner = Inner { database: config.clone(), shared, lanes, hasher: RandomState::new(), readers };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
-        let watchdog = std::thread::Builder::new().name("hongyan-watchdog".into()).spawn(move || watch(&watched, system));
+        let vital = Vital::new("store's watchdog", draining);
+        let watchdog = std::thread::Builder::new().name("hongyan-watchdog".into()).spawn(move || watch(&watched, system, vital));
         watchdog.map_err(|e| OpenError::Threads { reason: e.to_string() })?;
         Ok(Self { inner })
     }
@@ -189,11 +190,15 @@ impl Drop for Inner {
 }
 
 /// Answers for threads that hang, and replaces them. It has a thread of its own: nothing that hangs can hold it up.
-fn watch(store: &Weak<Inner>, system: System) {
+fn watch(store: &Weak<Inner>, system: System, vital: Vital) {
     System::set_current(system);
     loop {
         std::thread::sleep(WATCH);
-        let Some(store) = store.upgrade() else { return };
+        let Some(store) = store.upgrade() else {
+            // Ending in order is no death.
+            std::mem::forget(vital);
+            return;
+        };
         let now = Instant::now();
         for lane in &store.lanes {
             if lane.answer_overdue(now) {

@@ -14,6 +14,8 @@ const STEP: u64 = 4 * 1024 * 1024;
 /// Written one after the other: of one large write the kernel keeps large folios in its cache, and every small write into one of these
 /// costs the more the larger it is.
 const PIECE: [u8; 4096] = [0; 4096];
+/// Where SQLite begins the log anew at the latest (`wal_autocheckpoint`), unless somebody reads for very long.
+const ENOUGH: u64 = 64 * 1024 * 1024;
 
 /// The room that was made in one database's log.
 pub(super) struct Room {
@@ -38,7 +40,7 @@ impl Room {
     pub(super) fn make(&mut self) -> io::Result<()> {
         // Not metadata(): a time that was looked at makes the next write note a finer one, which is one more thing to sync.
         let length = self.log.seek(SeekFrom::End(0))?;
-        if self.length == Some(length) {
+        if self.length == Some(length) || length >= ENOUGH {
             return Ok(());
         }
         let mut pieces = (length..length + STEP).step_by(PIECE.len());

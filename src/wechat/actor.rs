@@ -14,6 +14,7 @@ use super::token::TokenCache;
 use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefused, ValidateCode};
 use crate::config;
 use crate::ids::OpenId;
+use crate::lifecycle::Vital;
 use crate::metrics::{CallLabel, Metrics};
 
 /// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
@@ -36,10 +37,11 @@ pub struct WeChatAuth {
     token: TokenCache,
     logins: Rc<Cell<usize>>,
     started: Instant,
+    _vital: Vital,
 }
 
 impl WeChatAuth {
-    pub fn new(config: &config::WeChat, metrics: &Metrics) -> Self {
+    pub fn new(config: &config::WeChat, metrics: &Metrics, vital: Vital) -> Self {
         Self {
             config: config.clone(),
             metrics: metrics.clone(),
@@ -47,6 +49,7 @@ impl WeChatAuth {
             token: TokenCache::default(),
             logins: Rc::default(),
             started: Instant::now(),
+            _vital: vital,
         }
     }
 

@@ -7,6 +7,7 @@ use actix::{Actor, Addr};
 use super::fake::{self, Settings};
 use super::*;
 use crate::config::{Secret, WeChat};
+use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
 const SECRET: &str = "s3cret-of-the-app";
@@ -21,7 +22,10 @@ fn start(change: impl FnOnce(&mut WeChat)) -> (Addr<WeChatAuth>, String, Metrics
     let mut config = WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.clone(), timeout_ms: 5_000 };
     change(&mut config);
     let metrics = Metrics::new();
-    (WeChatAuth::new(&config, &metrics).start(), base, metrics)
+    // A test's end is none of the process's.
+    let draining = Draining::default();
+    draining.begin();
+    (WeChatAuth::new(&config, &metrics, Vital::new("wechat", &draining)).start(), base, metrics)
 }
 
 async fn login(auth: &Addr<WeChatAuth>, code: &str) -> Result<String, LoginRefused> {

@@ -178,6 +178,23 @@ async fn who_does_not_read_is_closed_and_costs_nothing() {
 }
 
 #[actix_web::test]
+async fn who_is_ended_while_she_does_not_read_is_gone_soon() {
+    let server = Server::with([("limits.messages_per_second", "0"), ("session.outbox_bytes", "134217728")]).await;
+    let mut deaf = server.raw().await;
+    deaf.hello("mallory", "ann").await;
+    let mut flood = server.v1("flood").await;
+    let text = "x".repeat(8_000);
+    // More than the kernel keeps for a socket, less than the outbox does.
+    for n in 0..4_000 {
+        flood.send(json!({ "type": "text", "to_user_openid": "mallory", "client_msg_id": n.to_string(), "message": text })).await;
+        flood.expect("ack").await;
+    }
+    let _newer = server.seed("mallory", "ann").await;
+    server.metric_becomes(r#"hongyan_session_closes_total{code="4503",reason="replaced"}"#, 1.0).await;
+    drop(deaf);
+}
+
+#[actix_web::test]
 async fn a_flood_without_reading_holds_up_only_its_sender() {
     let server = Server::with([("limits.messages_per_second", "0")]).await;
     let neighbours = Neighbours::of(&server).await;

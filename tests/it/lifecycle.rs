@@ -40,6 +40,23 @@ async fn a_draining_server_is_not_ready_and_takes_nobody() {
 }
 
 #[actix_web::test]
+async fn a_handshake_under_way_when_the_server_leaves_is_told_too() {
+    let mut server = Server::start().await;
+    // One that never answers the close keeps the server from ending at once.
+    let mut stubborn = server.raw().await;
+    stubborn.hello("alice", "bob").await;
+    let url = format!("ws://{}/bob?to_user_openid=alice&code=dev-slow:800:bob", server.at);
+    let late = actix_web::rt::spawn(async move { Client::connect(&url, &[], None).await.unwrap() });
+    let double = Http::new(&server.double, None);
+    eventually("bob at WeChat", async || (double.get("/__calls").await.1["code2session"] == 2).then_some(())).await;
+    server.signal("TERM");
+    let mut late = late.await.unwrap();
+    late.expect("init").await;
+    late.expect_close(4001).await;
+    assert_eq!(server.ended().await.code(), Some(0));
+}
+
+#[actix_web::test]
 async fn what_was_acked_outlives_a_kill() {
     let mut server = Server::with([("limits.messages_per_second", "0")]).await;
     let mut alice = server.v1("alice").await;

@@ -19,6 +19,8 @@ pub struct Server {
     child: Child,
     pub at: String,
     pub ops: String,
+    /// Where its double of WeChat is.
+    pub double: String,
 }
 
 impl Server {
@@ -37,8 +39,8 @@ impl Server {
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();
-        let (child, at, ops) = launch(folder.path(), &all);
-        Self { folder, settings: all, child, at, ops }
+        let (child, [at, ops, double]) = launch(folder.path(), &all);
+        Self { folder, settings: all, child, at, ops, double }
     }
 
     /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word on why) without one.
@@ -148,7 +150,7 @@ impl Server {
     pub async fn again(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        (self.child, self.at, self.ops) = launch(self.folder.path(), &self.settings);
+        (self.child, [self.at, self.ops, self.double]) = launch(self.folder.path(), &self.settings);
     }
 
     /// What it has logged.
@@ -180,8 +182,8 @@ fn prepare(folder: &Path, settings: &BTreeMap<String, String>) -> Command {
     command
 }
 
-/// Starts it and waits for its word that it is ready; gives its two addresses.
-fn launch(folder: &Path, settings: &BTreeMap<String, String>) -> (Child, String, String) {
+/// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and its double's.
+fn launch(folder: &Path, settings: &BTreeMap<String, String>) -> (Child, [String; 3]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut child = prepare(folder, settings).arg("dev").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
@@ -193,19 +195,20 @@ fn launch(folder: &Path, settings: &BTreeMap<String, String>) -> (Child, String,
             }
         }
     });
-    let (mut at, mut ops) = (String::new(), String::new());
+    let mut addresses = [String::new(), String::new(), String::new()];
     loop {
         let Ok(line) = told.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the server did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
         };
-        if let Some(address) = line.strip_prefix("hongyan: chat at ") {
-            at = address.to_owned();
-        } else if let Some(address) = line.strip_prefix("hongyan: operators at ") {
-            ops = address.to_owned();
-        } else if line == "hongyan: ready" {
-            return (child, at, ops);
+        for (address, name) in addresses.iter_mut().zip(["chat", "operators", "wechat double"]) {
+            if let Some(told) = line.strip_prefix(&format!("hongyan: {name} at ")) {
+                told.clone_into(address);
+            }
+        }
+        if line == "hongyan: ready" {
+            return (child, addresses);
         }
     }
 }

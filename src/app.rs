@@ -1,5 +1,6 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -64,6 +65,8 @@ const SHED_EVERY: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`Error`] when it cannot start: the address is taken, the database cannot be opened.
 pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
+    // The database holds what people wrote: the files that are made from here on are for their owner only.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     actix::System::new().block_on(run_server(config, mode))
 }
 
@@ -98,10 +101,10 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     if let Some(double) = &double {
         say("wechat double", &double.at.to_string());
     }
-    println!("hongyan: ready");
+    tell("hongyan: ready\n");
     log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
     if mode == Mode::Dev {
-        print!("{}", welcome(&public_at, ops_at));
+        tell(&welcome(&public_at, ops_at));
     }
 
     let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
@@ -240,14 +243,23 @@ async fn drain(state: &State, draining: &Draining) {
 
 async fn leave_signal() -> std::io::Result<&'static str> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A terminal that is closed; settings are not read anew while it runs.
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        _ = hangup.recv() => "SIGHUP",
     })
 }
 
 fn say(what: &str, at: &str) {
-    println!("hongyan: {what} at {at}");
+    tell(&format!("hongyan: {what} at {at}\n"));
+}
+
+/// To who reads standard output. A server serves without a reader, too; `ready` stands in the log as well.
+fn tell(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What a newcomer types next.

@@ -49,8 +49,9 @@ pub enum Refusal {
 pub enum Event {
     /// Stored now for the first time, durable.
     Appended { draft: Draft, seq: Seq, sent_at: i64 },
-    /// Stored before; `stored` is the first one.
-    Repeated { draft: Draft, stored: Message },
+    /// Stored before; `stored` is the first one. Past the sender's rate it is acked and not pushed again: or repeats would be a way to
+    /// flood somebody.
+    Repeated { draft: Draft, stored: Message, over_rate: bool },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
     /// `openid` has read its conversation with `peer` up to `seq`, durable; told to `asker`, if a session asked.

@@ -92,10 +92,9 @@ impl ChatServer {
         self.drop_overrun(overrun);
     }
 
-    fn repeated(&mut self, draft: &Draft, stored: &Message) {
+    fn repeated(&mut self, draft: &Draft, stored: &Message, over_rate: bool) {
         let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
-        let frame: ByteString = outbound::stored(stored, peer).into();
         if let Some(origin) = self.registry.find(sender, *session) {
             self.metrics.acks.inc();
             self.metrics.duplicates.inc();
@@ -105,10 +104,13 @@ impl ChatServer {
             origin.answered();
         }
         // The node that stored it may have died before it pushed; v1 clients drop by seq what they have.
-        for (openid, slot) in self.both(sender, peer) {
-            if slot.session != *session && slot.dialect == Dialect::V1 {
-                self.metrics.messages_out.inc();
-                overrun.push(slot, openid, frame.clone());
+        if !over_rate {
+            let frame: ByteString = outbound::stored(stored, peer).into();
+            for (openid, slot) in self.both(sender, peer) {
+                if slot.session != *session && slot.dialect == Dialect::V1 {
+                    self.metrics.messages_out.inc();
+                    overrun.push(slot, openid, frame.clone());
+                }
             }
         }
         self.drop_overrun(overrun);
@@ -246,7 +248,7 @@ impl Handler<Committed> for ChatServer {
         for event in committed.events {
             match event {
                 Event::Appended { draft, seq, sent_at } => self.appended(draft, seq, sent_at),
-                Event::Repeated { draft, stored } => self.repeated(&draft, &stored),
+                Event::Repeated { draft, stored, over_rate } => self.repeated(&draft, &stored, over_rate),
                 Event::Refused { draft, why } => self.refused(&draft, why),
                 Event::Read { openid, peer, seq, asker } => self.read(&openid, &peer, seq, asker),
                 Event::ReadUnstored { openid, peer, seq } => self.marks.note(&openid, &peer, seq),

@@ -1,17 +1,21 @@
 //! Small JSON bodies, read with a bound in bytes and in time.
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::dev::Payload;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest};
-use bytes::BytesMut;
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, ResponseError as _};
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::error::ApiError;
+use super::tally;
 use crate::protocol::Word;
 
 /// No call has more to say: a code, a peer, a number.
@@ -33,19 +37,59 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        let payload = payload.take();
+        let mut payload = payload.take();
         Box::pin(async move {
             if announced.is_some_and(|n| n > MAX_BYTES) {
                 return Err(too_large());
             }
-            let read = tokio::time::timeout(AT_MOST, collect(payload)).await;
-            let bytes = read.map_err(|_| ApiError::bad_request("the body did not come in time"))??;
+            let bytes = within_time(&mut payload).await?;
             parse(&bytes).map(Self)
         })
     }
 }
 
-async fn collect(mut payload: Payload) -> Result<BytesMut, ApiError> {
+/// A body of unknown length is read here, within the same bounds as any. Beyond them the connection ends behind the answer; left alone,
+/// the HTTP server would read on, without an end, to find the next request.
+pub async fn bound_chunks<B: MessageBody + 'static>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        let mut payload = request.take_payload();
+        match within_time(&mut payload).await {
+            Ok(bytes) => request.set_payload(Payload::from(bytes.freeze())),
+            Err(error) => {
+                tally::refused(&request, error.word());
+                let answer = error.error_response().map_body(|_, body| BoxBody::new(Held { body, _unread: payload }));
+                return Ok(request.into_response(answer));
+            }
+        }
+    }
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+/// A body that keeps what was not read of the request: the HTTP server takes a request whose body is held, and not read, for one behind
+/// which it must hang up.
+struct Held {
+    body: BoxBody,
+    _unread: Payload,
+}
+
+impl MessageBody for Held {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
+    }
+}
+
+async fn within_time(payload: &mut Payload) -> Result<BytesMut, ApiError> {
+    let read = tokio::time::timeout(AT_MOST, collect(payload)).await;
+    read.map_err(|_| ApiError::bad_request("the body did not come in time"))?
+}
+
+async fn collect(payload: &mut Payload) -> Result<BytesMut, ApiError> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::bad_request("the body did not come whole"))?;
@@ -60,6 +104,9 @@ async fn collect(mut payload: Payload) -> Result<BytesMut, ApiError> {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let bytes = if matches!(bytes.trim_ascii(), b"" | b"null") { b"{}" } else { bytes };
     // The parser's own words could hold what the caller wrote, a code for example.
+    if !bytes.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+        return Err(ApiError::bad_request("the body is not a JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|e| match e.classify() {
         Category::Data => ApiError::bad_request("the body lacks a field, or one of them has a value of the wrong kind"),
         Category::Syntax | Category::Eof | Category::Io => ApiError::bad_request("the body is not JSON"),
@@ -90,7 +137,7 @@ mod tests {
         assert_eq!(read(b"{\"n\":3}".to_vec()).await, Ok(Some(3)));
         assert_eq!(read(Vec::new()).await, Ok(None));
         assert_eq!(read(b" null ".to_vec()).await, Ok(None));
-        for bad in ["{", "[]", "3", "{\"n\":\"x\"}", "{\"n\":3}x", "\u{0}"] {
+        for bad in ["{", "[]", "[3]", "3", "{\"n\":\"x\"}", "{\"n\":3}x", "\u{0}"] {
             assert_eq!(read(bad.into()).await, Err(Word::BadRequest), "{bad}");
         }
         let mut exact = vec![b' '; MAX_BYTES - 7];

@@ -7,9 +7,11 @@ use actix_http::{HttpService, Protocol};
 use actix_server::Server;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::{TcpStream, UnixStream};
 use actix_web::{App, HttpServer, web};
 
+use super::body::bound_chunks;
 use super::listen::{Listener, on_connect};
 use super::{State, ops, public, upgrade};
 use crate::config::Transport;
@@ -46,7 +48,7 @@ pub fn start_ops(state: &web::Data<State>, listener: std::net::TcpListener) -> i
 
 fn web_actors(state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
     let data = state.clone();
-    let server = HttpServer::new(move || App::new().configure(|cfg| public(cfg, &data)))
+    let server = HttpServer::new(move || App::new().wrap(from_fn(bound_chunks)).configure(|cfg| public(cfg, &data)))
         .workers(state.config.server.workers)
         .max_connections(NO_LIMIT)
         .client_request_timeout(HANDSHAKE)
@@ -74,7 +76,11 @@ fn takeover(state: &web::Data<State>, listener: Listener) -> io::Result<Server> 
         ($socket:ty) => {{
             let data = state.clone();
             let (stopping, on_connect) = (stopping.clone(), on_connect.clone());
-            let app = App::new().configure(|cfg| public(cfg, &data)).into_factory().map_err(|e: actix_web::Error| e.error_response());
+            let app = App::new()
+                .wrap(from_fn(bound_chunks))
+                .configure(|cfg| public(cfg, &data))
+                .into_factory()
+                .map_err(|e: actix_web::Error| e.error_response());
             HttpService::<$socket, _, _>::build()
                 .client_request_timeout(HANDSHAKE)
                 .tcp_nodelay(true)

@@ -36,6 +36,13 @@ pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
     Err(ApiError::new(Word::NotFound, "this path does not take this method"))
 }
 
+/// A request was refused before it had a route.
+pub fn refused(request: &ServiceRequest, word: Word) {
+    if let Some(state) = request.app_data::<web::Data<State>>() {
+        note(state, NO_ROUTE, request.method(), word.status(), Some(word));
+    }
+}
+
 fn note(state: &State, route: &'static str, method: &Method, status: u16, error: Option<Word>) {
     state.metrics.http_responses.get_or_create(&HttpLabel { route, status }).inc();
     if let Some(word) = error {

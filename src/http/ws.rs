@@ -60,7 +60,9 @@ pub struct Admitted {
 
 /// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the socket.
 pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted, HttpResponse> {
-    verify_handshake(request).map_err(|_| no_handshake(request.uri.path()).error_response())?;
+    if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
+        return Err(no_handshake(request.uri.path()).error_response());
+    }
     if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
         return Err(origin::turn_away(&state.metrics));
     }
@@ -73,11 +75,18 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     let driver = match hello(request, offer, state).await {
         Ok(hello) => Driver::open(hello, &state.sessions),
         Err(error) => {
-            log::info!(address:% = address, error = error.word().as_str(); "handshake refused");
+            // Counted by word and close code; a line each would be for strangers to fill the disk with.
+            log::debug!(address:% = address, error = error.word().as_str(); "handshake refused");
             Driver::refuse(refusal(&error, dialect), &state.sessions)
         }
     };
     Ok(Admitted { driver, dialect, seat })
+}
+
+/// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it sends as HTTP.
+fn is_plainly_an_upgrade(request: &RequestHead) -> bool {
+    let upgrade = request.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    upgrade.trim().eq_ignore_ascii_case("websocket") && !request.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 fn no_handshake(path: &str) -> ApiError {
@@ -139,7 +148,7 @@ impl Offer {
         for value in request.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
             for name in value.to_str().unwrap_or_default().split(',').map(str::trim) {
                 match name.strip_prefix(BEARER_PREFIX) {
-                    Some(token) => offer.bearer = Some(token.to_owned()),
+                    Some(token) => _ = offer.bearer.get_or_insert_with(|| token.to_owned()),
                     None => offer.v1 |= name == SUBPROTOCOL,
                 }
             }
@@ -199,6 +208,8 @@ mod tests {
         assert!(offer("bearer.abc").is_err());
         let both = offer("hongyan.v1, bearer.abc").ok().unwrap();
         assert_eq!((both.dialect(), both.bearer.as_deref()), (Dialect::V1, Some("abc")));
+        let two = offer("bearer.first, bearer.second, hongyan.v1").ok().unwrap();
+        assert_eq!(two.bearer.as_deref(), Some("first"), "the first one decides");
         assert_eq!(offer("chat").ok().unwrap().dialect(), Dialect::Plain);
     }
 

@@ -79,11 +79,10 @@ const ENVELOPE: [&str; 3] = ["type", "from_user_openid", "to_user_openid"];
 /// # Errors
 /// [`Rejected`] with `bad_frame`, `too_large` or `sender_mismatch`.
 pub fn parse(text: &str, dialect: Dialect, openid: &OpenId, limits: &FrameLimits) -> Result<Parsed, Rejected> {
-    let bad = |why: String| Rejected { word: Word::BadFrame, why, id: None, client_msg_id: None };
-    json::check(text).map_err(|e| bad(e.to_string()))?;
-    let top: TopLevel<'_> = serde_json::from_str(text).map_err(|e| bad(format!("not a frame: {}", category(&e))))?;
+    json::check(text).map_err(|e| unreadable(text, e.to_string()))?;
+    let top: TopLevel<'_> = serde_json::from_str(text).map_err(|e| unreadable(text, format!("not a frame: {}", category(&e))))?;
     let fields = Fields(&top);
-    let id = fields.id(dialect).map_err(|e| bad(e.to_string()))?;
+    let id = fields.id(dialect).map_err(|e| unreadable(text, e.to_string()))?;
     let client_msg_id = fields.client_msg_id();
     let known = client_msg_id.as_ref().ok().cloned().flatten();
     client_msg_id
@@ -91,6 +90,24 @@ pub fn parse(text: &str, dialect: Dialect, openid: &OpenId, limits: &FrameLimits
         .and_then(|client_msg_id| frame(&fields, dialect, openid, limits, client_msg_id))
         .map(|frame| Parsed { id: id.clone(), frame })
         .map_err(|fault| Rejected { word: fault.word, why: fault.why, id, client_msg_id: known })
+}
+
+/// The refusal of a frame that cannot be read as one, with what tells its sender which one it was, where that can be read.
+fn unreadable(text: &str, why: String) -> Rejected {
+    #[derive(serde::Deserialize, Default)]
+    struct Names<'a> {
+        #[serde(borrow, default)]
+        id: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow, default)]
+        client_msg_id: Option<&'a serde_json::value::RawValue>,
+    }
+    let named: Names<'_> = serde_json::from_str(text).unwrap_or_default();
+    let fit = |raw: &serde_json::value::RawValue| {
+        json::check(raw.get()).is_ok().then(|| json::string(raw).map(|text| text.into_owned())).flatten()
+    };
+    let id = named.id.and_then(|raw| RequestId::parse(raw.get(), &fit(raw)?).ok());
+    let client_msg_id = named.client_msg_id.and_then(|raw| ClientMsgId::parse(&fit(raw)?).ok());
+    Rejected { word: Word::BadFrame, why, id, client_msg_id }
 }
 
 /// Why one frame is refused, before it is known what it was.
@@ -243,7 +260,7 @@ fn category(error: &serde_json::Error) -> String {
     let kind = match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
         serde_json::error::Category::Syntax => "not JSON",
-        _ => "not a JSON object with each field once",
+        _ => "not a JSON object of at most 128 fields, each once",
     };
     format!("{kind} (column {})", error.column())
 }
@@ -282,6 +299,18 @@ mod tests {
         assert_eq!(message(r#"{"type":"dice","n":6}"#, Dialect::Plain).kind.as_str(), "dice");
         assert!(read(r#"{"type":"recall"}"#, Dialect::Plain).is_err());
         assert!(read(r#"{"type":"dice","message":"x","client_msg_id":"1"}"#, Dialect::V1).is_err());
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_read_is_named_all_the_same() {
+        let many: String = (0..129).map(|n| format!(",\"f{n}\":1")).collect();
+        let deep = "[".repeat(40) + &"]".repeat(40);
+        for broken in [r#","a":1,"a":2"#, &many, &format!(",\"a\":{deep}"), r#","a":"\u0000""#, r#","a":"\ud800""#] {
+            let text = format!(r#"{{"id":"I","client_msg_id":"c"{broken}}}"#);
+            let rejected = parse(&text, Dialect::V1, &OpenId::parse("alice").unwrap(), &LIMITS).unwrap_err();
+            assert_eq!(rejected.id.map(|id| id.as_json().to_owned()).as_deref(), Some("\"I\""), "{text}");
+            assert_eq!(rejected.client_msg_id.map(|id| id.as_str().to_owned()).as_deref(), Some("c"), "{text}");
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Driver {
     shared: Arc<Shared>,
     /// The answer to the last ping; older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
+    /// The first frame, `init` or a refusal, is on its way: what the peer sent meanwhile may be read.
+    begun: bool,
     /// What comes in is no longer looked at.
     deaf: bool,
     end: End,
@@ -125,7 +127,7 @@ impl Driver {
 
     fn new(role: Role, dialect: Dialect, shared: &Arc<Shared>) -> Self {
         let outbox = Arc::new(Outbox::new(shared.limits.outbox_bytes, monotonic_ms()));
-        Self { role, dialect, outbox, gate: Gate::new(), shared: shared.clone(), pong: None, deaf: false, end: End::Open }
+        Self { role, dialect, outbox, gate: Gate::new(), shared: shared.clone(), pong: None, begun: false, deaf: false, end: End::Open }
     }
 
     /// The credit that its reader spends.
@@ -217,6 +219,10 @@ impl Driver {
             return Outgoing::default();
         }
         let taken = self.outbox.take(TAKE_BYTES);
+        if !self.begun && !taken.frames.is_empty() {
+            self.begun = true;
+            self.gate.open();
+        }
         self.gate.give_back(self.outbox.take_answered());
         let mut messages = Vec::with_capacity(taken.frames.len() + 1);
         messages.extend(self.pong.take().map(Message::Pong));
@@ -267,7 +273,7 @@ impl Drop for Driver {
         let _ = self.outbox.close(Close::Normal);
         let (openid, id, reason) = (session.openid.as_str(), session.id, why.label());
         match why {
-            Close::Normal => log::debug!(openid = openid, session:% = id; "session ended"),
+            Close::Normal | Close::Draining { .. } => log::debug!(openid = openid, session:% = id; "session ended"),
             _ => log::info!(openid = openid, session:% = id, code = why.code(), reason = reason; "session closed"),
         }
         self.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });

@@ -14,8 +14,14 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Without credit: a session reads nothing before [`Gate::open`].
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { credit: Cell::new(WINDOW), reader: RefCell::default() })
+        Rc::new(Self { credit: Cell::new(0), reader: RefCell::default() })
+    }
+
+    /// Gives the first credit.
+    pub fn open(&self) {
+        self.give_back(WINDOW);
     }
 
     /// Lets `read` spend credit.

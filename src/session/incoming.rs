@@ -191,7 +191,9 @@ mod tests {
     async fn said(bytes: &[u8], size: usize) -> Vec<String> {
         let cut = Cut(bytes.chunks(size).map(<[u8]>::to_vec).collect());
         let limits = InboundLimits { frame_bytes: 100, fragments: 4 };
-        Incomings::new(cut, Bytes::new(), limits, Gate::new()).map(|i| format!("{i:?}")).collect().await
+        let gate = Gate::new();
+        gate.open();
+        Incomings::new(cut, Bytes::new(), limits, gate).map(|i| format!("{i:?}")).collect().await
     }
 
     #[actix_web::test]
@@ -218,6 +220,8 @@ mod tests {
         let gate = Gate::new();
         let limits = InboundLimits { frame_bytes: 100, fragments: 4 };
         let mut said = Incomings::new(Cut(VecDeque::from([bytes])), Bytes::new(), limits, gate.clone());
+        assert!(said.next().now_or_never().is_none(), "nothing before the first frame is out");
+        gate.open();
         for _ in 0..64 {
             assert!(matches!(said.next().await, Some(Incoming::Text(_))));
         }

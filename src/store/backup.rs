@@ -19,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Copies the database `from` to the new file `to`. The copy is one moment of the source, whatever is written meanwhile.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
-    if !from.exists() {
-        return Err(OpenError::NothingToBackUp { path: from.to_owned() });
-    }
     let failed = |reason: String| OpenError::Backup { path: to.to_owned(), reason };
     // Made here and now, or not at all: so that it is ours to remove. It holds what people wrote, so nobody else may read it.
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to) {

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
+use super::content;
 use super::messages::{Answer, Append, MarkRead, Revoked, Write};
 use crate::event::{Draft, Event, Message, Refusal};
 use crate::ids::{OpenId, Seq};
@@ -55,17 +54,9 @@ pub(super) fn repeat(append: &Append, stored: Message) -> Outcome {
     }
 }
 
+/// Compared are the fields that count: a resend may carry another frame id, and its clock has moved on.
 fn same_content(kind: &str, body: &str, stored_kind: &str, stored_body: &str) -> bool {
-    kind == stored_kind && (body == stored_body || matches!((fields(body), fields(stored_body)), (Some(a), Some(b)) if a == b))
-}
-
-/// The fields that count: a resend may carry another frame id, and its clock has moved on.
-fn fields(body: &str) -> Option<Map<String, Value>> {
-    let mut fields: Map<String, Value> = serde_json::from_str(body).ok()?;
-    for name in ["id", "date", "created_at"] {
-        fields.remove(name);
-    }
-    Some(fields)
+    kind == stored_kind && (body == stored_body || content::same(body, stored_body, &["id", "date", "created_at"]))
 }
 
 /// The message that a draft became.
@@ -136,9 +127,9 @@ impl Report {
 
     pub(super) fn add(&mut self, write: Write, answer: Answer, outcome: Outcome) {
         match write {
-            Write::Append(Append { draft, .. }) => self.events.push(match outcome {
+            Write::Append(Append { draft, over_rate_ms }) => self.events.push(match outcome {
                 Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
-                Outcome::Repeated(stored) => Event::Repeated { draft, stored },
+                Outcome::Repeated(stored) => Event::Repeated { draft, stored, over_rate: over_rate_ms.is_some() },
                 Outcome::Refused(why) => Event::Refused { draft, why },
                 Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
             }),

@@ -81,6 +81,17 @@ fn sqlite(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     Ok(conn)
 }
 
+/// Whether a server has made this file: tools must not make an empty one, nor take one for it.
+pub(super) fn is_ours(path: &Path) -> Result<(), OpenError> {
+    let none = || OpenError::NoDatabase { path: path.to_owned() };
+    if !path.exists() {
+        return Err(none());
+    }
+    let mut conn = sqlite_reader(path, 1_024)?;
+    let tables = setting(&mut conn, "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = 'revocations'");
+    if tables.is_ok_and(|count| count == "1") { Ok(()) } else { Err(none()) }
+}
+
 /// A connection to PostgreSQL, checked to be durable.
 pub(super) fn postgres(url: &str) -> Result<PgConnection, OpenError> {
     let failed = |reason: String| OpenError::Postgres { reason: without_secrets(&reason, url) };
@@ -233,7 +244,9 @@ pub(super) struct FileLock(#[expect(dead_code, reason = "held, not read")] File)
 impl FileLock {
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         make_directory(database)?;
-        let mut name = database.as_os_str().to_owned();
+        // By whatever name it is called: a link must not have a lock of its own.
+        let real = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+        let mut name = real.into_os_string();
         name.push(".lock");
         let path = PathBuf::from(name);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);

@@ -35,8 +35,8 @@ pub enum OpenError {
     BackupExists { path: PathBuf },
     #[error("cannot write the backup {}: {reason}; what was written of it is removed", path.display())]
     Backup { path: PathBuf, reason: String },
-    #[error("{} does not exist; there is nothing to back up", path.display())]
-    NothingToBackUp { path: PathBuf },
+    #[error("{} is no database of a hongyan server; use the server's own settings, and its folder where database.url is relative", path.display())]
+    NoDatabase { path: PathBuf },
     #[error("this copies SQLite only; for PostgreSQL use pg_dump (`pg_dump --format=custom --file=FILE DATABASE_URL`)")]
     BackupPostgres,
 }

@@ -86,9 +86,12 @@ impl Actor for DbExecutor {
         std::mem::forget(self.vital.take());
         if !self.lane.is_current(self.generation) {
             self.lane.came_back();
-        } else if let Backend::Sqlite(lane) = &mut self.backend {
+            return;
+        }
+        if let Backend::Sqlite(lane) = &mut self.backend {
             lane.checkpoint();
         }
+        self.lane.end();
     }
 }
 

@@ -89,6 +89,8 @@ struct State {
     generation: u64,
     /// Nobody will hand anything in any more.
     closed: bool,
+    /// The thread has done its last after that.
+    ended: bool,
 }
 
 /// One queue. The same conversation always goes through the same lane of a node.
@@ -263,6 +265,15 @@ impl Lane {
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.work.notify_one();
+    }
+
+    /// The thread that served this lane has ended in order.
+    pub(super) fn end(&self) {
+        self.state().ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().ended
     }
 
     pub(super) fn shared(&self) -> &Shared {

@@ -22,6 +22,7 @@ pub mod messages;
 mod lanes;
 mod executor;
 mod batch;
+mod content;
 mod sqlite;
 mod wal;
 mod postgres;
@@ -165,12 +166,24 @@ impl Store {
         self.inner.readers.ask(query).await
     }
 
-    /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is.
+    /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the
+    /// lanes are closed, and SQLite's log is moved into the database for as long as there is time.
     pub async fn drain(&self, at_most: Duration) -> bool {
         self.inner.shared.closed.store(true, Ordering::SeqCst);
         let until = Instant::now() + at_most;
+        if !self.all_lanes(until, |lane| lane.is_idle() || lane.has_ended()).await {
+            return false;
+        }
+        for lane in &self.inner.lanes {
+            lane.close();
+        }
+        self.all_lanes(until, Lane::has_ended).await;
+        true
+    }
+
+    async fn all_lanes(&self, until: Instant, are: impl Fn(&Lane) -> bool) -> bool {
         loop {
-            if self.inner.lanes.iter().all(|lane| lane.is_idle()) {
+            if self.inner.lanes.iter().all(|lane| are(lane)) {
                 return true;
             }
             if Instant::now() >= until {
@@ -224,7 +237,10 @@ pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
 /// [`OpenError`]; of PostgreSQL it names pg_dump.
 pub fn backup(config: &config::Database, file: &Path) -> Result<(), OpenError> {
     match &config.url {
-        DatabaseUrl::Sqlite(path) => backup::copy(path, file),
+        DatabaseUrl::Sqlite(path) => {
+            conn::is_ours(path)?;
+            backup::copy(path, file)
+        }
         DatabaseUrl::Postgres(_) => Err(OpenError::BackupPostgres),
     }
 }
@@ -235,6 +251,9 @@ pub fn backup(config: &config::Database, file: &Path) -> Result<(), OpenError> {
 /// [`OpenError`]; each says what to do.
 pub fn revoke(config: &config::Database, openid: &OpenId, what: Revoked) -> Result<(), OpenError> {
     let revoke = Revoke { openid: openid.clone(), what, answer: Answer::Nobody };
+    if let DatabaseUrl::Sqlite(path) = &config.url {
+        conn::is_ours(path)?;
+    }
     let written = match &config.url {
         DatabaseUrl::Sqlite(path) => sqlite::append_revocation(&mut conn::sqlite_writer(path, config.cache_kib)?, &revoke, now_ms()),
         DatabaseUrl::Postgres(url) => {

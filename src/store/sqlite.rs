@@ -98,7 +98,7 @@ impl SqliteLane {
         let day_limit = self.day_limit;
         let result = conn.immediate_transaction(|conn| {
             if let Some(Err(error)) = room.as_mut().map(Room::make) {
-                log::info!(reason:% = error; "the write-ahead log is not made longer ahead of its use: commits take longer");
+                log::debug!(reason:% = error; "the write-ahead log is not made longer ahead of its use: commits take longer");
                 *room = None;
             }
             let mut batch = Batch { conn, heads, day_limit, now, moved: Vec::new() };

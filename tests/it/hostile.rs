@@ -234,6 +234,56 @@ async fn slow_and_endless_headers_are_dropped() {
 }
 
 #[actix_web::test]
+async fn a_body_of_unknown_length_ends_its_connection() {
+    let server = Server::start().await;
+    for path in ["/v1/login", "/healthz", "/nowhere/at/all"] {
+        let mut raw = server.raw().await;
+        raw.send(format!("POST {path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
+        let chunk = [b"400\r\n".as_slice(), &[b'x'; 1024], b"\r\n"].concat();
+        let began = std::time::Instant::now();
+        while raw.send(&chunk).await {
+            assert!(began.elapsed().as_secs() < 30, "{path} is still being read");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn only_a_plain_upgrade_is_one() {
+    let server = Server::start().await;
+    for lines in ["Upgrade: foo, websocket", "Upgrade: websocket, foo", "Upgrade: websocket\r\nTransfer-Encoding: chunked"] {
+        let mut raw = server.raw().await;
+        raw.send(
+            format!(
+                "GET /a?to_user_openid=b&code=dev:a HTTP/1.1\r\nHost: t\r\n{lines}\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
+        let head = raw.head().await;
+        assert!(head.starts_with("HTTP/1.1 400"), "{lines}: {head}");
+    }
+}
+
+#[actix_web::test]
+async fn init_is_the_first_frame_whatever_came_with_the_handshake() {
+    for transport in ["takeover", "actix-web-actors"] {
+        let server = Server::with([("server.transport", transport)]).await;
+        for n in 0..20 {
+            let mut raw = server.raw().await;
+            let head = format!(
+                "GET /a{n}?to_user_openid=b&code=dev:a{n} HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: hongyan.v1\r\n\r\n"
+            );
+            raw.send(&[head.as_bytes(), &frame(0x81, br#"{"type":"heart","id":"z"}"#)].concat()).await;
+            raw.head().await;
+            let (_, first) = raw.frame().await.unwrap();
+            assert!(first.starts_with(b"{\"type\":\"init\""), "{transport}: {}", String::from_utf8_lossy(&first));
+            let (_, second) = raw.frame().await.unwrap();
+            assert!(second.starts_with(b"{\"type\":\"heart\""));
+        }
+    }
+}
+
+#[actix_web::test]
 async fn one_address_has_so_many_handshakes_and_sessions() {
     let server = Server::with([("limits.handshakes_per_second_per_address", "5"), ("limits.sessions_per_address", "3")]).await;
     let mut statuses = Vec::new();

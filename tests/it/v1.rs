@@ -165,6 +165,19 @@ async fn sizes_are_refused_by_name_and_nothing_is_stored() {
 }
 
 #[actix_web::test]
+async fn repeats_past_the_rate_are_acked_and_reach_nobody_again() {
+    let server = Server::with([("limits.messages_per_second", "1"), ("limits.message_burst", "3")]).await;
+    let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
+    for n in 0..200 {
+        assert_eq!(alice.say("bob", "1", "x").await["duplicate"], n > 0);
+    }
+    // The first, the repeats within the burst, and one for each second that this took.
+    let pushed = server.metric("hongyan_messages_out_total").await;
+    assert!(pushed < 100.0, "{pushed}");
+    assert_eq!(bob.expect("text").await["seq"], 1);
+}
+
+#[actix_web::test]
 async fn a_user_may_send_so_fast_and_a_repeat_is_acked_all_the_same() {
     let server = Server::with([("limits.messages_per_second", "1"), ("limits.message_burst", "3")]).await;
     let mut alice = server.v1("alice").await;

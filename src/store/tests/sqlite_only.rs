@@ -107,7 +107,7 @@ fn a_backup_is_one_moment_under_load() {
             drop(conn::FileLock::take(&db.path()));
             crate::store::backup(&db.config, &db.dir.path().join("third.db")).unwrap();
             db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("none.db"));
-            assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("x.db")), Err(OpenError::NothingToBackUp { .. })));
+            assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("x.db")), Err(OpenError::NoDatabase { .. })));
         })
     });
 }
@@ -144,6 +144,49 @@ fn a_full_disk_means_unavailable_until_there_is_room() {
             assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=stored + 1).collect::<Vec<_>>());
             drop(rig);
             reopened(db).await;
+        })
+    });
+}
+
+#[test]
+fn a_stop_in_order_leaves_everything_in_the_database_itself() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            assert!(rig.store.drain(Duration::from_secs(10)).await);
+            let alone = db.dir.path().join("alone.db");
+            std::fs::copy(db.path(), &alone).unwrap();
+            let mut conn = SqliteConnection::establish(alone.to_str().unwrap()).unwrap();
+            assert_eq!(conn::setting(&mut conn, "SELECT CAST(count(*) AS TEXT) AS value FROM messages").unwrap(), "1");
+        })
+    });
+}
+
+#[test]
+fn a_file_of_another_name_has_the_same_lock() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let _rig = db.open();
+            let link = db.dir.path().join("link.db");
+            std::os::unix::fs::symlink(db.path(), &link).unwrap();
+            assert!(matches!(conn::FileLock::take(&link), Err(OpenError::Locked { .. })));
+        })
+    });
+}
+
+#[test]
+fn tools_neither_make_a_database_nor_take_another_for_one() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let openid = OpenId::parse("a").unwrap();
+            let revoke = |db: &Db| crate::store::revoke(&db.config, &openid, Revoked::Access);
+            assert!(matches!(revoke(db), Err(OpenError::NoDatabase { .. })));
+            assert!(!db.path().exists());
+            db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("other.db"));
+            std::fs::write(db.path(), b"").unwrap();
+            assert!(matches!(revoke(db), Err(OpenError::NoDatabase { .. })));
+            assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("copy.db")), Err(OpenError::NoDatabase { .. })));
         })
     });
 }

@@ -115,7 +115,7 @@ enum Failure {
     #[error(transparent)]
     DevKey(#[from] config::dev::KeyError),
     #[error("cannot set up logging")]
-    Logging(#[from] log::SetLoggerError),
+    Logging(#[from] logging::InitError),
     #[error(transparent)]
     App(#[from] app::Error),
     #[error(transparent)]
@@ -146,7 +146,9 @@ pub fn command() -> clap::Command {
 
 /// Does what the process's arguments ask; a failure is printed once, with its causes.
 pub fn main() -> ExitCode {
-    match run(Arguments::parse(), std::env::vars_os().collect()) {
+    let done = run(Arguments::parse(), std::env::vars_os().collect());
+    log::logger().flush();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {

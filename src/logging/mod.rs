@@ -2,6 +2,8 @@
 //!
 //! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value …`. JSON: `ts`, `level`, `target`, `msg`, then the fields.
 
+mod queue;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -10,12 +12,43 @@ use log::{Level, Record};
 use serde_json::{Map, Value};
 
 use crate::config::{Log, LogFormat};
+use queue::Queue;
+
+/// Why there can be no log.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    #[error("there is a logger already")]
+    Taken(#[from] log::SetLoggerError),
+    #[error("its thread cannot be started")]
+    Thread(#[from] std::io::Error),
+}
+
+/// env_logger decides and formats; the queue writes.
+struct Logger {
+    inner: env_logger::Logger,
+    queue: Queue,
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.inner.log(record);
+    }
+
+    /// Waits for the last lines, half a second at most.
+    fn flush(&self) {
+        self.queue.flush();
+    }
+}
 
 /// Sets the process's logger up, on standard error, and turns panics into log lines. `RUST_LOG` is laid over `log.filter`.
 ///
 /// # Errors
-/// When there is a logger already.
-pub fn init(config: &Log) -> Result<(), log::SetLoggerError> {
+/// [`InitError`].
+pub fn init(config: &Log) -> Result<(), InitError> {
     let format = config.format;
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(&config.filter);
@@ -26,13 +59,18 @@ pub fn init(config: &Log) -> Result<(), log::SetLoggerError> {
         let line = line(format, &out.timestamp_millis().to_string(), record);
         out.write_all(line.as_bytes())
     });
-    builder.try_init()?;
+    let queue = Queue::start(std::io::stderr())?;
+    let inner = builder.target(env_logger::Target::Pipe(Box::new(queue.clone()))).build();
+    let level = inner.filter();
+    log::set_boxed_logger(Box::new(Logger { inner, queue }))?;
+    log::set_max_level(level);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         log::error!(place, thread; "panic: {}", text.unwrap_or("(no text)"));
+        log::logger().flush();
     }));
     Ok(())
 }

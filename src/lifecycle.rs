@@ -43,3 +43,56 @@ impl Drop for Vital {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use actix::{Actor, Arbiter, Context, Handler, Message, System};
+
+    use super::*;
+
+    struct Singleton {
+        _vital: Vital,
+    }
+
+    impl Actor for Singleton {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Fall;
+
+    impl Handler<Fall> for Singleton {
+        type Result = ();
+
+        fn handle(&mut self, _: Fall, _: &mut Self::Context) {
+            panic!("on purpose");
+        }
+    }
+
+    /// In the process that is to die; it would live for a minute.
+    fn fall() {
+        System::new().block_on(async {
+            let vital = Vital::new("singleton", &Draining::default());
+            let singleton = Singleton::start_in_arbiter(&Arbiter::new().handle(), |_| Singleton { _vital: vital });
+            singleton.do_send(Fall);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        });
+    }
+
+    #[test]
+    fn a_singleton_that_panics_ends_the_process() {
+        if std::env::var_os("DIES").is_some() {
+            return fall();
+        }
+        let began = Instant::now();
+        let mut same = Command::new(std::env::current_exe().unwrap());
+        same.args(["--exact", "lifecycle::tests::a_singleton_that_panics_ends_the_process"]).env("DIES", "1");
+        let status = same.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(EXIT_VITAL_PART_DIED));
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    }
+}

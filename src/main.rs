@@ -1,4 +1,4 @@
-/// 10 000 users who write at once cost a sixth less CPU a message than with glibc's allocator, for 1 to 3 KB more a session; see
+/// 10 000 users who write at once cost a tenth less CPU a message than with glibc's allocator, for 1 to 3 KB more a session; see
 /// docs/BENCHMARKS.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

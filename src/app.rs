@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{CountSessions, DrainSessions};
-use crate::chat::{ChatServer, ChatSettings, Pulse, ReadMark, RegistryLimits};
+use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
 use crate::config::{self, Config, Secret, dev};
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, State, descriptors, serve};
@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
-use crate::store::messages::{Answer, MarkRead, Revoked, Write};
+use crate::store::messages::{Answer, Mark, MayReach, Revoked, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{WeChatAuth, fake};
 
@@ -125,6 +125,8 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
     let limits = StoreLimits {
         writes_in_flight: config.limits.writes_in_flight,
         new_conversations_per_day: config.limits.new_conversations_per_day,
+        recall_within_ms: i64::try_from(config.limits.recall_within_ms).unwrap_or(i64::MAX),
+        blocks_per_user: config.limits.blocks_per_user,
     };
     let store = Store::open(&config.database, limits, &metrics, draining, chat.clone().recipient())?;
     // Nobody can have sent the chat anything yet.
@@ -169,12 +171,23 @@ fn start_chat(config: &Config, metrics: &Metrics, draining: &Draining, writer: A
         frames: frame_limits(config),
     };
     let (metrics, vital) = (metrics.clone(), Vital::new("chat", draining));
-    let write_mark = Box::new(move |mark: ReadMark| {
-        let ReadMark { openid, peer, seq } = mark.clone();
-        let write = Write::MarkRead(MarkRead { openid, peer, seq, answer: Answer::Nobody });
-        writer.get().and_then(|store| store.submit_background(write).ok()).ok_or(mark)
-    });
-    ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, write_mark))
+    let reader = writer.clone();
+    let wires = Wires {
+        write_mark: Box::new(move |receipt| {
+            let write = Write::Mark(Mark { receipt: receipt.clone(), answer: Answer::Nobody });
+            writer.get().and_then(|store| store.submit_background(write).ok()).ok_or(receipt)
+        }),
+        may_reach: Box::new(move |openid, peer| {
+            let store = reader.get().cloned();
+            Box::pin(async move {
+                match store {
+                    Some(store) => store.ask(MayReach { openid, peer }).await.unwrap_or(false),
+                    None => false,
+                }
+            })
+        }),
+    };
+    ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))
 }
 
 fn frame_limits(config: &Config) -> FrameLimits {

@@ -96,6 +96,11 @@ impl Kind {
         if fits { Ok(Self(text.into())) } else { Err(Malformed("type", "[A-Za-z0-9_-]{1,32}")) }
     }
 
+    /// The type of a recall, which no sender can give to a message.
+    pub fn recall() -> Self {
+        Self("recall".into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -44,6 +44,8 @@ pub struct Metrics {
     registry: Arc<Registry>,
     /// Live sessions.
     pub sessions: Gauge,
+    /// Of these, those whose user does not look at the app.
+    pub sessions_in_background: Gauge,
     /// Users with at least one live session.
     pub users: Gauge,
     pub sessions_opened: Family<DialectLabel, Counter>,
@@ -52,6 +54,10 @@ pub struct Metrics {
     pub messages_in: Counter,
     /// Message frames queued for sessions.
     pub messages_out: Counter,
+    /// Receipts queued for sessions that did not ask for them.
+    pub receipts_out: Counter,
+    /// Syncs answered.
+    pub syncs: Counter,
     pub acks: Counter,
     /// Acks of messages that were stored before.
     pub duplicates: Counter,
@@ -79,11 +85,14 @@ impl Metrics {
         let mut m = Self {
             registry: Arc::default(),
             sessions: Gauge::default(),
+            sessions_in_background: Gauge::default(),
             users: Gauge::default(),
             sessions_opened: Family::default(),
             closes: Family::default(),
             messages_in: Counter::default(),
             messages_out: Counter::default(),
+            receipts_out: Counter::default(),
+            syncs: Counter::default(),
             acks: Counter::default(),
             duplicates: Counter::default(),
             errors: Family::default(),
@@ -100,11 +109,14 @@ impl Metrics {
         };
         let mut r = Registry::with_prefix("hongyan");
         r.register("sessions", "Live sessions", m.sessions.clone());
+        r.register("sessions_in_background", "Live sessions in the background", m.sessions_in_background.clone());
         r.register("users", "Users with a live session", m.users.clone());
         r.register("sessions_opened", "Sessions opened, by dialect", m.sessions_opened.clone());
         r.register("session_closes", "Sessions closed, by close code", m.closes.clone());
         r.register("messages_in", "Well-formed messages from clients", m.messages_in.clone());
         r.register("messages_out", "Message frames queued for sessions", m.messages_out.clone());
+        r.register("receipts_out", "Receipts queued for sessions", m.receipts_out.clone());
+        r.register("syncs", "Syncs answered", m.syncs.clone());
         r.register("acks", "Messages acked", m.acks.clone());
         r.register("duplicates", "Messages acked that were stored before", m.duplicates.clone());
         r.register("errors", "Errors told to clients, by word", m.errors.clone());

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler};
+use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, WrapFuture as _};
 use bytestring::ByteString;
+use futures_util::future::BoxFuture;
 use rand::Rng as _;
 
-use super::auto_read::{Marks, ReadMark};
-use super::messages::{Connect, CountSessions, Disconnect, DrainSessions, EndSessions, OpenChat};
+use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Look, OpenChat, Typing};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
+use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
-use crate::event::{Asker, Committed, Draft, Event, Message, Refusal};
+use super::typing::Signs;
+use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::Vital;
 use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
@@ -26,15 +28,23 @@ pub struct ChatSettings {
     pub frames: FrameLimits,
 }
 
-/// Writes a read mark, or gives it back when the store is full.
-pub type WriteMark = Box<dyn Fn(ReadMark) -> Result<(), ReadMark> + Send>;
+/// What the chat asks of the store, wired by who starts it.
+pub struct Wires {
+    /// Writes a mark, or gives it back when the store is full.
+    pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
+    /// Whether one user may show another that she types.
+    pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
+}
 
 /// The singleton. Its death ends the process.
 pub struct ChatServer {
     registry: Registry,
     calendar: Calendar,
-    marks: Marks,
-    write_mark: WriteMark,
+    receipts: Receipts,
+    signs: Signs,
+    /// Questions whether a sign of typing may pass that have no answer yet.
+    asking: usize,
+    wires: Wires,
     settings: ChatSettings,
     metrics: Metrics,
     /// Once the server drains: over how many milliseconds those who are told so come back.
@@ -42,16 +52,20 @@ pub struct ChatServer {
     _vital: Vital,
 }
 
-/// A mark waits at most so long for its write, besides the write itself.
-const MARKS_EVERY: Duration = Duration::from_millis(500);
+/// A receipt waits at most so long for its write, besides the write itself.
+const RECEIPTS_EVERY: Duration = Duration::from_millis(500);
+/// Beyond it a sign of typing is forgotten: the store has more important things to answer.
+const ASKING_AT_MOST: usize = 64;
 
 impl ChatServer {
-    pub fn new(settings: ChatSettings, metrics: Metrics, vital: Vital, write_mark: WriteMark) -> Self {
+    pub fn new(settings: ChatSettings, metrics: Metrics, vital: Vital, wires: Wires) -> Self {
         Self {
             registry: Registry::new(settings.registry),
             calendar: Calendar::default(),
-            marks: Marks::default(),
-            write_mark,
+            receipts: Receipts::default(),
+            signs: Signs::default(),
+            asking: 0,
+            wires,
             settings,
             metrics,
             draining: None,
@@ -63,7 +77,7 @@ impl ChatServer {
         let Draft { session, sender, peer, .. } = &draft;
         let mut overrun = Overrun::default();
         let mut frame = None;
-        let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft.kind, sender, peer, seq, sent_at, &draft.body)).clone();
+        let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft, seq, sent_at)).clone();
         let to_self = sender == peer;
         for slot in self.registry.of(sender) {
             let origin = slot.session == *session;
@@ -85,14 +99,15 @@ impl ChatServer {
                 self.metrics.messages_out.inc();
                 let queued = overrun.push(slot, peer, encode());
                 if queued && slot.dialect == Dialect::Plain && slot.open_chat.as_ref() == Some(sender) {
-                    self.marks.note(peer, sender, seq);
+                    let (openid, peer) = (peer.clone(), sender.clone());
+                    self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None });
                 }
             }
         }
         self.drop_overrun(overrun);
     }
 
-    fn repeated(&mut self, draft: &Draft, stored: &Message, over_rate: bool) {
+    fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool) {
         let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
         if let Some(origin) = self.registry.find(sender, *session) {
@@ -104,7 +119,7 @@ impl ChatServer {
             origin.answered();
         }
         // The node that stored it may have died before it pushed; v1 clients drop by seq what they have.
-        if !over_rate {
+        if !quiet {
             let frame: ByteString = outbound::stored(stored, peer).into();
             for (openid, slot) in self.both(sender, peer) {
                 if slot.session != *session && slot.dialect == Dialect::V1 {
@@ -126,9 +141,33 @@ impl ChatServer {
         self.drop_overrun(overrun);
     }
 
-    fn read(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq, asker: Option<Asker>) {
-        let Some(Asker { session, request_id: Some(id) }) = asker else { return };
-        self.answer(openid, session, outbound::read(Some(&id), openid, peer, seq));
+    fn marked(&mut self, receipt: &Receipt, moved: bool, to_peer: bool, request_id: Option<&RequestId>) {
+        let Receipt { openid, peer, session, .. } = receipt;
+        if let (Some(session), Some(_)) = (session, request_id) {
+            self.answer(openid, *session, outbound::receipt(receipt, request_id));
+        }
+        if !moved {
+            return;
+        }
+        let frame = outbound::receipt(receipt, None);
+        let mut overrun = Overrun::default();
+        for (to, slot) in self.both(openid, peer) {
+            let may_know = to == openid || to_peer;
+            if may_know && slot.dialect == Dialect::V1 && Some(slot.session) != *session {
+                self.metrics.receipts_out.inc();
+                overrun.push(slot, to, frame.clone());
+            }
+        }
+        self.drop_overrun(overrun);
+    }
+
+    fn typing(&mut self, openid: &OpenId, peer: &OpenId) {
+        let frame = outbound::typing(openid, peer);
+        let mut overrun = Overrun::default();
+        for slot in self.registry.of(peer).iter().filter(|s| s.dialect == Dialect::V1) {
+            overrun.push(slot, peer, frame.clone());
+        }
+        self.drop_overrun(overrun);
     }
 
     fn answer(&mut self, openid: &OpenId, session: SessionId, frame: ByteString) {
@@ -157,6 +196,10 @@ impl ChatServer {
         let (word, text, retry_after_ms) = match why {
             Refusal::Conflict => (Word::Conflict, "this client_msg_id was used for another message", None),
             Refusal::RateLimited { retry_after_ms } => (Word::RateLimited, "too fast", Some(retry_after_ms)),
+            Refusal::Blocked => (Word::Blocked, "the recipient takes nothing from you", None),
+            Refusal::NotFound => (Word::NotFound, "there is no such message of yours", None),
+            Refusal::RecallExpired => (Word::RecallExpired, "the message is too old to be recalled", None),
+            Refusal::TooMany => (Word::TooLarge, "the list is full", None),
             Refusal::Unavailable => (Word::Unavailable, "not stored for certain: send it again under the same client_msg_id", Some(1_000)),
         };
         self.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
@@ -176,18 +219,19 @@ impl ChatServer {
 
     fn count(&self) {
         self.metrics.sessions.set(i64::try_from(self.registry.sessions()).unwrap_or(i64::MAX));
+        self.metrics.sessions_in_background.set(i64::try_from(self.registry.in_background()).unwrap_or(i64::MAX));
         self.metrics.users.set(i64::try_from(self.registry.users()).unwrap_or(i64::MAX));
     }
 
-    fn flush_marks(&mut self) {
-        self.marks.flush(&self.write_mark);
+    fn flush_receipts(&mut self) {
+        self.receipts.flush(&self.wires.write_mark);
     }
 
-    fn flush_mark(&mut self, openid: &OpenId, peer: &OpenId) {
-        if let Some(mark) = self.marks.take(openid, peer)
-            && let Err(mark) = (self.write_mark)(mark)
+    fn flush_read(&mut self, openid: &OpenId, peer: &OpenId) {
+        if let Some(receipt) = self.receipts.take_read(openid, peer)
+            && let Err(receipt) = (self.wires.write_mark)(receipt)
         {
-            self.marks.note(&mark.openid, &mark.peer, mark.seq);
+            self.receipts.note(receipt);
         }
     }
 
@@ -237,7 +281,7 @@ impl Actor for ChatServer {
     fn started(&mut self, ctx: &mut Self::Context) {
         let reap_every = Duration::from_millis((self.settings.pulse.ping_after / 4).clamp(10, 1_000));
         ctx.run_interval(reap_every, |chat, _| chat.reap());
-        ctx.run_interval(MARKS_EVERY, |chat, _| chat.flush_marks());
+        ctx.run_interval(RECEIPTS_EVERY, |chat, _| chat.flush_receipts());
     }
 }
 
@@ -248,13 +292,15 @@ impl Handler<Committed> for ChatServer {
         for event in committed.events {
             match event {
                 Event::Appended { draft, seq, sent_at } => self.appended(draft, seq, sent_at),
-                Event::Repeated { draft, stored, over_rate } => self.repeated(&draft, &stored, over_rate),
+                Event::Repeated { draft, stored, quiet } => self.repeated(&draft, &stored, quiet),
                 Event::Refused { draft, why } => self.refused(&draft, why),
-                Event::Read { openid, peer, seq, asker } => self.read(&openid, &peer, seq, asker),
-                Event::ReadUnstored { openid, peer, seq } => self.marks.note(&openid, &peer, seq),
-                Event::ReadRefused { openid, asker, why } => {
-                    let frame = self.failure(why, asker.request_id.as_ref(), None);
-                    self.answer(&openid, asker.session, frame);
+                Event::Marked { receipt, moved, to_peer, request_id } => self.marked(&receipt, moved, to_peer, request_id.as_ref()),
+                Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt)),
+                Event::MarkRefused { receipt, request_id, why } => {
+                    let frame = self.failure(why, Some(&request_id), None);
+                    if let Some(session) = receipt.session {
+                        self.answer(&receipt.openid, session, frame);
+                    }
                 }
                 Event::Cleared { openid, peer, seq } => self.cleared(&openid, &peer, seq),
             }
@@ -313,7 +359,7 @@ impl Handler<Disconnect> for ChatServer {
         if let Some(slot) = self.registry.remove(&gone.openid, gone.session)
             && let Some(peer) = &slot.open_chat
         {
-            self.flush_mark(&gone.openid, peer);
+            self.flush_read(&gone.openid, peer);
         }
         self.count();
     }
@@ -326,6 +372,51 @@ impl Handler<OpenChat> for ChatServer {
         if let Some(slot) = self.registry.find_mut(&open.openid, open.session) {
             slot.open_chat = open.peer;
         }
+    }
+}
+
+impl Handler<Look> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, look: Look, _: &mut Self::Context) {
+        self.registry.look(&look.openid, look.session, look.attention);
+        self.count();
+    }
+}
+
+impl Handler<Acknowledge> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Acknowledge(receipt): Acknowledge, _: &mut Self::Context) {
+        let (openid, session) = (receipt.openid.clone(), receipt.session);
+        let is_read = receipt.kind == ReceiptKind::Read;
+        // One that is lost of what a device has, the next one makes good; what the user has read may have no next one.
+        if !self.receipts.note(receipt)
+            && is_read
+            && let Some(session) = session
+        {
+            let frame = self.failure(Refusal::Unavailable, None, None);
+            self.answer(&openid, session, frame);
+        }
+    }
+}
+
+impl Handler<Typing> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Typing { openid, peer }: Typing, ctx: &mut Self::Context) {
+        let is_seen = self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
+        if openid == peer || !is_seen || self.asking >= ASKING_AT_MOST || !self.signs.pass(&openid, &peer, monotonic_ms()) {
+            return;
+        }
+        self.asking += 1;
+        let may_reach = (self.wires.may_reach)(openid.clone(), peer.clone()).into_actor(self);
+        ctx.spawn(may_reach.map(move |may_reach, chat, _| {
+            chat.asking -= 1;
+            if may_reach {
+                chat.typing(&openid, &peer);
+            }
+        }));
     }
 }
 
@@ -352,7 +443,7 @@ impl Handler<DrainSessions> for ChatServer {
         for slot in self.registry.all() {
             say_farewell(slot, drain.spread_ms);
         }
-        self.flush_marks();
+        self.flush_receipts();
         self.registry.sessions()
     }
 }

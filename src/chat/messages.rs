@@ -5,7 +5,9 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 
 use super::outbox::Outbox;
+use crate::event::Receipt;
 use crate::ids::{Device, OpenId, SessionId};
+use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
 
 /// A session announces itself. The first frame in its outbox is then `init`; or, where its label was taken over too often,
@@ -46,6 +48,28 @@ pub struct OpenChat {
     pub openid: OpenId,
     pub session: SessionId,
     pub peer: Option<OpenId>,
+}
+
+/// Whether the user looks at the app on this session's device.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Look {
+    pub openid: OpenId,
+    pub session: SessionId,
+    pub attention: Attention,
+}
+
+/// A session has received or read something, and waits for no answer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Acknowledge(pub Receipt);
+
+/// `openid` types something to `peer`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Typing {
+    pub openid: OpenId,
+    pub peer: OpenId,
 }
 
 /// Closes live sessions of a user.

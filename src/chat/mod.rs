@@ -4,10 +4,10 @@ pub mod messages;
 mod registry;
 pub mod outbox;
 mod actor;
-mod auto_read;
+mod receipts;
+mod typing;
 mod pulse;
 
-pub use actor::{ChatServer, ChatSettings};
-pub use auto_read::ReadMark;
+pub use actor::{ChatServer, ChatSettings, Wires};
 pub use pulse::Pulse;
 pub use registry::RegistryLimits;

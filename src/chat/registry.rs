@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::messages::{Connect, Wake, Which};
 use super::outbox::{Outbox, Pushed};
 use crate::ids::{Device, OpenId, SessionId};
+use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
 
 /// One live session, as the chat knows it.
@@ -17,6 +18,8 @@ pub struct Slot {
     pub dialect: Dialect,
     pub open_chat: Option<OpenId>,
     pub outbox: Arc<Outbox>,
+    /// The user does not look at the app on this device: frames come all the same.
+    in_background: bool,
     device: Option<Device>,
     issued_ms: i64,
     wake: Recipient<Wake>,
@@ -49,6 +52,8 @@ pub struct RegistryLimits {
 pub struct Registry {
     users: HashMap<OpenId, SmallVec<[Slot; 1]>>,
     sessions: usize,
+    /// Of these, those in the background.
+    in_background: usize,
     limits: RegistryLimits,
 }
 
@@ -56,7 +61,7 @@ const MINUTE_MS: u64 = 60_000;
 
 impl Registry {
     pub fn new(limits: RegistryLimits) -> Self {
-        Self { users: HashMap::new(), sessions: 0, limits }
+        Self { users: HashMap::new(), sessions: 0, in_background: 0, limits }
     }
 
     /// Adds a session. One with the same label gives way to it, and beyond the user's cap the oldest.
@@ -80,12 +85,14 @@ impl Registry {
             dialect: new.dialect,
             open_chat: new.open_chat,
             outbox: new.outbox,
+            in_background: false,
             device: new.device,
             issued_ms: new.issued_ms,
             wake: new.wake,
             replacements,
         });
         self.sessions = self.sessions + 1 - replaced.len();
+        self.in_background -= replaced.iter().filter(|slot: &&Slot| slot.in_background).count();
         Connected::Joined { replaced }
     }
 
@@ -98,7 +105,16 @@ impl Registry {
             self.users.remove(openid);
         }
         self.sessions -= 1;
+        self.in_background -= usize::from(slot.in_background);
         Some(slot)
+    }
+
+    /// Notes whether the user looks at the app on this session's device.
+    pub fn look(&mut self, openid: &OpenId, session: SessionId, attention: Attention) {
+        let Some(slot) = self.find_mut(openid, session) else { return };
+        let before = std::mem::replace(&mut slot.in_background, attention == Attention::Background);
+        let now = slot.in_background;
+        self.in_background = self.in_background + usize::from(now) - usize::from(before);
     }
 
     /// Takes those sessions of a user out of the map.
@@ -127,6 +143,10 @@ impl Registry {
 
     pub fn sessions(&self) -> usize {
         self.sessions
+    }
+
+    pub fn in_background(&self) -> usize {
+        self.in_background
     }
 
     pub fn users(&self) -> usize {
@@ -238,6 +258,30 @@ mod tests {
         assert_eq!((r.sessions(), r.users()), (1, 1));
         r.remove(&openid, new_id).unwrap();
         assert_eq!((r.sessions(), r.users()), (0, 0));
+    }
+
+    #[actix_web::test]
+    async fn who_is_in_the_background_is_counted_however_she_goes() {
+        let mut r = registry();
+        let hellos: Vec<_> = ["1", "2", "2", "3"].iter().map(|device| hello("a", device, 0)).collect();
+        let openid = hellos[0].openid.clone();
+        let mut sessions = Vec::new();
+        let mut counts = Vec::new();
+        for hello in hellos {
+            sessions.push(hello.session);
+            r.connect(hello, 0);
+            let session = *sessions.last().unwrap();
+            for attention in [Attention::Background, Attention::Background] {
+                r.look(&openid, session, attention);
+            }
+            counts.push(r.in_background());
+        }
+        // One was replaced by its own label, one by the cap.
+        assert_eq!(counts, [1, 2, 2, 2]);
+        r.look(&openid, sessions[3], Attention::Foreground);
+        assert_eq!(r.in_background(), 1);
+        r.remove(&openid, sessions[2]);
+        assert_eq!(r.in_background(), 0);
     }
 
     #[actix_web::test]

@@ -310,6 +310,12 @@ pub static KEYS: &[Key] = &[
     number("limits.new_conversations_per_day", "200", COUNT, "Conversations that a user may start in a day; 0: no limit.", |c, n| {
         c.limits.new_conversations_per_day = n as u32;
     }),
+    number("limits.recall_within_ms", "120000", (0, 31_536_000_000), "A message may be recalled for so long, in ms.", |c, n| {
+        c.limits.recall_within_ms = n
+    }),
+    number("limits.blocks_per_user", "1000", COUNT, "Others that a user may block; 0: no limit.", |c, n| {
+        c.limits.blocks_per_user = n as u32;
+    }),
     number("limits.sessions", "0", COUNT, "Live sessions in all; 0: what the descriptor limit allows.", |c, n| {
         c.limits.sessions = n as u32;
     }),

@@ -176,6 +176,8 @@ pub struct Limits {
     pub replacements_per_minute: u32,
     /// Conversations that a user may start in a day (0: off).
     pub new_conversations_per_day: u32,
+    pub recall_within_ms: u64,
+    pub blocks_per_user: u32,
     /// Live sessions in all; 0: what the descriptor limit allows.
     pub sessions: u32,
     pub frame_bytes: usize,
@@ -245,6 +247,8 @@ impl Config {
                 sessions_per_user: 0,
                 replacements_per_minute: 0,
                 new_conversations_per_day: 0,
+                recall_within_ms: 0,
+                blocks_per_user: 0,
                 sessions: 0,
                 frame_bytes: 0,
                 frame_fragments: 0,

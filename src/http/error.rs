@@ -161,6 +161,10 @@ impl From<Refusal> for ApiError {
             Refusal::Conflict => Self::new(Word::Conflict, "stored before under the same key with other content"),
             Refusal::RateLimited { retry_after_ms } => Self::rate_limited(retry_after_ms),
             Refusal::Unavailable => Self::unavailable(),
+            Refusal::Blocked => Self::new(Word::Blocked, "the recipient takes nothing from you"),
+            Refusal::NotFound => Self::new(Word::NotFound, "there is no such message of yours"),
+            Refusal::RecallExpired => Self::new(Word::RecallExpired, "the message is too old to be recalled"),
+            Refusal::TooMany => Self::new(Word::TooLarge, "the list is full: take somebody off it first"),
         }
     }
 }

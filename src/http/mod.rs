@@ -107,7 +107,7 @@ fn healthz() -> actix_web::Resource {
 /// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.
 fn cors(allowed: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods(["GET", "POST", "DELETE"])
+        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(3_600);

@@ -27,6 +27,9 @@ use super::{api, ops, ws};
         api::messages::history,
         api::conversations::unread,
         api::conversations::read,
+        api::blocks::list,
+        api::blocks::block,
+        api::blocks::unblock,
         document,
         ops::healthz,
         ws::connect
@@ -75,7 +78,7 @@ pub enum CallErrors {
     /// `banned`
     #[response(status = 403)]
     Forbidden(ErrorBody<'static>),
-    /// `too_large`: the body is larger than 1 KiB
+    /// `too_large`: the body is larger than 1 KiB, or the list that something is to be put on is full
     #[response(status = 413)]
     TooLarge(ErrorBody<'static>),
     /// `rate_limited`: more calls a second than the user may make

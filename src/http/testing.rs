@@ -10,7 +10,7 @@ use actix_web::web;
 use super::State;
 use super::admission::Admission;
 use crate::auth::Tokens;
-use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits};
+use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
 use crate::config::*;
 use crate::ids::OpenId;
 use crate::lifecycle::{Draining, Vital};
@@ -52,6 +52,8 @@ pub fn config() -> Config {
             sessions_per_user: 8,
             replacements_per_minute: 5,
             new_conversations_per_day: 200,
+            recall_within_ms: 0,
+            blocks_per_user: 0,
             sessions: 0,
             frame_bytes: 65_536,
             frame_fragments: 16,
@@ -84,10 +86,11 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), Box::new(Err)).start();
+    let wires = Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))) };
+    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
     let folder = tempfile::tempdir().unwrap();
     let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
-    let limits = StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0 };
+    let limits = StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0, recall_within_ms: 0, blocks_per_user: 0 };
     let store = Store::open(&database, limits, metrics, draining, chat.clone().recipient()).unwrap();
     FOLDERS.with_borrow_mut(|folders| folders.push(folder));
     (chat, store)

@@ -1,7 +1,10 @@
 //! One frame from a client: parsed once into what it asks for, or refused with a word.
 
 use super::json::{self, TopLevel};
+use super::sync::{self, SyncRequest};
 use super::{FrameLimits, Word};
+use crate::event::ReceiptKind;
+use crate::event::overview::SyncCursor;
 use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
 
 /// Which protocol a session speaks: the seed's, or `hongyan.v1`.
@@ -23,16 +26,23 @@ pub enum ClientFrame {
     Heart,
     /// Boxed: it is far larger than its siblings.
     Message(Box<ClientMessage>),
-    Read {
+    /// Takes a message of one's own back.
+    Recall {
+        peer: OpenId,
+        target: Seq,
+    },
+    Receipt {
+        kind: ReceiptKind,
         peer: OpenId,
         seq: Seq,
     },
+    Typing(OpenId),
+    /// What was missed?
+    Sync(Box<SyncRequest>),
     /// Which chat is on screen.
     Open(Option<OpenId>),
     /// Whether the user looks at the app.
     Attention(Attention),
-    /// Understood, and without an effect on this server.
-    Ignored,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,15 +155,14 @@ fn frame(
         (Dialect::Plain, name) if CONTROL.contains(&name) => Err(Fault::bad("this type is not a message")),
         (Dialect::Plain, _) => message(fields, dialect, openid, limits, kind, client_msg_id),
         (Dialect::V1, name) if V1_KINDS.contains(&name) => message(fields, dialect, openid, limits, kind, client_msg_id),
-        (Dialect::V1, "read") => Ok(ClientFrame::Read { peer: fields.required_peer()?, seq: fields.seq()? }),
+        (Dialect::V1, "recall") => Ok(ClientFrame::Recall { peer: fields.required_peer()?, target: fields.seq("target_seq")? }),
+        (Dialect::V1, "read") => fields.receipt(ReceiptKind::Read),
+        (Dialect::V1, "recv") => fields.receipt(ReceiptKind::Recv),
+        (Dialect::V1, "typing") => Ok(ClientFrame::Typing(fields.required_peer()?)),
+        (Dialect::V1, "sync") => Ok(ClientFrame::Sync(Box::new(fields.sync()?))),
         (Dialect::V1, "open") => Ok(ClientFrame::Open(fields.peer_or_null()?)),
         (Dialect::V1, "background") => Ok(ClientFrame::Attention(Attention::Background)),
         (Dialect::V1, "foreground") => Ok(ClientFrame::Attention(Attention::Foreground)),
-        (Dialect::V1, "recv" | "typing") => {
-            fields.required_peer()?;
-            Ok(ClientFrame::Ignored)
-        }
-        (Dialect::V1, "recall" | "sync") => Err(Fault::bad("this server does not know this type yet")),
         (Dialect::V1, _) => Err(Fault::bad("unknown type")),
     }
 }
@@ -231,10 +240,23 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn seq(&self) -> Result<Seq, Malformed> {
-        let wrong = Malformed("seq", "an integer from 0 on");
-        let raw = self.get("seq").ok_or(wrong)?;
-        raw.get().parse().map_err(|_| wrong).and_then(Seq::parse)
+    fn seq(&self, name: &'static str) -> Result<Seq, Malformed> {
+        let raw = self.get(name).ok_or(Malformed(name, A_SEQ))?;
+        seq(raw).ok_or(Malformed(name, A_SEQ))
+    }
+
+    fn receipt(&self, kind: ReceiptKind) -> Result<ClientFrame, Fault> {
+        Ok(ClientFrame::Receipt { kind, peer: self.required_peer()?, seq: self.seq("seq")? })
+    }
+
+    fn sync(&self) -> Result<SyncRequest, Fault> {
+        let since = match self.get("since") {
+            Some(raw) if raw.get() == "null" => None,
+            _ => self.text("since")?.map(|text| SyncCursor::parse(&text)).transpose()?,
+        };
+        let named = self.get("conversations").map(|raw| sync::named(raw.get())).transpose()?.unwrap_or_default();
+        let limit = self.get("limit").map(|raw| sync::limit(raw.get())).transpose()?.unwrap_or(sync::LIMIT_DEFAULT);
+        Ok(SyncRequest { since, named, limit })
     }
 
     /// The sender's own fields as a JSON object, values byte for byte as given.
@@ -253,6 +275,12 @@ impl<'a> Fields<'a> {
         body.push('}');
         body
     }
+}
+
+const A_SEQ: &str = "an integer from 0 on";
+
+fn seq(raw: &serde_json::value::RawValue) -> Option<Seq> {
+    raw.get().parse().ok().and_then(|number| Seq::parse(number).ok())
 }
 
 /// What kind of error it was, with the place but without the text, which may be a message.

@@ -4,6 +4,7 @@ pub mod close;
 pub mod inbound;
 pub mod json;
 pub mod outbound;
+pub mod sync;
 pub mod word;
 
 pub use close::Close;

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use super::{FrameLimits, Word, json};
-use crate::event::Message;
+use crate::event::{Draft, Message, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 /// The first frame of a session: the seed's three fields, and more that a plain client ignores.
@@ -18,11 +18,11 @@ pub fn init(openid: &OpenId, session: SessionId, now: i64, heartbeat_ms: u64, li
     .into()
 }
 
-/// A message: all that the sender gave, with what the server knows spliced in before it.
-pub fn message(kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i64, body: &str) -> ByteString {
-    let mut out = String::with_capacity(body.len() + 192);
-    write_message(&mut out, kind, sender, peer, seq, sent_at);
-    push_fields(&mut out, body);
+/// A message that was just stored: all that the sender gave, with what the server knows spliced in before it.
+pub fn message(draft: &Draft, seq: Seq, sent_at: i64) -> ByteString {
+    let mut out = String::with_capacity(draft.body.len() + 192);
+    write_message(&mut out, &draft.kind, &draft.sender, &draft.peer, seq, sent_at, draft.target);
+    push_fields(&mut out, &draft.body);
     out.into()
 }
 
@@ -30,10 +30,7 @@ pub fn message(kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i
 /// `peer` is the recipient as the sender named it.
 pub fn stored(message: &Message, peer: &OpenId) -> String {
     let mut out = String::with_capacity(message.body.len() + 192);
-    write_message(&mut out, &message.kind, &message.sender, peer, message.seq, message.sent_at);
-    if let Some(target) = message.target {
-        let _ = write!(out, r#","target_seq":{target}"#);
-    }
+    write_message(&mut out, &message.kind, &message.sender, peer, message.seq, message.sent_at, message.target);
     if message.recalled {
         out.push_str(r#","recalled":true"#);
         if let Some(id) = &message.client_msg_id {
@@ -47,18 +44,26 @@ pub fn stored(message: &Message, peer: &OpenId) -> String {
     out
 }
 
-/// [`stored`], ready to stand inside an HTTP answer.
-pub fn stored_raw(message: &Message, peer: &OpenId) -> Box<RawValue> {
-    // `stored` writes JSON for every message that the parser let in.
-    RawValue::from_string(stored(message, peer)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+/// [`stored`], with the one it went to by name: a message of the conversation of `reader` with `peer`.
+pub fn as_seen(message: &Message, reader: &OpenId, peer: &OpenId) -> String {
+    stored(message, if message.sender == *reader { peer } else { reader })
 }
 
-fn write_message(out: &mut String, kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i64) {
+/// [`as_seen`], ready to stand inside an HTTP answer.
+pub fn as_seen_raw(message: &Message, reader: &OpenId, peer: &OpenId) -> Box<RawValue> {
+    // `stored` writes JSON for every message that the parser let in.
+    RawValue::from_string(as_seen(message, reader, peer)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn write_message(out: &mut String, kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i64, target: Option<Seq>) {
     let kind = kind.as_str();
     let _ = write!(
         out,
         r#"{{"type":"{kind}","status":200,"from_user_openid":"{sender}","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at}"#
     );
+    if let Some(target) = target {
+        let _ = write!(out, r#","target_seq":{target}"#);
+    }
 }
 
 /// Appends the members of the JSON object `body`, and closes the frame.
@@ -97,13 +102,23 @@ pub fn heart(id: &RequestId, now: i64) -> ByteString {
     format!(r#"{{"type":"heart","id":{},"status":200,"server_time":{now}}}"#, id.as_json()).into()
 }
 
-/// `who` has read what `to` sent, up to `seq`.
-pub fn read(id: Option<&RequestId>, who: &OpenId, to: &OpenId, seq: Seq) -> ByteString {
+/// A receipt. Only the answer to the frame that asked for it has an `id`.
+pub fn receipt(receipt: &Receipt, id: Option<&RequestId>) -> ByteString {
+    let Receipt { kind, openid, peer, seq, .. } = receipt;
+    let name = match kind {
+        ReceiptKind::Recv => "recv",
+        ReceiptKind::Read => "read",
+    };
     let mut out = String::with_capacity(160);
-    out.push_str(r#"{"type":"read","status":200"#);
+    let _ = write!(out, r#"{{"type":"{name}","status":200"#);
     push_ids(&mut out, id, None);
-    let _ = write!(out, r#","from_user_openid":"{who}","to_user_openid":"{to}","seq":{seq}}}"#);
+    let _ = write!(out, r#","from_user_openid":"{openid}","to_user_openid":"{peer}","seq":{seq}}}"#);
     out.into()
+}
+
+/// `who` types something to `peer`.
+pub fn typing(who: &OpenId, peer: &OpenId) -> ByteString {
+    format!(r#"{{"type":"typing","from_user_openid":"{who}","to_user_openid":"{peer}"}}"#).into()
 }
 
 /// The user's own view of the conversation with `peer` was cleared up to `seq`.
@@ -136,7 +151,7 @@ impl Failure<'_> {
     }
 }
 
-fn push_ids(out: &mut String, id: Option<&RequestId>, client_msg_id: Option<&ClientMsgId>) {
+pub(super) fn push_ids(out: &mut String, id: Option<&RequestId>, client_msg_id: Option<&ClientMsgId>) {
     if let Some(id) = id {
         let _ = write!(out, r#","id":{}"#, id.as_json());
     }
@@ -161,12 +176,38 @@ mod tests {
 
     #[test]
     fn a_message_has_the_seeds_status_and_every_field() {
-        let kind = Kind::parse("text").unwrap();
+        let draft = |body: &str, target| Draft {
+            session: SessionId::fresh(),
+            request_id: None,
+            sender: openid("a"),
+            peer: openid("b"),
+            client_msg_id: None,
+            kind: Kind::parse("text").unwrap(),
+            body: body.into(),
+            target,
+        };
         let seq = Seq::parse(7).unwrap();
-        let frame = message(&kind, &openid("a"), &openid("b"), seq, 5, r#"{"message":"hi"}"#);
+        let frame = message(&draft(r#"{"message":"hi"}"#, None), seq, 5);
         let want = json!({"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"message":"hi"});
         assert_eq!(value(&frame), want);
-        value(&message(&kind, &openid("a"), &openid("b"), seq, 5, "{}"));
+        assert_eq!(value(&message(&draft("{}", Some(seq)), seq, 5))["target_seq"], 7);
+    }
+
+    #[test]
+    fn a_message_names_the_one_it_went_to() {
+        let (a, b) = (openid("a"), openid("b"));
+        let message = Message {
+            seq: Seq::ZERO.next(),
+            sender: a.clone(),
+            kind: Kind::parse("text").unwrap(),
+            body: r#"{"message":"hi"}"#.into(),
+            sent_at: 1,
+            client_msg_id: None,
+            recalled: false,
+            target: None,
+        };
+        let to = |reader, peer| value(&as_seen(&message, reader, peer))["to_user_openid"].clone();
+        assert_eq!((to(&a, &b), to(&b, &a), to(&a, &a)), (json!("b"), json!("b"), json!("a")));
     }
 
     #[test]

@@ -8,10 +8,11 @@ use actix_http::ws::{CloseCode, CloseReason, Message};
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::catch_up::{Answered, Ask, CatchUp};
 use super::gate::Gate;
 use super::incoming::Incoming;
-use super::{Outcome, Session, Shared};
-use crate::chat::messages::{Connect, Disconnect, OpenChat, Wake};
+use super::{News, Outcome, Session, Shared};
+use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
 use crate::chat::outbox::{Outbox, Pushed, monotonic_ms};
 use crate::ids::{Device, OpenId, SessionId};
 use crate::metrics::{CloseLabel, ErrorLabel};
@@ -19,6 +20,9 @@ use crate::protocol::{Close, Dialect, Word, outbound};
 
 /// Bytes handed to a transport in one go. It buffers them whole, so this is what a socket costs beside its outbox.
 const TAKE_BYTES: usize = 64 * 1024;
+
+/// When to ask again what was missed, while an earlier answer is on its way.
+const SYNC_AGAIN_MS: u64 = 1_000;
 
 /// How long a peer may take to answer a close.
 pub const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
@@ -48,6 +52,7 @@ pub struct Driver {
     outbox: Arc<Outbox>,
     gate: Rc<Gate>,
     shared: Arc<Shared>,
+    catch_up: CatchUp,
     /// The answer to the last ping; older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
     /// The first frame, `init` or a refusal, is on its way: what the peer sent meanwhile may be read.
@@ -76,12 +81,13 @@ enum End {
 }
 
 /// What a transport does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
     Nothing,
     /// Take what goes out: [`Driver::outgoing`].
     Deliver,
+    /// Ask, and hand the answer to [`Driver::answered`].
+    Ask(Box<Ask>),
     /// The peer has answered our close.
     Stop,
 }
@@ -127,7 +133,18 @@ impl Driver {
 
     fn new(role: Role, dialect: Dialect, shared: &Arc<Shared>) -> Self {
         let outbox = Arc::new(Outbox::new(shared.limits.outbox_bytes, monotonic_ms()));
-        Self { role, dialect, outbox, gate: Gate::new(), shared: shared.clone(), pong: None, begun: false, deaf: false, end: End::Open }
+        Self {
+            role,
+            dialect,
+            outbox,
+            gate: Gate::new(),
+            shared: shared.clone(),
+            catch_up: CatchUp::default(),
+            pong: None,
+            begun: false,
+            deaf: false,
+            end: End::Open,
+        }
     }
 
     /// The credit that its reader spends.
@@ -190,17 +207,40 @@ impl Driver {
             }
             Outcome::Done => Next::Nothing,
             Outcome::Reply(frame) => self.tell(frame),
-            Outcome::Opened(peer) => {
+            Outcome::Tell(news) => {
                 let (openid, session) = (session.openid.clone(), session.id);
-                self.shared.chat.do_send(OpenChat { openid, session, peer });
+                self.report(openid, session, news);
                 Next::Nothing
+            }
+            Outcome::Sync(id, request) => {
+                if let Some(ask) = self.catch_up.begin(&self.shared, session.openid.clone(), id.as_ref(), *request) {
+                    return Next::Ask(Box::new(ask));
+                }
+                let why = "the answer to an earlier sync is on its way";
+                let frame = session.failure(Word::RateLimited, why, id.as_ref(), None, Some(SYNC_AGAIN_MS));
+                self.tell(frame)
             }
             Outcome::Farewell(frame, close) => {
                 let told = self.tell(frame);
                 let closed = self.close(close);
-                if told == Next::Deliver { told } else { closed }
+                if matches!(told, Next::Deliver) { told } else { closed }
             }
         }
+    }
+
+    fn report(&self, openid: OpenId, session: SessionId, news: News) {
+        let chat = &self.shared.chat;
+        match news {
+            News::Opened(peer) => chat.do_send(OpenChat { openid, session, peer }),
+            News::Looks(attention) => chat.do_send(Look { openid, session, attention }),
+            News::Acknowledged(receipt) => chat.do_send(Acknowledge(receipt)),
+            News::Types(peer) => chat.do_send(Typing { openid, peer }),
+        }
+    }
+
+    /// The answer to a [`Next::Ask`] has come: it goes out with [`Driver::outgoing`].
+    pub fn answered(&mut self, answered: Answered) {
+        self.catch_up.answered(answered);
     }
 
     fn tell(&self, frame: ByteString) -> Next {
@@ -230,6 +270,9 @@ impl Driver {
             messages.push(Message::Ping(Bytes::new()));
         }
         messages.extend(taken.frames.into_iter().map(Message::Text));
+        if taken.close.is_none() {
+            messages.extend(self.catch_up.take().map(Message::Text));
+        }
         let end = std::mem::replace(&mut self.end, End::Open);
         let then = match (end, taken.close) {
             (End::Answering(reason), _) => {
@@ -246,7 +289,7 @@ impl Driver {
             }
             _ => Then::Stay,
         };
-        Outgoing { messages, more: taken.more, then }
+        Outgoing { messages, more: taken.more || self.catch_up.has_more(), then }
     }
 
     /// The transport was woken and cannot write now: answers that came give their credit back, and a session that is to end hears

@@ -4,6 +4,7 @@
 pub mod inbound;
 mod gate;
 mod incoming;
+mod catch_up;
 pub mod driver;
 pub mod takeover;
 pub mod web_actors;
@@ -14,13 +15,14 @@ use actix::Addr;
 use bytestring::ByteString;
 
 use crate::chat::ChatServer;
-use crate::event::{Asker, Draft};
-use crate::ids::{ClientMsgId, OpenId, RequestId, SessionId, now_ms};
+use crate::event::{Draft, Receipt, ReceiptKind};
+use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::metrics::{ErrorLabel, Metrics};
-use crate::protocol::inbound::{ClientMessage, Rejected};
+use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
+use crate::protocol::sync::SyncRequest;
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
 use crate::store::Store;
-use crate::store::messages::{Answer, Append, MarkRead, Write};
+use crate::store::messages::{Answer, Append, Mark, Write};
 use inbound::InboundLimits;
 
 /// Counts a user's message against her rate: `Err` with the milliseconds to wait.
@@ -68,9 +70,20 @@ pub enum Outcome {
     /// To be told to the client.
     Reply(ByteString),
     /// To be told to the chat.
-    Opened(Option<OpenId>),
+    Tell(News),
+    /// To be asked of the store.
+    Sync(Option<RequestId>, Box<SyncRequest>),
     /// To be told to the client, and then the end.
     Farewell(ByteString, Close),
+}
+
+/// What the chat is told of a session.
+#[derive(Debug)]
+pub enum News {
+    Opened(Option<OpenId>),
+    Looks(Attention),
+    Acknowledged(Receipt),
+    Types(OpenId),
 }
 
 impl Session {
@@ -82,6 +95,7 @@ impl Session {
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
         match frames::parse(text, self.dialect, &self.openid, &self.shared.limits.frames) {
             Ok(Parsed { id, frame: ClientFrame::Message(message) }) => self.message(id, *message),
+            Ok(Parsed { id, frame: ClientFrame::Recall { peer, target } }) => self.recall(id, peer, target),
             Ok(Parsed { id, frame }) => self.control(id, frame, now),
             Err(rejected) => self.rejected(&rejected),
         }
@@ -93,12 +107,30 @@ impl Session {
             let why = "to_user_openid is missing, and no chat is open".into();
             return self.rejected(&Rejected { word: Word::BadFrame, why, id, client_msg_id });
         };
+        self.append(Draft { session: self.id, request_id: id, sender: self.openid.clone(), peer, client_msg_id, kind, body, target: None })
+    }
+
+    fn recall(&mut self, id: Option<RequestId>, peer: OpenId, target: Seq) -> Outcome {
+        let (sender, kind) = (self.openid.clone(), Kind::recall());
+        self.append(Draft {
+            session: self.id,
+            request_id: id,
+            sender,
+            peer,
+            client_msg_id: None,
+            kind,
+            body: "{}".into(),
+            target: Some(target),
+        })
+    }
+
+    fn append(&mut self, draft: Draft) -> Outcome {
         self.shared.metrics.messages_in.inc();
         let over_rate_ms = (self.shared.rate)(&self.openid).err();
-        if let (Some(wait), None) = (over_rate_ms, &client_msg_id) {
-            return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", id.as_ref(), None, Some(wait)));
+        let is_repeatable = draft.client_msg_id.is_some() || draft.target.is_some();
+        if let (Some(wait), false) = (over_rate_ms, is_repeatable) {
+            return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", draft.request_id.as_ref(), None, Some(wait)));
         }
-        let draft = Draft { session: self.id, request_id: id, sender: self.openid.clone(), peer, client_msg_id, kind, body };
         self.submit(Write::Append(Append { draft, over_rate_ms }))
     }
 
@@ -112,17 +144,23 @@ impl Session {
         }
         match (frame, id) {
             (ClientFrame::Heart, Some(id)) if self.dialect == Dialect::V1 => Outcome::Reply(outbound::heart(&id, now_ms())),
-            (ClientFrame::Read { peer, seq }, id) => {
-                let answer = Answer::Session(Asker { session: self.id, request_id: id });
-                match self.submit(Write::MarkRead(MarkRead { openid: self.openid.clone(), peer, seq, answer })) {
-                    Outcome::Submitted => Outcome::Done,
-                    refused => refused,
+            (ClientFrame::Receipt { kind, peer, seq }, id) => {
+                let receipt = Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
+                match (kind, id) {
+                    (ReceiptKind::Read, Some(id)) => match self.submit(Write::Mark(Mark { receipt, answer: Answer::Session(id) })) {
+                        Outcome::Submitted => Outcome::Done,
+                        refused => refused,
+                    },
+                    _ => Outcome::Tell(News::Acknowledged(receipt)),
                 }
             }
             (ClientFrame::Open(peer), _) => {
                 self.open_chat.clone_from(&peer);
-                Outcome::Opened(peer)
+                Outcome::Tell(News::Opened(peer))
             }
+            (ClientFrame::Attention(attention), _) => Outcome::Tell(News::Looks(attention)),
+            (ClientFrame::Typing(peer), _) => Outcome::Tell(News::Types(peer)),
+            (ClientFrame::Sync(request), id) => Outcome::Sync(id, request),
             _ => Outcome::Done,
         }
     }
@@ -131,7 +169,7 @@ impl Session {
         let Err(full) = self.shared.store.submit(write) else { return Outcome::Submitted };
         let (id, client_msg_id) = match *full.0 {
             Write::Append(append) => (append.draft.request_id, append.draft.client_msg_id),
-            Write::MarkRead(MarkRead { answer: Answer::Session(asker), .. }) => (asker.request_id, None),
+            Write::Mark(Mark { answer: Answer::Session(id), .. }) => (Some(id), None),
             _ => (None, None),
         };
         let why = "the server is busy: send it again under the same client_msg_id";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker, ready};
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, StreamHandler};
+use actix::{Actor, ActorContext, ActorFutureExt as _, AsyncContext, Context, Handler, StreamHandler, WrapFuture as _};
 use actix_http::ws::Codec;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -61,6 +61,13 @@ impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
         match next {
             Next::Nothing => {}
             Next::Deliver => self.deliver(ctx),
+            Next::Ask(ask) => {
+                let answer = ask.answer().into_actor(self);
+                ctx.spawn(answer.map(|answered, actor, ctx| {
+                    actor.driver.answered(answered);
+                    actor.deliver(ctx);
+                }));
+            }
             Next::Stop => ctx.stop(),
         }
     }

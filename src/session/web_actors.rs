@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, AsyncContext, Handler, StreamHandler};
+use actix::{Actor, ActorContext, ActorFutureExt as _, AsyncContext, Handler, StreamHandler, WrapFuture as _};
 use actix_web::error::PayloadError;
 use actix_web::web::Payload;
 use actix_web_actors::ws::{Message, ProtocolError, WebsocketContext};
@@ -47,6 +47,13 @@ impl<Seat: Unpin + 'static> SessionActor<Seat> {
         match next {
             Next::Nothing => {}
             Next::Deliver => self.deliver(ctx),
+            Next::Ask(ask) => {
+                let answer = ask.answer().into_actor(self);
+                ctx.spawn(answer.map(|answered, actor, ctx| {
+                    actor.driver.answered(answered);
+                    actor.deliver(ctx);
+                }));
+            }
             Next::Stop => ctx.stop(),
         }
     }

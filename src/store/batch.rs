@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::content;
-use super::messages::{Answer, Append, MarkRead, Revoked, Write};
-use crate::event::{Draft, Event, Message, Refusal};
+use super::messages::{Answer, Append, Clear, Mark, Revoked, Write};
+use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, Seq};
 
 /// What became of one write, once its transaction is durable.
@@ -14,12 +14,17 @@ pub(super) enum Outcome {
         seq: Seq,
         sent_at: i64,
     },
-    Repeated(Message),
+    Repeated {
+        stored: Message,
+        /// The recipient has blocked the sender.
+        muted: bool,
+    },
     Refused(Refusal),
-    /// A mark stands at `seq` now; `moved` by this write or not.
+    /// A mark stands at `seq` now; `moved` by this write or not. `to_peer`: the peer may know of it.
     Mark {
         seq: Seq,
         moved: bool,
+        to_peer: bool,
     },
     Done,
 }
@@ -38,17 +43,21 @@ pub(super) fn pair(a: &OpenId, b: &OpenId) -> String {
 pub(super) fn key(write: &Write) -> String {
     match write {
         Write::Append(w) => pair(&w.draft.sender, &w.draft.peer),
-        Write::MarkRead(w) => pair(&w.openid, &w.peer),
+        Write::Mark(Mark { receipt: w, .. }) => pair(&w.openid, &w.peer),
         Write::Clear(w) => pair(&w.openid, &w.peer),
+        Write::Block(w) => pair(&w.openid, &w.peer),
         Write::Revoke(w) => w.openid.as_str().to_owned(),
     }
 }
 
 /// What a message that is stored already says to one who sends it again.
-pub(super) fn repeat(append: &Append, stored: Message) -> Outcome {
-    // Of a recalled message there is nothing left to compare.
-    if stored.recalled || same_content(append.draft.kind.as_str(), &append.draft.body, stored.kind.as_str(), &stored.body) {
-        Outcome::Repeated(stored)
+pub(super) fn repeat(append: &Append, stored: Message, muted: bool) -> Outcome {
+    // Of a recalled message there is nothing left to compare, and a recall has nothing but its target.
+    if stored.recalled
+        || stored.target.is_some()
+        || same_content(append.draft.kind.as_str(), &append.draft.body, stored.kind.as_str(), &stored.body)
+    {
+        Outcome::Repeated { stored, muted }
     } else {
         Outcome::Refused(Refusal::Conflict)
     }
@@ -69,18 +78,38 @@ pub(super) fn message(draft: &Draft, seq: Seq, sent_at: i64) -> Message {
         sent_at,
         client_msg_id: draft.client_msg_id.clone(),
         recalled: false,
-        target: None,
+        target: draft.target,
     }
 }
 
-/// A read mark as it moves through a batch: several writes may ask for it.
+/// What of a recalled message is left of its sender's fields.
+pub(super) const RECALLED_BODY: &str = "{}";
+
+/// Which of a member's marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum MarkKind {
+    Read,
+    Recv,
+    Cleared,
+}
+
+impl From<ReceiptKind> for MarkKind {
+    fn from(kind: ReceiptKind) -> Self {
+        match kind {
+            ReceiptKind::Read => Self::Read,
+            ReceiptKind::Recv => Self::Recv,
+        }
+    }
+}
+
+/// A mark as it moves through a batch: several writes may ask for it.
 #[derive(Default)]
-pub(super) struct Marks(HashMap<(String, String, bool), i64>);
+pub(super) struct Marks(HashMap<(OpenId, OpenId, MarkKind), i64>);
 
 impl Marks {
     /// Moves the mark of `who` to `wanted` if that is further; `before` is where it stood before the batch.
-    pub(super) fn advance(&mut self, who: &OpenId, peer: &OpenId, is_clear: bool, before: i64, wanted: i64) -> (i64, bool) {
-        let mark = self.0.entry((who.as_str().to_owned(), peer.as_str().to_owned(), is_clear)).or_insert(before);
+    pub(super) fn advance(&mut self, who: &OpenId, peer: &OpenId, kind: MarkKind, before: i64, wanted: i64) -> (i64, bool) {
+        let mark = self.0.entry((who.clone(), peer.clone(), kind)).or_insert(before);
         let moved = wanted > *mark;
         *mark = wanted.max(*mark);
         (*mark, moved)
@@ -127,54 +156,43 @@ impl Report {
 
     pub(super) fn add(&mut self, write: Write, answer: Answer, outcome: Outcome) {
         match write {
-            Write::Append(Append { draft, over_rate_ms }) => self.events.push(match outcome {
-                Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
-                Outcome::Repeated(stored) => Event::Repeated { draft, stored, over_rate: over_rate_ms.is_some() },
-                Outcome::Refused(why) => Event::Refused { draft, why },
-                Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
-            }),
-            Write::MarkRead(MarkRead { openid, peer, seq, .. }) if matches!((&answer, &outcome), (Answer::Nobody, Outcome::Refused(_))) => {
-                self.events.push(Event::ReadUnstored { openid, peer, seq });
+            Write::Append(append) => self.events.push(appended(append, outcome)),
+            Write::Mark(Mark { receipt, .. }) => self.marked(receipt, answer, outcome),
+            Write::Clear(Clear { openid, peer, .. }) => {
+                if let Outcome::Mark { seq, moved: true, .. } = outcome {
+                    self.events.push(Event::Cleared { openid, peer, seq });
+                }
+                self.answer(answer, &outcome);
             }
-            Write::MarkRead(w) => {
-                let peer = w.peer;
-                self.mark(answer, outcome, w.openid, |openid, seq, moved, asker| {
-                    (moved || asker.is_some()).then_some(Event::Read { openid, peer, seq, asker })
-                });
-            }
-            Write::Clear(w) => {
-                let peer = w.peer;
-                self.mark(answer, outcome, w.openid, |openid, seq, moved, _| moved.then_some(Event::Cleared { openid, peer, seq }));
-            }
-            Write::Revoke(w) => self.mark(answer, outcome, w.openid, |_, _, _, _| None),
+            Write::Block(_) | Write::Revoke(_) => self.answer(answer, &outcome),
         }
     }
 
-    fn mark(
-        &mut self,
-        answer: Answer,
-        outcome: Outcome,
-        openid: OpenId,
-        event: impl FnOnce(OpenId, Seq, bool, Option<crate::event::Asker>) -> Option<Event>,
-    ) {
-        let (caller, asker) = match answer {
-            Answer::Nobody => (None, None),
-            Answer::Session(asker) => (None, Some(asker)),
-            Answer::Caller(caller) => (Some(caller), None),
-        };
-        let done = match outcome {
-            Outcome::Refused(why) => Err(why),
-            Outcome::Mark { seq, moved } => Ok((seq, moved)),
-            _ => Ok((Seq::ZERO, false)),
-        };
-        let told = done.map(|_| ());
-        match (done, asker) {
-            (Ok((seq, moved)), asker) => self.events.extend(event(openid, seq, moved, asker)),
-            (Err(why), Some(asker)) => self.events.push(Event::ReadRefused { openid, asker, why }),
-            (Err(_), None) => {}
+    fn marked(&mut self, receipt: Receipt, answer: Answer, outcome: Outcome) {
+        match (outcome, answer) {
+            (Outcome::Refused(_), Answer::Nobody) => self.events.push(Event::MarkUnstored(receipt)),
+            (Outcome::Refused(why), Answer::Session(request_id)) => self.events.push(Event::MarkRefused { receipt, request_id, why }),
+            (outcome, answer) => {
+                let request_id = match answer {
+                    Answer::Session(id) => Some(id),
+                    Answer::Nobody => None,
+                    Answer::Caller(caller) => {
+                        self.callers.push((caller, told(&outcome)));
+                        None
+                    }
+                };
+                if let Outcome::Mark { seq, moved, to_peer } = outcome
+                    && (moved || request_id.is_some())
+                {
+                    self.events.push(Event::Marked { receipt: Receipt { seq, ..receipt }, moved, to_peer, request_id });
+                }
+            }
         }
-        if let Some(caller) = caller {
-            self.callers.push((caller, told));
+    }
+
+    fn answer(&mut self, answer: Answer, outcome: &Outcome) {
+        if let Answer::Caller(caller) = answer {
+            self.callers.push((caller, told(outcome)));
         }
     }
 
@@ -184,6 +202,23 @@ impl Report {
             // One who has gone is not told.
             let _ = caller.send(told);
         }
+    }
+}
+
+fn appended(append: Append, outcome: Outcome) -> Event {
+    let Append { draft, over_rate_ms } = append;
+    match outcome {
+        Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
+        Outcome::Repeated { stored, muted } => Event::Repeated { draft, stored, quiet: muted || over_rate_ms.is_some() },
+        Outcome::Refused(why) => Event::Refused { draft, why },
+        Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
+    }
+}
+
+fn told(outcome: &Outcome) -> Result<(), Refusal> {
+    match outcome {
+        Outcome::Refused(why) => Err(*why),
+        _ => Ok(()),
     }
 }
 

@@ -50,8 +50,13 @@ where
 pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
     let mut conn = sqlite(path, cache_kib)?;
+    // What a recall overwrites is overwritten in the file, not only unlinked (secure_delete).
     // Checkpoints move 16 000 pages (64 MiB) at a time: with the default of 1 000 a busy server rewrites the same index pages again and again.
-    conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000").map_err(failed)?;
+    conn.batch_execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; \
+         PRAGMA secure_delete = ON",
+    )
+    .map_err(failed)?;
     let mode = setting(&mut conn, "SELECT journal_mode AS value FROM pragma_journal_mode").map_err(failed)?;
     if mode != "wal" {
         return Err(OpenError::Durability { setting: "journal_mode", found: mode, wanted: "wal (is the file on a network disk?)" });
@@ -235,6 +240,20 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
         }
         _ => Ok(()),
     }
+}
+
+/// The store's own time of the last message in a SQLite file, 0 where there is none. PostgreSQL has a clock of its own, which all nodes
+/// share.
+pub(super) fn last_change(database: &Database) -> Result<i64, OpenError> {
+    let DatabaseUrl::Sqlite(path) = &database.url else { return Ok(0) };
+    let mut conn = sqlite_reader(path, database.cache_kib)?;
+    let last = setting(
+        &mut conn,
+        "SELECT CAST(coalesce(max(max(shown_at, kept_at)), 0) AS TEXT) AS value FROM members \
+         WHERE conversation_id = (SELECT conversation_id FROM messages ORDER BY rowid DESC LIMIT 1)",
+    );
+    let last = last.map_err(|e| OpenError::Sqlite { path: path.clone(), reason: e.to_string() })?;
+    Ok(last.parse().unwrap_or(0))
 }
 
 /// The right to be the one server on a SQLite file, given back when dropped or when the process ends, however it ends.

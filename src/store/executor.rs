@@ -8,7 +8,7 @@ use actix::{Actor, Handler, Message, SyncArbiter, SyncContext};
 
 use super::batch::Outcome;
 use super::error::Trouble;
-use super::lanes::{Batch, Lane};
+use super::lanes::{Batch, Lane, Shared};
 use super::messages::Write;
 use super::postgres::PostgresLane;
 use super::sqlite::SqliteLane;
@@ -60,7 +60,7 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
         1,
         || std::thread::Builder::new().name("hongyan-lane".into()),
         move || DbExecutor {
-            backend: backend_of(&database, lane.shared().limits.new_conversations_per_day),
+            backend: backend_of(&database, lane.shared()),
             database: database.clone(),
             vital: Some(Vital::new("store", &lane.shared().draining)),
             lane: lane.clone(),
@@ -71,10 +71,10 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
     executor.do_send(Serve);
 }
 
-fn backend_of(database: &Database, day_limit: u32) -> Backend {
+fn backend_of(database: &Database, shared: &Shared) -> Backend {
     match &database.url {
-        DatabaseUrl::Sqlite(path) => Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, day_limit)),
-        DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresLane::new(url.clone(), day_limit)),
+        DatabaseUrl::Sqlite(path) => Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock)),
+        DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresLane::new(url.clone(), shared.limits)),
     }
 }
 
@@ -165,7 +165,7 @@ impl DbExecutor {
             Err(_) => {
                 // The panic hook has logged it. What the panic left behind is not used again.
                 log::error!(writes = writes.len(); "a batch panicked; its connection is dropped");
-                self.backend = backend_of(&self.database, self.lane.shared().limits.new_conversations_per_day);
+                self.backend = backend_of(&self.database, self.lane.shared());
                 Err(Trouble::Refused("a panic".to_owned()))
             }
         }

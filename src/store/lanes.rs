@@ -12,8 +12,9 @@ use actix::Recipient;
 
 use super::StoreLimits;
 use super::batch::{Outcome, Report};
+use super::clock::Clock;
 use super::conn::FileLock;
-use super::messages::{Answer, Append, Clear, MarkRead, Revoke, Write};
+use super::messages::{Answer, Append, Block, Clear, Mark, Revoke, Write};
 use crate::event::{Committed, Draft, Places, Refusal};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) committed: Recipient<Committed>,
     pub(super) metrics: Metrics,
     pub(super) limits: StoreLimits,
+    pub(super) clock: Clock,
     pub(super) draining: Draining,
     /// Places taken, see [`Places`].
     pub(super) taken: Arc<AtomicUsize>,
@@ -125,9 +127,10 @@ impl Lane {
     pub(super) fn submit(&self, mut write: Write, place: Places) {
         let answer = match &mut write {
             Write::Append(_) => Answer::Nobody,
-            Write::MarkRead(MarkRead { answer, .. }) | Write::Clear(Clear { answer, .. }) | Write::Revoke(Revoke { answer, .. }) => {
-                std::mem::replace(answer, Answer::Nobody)
-            }
+            Write::Mark(Mark { answer, .. })
+            | Write::Clear(Clear { answer, .. })
+            | Write::Block(Block { answer, .. })
+            | Write::Revoke(Revoke { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
         };
         let mut state = self.state();
         state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
@@ -293,13 +296,13 @@ fn copy(write: &Write) -> Write {
                 client_msg_id: d.client_msg_id.clone(),
                 kind: d.kind.clone(),
                 body: d.body.clone(),
+                target: d.target,
             },
             over_rate_ms: *over_rate_ms,
         }),
-        Write::MarkRead(w) => {
-            Write::MarkRead(MarkRead { openid: w.openid.clone(), peer: w.peer.clone(), seq: w.seq, answer: Answer::Nobody })
-        }
+        Write::Mark(w) => Write::Mark(Mark { receipt: w.receipt.clone(), answer: Answer::Nobody }),
         Write::Clear(w) => Write::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer: Answer::Nobody }),
+        Write::Block(w) => Write::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer: Answer::Nobody }),
         Write::Revoke(w) => Write::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer: Answer::Nobody }),
     }
 }

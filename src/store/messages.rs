@@ -2,19 +2,22 @@
 
 use tokio::sync::oneshot;
 
-use crate::event::{Asker, Draft, Message, Refusal};
-use crate::ids::{OpenId, Seq};
+use crate::event::overview::{Overview, SyncCursor};
+use crate::event::{Draft, Message, Receipt, Refusal};
+use crate::ids::{OpenId, RequestId, Seq};
 
 /// Something to be made durable. Writes of one conversation are done in the order in which they are submitted.
 #[derive(Debug)]
 pub enum Write {
     Append(Append),
-    MarkRead(MarkRead),
+    Mark(Mark),
     Clear(Clear),
+    Block(Block),
     Revoke(Revoke),
 }
 
-/// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one.
+/// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A recall is a message whose
+/// repeat is known by its target; it overwrites what the target said.
 #[derive(Debug)]
 pub struct Append {
     pub draft: Draft,
@@ -22,12 +25,10 @@ pub struct Append {
     pub over_rate_ms: Option<u64>,
 }
 
-/// Moves a read mark up to `seq`, clamped to the last seq; a mark never goes back. Without a conversation it does nothing.
+/// Moves a mark up to the receipt's seq, clamped to the last seq; a mark never goes back. Without a conversation it does nothing.
 #[derive(Debug)]
-pub struct MarkRead {
-    pub openid: OpenId,
-    pub peer: OpenId,
-    pub seq: Seq,
+pub struct Mark {
+    pub receipt: Receipt,
     pub answer: Answer,
 }
 
@@ -38,6 +39,21 @@ pub struct Clear {
     pub peer: OpenId,
     pub up_to: Option<Seq>,
     pub answer: Answer,
+}
+
+/// From the commit on, what `peer` writes to `openid` is refused; or no longer.
+#[derive(Debug)]
+pub struct Block {
+    pub openid: OpenId,
+    pub peer: OpenId,
+    pub change: BlockChange,
+    pub answer: Answer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockChange {
+    Block,
+    Unblock,
 }
 
 /// Adds one revocation to the log that every node follows. Calls ask for it, never a session: there is no event for one done.
@@ -52,8 +68,8 @@ pub struct Revoke {
 #[derive(Debug)]
 pub enum Answer {
     Nobody,
-    /// A session, through the event.
-    Session(Asker),
+    /// The session of the receipt, through the event.
+    Session(RequestId),
     /// A call that waits.
     Caller(oneshot::Sender<Result<(), Refusal>>),
 }
@@ -110,23 +126,16 @@ pub struct ListPlace {
 
 #[derive(Debug)]
 pub struct ConversationPage {
-    pub conversations: Vec<Overview>,
+    pub conversations: Vec<Listed>,
     /// Set when there are more.
     pub next: Option<ListPlace>,
 }
 
-/// One conversation as one of its members sees it.
+/// A conversation in a list.
 #[derive(Debug, Clone)]
-pub struct Overview {
-    pub peer: OpenId,
-    pub last_seq: Seq,
-    pub cleared_seq: Seq,
-    pub read_seq: Seq,
-    pub recv_seq: Seq,
-    /// The peer's marks; zero until the peer has sent something (a stranger does not learn that you read him).
-    pub peer_read_seq: Seq,
-    pub peer_recv_seq: Seq,
-    pub unread: i64,
+pub struct Listed {
+    pub overview: Overview,
+    /// None where all is cleared.
     pub last_message: Option<Message>,
 }
 
@@ -172,8 +181,64 @@ pub struct Unread {
 #[derive(Debug)]
 pub struct UnreadSummary {
     pub total: i64,
-    pub conversations: Vec<Overview>,
+    pub conversations: Vec<Listed>,
     pub has_more: bool,
+}
+
+/// What somebody missed: the conversations named, each with what follows the seq that she has, then those that changed, the one with
+/// the newest change first, each with its newest messages.
+#[derive(Debug)]
+pub struct Sync {
+    pub openid: OpenId,
+    /// The cursor of an earlier answer. Without one, or with one from a future that the clock has left, everything is new.
+    pub since: Option<SyncCursor>,
+    /// The `began` of a walk of several answers that the asker has been told all since: its last answer is the last. Any other walk may
+    /// have been left for a while, and is followed by one that tells what changed meanwhile.
+    pub walk: Option<i64>,
+    pub named: Vec<(OpenId, Seq)>,
+    /// Messages of one conversation at most.
+    pub limit: usize,
+    /// How much one answer may hold, in bytes, and what each part of it is taken for.
+    pub bounds: SyncBounds,
+}
+
+/// How large an answer may become on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct SyncBounds {
+    pub answer_bytes: usize,
+    /// The most that a message takes beside what its sender gave.
+    pub message_bytes: fn(&Message, &OpenId) -> usize,
+    /// The most that a conversation takes beside its messages.
+    pub conversation_bytes: usize,
+}
+
+/// Whether `openid` may show `peer` that she types: they have a conversation, and `peer` has not blocked her.
+#[derive(Debug)]
+pub struct MayReach {
+    pub openid: OpenId,
+    pub peer: OpenId,
+}
+
+/// Whom a user has blocked, by openid.
+#[derive(Debug)]
+pub struct Blocks {
+    pub openid: OpenId,
+    pub limit: usize,
+    pub after: Option<OpenId>,
+}
+
+#[derive(Debug)]
+pub struct BlockPage {
+    pub blocks: Vec<Blocked>,
+    /// Whether more follow the last one.
+    pub has_more: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    pub peer: OpenId,
+    /// Unix milliseconds.
+    pub at: i64,
 }
 
 /// The revocations written at or after `at` (Unix milliseconds), by id.

@@ -13,6 +13,7 @@ use actix::{Recipient, System};
 use diesel::prelude::*;
 
 use crate::config::{self, DatabaseUrl};
+use crate::event::overview::SyncPage;
 use crate::event::{Committed, Places};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
@@ -23,11 +24,12 @@ mod lanes;
 mod executor;
 mod batch;
 mod content;
+mod clock;
 mod sqlite;
-mod wal;
 mod postgres;
 mod readers;
 mod queries;
+mod sync;
 mod schema;
 mod conn;
 mod backup;
@@ -38,8 +40,9 @@ mod tests;
 
 pub use error::OpenError;
 
+use clock::Clock;
 use lanes::{Lane, Shared};
-use messages::{Answer, Query, Revoke, Revoked, Write};
+use messages::{Answer, Query, Revoke, Revoked, Sync, Write};
 use readers::Readers;
 
 /// How often the watchdog looks.
@@ -66,6 +69,10 @@ pub struct StoreLimits {
     pub writes_in_flight: usize,
     /// Conversations that a user may start in 24 hours; 0: no limit.
     pub new_conversations_per_day: u32,
+    /// Milliseconds after which a message can no longer be recalled.
+    pub recall_within_ms: i64,
+    /// How many others a user may block; 0: no limit.
+    pub blocks_per_user: u32,
 }
 
 /// The write was not accepted: too many are under way, or the server is leaving. Nothing is stored.
@@ -97,10 +104,12 @@ impl Store {
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1)),
         };
         conn::migrate(config)?;
+        let clock = Clock::after(conn::last_change(config)?);
         let shared = Arc::new(Shared {
             committed,
             metrics: metrics.clone(),
             limits,
+            clock,
             draining: draining.clone(),
             taken: Arc::default(),
             closed: AtomicBool::new(false),
@@ -164,6 +173,14 @@ impl Store {
     /// [`Unavailable`] when the database does not answer within three seconds, or too many reads are under way.
     pub async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
         self.inner.readers.ask(query).await
+    }
+
+    /// What somebody missed.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn sync(&self, sync: Sync) -> Result<SyncPage, Unavailable> {
+        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now() }).await
     }
 
     /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the

@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 
-use super::batch::{Marks, Outcome, encode, key, message, repeat};
+use super::StoreLimits;
+use super::batch::{MarkKind, Marks, Outcome, encode, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Append, Write};
-use crate::event::{Message, Refusal};
+use super::messages::{Append, Block, BlockChange, Clear, Mark, Write};
+use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
 /// A connection that was quiet for so long is asked whether it lives before a batch is trusted to it: finding out afterwards would
@@ -25,20 +26,20 @@ const ATTEMPTS: usize = 4;
 /// One lane's connection.
 pub(super) struct PostgresLane {
     url: String,
-    day_limit: u32,
+    limits: StoreLimits,
     conn: Option<PgConnection>,
     used: Instant,
 }
 
 impl PostgresLane {
-    pub(super) fn new(url: String, day_limit: u32) -> Self {
-        Self { url, day_limit, conn: None, used: Instant::now() }
+    pub(super) fn new(url: String, limits: StoreLimits) -> Self {
+        Self { url, limits, conn: None, used: Instant::now() }
     }
 
     /// Makes a batch durable, all or nothing.
     pub(super) fn commit(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
         let began = Instant::now();
-        let call = Call::new(writes, now, self.day_limit);
+        let call = Call::new(writes, now, self.limits);
         let mut attempt = 1;
         loop {
             let trouble = match self.attempt(&call) {
@@ -84,8 +85,8 @@ impl PostgresLane {
 
 fn repeatable(write: &Write) -> bool {
     match write {
-        Write::Append(append) => append.draft.client_msg_id.is_some(),
-        Write::MarkRead(_) | Write::Clear(_) => true,
+        Write::Append(Append { draft, .. }) => draft.client_msg_id.is_some() || draft.target.is_some(),
+        Write::Mark(_) | Write::Clear(_) | Write::Block(_) => true,
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
     }
@@ -105,23 +106,41 @@ struct Call {
     issued: Vec<Option<i64>>,
     now: i64,
     day_limit: i64,
+    recall_ms: i64,
+    block_limit: i64,
 }
 
 impl Call {
-    fn new(writes: &[Write], now: i64, day_limit: u32) -> Self {
-        let mut call = Self { now, day_limit: i64::from(day_limit), ..Self::default() };
+    fn new(writes: &[Write], now: i64, limits: StoreLimits) -> Self {
+        let mut call = Self {
+            now,
+            day_limit: i64::from(limits.new_conversations_per_day),
+            recall_ms: limits.recall_within_ms,
+            block_limit: i64::from(limits.blocks_per_user),
+            ..Self::default()
+        };
         for write in writes {
             match write {
-                Write::Append(Append { draft, over_rate_ms }) => {
-                    call.row(i16::from(over_rate_ms.is_some()), &draft.sender, &draft.peer, Some(key(write)), 0, None);
-                    call.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
-                    call.kinds.push(Some(draft.kind.as_str().to_owned()));
-                    call.bodies.push(Some(draft.body.to_string()));
+                Write::Append(append) => {
+                    call.append(append, key(write));
                     continue;
                 }
-                Write::MarkRead(w) => call.row(2, &w.openid, &w.peer, Some(key(write)), w.seq.get(), None),
-                Write::Clear(w) => {
-                    call.row(3, &w.openid, &w.peer, Some(key(write)), w.up_to.map_or(i64::MAX, Seq::get), None);
+                Write::Mark(Mark { receipt: w, .. }) => {
+                    let op = match w.kind {
+                        ReceiptKind::Read => 2,
+                        ReceiptKind::Recv => 5,
+                    };
+                    call.row(op, &w.openid, &w.peer, Some(key(write)), w.seq.get(), None);
+                }
+                Write::Clear(Clear { openid, peer, up_to, .. }) => {
+                    call.row(3, openid, peer, Some(key(write)), up_to.map_or(i64::MAX, Seq::get), None);
+                }
+                Write::Block(Block { openid, peer, change, .. }) => {
+                    let op = match change {
+                        BlockChange::Block => 8,
+                        BlockChange::Unblock => 9,
+                    };
+                    call.row(op, openid, peer, Some(key(write)), 0, None);
                 }
                 Write::Revoke(w) => {
                     let (what, issued) = encode(w.what);
@@ -133,6 +152,20 @@ impl Call {
             call.bodies.push(None);
         }
         call
+    }
+
+    fn append(&mut self, append: &Append, pair: String) {
+        let Append { draft, over_rate_ms } = append;
+        let op = match (draft.target, over_rate_ms) {
+            (None, None) => 0,
+            (None, Some(_)) => 1,
+            (Some(_), None) => 6,
+            (Some(_), Some(_)) => 7,
+        };
+        self.row(op, &draft.sender, &draft.peer, Some(pair), draft.target.map_or(0, Seq::get), None);
+        self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
+        self.kinds.push(Some(draft.kind.as_str().to_owned()));
+        self.bodies.push(Some(draft.body.to_string()));
     }
 
     fn row(&mut self, op: i16, sender: &OpenId, peer: &OpenId, pair: Option<String>, number: i64, issued: Option<i64>) {
@@ -162,7 +195,7 @@ impl QueryFragment<Pg> for Call {
         out.push_bind_param::<Array<BigInt>, _>(&self.numbers)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.issued)?;
-        for number in [&self.now, &self.day_limit] {
+        for number in [&self.now, &self.day_limit, &self.recall_ms, &self.block_limit] {
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(number)?;
         }
@@ -177,8 +210,17 @@ impl QueryId for Call {
 }
 
 impl Query for &Call {
-    type SqlType =
-        (SmallInt, Nullable<BigInt>, Nullable<BigInt>, Nullable<Text>, Nullable<Text>, Nullable<BigInt>, Nullable<BigInt>, Nullable<Bool>);
+    type SqlType = (
+        SmallInt,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Bool>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Bool>,
+    );
 }
 
 impl RunQueryDsl<PgConnection> for &Call {}
@@ -188,6 +230,7 @@ struct Row {
     outcome: i16,
     seq: Option<i64>,
     number: Option<i64>,
+    muted: Option<bool>,
     kind: Option<String>,
     body: Option<String>,
     sent_at: Option<i64>,
@@ -207,6 +250,7 @@ fn outcomes(writes: &[Write], rows: Vec<Row>, now: i64) -> Result<Vec<Outcome>, 
 
 fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut Marks, now: i64) -> Outcome {
     let last = row.seq.unwrap_or(0);
+    let muted = row.muted.unwrap_or(false);
     match (write, row.outcome) {
         (Write::Append(_), 1) => Outcome::Appended { seq: seq(last), sent_at: now },
         (Write::Append(append), 2) => {
@@ -221,13 +265,13 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
                 recalled: row.recalled.unwrap_or(false),
                 target: row.target.map(seq),
             };
-            repeat(append, stored)
+            repeat(append, stored, muted)
         }
         (Write::Append(append), 3) => {
             // SQL counts from 1.
             let first = row.number.and_then(|place| usize::try_from(place - 1).ok());
             match first.and_then(|place| Some((writes.get(place)?, *seqs.get(place)?))) {
-                Some((Write::Append(first), at)) => repeat(append, message(&first.draft, seq(at), now)),
+                Some((Write::Append(first), at)) => repeat(append, message(&first.draft, seq(at), now), muted),
                 _ => Outcome::Refused(Refusal::Unavailable),
             }
         }
@@ -236,19 +280,25 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
             let retry_after_ms = row.number.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
             Outcome::Refused(Refusal::RateLimited { retry_after_ms })
         }
-        (Write::MarkRead(w), 6) => mark(marks.advance(&w.openid, &w.peer, false, row.number.unwrap_or(0), w.seq.get().min(last))),
-        (Write::Clear(w), 6) => {
-            let wanted = w.up_to.map_or(last, |up_to| up_to.get().min(last));
-            mark(marks.advance(&w.openid, &w.peer, true, row.number.unwrap_or(0), wanted))
+        (Write::Append(_), 8) => Outcome::Refused(Refusal::Blocked),
+        (Write::Append(_), 9) => Outcome::Refused(Refusal::NotFound),
+        (Write::Append(_), 10) => Outcome::Refused(Refusal::RecallExpired),
+        (Write::Mark(Mark { receipt: w, .. }), 6) => {
+            mark(marks.advance(&w.openid, &w.peer, w.kind.into(), row.number.unwrap_or(0), w.seq.get().min(last)), !muted)
         }
-        (Write::MarkRead(_) | Write::Clear(_), 7) => Outcome::Mark { seq: Seq::ZERO, moved: false },
-        (Write::Revoke(_), 7) => Outcome::Done,
+        (Write::Clear(Clear { openid, peer, up_to, .. }), 6) => {
+            let wanted = up_to.map_or(last, |up_to| up_to.get().min(last));
+            mark(marks.advance(openid, peer, MarkKind::Cleared, row.number.unwrap_or(0), wanted), false)
+        }
+        (Write::Mark(_) | Write::Clear(_), 7) => mark((0, false), false),
+        (Write::Block(_), 11) => Outcome::Refused(Refusal::TooMany),
+        (Write::Block(_) | Write::Revoke(_), 7) => Outcome::Done,
         _ => Outcome::Refused(Refusal::Unavailable),
     }
 }
 
-fn mark((at, moved): (i64, bool)) -> Outcome {
-    Outcome::Mark { seq: seq(at), moved }
+fn mark((at, moved): (i64, bool), to_peer: bool) -> Outcome {
+    Outcome::Mark { seq: seq(at), moved, to_peer }
 }
 
 fn seq(number: i64) -> Seq {

@@ -7,11 +7,12 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use super::batch::{decode, encode};
 use super::conn::Conn;
 use super::messages::{
-    AccessDecisions, ConversationPage, Conversations, History, HistoryPage, ListPlace, Overview, Ping, Query, Revocation, RevocationsSince,
-    Revoked, Unread, UnreadSummary, Window,
+    AccessDecisions, BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, ListPlace, Listed, MayReach, Ping,
+    Query, Revocation, RevocationsSince, Revoked, Unread, UnreadSummary, Window,
 };
-use super::schema::{members, messages, revocations};
+use super::schema::{blocks, members, messages, revocations};
 use crate::event::Message;
+use crate::event::overview::Overview;
 use crate::ids::{ClientMsgId, Kind, OpenId, Seq};
 
 /// A message as its row has it.
@@ -69,24 +70,34 @@ impl MessageRow {
     }
 }
 
-fn seq(number: i64) -> Seq {
+pub(super) fn seq(number: i64) -> Seq {
     Seq::parse(number).unwrap_or_default()
 }
 
-fn unreadable(error: crate::ids::Malformed) -> diesel::result::Error {
+pub(super) fn unreadable(error: crate::ids::Malformed) -> diesel::result::Error {
     diesel::result::Error::DeserializationError(Box::new(error))
+}
+
+/// The seq up to which nothing of the member row `m` is unread.
+macro_rules! floor {
+    () => {
+        "CASE WHEN m.read_seq >= m.sent_seq AND m.read_seq >= m.cleared_seq THEN m.read_seq \
+              WHEN m.sent_seq >= m.cleared_seq THEN m.sent_seq ELSE m.cleared_seq END AS floor_seq"
+    };
 }
 
 /// `SELECT` of a user's conversations (`$1`), before any page is cut: `floor` is the seq up to which nothing is unread, `last_at`
 /// when the last message came. Correlated look-ups, each the end of an index, so that it costs the same however long they are.
 macro_rules! own_conversations {
     () => {
-        "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, \
-         CASE WHEN m.read_seq >= m.sent_seq AND m.read_seq >= m.cleared_seq THEN m.read_seq \
-              WHEN m.sent_seq >= m.cleared_seq THEN m.sent_seq ELSE m.cleared_seq END AS floor_seq, \
+        concat!(
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, ",
+            floor!(),
+            ", \
          (SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id) AS last_seq, \
          (SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1) AS last_at \
          FROM members m WHERE m.openid = $1"
+        )
     };
 }
 
@@ -98,6 +109,8 @@ macro_rules! unread {
           AND (r.target_seq IS NOT NULL OR r.recalled)) END"
     };
 }
+
+pub(super) use {floor, unread};
 
 /// The rest of a row, looked up only for the conversations that are on the page `t`.
 macro_rules! with_details {
@@ -171,7 +184,7 @@ struct OverviewRow {
 }
 
 impl OverviewRow {
-    fn into_overview(self) -> QueryResult<Overview> {
+    fn into_listed(self) -> QueryResult<Listed> {
         let last_message = MessageRow {
             seq: self.last_seq,
             sender: self.sender,
@@ -182,27 +195,29 @@ impl OverviewRow {
             recalled: self.recalled,
             target: self.target_seq,
         };
-        Ok(Overview {
-            peer: OpenId::parse(&self.peer).map_err(unreadable)?,
-            last_seq: seq(self.last_seq),
-            cleared_seq: seq(self.cleared_seq),
-            read_seq: seq(self.read_seq),
-            recv_seq: seq(self.recv_seq),
-            peer_read_seq: seq(self.peer_read_seq),
-            peer_recv_seq: seq(self.peer_recv_seq),
-            unread: self.unread,
+        Ok(Listed {
+            overview: Overview {
+                peer: OpenId::parse(&self.peer).map_err(unreadable)?,
+                last_seq: seq(self.last_seq),
+                cleared_seq: seq(self.cleared_seq),
+                read_seq: seq(self.read_seq),
+                recv_seq: seq(self.recv_seq),
+                peer_read_seq: seq(self.peer_read_seq),
+                peer_recv_seq: seq(self.peer_recv_seq),
+                unread: self.unread,
+            },
             // What is cleared is shown to nobody who cleared it.
             last_message: (self.last_seq > self.cleared_seq).then(|| last_message.into_message()).transpose()?,
         })
     }
 }
 
-fn overviews(rows: Vec<OverviewRow>, limit: usize) -> QueryResult<Vec<Overview>> {
-    rows.into_iter().take(limit).map(OverviewRow::into_overview).collect()
+fn listed(rows: Vec<OverviewRow>, limit: usize) -> QueryResult<Vec<Listed>> {
+    rows.into_iter().take(limit).map(OverviewRow::into_listed).collect()
 }
 
 /// One more than wanted tells whether there is more.
-fn and_one(limit: usize) -> i64 {
+pub(super) fn and_one(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX - 1).saturating_add(1)
 }
 
@@ -220,9 +235,9 @@ impl Query for Conversations {
             .load::<OverviewRow>(conn)?;
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
-        let conversations = overviews(rows, self.limit)?;
+        let conversations = listed(rows, self.limit)?;
         let next = match (more, last, conversations.last()) {
-            (true, Some(sent_at), Some(overview)) => Some(ListPlace { sent_at, peer: overview.peer.clone() }),
+            (true, Some(sent_at), Some(last)) => Some(ListPlace { sent_at, peer: last.overview.peer.clone() }),
             _ => None,
         };
         Ok(ConversationPage { conversations, next })
@@ -239,7 +254,7 @@ impl Query for Unread {
             .load::<OverviewRow>(conn)?;
         let total = rows.first().map_or(0, |row| row.total);
         let has_more = rows.len() > self.limit;
-        Ok(UnreadSummary { total, conversations: overviews(rows, self.limit)?, has_more })
+        Ok(UnreadSummary { total, conversations: listed(rows, self.limit)?, has_more })
     }
 }
 
@@ -277,6 +292,36 @@ impl Query for History {
         }
         let messages = rows.into_iter().map(MessageRow::into_message).collect::<QueryResult<_>>()?;
         Ok(HistoryPage { messages, has_more })
+    }
+}
+
+impl Query for MayReach {
+    type Answer = bool;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
+        let (openid, peer) = (self.openid.as_str(), self.peer.as_str());
+        let blocked = blocks::table.filter(blocks::openid.eq(members::peer)).filter(blocks::blocked.eq(members::openid));
+        let known = members::table.find((openid, peer)).filter(diesel::dsl::not(diesel::dsl::exists(blocked)));
+        known.select(members::conversation_id).first::<i64>(conn).optional().map(|row| row.is_some())
+    }
+}
+
+impl Query for Blocks {
+    type Answer = BlockPage;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<BlockPage> {
+        let after = self.after.as_ref().map_or("", |peer| peer.as_str());
+        let rows = blocks::table
+            .filter(blocks::openid.eq(self.openid.as_str()))
+            .filter(blocks::blocked.gt(after))
+            .order(blocks::blocked)
+            .limit(and_one(self.limit))
+            .select((blocks::blocked, blocks::at))
+            .load::<(String, i64)>(conn)?;
+        let has_more = rows.len() > self.limit;
+        let shown = rows.into_iter().take(self.limit);
+        let blocks = shown.map(|(peer, at)| Ok(Blocked { peer: OpenId::parse(&peer).map_err(unreadable)?, at }));
+        Ok(BlockPage { blocks: blocks.collect::<QueryResult<_>>()?, has_more })
     }
 }
 

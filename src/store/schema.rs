@@ -18,6 +18,8 @@ diesel::table! {
         read_seq -> BigInt,
         recv_seq -> BigInt,
         cleared_seq -> BigInt,
+        shown_at -> BigInt,
+        kept_at -> BigInt,
     }
 }
 
@@ -45,5 +47,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    blocks (openid, blocked) {
+        openid -> Text,
+        blocked -> Text,
+        at -> BigInt,
+    }
+}
+
 diesel::joinable!(members -> conversations (conversation_id));
-diesel::allow_tables_to_appear_in_same_query!(conversations, members, messages, revocations);
+diesel::allow_tables_to_appear_in_same_query!(conversations, members, messages, revocations, blocks);

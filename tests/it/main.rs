@@ -5,6 +5,8 @@ mod harness;
 
 mod seed;
 mod v1;
+mod receipts;
+mod sync;
 mod login;
 mod http_api;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Protocol v1, first half: acks, idempotent sends, order, devices, limits.
+//! Protocol v1: acks, idempotent sends, order, devices, limits.
 
 use serde_json::json;
 
@@ -138,8 +138,8 @@ async fn bad_frames_are_named_and_the_tenth_ends_the_session() {
         r#"{"type":"text","id":"1","to_user_openid":"bob","message":"x"}"#,
         r#"{"type":"text","id":"1","to_user_openid":"bob","client_msg_id":"c"}"#,
         r#"{"type":"text","id":"1","client_msg_id":"c","message":"x"}"#,
-        r#"{"type":"recall","id":"1","to_user_openid":"bob","target_seq":1}"#,
-        r#"{"type":"sync","id":"1"}"#,
+        r#"{"type":"recall","id":"1","to_user_openid":"bob","target_seq":-1}"#,
+        r#"{"type":"sync","id":"1","limit":0}"#,
         r#"{"type":"read","id":"1","to_user_openid":"bob","seq":-1}"#,
         r#"{"type":"open","id":"1"}"#,
     ] {
@@ -252,19 +252,10 @@ async fn a_read_mark_is_echoed_after_its_commit() {
 }
 
 #[actix_web::test]
-async fn frames_of_what_comes_later_are_understood() {
+async fn messages_without_a_recipient_go_to_the_open_chat() {
     let server = Server::start().await;
     let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
-    for frame in [
-        json!({ "type": "typing", "to_user_openid": "bob" }),
-        json!({ "type": "recv", "to_user_openid": "bob", "seq": 1 }),
-        json!({ "type": "background" }),
-        json!({ "type": "foreground" }),
-        json!({ "type": "open", "to_user_openid": "bob" }),
-    ] {
-        alice.send(frame).await;
-    }
-    alice.nothing_came().await;
+    alice.send(json!({ "type": "open", "to_user_openid": "bob" })).await;
     alice.send(json!({ "type": "text", "client_msg_id": "1", "message": "to the open chat" })).await;
     assert_eq!(alice.expect("ack").await["to_user_openid"], "bob");
     assert_eq!(bob.expect("text").await["message"], "to the open chat");

@@ -7,15 +7,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::messages::{as_seen, peer};
+use super::messages::peer;
 use super::{ask, commit, limit};
+use crate::event::{Receipt, ReceiptKind};
 use crate::http::State;
 use crate::http::body::Body;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::ids::{OpenId, Seq};
-use crate::store::messages::{Clear, Conversations, ListPlace, MarkRead, Overview, Unread, Write};
+use crate::protocol::outbound;
+use crate::store::messages::{Clear, Conversations, ListPlace, Listed, Mark, Unread, Write};
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -132,8 +134,8 @@ pub async fn list(caller: Caller, params: web::Query<ListParams>, state: web::Da
 pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<UnreadAnswer>, ApiError> {
     let openid = caller.0.openid;
     let summary = ask(&state, Unread { openid: openid.clone(), limit: UNREAD_LISTED }).await?;
-    let listed = summary.conversations.iter().map(|overview| {
-        let Conversation { peer, unread, last_message, .. } = conversation(overview, &openid);
+    let listed = summary.conversations.iter().map(|listed| {
+        let Conversation { peer, unread, last_message, .. } = conversation(listed, &openid);
         UnreadConversation { peer, unread, last_message }
     });
     Ok(Json(UnreadAnswer { total: summary.total, conversations: listed.collect(), has_more: summary.has_more }))
@@ -152,7 +154,8 @@ pub async fn read(caller: Caller, body: Body<ReadRequest>, state: web::Data<Stat
     let openid = caller.0.openid;
     let peer = peer(&body.0.peer)?;
     let seq = Seq::parse(body.0.seq)?;
-    commit(&state, |answer| Write::MarkRead(MarkRead { openid, peer, seq, answer })).await?;
+    let receipt = Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None };
+    commit(&state, |answer| Write::Mark(Mark { receipt, answer })).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -180,7 +183,8 @@ pub async fn clear(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn conversation(overview: &Overview, reader: &OpenId) -> Conversation {
+fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
+    let Listed { overview, last_message } = listed;
     Conversation {
         peer: overview.peer.as_str().to_owned(),
         last_seq: overview.last_seq.get(),
@@ -190,7 +194,7 @@ fn conversation(overview: &Overview, reader: &OpenId) -> Conversation {
         peer_read_seq: overview.peer_read_seq.get(),
         peer_recv_seq: overview.peer_recv_seq.get(),
         unread: overview.unread,
-        last_message: overview.last_message.as_ref().map(|m| as_seen(m, reader, &overview.peer)),
+        last_message: last_message.as_ref().map(|m| outbound::as_seen_raw(m, reader, &overview.peer)),
     }
 }
 
@@ -214,6 +218,7 @@ fn read_cursor(text: &str) -> Result<ListPlace, ApiError> {
 mod tests {
     use super::*;
     use crate::event::Message;
+    use crate::event::overview::Overview;
     use crate::ids::Kind;
     use serde_json::{Value, json};
 
@@ -252,7 +257,7 @@ mod tests {
             recalled: false,
             target: None,
         };
-        let mut overview = Overview {
+        let overview = Overview {
             peer,
             last_seq: seq(9),
             cleared_seq: seq(1),
@@ -261,15 +266,15 @@ mod tests {
             peer_read_seq: seq(4),
             peer_recv_seq: seq(5),
             unread: 7,
-            last_message: Some(last),
         };
-        let shown = serde_json::to_string(&conversation(&overview, &me)).unwrap();
+        let mut listed = Listed { overview, last_message: Some(last) };
+        let shown = serde_json::to_string(&conversation(&listed, &me)).unwrap();
         let want = json!({
             "peer": "peer", "last_seq": 9, "cleared_seq": 1, "read_seq": 2, "recv_seq": 3, "peer_read_seq": 4, "peer_recv_seq": 5, "unread": 7,
             "last_message": {"type": "text", "status": 200, "from_user_openid": "peer", "to_user_openid": "me", "seq": 9, "sent_at": 5, "message": "hi"}
         });
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), want);
-        overview.last_message = None;
-        assert!(!serde_json::to_string(&conversation(&overview, &me)).unwrap().contains("last_message"));
+        listed.last_message = None;
+        assert!(!serde_json::to_string(&conversation(&listed, &me)).unwrap().contains("last_message"));
     }
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{ask, limit};
-use crate::event::Message;
 use crate::http::State;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
@@ -58,7 +57,7 @@ pub async fn history(caller: Caller, params: web::Query<HistoryParams>, state: w
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let window = window(params.before_seq, params.after_seq)?;
     let page = ask(&state, History { openid: openid.clone(), peer: peer.clone(), window, limit }).await?;
-    let messages = page.messages.iter().map(|m| as_seen(m, &openid, &peer)).collect();
+    let messages = page.messages.iter().map(|m| outbound::as_seen_raw(m, &openid, &peer)).collect();
     Ok(Json(HistoryAnswer { messages, has_more: page.has_more }))
 }
 
@@ -77,17 +76,9 @@ fn window(before: Option<i64>, after: Option<i64>) -> Result<Window, ApiError> {
     })
 }
 
-/// A message of the conversation of `reader` with `peer`, with the one it went to by name.
-pub(super) fn as_seen(message: &Message, reader: &OpenId, peer: &OpenId) -> Box<RawValue> {
-    let to = if message.sender == *reader { peer } else { reader };
-    outbound::stored_raw(message, to)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Kind;
-    use serde_json::Value;
 
     #[test]
     fn bounds_name_the_window() {
@@ -97,24 +88,5 @@ mod tests {
         assert!(matches!(window(Some(9), Some(3)), Ok(Window::Between { after, before }) if (after.get(), before.get()) == (3, 9)));
         assert!(window(Some(-1), None).is_err());
         assert!(window(None, Some(-1)).is_err());
-    }
-
-    #[test]
-    fn a_message_names_the_one_it_went_to() {
-        let (a, b) = (OpenId::parse("a").unwrap(), OpenId::parse("b").unwrap());
-        let message = Message {
-            seq: Seq::ZERO.next(),
-            sender: a.clone(),
-            kind: Kind::parse("text").unwrap(),
-            body: "{\"message\":\"hi\"}".into(),
-            sent_at: 1,
-            client_msg_id: None,
-            recalled: false,
-            target: None,
-        };
-        let to = |reader, peer| serde_json::from_str::<Value>(as_seen(&message, reader, peer).get()).unwrap()["to_user_openid"].clone();
-        assert_eq!(to(&a, &b), "b");
-        assert_eq!(to(&b, &a), "b");
-        assert_eq!(to(&a, &a), "a");
     }
 }

@@ -14,6 +14,7 @@ use crate::store::messages::{Answer, Query, Write};
 pub mod login;
 pub mod conversations;
 pub mod messages;
+pub mod blocks;
 
 /// How long a caller waits for the store, in either direction; longer than the store itself takes to say that it is unavailable.
 const STORE_AT_MOST: Duration = Duration::from_secs(4);
@@ -30,7 +31,7 @@ pub struct Call {
 }
 
 /// Every call under `/v1`: what the server routes by, and what a test holds the OpenAPI document against.
-pub static CALLS: [Call; 8] = [
+pub static CALLS: [Call; 11] = [
     Call { method: Method::POST, path: "/v1/login", route: || web::post().to(login::login) },
     Call { method: Method::POST, path: "/v1/logout", route: || web::post().to(login::logout) },
     Call { method: Method::GET, path: "/v1/conversations", route: || web::get().to(conversations::list) },
@@ -38,6 +39,9 @@ pub static CALLS: [Call; 8] = [
     Call { method: Method::GET, path: "/v1/messages", route: || web::get().to(messages::history) },
     Call { method: Method::GET, path: "/v1/unread", route: || web::get().to(conversations::unread) },
     Call { method: Method::POST, path: "/v1/read", route: || web::post().to(conversations::read) },
+    Call { method: Method::GET, path: "/v1/blocks", route: || web::get().to(blocks::list) },
+    Call { method: Method::PUT, path: "/v1/blocks/{openid}", route: || web::put().to(blocks::block) },
+    Call { method: Method::DELETE, path: "/v1/blocks/{openid}", route: || web::delete().to(blocks::unblock) },
     Call { method: Method::GET, path: "/v1/openapi.json", route: || web::get().to(openapi::document) },
 ];
 

@@ -12,10 +12,25 @@ use tokio::sync::{mpsc, oneshot};
 use super::messages::*;
 use super::*;
 use crate::config::Database;
-use crate::event::{Asker, Draft, Event, Refusal};
-use crate::ids::{ClientMsgId, Kind, Seq, SessionId};
+use crate::event::overview::{SyncCursor, SyncPage};
+use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal};
+use crate::ids::{ClientMsgId, Kind, RequestId, Seq, SessionId};
+
+/// Each test once for each database.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::super::run(Some(super::super::Db::sqlite()), |db| Box::pin(super::$name(db))); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { super::super::run(super::super::Db::postgres(), |db| Box::pin(super::$name(db))); })*
+        }
+    };
+}
 
 mod promises;
+mod recalls_and_blocks;
+mod syncs;
 mod sqlite_only;
 mod postgres_only;
 
@@ -28,7 +43,12 @@ struct Db {
     dir: tempfile::TempDir,
 }
 
-const LIMITS: StoreLimits = StoreLimits { writes_in_flight: 10_000, new_conversations_per_day: 0 };
+/// A small answer, so that it is soon full.
+const BOUNDS: SyncBounds =
+    SyncBounds { answer_bytes: 10_000, message_bytes: |message, _| message.body.len() + 100, conversation_bytes: 200 };
+
+const LIMITS: StoreLimits =
+    StoreLimits { writes_in_flight: 10_000, new_conversations_per_day: 0, recall_within_ms: 120_000, blocks_per_user: 0 };
 
 impl Db {
     fn sqlite() -> Self {
@@ -138,7 +158,7 @@ impl Rig {
 
     async fn read(&mut self, who: &str, peer: &str, seq: i64) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::MarkRead(MarkRead { openid: o(who), peer: o(peer), seq: s(seq), answer: Answer::Caller(answer) }));
+        self.submit(Write::Mark(Mark { receipt: read(who, peer, seq), answer: Answer::Caller(answer) }));
         answered.await.unwrap()
     }
 
@@ -146,6 +166,23 @@ impl Rig {
         let (answer, answered) = oneshot::channel();
         self.submit(Write::Clear(Clear { openid: o(who), peer: o(peer), up_to: up_to.map(s), answer: Answer::Caller(answer) }));
         answered.await.unwrap()
+    }
+
+    async fn block(&mut self, who: &str, peer: &str, change: BlockChange) -> Result<(), Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.submit(Write::Block(Block { openid: o(who), peer: o(peer), change, answer: Answer::Caller(answer) }));
+        answered.await.unwrap()
+    }
+
+    async fn sync(&self, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
+        // As one session that asks again and again.
+        let walk = since.as_ref().map(|cursor| cursor.began);
+        self.sync_in(walk, who, since, named, limit).await
+    }
+
+    async fn sync_in(&self, walk: Option<i64>, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
+        let named = named.iter().map(|(peer, seq)| (o(peer), s(*seq))).collect();
+        self.store.sync(Sync { openid: o(who), since, walk, named, limit, bounds: BOUNDS }).await.unwrap()
     }
 
     async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {
@@ -159,7 +196,7 @@ impl Rig {
 
     async fn unread(&self, who: &str) -> (i64, Vec<(String, i64)>) {
         let summary = self.store.ask(Unread { openid: o(who), limit: 100 }).await.unwrap();
-        (summary.total, summary.conversations.iter().map(|c| (c.peer.to_string(), c.unread)).collect())
+        (summary.total, summary.conversations.iter().map(|c| (c.overview.peer.to_string(), c.overview.unread)).collect())
     }
 
     /// Repeats until the database is back, for as long as that may take.
@@ -191,7 +228,21 @@ fn draft(from: &str, to: &str, id: Option<&str>, body: String) -> Draft {
         client_msg_id: id.map(|id| ClientMsgId::parse(id).unwrap()),
         kind: Kind::parse("text").unwrap(),
         body: body.into(),
+        target: None,
     }
+}
+
+fn recall(from: &str, to: &str, target: i64) -> Append {
+    let draft = Draft { kind: Kind::recall(), target: Some(s(target)), ..draft(from, to, None, "{}".into()) };
+    Append { draft, over_rate_ms: None }
+}
+
+fn read(who: &str, peer: &str, seq: i64) -> Receipt {
+    Receipt { kind: ReceiptKind::Read, openid: o(who), peer: o(peer), seq: s(seq), session: None }
+}
+
+fn recv(who: &str, peer: &str, seq: i64) -> Receipt {
+    Receipt { kind: ReceiptKind::Recv, ..read(who, peer, seq) }
 }
 
 fn append(from: &str, to: &str, id: Option<&str>, text: &str) -> Append {

@@ -2,18 +2,6 @@
 
 use super::*;
 
-/// Each test once for each database.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[test] fn $name() { super::super::run(Some(super::super::Db::sqlite()), |db| Box::pin(super::$name(db))); })*
-        }
-        mod postgres {
-            $(#[test] fn $name() { super::super::run(super::super::Db::postgres(), |db| Box::pin(super::$name(db))); })*
-        }
-    };
-}
-
 on_both!(
     a_message_is_stored_once,
     other_content_under_the_same_id_is_a_conflict,
@@ -183,23 +171,27 @@ async fn read_marks_are_clamped_and_never_go_back(db: &mut Db) {
         rig.send("a", "b", &i.to_string()).await;
     }
     rig.read("b", "a", 2).await.unwrap();
-    assert!(matches!(rig.event().await, Event::Read { seq, asker: None, .. } if seq == s(2)));
+    assert!(matches!(rig.event().await, Event::Marked { receipt, request_id: None, .. } if receipt.seq == s(2)));
     rig.read("b", "a", 1).await.unwrap();
-    let asker = Asker { session: SessionId::fresh(), request_id: None };
-    let ask = |seq, asker| Write::MarkRead(MarkRead { openid: o("b"), peer: o("a"), seq: s(seq), answer: Answer::Session(asker) });
+    let id = RequestId::parse("\"r\"", "r").unwrap();
+    let ask = |seq| {
+        let receipt = Receipt { session: Some(SessionId::fresh()), ..read("b", "a", seq) };
+        Write::Mark(Mark { receipt, answer: Answer::Session(id.clone()) })
+    };
+    let stands = |event: Event, seq, has_moved| matches!(event, Event::Marked { receipt, moved, request_id: Some(_), .. } if receipt.seq == s(seq) && moved == has_moved);
     // The one before moved nothing and nobody asked, so this is the next event.
-    assert!(matches!(rig.outcome(ask(1, asker.clone())).await, Event::Read { seq, asker: Some(_), .. } if seq == s(2)));
-    assert!(matches!(rig.outcome(ask(99, asker.clone())).await, Event::Read { seq, .. } if seq == s(3)));
-    assert_eq!(rig.list("b", 1, None).await.conversations[0].read_seq, s(3));
+    assert!(stands(rig.outcome(ask(1)).await, 2, false));
+    assert!(stands(rig.outcome(ask(99)).await, 3, true));
+    assert_eq!(rig.list("b", 1, None).await.conversations[0].overview.read_seq, s(3));
     // A message that comes later is not read by a mark from before.
     rig.send("a", "b", "later").await;
     assert_eq!(rig.unread("b").await, (1, vec![("a".into(), 1)]));
     // Several in one batch.
     for seq in [4, 3, 4] {
-        rig.submit(ask(seq, asker.clone()));
+        rig.submit(ask(seq));
     }
-    for _ in 0..3 {
-        assert!(matches!(rig.event().await, Event::Read { seq, .. } if seq == s(4)));
+    for has_moved in [true, false, false] {
+        assert!(stands(rig.event().await, 4, has_moved));
     }
     rig.read("b", "nobody", 5).await.unwrap();
     rig.read("nobody", "a", 5).await.unwrap();
@@ -218,7 +210,7 @@ async fn unread_follows_the_rule(db: &mut Db) {
     // 10 recalls 7: neither counts. 3 was read before it was recalled, so it is off already.
     db.exec("UPDATE messages SET target_seq = 7 WHERE seq = 10; UPDATE messages SET recalled = TRUE WHERE seq IN (3, 7)");
     assert_eq!(rig.unread("b").await.0, 4);
-    assert_eq!(rig.list("b", 9, None).await.conversations[0].unread, 4);
+    assert_eq!(rig.list("b", 9, None).await.conversations[0].overview.unread, 4);
     // One's own message says that one has seen what came before.
     rig.send("b", "a", "yes").await;
     assert_eq!((rig.unread("b").await.0, rig.unread("a").await.0), (0, 1));
@@ -273,7 +265,7 @@ async fn clearing_hides_until_a_message_follows(db: &mut Db) {
     assert_eq!((rig.unread("b").await.0, rig.history("b", "a", Window::After(s(0)), 9).await), (0, (vec![], false)));
     assert_eq!(rig.send("a", "b", "again").await, 5);
     let list = rig.list("b", 9, None).await.conversations;
-    assert_eq!((list[0].unread, list[0].cleared_seq), (1, s(4)));
+    assert_eq!((list[0].overview.unread, list[0].overview.cleared_seq), (1, s(4)));
     rig.clear("b", "nobody", None).await.unwrap();
 }
 
@@ -290,8 +282,12 @@ async fn the_list_is_newest_first_and_pages(db: &mut Db) {
     let mut after = None;
     loop {
         let page = rig.list("me", 2, after).await;
-        assert!(page.conversations.iter().all(|c| c.unread == 1 && c.last_message.as_ref().is_some_and(|m| m.sender == c.peer)));
-        seen.extend(page.conversations.iter().map(|c| c.peer.to_string()));
+        assert!(
+            page.conversations
+                .iter()
+                .all(|c| c.overview.unread == 1 && c.last_message.as_ref().is_some_and(|m| m.sender == c.overview.peer))
+        );
+        seen.extend(page.conversations.iter().map(|c| c.overview.peer.to_string()));
         after = page.next;
         if after.is_none() {
             break;
@@ -323,9 +319,9 @@ async fn a_stranger_does_not_learn_that_you_read(db: &mut Db) {
     rig.send("a", "b", "hi").await;
     rig.read("b", "a", 1).await.unwrap();
     rig.event().await;
-    assert_eq!(rig.list("a", 1, None).await.conversations[0].peer_read_seq, s(0));
+    assert_eq!(rig.list("a", 1, None).await.conversations[0].overview.peer_read_seq, s(0));
     rig.send("b", "a", "hello").await;
-    assert_eq!(rig.list("a", 1, None).await.conversations[0].peer_read_seq, s(1));
+    assert_eq!(rig.list("a", 1, None).await.conversations[0].overview.peer_read_seq, s(1));
 }
 
 async fn revocations_are_followed(db: &mut Db) {
@@ -385,7 +381,7 @@ async fn what_was_stored_is_there_after_a_restart(db: &mut Db) {
     let mut rig = reopened(db).await;
     assert!(matches!(rig.outcome(append("a", "b", Some("m"), "hi")).await, Event::Repeated { .. }));
     assert_eq!(rig.send("b", "a", "next").await, 2);
-    assert_eq!(rig.list("b", 1, None).await.conversations[0].read_seq, s(1));
+    assert_eq!(rig.list("b", 1, None).await.conversations[0].overview.read_seq, s(1));
 }
 
 async fn migrating_twice_changes_nothing(db: &mut Db) {

@@ -3,6 +3,8 @@
 
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
+pub mod overview;
+
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug)]
 pub struct Draft {
@@ -15,6 +17,8 @@ pub struct Draft {
     /// A JSON object: the sender's further fields as given (`message`, `client_msg_id`, `date`, `created_at`, …),
     /// without `type`, `from_user_openid`, `to_user_openid` and the names that the server owns.
     pub body: Box<str>,
+    /// Set on a recall: the message that it recalls.
+    pub target: Option<Seq>,
 }
 
 /// A message as it stands in its conversation, for good.
@@ -40,6 +44,14 @@ pub enum Refusal {
     Conflict,
     /// Too fast, or too many new conversations: wait this many milliseconds.
     RateLimited { retry_after_ms: u64 },
+    /// The recipient has blocked the sender.
+    Blocked,
+    /// There is no such message of the sender's own to recall.
+    NotFound,
+    /// The message is older than the window in which it may be recalled.
+    RecallExpired,
+    /// The blocklist is full.
+    TooMany,
     /// The store is down, full or overloaded: send again under the same client_msg_id.
     Unavailable,
 }
@@ -49,26 +61,38 @@ pub enum Refusal {
 pub enum Event {
     /// Stored now for the first time, durable.
     Appended { draft: Draft, seq: Seq, sent_at: i64 },
-    /// Stored before; `stored` is the first one. Past the sender's rate it is acked and not pushed again: or repeats would be a way to
-    /// flood somebody.
-    Repeated { draft: Draft, stored: Message, over_rate: bool },
+    /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: it is past the sender's rate, or for
+    /// somebody who has blocked the sender.
+    Repeated { draft: Draft, stored: Message, quiet: bool },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
-    /// `openid` has read its conversation with `peer` up to `seq`, durable; told to `asker`, if a session asked.
-    Read { openid: OpenId, peer: OpenId, seq: Seq, asker: Option<Asker> },
-    /// A mark that nobody waits for was accepted and then not written; it is to be handed in again.
-    ReadUnstored { openid: OpenId, peer: OpenId, seq: Seq },
-    /// A mark that `asker` asked for was not written.
-    ReadRefused { openid: OpenId, asker: Asker, why: Refusal },
+    /// A mark stands where the receipt says, durable. The peer is told of one that `moved` only where `to_peer` says so.
+    Marked { receipt: Receipt, moved: bool, to_peer: bool, request_id: Option<RequestId> },
+    /// A receipt that nobody waits for was accepted and then not written; it is to be handed in again.
+    MarkUnstored(Receipt),
+    /// A receipt that a session waits for was not written.
+    MarkRefused { receipt: Receipt, request_id: RequestId, why: Refusal },
     /// `openid` has cleared its own view of the conversation with `peer` up to `seq`.
     Cleared { openid: OpenId, peer: OpenId, seq: Seq },
 }
 
-/// The session and frame that wait for an answer.
-#[derive(Debug, Clone)]
-pub struct Asker {
-    pub session: SessionId,
-    pub request_id: Option<RequestId>,
+/// `openid` has received or read its conversation with `peer` up to `seq`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub kind: ReceiptKind,
+    pub openid: OpenId,
+    pub peer: OpenId,
+    pub seq: Seq,
+    /// Whose word it is; a call is no session, and for plain clients the server itself decides.
+    pub session: Option<SessionId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReceiptKind {
+    /// A device of the user has it.
+    Recv,
+    /// The user has seen it.
+    Read,
 }
 
 /// Everything that one commit did, in order. The chat holds it until it has delivered it, and with it the writes' places in the

@@ -1,0 +1,425 @@
+//! One batch on SQLite: one transaction of few, prepared statements. This process is the only writer (a file lock says so), so what
+//! a conversation's head was after the last commit is remembered, and a lone message costs one insert and one update.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::max;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use lru::LruCache;
+
+mod head;
+mod statements;
+mod wal;
+
+use self::head::{Changed, Head, Member};
+use self::statements::{StoreMarks, StoreSent};
+use self::wal::Room;
+use super::StoreLimits;
+use super::batch::{MarkKind, Outcome, RECALLED_BODY, encode, pair, repeat};
+use super::clock::Clock;
+use super::conn;
+use super::error::Trouble;
+use super::messages::{Append, Block, BlockChange, Clear, Mark, Revoke, Write};
+use super::queries::{MessageRow, message_columns};
+use super::schema::{blocks, conversations, members, messages, revocations};
+use crate::event::{Message, Refusal};
+use crate::ids::{OpenId, Seq};
+
+/// Conversations remembered; about 300 bytes each.
+const HEADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(32_767);
+const DAY_MS: i64 = 86_400_000;
+
+/// The one lane's connection and memory.
+pub(super) struct SqliteLane {
+    path: PathBuf,
+    cache_kib: u32,
+    limits: StoreLimits,
+    clock: Clock,
+    conn: Option<Open>,
+    heads: LruCache<String, Head>,
+}
+
+struct Open {
+    conn: SqliteConnection,
+    /// None where the log has no room to be made, such as on a full disk.
+    room: Option<Room>,
+}
+
+impl SqliteLane {
+    pub(super) fn new(path: PathBuf, cache_kib: u32, limits: StoreLimits, clock: Clock) -> Self {
+        Self { path, cache_kib, limits, clock, conn: None, heads: LruCache::new(HEADS) }
+    }
+
+    /// Makes a batch durable, all or nothing.
+    pub(super) fn commit(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
+        let result = match self.attempt(writes, now) {
+            // Another process wrote (a restored file, an operator's hand): look again, once.
+            Err(Trouble::Stale) => self.attempt(writes, now),
+            result => result,
+        };
+        if let Err(trouble) = &result
+            && !matches!(trouble, Trouble::Busy(_) | Trouble::Stale)
+        {
+            // After a failed write or sync nothing that the connection holds in memory is to be trusted.
+            self.conn = None;
+        }
+        result
+    }
+
+    fn attempt(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
+        let Open { conn, room } = match &mut self.conn {
+            Some(open) => open,
+            none => {
+                let conn = conn::sqlite_writer(&self.path, self.cache_kib);
+                let conn = conn.map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?;
+                none.insert(Open { conn, room: Room::of(&self.path) })
+            }
+        };
+        let heads = &mut self.heads;
+        let (limits, at) = (self.limits, self.clock.now());
+        let result = conn.immediate_transaction(|conn| {
+            if let Some(Err(error)) = room.as_mut().map(Room::make) {
+                log::debug!(reason:% = error; "the write-ahead log is not made longer ahead of its use: commits take longer");
+                *room = None;
+            }
+            let mut batch = Batch { conn, heads, limits, now, at, changed: Vec::new() };
+            let outcomes = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, Trouble>>()?;
+            batch.store_members()?;
+            Ok(outcomes)
+        });
+        if result.is_err() {
+            // They show what the batch would have done.
+            self.heads.clear();
+        }
+        result
+    }
+
+    /// Moves what the write-ahead log holds into the database: for a short start next time.
+    pub(super) fn checkpoint(&mut self) {
+        if let Some(Open { conn, .. }) = &mut self.conn
+            && let Err(error) = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        {
+            log::info!(reason:% = error; "the last checkpoint was left to the next start");
+        }
+    }
+}
+
+struct Batch<'a> {
+    conn: &'a mut SqliteConnection,
+    heads: &'a mut LruCache<String, Head>,
+    limits: StoreLimits,
+    /// The system's clock, for people.
+    now: i64,
+    /// The store's own, for syncs.
+    at: i64,
+    /// Which members are to be stored, once a batch: (who, peer).
+    changed: Vec<(OpenId, OpenId)>,
+}
+
+impl Batch<'_> {
+    fn write(&mut self, write: &Write) -> Result<Outcome, Trouble> {
+        match write {
+            Write::Append(append) => self.append(append),
+            Write::Mark(Mark { receipt: r, .. }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
+            Write::Clear(Clear { openid, peer, up_to, .. }) => self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared),
+            Write::Block(block) => self.block(block),
+            Write::Revoke(revoke) => {
+                append_revocation(self.conn, revoke, self.now)?;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    fn append(&mut self, append: &Append) -> Result<Outcome, Trouble> {
+        let draft = &append.draft;
+        let (sender, peer) = (&draft.sender, &draft.peer);
+        let key = pair(sender, peer);
+        let head = self.head(&key, sender, peer)?;
+        if let Some(target) = draft.target {
+            return match head {
+                Some(head) => self.recall(append, &key, head, target),
+                None => Ok(Outcome::Refused(append.over_rate_ms.map_or(Refusal::NotFound, over_rate))),
+            };
+        }
+        if let Some(wait) = append.over_rate_ms {
+            let repeated = head.map(|head| self.repeated(head, append)).transpose()?.flatten();
+            return Ok(repeated.unwrap_or(Outcome::Refused(over_rate(wait))));
+        }
+        let head = match head {
+            Some(head) => head,
+            None => match self.begin(sender, peer, &key)? {
+                Ok(head) => head,
+                Err(refusal) => return Ok(Outcome::Refused(refusal)),
+            },
+        };
+        if head.member(peer, sender).has_blocked {
+            return Ok(self.repeated(head, append)?.unwrap_or(Outcome::Refused(Refusal::Blocked)));
+        }
+        let seq = head.last + 1;
+        // Plain: with an ON CONFLICT clause diesel makes a message an eighth dearer. SQLite undoes a refused statement, not the batch.
+        let inserted = diesel::insert_into(messages::table)
+            .values((
+                messages::conversation_id.eq(head.conversation),
+                messages::seq.eq(seq),
+                messages::sender.eq(sender.as_str()),
+                messages::client_msg_id.eq(draft.client_msg_id.as_ref().map(|id| id.as_str())),
+                messages::kind.eq(draft.kind.as_str()),
+                messages::body.eq(&*draft.body),
+                messages::sent_at.eq(self.now),
+            ))
+            .execute(self.conn);
+        match inserted {
+            Ok(_) => {}
+            // Either it is stored already, or another took this seq.
+            Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+                return self.repeated(head, append)?.ok_or(Trouble::Stale);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.wrote(&key, sender, peer, |member| member.sent = seq)?;
+        Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
+    }
+
+    /// Appends the recall and overwrites its target.
+    fn recall(&mut self, append: &Append, key: &str, head: Head, target: Seq) -> Result<Outcome, Trouble> {
+        let (sender, peer) = (&append.draft.sender, &append.draft.peer);
+        let muted = head.member(peer, sender).has_blocked;
+        let of = |seq: i64| messages::table.find((head.conversation, seq));
+        let own = of(target.get())
+            .filter(messages::sender.eq(sender.as_str()))
+            .filter(messages::target_seq.is_null())
+            .select((messages::sent_at, messages::recalled))
+            .first::<(i64, bool)>(self.conn)
+            .optional()?;
+        if let Some((_, true)) = own {
+            let done = messages::table
+                .filter(messages::conversation_id.eq(head.conversation))
+                .filter(messages::target_seq.eq(target.get()))
+                .select(message_columns())
+                .first::<MessageRow>(self.conn)?;
+            return Ok(repeat(append, done.into_message()?, muted));
+        }
+        if let Some(wait) = append.over_rate_ms {
+            return Ok(Outcome::Refused(over_rate(wait)));
+        }
+        let refusal = match own {
+            None => Some(Refusal::NotFound),
+            Some(_) if muted => Some(Refusal::Blocked),
+            Some((sent_at, _)) if self.now.saturating_sub(sent_at) >= self.limits.recall_within_ms => Some(Refusal::RecallExpired),
+            Some(_) => None,
+        };
+        if let Some(refusal) = refusal {
+            return Ok(Outcome::Refused(refusal));
+        }
+        let seq = head.last + 1;
+        diesel::insert_into(messages::table)
+            .values((
+                messages::conversation_id.eq(head.conversation),
+                messages::seq.eq(seq),
+                messages::sender.eq(sender.as_str()),
+                messages::kind.eq(append.draft.kind.as_str()),
+                messages::body.eq(&*append.draft.body),
+                messages::sent_at.eq(self.now),
+                messages::target_seq.eq(target.get()),
+            ))
+            .execute(self.conn)?;
+        diesel::update(of(target.get())).set((messages::body.eq(RECALLED_BODY), messages::recalled.eq(true))).execute(self.conn)?;
+        self.wrote(key, sender, peer, |_| {})?;
+        Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
+    }
+
+    fn mark(&mut self, who: &OpenId, peer: &OpenId, wanted: i64, kind: MarkKind) -> Result<Outcome, Trouble> {
+        let key = pair(who, peer);
+        let Some(head) = self.head(&key, who, peer)? else {
+            return Ok(Outcome::Mark { seq: Seq::ZERO, moved: false, to_peer: false });
+        };
+        let to_peer = kind != MarkKind::Cleared && head.member(who, peer).sent > 0 && !head.member(peer, who).has_blocked;
+        let wanted = wanted.min(head.last);
+        let before = head.member(who, peer).mark(kind);
+        let moved = wanted > before;
+        if moved {
+            self.change(&key, who, peer, |head| {
+                let member = head.member_mut(who, peer);
+                *member.mark_mut(kind) = wanted;
+                member.changed.marks = true;
+                member.changed.shown |= to_peer;
+            })?;
+        }
+        Ok(Outcome::Mark { seq: Seq::parse(wanted.max(before)).unwrap_or_default(), moved, to_peer })
+    }
+
+    fn block(&mut self, block: &Block) -> Result<Outcome, Trouble> {
+        let (who, peer) = (block.openid.as_str(), block.peer.as_str());
+        let has_blocked = block.change == BlockChange::Block;
+        if has_blocked {
+            let own = blocks::table.filter(blocks::openid.eq(who));
+            let is_there = diesel::select(diesel::dsl::exists(own.filter(blocks::blocked.eq(peer)))).get_result::<bool>(self.conn)?;
+            let limit = self.limits.blocks_per_user;
+            if is_there {
+                return Ok(Outcome::Done);
+            }
+            if limit > 0 && own.count().get_result::<i64>(self.conn)? >= i64::from(limit) {
+                return Ok(Outcome::Refused(Refusal::TooMany));
+            }
+            diesel::insert_into(blocks::table)
+                .values((blocks::openid.eq(who), blocks::blocked.eq(peer), blocks::at.eq(self.now)))
+                .execute(self.conn)?;
+        } else {
+            diesel::delete(blocks::table.find((who, peer))).execute(self.conn)?;
+        }
+        if let Some(head) = self.heads.peek_mut(&pair(&block.openid, &block.peer)) {
+            head.member_mut(&block.openid, &block.peer).has_blocked = has_blocked;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Moves the end of a conversation on by what `who` has written.
+    fn wrote(&mut self, key: &str, who: &OpenId, peer: &OpenId, note: impl FnOnce(&mut Member)) -> Result<(), Trouble> {
+        self.change(key, who, peer, |head| {
+            head.last += 1;
+            let member = head.member_mut(who, peer);
+            member.changed.wrote = true;
+            note(member);
+        })
+    }
+
+    /// Changes a head that this batch has looked up, and notes who is to be stored with it.
+    fn change(&mut self, key: &str, who: &OpenId, peer: &OpenId, change: impl FnOnce(&mut Head)) -> Result<(), Trouble> {
+        let head = self.heads.peek_mut(key).ok_or(Trouble::Stale)?;
+        let is_first = head.member(who, peer).changed == Changed::default();
+        change(head);
+        if is_first {
+            self.changed.push((who.clone(), peer.clone()));
+        }
+        Ok(())
+    }
+
+    /// The head of a conversation, or none when it has not begun.
+    fn head(&mut self, key: &str, who: &OpenId, peer: &OpenId) -> Result<Option<Head>, Trouble> {
+        if let Some(head) = self.heads.get(key) {
+            return Ok(Some(*head));
+        }
+        let conversation = conversations::table.filter(conversations::pair.eq(key)).select(conversations::id);
+        let Some(conversation) = conversation.first::<i64>(self.conn).optional()? else { return Ok(None) };
+        let last = messages::table.filter(messages::conversation_id.eq(conversation)).select(max(messages::seq));
+        let last = last.first::<Option<i64>>(self.conn)?.unwrap_or(0);
+        let rows = members::table
+            .filter(members::conversation_id.eq(conversation))
+            .order(members::openid)
+            .select((members::sent_seq, members::read_seq, members::recv_seq, members::cleared_seq))
+            .load::<(i64, i64, i64, i64)>(self.conn)?;
+        let mut head = Head::new(conversation, last);
+        for (member, (sent, read, recv, cleared)) in head.members.iter_mut().zip(rows) {
+            *member = Member::with_marks(sent, read, recv, cleared);
+        }
+        head.member_mut(who, peer).has_blocked = self.has_blocked(who, peer)?;
+        head.member_mut(peer, who).has_blocked = self.has_blocked(peer, who)?;
+        self.heads.put(key.to_owned(), head);
+        Ok(Some(head))
+    }
+
+    fn has_blocked(&mut self, who: &OpenId, peer: &OpenId) -> QueryResult<bool> {
+        let row = blocks::table.find((who.as_str(), peer.as_str()));
+        diesel::select(diesel::dsl::exists(row)).get_result(self.conn)
+    }
+
+    /// Begins a conversation, unless its sender has begun too many.
+    fn begin(&mut self, sender: &OpenId, peer: &OpenId, key: &str) -> Result<Result<Head, Refusal>, Trouble> {
+        if self.has_blocked(peer, sender)? {
+            return Ok(Err(Refusal::Blocked));
+        }
+        let day_limit = self.limits.new_conversations_per_day;
+        if day_limit > 0 {
+            // The wait ends when the oldest of the last `day_limit` ones is a day old; no more than these are looked at.
+            let oldest = conversations::table
+                .filter(conversations::created_by.eq(sender.as_str()))
+                .filter(conversations::created_at.gt(self.now - DAY_MS))
+                .order(conversations::created_at.desc())
+                .offset(i64::from(day_limit) - 1)
+                .select(conversations::created_at);
+            if let Some(oldest) = oldest.first::<i64>(self.conn).optional()? {
+                let retry_after_ms = u64::try_from(oldest + DAY_MS - self.now).unwrap_or(0);
+                return Ok(Err(Refusal::RateLimited { retry_after_ms }));
+            }
+        }
+        let conversation = diesel::insert_into(conversations::table)
+            .values((conversations::pair.eq(key), conversations::created_by.eq(sender.as_str()), conversations::created_at.eq(self.now)))
+            .returning(conversations::id)
+            .get_result::<i64>(self.conn)?;
+        self.join(conversation, sender, peer)?;
+        if sender != peer {
+            self.join(conversation, peer, sender)?;
+        }
+        let mut head = Head::new(conversation, 0);
+        head.member_mut(sender, peer).has_blocked = self.has_blocked(sender, peer)?;
+        self.heads.put(key.to_owned(), head);
+        Ok(Ok(head))
+    }
+
+    fn join(&mut self, conversation: i64, who: &OpenId, peer: &OpenId) -> Result<(), Trouble> {
+        diesel::insert_into(members::table)
+            .values((
+                members::openid.eq(who.as_str()),
+                members::peer.eq(peer.as_str()),
+                members::conversation_id.eq(conversation),
+                members::sent_seq.eq(0),
+            ))
+            .execute(self.conn)?;
+        Ok(())
+    }
+
+    /// What a message that is stored already says to one who sends it again.
+    fn repeated(&mut self, head: Head, append: &Append) -> Result<Option<Outcome>, Trouble> {
+        let draft = &append.draft;
+        let Some(id) = &draft.client_msg_id else { return Ok(None) };
+        let row = messages::table
+            .filter(messages::conversation_id.eq(head.conversation))
+            .filter(messages::sender.eq(draft.sender.as_str()))
+            .filter(messages::client_msg_id.eq(id.as_str()))
+            .select(message_columns())
+            .first::<MessageRow>(self.conn)
+            .optional()?;
+        let stored: Option<Message> = row.map(MessageRow::into_message).transpose()?;
+        let muted = head.member(&draft.peer, &draft.sender).has_blocked;
+        Ok(stored.map(|stored| repeat(append, stored, muted)))
+    }
+
+    /// In the order of the table, so that neighbours are found where the last one was.
+    fn store_members(&mut self) -> Result<(), Trouble> {
+        self.changed.sort_unstable();
+        for (who, peer) in self.changed.drain(..) {
+            let head = self.heads.peek_mut(&pair(&who, &peer)).ok_or(Trouble::Stale)?;
+            let member = head.member_mut(&who, &peer);
+            let Changed { wrote, marks, shown } = std::mem::take(&mut member.changed);
+            let (who, peer) = (who.as_str(), peer.as_str());
+            if wrote {
+                StoreSent { who, peer, sent: member.sent, at: self.at }.execute(self.conn)?;
+            }
+            if marks {
+                let shown_at = if shown { self.at } else { 0 };
+                StoreMarks { who, peer, marks: member.marks(), shown_at, kept_at: self.at }.execute(self.conn)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn over_rate(retry_after_ms: u64) -> Refusal {
+    Refusal::RateLimited { retry_after_ms }
+}
+
+pub(super) fn append_revocation(conn: &mut SqliteConnection, revoke: &Revoke, now: i64) -> QueryResult<()> {
+    let (what, issued_ms) = encode(revoke.what);
+    diesel::insert_into(revocations::table)
+        .values((
+            revocations::openid.eq(revoke.openid.as_str()),
+            revocations::what.eq(what),
+            revocations::issued_ms.eq(issued_ms),
+            revocations::at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}

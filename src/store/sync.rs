@@ -1,0 +1,332 @@
+//! What somebody missed. The work is bounded whatever is asked: one look at the member's own rows, and then no more messages than one
+//! answer holds.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::conn::Conn;
+use super::messages::{Query, Sync};
+use super::queries::{MessageRow, floor, message_columns, seq, unread, unreadable};
+use super::schema::messages;
+use crate::event::Message;
+use crate::event::overview::{Missed, Overview, Rest, SyncCursor, SyncPage};
+use crate::ids::{OpenId, Seq};
+
+/// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits within three seconds.
+const OVERLAP_MS: i64 = 30_000;
+/// Conversations of one answer, besides those named.
+const CHANGED_AT_MOST: i64 = 500;
+/// Messages read in one go.
+const MESSAGES_AT_ONCE: usize = 32;
+
+/// A sync, and the store's own time at which it came (PostgreSQL's is asked for there).
+pub(super) struct SyncAt {
+    pub(super) sync: Sync,
+    pub(super) now: i64,
+}
+
+/// A user's view of her conversations `$1`, and when each last changed for her.
+macro_rules! views {
+    () => {
+        concat!(
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, ",
+            floor!(),
+            ", CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
+             CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
+             CASE WHEN m.shown_at >= m.kept_at AND m.shown_at >= p.shown_at THEN m.shown_at \
+                  WHEN m.kept_at >= p.shown_at THEN m.kept_at ELSE p.shown_at END AS changed_at \
+             FROM members m JOIN members p ON p.openid = m.peer AND p.peer = m.openid WHERE m.openid = $1"
+        )
+    };
+}
+
+/// The rows `t`, with what costs a look-up each.
+macro_rules! counted {
+    () => {
+        concat!(
+            "SELECT t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.peer_read_seq, t.peer_recv_seq, \
+             t.changed_at, ",
+            unread!(),
+            " AS unread FROM t ORDER BY t.changed_at DESC, t.peer"
+        )
+    };
+}
+
+macro_rules! last_seq {
+    () => {
+        "coalesce((SELECT max(x.seq) FROM messages x WHERE x.conversation_id = v.conversation_id), 0) AS last_seq"
+    };
+}
+
+const CHANGED: &str = concat!(
+    "WITH v AS MATERIALIZED (",
+    views!(),
+    "), t AS MATERIALIZED (SELECT v.*, ",
+    last_seq!(),
+    " FROM v WHERE v.changed_at >= $2 AND (v.changed_at < $3 OR (v.changed_at = $4 AND v.peer > $5)) \
+     ORDER BY v.changed_at DESC, v.peer LIMIT $6) ",
+    counted!()
+);
+
+/// Continued with as many placeholders as there are peers, and [`NAMED_END`].
+const NAMED: &str = concat!("WITH v AS MATERIALIZED (", views!(), " AND m.peer IN (");
+const NAMED_END: &str = concat!(")), t AS MATERIALIZED (SELECT v.*, ", last_seq!(), " FROM v) ", counted!());
+
+#[derive(QueryableByName)]
+struct ViewRow {
+    #[diesel(sql_type = Text)]
+    peer: String,
+    #[diesel(sql_type = BigInt)]
+    conversation_id: i64,
+    #[diesel(sql_type = BigInt)]
+    last_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    cleared_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    read_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    recv_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    peer_read_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    peer_recv_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    changed_at: i64,
+    #[diesel(sql_type = BigInt)]
+    unread: i64,
+}
+
+impl ViewRow {
+    fn overview(&self) -> QueryResult<Overview> {
+        Ok(Overview {
+            peer: OpenId::parse(&self.peer).map_err(unreadable)?,
+            last_seq: seq(self.last_seq),
+            cleared_seq: seq(self.cleared_seq),
+            read_seq: seq(self.read_seq),
+            recv_seq: seq(self.recv_seq),
+            peer_read_seq: seq(self.peer_read_seq),
+            peer_recv_seq: seq(self.peer_recv_seq),
+            unread: self.unread,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
+struct NowRow {
+    #[diesel(sql_type = BigInt)]
+    now: i64,
+}
+
+impl Query for SyncAt {
+    type Answer = SyncPage;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<SyncPage> {
+        let now = match conn {
+            Conn::Sqlite(_) => self.now,
+            Conn::Postgres(conn) => {
+                diesel::sql_query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now").get_result::<NowRow>(conn)?.now
+            }
+        };
+        let walk = Walk::of(self.sync.since.as_ref(), self.sync.walk, now);
+        let mut answer = Answer { sync: &self.sync, left: self.sync.bounds.answer_bytes, conversations: Vec::new() };
+        let named_all = answer.named(conn)?;
+        let rest = if named_all { answer.changed(conn, &walk)? } else { Some(walk.rest.clone()) };
+        let conversations = answer.conversations;
+        let named_more = !named_all || self.sync.named.iter().zip(&conversations).any(|(_, missed)| missed.has_more);
+        let has_more = named_more || rest.is_some() || walk.was_left;
+        Ok(SyncPage { conversations, has_more, cursor: SyncCursor { began: walk.began, rest } })
+    }
+}
+
+/// Which changes an answer is to tell, the newest first.
+struct Walk {
+    began: i64,
+    rest: Rest,
+    /// It was begun in an earlier session, which missed what changed meanwhile.
+    was_left: bool,
+}
+
+impl Walk {
+    fn of(since: Option<&SyncCursor>, own: Option<i64>, now: i64) -> Self {
+        let top = |since| Rest { since, changed_at: i64::MAX, peer: None };
+        match since {
+            Some(SyncCursor { began, rest: Some(rest) }) if *began <= now + OVERLAP_MS => {
+                Self { began: *began, rest: rest.clone(), was_left: own != Some(*began) }
+            }
+            Some(SyncCursor { began, rest: None }) if *began <= now + OVERLAP_MS => {
+                Self { began: now, rest: top(began.saturating_sub(OVERLAP_MS)), was_left: false }
+            }
+            _ => Self { began: now, rest: top(0), was_left: false },
+        }
+    }
+}
+
+/// An answer as it fills.
+struct Answer<'a> {
+    sync: &'a Sync,
+    /// Bytes that still fit.
+    left: usize,
+    conversations: Vec<Missed>,
+}
+
+impl Answer<'_> {
+    /// Adds the conversations that were named, in that order; whether all found room.
+    fn named(&mut self, conn: &mut Conn) -> QueryResult<bool> {
+        if self.sync.named.is_empty() {
+            return Ok(true);
+        }
+        let places: Vec<_> = (2..self.sync.named.len() + 2).map(|n| format!("${n}")).collect();
+        let mut query = diesel::sql_query(format!("{NAMED}{}{NAMED_END}", places.join(", "))).into_boxed();
+        query = query.bind::<Text, _>(self.sync.openid.as_str());
+        for (peer, _) in &self.sync.named {
+            query = query.bind::<Text, _>(peer.as_str());
+        }
+        let rows = query.load::<ViewRow>(conn)?;
+        let rows: HashMap<&str, &ViewRow> = rows.iter().map(|row| (row.peer.as_str(), row)).collect();
+        for (peer, have) in &self.sync.named {
+            if !self.has_room_for_one_more() {
+                return Ok(false);
+            }
+            let missed = match rows.get(peer.as_str()) {
+                Some(row) => self.following(conn, row, *have)?,
+                None => Missed { overview: nothing(peer), messages: Vec::new(), has_more: false },
+            };
+            self.conversations.push(missed);
+        }
+        Ok(true)
+    }
+
+    /// Adds what changed; what is left of the walk, if anything.
+    fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Option<Rest>> {
+        let Rest { since, changed_at, peer } = &walk.rest;
+        let rows = diesel::sql_query(CHANGED)
+            .bind::<Text, _>(self.sync.openid.as_str())
+            .bind::<BigInt, _>(since)
+            .bind::<BigInt, _>(changed_at)
+            .bind::<BigInt, _>(changed_at)
+            .bind::<Text, _>(peer.as_ref().map_or("", |peer| peer.as_str()))
+            .bind::<BigInt, _>(CHANGED_AT_MOST)
+            .load::<ViewRow>(conn)?;
+        let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
+        let mut rest = walk.rest.clone();
+        for row in &rows {
+            let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.peer);
+            if !is_named {
+                let Some(missed) = self.newest(conn, row)? else { return Ok(Some(rest)) };
+                self.conversations.push(missed);
+            }
+            rest = Rest { since: *since, changed_at: row.changed_at, peer: Some(OpenId::parse(&row.peer).map_err(unreadable)?) };
+        }
+        Ok(is_full.then_some(rest))
+    }
+
+    fn has_room_for_one_more(&self) -> bool {
+        self.conversations.is_empty() || self.left > self.sync.bounds.conversation_bytes
+    }
+
+    /// The first messages above `have`, as many as fit.
+    fn following(&mut self, conn: &mut Conn, row: &ViewRow, have: Seq) -> QueryResult<Missed> {
+        let mut missed = self.begin(row)?;
+        let mut above = have.get().max(row.cleared_seq);
+        while above < row.last_seq && missed.messages.len() < self.sync.limit {
+            let chunk = self.stretch(conn, row, above, row.last_seq + 1, missed.messages.len(), false)?;
+            let Some(last) = chunk.last().map(|m| m.seq.get()) else { return Ok(missed) };
+            for message in chunk {
+                if !self.take(&message, &missed) {
+                    missed.has_more = true;
+                    return Ok(missed);
+                }
+                missed.messages.push(message);
+            }
+            above = last;
+        }
+        missed.has_more = above < row.last_seq;
+        Ok(missed)
+    }
+
+    /// The newest messages, all that were asked for; where they do not fit, none, unless the answer is empty: then as many as fit.
+    fn newest(&mut self, conn: &mut Conn, row: &ViewRow) -> QueryResult<Option<Missed>> {
+        let is_first = self.conversations.is_empty();
+        if !self.has_room_for_one_more() {
+            return Ok(None);
+        }
+        let mut missed = self.begin(row)?;
+        let mut below = row.last_seq + 1;
+        'full: while below > row.cleared_seq + 1 && missed.messages.len() < self.sync.limit {
+            let chunk = self.stretch(conn, row, row.cleared_seq, below, missed.messages.len(), true)?;
+            let Some(first) = chunk.last().map(|m| m.seq.get()) else { break };
+            for message in chunk {
+                if !self.take(&message, &missed) {
+                    if !is_first {
+                        return Ok(None);
+                    }
+                    break 'full;
+                }
+                missed.messages.push(message);
+            }
+            below = first;
+        }
+        missed.messages.reverse();
+        let oldest = missed.messages.first().map_or(row.last_seq + 1, |m| m.seq.get());
+        missed.has_more = oldest > row.cleared_seq + 1;
+        Ok(Some(missed))
+    }
+
+    fn begin(&mut self, row: &ViewRow) -> QueryResult<Missed> {
+        self.left = self.left.saturating_sub(self.sync.bounds.conversation_bytes);
+        Ok(Missed { overview: row.overview()?, messages: Vec::new(), has_more: false })
+    }
+
+    /// Takes room for a message; whether there was enough. The first one of an answer always finds some.
+    fn take(&mut self, message: &Message, missed: &Missed) -> bool {
+        let bytes = (self.sync.bounds.message_bytes)(message, &missed.overview.peer);
+        let is_first = self.conversations.is_empty() && missed.messages.is_empty();
+        let fits = bytes <= self.left || is_first;
+        if fits {
+            self.left = self.left.saturating_sub(bytes);
+        }
+        fits
+    }
+
+    /// Some messages between two seqs, both exclusive, from one end.
+    fn stretch(
+        &self,
+        conn: &mut Conn,
+        row: &ViewRow,
+        above: i64,
+        below: i64,
+        have: usize,
+        newest_first: bool,
+    ) -> QueryResult<Vec<Message>> {
+        let at_most = i64::try_from(MESSAGES_AT_ONCE.min(self.sync.limit - have)).unwrap_or(1);
+        let stretch = messages::table
+            .filter(messages::conversation_id.eq(row.conversation_id))
+            .filter(messages::seq.gt(above))
+            .filter(messages::seq.lt(below))
+            .limit(at_most)
+            .select(message_columns());
+        let rows = if newest_first {
+            stretch.order(messages::seq.desc()).load::<MessageRow>(conn)?
+        } else {
+            stretch.order(messages::seq.asc()).load::<MessageRow>(conn)?
+        };
+        rows.into_iter().map(MessageRow::into_message).collect()
+    }
+}
+
+/// How a conversation stands that has not begun.
+fn nothing(peer: &OpenId) -> Overview {
+    let none = Seq::ZERO;
+    Overview {
+        peer: peer.clone(),
+        last_seq: none,
+        cleared_seq: none,
+        read_seq: none,
+        recv_seq: none,
+        peer_read_seq: none,
+        peer_recv_seq: none,
+        unread: 0,
+    }
+}

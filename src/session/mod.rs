@@ -1,10 +1,11 @@
 //! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `driver`,
-//! and the two transports in `takeover` and `web_actors`.
+//! that to the chat in `member`, and the two transports in `takeover` and `web_actors`.
 
 pub mod inbound;
 mod gate;
 mod incoming;
 pub mod driver;
+pub mod member;
 pub mod takeover;
 pub mod web_actors;
 

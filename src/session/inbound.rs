@@ -148,6 +148,11 @@ impl Reassembly {
         self.0 = Some(bytes.to_vec());
     }
 
+    /// Bytes of the text that is being put together.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
     pub fn next(&mut self, bytes: &[u8]) {
         if let Some(whole) = &mut self.0 {
             whole.extend_from_slice(bytes);

@@ -2,8 +2,8 @@
 //! that to the chat in `member`, and the two transports in `takeover` and `web_actors`.
 
 pub mod inbound;
-mod gate;
-mod incoming;
+pub mod gate;
+pub mod incoming;
 pub mod driver;
 pub mod member;
 pub mod takeover;

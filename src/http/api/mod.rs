@@ -13,6 +13,7 @@ use crate::store::messages::{Answer, Query, Write};
 
 pub mod login;
 pub mod conversations;
+pub mod cursor;
 pub mod messages;
 
 /// How long a caller waits for the store, in either direction; longer than the store itself takes to say that it is unavailable.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{Method, StatusCode, Version, header};
 use actix_web::test::{self as t, TestRequest, read_body};
 use actix_web::{App, Error, web};
 use serde_json::{Value, json};
@@ -88,8 +88,22 @@ async fn what_is_not_there_is_not_found_in_json() {
 async fn a_handshake_that_is_none_is_a_bad_request() {
     let state = testing::state(testing::config());
     let server = server(&state).await;
-    let (status, body) = json_of(server.call(TestRequest::with_uri("/someone").to_request()).await.unwrap()).await;
-    assert_eq!((status, &body["error"]), (400, &json!("bad_request")));
+    let shaken = || {
+        let headers = [("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-version", "13")];
+        let request = TestRequest::with_uri("/someone").insert_header(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="));
+        headers.into_iter().fold(request, TestRequest::insert_header)
+    };
+    for request in [
+        TestRequest::with_uri("/someone").to_request(),
+        shaken().insert_header(("sec-websocket-version", "8")).to_request(),
+        shaken().insert_header(("sec-websocket-key", "short")).to_request(),
+        shaken().version(Version::HTTP_10).to_request(),
+    ] {
+        let response = server.call(request).await.unwrap();
+        assert_eq!(response.headers().get(header::SEC_WEBSOCKET_VERSION).unwrap(), "13");
+        let (status, body) = json_of(response).await;
+        assert_eq!((status, &body["error"]), (400, &json!("bad_request")));
+    }
 }
 
 #[actix_web::test]

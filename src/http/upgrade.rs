@@ -47,7 +47,7 @@ async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State)
             let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes())).unwrap_or_default();
             // A copy: the buffer itself would stay with the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
-            takeover::start(driver, &state.sessions, seat, parts.io, accepted(&key, dialect), early);
+            takeover::start(driver, state.sessions.limits.inbound, seat, parts.io, accepted(&key, dialect), early);
             Ok(())
         }
         Err(response) => turn_away(parts.io, parts.codec, response).await,

@@ -2,7 +2,8 @@
 
 use actix_http::ws::verify_handshake;
 use actix_web::dev::RequestHead;
-use actix_web::http::header;
+use actix_web::http::Version;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use actix_web_actors::ws;
 
@@ -17,7 +18,8 @@ use super::origin;
 use crate::auth::Identity;
 use crate::ids::{Device, OpenId, now_ms};
 use crate::protocol::{Close, Dialect, SUBPROTOCOL, Word};
-use crate::session::driver::{Driver, Hello, Refusal};
+use crate::session::driver::Driver;
+use crate::session::member::{Hello, Refusal};
 use crate::session::web_actors;
 
 /// A browser cannot set headers, so its token comes as a subprotocol with this prefix.
@@ -46,7 +48,7 @@ pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Da
         Err(refused) => return refused,
     };
     match ws::handshake_with_protocols(&request, &[SUBPROTOCOL]) {
-        Ok(mut response) => response.streaming(web_actors::start(driver, &state.sessions, seat, payload)),
+        Ok(mut response) => response.streaming(web_actors::start(driver, state.sessions.limits.inbound, seat, payload)),
         Err(error) => error.error_response(),
     }
 }
@@ -61,7 +63,7 @@ pub struct Admitted {
 /// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the socket.
 pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted, HttpResponse> {
     if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
-        return Err(no_handshake(request.uri.path()).error_response());
+        return Err(no_handshake(request.uri.path()));
     }
     if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
         return Err(origin::turn_away(&state.metrics));
@@ -83,17 +85,24 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     Ok(Admitted { driver, dialect, seat })
 }
 
-/// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it sends as HTTP.
+/// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it sends as HTTP. Not below
+/// HTTP/1.1 (RFC 6455 §4.2.1).
 fn is_plainly_an_upgrade(request: &RequestHead) -> bool {
     let upgrade = request.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    upgrade.trim().eq_ignore_ascii_case("websocket") && !request.headers.contains_key(header::TRANSFER_ENCODING)
+    upgrade.trim().eq_ignore_ascii_case("websocket")
+        && !request.headers.contains_key(header::TRANSFER_ENCODING)
+        && request.version >= Version::HTTP_11
 }
 
-fn no_handshake(path: &str) -> ApiError {
-    match OpenId::parse(path.trim_start_matches('/')) {
-        Ok(_) => ApiError::bad_request("this path takes WebSocket connections only: a GET with an upgrade, version 13 and a key"),
-        Err(_) => ApiError::not_found(),
+/// With the version that would be taken (RFC 6455 §4.4).
+fn no_handshake(path: &str) -> HttpResponse {
+    if OpenId::parse(path.trim_start_matches('/')).is_err() {
+        return ApiError::not_found().error_response();
     }
+    let why = "this path takes WebSocket connections only: a GET with an upgrade, version 13 and a key";
+    let mut response = ApiError::bad_request(why).error_response();
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
 }
 
 fn refusal(error: &ApiError, dialect: Dialect) -> Refusal {

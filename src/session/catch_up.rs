@@ -13,6 +13,9 @@ use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{Word, outbound};
 use crate::store::messages::{Sync, SyncBounds};
 
+/// When to ask again, where the answer cannot be had at once.
+const AGAIN_MS: u64 = 1_000;
+
 /// A session's syncs.
 #[derive(Default)]
 pub(super) struct CatchUp {
@@ -39,13 +42,16 @@ pub struct Answered {
 }
 
 impl CatchUp {
-    /// Begins one, unless another is under way.
-    pub(super) fn begin(&mut self, shared: &Arc<Shared>, openid: OpenId, id: Option<&RequestId>, request: SyncRequest) -> Option<Ask> {
+    /// Begins this one, unless another is under way.
+    ///
+    /// # Errors
+    /// The frame that says so.
+    pub(super) fn begin(&mut self, ask: Ask) -> Result<Ask, ByteString> {
         if !matches!(self.state, State::Idle) {
-            return None;
+            return Err(ask.failure(Word::RateLimited, "the answer to an earlier sync is on its way"));
         }
         self.state = State::Asked;
-        Some(Ask { shared: shared.clone(), openid, id: id.cloned(), request, walk: self.walk })
+        Ok(Ask { walk: self.walk, ..ask })
     }
 
     pub(super) fn answered(&mut self, Answered { frames, walk }: Answered) {
@@ -79,27 +85,34 @@ pub struct Ask {
 }
 
 impl Ask {
+    pub(super) fn new(shared: Arc<Shared>, openid: OpenId, id: Option<RequestId>, request: SyncRequest) -> Self {
+        Self { shared, openid, id, request, walk: None }
+    }
+
+    fn failure(&self, word: Word, why: &str) -> ByteString {
+        self.shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        outbound::Failure { word, why, id: self.id.as_ref(), client_msg_id: None, retry_after_ms: Some(AGAIN_MS) }.encode()
+    }
+
     /// The frames that answer it: what was missed, or why it cannot be told now.
     pub async fn answer(self) -> Answered {
-        let Self { shared, openid, id, request: SyncRequest { since, named, limit }, walk } = self;
-        let begins = since.as_ref().is_none_or(|cursor| cursor.rest.is_none() || walk == Some(cursor.began));
+        let SyncRequest { since, named, limit } = &self.request;
+        let begins = since.as_ref().is_none_or(|cursor| cursor.rest.is_none() || self.walk == Some(cursor.began));
         let bounds = SyncBounds {
             answer_bytes: sync::ANSWER_BYTES - sync::OVERHEAD_BYTES,
             message_bytes: sync::message_bytes,
             conversation_bytes: sync::CONVERSATION_BYTES,
         };
-        match shared.store.sync(Sync { openid: openid.clone(), since, walk, named, limit, bounds }).await {
+        let (openid, since, named) = (self.openid.clone(), since.clone(), named.clone());
+        match self.shared.store.sync(Sync { openid, since, walk: self.walk, named, limit: *limit, bounds }).await {
             Ok(page) => {
-                shared.metrics.syncs.inc();
+                self.shared.metrics.syncs.inc();
                 let walk = (begins && page.cursor.rest.is_some()).then_some(page.cursor.began);
-                Answered { frames: sync::frames(&page, id.as_ref(), &openid), walk }
+                Answered { frames: sync::frames(&page, self.id.as_ref(), &self.openid), walk }
             }
             Err(_) => {
-                let word = Word::Unavailable;
-                shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
-                let why = "the server cannot tell now what was missed: ask again";
-                let failure = outbound::Failure { word, why, id: id.as_ref(), client_msg_id: None, retry_after_ms: Some(1_000) };
-                Answered { frames: vec![failure.encode()], walk }
+                let frame = self.failure(Word::Unavailable, "the server cannot tell now what was missed: ask again");
+                Answered { frames: vec![frame], walk: self.walk }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What every transport of a session does with what comes in and what goes out: the transports only move bytes.
+//! What every transport of a session does with what comes in and what goes out: the transports only move bytes, and a [`Role`] says what
+//! a text leads to.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,47 +12,39 @@ use bytestring::ByteString;
 use super::catch_up::{Answered, Ask, CatchUp};
 use super::gate::Gate;
 use super::incoming::Incoming;
-use super::{News, Outcome, Session, Shared};
-use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
+use super::member::Member;
+use super::{News, Outcome};
+use crate::chat::messages::Wake;
 use crate::chat::outbox::{Outbox, Pushed, monotonic_ms};
-use crate::ids::{Device, OpenId, SessionId};
-use crate::metrics::{CloseLabel, ErrorLabel};
-use crate::protocol::{Close, Dialect, Word, outbound};
+use crate::protocol::{Close, Dialect};
 
 /// Bytes handed to a transport in one go. It buffers them whole, so this is what a socket costs beside its outbox.
 const TAKE_BYTES: usize = 64 * 1024;
 
-/// When to ask again what was missed, while an earlier answer is on its way.
-const SYNC_AGAIN_MS: u64 = 1_000;
-
 /// How long a peer may take to answer a close.
 pub const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Who connects, and with what.
-pub struct Hello {
-    pub openid: OpenId,
-    pub dialect: Dialect,
-    pub device: Option<Device>,
-    pub issued_ms: i64,
-    pub open_chat: Option<OpenId>,
+/// Who answers on the server's side of a socket.
+pub trait Role: Unpin + 'static {
+    /// The transport runs; `wake` is how others reach it once they have put something into the outbox.
+    fn started(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) -> Next;
+
+    /// What one whole text leads to. `now` is monotonic, in milliseconds.
+    fn text(&mut self, text: &str, now: u64) -> Outcome;
+
+    /// This is to be told to the chat.
+    fn report(&mut self, _news: News) {}
+
+    /// The transport has ended, if by a panic.
+    fn ended(&mut self, _why: Close) {}
 }
 
-/// A user who is not let in: a mini-program cannot read a failed handshake, so it is told by one error frame and a close code.
-pub struct Refusal {
-    pub dialect: Dialect,
-    pub word: Word,
-    pub why: String,
-    pub close: Close,
-    pub retry_after_ms: Option<u64>,
-}
-
-/// A session and its way to the chat.
-pub struct Driver {
-    role: Role,
+/// What a transport asks, and its way to those who have something for it.
+pub struct Driver<R: Role = Member> {
+    role: R,
     dialect: Dialect,
     outbox: Arc<Outbox>,
     gate: Rc<Gate>,
-    shared: Arc<Shared>,
     catch_up: CatchUp,
     /// The answer to the last ping; older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
@@ -60,16 +53,6 @@ pub struct Driver {
     /// What comes in is no longer looked at.
     deaf: bool,
     end: End,
-}
-
-enum Role {
-    Session {
-        session: Session,
-        /// What the chat is told at the start.
-        announce: Option<Box<(Option<Device>, i64)>>,
-    },
-    /// Is told why, and nothing else.
-    Refused,
 }
 
 enum End {
@@ -112,33 +95,15 @@ pub enum Then {
     Stop,
 }
 
-impl Driver {
-    pub fn open(hello: Hello, shared: &Arc<Shared>) -> Self {
-        let Hello { openid, dialect, device, issued_ms, open_chat } = hello;
-        let session = Session::new(SessionId::fresh(), openid, dialect, open_chat, shared.clone());
-        Self::new(Role::Session { session, announce: Some(Box::new((device, issued_ms))) }, dialect, shared)
-    }
-
-    pub fn refuse(refusal: Refusal, shared: &Arc<Shared>) -> Self {
-        let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
-        shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
-        shared.metrics.closes.get_or_create(&CloseLabel { code: close.code(), reason: close.label() }).inc();
-        let mut driver = Self::new(Role::Refused, dialect, shared);
-        let frame = outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode();
-        let _ = driver.outbox.push(frame);
-        let _ = driver.outbox.close(close);
-        driver.deaf = true;
-        driver
-    }
-
-    fn new(role: Role, dialect: Dialect, shared: &Arc<Shared>) -> Self {
-        let outbox = Arc::new(Outbox::new(shared.limits.outbox_bytes, monotonic_ms()));
+impl<R: Role> Driver<R> {
+    /// Reads nothing before the first frame is out, or [`Gate::open`] is called.
+    pub fn new(role: R, dialect: Dialect, outbox_bytes: usize) -> Self {
+        let outbox = Arc::new(Outbox::new(outbox_bytes, monotonic_ms()));
         Self {
             role,
             dialect,
             outbox,
             gate: Gate::new(),
-            shared: shared.clone(),
             catch_up: CatchUp::default(),
             pong: None,
             begun: false,
@@ -147,21 +112,20 @@ impl Driver {
         }
     }
 
+    /// Says one thing and ends.
+    pub(super) fn farewell(&mut self, frame: ByteString, close: Close) {
+        let _ = self.tell(frame);
+        let _ = self.close(close);
+    }
+
     /// The credit that its reader spends.
     pub fn gate(&self) -> Rc<Gate> {
         self.gate.clone()
     }
 
-    /// Announces the session; `wake` is how the chat reaches the transport.
+    /// Tells its role that the transport runs.
     pub fn started(&mut self, wake: Recipient<Wake>) -> Next {
-        let Role::Session { session, announce } = &mut self.role else { return Next::Deliver };
-        if let Some(announce) = announce.take() {
-            let (device, issued_ms) = *announce;
-            let (openid, dialect, open_chat) = (session.openid.clone(), session.dialect, session.open_chat.clone());
-            let (session, outbox) = (session.id, self.outbox.clone());
-            self.shared.chat.do_send(Connect { openid, session, dialect, device, issued_ms, open_chat, outbox, wake });
-        }
-        Next::Nothing
+        self.role.started(&self.outbox, wake)
     }
 
     pub fn incoming(&mut self, said: Incoming) -> Next {
@@ -192,8 +156,7 @@ impl Driver {
     }
 
     fn text(&mut self, text: &str, now: u64) -> Next {
-        let Role::Session { session, .. } = &mut self.role else { return Next::Nothing };
-        let outcome = session.frame(text, now);
+        let outcome = self.role.text(text, now);
         if !matches!(outcome, Outcome::Submitted) {
             self.gate.give_back(1);
         }
@@ -208,33 +171,18 @@ impl Driver {
             Outcome::Done => Next::Nothing,
             Outcome::Reply(frame) => self.tell(frame),
             Outcome::Tell(news) => {
-                let (openid, session) = (session.openid.clone(), session.id);
-                self.report(openid, session, news);
+                self.role.report(news);
                 Next::Nothing
             }
-            Outcome::Sync(id, request) => {
-                if let Some(ask) = self.catch_up.begin(&self.shared, session.openid.clone(), id.as_ref(), *request) {
-                    return Next::Ask(Box::new(ask));
-                }
-                let why = "the answer to an earlier sync is on its way";
-                let frame = session.failure(Word::RateLimited, why, id.as_ref(), None, Some(SYNC_AGAIN_MS));
-                self.tell(frame)
-            }
+            Outcome::Sync(ask) => match self.catch_up.begin(*ask) {
+                Ok(ask) => Next::Ask(Box::new(ask)),
+                Err(frame) => self.tell(frame),
+            },
             Outcome::Farewell(frame, close) => {
                 let told = self.tell(frame);
                 let closed = self.close(close);
                 if matches!(told, Next::Deliver) { told } else { closed }
             }
-        }
-    }
-
-    fn report(&self, openid: OpenId, session: SessionId, news: News) {
-        let chat = &self.shared.chat;
-        match news {
-            News::Opened(peer) => chat.do_send(OpenChat { openid, session, peer }),
-            News::Looks(attention) => chat.do_send(Look { openid, session, attention }),
-            News::Acknowledged(receipt) => chat.do_send(Acknowledge(receipt)),
-            News::Types(peer) => chat.do_send(Typing { openid, peer }),
         }
     }
 
@@ -305,21 +253,14 @@ impl Driver {
     }
 }
 
-/// The transport has ended, if by a panic: the chat is told.
-impl Drop for Driver {
+impl<R: Role> Drop for Driver<R> {
     fn drop(&mut self) {
-        let Role::Session { session, .. } = std::mem::replace(&mut self.role, Role::Refused) else { return };
         let why = match &self.end {
             End::Closed(close) => close.clone(),
             _ => self.outbox.ordered().unwrap_or(Close::Normal),
         };
         let _ = self.outbox.close(Close::Normal);
-        let (openid, id, reason) = (session.openid.as_str(), session.id, why.label());
-        match why {
-            Close::Normal | Close::Draining { .. } => log::debug!(openid = openid, session:% = id; "session ended"),
-            _ => log::info!(openid = openid, session:% = id, code = why.code(), reason = reason; "session closed"),
-        }
-        self.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });
+        self.role.ended(why);
     }
 }
 

@@ -47,6 +47,8 @@ const RESERVED_BITS: u8 = 0x70;
 const MASKED: u8 = 0x80;
 const MASK_BYTES: usize = 4;
 const CONTROL_BYTES: usize = 125;
+/// The highest bit of a length is 0.
+const LENGTH_MAX: u64 = u64::MAX >> 1;
 
 impl FrameGuard {
     pub fn new(limits: InboundLimits) -> Self {
@@ -90,20 +92,22 @@ impl FrameGuard {
             return Ok(());
         }
         let (first, second) = (self.head[0], self.head[1]);
-        let length = match (second & !MASKED, self.have) {
+        // The length, and the least that is written in this form.
+        let (length, least) = match (second & !MASKED, self.have) {
             (126, have) if have < 4 => return Ok(()),
-            (126, _) => usize::from(u16::from_be_bytes([self.head[2], self.head[3]])),
+            (126, _) => (u64::from(u16::from_be_bytes([self.head[2], self.head[3]])), 126),
             (127, have) if have < 10 => return Ok(()),
             (127, _) => {
                 let [_, _, length @ ..] = self.head;
-                usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX)
+                (u64::from_be_bytes(length), 1 << 16)
             }
-            (short, _) => usize::from(short),
+            (short, _) => (u64::from(short), 0),
         };
         self.have = 0;
-        if first & RESERVED_BITS != 0 || second & MASKED == 0 {
+        if first & RESERVED_BITS != 0 || second & MASKED == 0 || !(least..=LENGTH_MAX).contains(&length) {
             return Err(Close::ProtocolError);
         }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         self.frame(first & 0x0F, first & FIN != 0, length)?;
         self.rest = length + MASK_BYTES;
         Ok(())
@@ -142,6 +146,11 @@ pub struct Reassembly(Option<Vec<u8>>);
 impl Reassembly {
     pub fn first(&mut self, bytes: &[u8]) {
         self.0 = Some(bytes.to_vec());
+    }
+
+    /// Bytes of the text that is being put together.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
     }
 
     pub fn next(&mut self, bytes: &[u8]) {
@@ -212,7 +221,7 @@ mod tests {
         let mut guard = FrameGuard::new(LIMITS);
         let header = [0x81, MASKED | 127, 0, 0, 0, 0, 0x40, 0, 0, 0];
         assert_eq!(guard.admit(&header, &mut 1), Admitted::UntilFault(0, Close::FrameTooBig));
-        assert_eq!(judge(&[0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), Some(Close::FrameTooBig));
+        assert_eq!(judge(&[0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), Some(Close::FrameTooBig));
         assert_eq!(judge(&frame(0x81, 1_001)), Some(Close::FrameTooBig));
     }
 
@@ -238,6 +247,22 @@ mod tests {
         ] {
             assert_eq!(judge(bad), Some(Close::ProtocolError), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_length_has_its_shortest_form_and_63_bits() {
+        let header = |marker: u8, length: &[u8]| [&[0x82, MASKED | marker][..], length].concat();
+        for bad in [
+            header(126, &[0, 0]),
+            header(126, &[0, 125]),
+            header(127, &[0; 8]),
+            header(127, &[0, 0, 0, 0, 0, 0, 0xFF, 0xFF]),
+            header(127, &[0x80, 0, 0, 0, 0, 0, 0, 0]),
+            header(127, &[0xFF; 8]),
+        ] {
+            assert_eq!(judge(&bad), Some(Close::ProtocolError), "{bad:?}");
+        }
+        assert_eq!(judge(&frame(0x81, 126)), None);
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl<S: Source> Incomings<S> {
         }
     }
 
+    /// Bytes that are kept of what was read.
+    pub fn kept(&self) -> usize {
+        self.sluice.admitted.len() + self.held.len() + self.fragments.bytes()
+    }
+
     /// The next thing said in what is admitted.
     fn decode(&mut self) -> Option<Result<Incoming, Close>> {
         while !self.sluice.admitted.is_empty() {
@@ -113,6 +118,7 @@ impl<S: Source> Incomings<S> {
         self.discarding = Some(DISCARD_BYTES);
         self.sluice.admitted = BytesMut::new();
         self.held = Bytes::new();
+        self.fragments = Reassembly::default();
         Incoming::Fault(close)
     }
 }
@@ -212,6 +218,20 @@ mod tests {
         assert_eq!(said(&frame(0x81, b"\xff"), 9).await, ["Fault(InvalidUtf8)"]);
         assert_eq!(said(&frame(0x82, b"x"), 9).await, ["Fault(Unsupported)"]);
         assert_eq!(said(&frame(0x88, b"x"), 9).await, ["Fault(ProtocolError)"]);
+    }
+
+    #[actix_web::test]
+    async fn what_is_kept_is_one_frame_at_most_and_the_fragments_before_it() {
+        let bytes = [frame(0x01, &[b'x'; 60]), frame(0x00, &[b'x'; 40])].concat();
+        let cut = Cut(bytes.chunks(7).map(<[u8]>::to_vec).collect());
+        let gate = Gate::new();
+        gate.open();
+        let mut said = Incomings::new(cut, Bytes::new(), InboundLimits { frame_bytes: 100, fragments: 4 }, gate);
+        assert!(said.next().await.is_none());
+        assert_eq!(said.kept(), 100, "both fragments, without their headers");
+        said.source = Cut(VecDeque::from([frame(0x00, b"x")]));
+        assert_eq!(said.next().await.map(|i| format!("{i:?}")).as_deref(), Some("Fault(FrameTooBig)"));
+        assert_eq!(said.kept(), 0);
     }
 
     #[actix_web::test]

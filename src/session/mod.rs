@@ -1,11 +1,12 @@
 //! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `driver`,
-//! and the two transports in `takeover` and `web_actors`.
+//! that to the chat in `member`, and the two transports in `takeover` and `web_actors`.
 
 pub mod inbound;
-mod gate;
-mod incoming;
-mod catch_up;
+pub mod gate;
+pub mod incoming;
+pub mod catch_up;
 pub mod driver;
+pub mod member;
 pub mod takeover;
 pub mod web_actors;
 
@@ -19,10 +20,10 @@ use crate::event::{Draft, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::metrics::{ErrorLabel, Metrics};
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
-use crate::protocol::sync::SyncRequest;
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
 use crate::store::Store;
 use crate::store::messages::{Answer, Append, Mark, Write};
+use catch_up::Ask;
 use inbound::InboundLimits;
 
 /// Counts a user's message against her rate: `Err` with the milliseconds to wait.
@@ -61,7 +62,6 @@ pub struct Session {
 }
 
 /// What one frame leads to.
-#[derive(Debug)]
 pub enum Outcome {
     /// Nothing to be told.
     Done,
@@ -71,8 +71,8 @@ pub enum Outcome {
     Reply(ByteString),
     /// To be told to the chat.
     Tell(News),
-    /// To be asked of the store.
-    Sync(Option<RequestId>, Box<SyncRequest>),
+    /// To be asked of the store, unless another one is under way.
+    Sync(Box<Ask>),
     /// To be told to the client, and then the end.
     Farewell(ByteString, Close),
 }
@@ -160,7 +160,7 @@ impl Session {
             }
             (ClientFrame::Attention(attention), _) => Outcome::Tell(News::Looks(attention)),
             (ClientFrame::Typing(peer), _) => Outcome::Tell(News::Types(peer)),
-            (ClientFrame::Sync(request), id) => Outcome::Sync(id, request),
+            (ClientFrame::Sync(request), id) => Outcome::Sync(Box::new(Ask::new(self.shared.clone(), self.openid.clone(), id, *request))),
             _ => Outcome::Done,
         }
     }

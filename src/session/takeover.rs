@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker, ready};
 
 use actix::fut::ActorFuture;
@@ -14,8 +13,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Encoder as _;
 
-use super::Shared;
-use super::driver::{CLOSE_WAIT, Driver, Next, Then};
+use super::driver::{CLOSE_WAIT, Driver, Next, Role, Then};
+use super::inbound::InboundLimits;
 use super::incoming::{Incoming, Incomings, Source};
 use crate::chat::messages::Wake;
 
@@ -25,8 +24,8 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Socket for T {}
 
 /// The actor of one WebSocket. `Seat` is freed when it ends.
-pub struct SessionActor<T, Seat> {
-    driver: Driver,
+pub struct SessionActor<R: Role, T, Seat> {
+    driver: Driver<R>,
     socket: Rc<RefCell<T>>,
     codec: Codec,
     /// Encoded, and not yet written.
@@ -40,23 +39,22 @@ pub struct SessionActor<T, Seat> {
 }
 
 /// Starts the session on the socket. `answer` is the response to the handshake, `early` what came behind the request.
-pub fn start<T: Socket, Seat: Unpin + 'static>(
-    driver: Driver,
-    shared: &Arc<Shared>,
+pub fn start<R: Role, T: Socket, Seat: Unpin + 'static>(
+    driver: Driver<R>,
+    limits: InboundLimits,
     seat: Seat,
     socket: T,
     answer: BytesMut,
     early: Bytes,
 ) {
-    let limits = shared.limits.inbound;
-    SessionActor::create(|ctx: &mut Context<SessionActor<T, Seat>>| {
+    SessionActor::create(|ctx: &mut Context<SessionActor<R, T, Seat>>| {
         let socket = Rc::new(RefCell::new(socket));
         ctx.add_stream(Incomings::new(Reader(socket.clone()), early, limits, driver.gate()));
         SessionActor { driver, socket, codec: Codec::new(), out: answer, pumping: false, limited: false, then: Then::Stay, _seat: seat }
     });
 }
 
-impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
+impl<R: Role, T: Socket, Seat: Unpin + 'static> SessionActor<R, T, Seat> {
     fn follow(&mut self, next: Next, ctx: &mut Context<Self>) {
         match next {
             Next::Nothing => {}
@@ -130,13 +128,13 @@ impl<T: Socket, Seat: Unpin + 'static> SessionActor<T, Seat> {
 /// Goes on with [`SessionActor::pump`] whenever the socket takes more.
 struct Pump;
 
-impl<T: Socket, Seat: Unpin + 'static> ActorFuture<SessionActor<T, Seat>> for Pump {
+impl<R: Role, T: Socket, Seat: Unpin + 'static> ActorFuture<SessionActor<R, T, Seat>> for Pump {
     type Output = ();
 
     fn poll(
         self: Pin<&mut Self>,
-        actor: &mut SessionActor<T, Seat>,
-        ctx: &mut Context<SessionActor<T, Seat>>,
+        actor: &mut SessionActor<R, T, Seat>,
+        ctx: &mut Context<SessionActor<R, T, Seat>>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
         let done = ready!(actor.pump(task));
@@ -146,7 +144,7 @@ impl<T: Socket, Seat: Unpin + 'static> ActorFuture<SessionActor<T, Seat>> for Pu
     }
 }
 
-impl<T: Socket, Seat: Unpin + 'static> Actor for SessionActor<T, Seat> {
+impl<R: Role, T: Socket, Seat: Unpin + 'static> Actor for SessionActor<R, T, Seat> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -156,7 +154,7 @@ impl<T: Socket, Seat: Unpin + 'static> Actor for SessionActor<T, Seat> {
     }
 }
 
-impl<T: Socket, Seat: Unpin + 'static> Handler<Wake> for SessionActor<T, Seat> {
+impl<R: Role, T: Socket, Seat: Unpin + 'static> Handler<Wake> for SessionActor<R, T, Seat> {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
@@ -164,7 +162,7 @@ impl<T: Socket, Seat: Unpin + 'static> Handler<Wake> for SessionActor<T, Seat> {
     }
 }
 
-impl<T: Socket, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<T, Seat> {
+impl<R: Role, T: Socket, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R, T, Seat> {
     fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
         let next = self.driver.incoming(said);
         self.follow(next, ctx);

@@ -1,6 +1,5 @@
 //! The transport of actix-web-actors: the socket stays with the HTTP server, and the session is the body of its answer.
 
-use std::sync::Arc;
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use actix_web_actors::ws::{Message, ProtocolError, WebsocketContext};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::Shared;
-use super::driver::{CLOSE_WAIT, Driver, Next, Then};
+use super::driver::{CLOSE_WAIT, Driver, Next, Role, Then};
+use super::inbound::InboundLimits;
 use super::incoming::{Incoming, Incomings, Source};
 use crate::chat::messages::Wake;
 
@@ -20,21 +19,20 @@ use crate::chat::messages::Wake;
 const TAKE_AGAIN: Duration = Duration::from_millis(1);
 
 /// The actor of one WebSocket. `Seat` is freed when it ends.
-pub struct SessionActor<Seat> {
-    driver: Driver,
+pub struct SessionActor<R: Role, Seat> {
+    driver: Driver<R>,
     _seat: Seat,
 }
 
-type Context<Seat> = WebsocketContext<SessionActor<Seat>>;
+type Context<R, Seat> = WebsocketContext<SessionActor<R, Seat>>;
 
 /// Starts the session; the stream is the body of the 101 answer.
-pub fn start<Seat: Unpin + 'static>(
-    driver: Driver,
-    shared: &Arc<Shared>,
+pub fn start<R: Role, Seat: Unpin + 'static>(
+    driver: Driver<R>,
+    limits: InboundLimits,
     seat: Seat,
     payload: Payload,
-) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<Seat> {
-    let limits = shared.limits.inbound;
+) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<R, Seat> {
     // The context's own stream of frames stays silent: its codec buffers a frame before it judges its size.
     WebsocketContext::with_factory(stream::pending::<Result<Bytes, PayloadError>>(), move |ctx| {
         ctx.add_stream(Incomings::new(payload, Bytes::new(), limits, driver.gate()));
@@ -42,8 +40,8 @@ pub fn start<Seat: Unpin + 'static>(
     })
 }
 
-impl<Seat: Unpin + 'static> SessionActor<Seat> {
-    fn follow(&mut self, next: Next, ctx: &mut Context<Seat>) {
+impl<R: Role, Seat: Unpin + 'static> SessionActor<R, Seat> {
+    fn follow(&mut self, next: Next, ctx: &mut Context<R, Seat>) {
         match next {
             Next::Nothing => {}
             Next::Deliver => self.deliver(ctx),
@@ -58,7 +56,7 @@ impl<Seat: Unpin + 'static> SessionActor<Seat> {
         }
     }
 
-    fn deliver(&mut self, ctx: &mut Context<Seat>) {
+    fn deliver(&mut self, ctx: &mut Context<R, Seat>) {
         let outgoing = self.driver.outgoing();
         for message in outgoing.messages {
             ctx.write_raw(message);
@@ -76,8 +74,8 @@ impl<Seat: Unpin + 'static> SessionActor<Seat> {
     }
 }
 
-impl<Seat: Unpin + 'static> Actor for SessionActor<Seat> {
-    type Context = Context<Seat>;
+impl<R: Role, Seat: Unpin + 'static> Actor for SessionActor<R, Seat> {
+    type Context = Context<R, Seat>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let next = self.driver.started(ctx.address().recipient());
@@ -85,7 +83,7 @@ impl<Seat: Unpin + 'static> Actor for SessionActor<Seat> {
     }
 }
 
-impl<Seat: Unpin + 'static> Handler<Wake> for SessionActor<Seat> {
+impl<R: Role, Seat: Unpin + 'static> Handler<Wake> for SessionActor<R, Seat> {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
@@ -93,7 +91,7 @@ impl<Seat: Unpin + 'static> Handler<Wake> for SessionActor<Seat> {
     }
 }
 
-impl<Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<Seat> {
+impl<R: Role, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R, Seat> {
     fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
         let next = self.driver.incoming(said);
         self.follow(next, ctx);
@@ -101,7 +99,7 @@ impl<Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<Seat> {
 }
 
 /// Required by the context; its stream is silent.
-impl<Seat: Unpin + 'static> StreamHandler<Result<Message, ProtocolError>> for SessionActor<Seat> {
+impl<R: Role, Seat: Unpin + 'static> StreamHandler<Result<Message, ProtocolError>> for SessionActor<R, Seat> {
     fn handle(&mut self, _: Result<Message, ProtocolError>, _: &mut Self::Context) {}
 }
 

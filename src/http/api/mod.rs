@@ -13,6 +13,7 @@ use crate::store::messages::{Answer, Query, Write};
 
 pub mod login;
 pub mod conversations;
+pub mod cursor;
 pub mod messages;
 pub mod blocks;
 

@@ -1,0 +1,90 @@
+//! One text of a client under both dialects: what is taken as a message is a JSON object of bounded length, in which the sender can
+//! name nothing that is the server's, and every answer is JSON.
+#![no_main]
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use hongyan::event::overview::SyncCursor;
+use hongyan::event::{Draft, Receipt};
+use hongyan::ids::{OpenId, Seq, SessionId};
+use hongyan::protocol::inbound::parse;
+use hongyan::protocol::outbound::{self, Ack, Failure};
+use hongyan::protocol::{ClientFrame, Dialect, FrameLimits};
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+
+/// Small, so that short inputs reach them.
+const LIMITS: FrameLimits =
+    FrameLimits { frame_bytes: 65_536, message_bytes: 64, fields_bytes: 256, messages_per_second: 20, message_burst: 40 };
+
+static ALICE: LazyLock<OpenId> = LazyLock::new(|| OpenId::parse("alice").expect("an openid"));
+
+fn object(text: &str) -> BTreeMap<String, Box<RawValue>> {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
+    match frame {
+        ClientFrame::Message(message) => {
+            let fields = object(&message.body);
+            assert!(message.body.len() <= LIMITS.fields_bytes);
+            if let Some(text) = fields.get("message") {
+                let text: String = serde_json::from_str(text.get()).expect("message is a string");
+                assert!(text.len() <= LIMITS.message_bytes);
+            }
+            let peer = message.to.unwrap_or_else(|| ALICE.clone());
+            let seq = Seq::parse(7).expect("a seq");
+            let draft = Draft {
+                session: SessionId::fresh(),
+                request_id: id.cloned(),
+                sender: ALICE.clone(),
+                peer: peer.clone(),
+                client_msg_id: message.client_msg_id.clone(),
+                kind: message.kind.clone(),
+                body: message.body.clone(),
+                target: None,
+            };
+            let pushed = object(&outbound::message(&draft, seq, 9));
+            for (name, value) in [("status", "200"), ("from_user_openid", "\"alice\""), ("seq", "7"), ("sent_at", "9")] {
+                assert_eq!(pushed[name].get(), value, "{name}");
+            }
+            assert_eq!(pushed["type"].get(), format!("\"{}\"", message.kind.as_str()));
+            let ack = Ack { client_msg_id: message.client_msg_id.as_ref(), peer: &peer, seq, sent_at: 9, duplicate: false };
+            object(&ack.encode(id));
+        }
+        ClientFrame::Receipt { kind, peer, seq } => {
+            let receipt = Receipt { kind, openid: ALICE.clone(), peer, seq, session: None };
+            object(&outbound::receipt(&receipt, id));
+        }
+        ClientFrame::Typing(peer) => {
+            object(&outbound::typing(&ALICE, &peer));
+        }
+        ClientFrame::Sync(request) => {
+            assert!(request.named.len() <= 200 && (1..=200).contains(&request.limit));
+            if let Some(cursor) = request.since {
+                assert_eq!(SyncCursor::parse(&cursor.encode()).expect("a cursor"), cursor);
+            }
+        }
+        ClientFrame::Heart => {
+            if let Some(id) = id {
+                object(&outbound::heart(id, 9));
+            }
+        }
+        ClientFrame::Open(_) | ClientFrame::Attention(_) | ClientFrame::Recall { .. } => {}
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for dialect in [Dialect::Plain, Dialect::V1] {
+        match parse(text, dialect, &ALICE, &LIMITS) {
+            Ok(parsed) => accepted(parsed.id.as_ref(), parsed.frame),
+            Err(refused) => {
+                let (word, why) = (refused.word, &*refused.why);
+                let (id, client_msg_id) = (refused.id.as_ref(), refused.client_msg_id.as_ref());
+                object(&Failure { word, why, id, client_msg_id, retry_after_ms: Some(1) }.encode());
+            }
+        }
+    }
+});

@@ -1,0 +1,104 @@
+//! Who answers on a user's socket: the session, and its way to the chat; or one who only says why the user is not let in.
+
+use std::sync::Arc;
+
+use actix::Recipient;
+
+use super::driver::{Driver, Next, Role};
+use super::{News, Outcome, Session, Shared};
+use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
+use crate::chat::outbox::Outbox;
+use crate::ids::{Device, OpenId, SessionId};
+use crate::metrics::{CloseLabel, ErrorLabel};
+use crate::protocol::{Close, Dialect, Word, outbound};
+
+/// Who connects, and with what.
+pub struct Hello {
+    pub openid: OpenId,
+    pub dialect: Dialect,
+    pub device: Option<Device>,
+    pub issued_ms: i64,
+    pub open_chat: Option<OpenId>,
+}
+
+/// A user who is not let in: a mini-program cannot read a failed handshake, so it is told by one error frame and a close code.
+pub struct Refusal {
+    pub dialect: Dialect,
+    pub word: Word,
+    pub why: String,
+    pub close: Close,
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The [`Role`] of a user's socket.
+pub struct Member(Part);
+
+enum Part {
+    Session {
+        session: Session,
+        /// What the chat is told at the start.
+        announce: Option<Box<(Option<Device>, i64)>>,
+    },
+    /// Is told why, and nothing else.
+    Refused,
+}
+
+impl Driver {
+    pub fn open(hello: Hello, shared: &Arc<Shared>) -> Self {
+        let Hello { openid, dialect, device, issued_ms, open_chat } = hello;
+        let session = Session::new(SessionId::fresh(), openid, dialect, open_chat, shared.clone());
+        let part = Part::Session { session, announce: Some(Box::new((device, issued_ms))) };
+        Self::new(Member(part), dialect, shared.limits.outbox_bytes)
+    }
+
+    pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
+        let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
+        shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        shared.metrics.closes.get_or_create(&CloseLabel { code: close.code(), reason: close.label() }).inc();
+        let mut driver = Self::new(Member(Part::Refused), dialect, shared.limits.outbox_bytes);
+        driver.farewell(outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(), close);
+        driver
+    }
+}
+
+impl Role for Member {
+    /// Announces the session.
+    fn started(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) -> Next {
+        let Part::Session { session, announce } = &mut self.0 else { return Next::Deliver };
+        if let Some(announce) = announce.take() {
+            let (device, issued_ms) = *announce;
+            let (openid, dialect, open_chat) = (session.openid.clone(), session.dialect, session.open_chat.clone());
+            let (session, chat, outbox) = (session.id, &session.shared.chat, outbox.clone());
+            chat.do_send(Connect { openid, session, dialect, device, issued_ms, open_chat, outbox, wake });
+        }
+        Next::Nothing
+    }
+
+    fn text(&mut self, text: &str, now: u64) -> Outcome {
+        match &mut self.0 {
+            Part::Session { session, .. } => session.frame(text, now),
+            Part::Refused => Outcome::Done,
+        }
+    }
+
+    fn report(&mut self, news: News) {
+        let Part::Session { session, .. } = &self.0 else { return };
+        let (openid, chat, session) = (session.openid.clone(), &session.shared.chat, session.id);
+        match news {
+            News::Opened(peer) => chat.do_send(OpenChat { openid, session, peer }),
+            News::Looks(attention) => chat.do_send(Look { openid, session, attention }),
+            News::Acknowledged(receipt) => chat.do_send(Acknowledge(receipt)),
+            News::Types(peer) => chat.do_send(Typing { openid, peer }),
+        }
+    }
+
+    fn ended(&mut self, why: Close) {
+        let Part::Session { session, .. } = std::mem::replace(&mut self.0, Part::Refused) else { return };
+        let (openid, id, reason) = (session.openid.as_str(), session.id, why.label());
+        match why {
+            Close::Normal | Close::Draining { .. } => log::debug!(openid = openid, session:% = id; "session ended"),
+            _ => log::info!(openid = openid, session:% = id, code = why.code(), reason = reason; "session closed"),
+        }
+        session.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });
+    }
+}

@@ -65,6 +65,8 @@ const SHED_EVERY: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`Error`] when it cannot start: the address is taken, the database cannot be opened.
 pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
+    #[cfg(feature = "failpoints")]
+    let _abort_points = crate::lifecycle::abort_points();
     // The database holds what people wrote: the files that are made from here on are for their owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     actix::System::new().block_on(run_server(config, mode))

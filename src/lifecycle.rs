@@ -20,6 +20,20 @@ impl Draining {
     }
 }
 
+/// A place where the process may be told to abort, as it would by a power cut: by the environment variable `FAILPOINTS` (of the crate
+/// `fail`), such as `before-ack=20*off->return`. Only a build with the feature `failpoints`, which is for tests, has any.
+#[inline(always)]
+pub fn abort_point(_name: &'static str) {
+    #[cfg(feature = "failpoints")]
+    fail::fail_point!(_name, |_| std::process::abort());
+}
+
+/// Reads `FAILPOINTS`, in a build that has any; holds while the value lives.
+#[cfg(feature = "failpoints")]
+pub fn abort_points() -> fail::FailScenario<'static> {
+    fail::FailScenario::setup()
+}
+
 /// Held by an actor without which the process is a zombie. When it is dropped, by a panic's unwinding for example,
 /// while the process is not draining, the process ends at once with [`EXIT_VITAL_PART_DIED`].
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
-use crate::lifecycle::Vital;
+use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
 use crate::protocol::{Close, Dialect, FrameLimits, Word, outbound};
 
@@ -82,6 +82,7 @@ impl ChatServer {
         for slot in self.registry.of(sender) {
             let origin = slot.session == *session;
             if origin {
+                abort_point("before-ack");
                 self.metrics.acks.inc();
                 if slot.dialect == Dialect::V1 {
                     overrun.push(slot, sender, ack(&draft, seq, sent_at, false));
@@ -94,6 +95,7 @@ impl ChatServer {
                 overrun.push(slot, sender, encode());
             }
         }
+        abort_point("before-push");
         if !to_self {
             for slot in self.registry.of(peer) {
                 self.metrics.messages_out.inc();

@@ -15,7 +15,7 @@ use super::sqlite::SqliteLane;
 use crate::config::{Database, DatabaseUrl};
 use crate::event::Refusal;
 use crate::ids::now_ms;
-use crate::lifecycle::Vital;
+use crate::lifecycle::{Vital, abort_point};
 
 /// How long the writes of a failed batch are tried one by one, to find the one at fault.
 const ONE_BY_ONE: Duration = Duration::from_millis(800);
@@ -114,7 +114,9 @@ impl DbExecutor {
         let metrics = &self.lane.shared().metrics;
         metrics.batch_writes.observe(writes.len() as f64);
         let began = Instant::now();
+        abort_point("before-commit");
         let result = self.attempt(writes);
+        abort_point("after-commit");
         self.lane.shared().metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         match result {
             Ok(outcomes) => {

@@ -1,6 +1,7 @@
 //! The server as its users meet it: a real process on free ports, real sockets, real databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code, reason = "what these tests do not need, the proofs in tests/torture do")]
 mod harness;
 
 mod seed;

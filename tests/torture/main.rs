@@ -1,6 +1,12 @@
 //! Many clients at once against what may fail, and a checker that reads what they saw.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../it/harness/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "what these proofs do not need, the tests in tests/it do")]
+mod harness;
+
+mod size;
+mod fleet;
 mod log;
 mod record;
 mod checker;
@@ -10,3 +16,6 @@ mod record_tests;
 mod checker_tests;
 mod marks_tests;
 mod faulty_tests;
+mod kill;
+mod aborts;
+mod repeats;

@@ -27,6 +27,7 @@ use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages, revocations};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
+use crate::lifecycle::abort_point;
 
 /// Conversations remembered; about 300 bytes each.
 const HEADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(32_767);
@@ -88,6 +89,7 @@ impl SqliteLane {
             let mut batch = Batch { conn, heads, limits, now, at, changed: Vec::new() };
             let outcomes = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, Trouble>>()?;
             batch.store_members()?;
+            abort_point("within-commit");
             Ok(outcomes)
         });
         if result.is_err() {

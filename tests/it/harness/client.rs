@@ -48,6 +48,14 @@ impl Client {
         }
     }
 
+    /// The same, where the server may be away: none when nothing listens or the connection ends within the handshake.
+    pub async fn try_connect(url: &str, protocols: &[&str]) -> Option<Self> {
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(&protocols.join(", ")).unwrap());
+        let (socket, _) = timeout(PATIENCE, connect_async(request)).await.expect("the handshake hangs").ok()?;
+        Some(Self { socket, subprotocol: None })
+    }
+
     pub async fn send(&mut self, frame: Value) {
         self.text(&frame.to_string()).await;
     }
@@ -61,8 +69,13 @@ impl Client {
     }
 
     pub async fn next(&mut self) -> Said {
+        timeout(PATIENCE, self.hear()).await.expect("the server says nothing")
+    }
+
+    /// The same, however long it takes. Nothing is lost when it is dropped half way.
+    pub async fn hear(&mut self) -> Said {
         loop {
-            match timeout(PATIENCE, self.socket.next()).await.expect("the server says nothing") {
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Said::Frame(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(Some(frame)))) => return Said::Closed(frame.code.into(), frame.reason.to_string()),
                 Some(Ok(Message::Close(None))) => return Said::Closed(1005, String::new()),

@@ -31,6 +31,10 @@ impl Server {
 
     /// The same, with settings such as `("limits.message_burst", "3")`.
     pub async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        Self::with_all(&settings).await
+    }
+
+    async fn with_all(settings: &[(&str, &str)]) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -45,6 +49,10 @@ impl Server {
 
     /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word on why) without one.
     pub async fn on_postgres() -> Option<(Self, String)> {
+        Self::on_postgres_with(&[]).await
+    }
+
+    pub async fn on_postgres_with(settings: &[(&str, &str)]) -> Option<(Self, String)> {
         let Ok(url) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
             println!("skipped: HONGYAN_TEST_POSTGRES_URL is not set; `make test` starts a PostgreSQL");
             return None;
@@ -54,8 +62,21 @@ impl Server {
         let mut admin = PgConnection::establish(&url).unwrap();
         diesel::sql_query(format!("CREATE DATABASE {name}")).execute(&mut admin).unwrap();
         let (base, _) = url.rsplit_once('/').unwrap();
-        let server = Self::with([("database.url", &format!("{base}/{name}"))]).await;
-        Some((server, name))
+        let url = format!("{base}/{name}");
+        let settings: Vec<_> = settings.iter().copied().chain([("database.url", url.as_str())]).collect();
+        Some((Self::with_all(&settings).await, name))
+    }
+
+    pub fn is_on_postgres(&self) -> bool {
+        self.settings.get("HONGYAN_DATABASE__URL").is_some_and(|url| url.starts_with("postgres"))
+    }
+
+    /// Sets a variable of its environment, or takes it away, from the next start on.
+    pub fn set_variable(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.settings.insert(name.to_owned(), value.to_owned()),
+            None => self.settings.remove(name),
+        };
     }
 
     pub fn pid(&self) -> u32 {

@@ -19,3 +19,7 @@ mod faulty_tests;
 mod kill;
 mod aborts;
 mod repeats;
+mod disk;
+mod power_cut;
+mod postgres;
+mod database_faults;

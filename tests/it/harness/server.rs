@@ -34,7 +34,7 @@ impl Server {
         Self::with_all(&settings).await
     }
 
-    async fn with_all(settings: &[(&str, &str)]) -> Self {
+    pub async fn with_all(settings: &[(&str, &str)]) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),

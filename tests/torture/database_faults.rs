@@ -1,0 +1,153 @@
+//! The database goes away in every way it can: nobody is told a lie meanwhile, and all goes on when it is back.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use serde_json::json;
+
+use crate::disk::Disk;
+use crate::fleet::{Fleet, Plan, UNLIMITED};
+use crate::harness::{Client, Said, Server};
+use crate::postgres::{Postgres, Wire};
+use crate::size::{figure, is_long, short_or_long};
+
+/// How long the database is away.
+fn fault() -> Duration {
+    Duration::from_secs(short_or_long(3, 30) as u64)
+}
+
+/// Within so long a sender hears `unavailable`, and so long after the fault the service is back. The bars are those of the long form:
+/// beside other tests, on a machine of two cores, nothing is said about time.
+fn patience(bar: Duration) -> Duration {
+    if is_long() { bar } else { 4 * bar }
+}
+
+fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    UNLIMITED.iter().copied().chain(more.iter().copied()).collect()
+}
+
+/// One who sends and takes the time.
+struct Probe {
+    client: Client,
+    sent: u64,
+}
+
+impl Probe {
+    async fn new(server: &Server) -> Self {
+        Self { client: server.v1("probe").await, sent: 0 }
+    }
+
+    /// What one message is answered with, and after how long.
+    async fn send(&mut self) -> (String, Duration) {
+        let began = Instant::now();
+        let id = self.sent.to_string();
+        self.client.send(json!({ "type": "text", "to_user_openid": "nobody", "client_msg_id": id, "message": id })).await;
+        let Said::Frame(answer) = self.client.next().await else { panic!("the probe's session has ended") };
+        let word = answer["error"].as_str().unwrap_or("ack").to_owned();
+        if word == "ack" {
+            self.sent += 1;
+        }
+        (word, began.elapsed())
+    }
+}
+
+async fn suffer(name: &str, server: &Server, reads_go_on: bool, mut strike: impl FnMut(), mend: impl FnOnce()) {
+    let fleet = Fleet::start(server, Plan { pace: Duration::from_millis(10), ..Plan::default() });
+    fleet.goes_on(50).await;
+    let mut probe = Probe::new(server).await;
+    let reader = server.http_as("user0").await;
+    strike();
+    let (began, mut slowest, mut refused) = (Instant::now(), Duration::ZERO, 0);
+    while began.elapsed() < fault() {
+        let (word, took) = probe.send().await;
+        slowest = slowest.max(took);
+        refused += usize::from(word == "unavailable");
+        assert!(word == "ack" || word == "unavailable", "{word}");
+        if reads_go_on {
+            assert_eq!(reader.get("/v1/messages?peer=user1").await.0, 200, "reading stopped");
+            assert_eq!(reader.get("/v1/unread").await.0, 200, "reading stopped");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    mend();
+    let began = Instant::now();
+    while probe.send().await.0 != "ack" {
+        assert!(began.elapsed() < patience(Duration::from_secs(5)), "the service does not come back");
+    }
+    let back = began.elapsed();
+    fleet.goes_on(20).await;
+    let report = fleet.finish(server).await;
+    let (slowest_ms, back_ms) = (slowest.as_millis(), back.as_millis());
+    figure(name, format!("{refused} refusals, the slowest answer after {slowest_ms} ms, back {back_ms} ms after the fault; {report}"));
+    assert!(report.is_clean(), "{report}");
+    assert!(refused > 0, "nobody noticed the fault");
+    assert!(slowest <= patience(Duration::from_secs(3)), "{slowest:?}");
+}
+
+#[actix_web::test]
+async fn postgres_stopped_and_started() {
+    let Some(postgres) = Postgres::start() else { return };
+    let url = format!("postgres://postgres@{}/postgres", postgres.address());
+    let server = Server::with_all(&with(&[("database.url", &url)])).await;
+    suffer("PostgreSQL stopped", &server, false, || postgres.stop(), || postgres.resume()).await;
+}
+
+#[actix_web::test]
+async fn every_backend_terminated_again_and_again() {
+    let Some((server, database)) = Server::on_postgres_with(&UNLIMITED).await else { return };
+    let fleet = Fleet::start(&server, Plan::default());
+    let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
+    let rounds = short_or_long(5, 100);
+    for _ in 0..rounds {
+        fleet.goes_on(20).await;
+        admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")).unwrap();
+    }
+    fleet.goes_on(20).await;
+    let report = fleet.finish(&server).await;
+    figure("PostgreSQL, all backends terminated", format!("{rounds} times; {report}"));
+    assert!(report.is_clean(), "{report}");
+}
+
+#[actix_web::test]
+async fn postgres_behind_a_wire_that_swallows_everything() {
+    let Some(postgres) = Postgres::start() else { return };
+    let wire = Wire::to(postgres.address());
+    let url = format!("postgres://postgres@{}/postgres", wire.at);
+    let server = Server::with_all(&with(&[("database.url", &url)])).await;
+    suffer("PostgreSQL, packets swallowed", &server, false, || wire.cut(), || wire.mend()).await;
+}
+
+#[actix_web::test]
+async fn a_full_disk_stops_writing_and_not_reading() {
+    let Some(disk) = Disk::tmpfs(24) else { return };
+    let url = format!("sqlite://{}/hongyan.db", disk.path().display());
+    let server = Server::with_all(&with(&[("database.url", &url)])).await;
+    let filler = disk.path().join("filler");
+    let fill = || {
+        let mut file = OpenOptions::new().create(true).append(true).open(&filler).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    };
+    suffer("SQLite, disk full", &server, true, fill, || std::fs::remove_file(&filler).unwrap()).await;
+}
+
+#[actix_web::test]
+async fn a_disk_that_fails_every_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, trigger) = (folder.path().join("eio.so"), folder.path().join("trigger"));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture/eio.c");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+    if !built.is_ok_and(|status| status.success()) {
+        println!("skipped: no C compiler to build the fault with");
+        return;
+    }
+    let mut server = Server::with(UNLIMITED).await;
+    server.set_variable("LD_PRELOAD", library.to_str());
+    server.set_variable("HONGYAN_EIO", trigger.to_str());
+    server.again().await;
+    let strike = || drop(File::create(&trigger).unwrap());
+    suffer("SQLite, EIO", &server, true, strike, || std::fs::remove_file(&trigger).unwrap()).await;
+}

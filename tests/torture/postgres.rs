@@ -1,0 +1,132 @@
+//! A PostgreSQL of a test's own, which can be stopped and started, and a wire to it that can be cut.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+/// Ends with the test.
+pub struct Postgres {
+    folder: TempDir,
+    programs: PathBuf,
+    port: u16,
+}
+
+impl Postgres {
+    /// `None`, and a word on why, without the programs that `make test` finds or installs.
+    pub fn start() -> Option<Self> {
+        let Ok(programs) = std::env::var("HONGYAN_TEST_PG_BIN") else {
+            println!("skipped: HONGYAN_TEST_PG_BIN is not set; `make test` finds the programs of PostgreSQL");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        // A port that was free a moment ago; nobody else binds to it meanwhile but by chance.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let postgres = Self { folder, programs: programs.into(), port };
+        if is_root() {
+            let owned = Command::new("chown").args(["nobody", postgres.folder.path().to_str().unwrap()]).status().unwrap();
+            assert!(owned.success());
+        }
+        postgres.run("initdb", &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
+        postgres.resume();
+        Some(postgres)
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn stop(&self) {
+        self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
+    }
+
+    pub fn resume(&self) {
+        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''", self.port);
+        let log = self.folder.path().join("log");
+        self.run("pg_ctl", &["-w", "-t", "60", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
+    }
+
+    /// PostgreSQL refuses to run as root.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.programs.join(program);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "nobody", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        let data = self.folder.path().join("data");
+        command.args(["-D", data.to_str().unwrap()]).args(arguments);
+        let done = command.current_dir(self.folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(done.success(), "{command:?}");
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.folder.path().join("data/postmaster.pid").exists() {
+            self.stop();
+        }
+    }
+}
+
+fn is_root() -> bool {
+    // SAFETY: it reads a number.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// A TCP proxy that, when told to, swallows every byte and says nothing: the peer's TCP acks, and that is all. It has threads of its own,
+/// for the server wants to be served while the test waits for its start.
+pub struct Wire {
+    pub at: String,
+    is_cut: Arc<AtomicBool>,
+    ends: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Wire {
+    pub fn to(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let wire = Self { at, is_cut: Arc::default(), ends: Arc::default() };
+        let (is_cut, ends) = (wire.is_cut.clone(), wire.ends.clone());
+        std::thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let Ok(far) = TcpStream::connect(&target) else { continue };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to, is_cut) = (from.try_clone().unwrap(), to.try_clone().unwrap(), is_cut.clone());
+                    std::thread::spawn(move || pass(from, to, &is_cut));
+                }
+                ends.lock().unwrap().extend([near, far]);
+            }
+        });
+        wire
+    }
+
+    pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// New connections pass again; those that lost bytes end.
+    pub fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+        for end in self.ends.lock().unwrap().drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if !is_cut.load(Ordering::SeqCst) && to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}

@@ -15,6 +15,7 @@ use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{CountSessions, DrainSessions};
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
 use crate::config::{self, Config, Secret, dev};
+use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, State, descriptors, serve};
 use crate::ids::{OpenId, now_ms};
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
-use crate::store::messages::{Answer, Mark, MayReach, Revoked, Write};
+use crate::store::messages::{Answer, Mark, MayReach, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{WeChatAuth, fake};
 

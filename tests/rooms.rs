@@ -17,11 +17,11 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("chat", "event ids lifecycle metrics protocol"),
     ("store", "config event ids lifecycle metrics"),
     ("wechat", "config ids lifecycle metrics"),
-    ("auth", "chat config ids metrics protocol store"),
+    ("auth", "chat config event ids metrics protocol store"),
     ("session", "chat event ids metrics protocol store"),
     ("http", "auth config event ids lifecycle metrics protocol session store wechat"),
-    ("app", "auth chat config http ids lifecycle metrics protocol session store wechat"),
-    ("cli", "app config ids logging store"),
+    ("app", "auth chat config event http ids lifecycle metrics protocol session store wechat"),
+    ("cli", "app config event ids logging store"),
 ];
 
 /// Files of a room that others may not look into: of chat only what it is told, and the outbox.

@@ -7,9 +7,10 @@ use actix::Recipient;
 
 use super::Tokens;
 use crate::chat::messages::{EndSessions, Which};
+use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::now_ms;
 use crate::protocol::{Close, Word};
-use crate::store::messages::{AccessDecisions, Revocation, RevocationsSince, Revoked};
+use crate::store::messages::{AccessDecisions, RevocationsSince};
 use crate::store::{Store, Unavailable};
 
 const EVERY: Duration = Duration::from_secs(1);

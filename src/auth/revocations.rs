@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::tokens::Identity;
+use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::OpenId;
-use crate::store::messages::{Revocation, Revoked};
 
 /// The revocations that still matter. What a token's lifetime has outlived is forgotten; a ban is not.
 #[derive(Debug, Default)]

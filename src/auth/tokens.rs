@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::revocations::Revocations;
 use crate::config;
+use crate::event::revocation::Revocation;
 use crate::ids::OpenId;
-use crate::store::messages::Revocation;
 
 /// Who a token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Auth, Secret, SigningKey};
-    use crate::store::messages::Revoked;
+    use crate::event::revocation::Revoked;
 
     const NOW: i64 = 1_700_000_000_123;
 

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Problems};
+use crate::event::revocation::Revoked;
 use crate::ids::OpenId;
-use crate::store::messages::Revoked;
 use crate::{app, logging, store};
 
 mod healthcheck;

@@ -4,6 +4,7 @@
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 pub mod overview;
+pub mod revocation;
 
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug)]

@@ -17,6 +17,13 @@ pub struct Overview {
     pub unread: i64,
 }
 
+/// Where a page of the conversation list ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPlace {
+    pub sent_at: i64,
+    pub peer: OpenId,
+}
+
 /// A conversation with the messages of it that somebody missed, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {

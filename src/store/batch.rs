@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::content;
-use super::messages::{Answer, Append, Clear, Mark, Revoked, Write};
+use super::messages::{Answer, Append, Clear, Mark, Write};
+use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, Seq};
 

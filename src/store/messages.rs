@@ -2,7 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use crate::event::overview::{Overview, SyncCursor};
+use crate::event::overview::{ListPlace, Overview, SyncCursor};
+use crate::event::revocation::Revoked;
 use crate::event::{Draft, Message, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 
@@ -74,32 +75,6 @@ pub enum Answer {
     Caller(oneshot::Sender<Result<(), Refusal>>),
 }
 
-/// What a revocation takes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Revoked {
-    /// One token, named by its issue time in Unix milliseconds, and its sessions.
-    Token { issued_ms: i64 },
-    /// Every token issued until then, and all sessions.
-    AllTokens,
-    /// The live sessions only; the user may come back.
-    Sessions,
-    /// Every token and session, and the right to log in.
-    Access,
-    /// Gives the right to log in back; tokens from before stay dead.
-    Nothing,
-}
-
-/// One entry of the revocation log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revocation {
-    /// Grows with the log; two nodes may commit out of order, so readers overlap by time (see [`RevocationsSince`]).
-    pub id: i64,
-    pub openid: OpenId,
-    pub what: Revoked,
-    /// Unix milliseconds at the node that wrote it.
-    pub at: i64,
-}
-
 /// A read. Every answer is what is committed at that moment.
 pub trait Query: Send + 'static {
     type Answer: Send + 'static;
@@ -115,13 +90,6 @@ pub struct Conversations {
     pub openid: OpenId,
     pub limit: usize,
     pub after: Option<ListPlace>,
-}
-
-/// Where a page of the conversation list ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListPlace {
-    pub sent_at: i64,
-    pub peer: OpenId,
 }
 
 #[derive(Debug)]

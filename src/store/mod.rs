@@ -40,9 +40,10 @@ mod tests;
 
 pub use error::OpenError;
 
+use crate::event::revocation::Revoked;
 use clock::Clock;
 use lanes::{Lane, Shared};
-use messages::{Answer, Query, Revoke, Revoked, Sync, Write};
+use messages::{Answer, Query, Revoke, Sync, Write};
 use readers::Readers;
 
 /// How often the watchdog looks.

@@ -7,12 +7,14 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use super::batch::{decode, encode};
 use super::conn::Conn;
 use super::messages::{
-    AccessDecisions, BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, ListPlace, Listed, MayReach, Ping,
-    Query, Revocation, RevocationsSince, Revoked, Unread, UnreadSummary, Window,
+    AccessDecisions, BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach, Ping, Query,
+    RevocationsSince, Unread, UnreadSummary, Window,
 };
 use super::schema::{blocks, members, messages, revocations};
 use crate::event::Message;
+use crate::event::overview::ListPlace;
 use crate::event::overview::Overview;
+use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::{ClientMsgId, Kind, OpenId, Seq};
 
 /// A message as its row has it.

@@ -23,3 +23,5 @@ mod disk;
 mod power_cut;
 mod postgres;
 mod database_faults;
+mod clock;
+mod soak;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::messages::peer;
 use super::{ask, commit, cursor, limit};
+use crate::event::overview::ListPlace;
 use crate::event::{Receipt, ReceiptKind};
 use crate::http::State;
 use crate::http::body::Body;
@@ -15,7 +16,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::outbound;
-use crate::store::messages::{Clear, Conversations, ListPlace, Listed, Mark, Unread, Write};
+use crate::store::messages::{Clear, Conversations, Listed, Mark, Unread, Write};
 
 const DEFAULT_LIMIT: usize = 50;
 

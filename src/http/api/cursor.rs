@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::event::overview::ListPlace;
 use crate::ids::OpenId;
-use crate::store::messages::ListPlace;
 
 /// The longest cursor that is looked at; those that the server gives are shorter.
 const MAX_BYTES: usize = 128;

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::commit;
 use crate::auth::TokenRefused;
+use crate::event::revocation::Revoked;
 use crate::http::State;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Newcomer};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::ids::{OpenId, now_ms};
-use crate::store::messages::{Revoke, Revoked, Write};
+use crate::store::messages::{Revoke, Write};
 use crate::wechat::{LoginRefused, ValidateCode};
 
 /// How long a code may take at WeChat, its retries included.

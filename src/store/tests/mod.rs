@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::messages::*;
 use super::*;
 use crate::config::Database;
-use crate::event::overview::{SyncCursor, SyncPage};
+use crate::event::overview::{ListPlace, SyncCursor, SyncPage};
+use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal};
 use crate::ids::{ClientMsgId, Kind, RequestId, Seq, SessionId};
 

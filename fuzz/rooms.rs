@@ -1,0 +1,34 @@
+//! The rooms that meet a stranger's bytes, and no other: included from the server's source, so that a fuzzer is built without the databases
+//! and TLS, which take ten times as long.
+#![allow(dead_code, unused_imports, reason = "the rooms are here whole, the targets use parts of them")]
+
+#[path = "../src/ids.rs"]
+pub mod ids;
+#[path = "../src/event/mod.rs"]
+pub mod event;
+#[path = "../src/protocol/mod.rs"]
+pub mod protocol;
+#[path = "../src/config/mod.rs"]
+pub mod config;
+
+#[path = "../src/session"]
+pub mod session {
+    pub mod gate;
+    pub mod inbound;
+    pub mod incoming;
+}
+
+#[path = "../src/auth"]
+pub mod auth {
+    mod revocations;
+    mod tokens;
+
+    pub use tokens::Tokens;
+}
+
+#[path = "../src/http"]
+pub mod http {
+    pub mod api {
+        pub mod cursor;
+    }
+}

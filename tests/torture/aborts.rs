@@ -4,13 +4,13 @@ use rand::Rng as _;
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::Server;
-use crate::size::{figure, short_or_long};
+use crate::size::{figure, short_or_long, skipped};
 
 const POINTS: [&str; 5] = ["before-commit", "within-commit", "after-commit", "before-ack", "before-push"];
 
 async fn abort_at_every_point(name: &str, mut server: Server) {
     if cfg!(not(feature = "failpoints")) {
-        println!("skipped: this build has no abort points; `make test` builds with --features failpoints");
+        skipped("this build has no abort points; `make test` builds with --features failpoints");
         return;
     }
     let fleet = Fleet::start(&server, Plan::default());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::Server;
-use crate::size::{figure, is_long};
+use crate::size::{figure, is_long, skipped};
 
 /// Writes what the clock is to show from now on, at once: the library reads the file at every call.
 fn set(file: &Path, offset: &str) {
@@ -17,7 +17,7 @@ fn set(file: &Path, offset: &str) {
 async fn a_clock_that_steps_changes_no_order_and_ends_no_session() {
     let library = std::env::var("HONGYAN_TEST_FAKETIME").unwrap_or_default();
     if !is_long() || library.is_empty() {
-        println!("skipped: it is in the long form only, and needs libfaketime (Debian: libfaketime); `make torture` installs it");
+        skipped("it is in the long form only, and needs libfaketime (Debian: libfaketime); `make torture` installs it");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

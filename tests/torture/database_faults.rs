@@ -13,7 +13,7 @@ use crate::disk::Disk;
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Client, Said, Server};
 use crate::postgres::{Postgres, Wire};
-use crate::size::{figure, is_long, short_or_long};
+use crate::size::{figure, is_long, short_or_long, skipped};
 
 /// How long the database is away.
 fn fault() -> Duration {
@@ -141,7 +141,7 @@ async fn a_disk_that_fails_every_write() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture/eio.c");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
     if !built.is_ok_and(|status| status.success()) {
-        println!("skipped: no C compiler to build the fault with");
+        skipped("no C compiler to build the fault with");
         return;
     }
     let mut server = Server::with(UNLIMITED).await;

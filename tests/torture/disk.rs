@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::size::skipped;
+
 /// Runs a program quietly; whether it succeeded.
 fn runs(program: &str, arguments: &[&str]) -> bool {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
@@ -32,7 +34,7 @@ impl Disk {
         File::create(&image).unwrap().set_len(256 << 20).unwrap();
         std::fs::create_dir(folder.path().join("disk")).unwrap();
         if !runs("mkfs.ext4", &["-q", "-F", text(&image)]) {
-            println!("skipped: mkfs.ext4 is not here (Debian: e2fsprogs)");
+            skipped("mkfs.ext4 is not here (Debian: e2fsprogs)");
             return None;
         }
         let mut disk = Self { folder, is_mounted: false };
@@ -46,7 +48,7 @@ impl Disk {
         std::fs::create_dir(&point).unwrap();
         let is_mounted = runs("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "hongyan-test", text(&point)]);
         if !is_mounted {
-            println!("skipped: this machine mounts no file system (that takes root, and a container may not)");
+            skipped("this machine mounts no file system (that takes root, and a container may not)");
         }
         is_mounted.then_some(Self { folder, is_mounted })
     }
@@ -59,7 +61,7 @@ impl Disk {
         let image = self.folder.path().join("image");
         self.is_mounted = runs("mount", &["-o", "loop", text(&image), text(&self.path())]);
         if !self.is_mounted {
-            println!("skipped: this machine mounts no loop device (that takes root, and a container may not)");
+            skipped("this machine mounts no loop device (that takes root, and a container may not)");
         }
         self.is_mounted
     }

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+use crate::size::skipped;
+
 /// Ends with the test.
 pub struct Postgres {
     folder: TempDir,
@@ -20,7 +22,7 @@ impl Postgres {
     /// `None`, and a word on why, without the programs that `make test` finds or installs.
     pub fn start() -> Option<Self> {
         let Ok(programs) = std::env::var("HONGYAN_TEST_PG_BIN") else {
-            println!("skipped: HONGYAN_TEST_PG_BIN is not set; `make test` finds the programs of PostgreSQL");
+            skipped("HONGYAN_TEST_PG_BIN is not set; `make test` finds the programs of PostgreSQL");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

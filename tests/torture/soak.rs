@@ -6,7 +6,7 @@ use rand::Rng as _;
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Server, eventually};
-use crate::size::{figure, is_long};
+use crate::size::{figure, is_long, skipped};
 
 /// Connections that come and go beside those who stay.
 const VISITORS: usize = 20;
@@ -34,7 +34,7 @@ fn a_slope_is_what_it_is() {
 #[actix_web::test]
 async fn half_an_hour_of_coming_and_going() {
     if !is_long() {
-        println!("skipped: it is in the long form only (`make torture`)");
+        skipped("it is in the long form only (`make torture`)");
         return;
     }
     let minutes: u64 = std::env::var("HONGYAN_SOAK_MINUTES").map_or(30, |text| text.parse().unwrap());

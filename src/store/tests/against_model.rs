@@ -59,7 +59,12 @@ impl Case<'_> {
     async fn run(&mut self, steps: &[Step]) -> Checked {
         for step in steps {
             match step {
-                Step::Write(ops) => self.write(ops).await?,
+                Step::Write(ops) => {
+                    self.write(ops).await?;
+                    for peer in ops.last().map(Op::peer) {
+                        self.look_at_sync(peer, &[], self.cursors.get(&peer).cloned(), 0, 1).await?;
+                    }
+                }
                 Step::Look { who, peer, after, before, limit } => {
                     self.look_back(*who, *peer, *after, *before, *limit).await?;
                     self.look_over(*who, *after, *limit).await?;
@@ -199,7 +204,7 @@ impl Case<'_> {
     }
 
     /// Compares what one user may ask of one conversation.
-    async fn look_back(&mut self, who: char, peer: char, after: i64, before: i64, limit: usize) -> Checked {
+    async fn look_back(&self, who: char, peer: char, after: i64, before: i64, limit: usize) -> Checked {
         let (model, after, before) = (&self.model, s(after), s(before));
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         for window in [Window::Newest, Window::Before(before), Window::After(after), Window::Between { after, before }] {
@@ -211,8 +216,8 @@ impl Case<'_> {
     }
 
     /// Compares what one user may ask of all.
-    async fn look_over(&mut self, who: char, after: i64, limit: usize) -> Checked {
-        let (model, cursor) = (&self.model, self.cursors.get(&who).cloned());
+    async fn look_over(&self, who: char, after: i64, limit: usize) -> Checked {
+        let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let openid = || model.name(who);
         let (mut list, mut place) = (Vec::new(), None);
@@ -241,23 +246,29 @@ impl Case<'_> {
             }
         }
         same((who, "blocks", limit), &blocks, &model.blocks(who))?;
-        for (named, since) in [(USERS.as_slice(), None), (&[], cursor), (&[], None), (&USERS[1..3], None)] {
-            let only_changed = since.is_some();
-            let have = named.iter().map(|peer| (model.name(*peer), s(after))).collect();
-            let sync = Sync { openid: openid(), since, walk: None, named: have, limit, bounds: BOUNDLESS };
-            let mut page = rig.store.sync(sync).await.map_err(|e| e.to_string())?;
-            let expected: Vec<_> = named.iter().map(|peer| model.named(who, *peer, after, limit)).collect();
-            let has_more = expected.iter().any(|missed| missed.has_more);
-            let mut others = page.conversations.split_off(named.len().min(page.conversations.len()));
-            // Of one instant, they come in any order.
-            others.sort_by_key(|missed| missed.overview.peer.clone());
-            same((who, "sync", named, after, limit), &(page.conversations, page.has_more), &(expected, has_more))?;
-            let is_named = |peer: &OpenId| named.iter().any(|named| model.name(*named) == *peer);
-            let mut expected = model.missed(who, only_changed, limit);
-            expected.retain(|missed| !is_named(&missed.overview.peer));
-            same((who, "sync", named, only_changed, limit), &others, &expected)?;
+        for (named, since) in [(USERS.as_slice(), None), (&[], self.cursors.get(&who).cloned()), (&[], None), (&USERS[1..3], None)] {
+            self.look_at_sync(who, named, since, after, limit).await?;
         }
         Ok(())
+    }
+
+    /// Compares what a sync says of those named, from after that seq on, and of the others.
+    async fn look_at_sync(&self, who: char, named: &[char], since: Option<SyncCursor>, after: i64, limit: usize) -> Checked {
+        let model = &self.model;
+        let rig = self.rig.as_ref().ok_or("the store is closed")?;
+        let only_changed = since.is_some();
+        let have = named.iter().map(|peer| (model.name(*peer), s(after))).collect();
+        let sync = Sync { openid: model.name(who), since, walk: None, named: have, limit, bounds: BOUNDLESS };
+        let mut page = rig.store.sync(sync).await.map_err(|e| e.to_string())?;
+        let mut others = page.conversations.split_off(named.len().min(page.conversations.len()));
+        let expected: Vec<_> = named.iter().map(|peer| model.named(who, *peer, after, limit)).collect();
+        let has_more = expected.iter().any(|missed| missed.has_more);
+        same((who, "sync", named, after, limit), &(page.conversations, page.has_more), &(expected, has_more))?;
+        // Of one instant, they come in any order.
+        others.sort_by_key(|missed| missed.overview.peer.clone());
+        let mut expected = model.missed(who, only_changed, limit);
+        expected.retain(|missed| !named.contains(&letter(&missed.overview.peer)));
+        same((who, "sync", named, only_changed, limit), &others, &expected)
     }
 }
 

@@ -53,6 +53,14 @@ pub(super) enum Op {
 }
 
 impl Op {
+    pub(super) fn peer(&self) -> char {
+        match *self {
+            Self::Send { to: peer, .. } | Self::Recall { to: peer, .. } => peer,
+            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } => peer,
+            Self::Age => USERS[0],
+        }
+    }
+
     pub(super) fn conversation(&self) -> (char, char) {
         match *self {
             Self::Send { from, to, .. } | Self::Recall { from, to, .. } => pair(from, to),

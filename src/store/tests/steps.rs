@@ -56,7 +56,7 @@ fn lone_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => (two(), change(2)).prop_map(block),
         2 => ((user(), user()), change(9)).prop_map(block),
-        1 => Just(Op::Age),
+        2 => Just(Op::Age),
     ]
 }
 

@@ -61,7 +61,7 @@ impl Case<'_> {
             match step {
                 Step::Write(ops) => {
                     self.write(ops).await?;
-                    for peer in ops.last().map(Op::peer) {
+                    if let Some(peer) = ops.last().map(Op::peer) {
                         self.look_at_sync(peer, &[], self.cursors.get(&peer).cloned(), 0, 1).await?;
                     }
                 }

@@ -50,33 +50,36 @@ fn mark_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn lone_op() -> impl Strategy<Value = Op> {
+fn block_op() -> impl Strategy<Value = Op> {
     let change = |weight| prop_oneof![weight => Just(BlockChange::Block), 2 => Just(BlockChange::Unblock)];
     let block = |((who, peer), change)| Op::Block { who, peer, change };
-    prop_oneof![
-        2 => (two(), change(2)).prop_map(block),
-        2 => ((user(), user()), change(9)).prop_map(block),
-        2 => Just(Op::Age),
-    ]
+    prop_oneof![(two(), change(2)).prop_map(block), ((user(), user()), change(9)).prop_map(block),]
 }
 
-fn other_step() -> impl Strategy<Value = Step> {
+fn alone(op: Op) -> Step {
+    Step::Write(vec![op])
+}
+
+fn other_steps() -> impl Strategy<Value = Vec<Step>> {
+    // Time passes and nobody writes: only then a mark is all that changes.
+    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op()], 0..5);
     let look = (two(), 0..6i64, 0..9i64, 1..4usize);
     prop_oneof![
-        8 => lone_op().prop_map(|op| Step::Write(vec![op])),
-        6 => look.prop_map(|((who, peer), after, before, limit)| Step::Look { who, peer, after, before, limit }),
-        1 => Just(Step::Restart),
+        6 => block_op().prop_map(|op| vec![alone(op)]),
+        2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
+        6 => look.prop_map(|((who, peer), after, before, limit)| vec![Step::Look { who, peer, after, before, limit }]),
+        1 => Just(vec![Step::Restart]),
     ]
 }
 
 /// Every write is answered before the next.
 pub(super) fn one_by_one() -> impl Strategy<Value = Vec<Step>> {
-    let one = prop_oneof![2 => append_op(), 1 => mark_op()].prop_map(|op| Step::Write(vec![op]));
-    prop::collection::vec(prop_oneof![3 => one, 1 => other_step()], 1..=60)
+    let one = prop_oneof![2 => append_op(), 1 => mark_op()].prop_map(|op| vec![alone(op)]);
+    prop::collection::vec(prop_oneof![3 => one, 1 => other_steps()], 1..=50).prop_map(|parts| parts.concat())
 }
 
 /// Several writes at once, so that they come in batches.
 pub(super) fn in_bursts() -> impl Strategy<Value = Vec<Step>> {
-    let burst = prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op()], 2..=16).prop_map(Step::Write);
-    prop::collection::vec(prop_oneof![3 => burst, 2 => other_step()], 3..=12)
+    let burst = prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op()], 2..=16).prop_map(|ops| vec![Step::Write(ops)]);
+    prop::collection::vec(prop_oneof![3 => burst, 2 => other_steps()], 3..=12).prop_map(|parts| parts.concat())
 }

@@ -1,20 +1,32 @@
 //! Half an hour of people who come, talk and go: memory does not creep, descriptors come back.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
-use crate::harness::{Server, eventually};
+use crate::harness::{Client, Server};
 use crate::size::{figure, is_long, skipped};
 
 /// Connections that come and go beside those who stay.
 const VISITORS: usize = 20;
+/// Connections of the reading pool, by default.
+const READERS: usize = 4;
+/// HTTP connections that are kept alive end within so long.
+const SETTLE: Duration = Duration::from_secs(90);
 /// Bytes that memory may grow in ten minutes once it is warm.
 const SLOPE: f64 = 1_048_576.0;
 
-fn descriptors(server: &Server) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
+/// Open descriptors by kind: sockets, and each file by its name.
+fn descriptors(server: &Server) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap() {
+        let target = std::fs::read_link(entry.unwrap().path()).unwrap_or_default();
+        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        *kinds.entry(name.split(':').next().unwrap().to_owned()).or_default() += 1;
+    }
+    kinds
 }
 
 /// Growth in bytes a second, by least squares.
@@ -39,26 +51,29 @@ async fn half_an_hour_of_coming_and_going() {
     }
     let minutes: u64 = std::env::var("HONGYAN_SOAK_MINUTES").map_or(30, |text| text.parse().unwrap());
     let server = Server::with(UNLIMITED).await;
+    let mut tokens = Vec::new();
+    for n in 0..VISITORS {
+        tokens.push(server.http_as(&format!("visitor{n}")).await.token().to_owned());
+    }
+    // Each thread of the server has come up, now that all have served.
     let at_start = descriptors(&server);
     let fleet = Fleet::start(&server, Plan { users: 8, pace: Duration::from_millis(80), seed: 3 });
     let end = Instant::now() + Duration::from_secs(minutes * 60);
-    let visitors: Vec<_> = (0..VISITORS)
-        .map(|n| {
-            let at = server.at.clone();
-            actix_web::rt::spawn(async move {
-                let mut visits = 0_u64;
-                while Instant::now() < end {
-                    let url = format!("ws://{at}/visitor{n}?device=d&code=dev:visitor{n}");
-                    let mut client = crate::harness::Client::connect(&url, &["hongyan.v1"], None).await.unwrap();
-                    client.expect("init").await;
-                    client.say(&format!("host{n}"), &format!("{visits}"), "hello").await;
-                    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(20..400))).await;
-                    visits += 1;
-                }
-                visits
-            })
-        })
-        .collect();
+    let mut visitors = Vec::new();
+    for (n, token) in tokens.into_iter().enumerate() {
+        let url = format!("ws://{}/visitor{n}?device=d", server.at);
+        visitors.push(actix_web::rt::spawn(async move {
+            let mut visits = 0_u64;
+            while Instant::now() < end {
+                let mut client = Client::connect(&url, &["hongyan.v1"], Some(&token)).await.unwrap();
+                client.expect("init").await;
+                client.say(&format!("host{n}"), &visits.to_string(), "hello").await;
+                tokio::time::sleep(Duration::from_millis(rand::rng().random_range(20..400))).await;
+                visits += 1;
+            }
+            visits
+        }));
+    }
     let (began, mut samples) = (Instant::now(), Vec::new());
     while Instant::now() < end {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -72,13 +87,23 @@ async fn half_an_hour_of_coming_and_going() {
     let growth = slope(warm) * 600.0;
     let report = fleet.finish(&server).await;
     server.metric_becomes("hongyan_sessions", 0.0).await;
-    // A connection of the pool may stay, and be closed later.
-    let left = eventually("the descriptors back", async || Some(descriptors(&server)).filter(|n| *n <= at_start + 16)).await;
+    // Of files, the pool of reading connections may have grown to its size.
+    let files = |kinds: &BTreeMap<String, usize>| kinds.iter().filter(|(kind, _)| *kind != "socket").map(|(_, n)| n).sum::<usize>();
+    let sockets = |kinds: &BTreeMap<String, usize>| kinds.get("socket").copied().unwrap_or(0);
+    let is_back = |now: &BTreeMap<String, usize>| sockets(now) <= sockets(&at_start) && files(now) <= files(&at_start) + 3 * READERS;
+    let mut left = descriptors(&server);
+    let began = Instant::now();
+    while !is_back(&left) && began.elapsed() < SETTLE {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        left = descriptors(&server);
+    }
+    assert!(is_back(&left), "{at_start:?} became {left:?}");
+    let (start, left) = (sockets(&at_start) + files(&at_start), sockets(&left) + files(&left));
     let memory = warm.last().unwrap().1 / 1_048_576.0;
     figure(
         "soak with churn",
         format!(
-            "{minutes} min, {visits} visits; memory {memory:.1} MB, slope {:.2} MB/10 min after warm-up; descriptors {at_start} → {left}; {report}",
+            "{minutes} min, {visits} visits; memory {memory:.1} MB, slope {:.2} MB/10 min after warm-up; descriptors {start} → {left}; {report}",
             growth / 1_048_576.0
         ),
     );

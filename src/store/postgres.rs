@@ -1,5 +1,6 @@
 //! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one transaction.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -9,7 +10,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 
 use super::StoreLimits;
-use super::batch::{MarkKind, Marks, Outcome, encode, key, message, repeat};
+use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Append, Block, BlockChange, Clear, Mark, Write};
@@ -245,7 +246,30 @@ fn outcomes(writes: &[Write], rows: Vec<Row>, now: i64) -> Result<Vec<Outcome>, 
     }
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq.unwrap_or(0)).collect();
     let mut marks = Marks::default();
-    Ok(writes.iter().zip(rows).map(|(write, row)| outcome(writes, write, row, &seqs, &mut marks, now)).collect())
+    let mut recalled = Recalled::default();
+    let told = writes.iter().zip(rows).map(|(write, mut row)| {
+        recalled.follow(write, &mut row);
+        outcome(writes, write, row, &seqs, &mut marks, now)
+    });
+    Ok(told.collect())
+}
+
+/// What a batch has recalled so far. The call finds what is stored as it was before the batch: whoever repeats such a message behind its
+/// recall is not told what it said.
+#[derive(Default)]
+struct Recalled(HashSet<(String, i64)>);
+
+impl Recalled {
+    fn follow(&mut self, write: &Write, row: &mut Row) {
+        let Write::Append(Append { draft, .. }) = write else { return };
+        match (row.outcome, draft.target, row.seq) {
+            (1, Some(target), _) => drop(self.0.insert((key(write), target.get()))),
+            (2, None, Some(seq)) if !self.0.is_empty() && self.0.contains(&(key(write), seq)) => {
+                (row.recalled, row.body) = (Some(true), Some(RECALLED_BODY.to_owned()));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut Marks, now: i64) -> Outcome {

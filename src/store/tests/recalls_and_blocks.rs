@@ -6,6 +6,7 @@ on_both!(
     a_recall_is_a_message_of_its_own_and_overwrites_its_target,
     what_cannot_be_recalled,
     recalls_in_one_batch,
+    a_repeat_behind_a_recall_in_one_batch_is_one_of_a_recalled_message,
     marks_of_delivery_are_their_own,
     the_peer_learns_of_marks_only_where_it_may,
     who_is_blocked_is_refused,
@@ -85,6 +86,23 @@ async fn recalls_in_one_batch(db: &mut Db) {
     assert!(matches!(rig.event().await, Event::Refused { why: Refusal::NotFound, .. }));
     assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(7)));
     assert_eq!(rig.history("a", "b", Window::Newest, 9).await.0, [1, 2, 3, 4, 5, 6, 7]);
+}
+
+async fn a_repeat_behind_a_recall_in_one_batch_is_one_of_a_recalled_message(db: &mut Db) {
+    let mut rig = db.open();
+    rig.outcome(append("a", "b", Some("m"), "secret")).await;
+    // Submitted together: what follows the first is one batch, or two.
+    for write in [append("a", "b", None, "to fill the first batch"), append("a", "b", Some("m"), "secret"), recall("a", "b", 1)] {
+        rig.submit(write);
+    }
+    rig.submit(append("a", "b", Some("m"), "secret"));
+    rig.submit(append("a", "b", Some("m"), "else"));
+    rig.event().await;
+    assert!(matches!(rig.event().await, Event::Repeated { stored, .. } if !stored.recalled && stored.body.contains("secret")));
+    assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(3)));
+    for _ in 0..2 {
+        assert!(matches!(rig.event().await, Event::Repeated { stored, .. } if stored.recalled && &*stored.body == "{}"));
+    }
 }
 
 async fn marks_of_delivery_are_their_own(db: &mut Db) {

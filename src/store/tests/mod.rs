@@ -31,6 +31,9 @@ macro_rules! on_both {
 mod promises;
 mod recalls_and_blocks;
 mod syncs;
+mod model;
+mod steps;
+mod against_model;
 mod sqlite_only;
 mod postgres_only;
 

@@ -1,0 +1,377 @@
+//! The rules of conversations as a plain state machine, without a clock, an actor or a database: what docs/PROTOCOL.md says of messages,
+//! recalls, marks, blocklists and syncs. `against_model` holds the store against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::event::Message;
+use crate::event::overview::{Missed, Overview};
+
+/// Everybody there is, in the order of their names.
+pub(super) const USERS: [char; 4] = ['a', 'b', 'c', 'd'];
+/// The wait of one who is past the rate.
+pub(super) const OVER_RATE_MS: u64 = 70;
+/// The wait of one who has begun too many conversations just now.
+pub(super) const DAY_MS: u64 = 86_400_000;
+/// How much time passes at once: more than the window for recalls and what a sync goes back before its cursor.
+pub(super) const AGE_MS: i64 = 100_000;
+
+/// What is done to the store.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Send {
+        from: char,
+        to: char,
+        id: Option<char>,
+        text: char,
+        over_rate: bool,
+    },
+    Recall {
+        from: char,
+        to: char,
+        target: i64,
+        over_rate: bool,
+    },
+    Mark {
+        kind: ReceiptKind,
+        who: char,
+        peer: char,
+        seq: i64,
+    },
+    Clear {
+        who: char,
+        peer: char,
+        up_to: Option<i64>,
+    },
+    Block {
+        who: char,
+        peer: char,
+        change: BlockChange,
+    },
+    /// [`AGE_MS`] pass for all that is stored.
+    Age,
+}
+
+impl Op {
+    pub(super) fn peer(&self) -> char {
+        match *self {
+            Self::Send { to: peer, .. } | Self::Recall { to: peer, .. } => peer,
+            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } => peer,
+            Self::Age => USERS[0],
+        }
+    }
+
+    pub(super) fn conversation(&self) -> (char, char) {
+        match *self {
+            Self::Send { from, to, .. } | Self::Recall { from, to, .. } => pair(from, to),
+            Self::Mark { who, peer, .. } | Self::Clear { who, peer, .. } | Self::Block { who, peer, .. } => pair(who, peer),
+            Self::Age => (USERS[0], USERS[0]),
+        }
+    }
+}
+
+/// What is to become of it. Messages stored within a burst have no time yet: see [`Model::stamp`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Appended { seq: i64 },
+    Repeated { stored: Message, quiet: bool },
+    Refused(Refusal),
+    Marked { seq: i64, moved: bool, to_peer: bool },
+    Cleared { seq: i64, moved: bool },
+    Done,
+}
+
+/// All conversations of [`USERS`], whose openids begin with `prefix`.
+pub(super) struct Model {
+    prefix: String,
+    limits: StoreLimits,
+    conversations: BTreeMap<(char, char), Conversation>,
+    /// How many conversations each has begun.
+    begun: BTreeMap<char, u32>,
+    /// Who has blocked whom.
+    blocks: BTreeSet<(char, char)>,
+}
+
+struct Conversation {
+    messages: Vec<Message>,
+    /// Up to here all are too old to be recalled.
+    old: i64,
+    members: BTreeMap<char, Member>,
+}
+
+#[derive(Default)]
+struct Member {
+    /// The last message of her own; recalls are none.
+    sent: i64,
+    read: i64,
+    recv: i64,
+    cleared: i64,
+    /// What she sees of the conversation has changed since the last [`Op::Age`].
+    has_changed: bool,
+}
+
+/// The key of a conversation.
+pub(super) fn pair(who: char, peer: char) -> (char, char) {
+    (who.min(peer), who.max(peer))
+}
+
+pub(super) fn body(text: char) -> String {
+    format!(r#"{{"message":"{text}"}}"#)
+}
+
+impl Conversation {
+    fn last(&self) -> i64 {
+        self.messages.len() as i64
+    }
+
+    fn message(&self, seq: i64) -> Option<&Message> {
+        usize::try_from(seq - 1).ok().and_then(|at| self.messages.get(at))
+    }
+}
+
+impl Model {
+    pub(super) fn new(prefix: String, limits: StoreLimits) -> Self {
+        Self { prefix, limits, conversations: BTreeMap::new(), begun: BTreeMap::new(), blocks: BTreeSet::new() }
+    }
+
+    pub(super) fn name(&self, user: char) -> OpenId {
+        o(&format!("{}{user}", self.prefix))
+    }
+
+    pub(super) fn last_seq(&self, who: char, peer: char) -> i64 {
+        self.conversations.get(&pair(who, peer)).map_or(0, Conversation::last)
+    }
+
+    fn has_blocked(&self, who: char, peer: char) -> bool {
+        self.blocks.contains(&(who, peer))
+    }
+
+    pub(super) fn apply(&mut self, op: &Op) -> Outcome {
+        match *op {
+            Op::Send { from, to, id, text, over_rate } => self.send(from, to, id, text, over_rate),
+            Op::Recall { from, to, target, over_rate } => self.recall(from, to, target, over_rate),
+            Op::Mark { kind, who, peer, seq } => self.mark(kind, who, peer, seq),
+            Op::Clear { who, peer, up_to } => self.clear(who, peer, up_to),
+            Op::Block { who, peer, change } => self.block(who, peer, change),
+            Op::Age => {
+                for conversation in self.conversations.values_mut() {
+                    conversation.old = conversation.last();
+                    conversation.messages.iter_mut().for_each(|m| m.sent_at -= AGE_MS);
+                    conversation.members.values_mut().for_each(|m| m.has_changed = false);
+                }
+                Outcome::Done
+            }
+        }
+    }
+
+    fn send(&mut self, from: char, to: char, id: Option<char>, text: char, over_rate: bool) -> Outcome {
+        let (sender, id) = (self.name(from), id.and_then(|id| ClientMsgId::parse(&id.to_string()).ok()));
+        let is_blocked = self.has_blocked(to, from);
+        let conversation = self.conversations.get(&pair(from, to));
+        let same_key = |m: &&Message| m.sender == sender && m.client_msg_id == id;
+        if let Some(stored) = conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)) {
+            // Of a recalled message nothing is left to compare.
+            return match stored.recalled || *stored.body == *body(text) {
+                true => Outcome::Repeated { stored: stored.clone(), quiet: over_rate || is_blocked },
+                false => Outcome::Refused(Refusal::Conflict),
+            };
+        }
+        if over_rate {
+            return Outcome::Refused(Refusal::RateLimited { retry_after_ms: OVER_RATE_MS });
+        }
+        if is_blocked {
+            return Outcome::Refused(Refusal::Blocked);
+        }
+        if conversation.is_none() {
+            let (begun, limit) = (self.begun.entry(from).or_default(), self.limits.new_conversations_per_day);
+            if limit > 0 && *begun >= limit {
+                return Outcome::Refused(Refusal::RateLimited { retry_after_ms: DAY_MS });
+            }
+            *begun += 1;
+        }
+        let seq = self.store(from, to, |message| Message { client_msg_id: id, body: body(text).into(), ..message });
+        if let Some(member) = self.conversations.get_mut(&pair(from, to)).and_then(|c| c.members.get_mut(&from)) {
+            member.sent = seq;
+        }
+        Outcome::Appended { seq }
+    }
+
+    fn recall(&mut self, from: char, to: char, target: i64, over_rate: bool) -> Outcome {
+        let (sender, is_blocked) = (self.name(from), self.has_blocked(to, from));
+        let conversation = self.conversations.get(&pair(from, to));
+        let own = conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
+        let first = own.filter(|m| m.recalled).zip(conversation);
+        if let Some(stored) = first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))) {
+            return Outcome::Repeated { stored: stored.clone(), quiet: over_rate || is_blocked };
+        }
+        if over_rate {
+            return Outcome::Refused(Refusal::RateLimited { retry_after_ms: OVER_RATE_MS });
+        }
+        if own.is_none() {
+            return Outcome::Refused(Refusal::NotFound);
+        }
+        if is_blocked {
+            return Outcome::Refused(Refusal::Blocked);
+        }
+        if conversation.is_some_and(|c| target <= c.old) {
+            return Outcome::Refused(Refusal::RecallExpired);
+        }
+        let seq = self.store(from, to, |message| Message { kind: Kind::recall(), target: Some(s(target)), ..message });
+        for message in self.conversations.get_mut(&pair(from, to)).into_iter().flat_map(|c| &mut c.messages) {
+            if message.seq.get() == target {
+                (message.recalled, message.body) = (true, "{}".into());
+            }
+        }
+        Outcome::Appended { seq }
+    }
+
+    /// Appends a message, which changes the conversation for both.
+    fn store(&mut self, from: char, to: char, fill: impl FnOnce(Message) -> Message) -> i64 {
+        let sender = self.name(from);
+        let conversation = self.conversations.entry(pair(from, to)).or_insert_with(|| Conversation {
+            messages: Vec::new(),
+            old: 0,
+            members: BTreeMap::from([(from, Member::default()), (to, Member::default())]),
+        });
+        let seq = conversation.last() + 1;
+        let (kind, body) = (Kind::parse("text").unwrap(), "{}".into());
+        let message = Message { seq: s(seq), sender, kind, body, sent_at: 0, client_msg_id: None, recalled: false, target: None };
+        conversation.messages.push(fill(message));
+        conversation.members.values_mut().for_each(|m| m.has_changed = true);
+        seq
+    }
+
+    /// The store's clock said `sent_at` for a message.
+    pub(super) fn stamp(&mut self, who: char, peer: char, seq: i64, sent_at: i64) {
+        for message in self.conversations.get_mut(&pair(who, peer)).into_iter().flat_map(|c| &mut c.messages) {
+            if message.seq.get() == seq {
+                message.sent_at = sent_at;
+            }
+        }
+    }
+
+    pub(super) fn sent_at(&self, who: char, peer: char, seq: Seq) -> i64 {
+        self.conversations.get(&pair(who, peer)).and_then(|c| c.message(seq.get())).map_or(0, |m| m.sent_at)
+    }
+
+    fn mark(&mut self, kind: ReceiptKind, who: char, peer: char, seq: i64) -> Outcome {
+        let is_blocked = self.has_blocked(peer, who);
+        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else {
+            return Outcome::Marked { seq: 0, moved: false, to_peer: false };
+        };
+        let wanted = seq.min(conversation.last());
+        let member = conversation.members.entry(who).or_default();
+        // A stranger does not learn that he is read, and who has blocked her hears nothing of her.
+        let to_peer = member.sent > 0 && !is_blocked;
+        let mark = match kind {
+            ReceiptKind::Read => &mut member.read,
+            ReceiptKind::Recv => &mut member.recv,
+        };
+        let (seq, moved) = (wanted.max(*mark), wanted > *mark);
+        *mark = seq;
+        member.has_changed |= moved;
+        if moved && to_peer {
+            conversation.members.values_mut().for_each(|m| m.has_changed = true);
+        }
+        Outcome::Marked { seq, moved, to_peer }
+    }
+
+    fn clear(&mut self, who: char, peer: char, up_to: Option<i64>) -> Outcome {
+        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else { return Outcome::Cleared { seq: 0, moved: false } };
+        let wanted = up_to.unwrap_or(i64::MAX).min(conversation.last());
+        let member = conversation.members.entry(who).or_default();
+        let moved = wanted > member.cleared;
+        member.cleared = member.cleared.max(wanted);
+        member.has_changed |= moved;
+        Outcome::Cleared { seq: member.cleared, moved }
+    }
+
+    fn block(&mut self, who: char, peer: char, change: BlockChange) -> Outcome {
+        let limit = self.limits.blocks_per_user as usize;
+        match change {
+            BlockChange::Block if self.has_blocked(who, peer) => {}
+            BlockChange::Block if limit > 0 && self.blocks(who).len() >= limit => return Outcome::Refused(Refusal::TooMany),
+            BlockChange::Block => drop(self.blocks.insert((who, peer))),
+            BlockChange::Unblock => drop(self.blocks.remove(&(who, peer))),
+        }
+        Outcome::Done
+    }
+
+    pub(super) fn blocks(&self, who: char) -> Vec<OpenId> {
+        self.blocks.iter().filter(|(blocker, _)| *blocker == who).map(|(_, blocked)| self.name(*blocked)).collect()
+    }
+
+    pub(super) fn may_reach(&self, who: char, peer: char) -> bool {
+        self.conversations.contains_key(&pair(who, peer)) && !self.has_blocked(peer, who)
+    }
+
+    pub(super) fn overview(&self, who: char, peer: char) -> Overview {
+        let nobody = Member::default();
+        let conversation = self.conversations.get(&pair(who, peer));
+        let member = |user| conversation.and_then(|c| c.members.get(&user)).unwrap_or(&nobody);
+        let (own, other) = (member(who), member(peer));
+        let shown = |mark| s(if other.sent > 0 { mark } else { 0 });
+        let floor = own.read.max(own.sent).max(own.cleared);
+        let counts = |m: &&Message| who != peer && m.seq.get() > floor && m.target.is_none() && !m.recalled;
+        Overview {
+            peer: self.name(peer),
+            last_seq: s(self.last_seq(who, peer)),
+            cleared_seq: s(own.cleared),
+            read_seq: s(own.read),
+            recv_seq: s(own.recv),
+            peer_read_seq: shown(other.read),
+            peer_recv_seq: shown(other.recv),
+            unread: conversation.map_or(0, |c| c.messages.iter().filter(counts).count() as i64),
+        }
+    }
+
+    /// What is not cleared, between two seqs.
+    fn between(&self, who: char, peer: char, above: i64, below: i64) -> Vec<Message> {
+        let above = above.max(self.overview(who, peer).cleared_seq.get());
+        let messages = self.conversations.get(&pair(who, peer)).into_iter().flat_map(|c| &c.messages);
+        messages.filter(|m| (above + 1..below).contains(&m.seq.get())).cloned().collect()
+    }
+
+    pub(super) fn history(&self, who: char, peer: char, window: Window, limit: usize) -> (Vec<Message>, bool) {
+        let (above, below) = match window {
+            Window::Newest => (0, i64::MAX),
+            Window::Before(before) => (0, before.get()),
+            Window::After(after) => (after.get(), i64::MAX),
+            Window::Between { after, before } => (after.get(), before.get()),
+        };
+        let mut messages = self.between(who, peer, above, below);
+        let has_more = messages.len() > limit;
+        match window {
+            Window::Newest | Window::Before(_) => drop(messages.drain(..messages.len().saturating_sub(limit))),
+            Window::After(_) | Window::Between { .. } => messages.truncate(limit),
+        }
+        (messages, has_more)
+    }
+
+    /// The conversations that are not cleared, the one with the newest message first, each with that message.
+    pub(super) fn list(&self, who: char) -> Vec<(Overview, Option<Message>)> {
+        let one = |peer: &char| self.between(who, *peer, 0, i64::MAX).pop().map(|last| (self.overview(who, *peer), Some(last)));
+        let mut list: Vec<_> = USERS.iter().filter_map(one).collect();
+        list.sort_by_key(|(overview, last)| (last.as_ref().map(|m| -m.sent_at), overview.peer.clone()));
+        list
+    }
+
+    /// What follows `have` of a conversation that is named.
+    pub(super) fn named(&self, who: char, peer: char, have: i64, limit: usize) -> Missed {
+        let (messages, has_more) = self.history(who, peer, Window::After(s(have)), limit);
+        Missed { overview: self.overview(who, peer), messages, has_more }
+    }
+
+    /// All conversations, or those that have changed since the last [`Op::Age`]: by peer, each with its newest messages.
+    pub(super) fn missed(&self, who: char, only_changed: bool, limit: usize) -> Vec<Missed> {
+        let has_news = |peer: &&char| {
+            let member = self.conversations.get(&pair(who, **peer)).and_then(|c| c.members.get(&who));
+            member.is_some_and(|m| m.has_changed || !only_changed)
+        };
+        let newest = |peer: &char| {
+            let (messages, has_more) = self.history(who, *peer, Window::Newest, limit);
+            Missed { overview: self.overview(who, *peer), messages, has_more }
+        };
+        USERS.iter().filter(has_news).map(newest).collect()
+    }
+}

@@ -1,0 +1,85 @@
+//! Sequences of what is done to the store, made up by proptest. Users, ids, texts and seqs are few, so that repeats, conflicts and recalls of
+//! what is there are frequent.
+
+use proptest::prelude::*;
+
+use super::model::{Op, USERS};
+use super::*;
+
+/// One step of a sequence.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// Written without waiting in between, then all awaited.
+    Write(Vec<Op>),
+    /// What a user may ask, of one conversation and of all.
+    Look {
+        who: char,
+        peer: char,
+        after: i64,
+        before: i64,
+        limit: usize,
+    },
+    Restart,
+}
+
+fn user() -> impl Strategy<Value = char> {
+    prop::sample::select(USERS.to_vec())
+}
+
+/// One and another, or herself; most often the same two, so that their conversation grows.
+fn two() -> impl Strategy<Value = (char, char)> {
+    prop_oneof![3 => Just(('a', 'b')), 3 => Just(('b', 'a')), 4 => (user(), user())]
+}
+
+fn append_op() -> impl Strategy<Value = Op> {
+    let over_rate = || prop::bool::weighted(0.1);
+    let id = prop::option::weighted(0.7, prop::sample::select(vec!['1', '2', '3', '4']));
+    let text = prop_oneof![6 => Just('x'), 1 => Just('y')];
+    prop_oneof![
+        4 => (two(), id, text, over_rate()).prop_map(|((from, to), id, text, over_rate)| Op::Send { from, to, id, text, over_rate }),
+        3 => (two(), 0..6i64, over_rate()).prop_map(|((from, to), target, over_rate)| Op::Recall { from, to, target, over_rate }),
+    ]
+}
+
+fn mark_op() -> impl Strategy<Value = Op> {
+    let kind = prop::sample::select(vec![ReceiptKind::Read, ReceiptKind::Recv]);
+    let up_to = prop::option::weighted(0.7, 0..6i64);
+    prop_oneof![
+        4 => (kind, two(), 0..8i64).prop_map(|(kind, (who, peer), seq)| Op::Mark { kind, who, peer, seq }),
+        1 => (two(), up_to).prop_map(|((who, peer), up_to)| Op::Clear { who, peer, up_to }),
+    ]
+}
+
+fn block_op() -> impl Strategy<Value = Op> {
+    let change = |weight| prop_oneof![weight => Just(BlockChange::Block), 2 => Just(BlockChange::Unblock)];
+    let block = |((who, peer), change)| Op::Block { who, peer, change };
+    prop_oneof![(two(), change(2)).prop_map(block), ((user(), user()), change(9)).prop_map(block),]
+}
+
+fn alone(op: Op) -> Step {
+    Step::Write(vec![op])
+}
+
+fn other_steps() -> impl Strategy<Value = Vec<Step>> {
+    // Time passes and nobody writes: only then a mark is all that changes.
+    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op()], 0..5);
+    let look = (two(), 0..6i64, 0..9i64, 1..4usize);
+    prop_oneof![
+        6 => block_op().prop_map(|op| vec![alone(op)]),
+        2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
+        6 => look.prop_map(|((who, peer), after, before, limit)| vec![Step::Look { who, peer, after, before, limit }]),
+        1 => Just(vec![Step::Restart]),
+    ]
+}
+
+/// Every write is answered before the next.
+pub(super) fn one_by_one() -> impl Strategy<Value = Vec<Step>> {
+    let one = prop_oneof![2 => append_op(), 1 => mark_op()].prop_map(|op| vec![alone(op)]);
+    prop::collection::vec(prop_oneof![3 => one, 1 => other_steps()], 1..=60).prop_map(|parts| parts.concat())
+}
+
+/// Several writes at once, so that they come in batches.
+pub(super) fn in_bursts() -> impl Strategy<Value = Vec<Step>> {
+    let burst = prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op()], 2..=16).prop_map(|ops| vec![Step::Write(ops)]);
+    prop::collection::vec(prop_oneof![3 => burst, 2 => other_steps()], 3..=12).prop_map(|parts| parts.concat())
+}

@@ -75,7 +75,7 @@ fn other_steps() -> impl Strategy<Value = Vec<Step>> {
 /// Every write is answered before the next.
 pub(super) fn one_by_one() -> impl Strategy<Value = Vec<Step>> {
     let one = prop_oneof![2 => append_op(), 1 => mark_op()].prop_map(|op| vec![alone(op)]);
-    prop::collection::vec(prop_oneof![3 => one, 1 => other_steps()], 1..=50).prop_map(|parts| parts.concat())
+    prop::collection::vec(prop_oneof![3 => one, 1 => other_steps()], 1..=60).prop_map(|parts| parts.concat())
 }
 
 /// Several writes at once, so that they come in batches.

@@ -1,6 +1,8 @@
 //! The server as its users meet it: a real process on free ports, real sockets, real databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// Shared with the other test binaries, which use other parts of it.
+#[allow(dead_code)]
 mod harness;
 
 mod seed;

@@ -10,3 +10,19 @@ mod record_tests;
 mod checker_tests;
 mod marks_tests;
 mod faulty_tests;
+
+#[path = "../it/harness/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod harness;
+mod size;
+mod unharmed;
+mod bystanders;
+mod drops;
+mod slow_consumers;
+mod handshakes;
+mod hostile_inputs;
+mod hostile_kinds;
+mod api_fuzz;
+mod canaries;
+mod who_may_see;
+mod who_may_see_frames;

@@ -45,17 +45,22 @@ impl Server {
 
     /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word on why) without one.
     pub async fn on_postgres() -> Option<(Self, String)> {
+        let (url, name) = Self::fresh_postgres()?;
+        Some((Self::with([("database.url", &url)]).await, name))
+    }
+
+    /// The URL and the name of a fresh database on the PostgreSQL of `make test`; `None` (and a word on why) without one.
+    pub fn fresh_postgres() -> Option<(String, String)> {
+        use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
         let Ok(url) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
             println!("skipped: HONGYAN_TEST_POSTGRES_URL is not set; `make test` starts a PostgreSQL");
             return None;
         };
-        use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
         let name = format!("hongyan_it_{:016x}", rand::random::<u64>());
         let mut admin = PgConnection::establish(&url).unwrap();
         diesel::sql_query(format!("CREATE DATABASE {name}")).execute(&mut admin).unwrap();
         let (base, _) = url.rsplit_once('/').unwrap();
-        let server = Self::with([("database.url", &format!("{base}/{name}"))]).await;
-        Some((server, name))
+        Some((format!("{base}/{name}"), name))
     }
 
     pub fn pid(&self) -> u32 {

@@ -48,5 +48,29 @@ fn note(state: &State, route: &'static str, method: &Method, status: u16, error:
     if let Some(word) = error {
         state.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
     }
-    log::debug!(method:% = method, route = route, status = status, error = error.map_or("", Word::as_str); "http");
+    log::debug!(method = shown(method), route = route, status = status, error = error.map_or("", Word::as_str); "http");
+}
+
+/// A method that no route takes is whatever the caller wrote, a token for example.
+fn shown(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_of_the_callers_making_is_not_shown() {
+        assert_eq!(shown(&Method::DELETE), "DELETE");
+        assert_eq!(shown(&Method::from_bytes(b"a-token-in-the-wrong-place").unwrap()), "other");
+    }
 }

@@ -4,7 +4,7 @@ use rand::Rng as _;
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::Server;
-use crate::size::{figure, short_or_long, skipped};
+use crate::size::{figure, size, skipped};
 
 const POINTS: [&str; 5] = ["before-commit", "within-commit", "after-commit", "before-ack", "before-push"];
 
@@ -15,7 +15,7 @@ async fn abort_at_every_point(name: &str, mut server: Server) {
     }
     let fleet = Fleet::start(&server, Plan::default());
     let mut aborts = 0;
-    for _ in 0..short_or_long(1, 20) {
+    for _ in 0..size(1, 20) {
         for point in POINTS {
             // Only SQLite's transaction is in our hands between its first and its last statement.
             if point == "within-commit" && server.is_on_postgres() {

@@ -13,11 +13,11 @@ use crate::disk::Disk;
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Client, Said, Server};
 use crate::postgres::{Postgres, Wire};
-use crate::size::{figure, is_long, short_or_long, skipped};
+use crate::size::{figure, is_long, size, skipped};
 
 /// How long the database is away.
 fn fault() -> Duration {
-    Duration::from_secs(short_or_long(3, 30) as u64)
+    Duration::from_secs(size(3, 30) as u64)
 }
 
 /// Within so long a sender hears `unavailable`, and so long after the fault the service is back. The bars are those of the long form:
@@ -101,7 +101,7 @@ async fn every_backend_terminated_again_and_again() {
     let Some((server, database)) = Server::on_postgres_with(&UNLIMITED).await else { return };
     let fleet = Fleet::start(&server, Plan::default());
     let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
-    let rounds = short_or_long(5, 100);
+    let rounds = size(5, 100);
     for _ in 0..rounds {
         fleet.goes_on(20).await;
         admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")).unwrap();

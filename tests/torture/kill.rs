@@ -6,7 +6,7 @@ use rand::Rng as _;
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::Server;
-use crate::size::{figure, short_or_long};
+use crate::size::{figure, size};
 
 /// How long a start may take.
 const READY: Duration = Duration::from_secs(5);
@@ -31,11 +31,11 @@ async fn kill_again_and_again(name: &str, mut server: Server, rounds: usize) {
 
 #[actix_web::test]
 async fn killed_at_random_moments_on_sqlite() {
-    kill_again_and_again("kill -9, SQLite", Server::with(UNLIMITED).await, short_or_long(10, 200)).await;
+    kill_again_and_again("kill -9, SQLite", Server::with(UNLIMITED).await, size(10, 200)).await;
 }
 
 #[actix_web::test]
 async fn killed_at_random_moments_on_postgres() {
     let Some((server, _)) = Server::on_postgres_with(&UNLIMITED).await else { return };
-    kill_again_and_again("kill -9, PostgreSQL", server, short_or_long(5, 200)).await;
+    kill_again_and_again("kill -9, PostgreSQL", server, size(5, 200)).await;
 }

@@ -11,7 +11,7 @@ use rand::Rng as _;
 use crate::disk::Disk;
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::Server;
-use crate::size::{figure, short_or_long};
+use crate::size::{figure, size};
 
 #[derive(QueryableByName)]
 struct Answer {
@@ -32,7 +32,7 @@ async fn what_is_acked_survives_a_power_cut() {
     let [a, b, c, d, e, f] = UNLIMITED;
     let mut server = Server::with([a, b, c, d, e, f, ("database.url", &url)]).await;
     let fleet = Fleet::start(&server, Plan::default());
-    let rounds = short_or_long(2, 50);
+    let rounds = size(2, 50);
     for _ in 0..rounds {
         fleet.goes_on(30).await;
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..80))).await;
@@ -62,7 +62,7 @@ fn a_database_that_does_not_flush_loses_some() {
     let Some(mut disk) = Disk::ext4() else { return };
     let path = disk.path().join("control.db");
     let (mut acked, mut lost) = (0, 0);
-    for _ in 0..short_or_long(2, 50) {
+    for _ in 0..size(2, 50) {
         let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
         conn.batch_execute(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE IF NOT EXISTS kept (n INTEGER PRIMARY KEY)",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fleet::{UNLIMITED, histories};
 use crate::harness::{Client, Server};
 use crate::log::Log;
-use crate::size::{figure, short_or_long};
+use crate::size::{figure, size};
 
 /// Sends that are on their way at once.
 const WINDOW: usize = 200;
@@ -26,7 +26,7 @@ async fn every_send_one_to_three_times_from_two_sockets_on_postgres() {
 }
 
 async fn repeat(name: &str, server: Server) {
-    let sends = short_or_long(2_000, 100_000);
+    let sends = size(2_000, 100_000);
     let mut sockets = Vec::new();
     for device in ["phone", "tablet"] {
         sockets.push((server.v1_device("alice", device).await, Log::new("alice", device)));

@@ -67,7 +67,7 @@ pub async fn list(caller: Caller, params: web::Query<BlocksParams>, state: web::
     put,
     path = "/v1/blocks/{openid}",
     tag = "blocks",
-    params(("openid" = String, Path, description = "Who is blocked; not the caller")),
+    params(("openid" = String, Path, description = "Who is blocked; not the caller", pattern = "^[A-Za-z0-9_-]{1,64}$")),
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]
@@ -80,7 +80,7 @@ pub async fn block(caller: Caller, path: web::Path<String>, state: web::Data<Sta
     delete,
     path = "/v1/blocks/{openid}",
     tag = "blocks",
-    params(("openid" = String, Path, description = "Who is no longer blocked")),
+    params(("openid" = String, Path, description = "Who is no longer blocked", pattern = "^[A-Za-z0-9_-]{1,64}$")),
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]

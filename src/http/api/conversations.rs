@@ -85,6 +85,7 @@ pub struct UnreadConversation {
 #[schema(as = Read)]
 pub struct ReadRequest {
     /// Whose conversation with the caller.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     pub(crate) peer: String,
     /// Everything up to it is read; beyond the last one it means the last one. The mark never goes back.
     #[schema(minimum = 0)]
@@ -162,7 +163,7 @@ pub async fn read(caller: Caller, body: Body<ReadRequest>, state: web::Data<Stat
     delete,
     path = "/v1/conversations/{peer}",
     tag = "conversations",
-    params(("peer" = String, Path, description = "Whose conversation with the caller"), ClearParams),
+    params(("peer" = String, Path, description = "Whose conversation with the caller", pattern = "^[A-Za-z0-9_-]{1,64}$"), ClearParams),
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]

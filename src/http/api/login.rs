@@ -24,6 +24,7 @@ const WECHAT_AT_MOST: Duration = Duration::from_secs(10);
 #[schema(as = Login)]
 pub struct LoginRequest {
     /// What `wx.login` gave; good once.
+    #[schema(min_length = 1)]
     code: String,
 }
 

@@ -19,6 +19,7 @@ const DEFAULT_LIMIT: usize = 20;
 #[into_params(parameter_in = Query)]
 pub struct HistoryParams {
     /// Whose conversation with the caller.
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     pub(crate) peer: String,
     /// The last messages below it.
     #[param(minimum = 0)]

@@ -1,7 +1,7 @@
 //! Bytes over TCP, for what no decent client sends.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::PATIENCE;
@@ -16,6 +16,14 @@ impl Raw {
         Self { socket: TcpStream::connect(at).await.unwrap(), read: Vec::new() }
     }
 
+    /// The kernel keeps as little as it may of what comes: here by a small buffer, and at the server by small segments.
+    pub async fn connect_narrow(at: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1).unwrap();
+        socket2::SockRef::from(&socket).set_tcp_mss(536).unwrap();
+        Self { socket: socket.connect(at.parse().unwrap()).await.unwrap(), read: Vec::new() }
+    }
+
     /// Shakes hands as a plain client and takes `init`.
     pub async fn hello(&mut self, openid: &str, peer: &str) {
         self.handshake(openid, peer, "").await;
@@ -26,12 +34,17 @@ impl Raw {
 
     /// Shakes hands; `headers` are further header lines.
     pub async fn handshake(&mut self, openid: &str, peer: &str, headers: &str) {
+        let head = self.try_handshake(openid, peer, headers).await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    }
+
+    /// The same; the head of the answer, whatever it is.
+    pub async fn try_handshake(&mut self, openid: &str, peer: &str, headers: &str) -> String {
         let request = format!(
             "GET /{openid}?to_user_openid={peer}&code=dev:{openid} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         self.send(request.as_bytes()).await;
-        let head = self.head().await;
-        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        self.head().await
     }
 
     /// Sends as much as the server takes; whether it took all.

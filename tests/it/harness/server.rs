@@ -53,18 +53,23 @@ impl Server {
     }
 
     pub async fn on_postgres_with(settings: &[(&str, &str)]) -> Option<(Self, String)> {
+        let (url, name) = Self::fresh_postgres()?;
+        let settings: Vec<_> = settings.iter().copied().chain([("database.url", url.as_str())]).collect();
+        Some((Self::with_all(&settings).await, name))
+    }
+
+    /// The URL and the name of a fresh database on the PostgreSQL of `make test`; `None` (and a word on why) without one.
+    pub fn fresh_postgres() -> Option<(String, String)> {
+        use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
         let Ok(url) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
             println!("skipped: HONGYAN_TEST_POSTGRES_URL is not set; `make test` starts a PostgreSQL");
             return None;
         };
-        use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
         let name = format!("hongyan_it_{:016x}", rand::random::<u64>());
         let mut admin = PgConnection::establish(&url).unwrap();
         diesel::sql_query(format!("CREATE DATABASE {name}")).execute(&mut admin).unwrap();
         let (base, _) = url.rsplit_once('/').unwrap();
-        let url = format!("{base}/{name}");
-        let settings: Vec<_> = settings.iter().copied().chain([("database.url", url.as_str())]).collect();
-        Some((Self::with_all(&settings).await, name))
+        Some((format!("{base}/{name}"), name))
     }
 
     pub fn is_on_postgres(&self) -> bool {

@@ -1,0 +1,184 @@
+//! All connections are cut at once; all come back, and nobody misses a message.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+
+use crate::bystanders::Bystanders;
+use crate::harness::{Client, Said, Server};
+use crate::size::{figure, is_long, ms, p99, raise_descriptors, size};
+use crate::unharmed::unharmed;
+
+/// Messages to each before the cut, and after it.
+const BEFORE: i64 = 1;
+const AFTER: i64 = 3;
+/// All are back by then.
+const BACK: Duration = Duration::from_secs(60);
+
+#[actix_web::test]
+async fn all_are_cut_off_at_once_and_come_back_to_every_message() {
+    let many = size(500, 5_000);
+    raise_descriptors(many + 500);
+    let server = Server::with([
+        ("limits.handshakes_per_second_per_address", "0"),
+        ("limits.sessions_per_address", "0"),
+        ("limits.messages_per_second", "0"),
+        ("limits.new_conversations_per_day", "0"),
+    ])
+    .await;
+    let mut phones = Vec::new();
+    for first in (0..many).step_by(50) {
+        phones.extend(join_all((first..first + 50).map(|n| Phone::on(&server, n))).await);
+    }
+    let mut sender = server.v1("sender").await;
+    for _ in 0..BEFORE {
+        write_to_each(&mut sender, &phones).await;
+    }
+    for phone in &mut phones {
+        phone.receive(BEFORE).await;
+    }
+    let before = is_long().then(|| Bystanders::start(&server.at));
+    if before.is_some() {
+        // As many samples as the storm itself gives.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    let before = before.map(Bystanders::stop);
+
+    let during = is_long().then(|| Bystanders::start(&server.at));
+    if is_long() {
+        // The phones would be other machines: what they need of this one is not to be taken for the server's.
+        rustix::process::nice(19).unwrap();
+    }
+    let began = Instant::now();
+    for phone in &mut phones {
+        phone.client.take().unwrap().cut();
+    }
+    let names: Vec<String> = phones.iter().map(|phone| phone.openid.clone()).collect();
+    let writing = async {
+        for _ in 0..AFTER {
+            for some in names.chunks(50) {
+                write_to(&mut sender, some).await;
+            }
+        }
+    };
+    let (tries, ()) = join(join_all(phones.iter_mut().map(|phone| phone.come_back(&server.at))), writing).await;
+    let took = began.elapsed();
+    let during = during.map(Bystanders::stop);
+    assert!(took <= BACK, "{many} were back after {took:?}");
+    figure(
+        "drops",
+        format!("{many} cut at once, all back without a gap in {:.1} s, {} handshakes", took.as_secs_f64(), tries.iter().sum::<u32>()),
+    );
+    if let (Some(before), Some(during)) = (before, during) {
+        let (was, is) = (p99(&before), p99(&during));
+        figure(
+            "drops",
+            format!(
+                "p99 of bystanders {:.1} ms before, {:.1} ms in the storm ({} and {} messages)",
+                ms(was),
+                ms(is),
+                before.len(),
+                during.len()
+            ),
+        );
+        assert!(is <= was * 2, "bystanders waited {is:?} in the storm, and {was:?} before");
+    }
+    drop(phones);
+    unharmed(&server, &[]).await;
+}
+
+async fn write_to_each(sender: &mut Client, phones: &[Phone]) {
+    let names: Vec<String> = phones.iter().map(|phone| phone.openid.clone()).collect();
+    for some in names.chunks(50) {
+        write_to(sender, some).await;
+    }
+}
+
+async fn write_to(sender: &mut Client, names: &[String]) {
+    for name in names {
+        let id = format!("{:x}", rand::random::<u64>());
+        sender.send(json!({ "type": "text", "to_user_openid": name, "client_msg_id": id, "message": "x" })).await;
+    }
+    for _ in names {
+        sender.expect("ack").await;
+    }
+}
+
+/// A client that keeps what docs/PROTOCOL.md asks it to keep: its token, and the last seq of each peer.
+struct Phone {
+    openid: String,
+    token: String,
+    client: Option<Client>,
+    got: BTreeSet<i64>,
+}
+
+impl Phone {
+    async fn on(server: &Server, n: u64) -> Self {
+        let openid = format!("phone{n}");
+        let token = server.http_as(&openid).await.token().to_owned();
+        let mut phone = Self { openid, token, client: None, got: BTreeSet::new() };
+        assert!(phone.connect(&server.at).await);
+        phone
+    }
+
+    /// Whether the server took it.
+    async fn connect(&mut self, at: &str) -> bool {
+        let url = format!("ws://{at}/{}?device=phone", self.openid);
+        let Ok(mut client) = Client::connect(&url, &["hongyan.v1"], Some(&self.token)).await else { return false };
+        let taken = matches!(client.next().await, Said::Frame(frame) if frame["type"] == "init");
+        self.client = Some(client);
+        taken
+    }
+
+    /// Live frames, until it has so many messages.
+    async fn receive(&mut self, wanted: i64) {
+        while self.got.last() != Some(&wanted) {
+            let frame = self.client.as_mut().unwrap().expect("text").await;
+            self.keep(&frame);
+        }
+        self.has_no_hole();
+    }
+
+    /// Connects, asks for what it missed, and waits for the last message; how many handshakes that took.
+    async fn come_back(&mut self, at: &str) -> u32 {
+        let mut tries = 0;
+        let mut bound_ms: u64 = 500;
+        loop {
+            tokio::time::sleep(Duration::from_millis(rand::random_range(0..bound_ms))).await;
+            bound_ms = (bound_ms * 2).min(30_000);
+            tries += 1;
+            if self.connect(at).await {
+                break;
+            }
+        }
+        let ask = json!({ "type": "sync", "id": "1", "conversations": { "sender": self.got.last() }, "limit": 200 });
+        self.client.as_mut().unwrap().send(ask).await;
+        let mut is_synced = false;
+        while !is_synced || self.got.last() != Some(&(BEFORE + AFTER)) {
+            match self.client.as_mut().unwrap().next().await {
+                Said::Frame(frame) if frame["type"] == "text" => self.keep(&frame),
+                Said::Frame(frame) if frame["type"] == "sync" => {
+                    let conversations = frame["conversations"].as_array().unwrap();
+                    conversations.iter().flat_map(|c| c["messages"].as_array().unwrap()).for_each(|message| self.keep(message));
+                    is_synced |= frame["cursor"].is_string();
+                }
+                other => panic!("{}: {other:?}", self.openid),
+            }
+            if is_synced {
+                self.has_no_hole();
+            }
+        }
+        tries
+    }
+
+    fn keep(&mut self, message: &Value) {
+        self.got.insert(message["seq"].as_i64().unwrap());
+    }
+
+    fn has_no_hole(&self) {
+        let whole = self.got.iter().copied().eq(1..=self.got.len() as i64);
+        assert!(whole, "{} has a gap: {:?}", self.openid, self.got);
+    }
+}

@@ -10,18 +10,20 @@ use actix::{Recipient, System};
 use actix_http::ws::hash_key;
 use bytes::{Bytes, BytesMut};
 use hongyan::chat::messages::Wake;
-use hongyan::chat::outbox::Outbox;
+use hongyan::chat::outbox::{Bounds, Outbox};
 use hongyan::protocol::Dialect;
 use hongyan::session::Outcome;
 use hongyan::session::driver::{Driver, Next, Role};
 use hongyan::session::inbound::InboundLimits;
 use hongyan::session::takeover;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 const LIMITS: InboundLimits = InboundLimits { frame_bytes: 64 * 1024, fragments: 16 };
 const OUTBOX_BYTES: usize = 1024 * 1024;
+const OUTBOXES_BYTES: usize = 32 * 1024 * 1024;
 
 /// The longest head of a request that is read.
 const HEAD_BYTES: usize = 8 * 1024;
@@ -43,6 +45,7 @@ fn main() -> io::Result<()> {
 }
 
 async fn serve() -> io::Result<()> {
+    let outboxes = Bounds::new(OUTBOX_BYTES, OUTBOXES_BYTES, Gauge::default());
     let mut terminate = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("echo: listening at {}", listener.local_addr()?);
@@ -51,8 +54,9 @@ async fn serve() -> io::Result<()> {
             _ = terminate.recv() => return Ok(()),
             accepted = listener.accept() => {
                 let (socket, _) = accepted?;
+                let outboxes = outboxes.clone();
                 actix::spawn(async move {
-                    if let Err(error) = connect(socket).await {
+                    if let Err(error) = connect(socket, outboxes).await {
                         eprintln!("echo: {error}");
                     }
                 });
@@ -62,7 +66,7 @@ async fn serve() -> io::Result<()> {
 }
 
 /// Takes the key as it comes: the real handshake stands in the server, and is tested there.
-async fn connect(mut socket: TcpStream) -> io::Result<()> {
+async fn connect(mut socket: TcpStream, outboxes: Arc<Bounds>) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let (head, early) = head(&mut socket).await?;
     let key = head
@@ -74,7 +78,7 @@ async fn connect(mut socket: TcpStream) -> io::Result<()> {
     let key = String::from_utf8_lossy(&key);
     let answer =
         format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n\r\n");
-    let driver = Driver::new(Echo, Dialect::V1, OUTBOX_BYTES);
+    let driver = Driver::new(Echo, Dialect::V1, outboxes);
     driver.gate().open();
     takeover::start(driver, LIMITS, (), socket, BytesMut::from(answer.as_str()), early);
     Ok(())

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{CountSessions, DrainSessions};
+use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
@@ -148,6 +149,7 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
         metrics: metrics.clone(),
         rate: Box::new(move |openid| rate.user_messages(openid)),
         limits: session_limits(&config),
+        outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
     });
     Ok(State {
         config: Arc::new(config),
@@ -204,7 +206,6 @@ fn session_limits(config: &Config) -> SessionLimits {
         frames: frame_limits(config),
         controls_per_second: config.limits.controls_per_second,
         bad_frames: config.limits.bad_frames,
-        outbox_bytes: config.session.outbox_bytes,
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub messages_in: Counter,
     /// Message frames queued for sessions.
     pub messages_out: Counter,
+    /// Bytes of frames that wait for sessions to take them.
+    pub outbox_bytes: Gauge,
     /// Receipts queued for sessions that did not ask for them.
     pub receipts_out: Counter,
     /// Syncs answered.
@@ -91,6 +93,7 @@ impl Metrics {
             closes: Family::default(),
             messages_in: Counter::default(),
             messages_out: Counter::default(),
+            outbox_bytes: Gauge::default(),
             receipts_out: Counter::default(),
             syncs: Counter::default(),
             acks: Counter::default(),
@@ -115,6 +118,7 @@ impl Metrics {
         r.register("session_closes", "Sessions closed, by close code", m.closes.clone());
         r.register("messages_in", "Well-formed messages from clients", m.messages_in.clone());
         r.register("messages_out", "Message frames queued for sessions", m.messages_out.clone());
+        r.register("outbox_bytes", "Bytes of frames that wait for sessions to take them", m.outbox_bytes.clone());
         r.register("receipts_out", "Receipts queued for sessions", m.receipts_out.clone());
         r.register("syncs", "Syncs answered", m.syncs.clone());
         r.register("acks", "Messages acked", m.acks.clone());

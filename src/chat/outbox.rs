@@ -4,18 +4,31 @@
 //! nor its timers can hold the bound. Whoever overfills it ends the session, and the frames are freed at once.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::protocol::Close;
+
+/// An outbox that holds fewer bytes takes a frame whatever waits in the others: a transport takes so many in one go.
+const ALWAYS: usize = 64 << 10;
+
+/// How much may wait in outboxes, and how much does. One a process.
+#[derive(Debug)]
+pub struct Bounds {
+    /// Bytes of frames that may wait in one of them; beyond it the session is a slow consumer.
+    each: usize,
+    /// Bytes of frames that may wait in all of them; beyond it one with [`ALWAYS`] takes no more.
+    together: i64,
+    waiting: Gauge,
+}
 
 /// Frames for one session that its transport has not taken yet, and the order to close, if one was given.
 #[derive(Debug)]
 pub struct Outbox {
     state: Mutex<State>,
-    /// Bytes of frames that may wait; beyond it the session is a slow consumer.
-    limit: usize,
+    bounds: Arc<Bounds>,
     /// Monotonic milliseconds of the last sign of life from the peer; see [`Outbox::heard`].
     last_heard: AtomicU64,
     /// Writes of the session that have their answer and that it has not yet taken note of.
@@ -43,7 +56,7 @@ pub enum Pushed {
     Queued,
     /// Queued (or ordered to close): send the session one wake.
     Wake,
-    /// The limit is passed: the queue was dropped and the session ordered to close with 4002. Send it one wake and forget it.
+    /// A bound is passed: the queue was dropped and the session ordered to close with 4002. Send it one wake and forget it.
     Overflow,
     /// The session is closing: nothing was queued.
     Closed,
@@ -59,27 +72,47 @@ pub struct Taken {
     pub close: Option<Close>,
 }
 
+impl Bounds {
+    /// `each` and `together` in bytes; `waiting` shows what waits in all outboxes.
+    pub fn new(each: usize, together: usize, waiting: Gauge) -> Arc<Self> {
+        Arc::new(Self { each, together: i64::try_from(together).unwrap_or(i64::MAX), waiting })
+    }
+
+    fn allow(&self, frame: usize, behind: usize) -> bool {
+        behind + frame <= self.each && (behind < ALWAYS || self.waiting.get() < self.together)
+    }
+
+    fn came(&self, bytes: usize) {
+        self.waiting.inc_by(bytes as i64);
+    }
+
+    fn went(&self, bytes: usize) {
+        self.waiting.dec_by(bytes as i64);
+    }
+}
+
 impl Outbox {
-    pub fn new(limit: usize, now: u64) -> Self {
+    pub fn new(bounds: Arc<Bounds>, now: u64) -> Self {
         Self {
             state: Mutex::default(),
-            limit,
+            bounds,
             last_heard: AtomicU64::new(now),
             answered: AtomicU32::new(0),
             starved: AtomicBool::new(false),
         }
     }
 
-    /// Queues one frame. It never blocks and never grows past the limit.
+    /// Queues one frame. It never blocks and never grows past the bounds.
     pub fn push(&self, frame: ByteString) -> Pushed {
         let mut state = self.lock();
         if state.close.is_some() || state.ended {
             return Pushed::Closed;
         }
-        if state.bytes + frame.len() > self.limit {
-            state.order_close(Close::SlowConsumer);
+        if !self.bounds.allow(frame.len(), state.bytes) {
+            self.bounds.went(state.order_close(Close::SlowConsumer));
             return Pushed::Overflow;
         }
+        self.bounds.came(frame.len());
         state.bytes += frame.len();
         state.frames.push(frame);
         state.wake()
@@ -113,7 +146,7 @@ impl Outbox {
         state.woken = false;
         let ping = std::mem::take(&mut state.ping);
         if state.bytes <= max_bytes {
-            state.bytes = 0;
+            self.bounds.went(std::mem::take(&mut state.bytes));
             let frames = std::mem::take(&mut state.frames);
             if state.close.is_some() {
                 state.ended = true;
@@ -131,7 +164,9 @@ impl Outbox {
             .count()
             .max(1);
         let frames: Vec<_> = state.frames.drain(..fit).collect();
-        state.bytes -= frames.iter().map(|f| f.len()).sum::<usize>();
+        let taken = frames.iter().map(|f| f.len()).sum::<usize>();
+        self.bounds.went(taken);
+        state.bytes -= taken;
         // The taker comes back for the rest by itself.
         state.woken = true;
         Taken { frames, more: true, ping, close: None }
@@ -179,11 +214,18 @@ impl State {
         if std::mem::replace(&mut self.woken, true) { Pushed::Queued } else { Pushed::Wake }
     }
 
-    fn order_close(&mut self, close: Close) {
+    /// Frees the queue; how many bytes that were.
+    fn order_close(&mut self, close: Close) -> usize {
         self.frames = Vec::new();
-        self.bytes = 0;
         self.close = Some(close);
         self.woken = true;
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.bounds.went(self.lock().bytes);
     }
 }
 
@@ -198,7 +240,7 @@ mod tests {
     use super::*;
 
     fn outbox() -> Outbox {
-        Outbox::new(10, 0)
+        Outbox::new(Bounds::new(10, 100, Gauge::default()), 0)
     }
 
     #[test]
@@ -228,6 +270,24 @@ mod tests {
         assert!(taken.frames.is_empty());
         assert_eq!(taken.close, Some(Close::SlowConsumer));
         assert_eq!(o.push("x".into()), Pushed::Closed);
+    }
+
+    #[test]
+    fn beyond_what_may_wait_in_all_each_may_hold_what_one_go_takes() {
+        let waiting = Gauge::default();
+        let bounds = Bounds::new(4 * ALWAYS, 5 * ALWAYS, waiting.clone());
+        let [one, two, three] = std::array::from_fn(|_| Outbox::new(bounds.clone(), 0));
+        let half: ByteString = "x".repeat(ALWAYS / 2).into();
+        let fill = |outbox: &Outbox, halves: usize| (0..halves).map(|_| outbox.push(half.clone())).last().unwrap();
+        assert_eq!(fill(&one, 8), Pushed::Queued);
+        assert_eq!(fill(&two, 2), Pushed::Queued);
+        assert_eq!(fill(&three, 2), Pushed::Queued);
+        assert_eq!(fill(&two, 1), Pushed::Overflow);
+        assert_eq!(waiting.get(), 5 * ALWAYS as i64);
+        let _ = one.take(ALWAYS);
+        assert_eq!(fill(&three, 1), Pushed::Queued);
+        drop((one, two, three));
+        assert_eq!(waiting.get(), 0);
     }
 
     #[test]

@@ -207,7 +207,9 @@ impl Which {
 #[cfg(test)]
 mod tests {
     use actix::{Actor, Context, Handler};
+    use prometheus_client::metrics::gauge::Gauge;
 
+    use super::super::outbox::Bounds;
     use super::*;
 
     struct Nobody;
@@ -230,7 +232,7 @@ mod tests {
             device: Some(Device::parse(device).unwrap()),
             issued_ms,
             open_chat: None,
-            outbox: Arc::new(Outbox::new(1024, 0)),
+            outbox: Arc::new(Outbox::new(Bounds::new(1024, 1024, Gauge::default()), 0)),
             wake: Nobody.start().recipient(),
         }
     }

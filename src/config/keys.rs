@@ -273,6 +273,13 @@ pub static KEYS: &[Key] = &[
     number("session.outbox_bytes", "1048576", BYTES, "Bytes of undelivered frames a session; beyond it 4002.", |c, n| {
         c.session.outbox_bytes = n as usize;
     }),
+    number(
+        "session.outboxes_bytes",
+        "33554432",
+        BYTES,
+        "Bytes of undelivered frames of all sessions; beyond it 4002 for each with more than 64 KiB of them.",
+        |c, n| c.session.outboxes_bytes = n as usize,
+    ),
     number("session.drain_spread_ms", "10000", (0, 600_000), "At a drain, `retry_ms` is spread over so long, in ms.", |c, n| {
         c.session.drain_spread_ms = n;
     }),

@@ -178,6 +178,7 @@ impl Loaded {
             ("limits.fields_bytes", limits.fields_bytes as u64, "limits.message_bytes", limits.message_bytes as u64),
             ("limits.frame_bytes", limits.frame_bytes as u64, "limits.fields_bytes", limits.fields_bytes as u64),
             ("session.outbox_bytes", session.outbox_bytes as u64, "limits.frame_bytes", limits.frame_bytes as u64),
+            ("session.outboxes_bytes", session.outboxes_bytes as u64, "session.outbox_bytes", session.outbox_bytes as u64),
         ];
         let mut problems: Vec<Problem> = at_least
             .into_iter()

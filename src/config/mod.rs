@@ -151,6 +151,8 @@ pub struct Session {
     pub silent_after_ms: u64,
     /// Bytes of undelivered frames a session; beyond it 4002.
     pub outbox_bytes: usize,
+    /// Bytes of undelivered frames of all sessions; beyond it 4002 for each with more than 64 KiB of them.
+    pub outboxes_bytes: usize,
     /// The drain's length: `retry_ms` of the farewells is spread over it.
     pub drain_spread_ms: u64,
 }
@@ -235,7 +237,14 @@ impl Config {
             database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0 },
             wechat: WeChat { appid: String::new(), secret: Secret::new(""), api_base: String::new(), timeout_ms: 0 },
             auth: Auth { keys: Vec::new(), token_ttl_s: 0 },
-            session: Session { heartbeat_ms: 0, ping_after_ms: 0, silent_after_ms: 0, outbox_bytes: 0, drain_spread_ms: 0 },
+            session: Session {
+                heartbeat_ms: 0,
+                ping_after_ms: 0,
+                silent_after_ms: 0,
+                outbox_bytes: 0,
+                outboxes_bytes: 0,
+                drain_spread_ms: 0,
+            },
             limits: Limits {
                 messages_per_second: 0,
                 message_burst: 0,

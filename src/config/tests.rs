@@ -247,6 +247,7 @@ fn values_must_fit_each_other() {
         ("limits.message_bytes", "16385", "limits.fields_bytes"),
         ("limits.fields_bytes", "65537", "limits.frame_bytes"),
         ("session.outbox_bytes", "65535", "session.outbox_bytes"),
+        ("session.outbox_bytes", "33554433", "session.outboxes_bytes"),
         ("ops.listen", "127.0.0.1:9999", "ops.listen"),
     ] {
         let problems = Case::new().flag("--set", key, value).load().unwrap_err();

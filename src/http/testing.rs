@@ -10,6 +10,7 @@ use actix_web::web;
 use super::State;
 use super::admission::Admission;
 use crate::auth::Tokens;
+use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
 use crate::config::*;
 use crate::ids::OpenId;
@@ -39,6 +40,7 @@ pub fn config() -> Config {
             ping_after_ms: 30_000,
             silent_after_ms: 75_000,
             outbox_bytes: 1 << 20,
+            outboxes_bytes: 1 << 25,
             drain_spread_ms: 5_000,
         },
         limits: Limits {
@@ -110,8 +112,8 @@ pub fn state(config: Config) -> web::Data<State> {
             frames: FRAMES,
             controls_per_second: 50,
             bad_frames: 10,
-            outbox_bytes: 1 << 20,
         },
+        outboxes: Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone()),
     };
     web::Data::new(State {
         store,

@@ -15,7 +15,7 @@ use super::incoming::Incoming;
 use super::member::Member;
 use super::{News, Outcome};
 use crate::chat::messages::Wake;
-use crate::chat::outbox::{Outbox, Pushed, monotonic_ms};
+use crate::chat::outbox::{Bounds, Outbox, Pushed, monotonic_ms};
 use crate::protocol::{Close, Dialect};
 
 /// Bytes handed to a transport in one go. It buffers them whole, so this is what a socket costs beside its outbox.
@@ -97,8 +97,8 @@ pub enum Then {
 
 impl<R: Role> Driver<R> {
     /// Reads nothing before the first frame is out, or [`Gate::open`] is called.
-    pub fn new(role: R, dialect: Dialect, outbox_bytes: usize) -> Self {
-        let outbox = Arc::new(Outbox::new(outbox_bytes, monotonic_ms()));
+    pub fn new(role: R, dialect: Dialect, bounds: Arc<Bounds>) -> Self {
+        let outbox = Arc::new(Outbox::new(bounds, monotonic_ms()));
         Self {
             role,
             dialect,

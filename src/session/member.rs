@@ -48,14 +48,14 @@ impl Driver {
         let Hello { openid, dialect, device, issued_ms, open_chat } = hello;
         let session = Session::new(SessionId::fresh(), openid, dialect, open_chat, shared.clone());
         let part = Part::Session { session, announce: Some(Box::new((device, issued_ms))) };
-        Self::new(Member(part), dialect, shared.limits.outbox_bytes)
+        Self::new(Member(part), dialect, shared.outboxes.clone())
     }
 
     pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
         let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
         shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
         shared.metrics.closes.get_or_create(&CloseLabel { code: close.code(), reason: close.label() }).inc();
-        let mut driver = Self::new(Member(Part::Refused), dialect, shared.limits.outbox_bytes);
+        let mut driver = Self::new(Member(Part::Refused), dialect, shared.outboxes.clone());
         driver.farewell(outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(), close);
         driver
     }

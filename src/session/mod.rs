@@ -16,6 +16,7 @@ use actix::Addr;
 use bytestring::ByteString;
 
 use crate::chat::ChatServer;
+use crate::chat::outbox::Bounds;
 use crate::event::{Draft, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::metrics::{ErrorLabel, Metrics};
@@ -36,6 +37,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub rate: MessageRate,
     pub limits: SessionLimits,
+    pub outboxes: Arc<Bounds>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +48,6 @@ pub struct SessionLimits {
     pub controls_per_second: u32,
     /// Bad frames, then 4506.
     pub bad_frames: u32,
-    /// Bytes of undelivered frames, then 4002.
-    pub outbox_bytes: usize,
 }
 
 /// Who is at the other end.

@@ -180,7 +180,11 @@ impl r2d2::ManageConnection for Opener {
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), OpenError> {
-        conn.batch_execute("SELECT 1").map_err(|e| OpenError::Postgres { reason: e.to_string() })
+        match conn {
+            // A file does not go away as a server does.
+            Conn::Sqlite(_) => Ok(()),
+            Conn::Postgres(conn) => conn.batch_execute("SELECT 1").map_err(|e| OpenError::Postgres { reason: e.to_string() }),
+        }
     }
 
     fn has_broken(&self, _conn: &mut Conn) -> bool {

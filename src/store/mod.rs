@@ -28,6 +28,7 @@ mod clock;
 mod sqlite;
 mod postgres;
 mod readers;
+mod statement;
 mod queries;
 mod sync;
 mod schema;

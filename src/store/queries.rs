@@ -11,6 +11,7 @@ use super::messages::{
     RevocationsSince, Unread, UnreadSummary, Window,
 };
 use super::schema::{blocks, members, messages, revocations};
+use super::statement::Statement;
 use crate::event::Message;
 use crate::event::overview::ListPlace;
 use crate::event::overview::Overview;
@@ -228,12 +229,12 @@ impl Query for Conversations {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ConversationPage> {
         let (before, peer) = self.after.as_ref().map_or((i64::MAX, ""), |place| (place.sent_at, place.peer.as_str()));
-        let rows = diesel::sql_query(CONVERSATIONS)
-            .bind::<Text, _>(self.openid.as_str())
-            .bind::<BigInt, _>(before)
-            .bind::<BigInt, _>(before)
-            .bind::<Text, _>(peer)
-            .bind::<BigInt, _>(and_one(self.limit))
+        let rows = Statement::new(CONVERSATIONS)
+            .text(self.openid.as_str())
+            .number(before)
+            .number(before)
+            .text(peer)
+            .number(and_one(self.limit))
             .load::<OverviewRow>(conn)?;
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
@@ -250,10 +251,7 @@ impl Query for Unread {
     type Answer = UnreadSummary;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<UnreadSummary> {
-        let rows = diesel::sql_query(UNREAD)
-            .bind::<Text, _>(self.openid.as_str())
-            .bind::<BigInt, _>(and_one(self.limit))
-            .load::<OverviewRow>(conn)?;
+        let rows = Statement::new(UNREAD).text(self.openid.as_str()).number(and_one(self.limit)).load::<OverviewRow>(conn)?;
         let total = rows.first().map_or(0, |row| row.total);
         let has_more = rows.len() > self.limit;
         Ok(UnreadSummary { total, conversations: listed(rows, self.limit)?, has_more })

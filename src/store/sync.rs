@@ -10,6 +10,7 @@ use super::conn::Conn;
 use super::messages::{Query, Sync};
 use super::queries::{MessageRow, floor, message_columns, seq, unread, unreadable};
 use super::schema::messages;
+use super::statement::Statement;
 use crate::event::Message;
 use crate::event::overview::{Missed, Overview, Rest, SyncCursor, SyncPage};
 use crate::ids::{OpenId, Seq};
@@ -113,6 +114,9 @@ impl ViewRow {
     }
 }
 
+/// PostgreSQL's.
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
+
 #[derive(QueryableByName)]
 struct NowRow {
     #[diesel(sql_type = BigInt)]
@@ -125,9 +129,7 @@ impl Query for SyncAt {
     fn run(&self, conn: &mut Conn) -> QueryResult<SyncPage> {
         let now = match conn {
             Conn::Sqlite(_) => self.now,
-            Conn::Postgres(conn) => {
-                diesel::sql_query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now").get_result::<NowRow>(conn)?.now
-            }
+            Conn::Postgres(_) => Statement::new(NOW).get_result::<NowRow>(conn)?.now,
         };
         let walk = Walk::of(self.sync.since.as_ref(), self.sync.walk, now);
         let mut answer = Answer { sync: &self.sync, left: self.sync.bounds.answer_bytes, conversations: Vec::new() };
@@ -177,13 +179,13 @@ impl Answer<'_> {
         if self.sync.named.is_empty() {
             return Ok(true);
         }
-        let places: Vec<_> = (2..self.sync.named.len() + 2).map(|n| format!("${n}")).collect();
-        let mut query = diesel::sql_query(format!("{NAMED}{}{NAMED_END}", places.join(", "))).into_boxed();
-        query = query.bind::<Text, _>(self.sync.openid.as_str());
-        for (peer, _) in &self.sync.named {
-            query = query.bind::<Text, _>(peer.as_str());
-        }
-        let rows = query.load::<ViewRow>(conn)?;
+        let peers = self.sync.named.iter().map(|(peer, _)| peer.as_str());
+        // A power of two places, the last peer in those that are left over: so there are few texts to prepare.
+        let places = self.sync.named.len().next_power_of_two();
+        let last = peers.clone().next_back().unwrap_or_default();
+        let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", "))).text(self.sync.openid.as_str());
+        let statement = peers.chain(std::iter::repeat(last)).take(places).fold(statement, Statement::text);
+        let rows = statement.load::<ViewRow>(conn)?;
         let rows: HashMap<&str, &ViewRow> = rows.iter().map(|row| (row.peer.as_str(), row)).collect();
         for (peer, have) in &self.sync.named {
             if !self.has_room_for_one_more() {
@@ -201,13 +203,13 @@ impl Answer<'_> {
     /// Adds what changed; what is left of the walk, if anything.
     fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Option<Rest>> {
         let Rest { since, changed_at, peer } = &walk.rest;
-        let rows = diesel::sql_query(CHANGED)
-            .bind::<Text, _>(self.sync.openid.as_str())
-            .bind::<BigInt, _>(since)
-            .bind::<BigInt, _>(changed_at)
-            .bind::<BigInt, _>(changed_at)
-            .bind::<Text, _>(peer.as_ref().map_or("", |peer| peer.as_str()))
-            .bind::<BigInt, _>(CHANGED_AT_MOST)
+        let rows = Statement::new(CHANGED)
+            .text(self.sync.openid.as_str())
+            .number(*since)
+            .number(*changed_at)
+            .number(*changed_at)
+            .text(peer.as_ref().map_or("", |peer| peer.as_str()))
+            .number(CHANGED_AT_MOST)
             .load::<ViewRow>(conn)?;
         let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
         let mut rest = walk.rest.clone();

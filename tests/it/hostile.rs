@@ -180,7 +180,9 @@ async fn who_does_not_read_is_closed_and_costs_nothing() {
 
 #[actix_web::test]
 async fn who_is_ended_while_she_does_not_read_is_gone_soon() {
-    let server = Server::with([("limits.messages_per_second", "0"), ("session.outbox_bytes", "134217728")]).await;
+    let server =
+        Server::with([("limits.messages_per_second", "0"), ("session.outbox_bytes", "134217728"), ("session.outboxes_bytes", "134217728")])
+            .await;
     let mut deaf = server.raw().await;
     deaf.hello("mallory", "ann").await;
     let mut flood = server.v1("flood").await;

@@ -58,11 +58,11 @@ fn another_writer_in_the_file_is_noticed() {
 fn sqlite_is_built_as_the_figures_say() {
     let mut conn = SqliteConnection::establish(":memory:").unwrap();
     let mut options = Vec::new();
-    for option in ["THREADSAFE=2", "DEFAULT_MEMSTATUS=0", "ENABLE_MEMORY_MANAGEMENT"] {
+    for option in ["THREADSAFE=2", "DEFAULT_MEMSTATUS=0", "ENABLE_QPSG", "ENABLE_MEMORY_MANAGEMENT"] {
         let used = format!("SELECT CAST(sqlite_compileoption_used('{option}') AS TEXT) AS value");
         options.push(conn::setting(&mut conn, &used).unwrap());
     }
-    assert_eq!(options, ["1", "1", "0"], "the flags in .cargo/config.toml did not reach the build");
+    assert_eq!(options, ["1", "1", "1", "0"], "the flags in .cargo/config.toml did not reach the build");
     let version = conn::setting(&mut conn, "SELECT sqlite_version() AS value").unwrap();
     let version: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert!(version >= vec![3, 51, 3], "{version:?}");

@@ -150,28 +150,50 @@ const UNREAD: &str = concat!(
     with_details!()
 );
 
+/// How a conversation stands, as a row has it.
 #[derive(QueryableByName)]
-struct OverviewRow {
+pub(super) struct OverviewRow {
     #[diesel(sql_type = Text)]
-    peer: String,
+    pub(super) peer: String,
     #[diesel(sql_type = BigInt)]
-    last_seq: i64,
+    pub(super) last_seq: i64,
     #[diesel(sql_type = BigInt)]
-    cleared_seq: i64,
+    pub(super) cleared_seq: i64,
     #[diesel(sql_type = BigInt)]
     read_seq: i64,
     #[diesel(sql_type = BigInt)]
     recv_seq: i64,
     #[diesel(sql_type = BigInt)]
+    peer_read_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    peer_recv_seq: i64,
+    #[diesel(sql_type = BigInt)]
     unread: i64,
+}
+
+impl OverviewRow {
+    pub(super) fn overview(&self) -> QueryResult<Overview> {
+        Ok(Overview {
+            peer: OpenId::parse(&self.peer).map_err(unreadable)?,
+            last_seq: seq(self.last_seq),
+            cleared_seq: seq(self.cleared_seq),
+            read_seq: seq(self.read_seq),
+            recv_seq: seq(self.recv_seq),
+            peer_read_seq: seq(self.peer_read_seq),
+            peer_recv_seq: seq(self.peer_recv_seq),
+            unread: self.unread,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
+struct ListedRow {
+    #[diesel(embed)]
+    standing: OverviewRow,
     #[diesel(sql_type = BigInt)]
     total: i64,
     #[diesel(sql_type = BigInt)]
     last_at: i64,
-    #[diesel(sql_type = BigInt)]
-    peer_read_seq: i64,
-    #[diesel(sql_type = BigInt)]
-    peer_recv_seq: i64,
     #[diesel(sql_type = Text)]
     sender: String,
     #[diesel(sql_type = Text)]
@@ -186,10 +208,11 @@ struct OverviewRow {
     target_seq: Option<i64>,
 }
 
-impl OverviewRow {
+impl ListedRow {
     fn into_listed(self) -> QueryResult<Listed> {
+        let OverviewRow { last_seq, cleared_seq, .. } = self.standing;
         let last_message = MessageRow {
-            seq: self.last_seq,
+            seq: last_seq,
             sender: self.sender,
             kind: self.kind,
             body: self.body,
@@ -199,24 +222,15 @@ impl OverviewRow {
             target: self.target_seq,
         };
         Ok(Listed {
-            overview: Overview {
-                peer: OpenId::parse(&self.peer).map_err(unreadable)?,
-                last_seq: seq(self.last_seq),
-                cleared_seq: seq(self.cleared_seq),
-                read_seq: seq(self.read_seq),
-                recv_seq: seq(self.recv_seq),
-                peer_read_seq: seq(self.peer_read_seq),
-                peer_recv_seq: seq(self.peer_recv_seq),
-                unread: self.unread,
-            },
+            overview: self.standing.overview()?,
             // What is cleared is shown to nobody who cleared it.
-            last_message: (self.last_seq > self.cleared_seq).then(|| last_message.into_message()).transpose()?,
+            last_message: (last_seq > cleared_seq).then(|| last_message.into_message()).transpose()?,
         })
     }
 }
 
-fn listed(rows: Vec<OverviewRow>, limit: usize) -> QueryResult<Vec<Listed>> {
-    rows.into_iter().take(limit).map(OverviewRow::into_listed).collect()
+fn listed(rows: Vec<ListedRow>, limit: usize) -> QueryResult<Vec<Listed>> {
+    rows.into_iter().take(limit).map(ListedRow::into_listed).collect()
 }
 
 /// One more than wanted tells whether there is more.
@@ -235,7 +249,7 @@ impl Query for Conversations {
             .number(before)
             .text(peer)
             .number(and_one(self.limit))
-            .load::<OverviewRow>(conn)?;
+            .load::<ListedRow>(conn)?;
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
         let conversations = listed(rows, self.limit)?;
@@ -251,7 +265,7 @@ impl Query for Unread {
     type Answer = UnreadSummary;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<UnreadSummary> {
-        let rows = Statement::new(UNREAD).text(self.openid.as_str()).number(and_one(self.limit)).load::<OverviewRow>(conn)?;
+        let rows = Statement::new(UNREAD).text(self.openid.as_str()).number(and_one(self.limit)).load::<ListedRow>(conn)?;
         let total = rows.first().map_or(0, |row| row.total);
         let has_more = rows.len() > self.limit;
         Ok(UnreadSummary { total, conversations: listed(rows, self.limit)?, has_more })

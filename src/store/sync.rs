@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 
 use super::conn::Conn;
 use super::messages::{Query, Sync};
-use super::queries::{MessageRow, floor, message_columns, seq, unread, unreadable};
+use super::queries::{MessageRow, OverviewRow, floor, message_columns, unread, unreadable};
 use super::schema::messages;
 use super::statement::Statement;
 use crate::event::Message;
@@ -77,41 +77,12 @@ const NAMED_END: &str = concat!(")), t AS MATERIALIZED (SELECT v.*, ", last_seq!
 
 #[derive(QueryableByName)]
 struct ViewRow {
-    #[diesel(sql_type = Text)]
-    peer: String,
+    #[diesel(embed)]
+    standing: OverviewRow,
     #[diesel(sql_type = BigInt)]
     conversation_id: i64,
     #[diesel(sql_type = BigInt)]
-    last_seq: i64,
-    #[diesel(sql_type = BigInt)]
-    cleared_seq: i64,
-    #[diesel(sql_type = BigInt)]
-    read_seq: i64,
-    #[diesel(sql_type = BigInt)]
-    recv_seq: i64,
-    #[diesel(sql_type = BigInt)]
-    peer_read_seq: i64,
-    #[diesel(sql_type = BigInt)]
-    peer_recv_seq: i64,
-    #[diesel(sql_type = BigInt)]
     changed_at: i64,
-    #[diesel(sql_type = BigInt)]
-    unread: i64,
-}
-
-impl ViewRow {
-    fn overview(&self) -> QueryResult<Overview> {
-        Ok(Overview {
-            peer: OpenId::parse(&self.peer).map_err(unreadable)?,
-            last_seq: seq(self.last_seq),
-            cleared_seq: seq(self.cleared_seq),
-            read_seq: seq(self.read_seq),
-            recv_seq: seq(self.recv_seq),
-            peer_read_seq: seq(self.peer_read_seq),
-            peer_recv_seq: seq(self.peer_recv_seq),
-            unread: self.unread,
-        })
-    }
 }
 
 /// PostgreSQL's.
@@ -186,7 +157,7 @@ impl Answer<'_> {
         let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", "))).text(self.sync.openid.as_str());
         let statement = peers.chain(std::iter::repeat(last)).take(places).fold(statement, Statement::text);
         let rows = statement.load::<ViewRow>(conn)?;
-        let rows: HashMap<&str, &ViewRow> = rows.iter().map(|row| (row.peer.as_str(), row)).collect();
+        let rows: HashMap<&str, &ViewRow> = rows.iter().map(|row| (row.standing.peer.as_str(), row)).collect();
         for (peer, have) in &self.sync.named {
             if !self.has_room_for_one_more() {
                 return Ok(false);
@@ -214,12 +185,12 @@ impl Answer<'_> {
         let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
         let mut rest = walk.rest.clone();
         for row in &rows {
-            let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.peer);
+            let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.standing.peer);
             if !is_named {
                 let Some(missed) = self.newest(conn, row)? else { return Ok(Some(rest)) };
                 self.conversations.push(missed);
             }
-            rest = Rest { since: *since, changed_at: row.changed_at, peer: Some(OpenId::parse(&row.peer).map_err(unreadable)?) };
+            rest = Rest { since: *since, changed_at: row.changed_at, peer: Some(OpenId::parse(&row.standing.peer).map_err(unreadable)?) };
         }
         Ok(is_full.then_some(rest))
     }
@@ -231,9 +202,9 @@ impl Answer<'_> {
     /// The first messages above `have`, as many as fit.
     fn following(&mut self, conn: &mut Conn, row: &ViewRow, have: Seq) -> QueryResult<Missed> {
         let mut missed = self.begin(row)?;
-        let mut above = have.get().max(row.cleared_seq);
-        while above < row.last_seq && missed.messages.len() < self.sync.limit {
-            let chunk = self.stretch(conn, row, above, row.last_seq + 1, missed.messages.len(), false)?;
+        let mut above = have.get().max(row.standing.cleared_seq);
+        while above < row.standing.last_seq && missed.messages.len() < self.sync.limit {
+            let chunk = self.stretch(conn, row, above, row.standing.last_seq + 1, missed.messages.len(), false)?;
             let Some(last) = chunk.last().map(|m| m.seq.get()) else { return Ok(missed) };
             for message in chunk {
                 if !self.take(&message, &missed) {
@@ -244,7 +215,7 @@ impl Answer<'_> {
             }
             above = last;
         }
-        missed.has_more = above < row.last_seq;
+        missed.has_more = above < row.standing.last_seq;
         Ok(missed)
     }
 
@@ -255,9 +226,9 @@ impl Answer<'_> {
             return Ok(None);
         }
         let mut missed = self.begin(row)?;
-        let mut below = row.last_seq + 1;
-        'full: while below > row.cleared_seq + 1 && missed.messages.len() < self.sync.limit {
-            let chunk = self.stretch(conn, row, row.cleared_seq, below, missed.messages.len(), true)?;
+        let mut below = row.standing.last_seq + 1;
+        'full: while below > row.standing.cleared_seq + 1 && missed.messages.len() < self.sync.limit {
+            let chunk = self.stretch(conn, row, row.standing.cleared_seq, below, missed.messages.len(), true)?;
             let Some(first) = chunk.last().map(|m| m.seq.get()) else { break };
             for message in chunk {
                 if !self.take(&message, &missed) {
@@ -271,14 +242,14 @@ impl Answer<'_> {
             below = first;
         }
         missed.messages.reverse();
-        let oldest = missed.messages.first().map_or(row.last_seq + 1, |m| m.seq.get());
-        missed.has_more = oldest > row.cleared_seq + 1;
+        let oldest = missed.messages.first().map_or(row.standing.last_seq + 1, |m| m.seq.get());
+        missed.has_more = oldest > row.standing.cleared_seq + 1;
         Ok(Some(missed))
     }
 
     fn begin(&mut self, row: &ViewRow) -> QueryResult<Missed> {
         self.left = self.left.saturating_sub(self.sync.bounds.conversation_bytes);
-        Ok(Missed { overview: row.overview()?, messages: Vec::new(), has_more: false })
+        Ok(Missed { overview: row.standing.overview()?, messages: Vec::new(), has_more: false })
     }
 
     /// Takes room for a message; whether there was enough. The first one of an answer always finds some.

@@ -101,8 +101,9 @@ async fn every_backend_terminated_again_and_again() {
     let Some((server, database)) = Server::on_postgres_with(&UNLIMITED).await else { return };
     let fleet = Fleet::start(&server, Plan::default());
     let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
-    let rounds = size(5, 100);
-    for _ in 0..rounds {
+    let (end, mut rounds) = (Instant::now() + fault(), 0);
+    while Instant::now() < end {
+        rounds += 1;
         fleet.goes_on(20).await;
         admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")).unwrap();
     }

@@ -11,9 +11,11 @@ use crate::harness::{Client, Said, Server};
 use crate::size::{figure, is_long, ms, p99, raise_descriptors, size};
 use crate::unharmed::unharmed;
 
-/// Messages to each before the cut, and after it.
+/// Messages to each before the first cut, and after each.
 const BEFORE: i64 = 1;
 const AFTER: i64 = 3;
+/// How long the others are watched while nothing happens: as many samples as a storm gives.
+const CALM: Duration = Duration::from_secs(5);
 /// All are back by then.
 const BACK: Duration = Duration::from_secs(60);
 
@@ -39,54 +41,51 @@ async fn all_are_cut_off_at_once_and_come_back_to_every_message() {
     for phone in &mut phones {
         phone.receive(BEFORE).await;
     }
-    let before = is_long().then(|| Bystanders::start(&server.at));
-    if before.is_some() {
-        // As many samples as the storm itself gives.
-        tokio::time::sleep(Duration::from_secs(5)).await;
-    }
-    let before = before.map(Bystanders::stop);
-
-    let during = is_long().then(|| Bystanders::start(&server.at));
+    let (mut calm, mut storm) = (Vec::new(), Vec::new());
+    let others = is_long().then(|| Bystanders::start(&server.at));
     if is_long() {
         // The phones would be other machines: what they need of this one is not to be taken for the server's.
         rustix::process::nice(19).unwrap();
     }
+    for round in 1..=size(1, 3) {
+        if let Some(others) = &others {
+            others.take();
+            tokio::time::sleep(CALM).await;
+            calm.extend(others.take());
+        }
+        cut_all(&mut phones, &mut sender, &server.at, BEFORE + AFTER * round).await;
+        storm.extend(others.as_ref().map(Bystanders::take).unwrap_or_default());
+    }
+    if let Some(others) = others {
+        others.stop();
+        let (was, is) = (p99(&calm), p99(&storm));
+        let counts = format!("{} and {} messages", calm.len(), storm.len());
+        figure("drops", format!("p99 of bystanders {:.1} ms before, {:.1} ms in the storms ({counts})", ms(was), ms(is)));
+        assert!(is <= was * 2, "bystanders waited {is:?} in the storms, and {was:?} before");
+    }
+    drop(phones);
+    unharmed(&server, &[]).await;
+}
+
+/// Cuts all of them off, writes to each meanwhile, and waits until each is back and has every message up to `last`.
+async fn cut_all(phones: &mut [Phone], sender: &mut Client, at: &str, last: i64) {
     let began = Instant::now();
-    for phone in &mut phones {
+    for phone in &mut *phones {
         phone.client.take().unwrap().cut();
     }
     let names: Vec<String> = phones.iter().map(|phone| phone.openid.clone()).collect();
     let writing = async {
         for _ in 0..AFTER {
             for some in names.chunks(50) {
-                write_to(&mut sender, some).await;
+                write_to(sender, some).await;
             }
         }
     };
-    let (tries, ()) = join(join_all(phones.iter_mut().map(|phone| phone.come_back(&server.at))), writing).await;
-    let took = began.elapsed();
-    let during = during.map(Bystanders::stop);
+    let (tries, ()) = join(join_all(phones.iter_mut().map(|phone| phone.come_back(at, last))), writing).await;
+    let (many, took) = (phones.len(), began.elapsed());
     assert!(took <= BACK, "{many} were back after {took:?}");
-    figure(
-        "drops",
-        format!("{many} cut at once, all back without a gap in {:.1} s, {} handshakes", took.as_secs_f64(), tries.iter().sum::<u32>()),
-    );
-    if let (Some(before), Some(during)) = (before, during) {
-        let (was, is) = (p99(&before), p99(&during));
-        figure(
-            "drops",
-            format!(
-                "p99 of bystanders {:.1} ms before, {:.1} ms in the storm ({} and {} messages)",
-                ms(was),
-                ms(is),
-                before.len(),
-                during.len()
-            ),
-        );
-        assert!(is <= was * 2, "bystanders waited {is:?} in the storm, and {was:?} before");
-    }
-    drop(phones);
-    unharmed(&server, &[]).await;
+    let handshakes: u32 = tries.iter().sum();
+    figure("drops", format!("{many} cut at once, all back without a gap in {:.1} s, {handshakes} handshakes", took.as_secs_f64()));
 }
 
 async fn write_to_each(sender: &mut Client, phones: &[Phone]) {
@@ -141,8 +140,8 @@ impl Phone {
         self.has_no_hole();
     }
 
-    /// Connects, asks for what it missed, and waits for the last message; how many handshakes that took.
-    async fn come_back(&mut self, at: &str) -> u32 {
+    /// Connects, asks for what it missed, and waits for the message `last`; how many handshakes that took.
+    async fn come_back(&mut self, at: &str, last: i64) -> u32 {
         let mut tries = 0;
         let mut bound_ms: u64 = 500;
         loop {
@@ -156,7 +155,7 @@ impl Phone {
         let ask = json!({ "type": "sync", "id": "1", "conversations": { "sender": self.got.last() }, "limit": 200 });
         self.client.as_mut().unwrap().send(ask).await;
         let mut is_synced = false;
-        while !is_synced || self.got.last() != Some(&(BEFORE + AFTER)) {
+        while !is_synced || self.got.last() != Some(&last) {
             match self.client.as_mut().unwrap().next().await {
                 Said::Frame(frame) if frame["type"] == "text" => self.keep(&frame),
                 Said::Frame(frame) if frame["type"] == "sync" => {

@@ -1,7 +1,6 @@
 //! A socket's bytes, cut as a network may cut them: what is said never depends on the cutting, and what is kept has its bound.
 #![no_main]
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -15,23 +14,34 @@ use libfuzzer_sys::fuzz_target;
 /// Small, so that short inputs reach them.
 const LIMITS: InboundLimits = InboundLimits { frame_bytes: 300, fragments: 4 };
 
+/// Bytes of the longest of the pieces whose lengths come from the seed.
+const LONGEST: usize = 64;
+
 /// Header and mask of the largest frame.
 const HEAD_BYTES: usize = 14;
 
-struct Cut(VecDeque<Vec<u8>>);
+/// What a socket still gives, and how long the next piece is.
+struct Cut<L> {
+    rest: Bytes,
+    length: L,
+}
 
-impl Source for Cut {
+impl<L: FnMut() -> usize + Unpin + 'static> Source for Cut<L> {
     fn poll_bytes(&mut self, _: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<bool> {
-        Poll::Ready(self.0.pop_front().map(|bytes| sink(&bytes)).is_some())
+        if self.rest.is_empty() {
+            return Poll::Ready(false);
+        }
+        let length = self.rest.len().min((self.length)());
+        sink(&self.rest.split_to(length));
+        Poll::Ready(true)
     }
 }
 
-/// Everything said in these pieces. `sparing`: credit comes back only where nothing is read without it.
-fn said(pieces: VecDeque<Vec<u8>>, sparing: bool) -> Vec<String> {
-    let longest = pieces.iter().map(Vec::len).max().unwrap_or(0);
+/// Everything said in pieces of these lengths. `sparing`: credit comes back only where nothing is read without it.
+fn said(bytes: &Bytes, longest: usize, length: impl FnMut() -> usize + Unpin + 'static, sparing: bool) -> Vec<String> {
     let kept_at_most = 2 * LIMITS.frame_bytes + HEAD_BYTES + longest;
     let gate = Gate::new();
-    let mut incomings = Incomings::new(Cut(pieces), Bytes::new(), LIMITS, gate.clone());
+    let mut incomings = Incomings::new(Cut { rest: bytes.clone(), length }, Bytes::new(), LIMITS, gate.clone());
     let mut all = Vec::new();
     let mut over = false;
     loop {
@@ -64,16 +74,13 @@ fn said(pieces: VecDeque<Vec<u8>>, sparing: bool) -> Vec<String> {
 
 fuzz_target!(|data: &[u8]| {
     let Some((&seed, bytes)) = data.split_first() else { return };
-    let whole = said(VecDeque::from([bytes.to_vec()]), false);
-    let singly = bytes.chunks(1).map(<[u8]>::to_vec).collect();
-    assert_eq!(said(singly, true), whole, "byte by byte");
-    let mut pieces = VecDeque::new();
-    let (mut rest, mut state) = (bytes, u32::from(seed));
-    while !rest.is_empty() {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let whole = said(&bytes, bytes.len(), || usize::MAX, false);
+    assert_eq!(said(&bytes, 1, || 1, true), whole, "byte by byte");
+    let mut state = u32::from(seed);
+    let length = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let (piece, behind) = rest.split_at(rest.len().min(1 + (state >> 16) as usize % 64));
-        pieces.push_back(piece.to_vec());
-        rest = behind;
-    }
-    assert_eq!(said(pieces, true), whole, "in pieces of seed {seed}");
+        1 + (state >> 16) as usize % LONGEST
+    };
+    assert_eq!(said(&bytes, LONGEST, length, true), whole, "in pieces of seed {seed}");
 });

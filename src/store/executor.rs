@@ -21,6 +21,9 @@ use crate::lifecycle::{Vital, abort_point};
 const ONE_BY_ONE: Duration = Duration::from_millis(800);
 /// So many failures in a row are not one write's fault.
 const FAILURES: usize = 3;
+/// Writes in a batch that show a busy machine: after such a batch the sockets' threads go first, so that they hand in what has arrived and
+/// the next one is as large as it can be. On an idle machine nothing changes.
+const CROWD: usize = 64;
 
 /// Serve the lane until it is closed, or another thread has been named for it.
 #[derive(Message)]
@@ -99,10 +102,13 @@ impl Handler<Serve> for DbExecutor {
     type Result = ();
 
     fn handle(&mut self, _: Serve, _ctx: &mut Self::Context) {
-        let_sockets_go_first();
         while let Some(batch) = self.lane.next(self.generation) {
+            let is_crowd = batch.writes.len() >= CROWD;
             let (outcomes, down) = self.commit(&batch);
             self.lane.settle(self.generation, batch, outcomes, down);
+            if is_crowd {
+                std::thread::yield_now();
+            }
         }
     }
 }
@@ -171,19 +177,6 @@ impl DbExecutor {
                 Err(Trouble::Refused("a panic".to_owned()))
             }
         }
-    }
-}
-
-/// Asks the kernel not to take the processor from another thread each time this one is woken (sched(7), `SCHED_BATCH`): on a busy
-/// machine the sockets' threads hand in what has arrived, and a batch is as large as it can be; on an idle one nothing changes.
-fn let_sockets_go_first() {
-    // SAFETY: a plain system call on the calling thread; `param` lives through it.
-    let done = unsafe {
-        let param: libc::sched_param = std::mem::zeroed();
-        libc::sched_setscheduler(0, libc::SCHED_BATCH, &param)
-    };
-    if done != 0 {
-        log::debug!(error:% = std::io::Error::last_os_error(); "the kernel does not let a lane's thread stand back; batches are smaller");
     }
 }
 

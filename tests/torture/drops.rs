@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 
 use crate::bystanders::Bystanders;
 use crate::harness::{Client, Said, Server};
-use crate::size::{figure, is_long, ms, p99, raise_descriptors, size};
+use crate::size::{figure, is_long, ms, p99, raise_descriptors, run_when_idle, size};
 use crate::unharmed::unharmed;
 
-/// Messages to each before the first cut, and after each.
-const BEFORE: i64 = 1;
-const AFTER: i64 = 3;
+/// Messages to each in one go: before the first cut, before each, and after each.
+const MESSAGES: i64 = 3;
 /// How long the others are watched while nothing happens: as many samples as a storm gives.
-const CALM: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(3);
 /// All are back by then.
 const BACK: Duration = Duration::from_secs(60);
 
@@ -35,63 +34,72 @@ async fn all_are_cut_off_at_once_and_come_back_to_every_message() {
         phones.extend(join_all((first..first + 50).map(|n| Phone::on(&server, n))).await);
     }
     let mut sender = server.v1("sender").await;
-    for _ in 0..BEFORE {
-        write_to_each(&mut sender, &phones).await;
-    }
-    for phone in &mut phones {
-        phone.receive(BEFORE).await;
-    }
-    let (mut calm, mut storm) = (Vec::new(), Vec::new());
+    let (mut quiet, mut cut, mut written, mut both) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let others = is_long().then(|| Bystanders::start(&server.at));
+    let take = || others.as_ref().map(Bystanders::take).unwrap_or_default();
     if is_long() {
         // The phones would be other machines: what they need of this one is not to be taken for the server's.
-        rustix::process::nice(19).unwrap();
+        run_when_idle();
     }
-    for round in 1..=size(1, 3) {
-        if let Some(others) = &others {
-            others.take();
-            tokio::time::sleep(CALM).await;
-            calm.extend(others.take());
+    for round in 0..size(1, 6) {
+        let sent = 2 * MESSAGES * round;
+        write_to_each(&mut sender, &mut phones, sent + MESSAGES).await;
+        written.extend(take());
+        if is_long() {
+            tokio::time::sleep(QUIET).await;
+            quiet.extend(take());
         }
-        cut_all(&mut phones, &mut sender, &server.at, BEFORE + AFTER * round).await;
-        storm.extend(others.as_ref().map(Bystanders::take).unwrap_or_default());
+        cut_all(&mut phones, &server.at, sent + MESSAGES, async {}).await;
+        cut.extend(take());
+        let names = names(&phones);
+        cut_all(&mut phones, &server.at, sent + 2 * MESSAGES, write_all(&mut sender, names)).await;
+        both.extend(take());
     }
     if let Some(others) = others {
         others.stop();
-        let (was, is) = (p99(&calm), p99(&storm));
-        let counts = format!("{} and {} messages", calm.len(), storm.len());
-        figure("drops", format!("p99 of bystanders {:.1} ms before, {:.1} ms in the storms ({counts})", ms(was), ms(is)));
-        assert!(is <= was * 2, "bystanders waited {is:?} in the storms, and {was:?} before");
+        within_twice("nothing happens", &quiet, "all are cut", &cut);
+        within_twice("all are written to", &written, "all are cut besides", &both);
     }
     drop(phones);
     unharmed(&server, &[]).await;
 }
 
-/// Cuts all of them off, writes to each meanwhile, and waits until each is back and has every message up to `last`.
-async fn cut_all(phones: &mut [Phone], sender: &mut Client, at: &str, last: i64) {
+/// What others see of the one is at most twice what they see of the other.
+fn within_twice(before: &str, calm: &[Duration], then: &str, storm: &[Duration]) {
+    let (was, is) = (p99(calm), p99(storm));
+    let counts = format!("{} and {} messages", calm.len(), storm.len());
+    figure("drops", format!("p99 of bystanders {:.1} ms when {before}, {:.1} ms when {then} ({counts})", ms(was), ms(is)));
+    assert!(is <= was * 2, "bystanders waited {is:?} when {then}, and {was:?} when {before}");
+}
+
+/// Cuts all of them off, and waits until each is back and has every message up to `last`, the last of those written `meanwhile`.
+async fn cut_all(phones: &mut [Phone], at: &str, last: i64, meanwhile: impl Future<Output = ()>) {
     let began = Instant::now();
     for phone in &mut *phones {
         phone.client.take().unwrap().cut();
     }
-    let names: Vec<String> = phones.iter().map(|phone| phone.openid.clone()).collect();
-    let writing = async {
-        for _ in 0..AFTER {
-            for some in names.chunks(50) {
-                write_to(sender, some).await;
-            }
-        }
-    };
-    let (tries, ()) = join(join_all(phones.iter_mut().map(|phone| phone.come_back(at, last))), writing).await;
+    let (tries, ()) = join(join_all(phones.iter_mut().map(|phone| phone.come_back(at, last))), meanwhile).await;
     let (many, took) = (phones.len(), began.elapsed());
     assert!(took <= BACK, "{many} were back after {took:?}");
     let handshakes: u32 = tries.iter().sum();
     figure("drops", format!("{many} cut at once, all back without a gap in {:.1} s, {handshakes} handshakes", took.as_secs_f64()));
 }
 
-async fn write_to_each(sender: &mut Client, phones: &[Phone]) {
-    let names: Vec<String> = phones.iter().map(|phone| phone.openid.clone()).collect();
-    for some in names.chunks(50) {
-        write_to(sender, some).await;
+/// The same messages to all of them, who are there to receive up to `last`.
+async fn write_to_each(sender: &mut Client, phones: &mut [Phone], last: i64) {
+    let writing = write_all(sender, names(phones));
+    join(join_all(phones.iter_mut().map(|phone| phone.receive(last))), writing).await;
+}
+
+fn names(phones: &[Phone]) -> Vec<String> {
+    phones.iter().map(|phone| phone.openid.clone()).collect()
+}
+
+async fn write_all(sender: &mut Client, names: Vec<String>) {
+    for _ in 0..MESSAGES {
+        for some in names.chunks(50) {
+            write_to(sender, some).await;
+        }
     }
 }
 

@@ -46,6 +46,15 @@ pub fn raise_descriptors(wanted: u64) {
     setrlimit(Resource::Nofile, limit).unwrap();
 }
 
+/// Lets the calling thread run only where no other wants the processor (sched(7), `SCHED_IDLE`). With nice 19 it would have a core of its
+/// own for milliseconds, while the others share what is left: the kernel balances them late.
+pub fn run_when_idle() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: a plain system call on the calling thread; `none` lives through it.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &none) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
 /// The time that 99 of 100 keep to.
 pub fn p99(times: &[Duration]) -> Duration {
     let mut sorted = times.to_vec();

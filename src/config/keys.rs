@@ -299,6 +299,13 @@ pub static KEYS: &[Key] = &[
         c.limits.http_burst = n as u32;
     }),
     number(
+        "limits.handshakes_per_second",
+        "1000",
+        COUNT,
+        "Handshakes that this node completes a second; 1000 is for two cores. Those beyond wait their turn, up to 5 s, so that those who are connected do not; 0: no limit.",
+        |c, n| c.limits.handshakes_per_second = n as u32,
+    ),
+    number(
         "limits.handshakes_per_second_per_address",
         "200",
         COUNT,

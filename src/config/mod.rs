@@ -168,6 +168,8 @@ pub struct Limits {
     /// A user's HTTP calls a second, and how many at once (either 0: off).
     pub http_per_second: u32,
     pub http_burst: u32,
+    /// Handshakes a second of this node (0: off); those beyond wait their turn.
+    pub handshakes_per_second: u32,
     /// Logins and handshakes a second an address (0: off).
     pub handshakes_per_second_per_address: u32,
     /// Live sessions an address (0: off).
@@ -251,6 +253,7 @@ impl Config {
                 controls_per_second: 0,
                 http_per_second: 0,
                 http_burst: 0,
+                handshakes_per_second: 0,
                 handshakes_per_second_per_address: 0,
                 sessions_per_address: 0,
                 sessions_per_user: 0,

@@ -71,7 +71,8 @@ fn defaults_are_those_of_the_protocol() {
     assert_eq!((config.session.heartbeat_ms, config.session.silent_after_ms, config.session.outbox_bytes), (30_000, 75_000, 1 << 20));
     let limits = &config.limits;
     assert_eq!((limits.messages_per_second, limits.message_burst, limits.controls_per_second), (20, 40, 50));
-    assert_eq!((limits.http_per_second, limits.http_burst, limits.handshakes_per_second_per_address), (20, 60, 200));
+    assert_eq!((limits.http_per_second, limits.http_burst), (20, 60));
+    assert_eq!((limits.handshakes_per_second, limits.handshakes_per_second_per_address), (1_000, 200));
     assert_eq!((limits.sessions_per_address, limits.sessions_per_user, limits.replacements_per_minute), (2000, 8, 5));
     assert_eq!((limits.frame_bytes, limits.frame_fragments, limits.message_bytes, limits.fields_bytes), (65_536, 16, 8192, 16_384));
     assert_eq!((limits.new_conversations_per_day, limits.bad_frames), (200, 10));

@@ -8,6 +8,7 @@ use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, ResponseError};
 use governor::clock::Clock;
@@ -16,10 +17,14 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use super::address::Address;
 use super::descriptors;
 use super::error::ApiError;
+use super::turnstile::Turnstile;
 use crate::config::Limits;
 use crate::ids::OpenId;
 use crate::lifecycle::Draining;
 use crate::metrics::{ErrorLabel, Metrics};
+
+/// A handshake waits so long for its turn at the most: by then its client is about to give up.
+const TURN: Duration = Duration::from_secs(5);
 
 /// Counts sessions, logins, calls and messages against the limits. Cloning shares the counts.
 #[derive(Clone)]
@@ -28,6 +33,8 @@ pub struct Admission(Arc<Inner>);
 struct Inner {
     draining: Draining,
     handshakes: Pace<Address>,
+    /// Handshakes of all addresses.
+    turnstile: Option<Turnstile>,
     calls: Pace<OpenId>,
     messages: Pace<OpenId>,
     /// Live sessions in all, and how many there may be.
@@ -45,6 +52,7 @@ pub enum Refused {
     TooManySessions,
     TooManyFromAddress,
     TooFast { retry_after_ms: u64 },
+    TooManyAtOnce { retry_after_ms: u64 },
 }
 
 impl Refused {
@@ -55,6 +63,7 @@ impl Refused {
             Self::TooManySessions => "too_many_sessions",
             Self::TooManyFromAddress => "too_many_from_address",
             Self::TooFast { .. } => "too_fast",
+            Self::TooManyAtOnce { .. } => "too_many_at_once",
         }
     }
 
@@ -81,6 +90,7 @@ impl Admission {
         Self(Arc::new(Inner {
             draining: draining.clone(),
             handshakes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
+            turnstile: NonZeroU32::new(limits.handshakes_per_second).map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
             calls: Pace::new(limits.http_per_second, limits.http_burst),
             messages: Pace::new(limits.messages_per_second, limits.message_burst),
             sessions: AtomicU32::new(0),
@@ -139,6 +149,20 @@ impl Admission {
         by_address.insert(address, here + 1);
         drop(by_address);
         Ok(Seat { house: self.clone(), address })
+    }
+
+    /// Waits for the handshake's turn among all those of this node.
+    ///
+    /// # Errors
+    /// [`Refused::TooManyAtOnce`], at once, when the turn is more than five seconds away.
+    pub async fn turn(&self) -> Result<(), Refused> {
+        let Some(turnstile) = &self.0.turnstile else { return Ok(()) };
+        let wait =
+            turnstile.take(Instant::now(), TURN).map_err(|wait| Refused::TooManyAtOnce { retry_after_ms: wait.as_millis() as u64 })?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
     }
 
     /// One message of a user, whichever of the user's sessions it comes from.

@@ -178,6 +178,7 @@ impl From<Refused> for ApiError {
             Refused::TooFast { retry_after_ms } => {
                 Self::new(Word::RateLimited, "too many logins and handshakes from this address").after(retry_after_ms)
             }
+            Refused::TooManyAtOnce { retry_after_ms } => Self::new(Word::Unavailable, "too many connect at once").after(retry_after_ms),
         }
     }
 }
@@ -232,6 +233,7 @@ mod tests {
             (Refused::TooManySessions.into(), Word::Unavailable, true),
             (Refused::TooManyFromAddress.into(), Word::RateLimited, true),
             (Refused::TooFast { retry_after_ms: 7 }.into(), Word::RateLimited, true),
+            (Refused::TooManyAtOnce { retry_after_ms: 7 }.into(), Word::Unavailable, true),
         ];
         for (error, word, waiting_helps) in words {
             assert_eq!(error.word(), word);

@@ -34,6 +34,7 @@ pub mod origin;
 pub mod descriptors;
 pub mod error;
 pub mod tally;
+mod turnstile;
 #[cfg(test)]
 mod testing;
 

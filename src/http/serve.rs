@@ -13,6 +13,7 @@ use actix_web::{App, HttpServer, web};
 
 use super::body::bound_chunks;
 use super::listen::{Listener, on_connect};
+use super::turnstile::doorway;
 use super::{State, ops, public, upgrade};
 use crate::config::Transport;
 
@@ -94,9 +95,10 @@ fn takeover(state: &web::Data<State>, listener: Listener) -> io::Result<Server> 
         }};
     }
     let server = match listener {
-        Listener::Tcp(tcp) => server.listen("public", tcp, move || service!(TcpStream).tcp())?,
+        Listener::Tcp(tcp) => server.listen("public", tcp, move || doorway().and_then(service!(TcpStream).tcp()))?,
         Listener::Unix(unix, _) => server.listen_uds("public", unix, move || {
-            fn_service(|socket: UnixStream| async move { Ok((socket, Protocol::Http1, None)) }).and_then(service!(UnixStream))
+            let http1 = fn_service(|socket: UnixStream| async move { Ok((socket, Protocol::Http1, None)) });
+            doorway().and_then(http1).and_then(service!(UnixStream))
         })?,
     };
     Ok(server.run())

@@ -49,6 +49,7 @@ pub fn config() -> Config {
             controls_per_second: 50,
             http_per_second: 20,
             http_burst: 60,
+            handshakes_per_second: 1_000,
             handshakes_per_second_per_address: 200,
             sessions_per_address: 2_000,
             sessions_per_user: 8,

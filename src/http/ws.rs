@@ -73,6 +73,7 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     let turn_away = |refused: super::Refused| refused.turn_away(&state.metrics);
     state.admission.handshake(address).map_err(turn_away)?;
     let seat = state.admission.session(address).map_err(turn_away)?;
+    state.admission.turn().await.map_err(turn_away)?;
     let dialect = offer.dialect();
     let driver = match hello(request, offer, state).await {
         Ok(hello) => Driver::open(hello, &state.sessions),

@@ -1,5 +1,7 @@
 //! Hostile clients: each meets its documented end, memory stays flat, and other users do not notice.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -307,6 +309,26 @@ async fn one_address_has_so_many_handshakes_and_sessions() {
         crate::harness::Client::connect(&url, &[], None).await.ok()
     })
     .await;
+}
+
+#[actix_web::test]
+async fn handshakes_of_all_addresses_take_turns_and_a_turn_too_far_away_is_refused() {
+    for transport in ["takeover", "actix-web-actors"] {
+        let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "2")]).await;
+        let began = Instant::now();
+        let all = join_all((0..30).map(async |n| {
+            let url = format!("ws://{}/u{n}?code=dev:u{n}", server.at);
+            crate::harness::Client::connect(&url, &["hongyan.v1"], None).await
+        }));
+        let (opened, refused): (Vec<_>, Vec<_>) = all.await.into_iter().partition(Result::is_ok);
+        let (took, turns) = (began.elapsed(), opened.len() as u32 - 1);
+        assert!(took + Duration::from_millis(20) >= turns * Duration::from_millis(500), "{turns} turns in {took:?}");
+        let statuses: Vec<_> = refused.into_iter().filter_map(Result::err).collect();
+        assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 503), "{transport}: {statuses:?}");
+        for mut client in opened.into_iter().flatten() {
+            client.expect("init").await;
+        }
+    }
 }
 
 #[actix_web::test]

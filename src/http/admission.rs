@@ -23,7 +23,7 @@ use crate::ids::OpenId;
 use crate::lifecycle::Draining;
 use crate::metrics::{ErrorLabel, Metrics};
 
-/// A handshake waits so long for its turn at the most: by then its client is about to give up.
+/// A handshake waits so long for its turn at the most.
 const TURN: Duration = Duration::from_secs(5);
 
 /// Counts sessions, logins, calls and messages against the limits. Cloning shares the counts.

@@ -11,9 +11,9 @@ use crate::harness::{Client, Said, Server};
 use crate::size::{figure, is_long, ms, p99, raise_descriptors, run_when_idle, size};
 use crate::unharmed::unharmed;
 
-/// Messages to each in one go: before the first cut, before each, and after each.
+/// Messages to each in one go: once a round while all are there, and once while all are cut off.
 const MESSAGES: i64 = 3;
-/// How long the others are watched while nothing happens: as many samples as a storm gives.
+/// How long the others are watched in a round while nothing happens.
 const QUIET: Duration = Duration::from_secs(3);
 /// All are back by then.
 const BACK: Duration = Duration::from_secs(60);

@@ -168,7 +168,7 @@ pub struct Limits {
     /// A user's HTTP calls a second, and how many at once (either 0: off).
     pub http_per_second: u32,
     pub http_burst: u32,
-    /// Handshakes a second of this node (0: off); those beyond wait their turn.
+    /// Handshakes a second of this node, of users who are known (0: off); those beyond wait their turn.
     pub handshakes_per_second: u32,
     /// Logins and handshakes a second an address (0: off).
     pub handshakes_per_second_per_address: u32,

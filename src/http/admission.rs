@@ -33,7 +33,7 @@ pub struct Admission(Arc<Inner>);
 struct Inner {
     draining: Draining,
     handshakes: Pace<Address>,
-    /// Handshakes of all addresses.
+    /// Handshakes of all addresses, once it is known who comes.
     turnstile: Option<Turnstile>,
     calls: Pace<OpenId>,
     messages: Pace<OpenId>,

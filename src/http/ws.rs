@@ -73,10 +73,10 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     let turn_away = |refused: super::Refused| refused.turn_away(&state.metrics);
     state.admission.handshake(address).map_err(turn_away)?;
     let seat = state.admission.session(address).map_err(turn_away)?;
-    state.admission.turn().await.map_err(turn_away)?;
     let dialect = offer.dialect();
     let driver = match hello(request, offer, state).await {
-        Ok(hello) => Driver::open(hello, &state.sessions),
+        // Not before it is known who comes: strangers would take all the turns.
+        Ok(hello) => state.admission.turn().await.map(|()| Driver::open(hello, &state.sessions)).map_err(turn_away)?,
         Err(error) => {
             // Counted by word and close code; a line each would be for strangers to fill the disk with.
             log::debug!(address:% = address, error = error.word().as_str(); "handshake refused");

@@ -332,6 +332,19 @@ async fn handshakes_of_all_addresses_take_turns_and_a_turn_too_far_away_is_refus
 }
 
 #[actix_web::test]
+async fn strangers_take_no_turn_from_those_who_log_in() {
+    for transport in ["takeover", "actix-web-actors"] {
+        let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
+        for n in 0..10 {
+            let url = format!("ws://{}/u{n}", server.at);
+            let stranger = crate::harness::Client::connect(&url, &["hongyan.v1", "bearer.made-up"], None).await;
+            stranger.unwrap().expect("error").await;
+        }
+        server.v1("ann").await;
+    }
+}
+
+#[actix_web::test]
 async fn a_full_house_says_so_and_keeps_its_health_checks() {
     let server = Server::with([("limits.sessions", "4")]).await;
     let mut seated = Vec::new();

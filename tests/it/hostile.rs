@@ -335,9 +335,11 @@ async fn handshakes_of_all_addresses_take_turns_and_a_turn_too_far_away_is_refus
 async fn strangers_take_no_turn_from_those_who_log_in() {
     for transport in ["takeover", "actix-web-actors"] {
         let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
-        for n in 0..10 {
+        let strangers = join_all((0..10).map(async |n| {
             let url = format!("ws://{}/u{n}", server.at);
-            let stranger = crate::harness::Client::connect(&url, &["hongyan.v1", "bearer.made-up"], None).await;
+            crate::harness::Client::connect(&url, &["hongyan.v1", "bearer.made-up"], None).await
+        }));
+        for stranger in strangers.await {
             stranger.unwrap().expect("error").await;
         }
         server.v1("ann").await;

@@ -90,7 +90,7 @@ fn a_sound_store_breaks_nothing() {
         assert!(report.is_clean(), "seed {seed}: {report}");
         let counts = &report.counts;
         assert!(counts.messages > 50 && counts.acks > 50 && counts.retries > 20 && counts.duplicates > 20, "seed {seed}: {report}");
-        assert!(counts.refusals > 0 && counts.received > 100 && counts.receipts > 0 && counts.marks > 0, "seed {seed}: {report}");
+        assert!(!counts.refusals.is_empty() && counts.received > 100 && counts.receipts > 0 && counts.marks > 0, "seed {seed}: {report}");
         recalled += histories.views.iter().flat_map(|view| &view.messages).filter(|m| m.recalled).count();
         cleared += histories.views.iter().filter(|view| view.messages.first().is_none_or(|m| m.seq > 1)).count();
         unread += histories.totals.values().sum::<i64>();

@@ -71,7 +71,8 @@ pub struct Counts {
     pub retries: usize,
     /// Acks that say `duplicate`.
     pub duplicates: usize,
-    pub refusals: usize,
+    /// By word.
+    pub refusals: BTreeMap<String, usize>,
     /// Copies that came to clients.
     pub received: usize,
     pub receipts: usize,
@@ -127,7 +128,7 @@ fn count(index: &Index<'_>) -> Counts {
                 counts.acks += 1;
                 counts.duplicates += usize::from(*duplicate);
             }
-            What::Refused { .. } => counts.refusals += 1,
+            What::Refused { word, .. } => *counts.refusals.entry(word.clone()).or_default() += 1,
             What::Received { .. } => counts.received += 1,
             What::Receipt { .. } => counts.receipts += 1,
             What::MarkAnswered { .. } => counts.marks += 1,
@@ -152,12 +153,15 @@ fn spaced(number: usize) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { clients, entries, messages, acks, retries, duplicates, refusals, received, receipts, marks } = self.counts;
-        write!(f, "checked {} messages, {} acks, {} retries: ", spaced(messages), spaced(acks), spaced(retries))?;
+        let Counts { clients, entries, messages, acks, retries, duplicates, refusals, received, receipts, marks } = &self.counts;
+        write!(f, "checked {} messages, {} acks, {} retries: ", spaced(*messages), spaced(*acks), spaced(*retries))?;
         write!(f, "{} violations", spaced(self.totals.values().sum()))?;
-        write!(f, " ({} clients, {} entries, ", spaced(clients), spaced(entries))?;
-        write!(f, "{} duplicates, {} refusals, ", spaced(duplicates), spaced(refusals))?;
-        write!(f, "{} copies, {} receipts, {} marks)", spaced(received), spaced(receipts), spaced(marks))?;
+        write!(f, " ({} clients, {} entries, ", spaced(*clients), spaced(*entries))?;
+        write!(f, "{} duplicates, ", spaced(*duplicates))?;
+        for (word, times) in refusals {
+            write!(f, "{} refused {word}, ", spaced(*times))?;
+        }
+        write!(f, "{} copies, {} receipts, {} marks)", spaced(*received), spaced(*receipts), spaced(*marks))?;
         for (invariant, total) in &self.totals {
             write!(f, "\n{invariant:?}: {}", spaced(*total))?;
             for violation in self.violations.iter().filter(|v| v.invariant == *invariant) {

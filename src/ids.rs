@@ -125,7 +125,7 @@ impl RequestId {
     }
 }
 
-/// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the plain clients' shared label.
+/// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the label that all of one dialect share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Device(Box<str>);
 

@@ -18,7 +18,7 @@ pub struct Connect {
     pub openid: OpenId,
     pub session: SessionId,
     pub dialect: Dialect,
-    /// `None`: the label that all plain sessions of a user share, and v1 sessions without one.
+    /// `None`: the label that a user's sessions of one dialect share that have none of their own.
     pub device: Option<Device>,
     /// The issue time of the token that it logged in with, Unix milliseconds; of the login itself where a code was used.
     pub issued_ms: i64,

@@ -69,7 +69,7 @@ impl Registry {
         let slots = self.users.entry(new.openid).or_default();
         let mut replaced = SmallVec::new();
         let mut replacements = Replacements::default();
-        if let Some(at) = slots.iter().position(|s| s.device == new.device) {
+        if let Some(at) = slots.iter().position(|s| (s.dialect, &s.device) == (new.dialect, &new.device)) {
             replacements = slots[at].replacements.one_more(now_ms);
             let limit = self.limits.replacements_per_minute;
             if limit > 0 && replacements.count > limit {

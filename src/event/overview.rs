@@ -57,8 +57,19 @@ pub struct SyncCursor {
 pub struct Rest {
     pub since: i64,
     pub changed_at: i64,
-    /// None: above every peer.
+    /// None: above every peer, and no conversation has been told yet.
     pub peer: Option<OpenId>,
+}
+
+impl Rest {
+    /// All that changed at `since` or later.
+    pub fn all(since: i64) -> Self {
+        Self { since, changed_at: i64::MAX, peer: None }
+    }
+
+    pub fn is_all(&self) -> bool {
+        self.peer.is_none()
+    }
 }
 
 impl SyncCursor {

@@ -37,7 +37,7 @@ const BEARER_PREFIX: &str = "bearer.";
         ("openid" = String, Path, description = "The user who connects: `[A-Za-z0-9_-]{1,64}`"),
         ("to_user_openid" = Option<String>, Query, description = "The chat that is open; plain clients must send it"),
         ("code" = Option<String>, Query, description = "A `wx.login` code, where no token is sent"),
-        ("device" = Option<String>, Query, description = "v1: a label of up to 32 characters, random per install"),
+        ("device" = Option<String>, Query, description = "v1: a label, `[A-Za-z0-9_-]{1,32}`, random per install"),
     ),
     security((), ("token" = [])),
     responses((status = 101, description = "Connected; the subprotocol `hongyan.v1` where it was offered"), MachineRefusals)
@@ -115,8 +115,8 @@ fn refusal(error: &ApiError, dialect: Dialect) -> Refusal {
 async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hello, ApiError> {
     let path = request.uri.path().trim_start_matches('/');
     let openid = OpenId::parse(path).map_err(|_| ApiError::bad_request("the path is no openid"))?;
-    let query = Query::read(request.uri.query().unwrap_or_default())?;
     let dialect = offer.dialect();
+    let query = Query::read(request.uri.query().unwrap_or_default(), dialect)?;
     if dialect == Dialect::Plain && query.open_chat.is_none() {
         return Err(ApiError::bad_request("to_user_openid is missing"));
     }
@@ -124,8 +124,7 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
     if identity.openid != openid {
         return Err(ApiError::new(Word::OpenidMismatch, "the path names another user than the one who logged in"));
     }
-    let device = if dialect == Dialect::V1 { query.device } else { None };
-    Ok(Hello { openid, dialect, device, issued_ms: identity.issued_ms, open_chat: query.open_chat })
+    Ok(Hello { openid, dialect, device: query.device, issued_ms: identity.issued_ms, open_chat: query.open_chat })
 }
 
 /// The first credential that is there decides; an invalid one is refused, never skipped.
@@ -183,7 +182,7 @@ struct Query {
 }
 
 impl Query {
-    fn read(text: &str) -> Result<Self, ApiError> {
+    fn read(text: &str, dialect: Dialect) -> Result<Self, ApiError> {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|_| ApiError::bad_request("the query cannot be read"))?;
         let mut query = Self::default();
         for (name, value) in pairs.into_inner() {
@@ -192,7 +191,7 @@ impl Query {
                 "to_user_openid" => {
                     query.open_chat = Some(OpenId::parse(&value).map_err(|_| ApiError::bad_request("to_user_openid is no openid"))?);
                 }
-                "device" => {
+                "device" if dialect == Dialect::V1 => {
                     query.device = Some(Device::parse(&value).map_err(|_| ApiError::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?);
                 }
                 "code" => query.code = Some(value),
@@ -225,10 +224,11 @@ mod tests {
 
     #[test]
     fn the_query_is_decoded_and_checked() {
-        let query = Query::read("to_user_openid=b%6Fb&code=dev%3Aa&x=1").ok().unwrap();
+        let query = Query::read("to_user_openid=b%6Fb&code=dev%3Aa&x=1", Dialect::V1).ok().unwrap();
         assert_eq!(query.open_chat.unwrap().as_str(), "bob");
         assert_eq!(query.code.unwrap(), "dev:a");
-        assert!(Query::read("to_user_openid=a%20b").is_err());
-        assert!(Query::read("device=").is_err());
+        assert!(Query::read("to_user_openid=a%20b", Dialect::V1).is_err());
+        assert!(Query::read("device=my%20phone", Dialect::V1).is_err());
+        assert!(Query::read("device=my%20phone", Dialect::Plain).ok().unwrap().device.is_none(), "the seed knows no devices");
     }
 }

@@ -20,8 +20,6 @@ const AGAIN_MS: u64 = 1_000;
 #[derive(Default)]
 pub(super) struct CatchUp {
     state: State,
-    /// The walk of several answers that this session is on, by its `began`: it was pushed all that changed since.
-    walk: Option<i64>,
 }
 
 /// How far a sync has come.
@@ -38,7 +36,6 @@ enum State {
 /// What came of a sync.
 pub struct Answered {
     frames: Vec<ByteString>,
-    walk: Option<i64>,
 }
 
 impl CatchUp {
@@ -51,12 +48,11 @@ impl CatchUp {
             return Err(ask.failure(Word::RateLimited, "the answer to an earlier sync is on its way"));
         }
         self.state = State::Asked;
-        Ok(Ask { walk: self.walk, ..ask })
+        Ok(ask)
     }
 
-    pub(super) fn answered(&mut self, Answered { frames, walk }: Answered) {
+    pub(super) fn answered(&mut self, Answered { frames }: Answered) {
         self.state = State::Answered(frames.into());
-        self.walk = walk;
     }
 
     /// The next frame of the answer, if one waits.
@@ -81,12 +77,11 @@ pub struct Ask {
     openid: OpenId,
     id: Option<RequestId>,
     request: SyncRequest,
-    walk: Option<i64>,
 }
 
 impl Ask {
     pub(super) fn new(shared: Arc<Shared>, openid: OpenId, id: Option<RequestId>, request: SyncRequest) -> Self {
-        Self { shared, openid, id, request, walk: None }
+        Self { shared, openid, id, request }
     }
 
     fn failure(&self, word: Word, why: &str) -> ByteString {
@@ -97,22 +92,20 @@ impl Ask {
     /// The frames that answer it: what was missed, or why it cannot be told now.
     pub async fn answer(self) -> Answered {
         let SyncRequest { since, named, limit } = &self.request;
-        let begins = since.as_ref().is_none_or(|cursor| cursor.rest.is_none() || self.walk == Some(cursor.began));
         let bounds = SyncBounds {
             answer_bytes: sync::ANSWER_BYTES - sync::OVERHEAD_BYTES,
             message_bytes: sync::message_bytes,
             conversation_bytes: sync::CONVERSATION_BYTES,
         };
         let (openid, since, named) = (self.openid.clone(), since.clone(), named.clone());
-        match self.shared.store.sync(Sync { openid, since, walk: self.walk, named, limit: *limit, bounds }).await {
+        match self.shared.store.sync(Sync { openid, since, named, limit: *limit, bounds }).await {
             Ok(page) => {
                 self.shared.metrics.syncs.inc();
-                let walk = (begins && page.cursor.rest.is_some()).then_some(page.cursor.began);
-                Answered { frames: sync::frames(&page, self.id.as_ref(), &self.openid), walk }
+                Answered { frames: sync::frames(&page, self.id.as_ref(), &self.openid) }
             }
             Err(_) => {
                 let frame = self.failure(Word::Unavailable, "the server cannot tell now what was missed: ask again");
-                Answered { frames: vec![frame], walk: self.walk }
+                Answered { frames: vec![frame] }
             }
         }
     }

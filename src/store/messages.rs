@@ -160,9 +160,6 @@ pub struct Sync {
     pub openid: OpenId,
     /// The cursor of an earlier answer. Without one, or with one from a future that the clock has left, everything is new.
     pub since: Option<SyncCursor>,
-    /// The `began` of a walk of several answers that the asker has been told all since: its last answer is the last. Any other walk may
-    /// have been left for a while, and is followed by one that tells what changed meanwhile.
-    pub walk: Option<i64>,
     pub named: Vec<(OpenId, Seq)>,
     /// Messages of one conversation at most.
     pub limit: usize,

@@ -17,6 +17,9 @@ use crate::ids::{OpenId, Seq};
 
 /// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits within three seconds.
 const OVERLAP_MS: i64 = 30_000;
+/// How far it goes back before the beginning of a walk that is over. Less than [`OVERLAP_MS`], or who was told a lot just now would be
+/// told again for as long: what a write moves in a walk it moves when it commits, seldom later than this.
+const AGAIN_MS: i64 = 3_000;
 /// Conversations of one answer, besides those named.
 const CHANGED_AT_MOST: i64 = 500;
 /// Messages read in one go.
@@ -102,14 +105,13 @@ impl Query for SyncAt {
             Conn::Sqlite(_) => self.now,
             Conn::Postgres(_) => Statement::new(NOW).get_result::<NowRow>(conn)?.now,
         };
-        let walk = Walk::of(self.sync.since.as_ref(), self.sync.walk, now);
-        let mut answer = Answer { sync: &self.sync, left: self.sync.bounds.answer_bytes, conversations: Vec::new() };
+        let walk = Walk::of(self.sync.since.as_ref(), now);
+        let mut answer = Answer { sync: &self.sync, left: self.sync.bounds.answer_bytes, conversations: Vec::new(), has_messages: false };
         let named_all = answer.named(conn)?;
-        let rest = if named_all { answer.changed(conn, &walk)? } else { Some(walk.rest.clone()) };
+        let rest = if named_all { answer.changed(conn, &walk)?.or_else(|| walk.again()) } else { Some(walk.rest.clone()) };
         let conversations = answer.conversations;
         let named_more = !named_all || self.sync.named.iter().zip(&conversations).any(|(_, missed)| missed.has_more);
-        let has_more = named_more || rest.is_some() || walk.was_left;
-        Ok(SyncPage { conversations, has_more, cursor: SyncCursor { began: walk.began, rest } })
+        Ok(SyncPage { has_more: named_more || rest.is_some(), conversations, cursor: SyncCursor { began: walk.began, rest } })
     }
 }
 
@@ -117,22 +119,21 @@ impl Query for SyncAt {
 struct Walk {
     began: i64,
     rest: Rest,
-    /// It was begun in an earlier session, which missed what changed meanwhile.
-    was_left: bool,
 }
 
 impl Walk {
-    fn of(since: Option<&SyncCursor>, own: Option<i64>, now: i64) -> Self {
-        let top = |since| Rest { since, changed_at: i64::MAX, peer: None };
-        match since {
-            Some(SyncCursor { began, rest: Some(rest) }) if *began <= now + OVERLAP_MS => {
-                Self { began: *began, rest: rest.clone(), was_left: own != Some(*began) }
-            }
-            Some(SyncCursor { began, rest: None }) if *began <= now + OVERLAP_MS => {
-                Self { began: now, rest: top(began.saturating_sub(OVERLAP_MS)), was_left: false }
-            }
-            _ => Self { began: now, rest: top(0), was_left: false },
+    fn of(since: Option<&SyncCursor>, now: i64) -> Self {
+        match since.filter(|cursor| cursor.began <= now + OVERLAP_MS) {
+            Some(SyncCursor { began, rest: Some(rest) }) => Self { began: if rest.is_all() { now } else { *began }, rest: rest.clone() },
+            Some(SyncCursor { began, rest: None }) => Self { began: now, rest: Rest::all(began.saturating_sub(OVERLAP_MS)) },
+            None => Self { began: now, rest: Rest::all(0) },
         }
+    }
+
+    /// What is left when it has come to its end. In several answers it may have missed what changed meanwhile and so moved to places
+    /// that it had passed: that is looked for by another walk.
+    fn again(&self) -> Option<Rest> {
+        (!self.rest.is_all()).then(|| Rest::all(self.began.saturating_sub(AGAIN_MS)))
     }
 }
 
@@ -142,6 +143,8 @@ struct Answer<'a> {
     /// Bytes that still fit.
     left: usize,
     conversations: Vec<Missed>,
+    /// Whether it holds a message.
+    has_messages: bool,
 }
 
 impl Answer<'_> {
@@ -183,11 +186,11 @@ impl Answer<'_> {
             .number(CHANGED_AT_MOST)
             .load::<ViewRow>(conn)?;
         let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
-        let mut rest = walk.rest.clone();
+        let (mut rest, named) = (walk.rest.clone(), self.conversations.len());
         for row in &rows {
             let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.standing.peer);
             if !is_named {
-                let Some(missed) = self.newest(conn, row)? else { return Ok(Some(rest)) };
+                let Some(missed) = self.newest(conn, row, self.conversations.len() == named)? else { return Ok(Some(rest)) };
                 self.conversations.push(missed);
             }
             rest = Rest { since: *since, changed_at: row.changed_at, peer: Some(OpenId::parse(&row.standing.peer).map_err(unreadable)?) };
@@ -219,9 +222,9 @@ impl Answer<'_> {
         Ok(missed)
     }
 
-    /// The newest messages, all that were asked for; where they do not fit, none, unless the answer is empty: then as many as fit.
-    fn newest(&mut self, conn: &mut Conn, row: &ViewRow) -> QueryResult<Option<Missed>> {
-        let is_first = self.conversations.is_empty();
+    /// The newest messages, all that were asked for. Where they do not fit: of the first conversation that changed as many as fit, so that
+    /// a walk comes on with every answer; of others none.
+    fn newest(&mut self, conn: &mut Conn, row: &ViewRow, is_first: bool) -> QueryResult<Option<Missed>> {
         if !self.has_room_for_one_more() {
             return Ok(None);
         }
@@ -232,7 +235,7 @@ impl Answer<'_> {
             let Some(first) = chunk.last().map(|m| m.seq.get()) else { break };
             for message in chunk {
                 if !self.take(&message, &missed) {
-                    if !is_first {
+                    if !is_first || missed.messages.is_empty() {
                         return Ok(None);
                     }
                     break 'full;
@@ -255,9 +258,9 @@ impl Answer<'_> {
     /// Takes room for a message; whether there was enough. The first one of an answer always finds some.
     fn take(&mut self, message: &Message, missed: &Missed) -> bool {
         let bytes = (self.sync.bounds.message_bytes)(message, &missed.overview.peer);
-        let is_first = self.conversations.is_empty() && missed.messages.is_empty();
-        let fits = bytes <= self.left || is_first;
+        let fits = bytes <= self.left || !self.has_messages;
         if fits {
+            self.has_messages = true;
             self.left = self.left.saturating_sub(bytes);
         }
         fits

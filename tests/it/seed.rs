@@ -104,6 +104,21 @@ async fn a_second_connection_replaces_the_first() {
 }
 
 #[actix_web::test]
+async fn a_v1_client_without_a_device_leaves_the_plain_one_alone() {
+    let server = Server::start().await;
+    let mut plain = server.seed("alice", "bob").await;
+    let mut first = server.v1_raw("alice", "code=dev:alice").await;
+    first.expect("init").await;
+    let mut second = server.v1_raw("alice", "code=dev:alice").await;
+    second.expect("init").await;
+    assert_eq!(first.expect_close(4503).await, "replaced");
+    second.say("bob", "1", "hi").await;
+    assert_eq!(plain.expect("text").await["seq"], 1);
+    plain.send(json!({ "message": "still here" })).await;
+    assert_eq!(plain.expect("text").await["seq"], 2);
+}
+
+#[actix_web::test]
 async fn bad_handshakes_are_refused_with_the_seeds_words() {
     let server = Server::start().await;
     for (path, word, code, reason) in [

@@ -179,14 +179,8 @@ impl Rig {
     }
 
     async fn sync(&self, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
-        // As one session that asks again and again.
-        let walk = since.as_ref().map(|cursor| cursor.began);
-        self.sync_in(walk, who, since, named, limit).await
-    }
-
-    async fn sync_in(&self, walk: Option<i64>, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
         let named = named.iter().map(|(peer, seq)| (o(peer), s(*seq))).collect();
-        self.store.sync(Sync { openid: o(who), since, walk, named, limit, bounds: BOUNDS }).await.unwrap()
+        self.store.sync(Sync { openid: o(who), since, named, limit, bounds: BOUNDS }).await.unwrap()
     }
 
     async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {

@@ -1,5 +1,7 @@
 //! What somebody finds who was away.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::event::overview::Missed;
 
@@ -7,8 +9,10 @@ on_both!(
     what_is_named_follows_what_one_has,
     what_changed_since_is_found_and_nothing_else,
     a_full_answer_goes_on_where_it_ended,
-    a_walk_that_was_left_is_followed_by_another,
+    what_moves_while_a_walk_goes_on_is_told_after_it,
     a_conversation_that_alone_is_too_large_comes_in_parts,
+    what_is_too_large_gets_through_beside_those_named,
+    whoever_asks_on_has_everything_soon,
     strangers_marks_change_nothing_that_one_sees,
     a_cursor_from_the_future_shows_everything,
 );
@@ -122,11 +126,11 @@ async fn a_full_answer_goes_on_where_it_ended(db: &mut Db) {
     }
     found.sort_unstable();
     found.dedup();
-    assert_eq!(found.len(), 30);
+    assert_eq!(found.len(), 31);
     assert!(pages >= 9, "{pages}");
 }
 
-async fn a_walk_that_was_left_is_followed_by_another(db: &mut Db) {
+async fn what_moves_while_a_walk_goes_on_is_told_after_it(db: &mut Db) {
     let mut rig = db.open();
     let text = "x".repeat(900);
     for n in 0..12 {
@@ -134,14 +138,14 @@ async fn a_walk_that_was_left_is_followed_by_another(db: &mut Db) {
     }
     age(db, 100_000);
     let first = rig.sync("me", None, &[], 20).await;
-    assert!(first.has_more && first.cursor.rest.is_some());
+    assert!(first.has_more && first.cursor.rest.is_some() && !peers(&first).contains(&"p00"));
     rig.send("late", "me", "hi").await;
-    let last = rig.sync_in(None, "me", Some(first.cursor.clone()), &[], 20).await;
-    assert!(last.has_more && last.cursor.rest.is_none() && !peers(&last).contains(&"late"));
-    let after = rig.sync("me", Some(last.cursor), &[], 20).await;
-    assert_eq!((peers(&after), after.has_more), (vec!["late"], false));
-    // The session that began it was pushed what came meanwhile.
-    assert!(!rig.sync_in(Some(first.cursor.began), "me", Some(first.cursor), &[], 20).await.has_more);
+    rig.read("me", "p00", 1).await.unwrap();
+    let last = rig.sync("me", Some(first.cursor), &[], 20).await;
+    assert!(last.has_more && !peers(&last).contains(&"late") && !peers(&last).contains(&"p00"));
+    let mut after = rig.sync("me", Some(last.cursor), &[], 20).await;
+    after.conversations.sort_by_key(|c| c.overview.peer.to_string());
+    assert_eq!((peers(&after), after.has_more), (vec!["late", "p00"], false));
 }
 
 async fn a_conversation_that_alone_is_too_large_comes_in_parts(db: &mut Db) {
@@ -173,6 +177,59 @@ async fn a_conversation_that_alone_is_too_large_comes_in_parts(db: &mut Db) {
     rig.send("a", "me", &"y".repeat(2 * BOUNDS.answer_bytes)).await;
     assert_eq!(seqs(&rig.sync("me", None, &[("a", 30)], 9).await.conversations[0]), [31]);
     assert_eq!(seqs(&rig.sync("me", None, &[], 9).await.conversations[0]), [31]);
+}
+
+async fn what_is_too_large_gets_through_beside_those_named(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("known", "me", "hi").await;
+    for _ in 0..30 {
+        rig.send("flood", "me", &"x".repeat(900)).await;
+    }
+    let page = rig.sync("me", None, &[("known", 1)], 200).await;
+    assert_eq!((peers(&page), page.has_more), (vec!["known", "flood"], false));
+    let flood = &page.conversations[1];
+    assert!((5..30).contains(&flood.messages.len()) && flood.has_more && flood.messages.last().map(|m| m.seq) == Some(s(30)));
+    // One larger than the whole answer too, named or not.
+    rig.send("flood", "me", &"y".repeat(2 * BOUNDS.answer_bytes)).await;
+    let page = rig.sync("me", None, &[("known", 1)], 200).await;
+    assert_eq!((seqs(&page.conversations[1]), page.has_more), (vec![31], false));
+    let page = rig.sync("me", None, &[("known", 1), ("flood", 30)], 200).await;
+    assert_eq!((seqs(&page.conversations[1]), page.has_more), (vec![31], false));
+}
+
+/// Someone who does as the protocol says, whatever is in store and however much of it is written while she asks.
+async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
+    let mut rig = db.open();
+    for round in 0..20 {
+        let me = format!("me{round}");
+        let peers = rand::random_range(1..12);
+        let (mut has, mut cursor, mut asks) = (BTreeMap::<String, i64>::new(), None, 0);
+        let limit = rand::random_range(1..30);
+        loop {
+            for _ in 0..rand::random_range(0..if asks == 0 { 60 } else { 2 }) {
+                let length = if rand::random_ratio(1, 20) { 12_000 } else { rand::random_range(1..900) };
+                rig.send(&format!("p{}", rand::random_range(0..peers)), &me, &"x".repeat(length)).await;
+            }
+            let named: Vec<_> = has.iter().map(|(peer, seq)| (peer.as_str(), *seq)).collect();
+            let page = rig.sync(&me, cursor, &named, limit).await;
+            for missed in &page.conversations {
+                if let Some(last) = missed.messages.last() {
+                    has.insert(missed.overview.peer.to_string(), last.seq.get());
+                }
+            }
+            asks += 1;
+            assert!(asks < 40, "{me} asked {asks} times of {peers} peers, {limit} messages each: {page:?}");
+            cursor = Some(page.cursor);
+            if !page.has_more {
+                break;
+            }
+        }
+        for n in 0..peers {
+            let peer = format!("p{n}");
+            let last = rig.history(&me, &peer, Window::Newest, 1).await.0.last().copied();
+            assert_eq!(has.get(&peer).copied(), last, "{me} and {peer}");
+        }
+    }
 }
 
 async fn strangers_marks_change_nothing_that_one_sees(db: &mut Db) {

@@ -115,7 +115,7 @@ async fn a_v1_client_without_a_device_leaves_the_plain_one_alone() {
     second.say("bob", "1", "hi").await;
     assert_eq!(plain.expect("text").await["seq"], 1);
     plain.send(json!({ "message": "still here" })).await;
-    assert_eq!(plain.expect("text").await["seq"], 2);
+    assert_eq!(second.expect("text").await["seq"], 2);
 }
 
 #[actix_web::test]

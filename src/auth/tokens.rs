@@ -101,16 +101,24 @@ impl Tokens {
     /// [`TokenRefused`].
     pub fn verify(&self, token: &str, now_ms: i64) -> Result<Identity, TokenRefused> {
         let identity = self.identity(token, now_ms).ok_or(TokenRefused::Unauthorized)?;
+        self.not_revoked(&identity)?;
+        Ok(identity)
+    }
+
+    /// Whether nobody has banned or logged out since who logged in so.
+    ///
+    /// # Errors
+    /// [`TokenRefused`].
+    pub fn not_revoked(&self, identity: &Identity) -> Result<(), TokenRefused> {
         self.read(|revocations| {
             if revocations.is_banned(&identity.openid) {
                 Err(TokenRefused::Banned)
-            } else if revocations.is_dead(&identity) {
+            } else if revocations.is_dead(identity) {
                 Err(TokenRefused::Unauthorized)
             } else {
                 Ok(())
             }
-        })?;
-        Ok(identity)
+        })
     }
 
     fn identity(&self, token: &str, now_ms: i64) -> Option<Identity> {

@@ -292,10 +292,10 @@ pub static KEYS: &[Key] = &[
     number("limits.controls_per_second", "50", COUNT, "A session's control frames a second; 0: no limit.", |c, n| {
         c.limits.controls_per_second = n as u32;
     }),
-    number("limits.http_per_second", "20", COUNT, "A user's HTTP calls a second; 0: no limit.", |c, n| {
+    number("limits.http_per_second", "20", COUNT, "A user's HTTP calls and handshakes a second; 0: no limit.", |c, n| {
         c.limits.http_per_second = n as u32;
     }),
-    number("limits.http_burst", "60", COUNT, "A user's HTTP calls at once; 0: no limit, not a second either.", |c, n| {
+    number("limits.http_burst", "60", COUNT, "A user's HTTP calls and handshakes at once; 0: no limit, not a second either.", |c, n| {
         c.limits.http_burst = n as u32;
     }),
     number(

@@ -173,7 +173,7 @@ impl Admission {
         self.0.messages.step(openid)
     }
 
-    /// One HTTP call of a user.
+    /// One HTTP call of a user, or one handshake: so nobody takes all the turns.
     ///
     /// # Errors
     /// Too fast: the milliseconds to wait.

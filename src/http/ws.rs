@@ -74,9 +74,16 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     state.admission.handshake(address).map_err(turn_away)?;
     let seat = state.admission.session(address).map_err(turn_away)?;
     let dialect = offer.dialect();
-    let driver = match hello(request, offer, state).await {
+    let mut hello = hello(request, offer, state).await;
+    if let Ok(Hello { openid, issued_ms, .. }) = &hello {
         // Not before it is known who comes: strangers would take all the turns.
-        Ok(hello) => state.admission.turn().await.map(|()| Driver::open(hello, &state.sessions)).map_err(turn_away)?,
+        state.admission.turn().await.map_err(turn_away)?;
+        // Whose sessions were ended meanwhile had none to end.
+        let identity = Identity { openid: openid.clone(), issued_ms: *issued_ms };
+        hello = state.tokens.not_revoked(&identity).map_err(ApiError::from).and(hello);
+    }
+    let driver = match hello {
+        Ok(hello) => Driver::open(hello, &state.sessions),
         Err(error) => {
             // Counted by word and close code; a line each would be for strangers to fill the disk with.
             log::debug!(address:% = address, error = error.word().as_str(); "handshake refused");
@@ -124,6 +131,7 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
     if identity.openid != openid {
         return Err(ApiError::new(Word::OpenidMismatch, "the path names another user than the one who logged in"));
     }
+    state.admission.user_http(&openid).map_err(ApiError::rate_limited)?;
     Ok(Hello { openid, dialect, device: query.device, issued_ms: identity.issued_ms, open_chat: query.open_chat })
 }
 

@@ -1,5 +1,6 @@
 //! Login, tokens and what ends them.
 
+use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use crate::harness::{Client, Http, Server, eventually};
@@ -79,6 +80,43 @@ async fn a_ban_ends_everything_until_it_is_lifted_and_outlives_a_restart() {
     .await;
     let old = Http::new(&server.at, Some(http.token()));
     assert_eq!(old.get("/v1/unread").await.0, 401, "tokens from before stay dead");
+}
+
+#[actix_web::test]
+async fn who_is_banned_while_waiting_for_her_turn_does_not_come_in() {
+    for transport in ["takeover", "actix-web-actors"] {
+        let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
+        let alice = server.http_as("alice").await;
+        let urls: Vec<_> =
+            ["a", "b", "c", "d", "e", "alice"].iter().map(|who| format!("ws://{}/{who}?code=dev:{who}", server.at)).collect();
+        let first: Vec<_> = urls[..5].iter().map(|url| Box::pin(Client::connect(url, &["hongyan.v1"], None))).collect();
+        let last = async {
+            // She stands behind the others, whose turns take four seconds, and is banned meanwhile.
+            eventually("the others' turns", async || (server.metric("hongyan_sessions").await > 0.0).then_some(())).await;
+            let waiting = Client::connect(&urls[5], &["hongyan.v1"], None);
+            let ban = async {
+                assert!(server.command(&["ban", "--dev", "alice"]).status.success());
+                eventually("the ban", async || (alice.get("/v1/unread").await.1["error"] == "banned").then_some(())).await;
+            };
+            join(waiting, ban).await.0.unwrap()
+        };
+        let (_others, mut refused) = join(join_all(first), last).await;
+        // An error; or `init`, where the ban took so long to be told that it finds a session to end.
+        refused.next().await;
+        refused.expect_close(4505).await;
+    }
+}
+
+#[actix_web::test]
+async fn one_user_does_not_take_all_the_turns() {
+    let server = Server::with([("limits.http_burst", "3"), ("limits.http_per_second", "1")]).await;
+    for _ in 0..3 {
+        server.v1("alice").await;
+    }
+    let mut refused = server.v1_raw("alice", "code=dev:alice").await;
+    assert!(refused.expect_error("rate_limited").await["retry_after_ms"].as_u64().unwrap() <= 1_000);
+    refused.expect_close(4005).await;
+    server.v1("bob").await;
 }
 
 #[actix_web::test]

@@ -6,8 +6,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::PATIENCE;
 
@@ -26,6 +27,11 @@ pub enum Said {
     Gone,
 }
 
+/// Its own 128 KiB a connection come from the kernel and go back to it with every one.
+fn small_buffers() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(8 * 1024)
+}
+
 impl Client {
     /// # Errors
     /// The HTTP status of a refused handshake.
@@ -37,7 +43,7 @@ impl Client {
         if let Some(token) = bearer {
             request.headers_mut().insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         }
-        match timeout(PATIENCE, connect_async(request)).await.expect("the handshake hangs") {
+        match timeout(PATIENCE, connect_async_with_config(request, Some(small_buffers()), false)).await.expect("the handshake hangs") {
             Ok((socket, response)) => {
                 let subprotocol = response.headers().get("sec-websocket-protocol").map(|v| v.to_str().unwrap().to_owned());
                 Ok(Self { socket, subprotocol })
@@ -52,7 +58,8 @@ impl Client {
     pub async fn try_connect(url: &str, protocols: &[&str]) -> Option<Self> {
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(&protocols.join(", ")).unwrap());
-        let (socket, _) = timeout(PATIENCE, connect_async(request)).await.expect("the handshake hangs").ok()?;
+        let (socket, _) =
+            timeout(PATIENCE, connect_async_with_config(request, Some(small_buffers()), false)).await.expect("the handshake hangs").ok()?;
         Some(Self { socket, subprotocol: None })
     }
 

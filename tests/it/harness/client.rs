@@ -63,12 +63,6 @@ impl Client {
         Some(Self { socket, subprotocol: None })
     }
 
-    /// Cuts the connection: a reset, and no close before it.
-    pub fn cut(self) {
-        let MaybeTlsStream::Plain(tcp) = self.socket.get_ref() else { panic!("no plain socket") };
-        socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-    }
-
     pub async fn send(&mut self, frame: Value) {
         self.text(&frame.to_string()).await;
     }

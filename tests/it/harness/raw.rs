@@ -107,6 +107,11 @@ impl Raw {
         }
     }
 
+    /// Cuts the connection: a reset, and no close before it.
+    pub fn cut(self) {
+        socket2::SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
     /// Reads until the server ends the connection.
     pub async fn ended(&mut self) {
         while self.more().await {}

@@ -47,16 +47,16 @@ async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State)
             let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes())).unwrap_or_default();
             // A copy: the buffer itself would stay with the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
-            takeover::start(driver, state.sessions.limits.inbound, seat, parts.io, accepted(&key, dialect), early);
+            takeover::start(driver, state.sessions.limits.inbound, seat, parts.io, accepted(parts.write_buf, &key, dialect), early);
             Ok(())
         }
-        Err(response) => turn_away(parts.io, parts.codec, response).await,
+        Err(response) => turn_away(parts.io, parts.codec, parts.write_buf, response).await,
     }
 }
 
-/// RFC 6455 §4.2.2.
-fn accepted(key: &[u8], dialect: Dialect) -> BytesMut {
-    let mut head = BytesMut::with_capacity(192);
+/// RFC 6455 §4.2.2, behind what is still to be written of answers to earlier requests.
+fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect) -> BytesMut {
+    head.reserve(192);
     let key = String::from_utf8_lossy(key);
     let _ =
         write!(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n");
@@ -67,11 +67,10 @@ fn accepted(key: &[u8], dialect: Dialect) -> BytesMut {
     head
 }
 
-async fn turn_away<T: Socket>(mut socket: T, mut codec: h1::Codec, response: HttpResponse) -> io::Result<()> {
+async fn turn_away<T: Socket>(mut socket: T, mut codec: h1::Codec, mut out: BytesMut, response: HttpResponse) -> io::Result<()> {
     let (head, body) = response.into_parts();
     let head: Response<()> = head.into();
     let body: Bytes = body.try_into_bytes().unwrap_or_default();
-    let mut out = BytesMut::new();
     codec.encode(h1::Message::Item((head, BodySize::Sized(body.len() as u64))), &mut out)?;
     out.extend_from_slice(&body);
     let answer = async {

@@ -23,8 +23,15 @@ use crate::metrics::Metrics;
 const BATCH: usize = 2048;
 /// How long after its submission a write is answered at the latest; the promise is three seconds.
 const DEADLINE: Duration = Duration::from_millis(2500);
-/// Threads that hang in the database and were replaced, at one time; beyond it the process ends.
+/// Threads that hang in the database and were replaced, at one time; beyond it the process ends. A stall that all lanes see once is not
+/// beyond it.
 const ABANDONED: usize = 32;
+const ABANDONED_A_LANE: usize = 8;
+
+/// How many threads of so many lanes may hang at one time.
+pub(super) fn abandoned_at_most(lanes: usize) -> usize {
+    ABANDONED.max(ABANDONED_A_LANE * lanes)
+}
 
 /// What all lanes of a store have in common.
 pub(super) struct Shared {
@@ -39,6 +46,7 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     /// Threads given up that have not come back.
     pub(super) abandoned: Arc<AtomicUsize>,
+    pub(super) abandoned_at_most: usize,
     /// Here, so that the file stays ours as long as a lane's thread may write.
     pub(super) _lock: Option<FileLock>,
 }
@@ -237,7 +245,7 @@ impl Lane {
         let writes = late.as_ref().map_or(0, |running| running.writes.len()) + queue.len();
         if hung {
             log::error!(writes = writes; "the database does not answer; its writes are answered as unavailable, its thread is replaced");
-            if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= ABANDONED {
+            if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
                 drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
             }
         } else if writes > 0 {

@@ -116,6 +116,7 @@ impl Store {
             taken: Arc::default(),
             closed: AtomicBool::new(false),
             abandoned: Arc::default(),
+            abandoned_at_most: lanes::abandoned_at_most(lanes),
             _lock: lock,
         });
         let lanes: Vec<_> = (0..lanes).map(|_| Arc::new(Lane::new(shared.clone()))).collect();

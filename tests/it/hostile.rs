@@ -332,6 +332,24 @@ async fn handshakes_of_all_addresses_take_turns_and_a_turn_too_far_away_is_refus
 }
 
 #[actix_web::test]
+async fn what_was_asked_before_an_upgrade_is_answered_before_it() {
+    let server = Server::start().await;
+    for (openid, status) in [("bob", "HTTP/1.1 101 "), ("a/b", "HTTP/1.1 404 ")] {
+        let mut raw = server.raw().await;
+        let upgrade =
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let both = format!(
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /{openid}?to_user_openid=ann&code=dev:bob HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n"
+        );
+        raw.send(both.as_bytes()).await;
+        let health = raw.head().await;
+        assert!(health.starts_with("HTTP/1.1 200 "), "{health}");
+        let after_its_body = raw.head().await;
+        assert!(after_its_body.contains(status), "{after_its_body}");
+    }
+}
+
+#[actix_web::test]
 async fn strangers_take_no_turn_from_those_who_log_in() {
     for transport in ["takeover", "actix-web-actors"] {
         let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;

@@ -260,18 +260,18 @@ impl Batch<'_> {
             let own = blocks::table.filter(blocks::openid.eq(who));
             let is_there = diesel::select(diesel::dsl::exists(own.filter(blocks::blocked.eq(peer)))).get_result::<bool>(self.conn)?;
             let limit = self.limits.blocks_per_user;
-            if is_there {
-                return Ok(Outcome::Done);
-            }
-            if limit > 0 && own.count().get_result::<i64>(self.conn)? >= i64::from(limit) {
+            if !is_there && limit > 0 && own.count().get_result::<i64>(self.conn)? >= i64::from(limit) {
                 return Ok(Outcome::Refused(Refusal::TooMany));
             }
-            diesel::insert_into(blocks::table)
-                .values((blocks::openid.eq(who), blocks::blocked.eq(peer), blocks::at.eq(self.now)))
-                .execute(self.conn)?;
+            if !is_there {
+                diesel::insert_into(blocks::table)
+                    .values((blocks::openid.eq(who), blocks::blocked.eq(peer), blocks::at.eq(self.now)))
+                    .execute(self.conn)?;
+            }
         } else {
             diesel::delete(blocks::table.find((who, peer))).execute(self.conn)?;
         }
+        // Though the row stands already: a thread that was given up may have written it, and this one's head may not know.
         if let Some(head) = self.heads.peek_mut(&pair(&block.openid, &block.peer)) {
             head.member_mut(&block.openid, &block.peer).has_blocked = has_blocked;
         }

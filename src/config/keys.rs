@@ -302,7 +302,7 @@ pub static KEYS: &[Key] = &[
         "limits.handshakes_per_second",
         "1000",
         COUNT,
-        "Handshakes that this node completes a second; 1000 is for two cores. Those beyond wait their turn, up to 5 s, so that those who are connected do not; 0: no limit.",
+        "Handshakes with a good token or code that this node completes a second; 1000 is for two cores. Those beyond wait their turn, up to 5 s, so that those who are connected do not; 0: no limit.",
         |c, n| c.limits.handshakes_per_second = n as u32,
     ),
     number(

@@ -169,9 +169,14 @@ impl Phone {
     }
 
     async fn next(&mut self) -> Frame {
-        let (opcode, payload) = self.client.as_mut().unwrap().frame().await.unwrap();
-        assert_eq!(opcode, 1, "{}: {payload:?}", self.openid);
-        serde_json::from_slice(&payload).unwrap()
+        let client = self.client.as_mut().unwrap();
+        loop {
+            match client.frame().await.unwrap() {
+                (1, payload) => return serde_json::from_slice(&payload).unwrap(),
+                (9, payload) => assert!(client.send(&frame(0x8A, &payload)).await),
+                other => panic!("{}: {other:?}", self.openid),
+            }
+        }
     }
 
     fn cut(&mut self) {

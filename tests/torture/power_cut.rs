@@ -62,7 +62,8 @@ fn a_database_that_does_not_flush_loses_some() {
     let Some(mut disk) = Disk::ext4() else { return };
     let path = disk.path().join("control.db");
     let (mut acked, mut lost) = (0, 0);
-    for _ in 0..size(2, 50) {
+    // A cut just after a checkpoint's flush loses nothing: in the short form others follow until one does.
+    for cut in 1..=size(20, 50) {
         let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
         conn.batch_execute(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE IF NOT EXISTS kept (n INTEGER PRIMARY KEY)",
@@ -80,6 +81,9 @@ fn a_database_that_does_not_flush_loses_some() {
         // The first cut may take the table itself.
         let there: i64 = kept::table.count().get_result(&mut conn).unwrap_or(0);
         lost = acked - there;
+        if cut >= size(2, 50) && lost > 0 {
+            break;
+        }
     }
     figure("power cut, control with synchronous=NORMAL", format!("{lost} of {acked} committed rows lost"));
     assert!(lost > 0, "none of {acked} rows was lost");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{CountSessions, DrainSessions};
 use crate::chat::outbox::Bounds;
-use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
+use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, Wires};
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
@@ -23,6 +23,7 @@ use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
+use crate::relay::{Doors, Relay, RelaySettings, Relayed};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, Mark, MayReach, Write};
@@ -93,7 +94,8 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let public_at = public.at();
     let ops_at = ops.as_ref().and_then(|l| l.local_addr().ok());
 
-    let state = web::Data::new(compose(config, descriptors, draining).await?);
+    let (state, relay) = compose(config, descriptors, draining).await?;
+    let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
     let servers = [Some(spawn(public)), ops.map(spawn), double.as_ref().map(|d| d.handle.clone())];
@@ -113,7 +115,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 
     let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
     log::info!(signal = name; "draining");
-    drain(&state, draining).await;
+    drain(&state, relay.as_ref(), draining).await;
     for server in servers.into_iter().flatten() {
         server.stop(true).await;
     }
@@ -122,10 +124,11 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) -> Result<State, Error> {
+async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) -> Result<(State, Option<Relayed>), Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
-    let chat = start_chat(&config, &metrics, draining, writer.clone());
+    let relay = start_relay(&config.relay, &metrics, draining);
+    let chat = start_chat(&config, &metrics, draining, writer.clone(), relay.clone());
     let limits = StoreLimits {
         writes_in_flight: config.limits.writes_in_flight,
         new_conversations_per_day: config.limits.new_conversations_per_day,
@@ -137,7 +140,11 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
     let _ = writer.set(store.clone());
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
-    Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
+    let read_now = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
+    if let Some(relay) = &relay {
+        let read_now = read_now.clone();
+        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || read_now.ask()) });
+    }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
     let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
@@ -151,7 +158,8 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
         limits: session_limits(&config),
         outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
     });
-    Ok(State {
+    let others = relay.clone();
+    let state = State {
         config: Arc::new(config),
         store,
         tokens,
@@ -161,11 +169,31 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
         admission,
         wechat_seen: Default::default(),
         sessions,
-    })
+        revoked: Box::new(move || {
+            read_now.ask();
+            if let Some(others) = &others {
+                others.tell_revoked();
+            }
+        }),
+        relay: relay.as_ref().map(|relay| relay.state().clone()),
+    };
+    Ok((state, relay))
+}
+
+/// The way to the other nodes, where the settings name one.
+fn start_relay(config: &config::Relay, metrics: &Metrics, draining: &Draining) -> Option<Relayed> {
+    let nats_url = config.nats_url.clone()?;
+    Some(Relay::start(RelaySettings { nats_url, buckets: config.buckets }, metrics, Vital::new("relay", draining)))
 }
 
 /// The chat has a thread of its own, so that a delivery to many never waits behind a worker's sockets.
-fn start_chat(config: &Config, metrics: &Metrics, draining: &Draining, writer: Arc<OnceLock<Store>>) -> Addr<ChatServer> {
+fn start_chat(
+    config: &Config,
+    metrics: &Metrics,
+    draining: &Draining,
+    writer: Arc<OnceLock<Store>>,
+    relay: Option<Relayed>,
+) -> Addr<ChatServer> {
     let settings = ChatSettings {
         registry: RegistryLimits {
             sessions_per_user: config.limits.sessions_per_user as usize,
@@ -191,8 +219,18 @@ fn start_chat(config: &Config, metrics: &Metrics, draining: &Draining, writer: A
                 }
             })
         }),
+        relay: relay.map(relay_wires),
     };
     ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))
+}
+
+fn relay_wires(relay: Relayed) -> RelayWires {
+    let (publisher, follower) = (relay.clone(), relay.clone());
+    RelayWires {
+        publish: Box::new(move |hints| publisher.publish(hints)),
+        follow: Box::new(move |openid| follower.follow(openid)),
+        unfollow: Box::new(move |openid| relay.unfollow(openid)),
+    }
 }
 
 fn frame_limits(config: &Config) -> FrameLimits {
@@ -243,8 +281,8 @@ fn fake_settings(config: &config::WeChat) -> fake::Settings {
     fake::Settings { appid: config.appid.clone(), secret: config.secret.clone(), enforce_quota: true }
 }
 
-/// First nobody new, then farewell to who is there, then what they sent is made durable.
-async fn drain(state: &State, draining: &Draining) {
+/// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes hear of it.
+async fn drain(state: &State, relay: Option<&Relayed>, draining: &Draining) {
     draining.begin();
     let spread_ms = state.config.session.drain_spread_ms;
     let sessions = state.sessions.chat.send(DrainSessions { spread_ms }).await.unwrap_or_default();
@@ -255,6 +293,11 @@ async fn drain(state: &State, draining: &Draining) {
     }
     if !state.store.drain(STORE_DRAINS).await {
         log::warn!("not everything that was sent could be stored in time; nothing of that was acked");
+    }
+    if let Some(relay) = relay {
+        // Once it answers, it has handed on all that the store had committed before.
+        let _ = state.sessions.chat.send(CountSessions).await;
+        relay.leave().await;
     }
 }
 

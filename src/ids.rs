@@ -136,6 +136,10 @@ impl Device {
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if fits { Ok(Self(text.into())) } else { Err(Malformed("device", "[A-Za-z0-9_-]{1,32}")) }
     }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// One live WebSocket: unique over all nodes and restarts (64 random bits of the process, then a counter).
@@ -143,10 +147,24 @@ impl Device {
 pub struct SessionId(u128);
 
 impl SessionId {
+    /// A new one. The milliseconds of this machine's clock stand first, so that where two nodes must agree on one of two sessions by
+    /// their ids alone it is the newer one, as far as their clocks agree.
     pub fn fresh() -> Self {
         static PROCESS: std::sync::LazyLock<u64> = std::sync::LazyLock::new(rand::random);
         static COUNTER: AtomicU64 = AtomicU64::new(1);
-        Self((u128::from(*PROCESS) << 64) | u128::from(COUNTER.fetch_add(1, Ordering::Relaxed)))
+        let (ms, process) = (now_ms().unsigned_abs() & 0xFFFF_FFFF_FFFF, *PROCESS >> 24);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed) & 0xFF_FFFF_FFFF;
+        Self((u128::from(ms) << 80) | (u128::from(process) << 40) | u128::from(count))
+    }
+
+    /// One that another node wrote down: 32 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let is_hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let id = is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+        id.map(Self).ok_or(Malformed("session", "32 hexadecimal digits"))
     }
 }
 
@@ -190,5 +208,8 @@ mod tests {
     #[test]
     fn session_ids_differ() {
         assert_ne!(SessionId::fresh(), SessionId::fresh());
+        let id = SessionId::fresh();
+        assert_eq!(SessionId::parse(&id.to_string()), Ok(id));
+        assert!(["", "+1", &"g".repeat(32), &"0".repeat(33)].iter().all(|text| SessionId::parse(text).is_err()));
     }
 }

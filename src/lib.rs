@@ -13,6 +13,7 @@ pub mod chat;
 pub mod store;
 pub mod wechat;
 pub mod auth;
+pub mod relay;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;

@@ -79,6 +79,23 @@ pub struct Metrics {
     pub pool_idle: Gauge,
     pub wechat_calls: Family<CallLabel, Counter>,
     pub http_responses: Family<HttpLabel, Counter>,
+    /// 1 while hints go to other nodes and come from them.
+    pub relay_up: Gauge,
+    /// Other nodes heard lately.
+    pub relay_nodes: Gauge,
+    /// Subjects subscribed to.
+    pub relay_subscriptions: Gauge,
+    pub relay_published: Counter,
+    /// Hints not passed on, because NATS was away or did not keep up.
+    pub relay_dropped: Counter,
+    pub relay_received: Counter,
+    /// Of these, those for users who have no session here.
+    pub relay_foreign: Counter,
+    /// Of these, those of a kind that this version does not know.
+    pub relay_unknown: Counter,
+    /// Askings of the database for what hints may not have told.
+    pub relay_catch_ups: Counter,
+    pub relay_catch_up_seconds: Histogram,
 }
 
 impl Metrics {
@@ -109,6 +126,16 @@ impl Metrics {
             pool_idle: Gauge::default(),
             wechat_calls: Family::default(),
             http_responses: Family::default(),
+            relay_up: Gauge::default(),
+            relay_nodes: Gauge::default(),
+            relay_subscriptions: Gauge::default(),
+            relay_published: Counter::default(),
+            relay_dropped: Counter::default(),
+            relay_received: Counter::default(),
+            relay_foreign: Counter::default(),
+            relay_unknown: Counter::default(),
+            relay_catch_ups: Counter::default(),
+            relay_catch_up_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
         };
         let mut r = Registry::with_prefix("hongyan");
         r.register("sessions", "Live sessions", m.sessions.clone());
@@ -134,6 +161,16 @@ impl Metrics {
         r.register("pool_idle", "Reading connections idle", m.pool_idle.clone());
         r.register("wechat_calls", "Calls to WeChat, by call and result", m.wechat_calls.clone());
         r.register("http_responses", "HTTP responses, by route and status", m.http_responses.clone());
+        r.register("relay_up", "1 while hints go to other nodes and come from them", m.relay_up.clone());
+        r.register("relay_nodes", "Other nodes heard lately", m.relay_nodes.clone());
+        r.register("relay_subscriptions", "NATS subjects subscribed to", m.relay_subscriptions.clone());
+        r.register("relay_published", "Hints passed on to NATS", m.relay_published.clone());
+        r.register("relay_dropped", "Hints not passed on, because NATS was away or did not keep up", m.relay_dropped.clone());
+        r.register("relay_received", "Hints that came from other nodes", m.relay_received.clone());
+        r.register("relay_foreign", "Hints for users who have no session here", m.relay_foreign.clone());
+        r.register("relay_unknown", "Hints of a kind that this version does not know", m.relay_unknown.clone());
+        r.register("relay_catch_ups", "Askings of the database for what hints may not have told", m.relay_catch_ups.clone());
+        r.register_with_unit("relay_catch_up", "Time of one such asking", Unit::Seconds, m.relay_catch_up_seconds.clone());
         m.registry = Arc::new(r);
         m
     }

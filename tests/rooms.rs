@@ -19,8 +19,9 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("wechat", "config ids lifecycle metrics"),
     ("auth", "chat config event ids metrics protocol store"),
     ("session", "chat event ids metrics protocol store"),
-    ("http", "auth config event ids lifecycle metrics protocol session store wechat"),
-    ("app", "auth chat config event http ids lifecycle metrics protocol session store wechat"),
+    ("relay", "chat event ids lifecycle metrics protocol store"),
+    ("http", "auth config event ids lifecycle metrics protocol relay session store wechat"),
+    ("app", "auth chat config event http ids lifecycle metrics protocol relay session store wechat"),
     ("cli", "app config event ids logging store"),
 ];
 

@@ -1,9 +1,11 @@
 //! Follows the log of revocations, as every node does: a second behind it at most, while the database answers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
+use tokio::sync::Notify;
 
 use super::Tokens;
 use crate::chat::messages::{EndSessions, Which};
@@ -14,9 +16,21 @@ use crate::store::messages::{AccessDecisions, RevocationsSince};
 use crate::store::{Store, Unavailable};
 
 const EVERY: Duration = Duration::from_secs(1);
+/// Between two readings at least, however often it is asked for.
+const GAP: Duration = Duration::from_millis(50);
 
 /// Entries are asked for again for so long, because another node may commit one late, or have a clock that is behind.
 const OVERLAP_MS: i64 = 90_000;
+
+/// Asks a [`Follower`] to read the log now, because something was added to it.
+#[derive(Debug, Clone, Default)]
+pub struct ReadNow(Arc<Notify>);
+
+impl ReadNow {
+    pub fn ask(&self) {
+        self.0.notify_one();
+    }
+}
 
 /// Reads the log, and tells tokens and sessions.
 pub struct Follower {
@@ -38,21 +52,27 @@ impl Follower {
     ///
     /// # Errors
     /// [`Unavailable`] when the log cannot be read: without it a banned user could come in.
-    pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<(), Unavailable> {
+    pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<ReadNow, Unavailable> {
         let now = now_ms();
         let mut follower = Self { tokens, store, sessions, seen: HashMap::new(), read_at: now, again: Vec::new(), away: false };
         follower.tokens.apply(&follower.store.ask(AccessDecisions).await?);
         let recent = follower.store.ask(RevocationsSince { at: follower.tokens.oldest_alive(now) }).await?;
         follower.tokens.apply(&recent);
         follower.note(&recent, now);
+        let now = ReadNow::default();
+        let asked = now.clone();
         actix_rt::spawn(async move {
             let mut every = tokio::time::interval(EVERY);
             loop {
-                every.tick().await;
+                tokio::select! {
+                    _ = every.tick() => {}
+                    () = asked.0.notified() => {}
+                }
                 follower.poll().await;
+                tokio::time::sleep(GAP).await;
             }
         });
-        Ok(())
+        Ok(now)
     }
 
     async fn poll(&mut self) {

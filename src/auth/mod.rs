@@ -4,5 +4,5 @@ mod revocations;
 mod tokens;
 mod follower;
 
-pub use follower::Follower;
+pub use follower::{Follower, ReadNow};
 pub use tokens::{Identity, TokenRefused, Tokens};

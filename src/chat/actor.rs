@@ -1,5 +1,6 @@
 //! ChatServer: holds the openid-to-session map, delivers what is committed, reaps who is silent.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, WrapFuture as _};
@@ -7,11 +8,13 @@ use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use rand::Rng as _;
 
-use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Look, OpenChat, Typing};
+use super::elsewhere::RelayWires;
+use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
+use super::told::Told;
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
@@ -34,19 +37,26 @@ pub struct Wires {
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
     /// Whether one user may show another that she types.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
+    /// The way to the other nodes, where there are any.
+    pub relay: Option<RelayWires>,
 }
 
 /// The singleton. Its death ends the process.
 pub struct ChatServer {
-    registry: Registry,
+    pub(super) registry: Registry,
+    /// Sessions that are let in once hints for their user come here.
+    pub(super) joining: HashMap<SessionId, Connect>,
+    pub(super) told: Told,
+    /// What the other nodes are to be told of what is being handled.
+    pub(super) hints: Vec<Hint>,
     calendar: Calendar,
-    receipts: Receipts,
+    pub(super) receipts: Receipts,
     signs: Signs,
     /// Questions whether a sign of typing may pass that have no answer yet.
     asking: usize,
-    wires: Wires,
+    pub(super) wires: Wires,
     settings: ChatSettings,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     /// Once the server drains: over how many milliseconds those who are told so come back.
     draining: Option<u64>,
     _vital: Vital,
@@ -61,6 +71,9 @@ impl ChatServer {
     pub fn new(settings: ChatSettings, metrics: Metrics, vital: Vital, wires: Wires) -> Self {
         Self {
             registry: Registry::new(settings.registry),
+            joining: HashMap::new(),
+            told: Told::default(),
+            hints: Vec::new(),
             calendar: Calendar::default(),
             receipts: Receipts::default(),
             signs: Signs::default(),
@@ -79,6 +92,8 @@ impl ChatServer {
         let mut frame = None;
         let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft, seq, sent_at)).clone();
         let to_self = sender == peer;
+        let is_news_to_sender = self.is_news(sender, peer, seq);
+        let is_news_to_peer = to_self || self.is_news(peer, sender, seq);
         for slot in self.registry.of(sender) {
             let origin = slot.session == *session;
             if origin {
@@ -90,20 +105,28 @@ impl ChatServer {
                 slot.answered();
             }
             // A plain client that writes to itself gets it back, as in the seed.
-            if !origin || (to_self && slot.dialect == Dialect::Plain) {
+            if is_news_to_sender && (!origin || (to_self && slot.dialect == Dialect::Plain)) {
                 self.metrics.messages_out.inc();
                 overrun.push(slot, sender, encode());
             }
         }
         abort_point("before-push");
-        if !to_self {
+        if !to_self && is_news_to_peer {
             for slot in self.registry.of(peer) {
                 self.metrics.messages_out.inc();
                 let queued = overrun.push(slot, peer, encode());
-                if queued && slot.dialect == Dialect::Plain && slot.open_chat.as_ref() == Some(sender) {
+                if queued && slot.is_looking_at(sender) {
                     let (openid, peer) = (peer.clone(), sender.clone());
                     self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None });
                 }
+            }
+        }
+        if self.has_relay() {
+            let frame = encode();
+            // Both, because a user's devices may be on several nodes.
+            self.hint(sender, What::Message { peer: peer.clone(), seq, incoming: false, frame: frame.clone() });
+            if !to_self {
+                self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, frame });
             }
         }
         self.drop_overrun(overrun);
@@ -129,8 +152,16 @@ impl ChatServer {
                     overrun.push(slot, openid, frame.clone());
                 }
             }
+            self.hint_both(sender, peer, &frame);
         }
         self.drop_overrun(overrun);
+    }
+
+    fn hint_both(&mut self, one: &OpenId, other: &OpenId, frame: &ByteString) {
+        self.hint(one, What::Frame(frame.clone()));
+        if one != other {
+            self.hint(other, What::Frame(frame.clone()));
+        }
     }
 
     fn refused(&mut self, draft: &Draft, why: Refusal) {
@@ -160,16 +191,18 @@ impl ChatServer {
                 overrun.push(slot, to, frame.clone());
             }
         }
+        match to_peer {
+            true => self.hint_both(openid, peer, &frame),
+            false => self.hint(openid, What::Frame(frame)),
+        }
         self.drop_overrun(overrun);
     }
 
     fn typing(&mut self, openid: &OpenId, peer: &OpenId) {
         let frame = outbound::typing(openid, peer);
-        let mut overrun = Overrun::default();
-        for slot in self.registry.of(peer).iter().filter(|s| s.dialect == Dialect::V1) {
-            overrun.push(slot, peer, frame.clone());
-        }
-        self.drop_overrun(overrun);
+        self.tell_v1(peer, &frame);
+        self.hint(peer, What::Frame(frame));
+        self.send_hints();
     }
 
     fn answer(&mut self, openid: &OpenId, session: SessionId, frame: ByteString) {
@@ -181,11 +214,9 @@ impl ChatServer {
     }
 
     fn cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
-        let mut overrun = Overrun::default();
-        for slot in self.registry.of(openid).iter().filter(|s| s.dialect == Dialect::V1) {
-            overrun.push(slot, openid, outbound::cleared(peer, seq));
-        }
-        self.drop_overrun(overrun);
+        let frame = outbound::cleared(peer, seq);
+        self.tell_v1(openid, &frame);
+        self.hint(openid, What::Frame(frame));
     }
 
     /// Every session of the two parties, once.
@@ -209,7 +240,7 @@ impl ChatServer {
     }
 
     /// Slow consumers leave the map at once: what they have not read is freed, and nothing more is queued for them.
-    fn drop_overrun(&mut self, overrun: Overrun) {
+    pub(super) fn drop_overrun(&mut self, overrun: Overrun) {
         if overrun.0.is_empty() {
             return;
         }
@@ -219,7 +250,11 @@ impl ChatServer {
         self.count();
     }
 
-    fn count(&self) {
+    /// After sessions have come or gone.
+    pub(super) fn count(&mut self) {
+        for openid in self.registry.take_gone() {
+            self.unfollow(openid);
+        }
         self.metrics.sessions.set(i64::try_from(self.registry.sessions()).unwrap_or(i64::MAX));
         self.metrics.sessions_in_background.set(i64::try_from(self.registry.in_background()).unwrap_or(i64::MAX));
         self.metrics.users.set(i64::try_from(self.registry.users()).unwrap_or(i64::MAX));
@@ -259,11 +294,11 @@ impl ChatServer {
 
 /// Sessions whose outbox ran over during a delivery.
 #[derive(Default)]
-struct Overrun(Vec<(OpenId, SessionId)>);
+pub(super) struct Overrun(Vec<(OpenId, SessionId)>);
 
 impl Overrun {
     /// Queues a frame for a session; whether it is queued.
-    fn push(&mut self, slot: &Slot, openid: &OpenId, frame: ByteString) -> bool {
+    pub(super) fn push(&mut self, slot: &Slot, openid: &OpenId, frame: ByteString) -> bool {
         let pushed = slot.outbox.push(frame);
         if slot.after(pushed) {
             self.0.push((openid.clone(), slot.session));
@@ -307,14 +342,23 @@ impl Handler<Committed> for ChatServer {
                 Event::Cleared { openid, peer, seq } => self.cleared(&openid, &peer, seq),
             }
         }
+        self.send_hints();
     }
 }
 
 impl Handler<Connect> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, new: Connect, _: &mut Self::Context) {
+    fn handle(&mut self, new: Connect, ctx: &mut Self::Context) {
+        self.follow(new, ctx);
+    }
+}
+
+impl ChatServer {
+    /// Lets a session in, or turns it away.
+    pub(super) fn join(&mut self, new: Connect) {
         let (openid, session, dialect, outbox, wake) = (new.openid.clone(), new.session, new.dialect, new.outbox.clone(), new.wake.clone());
+        let device = new.device.clone();
         match self.registry.connect(new, monotonic_ms()) {
             Connected::Joined { replaced } => {
                 for old in replaced {
@@ -328,6 +372,7 @@ impl Handler<Connect> for ChatServer {
                         say_farewell(slot, spread_ms);
                     }
                 }
+                self.hint(&openid, What::Joined { session, dialect, device });
                 let label = match dialect {
                     Dialect::Plain => "plain",
                     Dialect::V1 => "v1",
@@ -336,21 +381,22 @@ impl Handler<Connect> for ChatServer {
                 self.calendar.add(monotonic_ms() + self.settings.pulse.ping_after, session, openid);
             }
             Connected::TooOften { retry_ms } => {
-                self.metrics.errors.get_or_create(&ErrorLabel { error: Word::RateLimited.as_str() }).inc();
-                turn_away(&outbox, retry_ms);
+                self.turn_away(&outbox, retry_ms);
                 wake.do_send(super::messages::Wake);
             }
         }
+        self.send_hints();
         self.count();
     }
-}
 
-/// Fills the outbox of a session that is not let in.
-fn turn_away(outbox: &Outbox, retry_ms: u64) {
-    let word = Word::RateLimited;
-    let why = "this device was connected anew too often";
-    let _ = outbox.push(outbound::Failure { word, why, id: None, client_msg_id: None, retry_after_ms: Some(retry_ms) }.encode());
-    let _ = outbox.close(Close::Overloaded { word, retry_ms });
+    /// Fills the outbox of a session that is not let in.
+    pub(super) fn turn_away(&self, outbox: &Outbox, retry_ms: u64) {
+        let word = Word::RateLimited;
+        self.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        let why = "this device was connected anew too often";
+        let _ = outbox.push(outbound::Failure { word, why, id: None, client_msg_id: None, retry_after_ms: Some(retry_ms) }.encode());
+        let _ = outbox.close(Close::Overloaded { word, retry_ms });
+    }
 }
 
 impl Handler<Disconnect> for ChatServer {
@@ -358,6 +404,9 @@ impl Handler<Disconnect> for ChatServer {
 
     fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
         self.metrics.closes.get_or_create(&CloseLabel { code: gone.why.code(), reason: gone.why.label() }).inc();
+        if let Some(new) = self.joining.remove(&gone.session) {
+            self.unfollow(new.openid);
+        }
         if let Some(slot) = self.registry.remove(&gone.openid, gone.session)
             && let Some(peer) = &slot.open_chat
         {
@@ -407,7 +456,7 @@ impl Handler<Typing> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Typing { openid, peer }: Typing, ctx: &mut Self::Context) {
-        let is_seen = self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
+        let is_seen = self.has_relay() || self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
         if openid == peer || !is_seen || self.asking >= ASKING_AT_MOST || !self.signs.pass(&openid, &peer, monotonic_ms()) {
             return;
         }
@@ -432,6 +481,12 @@ impl Handler<EndSessions> for ChatServer {
         }
         for slot in ended {
             slot.close(end.close.clone());
+        }
+        let joining = self.joining.extract_if(|_, new| new.openid == end.openid && end.which.covers(new.issued_ms));
+        for (_, new) in joining.collect::<Vec<_>>() {
+            let _ = new.outbox.close(end.close.clone());
+            new.wake.do_send(super::messages::Wake);
+            self.unfollow(new.openid);
         }
         self.count();
     }
@@ -458,6 +513,6 @@ impl Handler<CountSessions> for ChatServer {
     type Result = usize;
 
     fn handle(&mut self, _: CountSessions, _: &mut Self::Context) -> usize {
-        self.registry.sessions()
+        self.registry.sessions() + self.joining.len()
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
+use bytestring::ByteString;
 
 use super::outbox::Outbox;
 use crate::event::Receipt;
-use crate::ids::{Device, OpenId, SessionId};
+use crate::event::overview::Missed;
+use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
 
@@ -101,3 +103,59 @@ pub struct DrainSessions {
 #[derive(Message, Clone, Copy)]
 #[rtype(result = "usize")]
 pub struct CountSessions;
+
+/// Something that sessions of `to` on other nodes should hear. Hints may be lost, and come late, twice or in another order than they
+/// were given: the database is the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    pub to: OpenId,
+    pub what: What,
+}
+
+/// What a [`Hint`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A message of the conversation with `peer` was stored for the first time; `incoming`: it is the peer's, not the user's own.
+    Message { peer: OpenId, seq: Seq, incoming: bool, frame: ByteString },
+    /// A frame that is for v1 sessions only.
+    Frame(ByteString),
+    /// A session was let in on the node that says so: one with the same label gives way to it.
+    Joined { session: SessionId, dialect: Dialect, device: Option<Device> },
+    /// The answer to [`What::Joined`]: the user's sessions on the node that says so, and how often the label was taken over there.
+    Present { joined: SessionId, sessions: Vec<SessionId>, replacements: Replacements },
+    /// These give way: the user has too many sessions.
+    Yield { sessions: Vec<SessionId> },
+    /// The answer to [`What::Joined`] where the label was taken over too often: that session must go.
+    TooOften { joined: SessionId, retry_ms: u64 },
+}
+
+/// How often one device label was taken over in the current minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replacements {
+    /// Milliseconds since the first of them.
+    pub age_ms: u64,
+    pub count: u32,
+}
+
+/// Hints from other nodes, for users who have sessions here.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Arrived(pub Vec<Hint>);
+
+/// Who has sessions on this node.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "Vec<OpenId>")]
+pub struct Users;
+
+/// What the database has of a user's conversations since hints may have been lost: her sessions are told what they have not got.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct CaughtUp {
+    pub openid: OpenId,
+    pub conversations: Vec<Missed>,
+}
+
+/// All that was told until some time ago, half a minute at least, will not come again: it need not be remembered.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct ForgetTold;

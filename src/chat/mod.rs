@@ -4,10 +4,13 @@ pub mod messages;
 mod registry;
 pub mod outbox;
 mod actor;
+mod elsewhere;
+mod told;
 mod receipts;
 mod typing;
 mod pulse;
 
 pub use actor::{ChatServer, ChatSettings, Wires};
+pub use elsewhere::RelayWires;
 pub use pulse::Pulse;
 pub use registry::RegistryLimits;

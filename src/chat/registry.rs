@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::Recipient;
 use smallvec::SmallVec;
 
-use super::messages::{Connect, Wake, Which};
+use super::messages::{Connect, Replacements, Wake, Which};
 use super::outbox::{Outbox, Pushed};
 use crate::ids::{Device, OpenId, SessionId};
 use crate::protocol::inbound::Attention;
@@ -22,16 +22,34 @@ pub struct Slot {
     in_background: bool,
     device: Option<Device>,
     issued_ms: i64,
+    /// When it was let in: monotonic milliseconds, and by this machine's clock.
+    pub joined_ms: u64,
+    pub joined_at: i64,
+    /// The user's sessions on other nodes, as they answered when this one was let in.
+    pub elsewhere: SmallVec<[SessionId; 1]>,
     wake: Recipient<Wake>,
-    replacements: Replacements,
+    takeovers: Takeovers,
 }
 
 /// How often one device label was taken over in the current minute.
 #[derive(Clone, Copy, Default)]
-struct Replacements {
+struct Takeovers {
     since_ms: u64,
     count: u32,
 }
+
+/// Whether a session gives way to one on another node that has its label.
+pub enum Contest {
+    /// It has given way.
+    Gives { slot: Slot, replacements: Replacements },
+    /// It stays, and the other must go: both are new, and this one's id is the greater. So both nodes decide alike, whatever they hear first.
+    Stays { session: SessionId },
+    /// It stays: the label was taken over too often.
+    TooOften { retry_ms: u64 },
+}
+
+/// A session that was let in so long ago gives way to a new one without further question: the new one was announced after it.
+const SETTLED_MS: u64 = 5_000;
 
 /// What came of announcing a session.
 pub enum Connected {
@@ -54,26 +72,29 @@ pub struct Registry {
     sessions: usize,
     /// Of these, those in the background.
     in_background: usize,
+    /// Users who have no session any more, and had one when this was last taken.
+    gone: Vec<OpenId>,
     limits: RegistryLimits,
 }
 
 const MINUTE_MS: u64 = 60_000;
+/// A user's sessions on other nodes that one here takes note of.
+const MOST_ELSEWHERE: usize = 256;
 
 impl Registry {
     pub fn new(limits: RegistryLimits) -> Self {
-        Self { users: HashMap::new(), sessions: 0, in_background: 0, limits }
+        Self { users: HashMap::new(), sessions: 0, in_background: 0, gone: Vec::new(), limits }
     }
 
     /// Adds a session. One with the same label gives way to it, and beyond the user's cap the oldest.
     pub fn connect(&mut self, new: Connect, now_ms: u64) -> Connected {
         let slots = self.users.entry(new.openid).or_default();
         let mut replaced = SmallVec::new();
-        let mut replacements = Replacements::default();
+        let mut takeovers = Takeovers::default();
         if let Some(at) = slots.iter().position(|s| (s.dialect, &s.device) == (new.dialect, &new.device)) {
-            replacements = slots[at].replacements.one_more(now_ms);
-            let limit = self.limits.replacements_per_minute;
-            if limit > 0 && replacements.count > limit {
-                return Connected::TooOften { retry_ms: (replacements.since_ms + MINUTE_MS).saturating_sub(now_ms).max(1) };
+            takeovers = slots[at].takeovers.one_more(now_ms);
+            if let Some(retry_ms) = self.limits.too_often(takeovers, now_ms) {
+                return Connected::TooOften { retry_ms };
             }
             replaced.push(slots.remove(at));
         }
@@ -88,8 +109,11 @@ impl Registry {
             in_background: false,
             device: new.device,
             issued_ms: new.issued_ms,
+            joined_ms: now_ms,
+            joined_at: crate::ids::now_ms(),
+            elsewhere: SmallVec::new(),
             wake: new.wake,
-            replacements,
+            takeovers,
         });
         self.sessions = self.sessions + 1 - replaced.len();
         self.in_background -= replaced.iter().filter(|slot: &&Slot| slot.in_background).count();
@@ -103,10 +127,76 @@ impl Registry {
         let slot = slots.remove(at);
         if slots.is_empty() {
             self.users.remove(openid);
+            self.gone.push(openid.clone());
         }
         self.sessions -= 1;
         self.in_background -= usize::from(slot.in_background);
         Some(slot)
+    }
+
+    /// Whether the session here that has this label gives way to `joined`, which another node let in. `None`: there is none.
+    pub fn contest(
+        &mut self,
+        openid: &OpenId,
+        joined: SessionId,
+        dialect: Dialect,
+        device: Option<&Device>,
+        now_ms: u64,
+    ) -> Option<Contest> {
+        let limits = self.limits;
+        let slots = self.users.get_mut(openid)?;
+        let slot = slots.iter_mut().find(|s| s.session != joined && (s.dialect, s.device.as_ref()) == (dialect, device))?;
+        if now_ms < slot.joined_ms + SETTLED_MS && slot.session > joined {
+            return Some(Contest::Stays { session: slot.session });
+        }
+        let takeovers = slot.takeovers.one_more(now_ms);
+        if let Some(retry_ms) = limits.too_often(takeovers, now_ms) {
+            return Some(Contest::TooOften { retry_ms });
+        }
+        let (session, replacements) = (slot.session, takeovers.told(now_ms));
+        self.remove(openid, session).map(|slot| Contest::Gives { slot, replacements })
+    }
+
+    /// Notes what another node answered to the joining of a session here. The ids of those that must go, because the user has too many
+    /// sessions: the oldest.
+    pub fn present(
+        &mut self,
+        openid: &OpenId,
+        joined: SessionId,
+        sessions: &[SessionId],
+        replacements: Replacements,
+        now_ms: u64,
+    ) -> Vec<SessionId> {
+        let cap = self.limits.sessions_per_user;
+        let Some(slots) = self.users.get_mut(openid) else { return Vec::new() };
+        let mut all: Vec<SessionId> = slots.iter().map(|s| s.session).collect();
+        let Some(slot) = slots.iter_mut().find(|s| s.session == joined) else { return Vec::new() };
+        slot.takeovers = slot.takeovers.or_more(replacements, now_ms);
+        for session in sessions.iter().take(MOST_ELSEWHERE.saturating_sub(slot.elsewhere.len())) {
+            if !slot.elsewhere.contains(session) {
+                slot.elsewhere.push(*session);
+            }
+        }
+        all.extend(&slot.elsewhere);
+        all.sort_unstable();
+        all.dedup();
+        all.truncate(if cap == 0 { 0 } else { all.len().saturating_sub(cap) });
+        slot.elsewhere.retain(|session| !all.contains(session));
+        all
+    }
+
+    /// Users who have no session any more and had one at the last call.
+    pub fn take_gone(&mut self) -> Vec<OpenId> {
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.retain(|openid| !self.users.contains_key(openid));
+        gone.sort_unstable();
+        gone.dedup();
+        gone
+    }
+
+    /// Everyone who has a session.
+    pub fn openids(&self) -> impl Iterator<Item = &OpenId> {
+        self.users.keys()
     }
 
     /// Notes whether the user looks at the app on this session's device.
@@ -171,6 +261,15 @@ impl Slot {
         }
     }
 
+    /// Whether what `peer` writes is read as it comes: the seed's rule.
+    pub fn is_looking_at(&self, peer: &OpenId) -> bool {
+        self.dialect == Dialect::Plain && self.open_chat.as_ref() == Some(peer)
+    }
+
+    pub fn wake(&self) {
+        self.wake.do_send(Wake);
+    }
+
     /// Orders the session to close after what is queued for it.
     pub fn close(&self, close: Close) {
         let _ = self.after(self.outbox.close(close));
@@ -184,7 +283,15 @@ impl Slot {
     }
 }
 
-impl Replacements {
+impl RegistryLimits {
+    /// How long to wait where a label was taken over too often.
+    fn too_often(self, takeovers: Takeovers, now_ms: u64) -> Option<u64> {
+        let is_over = self.replacements_per_minute > 0 && takeovers.count > self.replacements_per_minute;
+        is_over.then(|| (takeovers.since_ms + MINUTE_MS).saturating_sub(now_ms).max(1))
+    }
+}
+
+impl Takeovers {
     fn one_more(self, now_ms: u64) -> Self {
         if self.count > 0 && now_ms < self.since_ms + MINUTE_MS {
             Self { since_ms: self.since_ms, count: self.count + 1 }
@@ -192,10 +299,19 @@ impl Replacements {
             Self { since_ms: now_ms, count: 1 }
         }
     }
+
+    fn told(self, now_ms: u64) -> Replacements {
+        Replacements { age_ms: now_ms.saturating_sub(self.since_ms), count: self.count }
+    }
+
+    /// These, or those that another node counted, where they are more.
+    fn or_more(self, other: Replacements, now_ms: u64) -> Self {
+        if other.count > self.count { Self { since_ms: now_ms.saturating_sub(other.age_ms), count: other.count } } else { self }
+    }
 }
 
 impl Which {
-    fn covers(self, issued_ms: i64) -> bool {
+    pub(super) fn covers(self, issued_ms: i64) -> bool {
         match self {
             Self::All => true,
             Self::LoggedInUntil(at) => issued_ms <= at,

@@ -351,11 +351,24 @@ pub static KEYS: &[Key] = &[
         "Writes accepted and not yet answered, on this node; beyond it `unavailable`.",
         |c, n| c.limits.writes_in_flight = n as usize,
     ),
-    text("relay.nats_url", "", "empty: several nodes are not in this release", "Reserved for the relay between nodes.", |c, t| {
-        c.relay.nats_url = None;
-        if t.is_empty() { Ok(()) } else { Err(Wrong::because("not in this release")) }
-    })
+    text(
+        "relay.nats_url",
+        "",
+        "nats://[USER:PASSWORD@]HOST[:PORT] or tls://…, several separated by commas, or empty",
+        "The NATS server that nodes reach each other by; empty: this node is the only one. Needs PostgreSQL.",
+        |c, t| {
+            c.relay.nats_url = value::nats_url(t)?;
+            Ok(())
+        },
+    )
     .masked(Shown::UrlWithoutPassword),
+    number(
+        "relay.buckets",
+        "1048576",
+        (1, 16_777_216),
+        "Subjects that users are spread over; the same on every node. See docs/OPERATIONS.md for when fewer are right.",
+        |c, n| c.relay.buckets = n as u32,
+    ),
     text("log.format", "text", "text or json", "How log lines are written, one line an event.", |c, t| {
         c.log.format = value::log_format(t)?;
         Ok(())

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::keys::{self, KEYS, Key, Shown};
 use super::problem::{Problem, Problems, Source};
 use super::value::{self, Value};
-use super::{Config, Listen, dev, environment, file};
+use super::{Config, DatabaseUrl, Listen, dev, environment, file};
 
 /// The settings file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "hongyan.toml";
@@ -201,6 +201,10 @@ impl Loaded {
                 self.source("ops.listen").cloned(),
                 format!("{ops} is not allowed: must differ from server.listen"),
             ));
+        }
+        if self.config.relay.nats_url.is_some() && matches!(self.config.database.url, DatabaseUrl::Sqlite(_)) {
+            let what = "a SQLite file has one node: for several, set database.url to a PostgreSQL that all of them use";
+            problems.push(Problem::new("relay.nats_url", self.source("relay.nats_url").cloned(), what));
         }
         problems
     }

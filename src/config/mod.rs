@@ -196,7 +196,9 @@ pub struct Limits {
 
 #[derive(Debug, Clone)]
 pub struct Relay {
+    /// Where NATS is, one URL or several separated by commas; `None`: this node is the only one.
     pub nats_url: Option<String>,
+    pub buckets: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -269,7 +271,7 @@ impl Config {
                 bad_frames: 0,
                 writes_in_flight: 0,
             },
-            relay: Relay { nats_url: None },
+            relay: Relay { nats_url: None, buckets: 1 },
             log: Log { format: LogFormat::Text, filter: String::new() },
         }
     }

@@ -173,7 +173,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ("auth.keys", &["k1", "k1:short", ":0123456789abcdef0123456789abcdef", "a b:0123456789abcdef0123456789abcdef"]),
     ("session.silent_after_ms", &["9", "86400001", "1.5"]),
     ("limits.message_burst", &["-1", "1000000001"]),
-    ("relay.nats_url", &["nats://127.0.0.1:4222"]),
+    ("relay.nats_url", &["127.0.0.1:4222", "http://nats", "nats://", "nats://a,b", "nats://u:p@nats/x"]),
+    ("relay.buckets", &["0", "16777217"]),
     ("log.format", &["", "JSON", "yaml"]),
     ("log.filter", &["", "inof", "hongyan=loud", "=info"]),
 ];

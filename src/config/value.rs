@@ -80,6 +80,21 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, Wrong> {
     Ok(DatabaseUrl::Postgres(text.to_owned()))
 }
 
+/// Where NATS is; empty: nowhere.
+pub fn nats_url(text: &str) -> Result<Option<String>, Wrong> {
+    let fits = |url: &str| {
+        let rest = url.strip_prefix("nats://").or_else(|| url.strip_prefix("tls://"));
+        let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '?' | '#' | '\\');
+        host.is_some_and(|host| !host.is_empty() && !host.starts_with(':') && !host.contains(odd))
+    };
+    match text {
+        "" => Ok(None),
+        _ if text.split(',').all(fits) => Ok(Some(text.to_owned())),
+        _ => Err(Wrong::default()),
+    }
+}
+
 /// The base of an HTTP service, without its trailing slash; empty stays empty.
 pub fn http_base(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {

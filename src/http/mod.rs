@@ -15,6 +15,7 @@ use crate::auth::Tokens;
 use crate::config::Config;
 use crate::lifecycle::Draining;
 use crate::metrics::Metrics;
+use crate::relay::LinkState;
 use crate::session;
 use crate::store::Store;
 use crate::wechat::ValidateCode;
@@ -54,6 +55,10 @@ pub struct State {
     pub admission: Admission,
     pub wechat_seen: ops::WeChatSeen,
     pub sessions: Arc<session::Shared>,
+    /// Asks every node to look at the log of revocations now.
+    pub revoked: Box<dyn Fn() + Send + Sync>,
+    /// How things stand with the other nodes, where there may be any.
+    pub relay: Option<Arc<LinkState>>,
 }
 
 /// The public port: `/v1`, `/healthz`, and last the handshake, whose path every single segment fits.

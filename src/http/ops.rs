@@ -67,6 +67,17 @@ struct Details {
     wechat: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     wechat_away_for_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relay: Option<RelayDetail>,
+}
+
+/// How things stand between this node and the others; left out where there is no relay.
+#[derive(Debug, Serialize)]
+struct RelayDetail {
+    /// While this is not `ok`, messages between nodes come up to ten seconds late, out of the database.
+    nats: &'static str,
+    /// Other nodes that were heard lately.
+    nodes: usize,
 }
 
 /// Says that the process is alive
@@ -75,8 +86,8 @@ pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Alive { status: 200 })
 }
 
-/// 200 while new work may be sent here, 503 with the reasons otherwise. WeChat being away is a detail, not a reason: every other node
-/// would see the same, and live sessions do not need it.
+/// 200 while new work may be sent here, 503 with the reasons otherwise. WeChat or NATS being away is a detail, not a reason: every other
+/// node would see the same, and live sessions go on.
 pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let mut reasons = Vec::new();
     if state.draining.is_set() {
@@ -88,11 +99,12 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let wechat_away_for_ms = state.wechat_seen.away_for_ms();
     let wechat = if wechat_away_for_ms.is_some() { "unavailable" } else { "ok" };
+    let relay = state.relay.as_ref().map(|link| RelayDetail { nats: if link.is_up() { "ok" } else { "unavailable" }, nodes: link.nodes() });
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
         status: status.as_u16(),
         ready: reasons.is_empty(),
         reasons,
-        details: Details { wechat, wechat_away_for_ms },
+        details: Details { wechat, wechat_away_for_ms, relay },
     })
 }
 

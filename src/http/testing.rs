@@ -65,7 +65,7 @@ pub fn config() -> Config {
             bad_frames: 10,
             writes_in_flight: 1_000,
         },
-        relay: Relay { nats_url: None },
+        relay: Relay { nats_url: None, buckets: 1 },
         log: Log { format: LogFormat::Text, filter: String::new() },
     }
 }
@@ -89,7 +89,7 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let wires = Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))) };
+    let wires = Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), relay: None };
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
     let folder = tempfile::tempdir().unwrap();
     let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
@@ -126,6 +126,8 @@ pub fn state(config: Config) -> web::Data<State> {
         wechat_seen: Default::default(),
         config: Arc::new(config),
         sessions: Arc::new(sessions),
+        revoked: Box::new(|| {}),
+        relay: None,
     })
 }
 

@@ -98,7 +98,7 @@ impl Ask {
             conversation_bytes: sync::CONVERSATION_BYTES,
         };
         let (openid, since, named) = (self.openid.clone(), since.clone(), named.clone());
-        match self.shared.store.sync(Sync { openid, since, named, limit: *limit, bounds }).await {
+        match self.shared.store.sync(Sync { openid, since, named, limit: *limit, sent_since: None, bounds }).await {
             Ok(page) => {
                 self.shared.metrics.syncs.inc();
                 Answered { frames: sync::frames(&page, self.id.as_ref(), &self.openid) }

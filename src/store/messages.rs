@@ -163,6 +163,8 @@ pub struct Sync {
     pub named: Vec<(OpenId, Seq)>,
     /// Messages of one conversation at most.
     pub limit: usize,
+    /// Of conversations that are not named: only messages sent at or after this time (Unix milliseconds), and those between.
+    pub sent_since: Option<i64>,
     /// How much one answer may hold, in bytes, and what each part of it is taken for.
     pub bounds: SyncBounds,
 }
@@ -175,6 +177,28 @@ pub struct SyncBounds {
     pub message_bytes: fn(&Message, &OpenId) -> usize,
     /// The most that a conversation takes beside its messages.
     pub conversation_bytes: usize,
+}
+
+/// Which of these users has a conversation that changed for her in the last `ago_ms` milliseconds. On PostgreSQL only: a SQLite file has
+/// one node, which needs no hints, and the answer is nobody.
+#[derive(Debug)]
+pub struct ChangedUsers {
+    pub openids: Vec<OpenId>,
+    pub ago_ms: u64,
+}
+
+#[derive(Debug)]
+pub struct Changed {
+    /// The store's own time.
+    pub now: i64,
+    pub users: Vec<OpenId>,
+}
+
+/// How many other nodes have said lately that they are cut off from NATS; `me`: this node says so as well.
+#[derive(Debug)]
+pub struct CutOff {
+    pub node: String,
+    pub me: bool,
 }
 
 /// Whether `openid` may show `peer` that she types: they have a conversation, and `peer` has not blocked her.

@@ -29,6 +29,7 @@ mod sqlite;
 mod postgres;
 mod readers;
 mod statement;
+mod nodes;
 mod queries;
 mod sync;
 mod schema;

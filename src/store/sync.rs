@@ -16,7 +16,7 @@ use crate::event::overview::{Missed, Overview, Rest, SyncCursor, SyncPage};
 use crate::ids::{OpenId, Seq};
 
 /// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits within three seconds.
-const OVERLAP_MS: i64 = 30_000;
+pub(super) const OVERLAP_MS: i64 = 30_000;
 /// How far it goes back before the beginning of a walk that is over. Less than [`OVERLAP_MS`], or who was told a lot just now would be
 /// told again for as long: what a write moves in a walk it moves when it commits, seldom later than this.
 const AGAIN_MS: i64 = 3_000;
@@ -89,12 +89,12 @@ struct ViewRow {
 }
 
 /// PostgreSQL's.
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
+pub(super) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
 
 #[derive(QueryableByName)]
-struct NowRow {
+pub(super) struct NowRow {
     #[diesel(sql_type = BigInt)]
-    now: i64,
+    pub(super) now: i64,
 }
 
 impl Query for SyncAt {
@@ -234,6 +234,9 @@ impl Answer<'_> {
             let chunk = self.stretch(conn, row, row.standing.cleared_seq, below, missed.messages.len(), true)?;
             let Some(first) = chunk.last().map(|m| m.seq.get()) else { break };
             for message in chunk {
+                if self.sync.sent_since.is_some_and(|since| message.sent_at < since) {
+                    break 'full;
+                }
                 if !self.take(&message, &missed) {
                     if !is_first || missed.messages.is_empty() {
                         return Ok(None);

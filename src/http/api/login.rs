@@ -111,5 +111,6 @@ pub async fn logout(caller: Caller, body: Body<LogoutRequest>, state: web::Data<
     let Caller(identity) = caller;
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued_ms } };
     commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, answer })).await?;
+    (state.revoked)();
     Ok(HttpResponse::NoContent().finish())
 }

@@ -258,7 +258,7 @@ impl Case<'_> {
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let only_changed = since.is_some();
         let have = named.iter().map(|peer| (model.name(*peer), s(after))).collect();
-        let sync = Sync { openid: model.name(who), since, named: have, limit, bounds: BOUNDLESS };
+        let sync = Sync { openid: model.name(who), since, named: have, limit, sent_since: None, bounds: BOUNDLESS };
         let mut page = rig.store.sync(sync).await.map_err(|e| e.to_string())?;
         let mut others = page.conversations.split_off(named.len().min(page.conversations.len()));
         let expected: Vec<_> = named.iter().map(|peer| model.named(who, *peer, after, limit)).collect();

@@ -180,7 +180,7 @@ impl Rig {
 
     async fn sync(&self, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
         let named = named.iter().map(|(peer, seq)| (o(peer), s(*seq))).collect();
-        self.store.sync(Sync { openid: o(who), since, named, limit, bounds: BOUNDS }).await.unwrap()
+        self.store.sync(Sync { openid: o(who), since, named, limit, sent_since: None, bounds: BOUNDS }).await.unwrap()
     }
 
     async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {

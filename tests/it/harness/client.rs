@@ -100,6 +100,17 @@ impl Client {
         }
     }
 
+    /// The next text message; receipts in between are skipped.
+    pub async fn expect_message(&mut self) -> Value {
+        loop {
+            match self.next().await {
+                Said::Frame(frame) if frame["type"] == "text" => return frame,
+                Said::Frame(frame) if frame["type"] == "read" || frame["type"] == "recv" => {}
+                other => panic!("expected a message, got {other:?}"),
+            }
+        }
+    }
+
     /// The next frame as text, byte for byte.
     pub async fn expect_text(&mut self) -> String {
         loop {

@@ -1,12 +1,20 @@
 //! What the tests stand on. A test opens in one line and waits for answers, never for time to pass.
 
 mod client;
+mod cluster;
 mod http;
+mod nats;
+mod nginx;
 pub mod raw;
 mod server;
 
 pub use client::{Client, Said};
+pub use cluster::Cluster;
 pub use http::Http;
+pub use nats::Nats;
+pub use nginx::Nginx;
+#[allow(unused_imports, reason = "the proofs in tests/torture do")]
+pub use nginx::WORKER_LEAVES_S;
 pub use raw::Raw;
 pub use server::Server;
 

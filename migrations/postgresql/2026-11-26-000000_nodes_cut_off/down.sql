@@ -1,0 +1,1 @@
+DROP TABLE nodes_cut_off;

@@ -1,0 +1,233 @@
+//! The chat and the other nodes: what it tells them, what it hears from them, and what a user's sessions here are told out of the
+//! database when something may not have been heard.
+
+use actix::{AsyncContext as _, Context, Handler, MessageResult};
+use bytestring::ByteString;
+use futures_util::future::BoxFuture;
+
+use super::ChatServer;
+use super::actor::Overrun;
+use super::messages::{Arrived, CaughtUp, Connect, ForgetTold, Hint, Replacements, Users, What};
+use super::outbox::monotonic_ms;
+use super::registry::{Contest, Slot};
+use crate::event::overview::{Missed, Overview};
+use crate::event::{Receipt, ReceiptKind};
+use crate::ids::{Device, OpenId, Seq, SessionId};
+use crate::protocol::{Close, Dialect, outbound};
+
+/// What the chat asks of the relay, wired by who starts it. None of these waits.
+pub struct RelayWires {
+    /// Passes hints on to the other nodes, or forgets them.
+    pub publish: Box<dyn Fn(Vec<Hint>) + Send>,
+    /// Ready once hints for this user come here, or cannot for now. Each call stands for one [`RelayWires::unfollow`].
+    pub follow: Box<dyn Fn(OpenId) -> BoxFuture<'static, ()> + Send>,
+    pub unfollow: Box<dyn Fn(OpenId) + Send>,
+}
+
+/// Messages older than a plain session by more than this are not brought to it out of the database: nodes' clocks may differ by so much,
+/// in milliseconds.
+const BEFORE_JOINING: i64 = 2_000;
+
+impl ChatServer {
+    pub(super) fn has_relay(&self) -> bool {
+        self.wires.relay.is_some()
+    }
+
+    pub(super) fn hint(&mut self, to: &OpenId, what: What) {
+        if self.has_relay() {
+            self.hints.push(Hint { to: to.clone(), what });
+        }
+    }
+
+    /// Hands on what was hinted while something was handled.
+    pub(super) fn send_hints(&mut self) {
+        if let Some(relay) = &self.wires.relay
+            && !self.hints.is_empty()
+        {
+            (relay.publish)(std::mem::take(&mut self.hints));
+        }
+    }
+
+    /// Notes that `openid`, if she has sessions here, is told of a message now; whether she was not before.
+    pub(super) fn is_news(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
+        !self.has_relay() || self.registry.of(openid).is_empty() || self.told.note(openid, peer, seq)
+    }
+
+    /// Lets a session in once hints for its user come here: what is committed after its `init` is pushed, on whichever node.
+    pub(super) fn follow(&mut self, new: Connect, ctx: &mut Context<Self>) {
+        use actix::{ActorFutureExt as _, WrapFuture as _};
+        let Some(relay) = self.wires.relay.as_ref().filter(|_| self.registry.of(&new.openid).is_empty()) else {
+            return self.join(new);
+        };
+        let followed = (relay.follow)(new.openid.clone());
+        let session = new.session;
+        self.joining.insert(session, new);
+        ctx.spawn(followed.into_actor(self).map(move |(), chat, _| chat.followed(session)));
+    }
+
+    fn followed(&mut self, session: SessionId) {
+        // It may have gone meanwhile.
+        let Some(new) = self.joining.remove(&session) else { return };
+        if !self.registry.of(&new.openid).is_empty() {
+            self.unfollow(new.openid.clone());
+        }
+        self.join(new);
+    }
+
+    pub(super) fn unfollow(&self, openid: OpenId) {
+        if let Some(relay) = &self.wires.relay {
+            (relay.unfollow)(openid);
+        }
+    }
+
+    fn arrived(&mut self, Hint { to, what }: Hint) {
+        match what {
+            What::Message { peer, seq, incoming, frame } => {
+                if self.is_news(&to, &peer, seq) {
+                    self.bring(&to, &peer, seq, incoming, &frame, |_| true);
+                }
+            }
+            What::Frame(frame) => self.tell_v1(&to, &frame),
+            What::Joined { session, dialect, device } => self.joined_elsewhere(&to, session, dialect, device.as_ref()),
+            What::Present { joined, sessions, replacements } => self.present_elsewhere(&to, joined, &sessions, replacements),
+            What::Yield { sessions } => self.give_way(&to, &sessions),
+            What::TooOften { joined, retry_ms } => self.not_this_often(&to, joined, retry_ms),
+        }
+    }
+
+    /// Queues a message for those of a user's sessions that are `wanted`, by the rules of one that was committed here.
+    fn bring(&mut self, to: &OpenId, peer: &OpenId, seq: Seq, incoming: bool, frame: &ByteString, wanted: impl Fn(&Slot) -> bool) {
+        let mut overrun = Overrun::default();
+        for slot in self.registry.of(to).iter().filter(|slot| wanted(slot)) {
+            self.metrics.messages_out.inc();
+            let queued = overrun.push(slot, to, frame.clone());
+            if incoming && queued && slot.is_looking_at(peer) {
+                let (openid, peer) = (to.clone(), peer.clone());
+                self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None });
+            }
+        }
+        self.drop_overrun(overrun);
+    }
+
+    /// Queues a frame for a user's v1 sessions.
+    pub(super) fn tell_v1(&mut self, to: &OpenId, frame: &ByteString) {
+        let mut overrun = Overrun::default();
+        for slot in self.registry.of(to).iter().filter(|s| s.dialect == Dialect::V1) {
+            overrun.push(slot, to, frame.clone());
+        }
+        self.drop_overrun(overrun);
+    }
+
+    fn joined_elsewhere(&mut self, to: &OpenId, joined: SessionId, dialect: Dialect, device: Option<&Device>) {
+        let mut replacements = Replacements::default();
+        match self.registry.contest(to, joined, dialect, device, monotonic_ms()) {
+            None => {}
+            Some(Contest::Gives { slot, replacements: counted }) => {
+                slot.close(Close::Replaced);
+                replacements = counted;
+            }
+            Some(Contest::TooOften { retry_ms }) => return self.hint(to, What::TooOften { joined, retry_ms }),
+            // It is announced again, because the other node may have let its own in after it had been announced.
+            Some(Contest::Stays { session }) => return self.hint(to, What::Joined { session, dialect, device: device.cloned() }),
+        }
+        let sessions: Vec<_> = self.registry.of(to).iter().map(|slot| slot.session).collect();
+        if replacements.count > 0 || !sessions.is_empty() {
+            self.hint(to, What::Present { joined, sessions, replacements });
+        }
+        self.count();
+    }
+
+    fn present_elsewhere(&mut self, to: &OpenId, joined: SessionId, sessions: &[SessionId], replacements: Replacements) {
+        let too_many = self.registry.present(to, joined, sessions, replacements, monotonic_ms());
+        if !too_many.is_empty() {
+            self.give_way(to, &too_many);
+            self.hint(to, What::Yield { sessions: too_many });
+        }
+    }
+
+    fn give_way(&mut self, openid: &OpenId, sessions: &[SessionId]) {
+        for session in sessions {
+            if let Some(slot) = self.registry.remove(openid, *session) {
+                slot.close(Close::Replaced);
+            }
+        }
+        self.count();
+    }
+
+    fn not_this_often(&mut self, openid: &OpenId, session: SessionId, retry_ms: u64) {
+        if let Some(slot) = self.registry.remove(openid, session) {
+            self.turn_away(&slot.outbox, retry_ms);
+            slot.wake();
+        }
+        self.count();
+    }
+
+    fn caught_up(&mut self, openid: &OpenId, missed: Missed) {
+        let Missed { overview, messages, .. } = missed;
+        let peer = overview.peer.clone();
+        for message in messages {
+            let incoming = message.sender != *openid;
+            if self.is_news(openid, &peer, message.seq) {
+                let frame: ByteString = outbound::as_seen(&message, openid, &peer).into();
+                // A plain client cannot tell its own message from another's, nor an old one from a new one.
+                let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && message.sent_at >= slot.joined_at - BEFORE_JOINING);
+                self.bring(openid, &peer, message.seq, incoming, &frame, wanted);
+            }
+        }
+        for frame in marks(openid, &overview) {
+            self.tell_v1(openid, &frame);
+        }
+    }
+}
+
+/// How a conversation stands, as the frames that told of each step.
+fn marks(openid: &OpenId, overview: &Overview) -> Vec<ByteString> {
+    let Overview { peer, cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, .. } = overview;
+    let receipts = [
+        (ReceiptKind::Recv, openid, peer, recv_seq),
+        (ReceiptKind::Read, openid, peer, read_seq),
+        (ReceiptKind::Recv, peer, openid, peer_recv_seq),
+        (ReceiptKind::Read, peer, openid, peer_read_seq),
+    ];
+    let told = receipts.into_iter().filter(|(.., seq)| **seq > Seq::ZERO).map(|(kind, who, to, seq)| {
+        outbound::receipt(&Receipt { kind, openid: who.clone(), peer: to.clone(), seq: *seq, session: None }, None)
+    });
+    told.chain((*cleared_seq > Seq::ZERO).then(|| outbound::cleared(peer, *cleared_seq))).collect()
+}
+
+impl Handler<Arrived> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, Arrived(hints): Arrived, _: &mut Self::Context) {
+        for hint in hints {
+            self.arrived(hint);
+        }
+        self.send_hints();
+    }
+}
+
+impl Handler<Users> for ChatServer {
+    type Result = MessageResult<Users>;
+
+    fn handle(&mut self, _: Users, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.registry.openids().cloned().collect())
+    }
+}
+
+impl Handler<CaughtUp> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, CaughtUp { openid, conversations }: CaughtUp, _: &mut Self::Context) {
+        for missed in conversations {
+            self.caught_up(&openid, missed);
+        }
+    }
+}
+
+impl Handler<ForgetTold> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, _: ForgetTold, _: &mut Self::Context) {
+        self.told.turn();
+    }
+}

@@ -1,0 +1,17 @@
+//! The way to the other nodes: hints about what was committed, over NATS. Whatever befalls it, nothing is lost and no sender waits: the
+//! database is the truth, and what hints did not tell is asked of it.
+//!
+//! [`actor`] is the Relay; [`interest`] says whose hints are wanted, [`trust`] when the database must be asked, [`nodes`] who else there
+//! is, [`wire`] how it all looks on NATS, [`catch_up`] does the asking.
+
+mod actor;
+mod catch_up;
+mod handle;
+mod interest;
+mod nodes;
+mod subscriptions;
+mod trust;
+mod wire;
+
+pub use actor::{Doors, Relay, RelaySettings};
+pub use handle::{LinkState, Relayed};

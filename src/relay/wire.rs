@@ -1,0 +1,193 @@
+//! How hints look on NATS: one line of JSON, and behind it the frame, if there is one. Nodes of neighbouring versions understand each
+//! other: what a node does not know, a kind or a field, it leaves.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use crate::chat::messages::{Hint, Replacements, What};
+use crate::ids::{Device, OpenId, Seq, SessionId};
+use crate::protocol::Dialect;
+
+/// The sessions that one answer names at most; no user has more on one node, unless the limit is off.
+const SESSIONS: usize = 256;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    to: String,
+    #[serde(flatten)]
+    kind: Kind,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "k", rename_all = "snake_case")]
+enum Kind {
+    Message {
+        peer: String,
+        seq: i64,
+        #[serde(rename = "in")]
+        incoming: bool,
+    },
+    Frame,
+    Joined {
+        session: String,
+        v1: bool,
+        device: Option<String>,
+    },
+    Present {
+        joined: String,
+        sessions: Vec<String>,
+        age_ms: u64,
+        count: u32,
+    },
+    Yield {
+        sessions: Vec<String>,
+    },
+    TooOften {
+        joined: String,
+        retry_ms: u64,
+    },
+}
+
+/// Why a payload is no hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a hint that this version knows")]
+pub struct Unknown;
+
+pub fn encode(hint: &Hint) -> Bytes {
+    let texts = |sessions: &[SessionId]| sessions.iter().take(SESSIONS).map(SessionId::to_string).collect();
+    let (kind, frame) = match &hint.what {
+        What::Message { peer, seq, incoming, frame } => {
+            (Kind::Message { peer: peer.as_str().to_owned(), seq: seq.get(), incoming: *incoming }, Some(frame))
+        }
+        What::Frame(frame) => (Kind::Frame, Some(frame)),
+        What::Joined { session, dialect, device } => {
+            let device = device.as_ref().map(|d| d.as_str().to_owned());
+            (Kind::Joined { session: session.to_string(), v1: *dialect == Dialect::V1, device }, None)
+        }
+        What::Present { joined, sessions, replacements: Replacements { age_ms, count } } => {
+            (Kind::Present { joined: joined.to_string(), sessions: texts(sessions), age_ms: *age_ms, count: *count }, None)
+        }
+        What::Yield { sessions } => (Kind::Yield { sessions: texts(sessions) }, None),
+        What::TooOften { joined, retry_ms } => (Kind::TooOften { joined: joined.to_string(), retry_ms: *retry_ms }, None),
+    };
+    let mut out = Vec::with_capacity(160 + frame.map_or(0, |f| f.len()));
+    // Into a Vec, and of keys that are texts: it cannot fail.
+    let _ = serde_json::to_writer(&mut out, &Head { to: hint.to.as_str().to_owned(), kind });
+    if let Some(frame) = frame {
+        out.push(b'\n');
+        out.extend_from_slice(frame.as_bytes());
+    }
+    out.into()
+}
+
+/// # Errors
+/// [`Unknown`].
+pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
+    let end = payload.iter().position(|b| *b == b'\n').unwrap_or(payload.len());
+    let head: Head = serde_json::from_slice(&payload[..end]).map_err(|_| Unknown)?;
+    let frame = || ByteString::try_from(payload.slice((end + 1).min(payload.len())..)).map_err(|_| Unknown);
+    let session = |text: &str| SessionId::parse(text).map_err(|_| Unknown);
+    let sessions = |texts: &[String]| texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>();
+    let what = match head.kind {
+        Kind::Message { peer, seq, incoming } => {
+            What::Message { peer: openid(&peer)?, seq: Seq::parse(seq).map_err(|_| Unknown)?, incoming, frame: frame()? }
+        }
+        Kind::Frame => What::Frame(frame()?),
+        Kind::Joined { session: id, v1, device } => What::Joined {
+            session: session(&id)?,
+            dialect: if v1 { Dialect::V1 } else { Dialect::Plain },
+            device: device.map(|d| Device::parse(&d)).transpose().map_err(|_| Unknown)?,
+        },
+        Kind::Present { joined, sessions: ids, age_ms, count } => {
+            What::Present { joined: session(&joined)?, sessions: sessions(&ids)?, replacements: Replacements { age_ms, count } }
+        }
+        Kind::Yield { sessions: ids } => What::Yield { sessions: sessions(&ids)? },
+        Kind::TooOften { joined, retry_ms } => What::TooOften { joined: session(&joined)?, retry_ms },
+    };
+    Ok(Hint { to: openid(&head.to)?, what })
+}
+
+fn openid(text: &str) -> Result<OpenId, Unknown> {
+    OpenId::parse(text).map_err(|_| Unknown)
+}
+
+/// What nodes tell each other about themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Who says it.
+    pub node: String,
+    /// Over how many buckets it spreads users.
+    pub buckets: u32,
+    #[serde(flatten)]
+    pub says: Says,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "k", rename_all = "snake_case")]
+pub enum Says {
+    /// It lives.
+    Alive,
+    /// It leaves; all that it had to say is said.
+    Bye,
+    /// Hints of the last so many milliseconds were not passed on.
+    Lost { ago_ms: u64 },
+    /// Something was added to the log of revocations.
+    Revoked,
+}
+
+impl Word {
+    pub fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// # Errors
+    /// [`Unknown`].
+    pub fn decode(payload: &[u8]) -> Result<Self, Unknown> {
+        serde_json::from_slice(payload).ok().filter(|word: &Self| (1..=64).contains(&word.node.len())).ok_or(Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> OpenId {
+        OpenId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn every_hint_comes_back_as_it_went() {
+        let (one, two) = (SessionId::fresh(), SessionId::fresh());
+        let frame = ByteString::from("{\"message\":\"línea\\n\"}");
+        for what in [
+            What::Message { peer: id("bob"), seq: Seq::parse(7).unwrap(), incoming: true, frame: frame.clone() },
+            What::Frame(frame),
+            What::Joined { session: one, dialect: Dialect::V1, device: Device::parse("d").ok() },
+            What::Joined { session: one, dialect: Dialect::Plain, device: None },
+            What::Present { joined: one, sessions: vec![one, two], replacements: Replacements { age_ms: 5, count: 3 } },
+            What::Yield { sessions: vec![two] },
+            What::TooOften { joined: two, retry_ms: 9 },
+        ] {
+            let hint = Hint { to: id("alice"), what };
+            assert_eq!(decode(&encode(&hint)).unwrap(), hint);
+        }
+    }
+
+    #[test]
+    fn what_another_version_says_is_left() {
+        let hint = |text: &str| decode(&Bytes::copy_from_slice(text.as_bytes()));
+        assert_eq!(hint("{\"to\":\"a\",\"k\":\"frame\",\"later\":1}\nx"), Ok(Hint { to: id("a"), what: What::Frame("x".into()) }));
+        for text in [
+            "",
+            "{}",
+            "{\"to\":\"a\",\"k\":\"later\"}",
+            "{\"to\":\"a b\",\"k\":\"frame\"}\nx",
+            "{\"to\":\"a\",\"k\":\"message\",\"peer\":\"b\",\"seq\":-1,\"in\":true}\n{}",
+        ] {
+            assert_eq!(hint(text), Err(Unknown), "{text}");
+        }
+        assert_eq!(decode(&Bytes::from_static(b"{\"to\":\"a\",\"k\":\"frame\"}\n\xFF")), Err(Unknown));
+        assert_eq!(Word::decode(b"{\"node\":\"n\",\"buckets\":1,\"k\":\"later\"}"), Err(Unknown));
+    }
+}

@@ -1,0 +1,171 @@
+//! Users on different nodes: the same as on one.
+
+use serde_json::json;
+
+use crate::harness::{Cluster, eventually};
+
+#[actix_web::test]
+async fn a_message_reaches_the_peer_and_the_senders_other_devices_on_other_nodes() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (mut alice, mut tablet, mut bob) = (cluster.v1(0, "alice").await, cluster.v1(1, "alice").await, cluster.v1(2, "bob").await);
+    let ack = alice.say("bob", "m1", "hello").await;
+    for client in [&mut bob, &mut tablet] {
+        let message = client.expect("text").await;
+        assert_eq!((&message["seq"], &message["message"]), (&ack["seq"], &json!("hello")));
+    }
+    bob.say("alice", "m2", "hi").await;
+    for client in [&mut alice, &mut tablet] {
+        assert_eq!(client.expect("text").await["seq"], 2);
+    }
+    // Once each: nothing else came.
+    for client in [&mut alice, &mut tablet, &mut bob] {
+        client.nothing_came().await;
+    }
+}
+
+#[actix_web::test]
+async fn receipts_typing_recall_and_clearing_cross_nodes() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (mut alice, mut bob, mut bobs_tablet) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
+    alice.say("bob", "m1", "hello").await;
+    bob.expect("text").await;
+    bobs_tablet.expect("text").await;
+    bob.say("alice", "m2", "hi").await;
+    alice.expect("text").await;
+    bobs_tablet.expect("text").await;
+
+    bob.send(json!({ "type": "typing", "to_user_openid": "alice" })).await;
+    assert_eq!(alice.expect("typing").await["from_user_openid"], "bob");
+
+    bob.send(json!({ "type": "read", "id": "r", "to_user_openid": "alice", "seq": 1 })).await;
+    bob.expect("read").await;
+    assert_eq!(alice.expect("read").await["seq"], 1);
+    assert_eq!(bobs_tablet.expect("read").await["seq"], 1);
+
+    alice.send(json!({ "type": "recall", "id": "c", "to_user_openid": "bob", "target_seq": 1 })).await;
+    alice.expect("ack").await;
+    for client in [&mut bob, &mut bobs_tablet] {
+        assert_eq!(client.expect("recall").await["target_seq"], 1);
+    }
+
+    let bobs_calls = cluster.http_as("bob").await;
+    assert_eq!(bobs_calls.delete("/v1/conversations/alice").await.0, 204);
+    for client in [&mut bob, &mut bobs_tablet] {
+        assert_eq!(client.expect("cleared").await["seq"], 3);
+    }
+    alice.nothing_came().await;
+}
+
+#[actix_web::test]
+async fn a_plain_client_on_another_node_gets_what_is_sent_and_has_read_it() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (mut alice, mut bob) = (cluster.v1(0, "alice").await, cluster.nodes[1].seed("bob", "alice").await);
+    alice.say("bob", "m1", "hello").await;
+    assert_eq!(bob.expect("text").await["message"], "hello");
+    let calls = cluster.http_as("bob").await;
+    eventually("read", async || (calls.get("/v1/unread").await.1["total"] == 0).then_some(())).await;
+}
+
+#[actix_web::test]
+async fn one_session_a_device_on_all_nodes() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let mut first = cluster.nodes[0].v1_device("alice", "phone").await;
+    let mut other = cluster.nodes[0].v1_device("alice", "tablet").await;
+    let mut second = cluster.nodes[1].v1_device("alice", "phone").await;
+    assert_eq!(first.expect_close(4503).await, "replaced");
+    let mut third = cluster.nodes[2].v1_device("alice", "phone").await;
+    assert_eq!(second.expect_close(4503).await, "replaced");
+    other.nothing_came().await;
+    third.nothing_came().await;
+}
+
+#[actix_web::test]
+async fn eight_sessions_a_user_on_all_nodes_together() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let mut clients = Vec::new();
+    for n in 0..9 {
+        clients.push(cluster.nodes[n % 3].v1_device("alice", &format!("d{n}")).await);
+        // In this order: ids of one millisecond have none.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert_eq!(clients[0].expect_close(4503).await, "replaced");
+    for client in &mut clients[1..] {
+        client.nothing_came().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_device_is_taken_over_only_so_often_on_all_nodes_together() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let mut clients = Vec::new();
+    for n in 0..7 {
+        clients.push(cluster.nodes[n % 3].v1_device("alice", "phone").await);
+        if n < 6 && n > 0 {
+            assert_eq!(clients[n - 1].expect_close(4503).await, "replaced");
+        }
+    }
+    clients[6].expect_error("rate_limited").await;
+    clients[6].expect_close(4005).await;
+    clients[5].nothing_came().await;
+}
+
+#[actix_web::test]
+async fn a_logout_ends_the_sessions_on_every_node_and_the_token_everywhere() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let calls = cluster.nodes[0].http_as("alice").await;
+    let mut sessions = Vec::new();
+    for node in &cluster.nodes {
+        let url = format!("ws://{}/alice?device={}", node.at, sessions.len());
+        let mut client = crate::harness::Client::connect(&url, &["hongyan.v1"], Some(calls.token())).await.unwrap();
+        client.expect("init").await;
+        sessions.push(client);
+    }
+    assert_eq!(calls.post("/v1/logout", &json!({})).await.0, 204);
+    for session in &mut sessions {
+        session.expect_close(4501).await;
+    }
+    for node in &cluster.nodes {
+        let call = crate::harness::Http::new(&node.at, Some(calls.token()));
+        eventually("refused", async || (call.get("/v1/unread").await.0 == 401).then_some(())).await;
+    }
+}
+
+#[actix_web::test]
+async fn nats_away_delays_and_loses_nothing() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    let (mut alice, mut bob) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await);
+    cluster.nats.kill();
+    for n in 1..=3 {
+        alice.say("bob", &format!("m{n}"), "while it is away").await;
+    }
+    for n in 1..=3 {
+        assert_eq!(bob.expect("text").await["seq"], n);
+    }
+    for node in &cluster.nodes {
+        let (status, ready) = crate::harness::Http::new(&node.ops, None).get("/readyz").await;
+        assert_eq!((status, &ready["details"]["relay"]["nats"]), (200, &json!("unavailable")));
+    }
+    cluster.nats.resume();
+    cluster.meets().await;
+    alice.say("bob", "m4", "and back").await;
+    loop {
+        let message = bob.expect_message().await;
+        if message["seq"] == 4 {
+            break;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_node_starts_without_nats() {
+    let Some(mut nats) = crate::harness::Nats::start() else { return };
+    nats.kill();
+    let Some((database, _)) = crate::harness::Server::fresh_postgres() else { return };
+    let url = nats.url();
+    let server = crate::harness::Server::with_all(&[("database.url", &database), ("relay.nats_url", &url)]).await;
+    let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
+    alice.say("bob", "m1", "hello").await;
+    bob.expect("text").await;
+    nats.resume();
+    server.metric_becomes("hongyan_relay_up", 1.0).await;
+}

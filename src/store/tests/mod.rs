@@ -58,7 +58,7 @@ impl Db {
     fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(dir.path().join("made/by/the/server.db"));
-        Self { config: Database { url, lanes: 3, readers: 2, cache_kib: 4096 }, limits: LIMITS, admin: None, dir }
+        Self { config: Database { url, lanes: 3, readers: 2, cache_kib: 4096, prepared_statements: true }, limits: LIMITS, admin: None, dir }
     }
 
     /// `None` when there is no PostgreSQL to test with.
@@ -68,12 +68,12 @@ impl Db {
             return None;
         };
         let name = format!("hongyan_test_{:016x}", rand::random::<u64>());
-        conn::postgres(&admin).unwrap().batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
+        conn::postgres(&admin, true).unwrap().batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
         let (base, query) = admin.split_once('?').map_or((admin.as_str(), None), |(base, query)| (base, Some(query)));
         let slash = base.find("://").map_or(0, |at| at + 3);
         let authority = base[slash..].find('/').map_or(base, |at| &base[..slash + at]);
         let url = format!("{authority}/{name}{}", query.map(|q| format!("?{q}")).unwrap_or_default());
-        let config = Database { url: DatabaseUrl::Postgres(url), lanes: 3, readers: 2, cache_kib: 4096 };
+        let config = Database { url: DatabaseUrl::Postgres(url), lanes: 3, readers: 2, cache_kib: 4096, prepared_statements: true };
         Some(Self { config, limits: LIMITS, admin: Some((admin, name)), dir: tempfile::tempdir().unwrap() })
     }
 
@@ -87,7 +87,7 @@ impl Db {
     fn exec(&self, sql: &str) {
         match &self.config.url {
             DatabaseUrl::Sqlite(path) => conn::sqlite_writer(path, 1000).unwrap().batch_execute(sql).unwrap(),
-            DatabaseUrl::Postgres(url) => conn::postgres(url).unwrap().batch_execute(sql).unwrap(),
+            DatabaseUrl::Postgres(url) => conn::postgres(url, true).unwrap().batch_execute(sql).unwrap(),
         }
     }
 
@@ -103,7 +103,7 @@ impl Db {
 impl Drop for Db {
     fn drop(&mut self) {
         if let Some((admin, name)) = &self.admin
-            && let Ok(mut conn) = conn::postgres(admin)
+            && let Ok(mut conn) = conn::postgres(admin, true)
         {
             let _ = conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }

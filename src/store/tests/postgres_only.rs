@@ -188,7 +188,7 @@ fn a_connection_that_broke_while_it_was_quiet_is_made_anew() {
 fn errors_tell_what_to_do_without_the_password() {
     actix::System::new().block_on(async {
         let url = DatabaseUrl::Postgres("postgres://me:s3cret@127.0.0.1:1/im".into());
-        let config = Database { url, lanes: 1, readers: 1, cache_kib: 1000 };
+        let config = Database { url, lanes: 1, readers: 1, cache_kib: 1000, prepared_statements: true };
         let error = crate::store::migrate(&config).unwrap_err().to_string();
         assert!(error.contains("database.url") && !error.contains("s3cret"), "{error}");
         assert!(crate::store::backup(&config, Path::new("x")).unwrap_err().to_string().contains("pg_dump"));

@@ -405,3 +405,13 @@ fn keys_are_named_once_and_grouped() {
         assert!(!key.help.is_empty() && !key.help.contains('|') && !key.allowed().contains('|'), "{}", key.name);
     }
 }
+
+#[test]
+fn a_switch_is_true_or_false_in_toml_and_as_a_word() {
+    let is_on = |case: Case| case.loaded().config.database.prepared_statements;
+    assert!(is_on(Case::new()));
+    for text in ["false", "\"false\""] {
+        assert!(!is_on(Case::new().file(&format!("[database]\nprepared_statements = {text}\n"))));
+    }
+    assert!(!is_on(Case::new().env("HONGYAN_DATABASE__PREPARED_STATEMENTS", "false")));
+}

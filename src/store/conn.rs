@@ -22,7 +22,7 @@ pub(super) const BUSY: Duration = Duration::from_millis(1000);
 /// How long PostgreSQL may work on one statement.
 const STATEMENT_TIMEOUT_MS: u32 = 2000;
 /// Key of the advisory lock under which one node at a time migrates: "hongyan" in ASCII.
-const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
+pub(super) const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
 
 /// A connection that reads, to either database.
 #[derive(diesel::MultiConnection)]
@@ -341,6 +341,18 @@ mod tests {
         let url = "postgres://hongyan:s3cret@db:5432/im";
         let reason = without_secrets(r#"invalid port in "postgres://hongyan:s3cret@db:5432/im", near "s3cret""#, url);
         assert!(!reason.contains("s3cret"), "{reason}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_flush_is_refused() {
+        let session = |fsync: &str| Session {
+            fsync: fsync.to_owned(),
+            encoding: "UTF8".to_owned(),
+            isolation: "read committed".to_owned(),
+            statement_timeout_ms: 2_000,
+        };
+        assert!(session("on").check().is_ok());
+        assert!(session("off").check().unwrap_err().to_string().contains("fsync is off"));
     }
 
     #[test]

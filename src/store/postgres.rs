@@ -79,7 +79,9 @@ impl PostgresLane {
         }
         let conn = match &mut self.conn {
             Some(conn) => conn,
-            none => none.insert(conn::postgres(&self.url, self.prepared_statements).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?),
+            none => none.insert(
+                conn::postgres(&self.url, self.prepared_statements).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?,
+            ),
         };
         let result = call.load::<Row>(conn).map_err(Trouble::from);
         self.used = Instant::now();

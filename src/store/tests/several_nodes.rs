@@ -192,6 +192,28 @@ async fn every_commit_is_durable(db: &mut Db) {
 }
 
 #[test]
+fn a_node_takes_as_many_connections_as_it_has_lanes_and_readers() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let mut node = db.open();
+            for round in 0..3 {
+                let asked: Vec<_> = (0..50).map(|_| node.store.ask(Unread { openid: o("a"), limit: 1 })).collect();
+                for i in 0..100 {
+                    node.submit(append("a", &format!("p{i}"), None, &round.to_string()));
+                }
+                futures_util::future::join_all(asked).await;
+                for _ in 0..100 {
+                    assert!(matches!(node.event().await, Event::Appended { .. }));
+                }
+            }
+            let others = "datname = current_database() AND pid <> pg_backend_pid()";
+            let connections = count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
+            assert_eq!(usize::try_from(connections).unwrap(), db.config.lanes + db.config.readers);
+        })
+    });
+}
+
+#[test]
 fn nodes_behind_a_pooler_share_few_connections() {
     run(Db::pooled(), |db| {
         Box::pin(async {

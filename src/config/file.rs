@@ -50,6 +50,7 @@ fn convert(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).map_or(Value::Other("integer"), Value::Integer),
+        DeValue::Boolean(is_on) => Value::Boolean(*is_on),
         DeValue::Array(items) => list(items).unwrap_or(Value::Other("array")),
         other => Value::Other(other.type_str()),
     }

@@ -26,6 +26,7 @@ pub enum Default {
 #[derive(Debug)]
 enum Kind {
     Number { min: u64, max: u64, put: fn(&mut Config, u64) },
+    Switch { put: fn(&mut Config, bool) },
     Text { allowed: &'static str, shown: Shown, put: fn(&mut Config, &str) -> Result<(), Wrong> },
     List { allowed: &'static str, shown: Shown, put: fn(&mut Config, &[String]) -> Result<(), Wrong> },
 }
@@ -45,6 +46,7 @@ pub enum Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Number,
+    Switch,
     Text,
     List,
 }
@@ -64,6 +66,7 @@ impl Key {
     pub fn allowed(&self) -> String {
         match &self.kind {
             Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Kind::Switch { .. } => "true or false".to_owned(),
             Kind::Text { allowed, .. } | Kind::List { allowed, .. } => (*allowed).to_owned(),
         }
     }
@@ -71,6 +74,7 @@ impl Key {
     pub fn shape(&self) -> Shape {
         match self.kind {
             Kind::Number { .. } => Shape::Number,
+            Kind::Switch { .. } => Shape::Switch,
             Kind::Text { .. } => Shape::Text,
             Kind::List { .. } => Shape::List,
         }
@@ -78,7 +82,7 @@ impl Key {
 
     pub fn shown(&self) -> Shown {
         match self.kind {
-            Kind::Number { .. } => Shown::Whole,
+            Kind::Number { .. } | Kind::Switch { .. } => Shown::Whole,
             Kind::Text { shown, .. } | Kind::List { shown, .. } => shown,
         }
     }
@@ -100,9 +104,13 @@ impl Key {
                 }
                 _ => Err(Wrong::default()),
             },
+            Kind::Switch { put } => {
+                put(config, value.switch().ok_or_else(Wrong::default)?);
+                Ok(())
+            }
             Kind::Text { put, .. } => match value {
                 Value::Text(text) => put(config, text),
-                Value::Integer(_) | Value::List(_) | Value::Other(_) => Err(Wrong::because("not a text")),
+                Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => Err(Wrong::because("not a text")),
             },
             Kind::List { put, .. } => put(config, &value.items().ok_or_else(|| Wrong::because("not a list of texts"))?),
         }
@@ -138,7 +146,7 @@ impl Key {
     const fn masked(self, shown: Shown) -> Self {
         let Self { name, default, help, kind } = self;
         let kind = match kind {
-            Kind::Number { .. } => kind,
+            Kind::Number { .. } | Kind::Switch { .. } => kind,
             Kind::Text { allowed, put, .. } => Kind::Text { allowed, shown, put },
             Kind::List { allowed, put, .. } => Kind::List { allowed, shown, put },
         };
@@ -222,6 +230,12 @@ pub static KEYS: &[Key] = &[
     number("database.cache_kib", "65536", (1024, 16_777_216), "SQLite's page cache, a connection, in KiB.", |c, n| {
         c.database.cache_kib = n as u32;
     }),
+    Key {
+        name: "database.prepared_statements",
+        default: Default::Text("true"),
+        help: "Whether PostgreSQL connections hold prepared statements and settings. `false` behind PgBouncer in transaction mode.",
+        kind: Kind::Switch { put: |c, on| c.database.prepared_statements = on },
+    },
     text(
         "wechat.appid",
         "",

@@ -142,6 +142,7 @@ fn refusal(key: &Key, value: &Value, wrong: &value::Wrong) -> String {
     let got = match (key.shown(), value) {
         (Shown::Whole, Value::Text(text)) => format!("{text:?} is not allowed: "),
         (Shown::Whole, Value::Integer(number)) => format!("{number} is not allowed: "),
+        (Shown::Whole, Value::Boolean(is_on)) => format!("{is_on} is not allowed: "),
         (Shown::Whole, Value::Other(kind)) => format!("this {kind} is not allowed: "),
         _ => "this value is not allowed: ".to_owned(),
     };
@@ -229,7 +230,7 @@ fn absent(key: &Key) -> Problem {
     let variable = key.environment();
     let example = match key.shape() {
         keys::Shape::List => "[\"ID:SECRET\"]",
-        keys::Shape::Number | keys::Shape::Text => "\"…\"",
+        keys::Shape::Number | keys::Shape::Switch | keys::Shape::Text => "\"…\"",
     };
     Problem::new(
         key.name,

@@ -77,6 +77,9 @@ pub struct Database {
     pub readers: usize,
     /// SQLite's page cache, a connection, in KiB.
     pub cache_kib: u32,
+    /// Whether a PostgreSQL connection keeps what is told to it from one transaction to the next. Behind a pooler that gives each
+    /// transaction another one it does not: then nothing is prepared on it, nor set.
+    pub prepared_statements: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -238,7 +241,7 @@ impl Config {
                 allowed_origins: Vec::new(),
             },
             ops: Ops { listen: None },
-            database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0 },
+            database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0, prepared_statements: true },
             wechat: WeChat { appid: String::new(), secret: Secret::new(""), api_base: String::new(), timeout_ms: 0 },
             auth: Auth { keys: Vec::new(), token_ttl_s: 0 },
             session: Session {

@@ -24,9 +24,10 @@ fn shown(key: &Key, value: &Value) -> String {
     let is_empty = value.items().is_some_and(|items| items.is_empty());
     match key.shape() {
         Shape::Number => value.number().map_or_else(|| quoted(""), |number| number.to_string()),
+        Shape::Switch => value.switch().map_or_else(|| quoted(""), |is_on| is_on.to_string()),
         Shape::Text => match value {
             Value::Text(text) => quoted(&mask(key.shown(), text)),
-            Value::Integer(_) | Value::List(_) | Value::Other(_) => quoted(""),
+            Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => quoted(""),
         },
         Shape::List if is_empty => "[]".to_owned(),
         Shape::List => {

@@ -167,6 +167,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("server.allowed_origins", &["example.com", "https://a.example/", "https://"]),
     ("ops.listen", &["9990", "off"]),
     ("database.url", &["", "mysql://x/y", "sqlite://", "sqlite://a?mode=memory", "postgres://", "data/hongyan.db"]),
+    ("database.prepared_statements", &["", "no", "1", "True"]),
     ("wechat.appid", &["wx 1", "wx/1"]),
     ("wechat.secret", &["a b", "秘密"]),
     ("wechat.api_base", &["api.weixin.qq.com", "https://", "https://x/", "https://u@x", "ftp://x"]),
@@ -210,6 +211,8 @@ fn types_of_the_file_are_checked() {
         ("[wechat]\nappid = 5", "wechat.appid"),
         ("[server]\nworkers = 1.5", "server.workers"),
         ("[server]\nworkers = true", "server.workers"),
+        ("[wechat]\nappid = true", "wechat.appid"),
+        ("[database]\nprepared_statements = 0", "database.prepared_statements"),
         ("[server]\ntrusted_proxies = [1]", "server.trusted_proxies"),
         ("[auth]\nkeys = [{ id = \"a\" }]", "auth.keys"),
         ("[log]\nformat = [\"json\"]", "log.format"),
@@ -402,4 +405,14 @@ fn keys_are_named_once_and_grouped() {
     for key in KEYS {
         assert!(!key.help.is_empty() && !key.help.contains('|') && !key.allowed().contains('|'), "{}", key.name);
     }
+}
+
+#[test]
+fn a_switch_is_true_or_false_in_toml_and_as_a_word() {
+    let is_on = |case: Case| case.loaded().config.database.prepared_statements;
+    assert!(is_on(Case::new()));
+    for text in ["false", "\"false\""] {
+        assert!(!is_on(Case::new().file(&format!("[database]\nprepared_statements = {text}\n"))));
+    }
+    assert!(!is_on(Case::new().env("HONGYAN_DATABASE__PREPARED_STATEMENTS", "false")));
 }

@@ -14,6 +14,8 @@ pub enum Value {
     Text(String),
     /// From the file only.
     Integer(i64),
+    /// From the file only.
+    Boolean(bool),
     /// From the file, or a flag given more than once.
     List(Vec<String>),
     /// From the file: something that no key takes, by its TOML name.
@@ -26,7 +28,7 @@ impl Value {
         match self {
             Self::Text(text) => Some(text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()),
             Self::List(items) => Some(items.clone()),
-            Self::Integer(_) | Self::Other(_) => None,
+            Self::Integer(_) | Self::Boolean(_) | Self::Other(_) => None,
         }
     }
 
@@ -34,7 +36,15 @@ impl Value {
         match self {
             Self::Text(text) => text.trim().parse().ok(),
             Self::Integer(number) => u64::try_from(*number).ok(),
-            Self::List(_) | Self::Other(_) => None,
+            Self::Boolean(_) | Self::List(_) | Self::Other(_) => None,
+        }
+    }
+
+    pub fn switch(&self) -> Option<bool> {
+        match self {
+            Self::Text(text) => text.trim().parse().ok(),
+            Self::Boolean(is_on) => Some(*is_on),
+            Self::Integer(_) | Self::List(_) | Self::Other(_) => None,
         }
     }
 }

@@ -32,7 +32,7 @@ pub fn config() -> Config {
             allowed_origins: Vec::new(),
         },
         ops: Ops { listen: None },
-        database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024 },
+        database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
         wechat: WeChat { appid: "wx0".into(), secret: Secret::new("secret"), api_base: "http://127.0.0.1:1".into(), timeout_ms: 1_000 },
         auth: Auth { keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }], token_ttl_s: 604_800 },
         session: Session {

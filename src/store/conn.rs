@@ -4,10 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use rustix::fs::{FlockOperation, flock};
 
@@ -22,7 +22,7 @@ pub(super) const BUSY: Duration = Duration::from_millis(1000);
 /// How long PostgreSQL may work on one statement.
 const STATEMENT_TIMEOUT_MS: u32 = 2000;
 /// Key of the advisory lock under which one node at a time migrates: "hongyan" in ASCII.
-const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
+pub(super) const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
 
 /// A connection that reads, to either database.
 #[derive(diesel::MultiConnection)]
@@ -97,30 +97,74 @@ pub(super) fn is_ours(path: &Path) -> Result<(), OpenError> {
     if tables.is_ok_and(|count| count == "1") { Ok(()) } else { Err(none()) }
 }
 
-/// A connection to PostgreSQL, checked to be durable.
-pub(super) fn postgres(url: &str) -> Result<PgConnection, OpenError> {
-    let failed = |reason: String| OpenError::Postgres { reason: without_secrets(&reason, url) };
+/// Makes the transaction that it is said in durable, whatever the server, the role or whoever had the connection before has set:
+/// PostgreSQL looks at the setting when it commits.
+pub(super) const DURABLE: &str = "set_config('synchronous_commit', \
+     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)";
+
+/// What a connection must have, whoever has set it.
+#[derive(QueryableByName)]
+struct Session {
+    #[diesel(sql_type = Text)]
+    fsync: String,
+    #[diesel(sql_type = Text)]
+    encoding: String,
+    #[diesel(sql_type = Text)]
+    isolation: String,
+    #[diesel(sql_type = BigInt)]
+    statement_timeout_ms: i64,
+}
+
+const SESSION: &str = "SELECT current_setting('fsync') AS fsync, current_setting('server_encoding') AS encoding, \
+     current_setting('transaction_isolation') AS isolation, \
+     (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint AS statement_timeout_ms";
+
+impl Session {
+    fn check(self) -> Result<(), OpenError> {
+        if self.fsync != "on" {
+            return Err(OpenError::Durability { setting: "fsync", found: self.fsync, wanted: "on" });
+        }
+        if self.encoding != "UTF8" {
+            return Err(OpenError::Encoding { found: self.encoding });
+        }
+        // hongyan_commit looks again after it has waited for its locks, which needs a new snapshot for each statement.
+        if self.isolation != "read committed" {
+            let (setting, wanted) = ("default_transaction_isolation", "'read committed'");
+            return Err(OpenError::Session { setting, found: self.isolation, wanted, example: wanted });
+        }
+        if !(1..=i64::from(STATEMENT_TIMEOUT_MS)).contains(&self.statement_timeout_ms) {
+            let found = format!("{} ms", self.statement_timeout_ms);
+            return Err(OpenError::Session { setting: "statement_timeout", found, wanted: "1 to 2000 ms", example: "'2s'" });
+        }
+        Ok(())
+    }
+}
+
+/// A connection to PostgreSQL that is durable and waits for nothing without end. Without `prepared_statements`, see
+/// [`Database::prepared_statements`].
+pub(super) fn postgres(url: &str, prepared_statements: bool) -> Result<PgConnection, OpenError> {
+    let failed = |reason: String| OpenError::Postgres { hint: hint(&reason), reason: without_secrets(&reason, url) };
     let mut conn = PgConnection::establish(&with_timeouts(url)).map_err(|e| failed(e.to_string()))?;
-    let check = |conn: &mut PgConnection| -> QueryResult<(String, String)> {
+    if prepared_statements {
         conn.batch_execute(&format!(
             "SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {STATEMENT_TIMEOUT_MS}; SET client_encoding = 'UTF8'; \
-             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; SET jit = off; \
-             SELECT set_config('synchronous_commit', 'on', false) \
-             WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
-        ))?;
-        Ok((
-            setting(conn, "SELECT current_setting('synchronous_commit') AS value")?,
-            setting(conn, "SELECT current_setting('server_encoding') AS value")?,
+             SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; SET jit = off"
         ))
-    };
-    let (commit, encoding) = check(&mut conn).map_err(|e| failed(e.to_string()))?;
-    if !matches!(commit.as_str(), "on" | "remote_apply") {
-        return Err(OpenError::Durability { setting: "synchronous_commit", found: commit, wanted: "on" });
+        .map_err(|e| failed(e.to_string()))?;
+    } else {
+        conn.set_prepared_statement_cache_size(CacheSize::Disabled);
     }
-    if encoding != "UTF8" {
-        return Err(OpenError::Encoding { found: encoding });
-    }
+    diesel::sql_query(SESSION).get_result::<Session>(&mut conn).map_err(|e| failed(e.to_string()))?.check()?;
     Ok(conn)
+}
+
+/// What to do about a server that cannot be reached.
+fn hint(reason: &str) -> &'static str {
+    if ["certificate", "SSL", "TLS"].iter().any(|word| reason.contains(word)) {
+        "check sslmode and sslrootcert in database.url, and the name and the issuer of PostgreSQL's certificate"
+    } else {
+        "check that it runs and that database.url is right"
+    }
 }
 
 /// Adds bounds on waiting for a silent server, where the URL does not set its own.
@@ -175,7 +219,7 @@ impl r2d2::ManageConnection for Opener {
     fn connect(&self) -> Result<Conn, OpenError> {
         match &self.database.url {
             DatabaseUrl::Sqlite(path) => sqlite_reader(path, self.database.cache_kib).map(Conn::Sqlite),
-            DatabaseUrl::Postgres(url) => postgres(url).map(Conn::Postgres),
+            DatabaseUrl::Postgres(url) => postgres(url, self.database.prepared_statements).map(Conn::Postgres),
         }
     }
 
@@ -183,7 +227,10 @@ impl r2d2::ManageConnection for Opener {
         match conn {
             // A file does not go away as a server does.
             Conn::Sqlite(_) => Ok(()),
-            Conn::Postgres(conn) => conn.batch_execute("SELECT 1").map_err(|e| OpenError::Postgres { reason: e.to_string() }),
+            Conn::Postgres(conn) => conn.batch_execute("SELECT 1").map_err(|e| {
+                let reason = e.to_string();
+                OpenError::Postgres { hint: hint(&reason), reason }
+            }),
         }
     }
 
@@ -201,11 +248,14 @@ pub(super) fn migrate(database: &Database) -> Result<(), OpenError> {
             conn.immediate_transaction(|conn| run(conn, SQLITE_MIGRATIONS))
         }
         DatabaseUrl::Postgres(url) => {
-            let mut conn = postgres(url)?;
-            let prepare = conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0");
-            prepare.map_err(|e| OpenError::Migrate { reason: e.to_string() })?;
+            let mut conn = postgres(url, database.prepared_statements)?;
             conn.transaction(|conn| {
-                conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
+                // Whoever is second waits for the first as long as that takes.
+                conn.batch_execute(&format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT {DURABLE}"))?;
+                if setting(conn, &format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})::text AS value"))? != "true" {
+                    log::info!("another node brings the tables up to date; waiting for it");
+                    conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
+                }
                 run(conn, POSTGRES_MIGRATIONS)
             })
         }
@@ -291,6 +341,18 @@ mod tests {
         let url = "postgres://hongyan:s3cret@db:5432/im";
         let reason = without_secrets(r#"invalid port in "postgres://hongyan:s3cret@db:5432/im", near "s3cret""#, url);
         assert!(!reason.contains("s3cret"), "{reason}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_flush_is_refused() {
+        let session = |fsync: &str| Session {
+            fsync: fsync.to_owned(),
+            encoding: "UTF8".to_owned(),
+            isolation: "read committed".to_owned(),
+            statement_timeout_ms: 2_000,
+        };
+        assert!(session("on").check().is_ok());
+        assert!(session("off").check().unwrap_err().to_string().contains("fsync is off"));
     }
 
     #[test]

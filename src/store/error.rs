@@ -17,8 +17,13 @@ pub enum OpenError {
     Path { path: PathBuf },
     #[error("cannot open the database {}: {reason}; check the path, its permissions and the disk", path.display())]
     Sqlite { path: PathBuf, reason: String },
-    #[error("cannot reach PostgreSQL: {reason}; check that it runs and that database.url is right")]
-    Postgres { reason: String },
+    #[error("cannot reach PostgreSQL: {reason}; {hint}")]
+    Postgres { reason: String, hint: &'static str },
+    #[error(
+        "PostgreSQL's {setting} is {found}, it must be {wanted}; where database.prepared_statements is false, set it in the database: \
+         ALTER ROLE … SET {setting} = {example}, and have the pooler reconnect"
+    )]
+    Session { setting: &'static str, found: String, wanted: &'static str, example: &'static str },
     #[error("the database does not keep what it acks: {setting} is {found}, it must be {wanted}")]
     Durability { setting: &'static str, found: String, wanted: &'static str },
     #[error("the database's encoding is {found}; create it anew with ENCODING 'UTF8'")]

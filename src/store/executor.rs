@@ -77,7 +77,7 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
 fn backend_of(database: &Database, shared: &Shared) -> Backend {
     match &database.url {
         DatabaseUrl::Sqlite(path) => Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock)),
-        DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresLane::new(url.clone(), shared.limits)),
+        DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresLane::new(url.clone(), database.prepared_statements, shared.limits)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::{Recipient, System};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use crate::config::{self, DatabaseUrl};
@@ -280,10 +281,11 @@ pub fn revoke(config: &config::Database, openid: &OpenId, what: Revoked) -> Resu
         DatabaseUrl::Postgres(url) => {
             let (what, issued_ms) = batch::encode(revoke.what);
             use schema::revocations::{at, issued_ms as issued, openid as who, table, what as kind};
-            diesel::insert_into(table)
-                .values((who.eq(revoke.openid.as_str()), kind.eq(what), issued.eq(issued_ms), at.eq(now_ms())))
-                .execute(&mut conn::postgres(url)?)
-                .map(|_| ())
+            conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
+                conn.batch_execute(&format!("SELECT {}", conn::DURABLE))?;
+                let entry = (who.eq(revoke.openid.as_str()), kind.eq(what), issued.eq(issued_ms), at.eq(now_ms()));
+                diesel::insert_into(table).values(entry).execute(conn).map(|_| ())
+            })
         }
     };
     written.map_err(|e| OpenError::Write { reason: e.to_string() })

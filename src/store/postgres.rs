@@ -8,6 +8,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
+use rand::Rng as _;
 
 use super::StoreLimits;
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message, repeat};
@@ -20,21 +21,26 @@ use crate::ids::{Kind, OpenId, Seq};
 /// A connection that was quiet for so long is asked whether it lives before a batch is trusted to it: finding out afterwards would
 /// leave open whether the batch was stored.
 const QUIET: Duration = Duration::from_secs(1);
-/// A batch is tried again only while that leaves time to answer.
-const PATIENCE: Duration = Duration::from_millis(700);
-const ATTEMPTS: usize = 4;
+/// A batch is tried again only while that leaves time to answer: on a new connection, which may take long to make …
+const PATIENCE_GONE: Duration = Duration::from_millis(700);
+/// … and on the same one. PostgreSQL looks for a deadlock when a lock was waited for a second (`deadlock_timeout`).
+const PATIENCE_REFUSED: Duration = Duration::from_millis(1400);
+const ATTEMPTS: u32 = 4;
+/// The longest wait before the second attempt; then twice that, and so on. By chance, so that two who met do not meet again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One lane's connection.
 pub(super) struct PostgresLane {
     url: String,
+    prepared_statements: bool,
     limits: StoreLimits,
     conn: Option<PgConnection>,
     used: Instant,
 }
 
 impl PostgresLane {
-    pub(super) fn new(url: String, limits: StoreLimits) -> Self {
-        Self { url, limits, conn: None, used: Instant::now() }
+    pub(super) fn new(url: String, prepared_statements: bool, limits: StoreLimits) -> Self {
+        Self { url, prepared_statements, limits, conn: None, used: Instant::now() }
     }
 
     /// Makes a batch durable, all or nothing.
@@ -47,16 +53,20 @@ impl PostgresLane {
                 Ok(rows) => return outcomes(writes, rows, now),
                 Err(trouble) => trouble,
             };
-            let again = match &trouble {
+            let (again, patience) = match &trouble {
                 // Whether it was stored is unknown: only what a client_msg_id protects may be sent twice.
-                Trouble::Gone { asked, .. } => *asked && attempt == 1 && writes.iter().all(repeatable),
-                Trouble::Stale => true,
-                // Deadlocks come as this, diesel has no kind for them.
-                Trouble::Refused(_) => attempt == 1,
-                Trouble::Busy(_) => false,
+                Trouble::Gone { asked, .. } => (*asked && attempt == 1 && writes.iter().all(repeatable), PATIENCE_GONE),
+                // A deadlock (40P01) is a refusal like others: diesel tells few SQLSTATEs, and not this one. Nothing of a refused batch
+                // is stored, so whatever the reason was, it may be tried again.
+                Trouble::Stale | Trouble::Refused(_) => (true, PATIENCE_REFUSED),
+                Trouble::Busy(_) => (false, Duration::ZERO),
             };
-            if !again || attempt == ATTEMPTS || began.elapsed() > PATIENCE {
+            if !again || attempt == ATTEMPTS || began.elapsed() > patience {
                 return Err(trouble);
+            }
+            log::debug!(reason = trouble.reason(), writes = writes.len(); "a batch is tried again");
+            if !matches!(trouble, Trouble::Gone { .. }) {
+                std::thread::sleep(rand::rng().random_range(Duration::ZERO..=PAUSE * attempt));
             }
             attempt += 1;
         }
@@ -69,7 +79,9 @@ impl PostgresLane {
         }
         let conn = match &mut self.conn {
             Some(conn) => conn,
-            none => none.insert(conn::postgres(&self.url).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?),
+            none => none.insert(
+                conn::postgres(&self.url, self.prepared_statements).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?,
+            ),
         };
         let result = call.load::<Row>(conn).map_err(Trouble::from);
         self.used = Instant::now();
@@ -182,7 +194,9 @@ impl Call {
 // A fragment of our own instead of `sql_query`, because diesel prepares the latter anew each time: a second round trip a batch.
 impl QueryFragment<Pg> for Call {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT * FROM hongyan_commit(");
+        out.push_sql("SELECT batch.* FROM ");
+        out.push_sql(conn::DURABLE);
+        out.push_sql(" AS durable, hongyan_commit(");
         out.push_bind_param::<Array<SmallInt>, _>(&self.ops)?;
         for texts in [&self.senders, &self.peers] {
             out.push_sql(", ");
@@ -200,7 +214,7 @@ impl QueryFragment<Pg> for Call {
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(number)?;
         }
-        out.push_sql(")");
+        out.push_sql(") AS batch");
         Ok(())
     }
 }

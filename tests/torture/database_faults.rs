@@ -1,5 +1,6 @@
 //! The database goes away in every way it can: nobody is told a lie meanwhile, and all goes on when it is back.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::process::Command;
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::disk::Disk;
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Client, Said, Server};
+use crate::pgbouncer::{self, PgBouncer};
 use crate::postgres::{Postgres, Wire};
 use crate::size::{figure, is_long, size, skipped};
 
@@ -94,6 +96,38 @@ async fn postgres_stopped_and_started() {
     let url = format!("postgres://postgres@{}/postgres", postgres.address());
     let server = Server::with_all(&with(&[("database.url", &url)])).await;
     suffer("PostgreSQL stopped", &server, false, || postgres.stop(), || postgres.resume()).await;
+}
+
+/// A server behind PgBouncer, and what stands behind it.
+async fn behind_pgbouncer() -> Option<(Server, PgBouncer, Wire, Postgres)> {
+    let program = pgbouncer::program().inspect_err(|why| skipped(why)).ok()?;
+    let postgres = Postgres::start()?;
+    let url = format!("postgres://postgres@{}/postgres", postgres.address());
+    let mut admin = PgConnection::establish(&url).unwrap();
+    admin.batch_execute("ALTER ROLE postgres SET statement_timeout = '2s'").unwrap();
+    let wire = Wire::to(postgres.address());
+    let pooler = PgBouncer::before(&format!("postgres://postgres@{}/postgres", wire.at), program);
+    let server = Server::with_all(&with(&[("database.url", &pooler.url("postgres")), ("database.prepared_statements", "false")])).await;
+    Some((server, pooler, wire, postgres))
+}
+
+#[actix_web::test]
+async fn pgbouncer_stopped_and_started() {
+    let Some((server, pooler, _wire, _postgres)) = behind_pgbouncer().await else { return };
+    let pooler = RefCell::new(pooler);
+    suffer("PgBouncer stopped", &server, false, || pooler.borrow_mut().stop(), || pooler.borrow_mut().start()).await;
+}
+
+#[actix_web::test]
+async fn postgres_stopped_and_started_behind_pgbouncer() {
+    let Some((server, _pooler, _wire, postgres)) = behind_pgbouncer().await else { return };
+    suffer("PostgreSQL stopped behind PgBouncer", &server, false, || postgres.stop(), || postgres.resume()).await;
+}
+
+#[actix_web::test]
+async fn postgres_behind_pgbouncer_and_a_wire_that_swallows_everything() {
+    let Some((server, _pooler, wire, _postgres)) = behind_pgbouncer().await else { return };
+    suffer("PostgreSQL behind PgBouncer, packets swallowed", &server, false, || wire.cut(), || wire.mend()).await;
 }
 
 #[actix_web::test]

@@ -1,8 +1,10 @@
 //! A PostgreSQL of a test's own, which can be stopped and started, and a wire to it that can be cut.
 
+use std::fs::{OpenOptions, Permissions};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -51,6 +53,23 @@ impl Postgres {
         let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''", self.port);
         let log = self.folder.path().join("log");
         self.run("pg_ctl", &["-w", "-t", "60", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
+    }
+
+    /// From its next start on.
+    pub fn serve_tls(&self, certificate: &Path, key: &Path) {
+        let (folder, mut files) = (self.folder.path().join("data"), Vec::new());
+        for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = folder.join(name);
+            std::fs::copy(from, &to).unwrap();
+            // Nobody else may read a key.
+            std::fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+            files.push(to.to_str().unwrap().to_owned());
+        }
+        if is_root() {
+            assert!(Command::new("chown").arg("nobody").args(files).status().unwrap().success());
+        }
+        let mut settings = OpenOptions::new().append(true).open(folder.join("postgresql.conf")).unwrap();
+        settings.write_all(b"ssl = on\n").unwrap();
     }
 
     /// PostgreSQL refuses to run as root.

@@ -1,6 +1,6 @@
 //! What the store promises, held against both databases by the same tests; then the troubles that only one of them has.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal};
 use crate::ids::{ClientMsgId, Kind, RequestId, Seq, SessionId};
 
-/// Each test once for each database.
+/// Each test once for each database, and once with a pooler before it.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -25,6 +25,9 @@ macro_rules! on_both {
         }
         mod postgres {
             $(#[test] fn $name() { super::super::run(super::super::Db::postgres(), |db| Box::pin(super::$name(db))); })*
+        }
+        mod pooled {
+            $(#[test] fn $name() { super::super::run(super::super::Db::pooled(), |db| Box::pin(super::$name(db))); })*
         }
     };
 }
@@ -37,13 +40,19 @@ mod steps;
 mod against_model;
 mod sqlite_only;
 mod postgres_only;
+mod several_nodes;
+#[path = "../../../tests/torture/pgbouncer.rs"]
+mod pgbouncer;
+
+use pgbouncer::PgBouncer;
 
 /// A database of one test's own.
 struct Db {
     config: Database,
     limits: StoreLimits,
-    /// Where to reach PostgreSQL past every proxy.
+    /// Where to reach PostgreSQL past every proxy: the server's own database, and the name of the test's.
     admin: Option<(String, String)>,
+    pooler: Option<PgBouncer>,
     dir: tempfile::TempDir,
 }
 
@@ -58,7 +67,13 @@ impl Db {
     fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(dir.path().join("made/by/the/server.db"));
-        Self { config: Database { url, lanes: 3, readers: 2, cache_kib: 4096 }, limits: LIMITS, admin: None, dir }
+        Self {
+            config: Database { url, lanes: 3, readers: 2, cache_kib: 4096, prepared_statements: true },
+            limits: LIMITS,
+            admin: None,
+            pooler: None,
+            dir,
+        }
     }
 
     /// `None` when there is no PostgreSQL to test with.
@@ -68,13 +83,34 @@ impl Db {
             return None;
         };
         let name = format!("hongyan_test_{:016x}", rand::random::<u64>());
-        conn::postgres(&admin).unwrap().batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
-        let (base, query) = admin.split_once('?').map_or((admin.as_str(), None), |(base, query)| (base, Some(query)));
-        let slash = base.find("://").map_or(0, |at| at + 3);
-        let authority = base[slash..].find('/').map_or(base, |at| &base[..slash + at]);
-        let url = format!("{authority}/{name}{}", query.map(|q| format!("?{q}")).unwrap_or_default());
-        let config = Database { url: DatabaseUrl::Postgres(url), lanes: 3, readers: 2, cache_kib: 4096 };
-        Some(Self { config, limits: LIMITS, admin: Some((admin, name)), dir: tempfile::tempdir().unwrap() })
+        conn::postgres(&admin, true).unwrap().batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
+        let config = Database {
+            url: DatabaseUrl::Postgres(database_of(&admin, &name)),
+            lanes: 3,
+            readers: 2,
+            cache_kib: 4096,
+            prepared_statements: true,
+        };
+        Some(Self { config, limits: LIMITS, admin: Some((admin, name)), pooler: None, dir: tempfile::tempdir().unwrap() })
+    }
+
+    /// `None` when there is no PostgreSQL to test with, or no PgBouncer.
+    fn pooled() -> Option<Self> {
+        let program = pgbouncer::program().inspect_err(|why| eprintln!("skipped: {why}")).ok()?;
+        let mut db = Self::postgres()?;
+        let (admin, name) = db.admin.clone()?;
+        db.exec(&format!("ALTER DATABASE {name} SET statement_timeout = '2s'"));
+        let pooler = PgBouncer::before(&admin, program);
+        db.config.url = DatabaseUrl::Postgres(pooler.url(&name));
+        db.config.prepared_statements = false;
+        db.pooler = Some(pooler);
+        Some(db)
+    }
+
+    /// PostgreSQL, past every proxy and pooler.
+    fn direct(&self) -> PgConnection {
+        let (admin, name) = self.admin.as_ref().unwrap();
+        conn::postgres(&database_of(admin, name), true).unwrap()
     }
 
     fn path(&self) -> PathBuf {
@@ -87,7 +123,7 @@ impl Db {
     fn exec(&self, sql: &str) {
         match &self.config.url {
             DatabaseUrl::Sqlite(path) => conn::sqlite_writer(path, 1000).unwrap().batch_execute(sql).unwrap(),
-            DatabaseUrl::Postgres(url) => conn::postgres(url).unwrap().batch_execute(sql).unwrap(),
+            DatabaseUrl::Postgres(_) => self.direct().batch_execute(sql).unwrap(),
         }
     }
 
@@ -100,10 +136,18 @@ impl Db {
     }
 }
 
+/// The URL of another database on the same server.
+fn database_of(url: &str, name: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let slash = base.find("://").map_or(0, |at| at + 3);
+    let authority = base[slash..].find('/').map_or(base, |at| &base[..slash + at]);
+    format!("{authority}/{name}{}", query.map(|q| format!("?{q}")).unwrap_or_default())
+}
+
 impl Drop for Db {
     fn drop(&mut self) {
         if let Some((admin, name)) = &self.admin
-            && let Ok(mut conn) = conn::postgres(admin)
+            && let Ok(mut conn) = conn::postgres(admin, true)
         {
             let _ = conn.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
 
 use super::*;
 
@@ -62,6 +62,8 @@ fn many_nodes_begin_many_conversations() {
 /// Stands between the store and PostgreSQL.
 struct Proxy {
     mode: Arc<AtomicU8>,
+    /// How often the store spoke after it was answered, or at first.
+    round_trips: Arc<AtomicUsize>,
     url: String,
 }
 
@@ -81,17 +83,24 @@ impl Proxy {
         let at = if user.is_empty() { String::new() } else { format!("{user}@") };
         let url = format!("{head}://{at}{}/{path}", listener.local_addr().unwrap());
         let mode = Arc::new(AtomicU8::new(PASS));
-        let set = mode.clone();
+        let round_trips = Arc::new(AtomicUsize::new(0));
+        let (set, counter) = (mode.clone(), round_trips.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(&target) else { continue };
-                for (from, to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
-                    let mode = set.clone();
-                    std::thread::spawn(move || pass_on(from, to, &mode));
+                let is_asked = Arc::new(AtomicBool::new(false));
+                for (asks, from, to) in [(true, client.try_clone().unwrap(), server.try_clone().unwrap()), (false, server, client)] {
+                    let (mode, round_trips, is_asked) = (set.clone(), counter.clone(), is_asked.clone());
+                    let heard = move || {
+                        if is_asked.swap(asks, Ordering::SeqCst) != asks && asks {
+                            round_trips.fetch_add(1, Ordering::SeqCst);
+                        }
+                    };
+                    std::thread::spawn(move || pass_on(from, to, &mode, heard));
                 }
             }
         });
-        Self { mode, url }
+        Self { mode, round_trips, url }
     }
 
     fn set(&self, mode: u8) {
@@ -99,7 +108,7 @@ impl Proxy {
     }
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, mode: &AtomicU8) {
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mode: &AtomicU8, heard: impl Fn()) {
     from.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let mut buffer = [0; 65536];
     loop {
@@ -109,6 +118,7 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, mode: &AtomicU8) {
             _ => match from.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => {
+                    heard();
                     // What came in before the silence was noticed is held back, and passed on late.
                     while mode.load(Ordering::SeqCst) == SILENT {
                         std::thread::sleep(Duration::from_millis(10));
@@ -185,10 +195,46 @@ fn a_connection_that_broke_while_it_was_quiet_is_made_anew() {
 }
 
 #[test]
+fn a_batch_is_one_round_trip() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let (_, name) = db.admin.clone().unwrap();
+            db.exec(&format!("ALTER DATABASE {name} SET statement_timeout = '2s'"));
+            let proxy = through_proxy(db);
+            (db.config.lanes, db.config.readers) = (1, 1);
+            for prepared_statements in [true, false] {
+                db.config.prepared_statements = prepared_statements;
+                let mut rig = db.open();
+                // All connections are made, and what is prepared is prepared.
+                rig.store.ask(Ping).await.unwrap();
+                rig.send("a", "b", "warm").await;
+                let before = proxy.round_trips.load(Ordering::SeqCst);
+                for _ in 0..20 {
+                    rig.send("a", "b", "x").await;
+                }
+                let round_trips = proxy.round_trips.load(Ordering::SeqCst) - before;
+                assert_eq!(round_trips, 20, "with prepared statements: {prepared_statements}");
+            }
+        })
+    });
+}
+
+#[test]
+fn a_server_that_takes_connections_and_says_nothing_is_not_waited_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = DatabaseUrl::Postgres(format!("postgres://me@{}/im", silent.local_addr().unwrap()));
+    let began = Instant::now();
+    let config = Database { url, lanes: 1, readers: 1, cache_kib: 1000, prepared_statements: true };
+    let error = crate::store::migrate(&config).unwrap_err().to_string();
+    assert!(error.contains("timeout expired"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
 fn errors_tell_what_to_do_without_the_password() {
     actix::System::new().block_on(async {
         let url = DatabaseUrl::Postgres("postgres://me:s3cret@127.0.0.1:1/im".into());
-        let config = Database { url, lanes: 1, readers: 1, cache_kib: 1000 };
+        let config = Database { url, lanes: 1, readers: 1, cache_kib: 1000, prepared_statements: true };
         let error = crate::store::migrate(&config).unwrap_err().to_string();
         assert!(error.contains("database.url") && !error.contains("s3cret"), "{error}");
         assert!(crate::store::backup(&config, Path::new("x")).unwrap_err().to_string().contains("pg_dump"));

@@ -1,0 +1,257 @@
+//! What nodes on one PostgreSQL, and others who use it, do to each other: each test on connections of the store's own, and on pooled ones.
+
+use diesel::sql_types::{BigInt, Text};
+
+use super::*;
+
+macro_rules! directly_and_pooled {
+    ($($name:ident),* $(,)?) => {
+        mod directly {
+            $(#[test] fn $name() { super::super::run(super::super::Db::postgres(), |db| Box::pin(super::$name(db))); })*
+        }
+        mod pooled {
+            $(#[test] fn $name() { super::super::run(super::super::Db::pooled(), |db| Box::pin(super::$name(db))); })*
+        }
+    };
+}
+
+directly_and_pooled!(
+    the_same_message_at_two_nodes_at_once,
+    a_batch_that_loses_a_deadlock_is_stored,
+    what_may_pass_is_tried_again_and_not_for_ever,
+    a_lock_that_somebody_holds,
+    a_node_waits_for_another_that_migrates,
+    every_commit_is_durable,
+);
+
+fn count(conn: &mut PgConnection, query: &str) -> i64 {
+    diesel::select(diesel::dsl::sql::<BigInt>(&format!("({query})"))).get_result(conn).unwrap()
+}
+
+fn text(conn: &mut PgConnection, query: &str) -> String {
+    diesel::select(diesel::dsl::sql::<Text>(&format!("({query})"))).get_result(conn).unwrap()
+}
+
+/// Until so many wait for a lock in the test's database.
+fn until_waiting(conn: &mut PgConnection, wanted: i64) {
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let until = Instant::now() + Duration::from_secs(10);
+    while count(conn, query) != wanted {
+        assert!(Instant::now() < until, "nobody waits for a lock");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lock(pair: &str) -> String {
+    format!("SELECT FROM conversations WHERE pair = '{pair}' FOR UPDATE")
+}
+
+async fn the_same_message_at_two_nodes_at_once(db: &mut Db) {
+    const SENDS: usize = 500;
+    let mut nodes = [db.open(), db.open()];
+    // Every fifth begins a conversation.
+    for i in 0..SENDS {
+        for node in &nodes {
+            node.submit(append("a", &format!("p{}", i / 5), Some(&i.to_string()), "same"));
+        }
+    }
+    let mut places = [HashMap::new(), HashMap::new()];
+    let mut stored = 0;
+    for (node, places) in nodes.iter_mut().zip(&mut places) {
+        for _ in 0..SENDS {
+            let (draft, seq) = match node.event().await {
+                Event::Appended { draft, seq, .. } => {
+                    stored += 1;
+                    (draft, seq)
+                }
+                Event::Repeated { draft, stored, .. } => (draft, stored.seq),
+                other => panic!("{other:?}"),
+            };
+            places.insert((draft.peer, draft.client_msg_id), seq);
+        }
+    }
+    assert_eq!(stored, SENDS);
+    assert_eq!(places[0].len(), SENDS);
+    assert_eq!(places[0], places[1]);
+    let rows = count(&mut db.direct(), "SELECT count(*) FROM messages");
+    assert_eq!(usize::try_from(rows).unwrap(), SENDS);
+}
+
+async fn a_batch_that_loses_a_deadlock_is_stored(db: &mut Db) {
+    db.config.lanes = 1;
+    let mut rig = db.open();
+    for peer in ["b", "c", "d"] {
+        rig.send("a", peer, "1").await;
+    }
+    let (mut gate, mut other) = (db.direct(), db.direct());
+    gate.batch_execute(&format!("BEGIN; {}", lock("a:d"))).unwrap();
+    // The one who looks for a deadlock is the one who gives way: the lane.
+    other
+        .batch_execute(&format!(
+            "SET deadlock_timeout = '60s'; SET statement_timeout = '10s'; SET lock_timeout = 0; BEGIN; {}",
+            lock("a:c")
+        ))
+        .unwrap();
+    let mut watcher = db.direct();
+    rig.submit(append("a", "d", None, "2"));
+    until_waiting(&mut watcher, 1);
+    // One batch, for the lane is at work.
+    rig.submit(append("a", "b", None, "2"));
+    rig.submit(append("a", "c", None, "2"));
+    gate.batch_execute("ROLLBACK").unwrap();
+    assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(2)));
+    until_waiting(&mut watcher, 1);
+    other.batch_execute(&format!("{}; COMMIT", lock("a:b"))).unwrap();
+    for _ in 0..2 {
+        let event = rig.event().await;
+        assert!(matches!(event, Event::Appended { seq, .. } if seq == s(2)), "{event:?}");
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    while count(&mut watcher, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") != 1 {
+        assert!(Instant::now() < until, "there was no deadlock");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+async fn what_may_pass_is_tried_again_and_not_for_ever(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("a", "b", "1").await;
+    db.exec("CREATE SEQUENCE tries");
+    let mut conn = db.direct();
+    let mut seq = 1;
+    for (code, failures, tries) in [("40001", 2, 3), ("40P01", 2, 3), ("40001", 1000, 4), ("40P01", 1000, 4)] {
+        conn.batch_execute(&format!(
+            "ALTER SEQUENCE tries RESTART; DROP TRIGGER IF EXISTS refuse ON messages; \
+             CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('tries') <= {failures} THEN RAISE EXCEPTION 'not now' USING ERRCODE = '{code}'; END IF; RETURN NULL; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON messages EXECUTE FUNCTION refuse()"
+        ))
+        .unwrap();
+        let outcome = rig.outcome(append("a", "b", None, code)).await;
+        if failures < tries {
+            seq += 1;
+            assert!(matches!(outcome, Event::Appended { seq: at, .. } if at == s(seq)), "{code}: {outcome:?}");
+        } else {
+            assert!(matches!(outcome, Event::Refused { why: Refusal::Unavailable, .. }), "{code}: {outcome:?}");
+        }
+        assert_eq!(count(&mut conn, "SELECT last_value FROM tries"), tries, "{code}");
+    }
+}
+
+async fn a_lock_that_somebody_holds(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("a", "b", "1").await;
+    let mut other = db.direct();
+    other.batch_execute(&format!("BEGIN; {}", lock("a:b"))).unwrap();
+    let began = Instant::now();
+    let outcome = rig.outcome(append("a", "b", Some("2"), "2")).await;
+    assert!(matches!(outcome, Event::Refused { why: Refusal::Unavailable, .. }), "{outcome:?}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    other.batch_execute("ROLLBACK").unwrap();
+    rig.until_stored("a", "b", "2").await;
+    assert_eq!(rig.history("a", "b", Window::After(s(0)), 10).await.0, [1, 2]);
+}
+
+async fn a_node_waits_for_another_that_migrates(db: &mut Db) {
+    let mut other = db.direct();
+    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", conn::MIGRATION_LOCK)).unwrap();
+    let config = db.config.clone();
+    let node = std::thread::spawn(move || crate::store::migrate(&config));
+    let mut watcher = db.direct();
+    until_waiting(&mut watcher, 1);
+    // Longer than any other statement may take.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(!node.is_finished(), "it did not wait: {:?}", node.join());
+    other.batch_execute("COMMIT").unwrap();
+    node.join().unwrap().unwrap();
+    assert_eq!(db.open().send("a", "b", "1").await, 1);
+}
+
+async fn every_commit_is_durable(db: &mut Db) {
+    let (_, name) = db.admin.clone().unwrap();
+    crate::store::migrate(&db.config).unwrap();
+    // Looked at when the commit begins.
+    db.exec(
+        "CREATE TABLE seen (at BIGINT GENERATED ALWAYS AS IDENTITY, value TEXT); \
+         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO seen (value) VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$; \
+         CREATE CONSTRAINT TRIGGER see AFTER INSERT ON messages DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION see(); \
+         CREATE CONSTRAINT TRIGGER see AFTER INSERT ON revocations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION see()",
+    );
+    for (set, wanted) in [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")] {
+        db.exec(&format!("TRUNCATE seen; ALTER DATABASE {name} SET synchronous_commit = {set}"));
+        if let Some(pooler) = &mut db.pooler {
+            // It makes new connections.
+            pooler.stop();
+            pooler.start();
+        }
+        db.open().send("a", "b", set).await;
+        crate::store::revoke(&db.config, &o("a"), Revoked::Sessions).unwrap();
+        assert_eq!(text(&mut db.direct(), "SELECT string_agg(value, ' ') FROM seen"), format!("{wanted} {wanted}"), "{set}");
+    }
+}
+
+#[test]
+fn a_node_takes_as_many_connections_as_it_has_lanes_and_readers() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let mut node = db.open();
+            for round in 0..3 {
+                let asked: Vec<_> = (0..50).map(|_| node.store.ask(Unread { openid: o("a"), limit: 1 })).collect();
+                for i in 0..100 {
+                    node.submit(append("a", &format!("p{i}"), None, &round.to_string()));
+                }
+                futures_util::future::join_all(asked).await;
+                for _ in 0..100 {
+                    assert!(matches!(node.event().await, Event::Appended { .. }));
+                }
+            }
+            let others = "datname = current_database() AND pid <> pg_backend_pid()";
+            let connections = count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
+            assert_eq!(usize::try_from(connections).unwrap(), db.config.lanes + db.config.readers);
+        })
+    });
+}
+
+#[test]
+fn nodes_behind_a_pooler_share_few_connections() {
+    run(Db::pooled(), |db| {
+        Box::pin(async {
+            let mut nodes = [db.open(), db.open(), db.open()];
+            for i in 0..30 {
+                for node in &nodes {
+                    node.submit(append("a", &format!("p{i}"), None, "x"));
+                }
+            }
+            for node in &mut nodes {
+                for _ in 0..30 {
+                    assert!(matches!(node.event().await, Event::Appended { .. }));
+                }
+            }
+            let others = "datname = current_database() AND pid <> pg_backend_pid()";
+            let connections = count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
+            assert!((1..=3).contains(&connections), "{connections}");
+        })
+    });
+}
+
+#[test]
+fn what_a_pooled_connection_lacks_is_said() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let (_, name) = db.admin.clone().unwrap();
+            db.config.prepared_statements = false;
+            let refused = |db: &Db| crate::store::migrate(&db.config).unwrap_err().to_string();
+            let error = refused(db);
+            assert!(error.contains("statement_timeout is 0 ms") && error.contains("ALTER ROLE … SET statement_timeout = '2s'"), "{error}");
+            db.exec(&format!("ALTER DATABASE {name} SET statement_timeout = '1min'"));
+            let error = refused(db);
+            assert!(error.contains("statement_timeout is 60000 ms"), "{error}");
+            db.exec(&format!("ALTER DATABASE {name} SET statement_timeout = '1500ms'; ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"));
+            let error = refused(db);
+            assert!(error.contains("default_transaction_isolation is serializable"), "{error}");
+            db.exec(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'read committed'"));
+            assert_eq!(db.open().send("a", "b", "1").await, 1);
+        })
+    });
+}

@@ -18,11 +18,11 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/hongyan /usr/local/bin/hongyan
 COPY --from=build --chown=10001:10001 --chmod=0700 /out/data /data
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    HONGYAN_SERVER__LISTEN=0.0.0.0:9999 \
-    HONGYAN_DATABASE__URL=sqlite:///data/hongyan.db
+    HONGYAN_SERVER__LISTEN=0.0.0.0:9999
 # Nothing is written outside /data, so the root may be read-only: docker run --read-only.
 USER 10001:10001
-WORKDIR /data
+# The default of database.url is data/hongyan.db, from here. A variable would be in the way of HONGYAN_DATABASE__URL_FILE.
+WORKDIR /
 VOLUME /data
 EXPOSE 9999
 STOPSIGNAL SIGTERM

@@ -152,7 +152,11 @@ impl Relay {
     fn connect(&mut self, ctx: &mut Context<Self>) {
         let servers: Vec<ServerAddr> = self.settings.nats_url.split(',').filter_map(|url| url.parse().ok()).collect();
         let relay = ctx.address();
-        let options = ConnectOptions::new()
+        // async-nats passes over what stands in the URL.
+        let credentials =
+            servers.iter().find_map(|server| Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned())));
+        let options = credentials
+            .map_or_else(ConnectOptions::new, |(user, password)| ConnectOptions::with_user_and_password(user, password))
             .name(format!("hongyan {}", self.node))
             .no_echo()
             .skip_subject_validation(true)

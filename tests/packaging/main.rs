@@ -1,0 +1,177 @@
+//! What is shipped beside the binary fits it: every setting, flag and path that the example, the image, the unit and the files of a
+//! cluster name exists, and nginx and NATS do what their files promise.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hongyan::config::keys::{KEYS, Key};
+use hongyan::config::{Inputs, Profile, load, show};
+
+mod cluster;
+mod nats;
+mod nginx;
+
+const SHIPPED: [&str; 21] = [
+    "docs/CLUSTER.md",
+    "docs/OPERATIONS.md",
+    "Dockerfile",
+    "hongyan.example.toml",
+    "compose.yaml",
+    "deploy/make-secrets",
+    "deploy/nats/nats.conf",
+    "deploy/nginx/hongyan.conf",
+    "deploy/nginx/nginx.conf",
+    "deploy/nginx/nodes/one.conf",
+    "deploy/nginx/nodes/several.conf",
+    "deploy/nginx/nodes/compose.conf",
+    "deploy/kubernetes/hongyan.yaml",
+    "deploy/kubernetes/nats.yaml",
+    "deploy/kubernetes/ingress.yaml",
+    "deploy/kubernetes/secret.example.yaml",
+    "scripts/image",
+    "deploy/systemd/hongyan.service",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "Makefile",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Runs the binary in an empty folder with an environment of its own.
+fn hongyan(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hongyan"));
+    command.env_clear().envs(environment.iter().copied()).args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn every_variable_that_is_named_is_a_setting() {
+    for file in SHIPPED {
+        let text = text(file);
+        for name in
+            text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.len() > 8 && word.starts_with("HONGYAN_"))
+        {
+            let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
+            let general = ["HONGYAN_CONFIG", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
+            let of_tests = name == "HONGYAN_PROPTEST_CASES";
+            assert!(known || general || of_tests, "{file} names {name}");
+        }
+    }
+}
+
+#[test]
+fn every_setting_that_is_named_in_prose_is_one() {
+    let sections = hongyan::config::keys::sections();
+    for file in SHIPPED.into_iter().filter(|file| file.starts_with("deploy/")) {
+        let text = text(file);
+        for word in text.split(|c: char| !(c.is_ascii_lowercase() || c == '_' || c == '.')) {
+            let Some((section, key)) = word.trim_end_matches('.').split_once('.') else { continue };
+            let is_file = ["toml", "db", "conf", "sock", "target", "service"].iter().any(|end| key.ends_with(end));
+            if sections.contains(&section) && !is_file && !key.contains('.') {
+                assert!(Key::named(&format!("{section}.{key}")).is_some(), "{file} names {section}.{key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_command_lines_of_the_image_and_the_unit_are_understood() {
+    let exec = |text: &str| -> Vec<String> {
+        let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        line.split(' ').map(str::to_owned).collect()
+    };
+    let unit = exec(&text("deploy/systemd/hongyan.service"));
+    assert_eq!(unit[0], "/usr/local/bin/hongyan");
+    hongyan::cli::command().try_get_matches_from(unit).unwrap();
+
+    let image = text("Dockerfile");
+    let json = |start: &str| -> Vec<String> {
+        let line = image.lines().find(|line| line.trim_start().starts_with(start)).unwrap();
+        serde_json::from_str(line.split_at(line.find('[').unwrap()).1).unwrap()
+    };
+    assert_eq!(json("ENTRYPOINT"), ["/usr/local/bin/hongyan"]);
+    hongyan::cli::command().try_get_matches_from([json("ENTRYPOINT"), json("CMD [")].concat()).unwrap();
+    hongyan::cli::command().try_get_matches_from(json("HEALTHCHECK")).unwrap();
+    for line in ["USER 10001:10001", "EXPOSE 9999", "STOPSIGNAL SIGTERM", "VOLUME /data"] {
+        assert!(image.lines().any(|l| l == line), "{line}");
+    }
+}
+
+#[test]
+fn the_example_settings_can_be_loaded() {
+    let inputs = |file: PathBuf| Inputs { file: Some(file), ..Inputs::default() };
+    let loaded = load(&Profile::Tool, &inputs(root().join("hongyan.example.toml"))).unwrap();
+    assert_eq!(loaded.config.wechat.appid, "wx0123456789abcdef");
+    // What is commented out is right as well.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.toml");
+    let all = text("hongyan.example.toml").replace("# secret = \"…\"", "secret = \"s\"");
+    fs::write(&file, all.replace("# keys = [\"k1:…\"]", "keys = [\"k1:0123456789abcdef0123456789abcdef\"]")).unwrap();
+    load(&Profile::Serve, &inputs(file)).unwrap();
+}
+
+#[test]
+fn wrong_settings_end_with_one_line_and_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = hongyan(folder.path(), &["serve", "--listen", "9999"], &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert_eq!(stderr(&wrong).lines().count(), 1, "{}", stderr(&wrong));
+    assert!(stderr(&wrong).starts_with("hongyan: server.listen (flag --listen): \"9999\" is not allowed: must be "));
+
+    let missing = hongyan(folder.path(), &["serve"], &[("HONGYAN_WECHAT__APPID", "wx1")]);
+    assert_eq!((missing.status.code(), stderr(&missing).lines().count()), (Some(2), 2), "{}", stderr(&missing));
+
+    let open = hongyan(folder.path(), &["dev"], &[("HONGYAN_SERVER__LISTEN", "0.0.0.0:9999")]);
+    assert_eq!((open.status.code(), stderr(&open).lines().count()), (Some(2), 1), "{}", stderr(&open));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a refused start leaves nothing behind");
+
+    let flag = hongyan(folder.path(), &["serve", "--lisen", "x"], &[]);
+    assert_eq!(flag.status.code(), Some(2));
+}
+
+/// Write it anew with `cargo run -- config docs` where this fails.
+#[test]
+fn the_manual_has_every_setting() {
+    let manual = text("docs/OPERATIONS.md");
+    let (_, rest) = manual.split_once("<!-- settings: printed by `hongyan config docs` -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- end of settings -->").unwrap();
+    assert_eq!(table.trim(), show::docs().trim());
+}
+
+#[test]
+fn config_show_tells_sources_and_hides_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hongyan.toml"), "[wechat]\nsecret = \"app-s3cret\"\n").unwrap();
+    let shown = hongyan(folder.path(), &["config", "show", "--set", "limits.bad_frames=11"], &[("HONGYAN_LOG__FORMAT", "json")]);
+    let out = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success() && !out.contains("app-s3cret"), "{out}");
+    for (key, source) in
+        [("wechat.secret", "hongyan.toml:2"), ("log.format", "environment HONGYAN_LOG__FORMAT"), ("limits.bad_frames", "flag --set")]
+    {
+        assert!(out.lines().any(|line| line.starts_with(key) && line.ends_with(source)), "{out}");
+    }
+    assert_eq!(hongyan(folder.path(), &["config", "check"], &[]).status.code(), Some(2));
+    let docs = hongyan(folder.path(), &["config", "docs"], &[]);
+    assert_eq!(String::from_utf8(docs.stdout).unwrap(), show::docs());
+}
+
+#[test]
+fn the_unit_leaves_time_to_drain() {
+    let unit = text("deploy/systemd/hongyan.service");
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    assert!(stop.parse::<u64>().unwrap() > 10);
+    assert!(unit.contains("KillSignal=SIGTERM") && unit.contains("RestartPreventExitStatus=2"));
+}

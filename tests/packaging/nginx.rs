@@ -1,0 +1,405 @@
+//! nginx does what its site promises, before one node and before several.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hongyan::config::Config;
+
+use crate::{stderr, text};
+
+/// nginx, where there is one. `make test` sees to it and says where; a bare `cargo test` can do without.
+fn nginx() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("HONGYAN_TEST_NGINX") {
+        return Some(path.into());
+    }
+    let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].map(PathBuf::from).into_iter().find(|path| path.exists());
+    if found.is_none() {
+        eprintln!("not checked: no nginx here; `make test` installs it");
+    }
+    found
+}
+
+struct Nginx {
+    child: Child,
+    folder: tempfile::TempDir,
+    tls: u16,
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGQUIT and SIGTERM both work; a plain kill of the master would leave its workers.
+        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The shipped site, under the shipped main file, with only paths and ports replaced, in front of `nodes`: one of deploy/nginx/nodes.
+fn start_nginx(program: &Path, nodes: &str) -> Nginx {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = set_up(folder.path(), nodes);
+    let main = command(program, folder.path());
+    check(program, folder.path());
+    let child = { main }.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let nginx = Nginx { child, folder, tls };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", tls)).is_err() {
+        assert!(Instant::now() < deadline, "nginx does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    nginx
+}
+
+fn command(program: &Path, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("-p").arg(dir).arg("-e").arg(dir.join("main.log")).arg("-c").arg(dir.join("nginx.conf"));
+    command
+}
+
+/// `nginx -t`, which says neither error nor warning.
+fn check(program: &Path, dir: &Path) {
+    let check = command(program, dir).arg("-t").output().unwrap();
+    assert!(check.status.success(), "nginx -t: {}", stderr(&check));
+    assert!(!stderr(&check).contains("[warn]"), "nginx -t: {}", stderr(&check));
+}
+
+/// Writes everything that nginx reads; the port of TLS.
+fn set_up(dir: &Path, nodes: &str) -> u16 {
+    let here = dir.display().to_string();
+    let (key, certificate) = certificate();
+    fs::write(dir.join("privkey.pem"), key).unwrap();
+    fs::write(dir.join("fullchain.pem"), certificate).unwrap();
+    let (plain, tls) = (free_port(), free_port());
+    let site = changed(
+        &text("deploy/nginx/hongyan.conf"),
+        &[
+            ("/etc/ssl/hongyan/", &format!("{here}/")),
+            ("/var/log/nginx/", &format!("{here}/")),
+            ("listen 80;", &format!("listen 127.0.0.1:{plain};")),
+            ("listen [::]:80;", ""),
+            ("listen 443 ssl;", &format!("listen 127.0.0.1:{tls} ssl;")),
+            ("listen [::]:443 ssl;", ""),
+        ],
+    );
+    fs::create_dir(dir.join("conf.d")).unwrap();
+    fs::write(dir.join("conf.d/hongyan.conf"), site).unwrap();
+    fs::write(dir.join("conf.d/hongyan-nodes.conf"), nodes).unwrap();
+    // As root, workers would become another user, who cannot enter the folder.
+    let user = if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) { "user root;" } else { "" };
+    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {here}/{name};")).join("\n");
+    let main = changed(
+        &text("deploy/nginx/nginx.conf"),
+        &[
+            ("worker_processes auto;", &format!("{user}\ndaemon off;\npid {here}/pid;\nerror_log {here}/main.log;\nworker_processes 2;")),
+            ("worker_rlimit_nofile 131072;", ""),
+            ("worker_connections 65536;", "worker_connections 256;"),
+            ("http {", &format!("http {{\n{temp}")),
+        ],
+    );
+    fs::write(dir.join("nginx.conf"), main).unwrap();
+    tls
+}
+
+/// A text with each of `changes`, which all have a place in it.
+fn changed(text: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    })
+}
+
+/// deploy/nginx/nodes/one.conf before a port of loopback.
+fn one(port: u16) -> String {
+    changed(&text("deploy/nginx/nodes/one.conf"), &[("server 127.0.0.1:9999;", &format!("server 127.0.0.1:{port};"))])
+}
+
+/// deploy/nginx/nodes/several.conf before two nodes.
+fn two(first: &str, second: &str) -> String {
+    let changes = [("10.0.0.11:9999", first), ("10.0.0.12:9999", second), ("    server 10.0.0.13:9999 max_fails=1 fail_timeout=2s;\n", "")];
+    // The comment at the head names the first address, too.
+    let nodes = text("deploy/nginx/nodes/several.conf");
+    changed(nodes.split_once("\n\n").unwrap().1, &changes)
+}
+
+fn certificate() -> (Vec<u8>, Vec<u8>) {
+    use openssl::{asn1::Asn1Time, ec, hash::MessageDigest, nid::Nid, pkey::PKey, x509};
+    let group = ec::EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(ec::EcKey::generate(&group).unwrap()).unwrap();
+    let mut name = x509::X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", "chat.example.com").unwrap();
+    let name = name.build();
+    let mut builder = x509::X509::builder().unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    (key.private_key_to_pem_pkcs8().unwrap(), builder.build().to_pem().unwrap())
+}
+
+fn tls(port: u16) -> openssl::ssl::SslStream<TcpStream> {
+    use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+    let mut connector = SslConnector::builder(SslMethod::tls()).unwrap();
+    connector.set_verify(SslVerifyMode::NONE);
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    connector.build().configure().unwrap().verify_hostname(false).connect("chat.example.com", stream).unwrap()
+}
+
+/// The head of a request or an answer.
+fn head(stream: &mut impl Read) -> String {
+    let mut head = String::new();
+    let mut reader = BufReader::with_capacity(1, stream);
+    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
+    head
+}
+
+#[test]
+fn nginx_passes_upgrades_on_tells_the_real_address_and_logs_no_code() {
+    let Some(program) = nginx() else { return };
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nginx = start_nginx(&program, &one(upstream.local_addr().unwrap().port()));
+    let server = std::thread::spawn(move || {
+        let mut stream = upstream.accept().unwrap().0;
+        let asked = head(&mut stream);
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n").unwrap();
+        let mut frame = [0; 4];
+        stream.read_exact(&mut frame).unwrap();
+        stream.write_all(&frame).unwrap();
+        asked
+    });
+    let mut client = tls(nginx.tls);
+    client
+        .write_all(
+            b"GET /alice?to_user_openid=bob&code=c0de HTTP/1.1\r\nHost: chat.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\nReferer: https://x/?token=t0ken\r\n\r\n",
+        )
+        .unwrap();
+    assert!(head(&mut client).starts_with("HTTP/1.1 101 "));
+    client.write_all(b"ping").unwrap();
+    let mut echo = [0; 4];
+    client.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"ping");
+    let asked = server.join().unwrap().to_ascii_lowercase();
+    assert!(asked.starts_with("get /alice?to_user_openid=bob&code=c0de http/1.1\r\n"), "{asked}");
+    for line in
+        ["upgrade: websocket", "connection: upgrade", "host: chat.example.com", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https"]
+    {
+        assert!(asked.contains(&format!("\r\n{line}\r\n")), "{line}: {asked}");
+    }
+    assert!(!asked.contains("203.0.113.9"), "{asked}");
+
+    // The upstream is gone now: even the failure says nothing of the query.
+    drop(client);
+    let mut client = tls(nginx.tls);
+    client.write_all(b"GET /bob?code=c0de HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n").unwrap();
+    assert!(head(&mut client).starts_with("HTTP/1.1 502 "));
+    let folder = nginx.folder.path().to_owned();
+    let log = || fs::read_to_string(folder.join("access.log")).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while log().lines().count() < 2 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(log().contains("\"GET /alice HTTP/1.1\" 101 ") && log().contains("\"GET /bob HTTP/1.1\" 502 "), "{}", log());
+    for file in ["access.log", "error.log", "main.log"] {
+        let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+        assert!(!text.contains("c0de") && !text.contains("t0ken"), "{file}: {text}");
+    }
+}
+
+#[test]
+fn nginx_waits_longer_than_the_server_does() {
+    let site = text("deploy/nginx/hongyan.conf");
+    let seconds = |name: &str| -> u64 {
+        let line = site.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches("s;").parse().unwrap()
+    };
+    let silent = Config::default().session.silent_after_ms / 1000;
+    assert!(seconds("proxy_read_timeout ") > silent && seconds("proxy_send_timeout ") > silent);
+}
+
+/// What a node of these tests does with a request, once it has read its head.
+#[derive(Clone, Copy)]
+enum Answer {
+    Welcome,
+    /// As a node that drains.
+    Unavailable,
+    /// As a node that is killed.
+    Die,
+}
+
+impl Answer {
+    /// To each request of a connection; nginx may keep one for later.
+    fn give(self, mut stream: TcpStream, read: &Mutex<Vec<IpAddr>>) {
+        while !head(&mut stream).is_empty() {
+            read.lock().unwrap().push(stream.peer_addr().unwrap().ip());
+            let answer: &[u8] = match self {
+                Self::Welcome => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+                Self::Unavailable => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n",
+                Self::Die => return,
+            };
+            stream.write_all(answer).unwrap();
+        }
+    }
+}
+
+/// A node, and where the requests that it has read came from.
+struct Node {
+    at: String,
+    read: Arc<Mutex<Vec<IpAddr>>>,
+}
+
+impl Node {
+    fn start(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let node = Self { at: listener.local_addr().unwrap().to_string(), read: Arc::default() };
+        let read = node.read.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, read) = (stream.unwrap(), read.clone());
+                std::thread::spawn(move || answer.give(stream, &read));
+            }
+        });
+        node
+    }
+
+    fn has_read(&self) -> usize {
+        self.read.lock().unwrap().len()
+    }
+}
+
+/// The status that a handshake is answered with.
+fn handshake(nginx: &Nginx) -> u16 {
+    ask(nginx, "GET /alice?to_user_openid=bob&code=c0de HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+}
+
+fn unread(nginx: &Nginx) -> u16 {
+    ask(nginx, "GET /v1/unread HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+fn login(nginx: &Nginx) -> u16 {
+    let start = "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    ask(nginx, &format!("{start}Content-Length: 15\r\n\r\n{{\"code\":\"c0de\"}}"))
+}
+
+fn ask(nginx: &Nginx, request: &str) -> u16 {
+    let mut client = tls(nginx.tls);
+    client.write_all(request.as_bytes()).unwrap();
+    let answer = head(&mut client);
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
+}
+
+#[test]
+fn a_node_that_takes_no_connection_is_passed_over_and_the_client_does_not_notice() {
+    let Some(program) = nginx() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let stale = folder.path().join("stale.sock");
+    drop(UnixListener::bind(&stale).unwrap());
+    let missing = folder.path().join("missing.sock");
+    let refuses = format!("127.0.0.1:{}", free_port());
+    // One that is full to the brim: the kernel answers nothing, as for a machine that is gone.
+    let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    silent.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    silent.listen(0).unwrap();
+    let silent_at = silent.local_addr().unwrap().as_socket().unwrap();
+    let _waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&silent_at.into());
+            socket
+        })
+        .collect();
+
+    for dead in [format!("unix:{}", stale.display()), format!("unix:{}", missing.display()), refuses, silent_at.to_string()] {
+        let alive = Node::start(Answer::Welcome);
+        let nginx = start_nginx(&program, &two(&dead, &alive.at));
+        for n in 1..=3 {
+            assert_eq!(handshake(&nginx), 101, "{dead}");
+            assert_eq!(alive.has_read(), n, "{dead}");
+        }
+        assert_eq!(login(&nginx), 101, "{dead}: the double's only answer");
+        let tried = fs::read_to_string(nginx.folder.path().join("error.log")).unwrap_or_default();
+        assert!(!tried.contains("c0de"), "{tried}");
+    }
+}
+
+#[test]
+fn a_code_that_a_node_may_have_read_is_sent_to_no_other() {
+    let Some(program) = nginx() else { return };
+    for request in [handshake, login, unread] {
+        let nodes = [Node::start(Answer::Die), Node::start(Answer::Die)];
+        let nginx = start_nginx(&program, &two(&nodes[0].at, &nodes[1].at));
+        assert_eq!(request(&nginx), 502);
+        assert_eq!(nodes[0].has_read() + nodes[1].has_read(), 1);
+    }
+}
+
+#[test]
+fn a_node_that_drains_hands_newcomers_on() {
+    let Some(program) = nginx() else { return };
+    let (draining, other) = (Node::start(Answer::Unavailable), Node::start(Answer::Welcome));
+    let nginx = start_nginx(&program, &two(&draining.at, &other.at));
+    for n in 1..=10 {
+        assert_eq!(handshake(&nginx), 101);
+        assert_eq!(other.has_read(), n);
+    }
+    // least_conn alone would have tried it each time.
+    assert!((1..=5).contains(&draining.has_read()), "{}", draining.has_read());
+
+    // Where all are full, the client is told so; and what the API answers is passed on as it is.
+    let full = [Node::start(Answer::Unavailable), Node::start(Answer::Unavailable)];
+    let nginx = start_nginx(&program, &two(&full[0].at, &full[1].at));
+    assert_eq!(login(&nginx), 503);
+    assert_eq!(full[0].has_read() + full[1].has_read(), 1);
+    assert_eq!(handshake(&nginx), 503);
+    assert_eq!(full[0].has_read() + full[1].has_read(), 3);
+}
+
+#[test]
+fn nginx_reaches_a_node_from_several_addresses() {
+    let Some(program) = nginx() else { return };
+    let node = Node::start(Answer::Welcome);
+    let nodes = two(&node.at, &node.at);
+    let (upstream, more) = nodes.split_once("\n#split_clients").unwrap();
+    let split = changed(&format!("split_clients{more}"), &[("\n#", "\n"), ("10.0.0.2;", "127.0.0.2;"), ("10.0.0.3;", "127.0.0.3;")]);
+    let nginx = start_nginx(&program, &format!("{upstream}\n{split}"));
+    let seen = || node.read.lock().unwrap().iter().map(IpAddr::to_string).collect::<BTreeSet<_>>();
+    for _ in 0..64 {
+        assert_eq!(handshake(&nginx), 101);
+        if seen().len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(seen().into_iter().collect::<Vec<_>>(), ["127.0.0.2", "127.0.0.3"]);
+}
+
+#[test]
+fn the_nodes_of_compose_are_understood_by_nginx() {
+    let Some(program) = nginx() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    set_up(folder.path(), &text("deploy/nginx/nodes/compose.conf"));
+    check(&program, folder.path());
+}
+
+#[test]
+fn every_way_of_naming_nodes_says_the_same_of_the_rest() {
+    let several = text("deploy/nginx/nodes/several.conf");
+    let rest = |text: &str| -> BTreeSet<String> {
+        let (_, block) = text.split_once("upstream hongyan {").unwrap();
+        let lines = block.split_once("\n}").unwrap().0.lines().map(str::trim);
+        lines.map(|line| if line.starts_with("server ") { line.splitn(3, ' ').last().unwrap() } else { line }.to_owned()).collect()
+    };
+    assert_eq!(rest(&several), rest(&text("deploy/nginx/nodes/compose.conf")));
+}

@@ -37,6 +37,7 @@ mod steps;
 mod against_model;
 mod sqlite_only;
 mod postgres_only;
+mod plans;
 
 /// A database of one test's own.
 struct Db {

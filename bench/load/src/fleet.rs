@@ -224,7 +224,8 @@ impl Fleet {
             let Tally { sent, done, delivered, .. } = self.tally;
             self.turn(deadline).with_context(|| format!("of {sent} messages {done} are done and {delivered} delivered"))?;
         }
-        ensure!(self.tally.done == self.tally.sent && self.tally.delivered == self.tally.sent, "more was delivered than sent");
+        let Tally { sent, done, delivered, .. } = self.tally;
+        ensure!(done == sent && delivered == sent, "of {sent} messages {done} are done and {delivered} delivered");
         Ok(())
     }
 

@@ -128,6 +128,9 @@ impl Cluster {
         let homes = if self.relay { nodes.spread() } else { nodes.together() };
         let load = self.load(&homes, users, Dialect::V1, Done::AckedAndDelivered)?;
         let stored = database.count("messages")?;
+        if load.repeated > 0 {
+            self.say(&format!("of {} messages {} came twice, or to their senders", load.sent, load.repeated));
+        }
         ensure!(stored == load.sent, "hongyan has stored {stored} of {} messages", load.sent);
         Ok(load)
     }

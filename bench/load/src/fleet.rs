@@ -1,6 +1,6 @@
 //! Many users on one thread: sockets in one poll, messages in windows, every answer accounted for.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -69,6 +69,7 @@ struct Tally {
     sent: u64,
     done: u64,
     delivered: u64,
+    repeated: u64,
     latencies: Vec<Duration>,
 }
 
@@ -83,6 +84,14 @@ struct Client {
     delivered: u64,
     done: u64,
     since: VecDeque<Instant>,
+    /// Of the messages that have come, where some may come twice.
+    seqs: HashSet<u64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Push<'a> {
+    from_user_openid: &'a str,
+    seq: u64,
 }
 
 #[derive(PartialEq)]
@@ -98,6 +107,7 @@ pub struct Load {
     pub latencies: Vec<Duration>,
     /// Messages sent, stored and delivered in all, before and after the measured stretch too.
     pub sent: u64,
+    pub repeated: u64,
 }
 
 /// Handshakes under way at one time.
@@ -149,8 +159,8 @@ impl Fleet {
         let mut stream = TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
         let output = if self.dialect == Dialect::Xmpp { xmpp::OPEN.to_owned() } else { self.handshake(n, at) };
-        let (input, output, since) = (Vec::new(), output.into_bytes(), VecDeque::new());
-        self.clients.push(Client { stream, stage: Stage::Handshake, input, output, sent: 0, acked: 0, delivered: 0, done: 0, since });
+        let (input, output, since, seqs) = (Vec::new(), output.into_bytes(), VecDeque::new(), HashSet::new());
+        self.clients.push(Client { stream, stage: Stage::Handshake, input, output, sent: 0, acked: 0, delivered: 0, done: 0, since, seqs });
         self.flush(n)
     }
 
@@ -185,7 +195,7 @@ impl Fleet {
         let per_second = (self.tally.done - done) as f64 / since.elapsed().as_secs_f64();
         let latencies = std::mem::take(&mut self.tally.latencies);
         self.settle()?;
-        Ok(Load { per_second, latencies, sent: self.tally.sent })
+        Ok(Load { per_second, latencies, sent: self.tally.sent, repeated: self.tally.repeated })
     }
 
     /// Every user sends `each` messages, one after the other.
@@ -339,7 +349,11 @@ impl Fleet {
             self.clients[n].acked += 1;
             self.advance(n);
         } else if payload.starts_with(br#"{"type":"text""#) {
-            self.delivered(n ^ 1);
+            if self.dialect == Dialect::V1 && self.done != Done::Acked && !self.is_news(n, payload)? {
+                self.tally.repeated += 1;
+            } else {
+                self.delivered(n ^ 1);
+            }
         } else {
             bail!("{} got {}", self.name(n), String::from_utf8_lossy(payload));
         }
@@ -361,6 +375,12 @@ impl Fleet {
             self.dirty.push(n);
         }
         Ok(())
+    }
+
+    /// Whether it is the peer's, and here for the first time: nodes that were not sure bring a message twice, and one's own too.
+    fn is_news(&mut self, n: usize, payload: &[u8]) -> Result<bool> {
+        let push: Push = serde_json::from_slice(payload)?;
+        Ok(push.from_user_openid == name(self.first + (n ^ 1)) && self.clients[n].seqs.insert(push.seq))
     }
 
     fn ready(&mut self, n: usize) {

@@ -13,6 +13,7 @@ use async_nats::{Client, ConnectOptions, Event, Request, ServerAddr, Subscriber}
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, StreamExt as _};
 use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::catch_up::catch_up;
@@ -193,7 +194,8 @@ impl Relay {
 
     fn subscribe(&mut self, bucket: Bucket) {
         let subject = format!("hongyan.{}.{bucket}", self.settings.buckets);
-        let subscriber = self.client.as_ref().and_then(|client| client.subscribe(subject).now_or_never()).and_then(Result::ok);
+        let subscriber =
+            self.client.as_ref().and_then(|client| unconstrained(client.subscribe(subject)).now_or_never()).and_then(Result::ok);
         let (Some(subscriber), Some(subscriptions)) = (subscriber, &self.subscriptions) else {
             return self.unsubscribed.push(bucket);
         };
@@ -261,8 +263,9 @@ impl Relay {
 
     fn send(&mut self, subject: String, payload: bytes::Bytes) -> bool {
         let client = self.client.as_ref().filter(|_| self.up);
-        // Where the connection has no room at once, NATS does not keep up.
-        client.is_some_and(|client| client.publish(subject, payload).now_or_never().is_some_and(|sent| sent.is_ok()))
+        // Where the connection has no room at once, NATS does not keep up. Unconstrained, for tokio has a task wait after 128 steps
+        // though there is room.
+        client.is_some_and(|client| unconstrained(client.publish(subject, payload)).now_or_never().is_some_and(|sent| sent.is_ok()))
     }
 
     fn say(&mut self, says: Says) -> bool {

@@ -3,7 +3,7 @@
 //! Writes go through lanes ([`lanes`], [`executor`], then [`sqlite`] or [`postgres`]) and are told of only when they are durable; reads
 //! go through a pool ([`readers`], [`queries`]). A watchdog answers for threads that hang in the database.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -62,7 +62,8 @@ struct Inner {
     database: config::Database,
     shared: Arc<Shared>,
     lanes: Vec<Arc<Lane>>,
-    hasher: RandomState,
+    /// The same on every node: a batch then meets only those of the other nodes' lanes of its number at the rows that both lock.
+    hasher: BuildHasherDefault<DefaultHasher>,
     readers: Readers,
 }
 
@@ -126,7 +127,7 @@ impl Store {
             executor::start(lane, config);
         }
         let readers = Readers::start(config, metrics, draining);
-        let inner = Inner { database: config.clone(), shared, lanes, hasher: RandomState::new(), readers };
+        let inner = Inner { database: config.clone(), shared, lanes, hasher: BuildHasherDefault::default(), readers };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         let vital = Vital::new("store's watchdog", draining);

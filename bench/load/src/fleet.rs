@@ -1,6 +1,6 @@
 //! Many users on one thread: sockets in one poll, messages in windows, every answer accounted for.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,21 +9,49 @@ use anyhow::{Context as _, Result, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::frame;
+use crate::{frame, xmpp};
 
 /// What the users speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dialect {
-    /// The seed's protocol: a message is done when its recipient has it.
+    /// The seed's protocol: nothing is acked.
     Plain,
-    /// hongyan.v1, every message with a client_msg_id: a message is done when it is acked.
+    /// hongyan.v1, every message with a client_msg_id.
     V1,
+    /// XMPP, without TLS. The accounts have to be there, with the password `secret`.
+    Xmpp,
+}
+
+/// When a message is done, and its sender sends the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    Acked,
+    Delivered,
+    AckedAndDelivered,
+}
+
+/// Who is to be connected, and where.
+pub struct Crowd<'a> {
+    /// User n is at the n-th of them, and round again.
+    pub homes: &'a [SocketAddr],
+    pub users: usize,
+    /// The number in the first user's name, an even one.
+    pub first: usize,
+    pub dialect: Dialect,
+    pub done: Done,
+    pub text_bytes: usize,
+    /// Whether the poll is asked again and again instead of waited for. A load that sleeps has to be woken by the server, which then
+    /// pays for it with most of its time in the kernel. A load that shares its core with the server must sleep.
+    pub may_spin: bool,
 }
 
 /// Users come in pairs, 0 with 1, 2 with 3, and write to each other.
 pub struct Fleet {
     poll: Poll,
+    first: usize,
     dialect: Dialect,
+    done: Done,
+    may_spin: bool,
     clients: Vec<Client>,
     /// Clients with bytes to write.
     dirty: Vec<usize>,
@@ -31,8 +59,6 @@ pub struct Fleet {
     text: String,
     /// Whether a message that is done is followed by another one.
     refill: bool,
-    /// Whether the poll is asked again and again instead of waited for. A load that sleeps has to be woken by the server, which then
-    /// pays for it with most of its time in the kernel.
     spinning: bool,
     tally: Tally,
 }
@@ -43,6 +69,7 @@ struct Tally {
     sent: u64,
     done: u64,
     delivered: u64,
+    repeated: u64,
     latencies: Vec<Duration>,
 }
 
@@ -52,7 +79,19 @@ struct Client {
     input: Vec<u8>,
     output: Vec<u8>,
     sent: u64,
+    /// Of what this client has sent.
+    acked: u64,
+    delivered: u64,
+    done: u64,
     since: VecDeque<Instant>,
+    /// Of the messages that have come, where some may come twice.
+    seqs: HashSet<u64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Push<'a> {
+    from_user_openid: &'a str,
+    seq: u64,
 }
 
 #[derive(PartialEq)]
@@ -66,6 +105,9 @@ enum Stage {
 pub struct Load {
     pub per_second: f64,
     pub latencies: Vec<Duration>,
+    /// Messages sent, stored and delivered in all, before and after the measured stretch too.
+    pub sent: u64,
+    pub repeated: u64,
 }
 
 /// Handshakes under way at one time.
@@ -73,12 +115,23 @@ const CONNECTING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Fleet {
-    /// Connects that many users and waits until each has its `init`.
+    /// Connects that many users of one server to a load with a core of its own.
     pub fn connect(at: SocketAddr, users: usize, dialect: Dialect, text_bytes: usize) -> Result<Self> {
-        ensure!(users >= 2 && users.is_multiple_of(2), "users come in pairs");
+        let done = if dialect == Dialect::V1 { Done::Acked } else { Done::Delivered };
+        Self::join(&Crowd { homes: &[at], users, first: 0, dialect, done, text_bytes, may_spin: true })
+    }
+
+    /// Connects all and waits until each is ready: has its `init`, or sees its own presence.
+    pub fn join(crowd: &Crowd) -> Result<Self> {
+        let &Crowd { homes, users, first, dialect, done, text_bytes, may_spin } = crowd;
+        ensure!(users >= 2 && users.is_multiple_of(2) && first.is_multiple_of(2), "users come in pairs");
+        ensure!(!homes.is_empty(), "no server to connect to");
         let mut fleet = Self {
             poll: Poll::new()?,
+            first,
             dialect,
+            done,
+            may_spin,
             clients: Vec::with_capacity(users),
             dirty: Vec::new(),
             scratch: vec![0; 256 * 1024].into(),
@@ -90,7 +143,7 @@ impl Fleet {
         let deadline = Instant::now() + PATIENCE * 2;
         while fleet.tally.ready < users {
             while fleet.clients.len() < users && fleet.clients.len() - fleet.tally.ready < CONNECTING {
-                fleet.dial(at)?;
+                fleet.dial(homes[fleet.clients.len() % homes.len()])?;
             }
             fleet.turn(deadline).with_context(|| format!("{} of {users} users are connected", fleet.tally.ready))?;
         }
@@ -105,21 +158,30 @@ impl Fleet {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
-        let protocol = if self.dialect == Dialect::V1 { "Sec-WebSocket-Protocol: hongyan.v1\r\n" } else { "" };
-        let output = format!(
-            "GET /{0}?to_user_openid={1}&code=dev:{0} HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{protocol}\r\n",
-            name(n),
-            name(n ^ 1),
-        );
-        let output = output.into_bytes();
-        self.clients.push(Client { stream, stage: Stage::Handshake, input: Vec::new(), output, sent: 0, since: VecDeque::new() });
+        let output = if self.dialect == Dialect::Xmpp { xmpp::OPEN.to_owned() } else { self.handshake(n, at) };
+        let (input, output, since, seqs) = (Vec::new(), output.into_bytes(), VecDeque::new(), HashSet::new());
+        self.clients.push(Client { stream, stage: Stage::Handshake, input, output, sent: 0, acked: 0, delivered: 0, done: 0, since, seqs });
         self.flush(n)
+    }
+
+    fn handshake(&self, n: usize, at: SocketAddr) -> String {
+        let protocol = if self.dialect == Dialect::V1 { "Sec-WebSocket-Protocol: hongyan.v1\r\n" } else { "" };
+        format!(
+            "GET /{0}?to_user_openid={1}&code=dev:{0} HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{protocol}\r\n",
+            self.name(n),
+            self.name(n ^ 1),
+        )
+    }
+
+    /// The openid of a user.
+    fn name(&self, n: usize) -> String {
+        name(self.first + n)
     }
 
     /// Every user keeps `window` messages under way; those done between `warm` and `warm + measured` count. Then everything that
     /// was sent must arrive.
     pub fn load(&mut self, window: usize, warm: Duration, measured: Duration) -> Result<Load> {
-        (self.refill, self.spinning) = (true, true);
+        (self.refill, self.spinning) = (true, self.may_spin);
         for n in 0..self.clients.len() {
             for _ in 0..window {
                 self.send(n);
@@ -133,7 +195,7 @@ impl Fleet {
         let per_second = (self.tally.done - done) as f64 / since.elapsed().as_secs_f64();
         let latencies = std::mem::take(&mut self.tally.latencies);
         self.settle()?;
-        Ok(Load { per_second, latencies })
+        Ok(Load { per_second, latencies, sent: self.tally.sent, repeated: self.tally.repeated })
     }
 
     /// Every user sends `each` messages, one after the other.
@@ -150,7 +212,7 @@ impl Fleet {
     /// The first user sends that many messages, each when the one before is done; how long each took.
     pub fn lone(&mut self, messages: usize) -> Result<Vec<Duration>> {
         self.tally.latencies.clear();
-        self.spinning = true;
+        self.spinning = self.may_spin;
         for _ in 0..messages {
             self.send(0);
             self.settle()?;
@@ -172,7 +234,8 @@ impl Fleet {
             let Tally { sent, done, delivered, .. } = self.tally;
             self.turn(deadline).with_context(|| format!("of {sent} messages {done} are done and {delivered} delivered"))?;
         }
-        ensure!(self.tally.done == self.tally.sent && self.tally.delivered == self.tally.sent, "more was delivered than sent");
+        let Tally { sent, done, delivered, .. } = self.tally;
+        ensure!(done == sent && delivered == sent, "of {sent} messages {done} are done and {delivered} delivered");
         Ok(())
     }
 
@@ -222,7 +285,7 @@ impl Fleet {
             let kept = client.input.len();
             scratch[..kept].copy_from_slice(&client.input);
             let read = match client.stream.read(&mut scratch[kept..]) {
-                Ok(0) => bail!("the server ended the connection of {}", name(n)),
+                Ok(0) => bail!("the server ended the connection of {}", self.name(n)),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -244,10 +307,22 @@ impl Fleet {
     /// Takes in what is whole; how many bytes that was.
     fn understand(&mut self, n: usize, bytes: &[u8]) -> Result<usize> {
         let mut used = 0;
+        if self.dialect == Dialect::Xmpp {
+            while let Some((element, length)) = xmpp::first(&bytes[used..]) {
+                self.element(n, element)?;
+                used += length;
+            }
+            return Ok(used);
+        }
         if self.clients[n].stage == Stage::Handshake {
             let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(0) };
             let head = String::from_utf8_lossy(&bytes[..end]);
-            ensure!(head.starts_with("HTTP/1.1 101"), "the handshake of {} was answered: {}", name(n), head.lines().next().unwrap_or(""));
+            ensure!(
+                head.starts_with("HTTP/1.1 101"),
+                "the handshake of {} was answered: {}",
+                self.name(n),
+                head.lines().next().unwrap_or("")
+            );
             self.clients[n].stage = Stage::Init;
             used = end + 4;
         }
@@ -258,7 +333,7 @@ impl Fleet {
                     frame::push(&mut self.clients[n].output, frame::PONG, payload);
                     self.dirty.push(n);
                 }
-                frame::CLOSE => bail!("{} was closed: {:?}", name(n), String::from_utf8_lossy(payload)),
+                frame::CLOSE => bail!("{} was closed: {:?}", self.name(n), String::from_utf8_lossy(payload)),
                 _ => {}
             }
             used += length;
@@ -268,20 +343,69 @@ impl Fleet {
 
     fn text(&mut self, n: usize, payload: &[u8]) -> Result<()> {
         if self.clients[n].stage == Stage::Init {
-            ensure!(payload.starts_with(br#"{"type":"init""#), "{} got no init: {}", name(n), String::from_utf8_lossy(payload));
-            self.clients[n].stage = Stage::Open;
-            self.tally.ready += 1;
+            ensure!(payload.starts_with(br#"{"type":"init""#), "{} got no init: {}", self.name(n), String::from_utf8_lossy(payload));
+            self.ready(n);
         } else if payload.starts_with(br#"{"type":"ack""#) {
-            self.done(n);
+            self.clients[n].acked += 1;
+            self.advance(n);
         } else if payload.starts_with(br#"{"type":"text""#) {
-            self.tally.delivered += 1;
-            if self.dialect == Dialect::Plain {
-                self.done(n ^ 1);
+            if self.dialect == Dialect::V1 && self.done != Done::Acked && !self.is_news(n, payload)? {
+                self.tally.repeated += 1;
+            } else {
+                self.delivered(n ^ 1);
             }
         } else {
-            bail!("{} got {}", name(n), String::from_utf8_lossy(payload));
+            bail!("{} got {}", self.name(n), String::from_utf8_lossy(payload));
         }
         Ok(())
+    }
+
+    fn element(&mut self, n: usize, element: &[u8]) -> Result<()> {
+        let is = |start: &str| element.starts_with(start.as_bytes());
+        if is("<message") && !xmpp::is_error(element) {
+            self.delivered(n ^ 1);
+        } else if is("<presence") && !xmpp::is_error(element) {
+            if self.clients[n].stage != Stage::Open {
+                self.ready(n);
+            }
+        } else {
+            let name = self.name(n);
+            let Some(answer) = xmpp::answer(element, &name) else { bail!("{name} got {}", String::from_utf8_lossy(element)) };
+            self.clients[n].output.extend(answer.into_bytes());
+            self.dirty.push(n);
+        }
+        Ok(())
+    }
+
+    /// Whether it is the peer's, and here for the first time: nodes that were not sure bring a message twice, and one's own too.
+    fn is_news(&mut self, n: usize, payload: &[u8]) -> Result<bool> {
+        let push: Push = serde_json::from_slice(payload)?;
+        Ok(push.from_user_openid == name(self.first + (n ^ 1)) && self.clients[n].seqs.insert(push.seq))
+    }
+
+    fn ready(&mut self, n: usize) {
+        self.clients[n].stage = Stage::Open;
+        self.tally.ready += 1;
+    }
+
+    /// A message of this sender has arrived.
+    fn delivered(&mut self, n: usize) {
+        self.tally.delivered += 1;
+        self.clients[n].delivered += 1;
+        self.advance(n);
+    }
+
+    fn advance(&mut self, n: usize) {
+        let client = &self.clients[n];
+        let done = match self.done {
+            Done::Acked => client.acked,
+            Done::Delivered => client.delivered,
+            Done::AckedAndDelivered => client.acked.min(client.delivered),
+        };
+        while self.clients[n].done < done {
+            self.clients[n].done += 1;
+            self.done(n);
+        }
     }
 
     fn done(&mut self, n: usize) {
@@ -297,19 +421,22 @@ impl Fleet {
     /// Queues one message, with the seed's fields.
     fn send(&mut self, n: usize) {
         let client = &mut self.clients[n];
-        let (from, to, text) = (name(n), name(n ^ 1), &self.text);
-        let created_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-        let id = match self.dialect {
-            Dialect::Plain => String::new(),
-            Dialect::V1 => format!(r#","client_msg_id":"{n:x}-{:x}""#, client.sent),
-        };
-        let message = format!(
-            r#"{{"type":"text","message":"{text}","from_user_openid":"{from}","to_user_openid":"{to}","date":"12:00:00","created_at":{created_at}{id}}}"#
-        );
+        let (from, to, text) = (name(self.first + n), name(self.first + (n ^ 1)), &self.text);
+        let id = format!("{n:x}-{:x}", client.sent);
+        match self.dialect {
+            Dialect::Xmpp => client.output.extend(xmpp::message(&to, &id, text).into_bytes()),
+            Dialect::Plain | Dialect::V1 => {
+                let created_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+                let id = if self.dialect == Dialect::V1 { format!(r#","client_msg_id":"{id}""#) } else { String::new() };
+                let message = format!(
+                    r#"{{"type":"text","message":"{text}","from_user_openid":"{from}","to_user_openid":"{to}","date":"12:00:00","created_at":{created_at}{id}}}"#
+                );
+                frame::push(&mut client.output, frame::TEXT, message.as_bytes());
+            }
+        }
         client.sent += 1;
         client.since.push_back(Instant::now());
         self.tally.sent += 1;
-        frame::push(&mut client.output, frame::TEXT, message.as_bytes());
         self.dirty.push(n);
     }
 
@@ -329,14 +456,13 @@ impl Fleet {
                 Ok(written) => drop(client.output.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("writing for {}", name(n))),
+                Err(error) => return Err(error).with_context(|| format!("writing for {}", name(self.first + n))),
             }
         }
         Ok(())
     }
 }
 
-/// The openid of a user.
 fn name(n: usize) -> String {
     format!("u{n:05}")
 }

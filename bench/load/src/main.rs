@@ -1,4 +1,5 @@
-//! A load tool for servers that speak the seed's chat protocol (`drive`), and the measurements of hongyan (`suite`).
+//! A load tool for servers that speak the seed's chat protocol (`drive`), and the measurements of hongyan (`suite`,
+//! `cluster`).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,11 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Parser, ValueEnum as _};
 
+use crate::cluster::Cluster;
 use crate::fleet::{Dialect, Fleet};
 use crate::servers::{LOAD_CORE, Programs};
 use crate::stats::{Samples, micros};
 use crate::suite::{Part, Suite};
 
+mod cluster;
 mod fleet;
 mod frame;
 mod history;
@@ -20,8 +23,10 @@ mod lone;
 mod memory;
 mod report;
 mod servers;
+mod services;
 mod stats;
 mod suite;
+mod xmpp;
 
 #[derive(Parser)]
 #[command(name = "hongyan-load", version, about)]
@@ -69,6 +74,40 @@ enum Command {
         #[arg(long)]
         write: Option<PathBuf>,
     },
+    /// Measure three nodes on PostgreSQL beside ejabberd on the same PostgreSQL
+    Cluster {
+        #[arg(long, default_value = "target/release/hongyan")]
+        hongyan: PathBuf,
+        /// Where databases go: a real disk, in a folder that the users of PostgreSQL and ejabberd may enter
+        #[arg(long, default_value = "/var/tmp")]
+        data: PathBuf,
+        /// The folder of initdb, postgres and psql
+        #[arg(long)]
+        postgres: PathBuf,
+        /// Measure these only
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<cluster::Part>,
+        /// Users of each measurement of the throughput
+        #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
+        users: Vec<usize>,
+        /// Messages that a user keeps under way
+        #[arg(long, default_value_t = 4)]
+        window: usize,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Measured seconds of a round
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// ejabberd's connections to PostgreSQL
+        #[arg(long, default_value_t = 10)]
+        sql_pool: usize,
+        /// No relay: the two of a pair are on the same node then
+        #[arg(long)]
+        without_relay: bool,
+        /// The document whose table is written anew
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -101,11 +140,22 @@ fn run(command: Command) -> Result<()> {
             for part in parts {
                 rows.extend(suite.run(part)?);
             }
-            let text = format!("{}\nMeasured on: {}.\n", report::table(&rows), report::machine());
-            println!("{text}");
-            write.map_or(Ok(()), |document| report::write(&document, &text))
+            tell(&rows, "bench", write)
+        }
+        Command::Cluster { hongyan, data, postgres, only, users, window, rounds, seconds, sql_pool, without_relay, write } => {
+            let programs = Programs { hongyan, baseline: PathBuf::new(), data };
+            let cluster =
+                Cluster { programs, postgres, users, window, rounds, seconds, sql_pool, relay: !without_relay, began: Instant::now() };
+            let parts = if only.is_empty() { cluster::Part::value_variants().to_vec() } else { only };
+            tell(&cluster.run(&parts)?, "cluster", write)
         }
     }
+}
+
+fn tell(rows: &[report::Row], mark: &str, write: Option<PathBuf>) -> Result<()> {
+    let text = format!("{}\nMeasured on: {}.\n", report::table(rows), report::machine());
+    println!("{text}");
+    write.map_or(Ok(()), |document| report::write(&document, mark, &text))
 }
 
 fn hold_to_core() -> Result<()> {

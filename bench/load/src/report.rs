@@ -61,14 +61,12 @@ pub fn machine() -> String {
     format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }
 
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
-
-/// Puts `text` between the two marks of the document.
-pub fn write(document: &Path, text: &str) -> Result<()> {
+/// Puts `text` between the two marks of that name in the document.
+pub fn write(document: &Path, mark: &str, text: &str) -> Result<()> {
+    let (begin, end) = (format!("<!-- {mark}:begin -->"), format!("<!-- {mark}:end -->"));
     let old = std::fs::read_to_string(document).with_context(|| document.display().to_string())?;
-    let marks = || format!("{} has no {BEGIN} … {END}", document.display());
-    let (before, rest) = old.split_once(BEGIN).with_context(marks)?;
-    let (_, after) = rest.split_once(END).with_context(marks)?;
-    Ok(std::fs::write(document, format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))?)
+    let marks = || format!("{} has no {begin} … {end}", document.display());
+    let (before, rest) = old.split_once(&begin).with_context(marks)?;
+    let (_, after) = rest.split_once(&end).with_context(marks)?;
+    Ok(std::fs::write(document, format!("{before}{begin}\n\n{text}\n{end}{after}"))?)
 }

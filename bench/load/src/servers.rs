@@ -50,6 +50,13 @@ impl Programs {
         Ok(command)
     }
 
+    /// One node of several, held to no core.
+    pub fn node(&self, settings: &[(&str, &str)]) -> Result<Server> {
+        let mut command = Command::new(std::path::absolute(&self.hongyan)?);
+        command.envs(SETTINGS);
+        self.dev(command, self.folder()?, settings)
+    }
+
     /// `hongyan dev`, without limits on what one user or one address may do.
     pub fn hongyan(&self, settings: &[(&str, &str)]) -> Result<Server> {
         self.hongyan_in(self.folder()?, settings)
@@ -57,8 +64,11 @@ impl Programs {
 
     /// The same on a database that is there.
     pub fn hongyan_in(&self, folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Result<Server> {
-        let mut command = self.command(folder.path())?;
-        command.arg("dev").envs(settings.iter().copied());
+        self.dev(self.command(folder.path())?, folder, settings)
+    }
+
+    fn dev(&self, mut command: Command, folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Result<Server> {
+        command.arg("dev").current_dir(folder.path()).envs(settings.iter().copied());
         let (child, at) =
             start(command, folder.path(), |line| line.strip_prefix("hongyan: chat at ").map(str::to_owned), "hongyan: ready")?;
         Ok(Server { at: at.parse()?, child, folder, _double: None })
@@ -85,7 +95,7 @@ impl Programs {
         let double = Server { at: at.parse()?, child, folder, _double: None };
 
         let folder = self.folder()?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let port = free_port()?.to_string();
         let mut command = pinned(SERVER_CORE, Path::new("node"));
         command.arg(std::path::absolute(self.baseline.join("server.js"))?).current_dir(folder.path());
         command.args(["--port", &port, "--wechat", &format!("http://{}", double.at), "--appid", APPID, "--secret", SECRET]);
@@ -123,6 +133,10 @@ impl Server {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn pinned(core: usize, program: &Path) -> Command {

@@ -40,6 +40,7 @@ mod steps;
 mod against_model;
 mod sqlite_only;
 mod postgres_only;
+mod plans;
 mod several_nodes;
 #[path = "../../../tests/torture/pgbouncer.rs"]
 mod pgbouncer;

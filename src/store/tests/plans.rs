@@ -40,7 +40,7 @@ fn a_batch_reads_by_index_on_a_young_database() {
             db.exec("ALTER TABLE messages SET (autovacuum_enabled = off); ALTER TABLE members SET (autovacuum_enabled = off)");
             db.exec("INSERT INTO blocks (openid, blocked, at) SELECT 'x' || n, 'y', 0 FROM generate_series(1, 5000) n");
             let DatabaseUrl::Postgres(url) = &db.config.url else { panic!("not PostgreSQL") };
-            let mut conn = conn::postgres(url).unwrap();
+            let mut conn = conn::postgres(url, true).unwrap();
             let number = |conn: &mut PgConnection, sql: &str| {
                 let Number { number } = diesel::sql_query(sql).get_result(conn).unwrap();
                 u64::try_from(number).unwrap()

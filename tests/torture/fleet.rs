@@ -2,9 +2,9 @@
 //! after every reconnect, and at the end has to have everything.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -49,7 +49,12 @@ impl Default for Plan {
 
 /// What the users and their keeper share.
 struct Common {
-    at: RefCell<String>,
+    /// Where one may connect; each time one of them is chosen.
+    places: RefCell<Vec<String>>,
+    /// How connections ended, by close code; 1006: without one.
+    ends: RefCell<BTreeMap<u16, usize>>,
+    /// The longest that somebody was without a connection.
+    longest_away: Cell<Duration>,
     /// Nothing new is written any more.
     stopping: Cell<bool>,
     /// Users who have all that they wrote acked.
@@ -57,6 +62,8 @@ struct Common {
     /// Everybody has settled: look for the last time.
     closing: Cell<bool>,
     acked: Cell<u64>,
+    /// The same by user.
+    acked_of: RefCell<BTreeMap<String, u64>>,
     names: Vec<String>,
 }
 
@@ -67,13 +74,20 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn start(server: &Server, plan: Plan) -> Self {
+        Self::start_at(vec![server.at.clone()], plan)
+    }
+
+    pub fn start_at(places: Vec<String>, plan: Plan) -> Self {
         let names = (0..plan.users).map(|n| format!("user{n}")).collect();
         let common = Rc::new(Common {
-            at: RefCell::new(server.at.clone()),
+            places: RefCell::new(places),
+            ends: RefCell::default(),
+            longest_away: Cell::default(),
             stopping: Cell::new(false),
             settled: Cell::new(0),
             closing: Cell::new(false),
             acked: Cell::new(0),
+            acked_of: RefCell::default(),
             names,
         });
         let users = (0..plan.users).map(|n| {
@@ -85,7 +99,17 @@ impl Fleet {
 
     /// The server is somewhere else now.
     pub fn moved(&self, server: &Server) {
-        self.common.at.borrow_mut().clone_from(&server.at);
+        *self.common.places.borrow_mut() = vec![server.at.clone()];
+    }
+
+    /// How connections ended since the last call, by close code; 1006: without one.
+    pub fn take_ends(&self) -> BTreeMap<u16, usize> {
+        self.common.ends.take()
+    }
+
+    /// The longest that somebody was without a connection since the last call.
+    pub fn take_longest_away(&self) -> Duration {
+        self.common.longest_away.take()
     }
 
     /// Writes acked so far.
@@ -97,6 +121,17 @@ impl Fleet {
     pub async fn goes_on(&self, writes: u64) {
         let wanted = self.acked() + writes;
         eventually("more acks", async || (self.acked() >= wanted).then_some(())).await;
+    }
+
+    /// Waits until so many more writes of every user have been acked.
+    pub async fn everybody_goes_on(&self, writes: u64) {
+        let before = self.common.acked_of.borrow().clone();
+        let has = |name: &String| self.common.acked_of.borrow().get(name).copied().unwrap_or_default();
+        eventually("more acks of everybody", async || {
+            let all = self.common.names.iter().all(|name| has(name) >= before.get(name).copied().unwrap_or_default() + writes);
+            all.then_some(())
+        })
+        .await;
     }
 
     /// Lets everybody finish, and compares what they saw with what is stored.
@@ -156,11 +191,29 @@ struct User {
     /// Not answered yet, in the order written.
     waiting: VecDeque<Waiting>,
     cursor: Option<String>,
-    /// The last seq seen of each peer.
-    seen: Vec<(String, i64)>,
+    /// What is there of the conversation with each peer.
+    have: BTreeMap<String, Have>,
     /// Own messages that were acked and may be recalled: peer and seq.
     own: Vec<(String, i64)>,
     settled: bool,
+}
+
+/// Messages of one conversation: all up to one, and those above the first hole.
+#[derive(Default)]
+struct Have {
+    up_to: i64,
+    above: BTreeSet<i64>,
+}
+
+impl Have {
+    fn add(&mut self, seq: i64) {
+        if seq > self.up_to {
+            self.above.insert(seq);
+        }
+        while self.above.remove(&(self.up_to + 1)) {
+            self.up_to += 1;
+        }
+    }
 }
 
 struct Waiting {
@@ -182,7 +235,7 @@ impl User {
             written: 0,
             waiting: VecDeque::new(),
             cursor: None,
-            seen: Vec::new(),
+            have: BTreeMap::new(),
             own: Vec::new(),
             settled: false,
         }
@@ -190,21 +243,27 @@ impl User {
 
     /// Until everybody has settled, connection after connection.
     async fn live(mut self) -> Log {
+        let mut away_since = Instant::now();
         loop {
             if let Some(mut client) = self.connect().await {
+                self.common.longest_away.set(self.common.longest_away.get().max(away_since.elapsed()));
                 let is_over = self.talk(&mut client).await;
                 self.log.push(What::Disconnected);
                 if is_over {
                     self.log.complete = true;
                     return self.log;
                 }
+                away_since = Instant::now();
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
     async fn connect(&mut self) -> Option<Client> {
-        let at = self.common.at.borrow().clone();
+        let at = {
+            let places = self.common.places.borrow();
+            places[self.random.random_range(0..places.len())].clone()
+        };
         let openid = &self.log.openid;
         let mut client = Client::try_connect(&format!("ws://{at}/{openid}?device=d&code=dev:{openid}"), &["hongyan.v1"]).await?;
         match tokio::time::timeout(PATIENCE, client.hear()).await.expect("no init") {
@@ -230,7 +289,8 @@ impl User {
             tokio::select! {
                 said = client.hear() => match said {
                     Said::Frame(frame) => self.came(&frame),
-                    _ => return false,
+                    Said::Closed(code, _) => return self.cut_off(code),
+                    Said::Gone => return self.cut_off(1006),
                 },
                 _ = again.tick() => self.send_waiting(client).await,
                 _ = pace.tick() => {
@@ -248,6 +308,11 @@ impl User {
                 }
             }
         }
+    }
+
+    fn cut_off(&self, code: u16) -> bool {
+        *self.common.ends.borrow_mut().entry(code).or_default() += 1;
+        false
     }
 
     /// Asks until nothing is missing; whether the connection held.
@@ -281,7 +346,7 @@ impl User {
     }
 
     fn named(&self) -> Value {
-        self.seen.iter().map(|(peer, seq)| (peer.clone(), json!(seq))).collect::<serde_json::Map<_, _>>().into()
+        self.have.iter().map(|(peer, have)| (peer.clone(), json!(have.up_to))).collect::<serde_json::Map<_, _>>().into()
     }
 
     fn came(&mut self, frame: &Value) {
@@ -290,7 +355,9 @@ impl User {
         match frame["type"].as_str().unwrap_or_default() {
             "ack" => {
                 self.common.acked.set(self.common.acked.get() + 1);
+                *self.common.acked_of.borrow_mut().entry(self.log.openid.clone()).or_default() += 1;
                 let peer = frame["to_user_openid"].as_str().unwrap().to_owned();
+                self.has(&peer, frame);
                 if frame["client_msg_id"].is_string() {
                     self.own.push((peer, frame["seq"].as_i64().unwrap()));
                 }
@@ -308,21 +375,24 @@ impl User {
             "sync" => {
                 for conversation in frame["conversations"].as_array().unwrap() {
                     let peer = conversation["peer"].as_str().unwrap();
-                    if let Some(seq) = conversation["messages"].as_array().unwrap().last().and_then(|m| m["seq"].as_i64()) {
-                        self.has_seen(peer, seq);
+                    for message in conversation["messages"].as_array().unwrap() {
+                        self.has(peer, message);
                     }
                 }
+            }
+            "init" => {}
+            _ if frame["status"] == 200 && frame["seq"].is_i64() && frame["sent_at"].is_i64() => {
+                let own = frame["from_user_openid"] == self.log.openid.as_str();
+                let peer = frame[if own { "to_user_openid" } else { "from_user_openid" }].as_str().unwrap().to_owned();
+                self.has(&peer, frame);
             }
             _ => {}
         }
     }
 
-    /// Only what a sync has told counts: live frames may have a hole before them.
-    fn has_seen(&mut self, peer: &str, seq: i64) {
-        match self.seen.iter_mut().find(|(other, _)| other == peer) {
-            Some((_, last)) => *last = seq.max(*last),
-            None => self.seen.push((peer.to_owned(), seq)),
-        }
+    fn has(&mut self, peer: &str, message: &Value) {
+        let have = self.have.entry(peer.to_owned()).or_default();
+        have.add(message["seq"].as_i64().unwrap());
     }
 
     /// Thinks of something to send.
@@ -335,8 +405,8 @@ impl User {
                 let (peer, seq) = self.own.swap_remove(self.random.random_range(0..self.own.len()));
                 json!({ "type": "recall", "id": key, "to_user_openid": peer, "target_seq": seq })
             }
-            6..14 if !self.seen.is_empty() => {
-                let (peer, seq) = &self.seen[self.random.random_range(0..self.seen.len())];
+            6..14 if !self.have.is_empty() => {
+                let (peer, Have { up_to: seq, .. }) = self.have.iter().nth(self.random.random_range(0..self.have.len())).unwrap();
                 json!({ "type": "read", "id": key, "to_user_openid": peer, "seq": seq })
             }
             _ => {

@@ -39,3 +39,6 @@ mod api_fuzz;
 mod canaries;
 mod who_may_see;
 mod who_may_see_frames;
+mod lookout;
+mod cluster;
+mod cluster_cuts;

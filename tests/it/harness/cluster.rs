@@ -9,6 +9,13 @@ pub struct Cluster {
     pub nginx: Nginx,
 }
 
+/// How a node reaches what all of them share.
+#[derive(Clone)]
+pub struct Way {
+    pub database: String,
+    pub nats: String,
+}
+
 /// Every node takes the tokens of every other.
 const KEYS: &str = "k1:0123456789abcdef0123456789abcdef";
 
@@ -30,17 +37,25 @@ impl Cluster {
 
     /// The same over this database.
     pub async fn over(nodes: usize, nats: Nats, database: &str, settings: &[(&str, &str)]) -> Option<Self> {
-        let nats_url = nats.url();
-        let own = [("database.url", database), ("relay.nats_url", &nats_url), ("auth.keys", KEYS), ("database.lanes", "1")];
-        let settings: Vec<_> = own.iter().chain(settings).copied().collect();
-        let mut started = Vec::new();
-        for _ in 0..nodes {
-            let node = Server::with_all(&settings).await;
-            started.push(node);
-        }
-        let cluster = Self { nginx: Nginx::before(&addresses(&started))?, nodes: started, nats };
+        let ways = vec![Way { database: database.to_owned(), nats: nats.url() }; nodes];
+        let nodes = Self::nodes(&ways, settings).await;
+        let cluster = Self { nginx: Nginx::before(&addresses(&nodes))?, nodes, nats };
         cluster.meets().await;
         Some(cluster)
+    }
+
+    /// A node for each way, which stays at its address when it is started again.
+    pub async fn nodes(ways: &[Way], settings: &[(&str, &str)]) -> Vec<Server> {
+        let mut nodes = Vec::new();
+        for Way { database, nats } in ways {
+            let own = [("database.url", database.as_str()), ("relay.nats_url", nats), ("auth.keys", KEYS), ("database.lanes", "1")];
+            let settings: Vec<_> = own.iter().chain(settings).copied().collect();
+            let mut node = Server::with_all(&settings).await;
+            let at = node.at.clone();
+            node.set_variable("HONGYAN_SERVER__LISTEN", Some(&at));
+            nodes.push(node);
+        }
+        nodes
     }
 
     /// Waits until every node hears every other.

@@ -14,7 +14,7 @@ use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
-use super::told::Told;
+use super::told::{Mark, Told};
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
@@ -183,17 +183,23 @@ impl ChatServer {
             return;
         }
         let frame = outbound::receipt(receipt, None);
+        let mark = Mark::Receipt(receipt.kind, openid);
+        let rises = [
+            (openid, self.mark_rises(openid, peer, mark, receipt.seq)),
+            (peer, to_peer && self.mark_rises(peer, openid, mark, receipt.seq)),
+        ];
         let mut overrun = Overrun::default();
         for (to, slot) in self.both(openid, peer) {
-            let may_know = to == openid || to_peer;
-            if may_know && slot.dialect == Dialect::V1 && Some(slot.session) != *session {
+            let is_news = rises.iter().any(|(who, rises)| *who == to && *rises);
+            if is_news && slot.dialect == Dialect::V1 && Some(slot.session) != *session {
                 self.metrics.receipts_out.inc();
                 overrun.push(slot, to, frame.clone());
             }
         }
-        match to_peer {
-            true => self.hint_both(openid, peer, &frame),
-            false => self.hint(openid, What::Frame(frame)),
+        let hint = |peer: &OpenId| What::Receipt { kind: receipt.kind, who: openid.clone(), peer: peer.clone(), seq: receipt.seq };
+        self.hint(openid, hint(peer));
+        if to_peer && peer != openid {
+            self.hint(peer, hint(openid));
         }
         self.drop_overrun(overrun);
     }
@@ -214,9 +220,10 @@ impl ChatServer {
     }
 
     fn cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
-        let frame = outbound::cleared(peer, seq);
-        self.tell_v1(openid, &frame);
-        self.hint(openid, What::Frame(frame));
+        if self.mark_rises(openid, peer, Mark::Cleared, seq) {
+            self.tell_v1(openid, &outbound::cleared(peer, seq));
+        }
+        self.hint(openid, What::Cleared { peer: peer.clone(), seq });
     }
 
     /// Every session of the two parties, once.

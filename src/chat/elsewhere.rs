@@ -10,6 +10,7 @@ use super::actor::Overrun;
 use super::messages::{Arrived, CaughtUp, Connect, ForgetTold, Hint, Replacements, Users, What};
 use super::outbox::monotonic_ms;
 use super::registry::{Contest, Slot};
+use super::told::Mark;
 use crate::event::overview::{Missed, Overview};
 use crate::event::{Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
@@ -88,6 +89,8 @@ impl ChatServer {
                 }
             }
             What::Frame(frame) => self.tell_v1(&to, &frame),
+            What::Receipt { kind, who, peer, seq } => self.tell_receipt(&to, kind, &who, &peer, seq),
+            What::Cleared { peer, seq } => self.tell_cleared(&to, &peer, seq),
             What::Joined { session, dialect, device } => self.joined_elsewhere(&to, session, dialect, device.as_ref()),
             What::Present { joined, sessions, replacements } => self.present_elsewhere(&to, joined, &sessions, replacements),
             What::Yield { sessions } => self.give_way(&to, &sessions),
@@ -107,6 +110,26 @@ impl ChatServer {
             }
         }
         self.drop_overrun(overrun);
+    }
+
+    /// Tells a user's v1 sessions of a mark, unless they were told of it or of a later one.
+    fn tell_receipt(&mut self, to: &OpenId, kind: ReceiptKind, who: &OpenId, peer: &OpenId, seq: Seq) {
+        if self.mark_rises(to, peer, Mark::Receipt(kind, who), seq) {
+            let other = if who == to { peer } else { to };
+            let receipt = Receipt { kind, openid: who.clone(), peer: other.clone(), seq, session: None };
+            self.tell_v1(to, &outbound::receipt(&receipt, None));
+        }
+    }
+
+    fn tell_cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
+        if self.mark_rises(openid, peer, Mark::Cleared, seq) {
+            self.tell_v1(openid, &outbound::cleared(peer, seq));
+        }
+    }
+
+    /// Notes that `openid`, if she has sessions here, is told of a mark now; whether it is further than what she was told before.
+    pub(super) fn mark_rises(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
+        !self.has_relay() || self.registry.of(openid).is_empty() || self.told.note_mark(openid, peer, mark, seq)
     }
 
     /// Queues a frame for a user's v1 sessions.
@@ -174,25 +197,13 @@ impl ChatServer {
                 self.bring(openid, &peer, message.seq, incoming, &frame, wanted);
             }
         }
-        for frame in marks(openid, &overview) {
-            self.tell_v1(openid, &frame);
-        }
+        let Overview { cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, .. } = overview;
+        self.tell_receipt(openid, ReceiptKind::Recv, openid, &peer, recv_seq);
+        self.tell_receipt(openid, ReceiptKind::Read, openid, &peer, read_seq);
+        self.tell_receipt(openid, ReceiptKind::Recv, &peer, &peer, peer_recv_seq);
+        self.tell_receipt(openid, ReceiptKind::Read, &peer, &peer, peer_read_seq);
+        self.tell_cleared(openid, &peer, cleared_seq);
     }
-}
-
-/// How a conversation stands, as the frames that told of each step.
-fn marks(openid: &OpenId, overview: &Overview) -> Vec<ByteString> {
-    let Overview { peer, cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, .. } = overview;
-    let receipts = [
-        (ReceiptKind::Recv, openid, peer, recv_seq),
-        (ReceiptKind::Read, openid, peer, read_seq),
-        (ReceiptKind::Recv, peer, openid, peer_recv_seq),
-        (ReceiptKind::Read, peer, openid, peer_read_seq),
-    ];
-    let told = receipts.into_iter().filter(|(.., seq)| **seq > Seq::ZERO).map(|(kind, who, to, seq)| {
-        outbound::receipt(&Receipt { kind, openid: who.clone(), peer: to.clone(), seq: *seq, session: None }, None)
-    });
-    told.chain((*cleared_seq > Seq::ZERO).then(|| outbound::cleared(peer, *cleared_seq))).collect()
 }
 
 impl Handler<Arrived> for ChatServer {

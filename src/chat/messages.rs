@@ -6,8 +6,8 @@ use actix::{Message, Recipient};
 use bytestring::ByteString;
 
 use super::outbox::Outbox;
-use crate::event::Receipt;
 use crate::event::overview::Missed;
+use crate::event::{Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
@@ -119,6 +119,10 @@ pub enum What {
     Message { peer: OpenId, seq: Seq, incoming: bool, frame: ByteString },
     /// A frame that is for v1 sessions only.
     Frame(ByteString),
+    /// `who`, one of the two, has received or read the conversation with `peer` up to `seq`.
+    Receipt { kind: ReceiptKind, who: OpenId, peer: OpenId, seq: Seq },
+    /// The user has cleared her own view of the conversation with `peer` up to `seq`.
+    Cleared { peer: OpenId, seq: Seq },
     /// A session was let in on the node that says so: one with the same label gives way to it.
     Joined { session: SessionId, dialect: Dialect, device: Option<Device> },
     /// The answer to [`What::Joined`]: the user's sessions on the node that says so, and how often the label was taken over there.

@@ -1,20 +1,37 @@
-//! Which messages this node's users have been told of lately. A message can come by two ways, as a hint and out of the database, and
-//! plain clients cannot tell the second from a new one.
+//! What this node's users have been told lately. A message or a mark can come by two ways, as a hint and out of the database, and hints of
+//! two nodes overtake each other: plain clients cannot tell a message that comes twice from a new one, and marks never go back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 
+use crate::event::ReceiptKind;
 use crate::ids::{OpenId, Seq};
 
-/// Messages of one generation, some 18 bytes each.
+/// Messages, and marks, of one generation: some 18 bytes a message and 34 a mark.
 const AT_MOST: usize = 1 << 20;
 
-/// A user's place in a conversation each, as a keyed hash of 64 bits, in two generations.
+/// Keyed hashes of 64 bits, in two generations.
 #[derive(Default)]
 pub struct Told {
     hasher: RandomState,
-    young: HashSet<u64, BuildHasherDefault<AsItIs>>,
-    old: HashSet<u64, BuildHasherDefault<AsItIs>>,
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
+    /// A user's place in a conversation each.
+    messages: HashSet<u64, BuildHasherDefault<AsItIs>>,
+    /// How far a mark has come, as a user was told.
+    marks: HashMap<u64, i64, BuildHasherDefault<AsItIs>>,
+}
+
+/// Which of the marks of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mark<'a> {
+    /// What this one of the two has received or read.
+    Receipt(ReceiptKind, &'a OpenId),
+    Cleared,
 }
 
 /// What is kept is a hash already.
@@ -41,13 +58,29 @@ impl Told {
     /// Notes that `openid` is told of the message at `seq` of her conversation with `peer`; whether that is new.
     pub fn note(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
         let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), seq.get()));
-        if self.old.contains(&key) || !self.young.insert(key) {
+        if self.old.messages.contains(&key) || !self.young.messages.insert(key) {
             return false;
         }
-        if self.young.len() >= AT_MOST {
+        self.bound();
+        true
+    }
+
+    /// Notes that `openid` is told how far a mark of her conversation with `peer` has come; whether that is further than she was told.
+    pub fn note_mark(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
+        let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), mark));
+        let before = self.young.marks.get(&key).or_else(|| self.old.marks.get(&key)).copied().unwrap_or(0);
+        if seq.get() <= before {
+            return false;
+        }
+        self.young.marks.insert(key, seq.get());
+        self.bound();
+        true
+    }
+
+    fn bound(&mut self) {
+        if self.young.messages.len() >= AT_MOST || self.young.marks.len() >= AT_MOST {
             self.turn();
         }
-        true
     }
 
     /// Forgets what was noted before the last turn.
@@ -59,6 +92,21 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_only_rise() {
+        let id = |text: &str| OpenId::parse(text).unwrap();
+        let (alice, bob) = (id("alice"), id("bob"));
+        let mut told = Told::default();
+        let note = |told: &mut Told, mark, seq| told.note_mark(&alice, &bob, mark, Seq::parse(seq).unwrap());
+        let read = Mark::Receipt(ReceiptKind::Read, &bob);
+        assert!(note(&mut told, read, 3));
+        told.turn();
+        assert!(!note(&mut told, read, 3) && !note(&mut told, read, 2) && note(&mut told, read, 4));
+        for other in [Mark::Receipt(ReceiptKind::Recv, &bob), Mark::Receipt(ReceiptKind::Read, &alice), Mark::Cleared] {
+            assert!(note(&mut told, other, 1));
+        }
+    }
 
     #[test]
     fn told_once_and_forgotten_at_the_second_turn() {

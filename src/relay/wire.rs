@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::messages::{Hint, Replacements, What};
+use crate::event::ReceiptKind;
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::Dialect;
 
@@ -29,6 +30,16 @@ enum Kind {
         incoming: bool,
     },
     Frame,
+    Receipt {
+        who: String,
+        peer: String,
+        seq: i64,
+        read: bool,
+    },
+    Cleared {
+        peer: String,
+        seq: i64,
+    },
     Joined {
         session: String,
         v1: bool,
@@ -61,6 +72,11 @@ pub fn encode(hint: &Hint) -> Bytes {
             (Kind::Message { peer: peer.as_str().to_owned(), seq: seq.get(), incoming: *incoming }, Some(frame))
         }
         What::Frame(frame) => (Kind::Frame, Some(frame)),
+        What::Receipt { kind, who, peer, seq } => {
+            let (who, peer) = (who.as_str().to_owned(), peer.as_str().to_owned());
+            (Kind::Receipt { who, peer, seq: seq.get(), read: *kind == ReceiptKind::Read }, None)
+        }
+        What::Cleared { peer, seq } => (Kind::Cleared { peer: peer.as_str().to_owned(), seq: seq.get() }, None),
         What::Joined { session, dialect, device } => {
             let device = device.as_ref().map(|d| d.as_str().to_owned());
             (Kind::Joined { session: session.to_string(), v1: *dialect == Dialect::V1, device }, None)
@@ -90,10 +106,15 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
     let session = |text: &str| SessionId::parse(text).map_err(|_| Unknown);
     let sessions = |texts: &[String]| texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>();
     let what = match head.kind {
-        Kind::Message { peer, seq, incoming } => {
-            What::Message { peer: openid(&peer)?, seq: Seq::parse(seq).map_err(|_| Unknown)?, incoming, frame: frame()? }
-        }
+        Kind::Message { peer, seq, incoming } => What::Message { peer: openid(&peer)?, seq: parse_seq(seq)?, incoming, frame: frame()? },
         Kind::Frame => What::Frame(frame()?),
+        Kind::Receipt { who, peer, seq, read } => What::Receipt {
+            kind: if read { ReceiptKind::Read } else { ReceiptKind::Recv },
+            who: openid(&who)?,
+            peer: openid(&peer)?,
+            seq: parse_seq(seq)?,
+        },
+        Kind::Cleared { peer, seq } => What::Cleared { peer: openid(&peer)?, seq: parse_seq(seq)? },
         Kind::Joined { session: id, v1, device } => What::Joined {
             session: session(&id)?,
             dialect: if v1 { Dialect::V1 } else { Dialect::Plain },
@@ -106,6 +127,10 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
         Kind::TooOften { joined, retry_ms } => What::TooOften { joined: session(&joined)?, retry_ms },
     };
     Ok(Hint { to: openid(&head.to)?, what })
+}
+
+fn parse_seq(seq: i64) -> Result<Seq, Unknown> {
+    Seq::parse(seq).map_err(|_| Unknown)
 }
 
 fn openid(text: &str) -> Result<OpenId, Unknown> {
@@ -163,6 +188,8 @@ mod tests {
         for what in [
             What::Message { peer: id("bob"), seq: Seq::parse(7).unwrap(), incoming: true, frame: frame.clone() },
             What::Frame(frame),
+            What::Receipt { kind: ReceiptKind::Recv, who: id("alice"), peer: id("bob"), seq: Seq::parse(3).unwrap() },
+            What::Cleared { peer: id("bob"), seq: Seq::parse(4).unwrap() },
             What::Joined { session: one, dialect: Dialect::V1, device: Device::parse("d").ok() },
             What::Joined { session: one, dialect: Dialect::Plain, device: None },
             What::Present { joined: one, sessions: vec![one, two], replacements: Replacements { age_ms: 5, count: 3 } },

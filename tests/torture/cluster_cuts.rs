@@ -7,9 +7,6 @@ use crate::harness::{Cluster, Nats, Nginx, Server, Way};
 use crate::postgres::Wire;
 use crate::size::{figure, size};
 
-/// How long a cut lasts.
-const LASTS: Duration = Duration::from_secs(6);
-
 /// A node and its ways to the rest of the world, each of which can be cut.
 struct Wired {
     nats: Wire,
@@ -39,14 +36,14 @@ async fn each_node_is_cut_off_in_turn() {
     let Some(nginx) = Nginx::before(&before) else { return };
     let cluster = Cluster { nodes, nats, nginx };
     cluster.meets().await;
-    let fleet = Fleet::start_at(vec![cluster.nginx.at.clone()], Plan { users: 6, ..Plan::default() });
+    let fleet = Fleet::start_at(vec![cluster.nginx.at.clone()], Plan { users: 6, pace: Duration::from_millis(20), ..Plan::default() });
     let mut slowest = Duration::ZERO;
     for _ in 0..size(1, 5) {
         for wired in &wires {
             for wire in [&wired.nats, &wired.database, &wired.nginx] {
                 fleet.goes_on(50).await;
                 wire.cut();
-                tokio::time::sleep(LASTS).await;
+                tokio::time::sleep(Duration::from_secs(size(4, 10))).await;
                 wire.mend();
                 let healed = Instant::now();
                 cluster.meets().await;

@@ -17,7 +17,7 @@ pub struct Way {
 }
 
 /// Every node takes the tokens of every other.
-const KEYS: &str = "k1:0123456789abcdef0123456789abcdef";
+pub const KEYS: &str = "k1:0123456789abcdef0123456789abcdef";
 
 impl Cluster {
     /// Three nodes; `None`, and a word on why, where something is missing.

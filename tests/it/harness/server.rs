@@ -8,7 +8,8 @@ use std::sync::mpsc;
 
 use tempfile::TempDir;
 
-use super::{Client, Http, PATIENCE, Raw, eventually};
+use super::cluster::KEYS;
+use super::{Client, Http, Nats, Nginx, PATIENCE, Raw, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hongyan");
 
@@ -21,6 +22,15 @@ pub struct Server {
     pub ops: String,
     /// Where its double of WeChat is.
     pub double: String,
+    /// What stands beside it where tests run against several nodes.
+    beside: Option<Beside>,
+}
+
+/// Further nodes, and what all of them share.
+struct Beside {
+    others: Vec<Server>,
+    _nats: Nats,
+    _nginx: Nginx,
 }
 
 impl Server {
@@ -34,7 +44,16 @@ impl Server {
         Self::with_all(&settings).await
     }
 
+    /// With `HONGYAN_TEST_NODES` so many nodes behind nginx take its place, over a PostgreSQL and a NATS: what one server does, they must do
+    /// together.
     pub async fn with_all(settings: &[(&str, &str)]) -> Self {
+        match std::env::var("HONGYAN_TEST_NODES") {
+            Ok(nodes) => Self::several(nodes.parse().unwrap(), settings).await,
+            Err(_) => Self::alone(settings),
+        }
+    }
+
+    fn alone(settings: &[(&str, &str)]) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -44,7 +63,29 @@ impl Server {
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();
         let (child, [at, ops, double]) = launch(folder.path(), &all);
-        Self { folder, settings: all, child, at, ops, double }
+        Self { folder, settings: all, child, at, ops, double, beside: None }
+    }
+
+    async fn several(nodes: usize, settings: &[(&str, &str)]) -> Self {
+        let nats = Nats::start().unwrap();
+        let (database, nats_url) = (Self::fresh_postgres().unwrap().0, nats.url());
+        let shared = [("database.url", database.as_str()), ("relay.nats_url", &nats_url), ("auth.keys", KEYS), ("database.lanes", "1")];
+        // What a test sets itself goes before.
+        let settings: Vec<_> = shared.iter().chain(settings).copied().collect();
+        let first = Self::alone(&settings);
+        // One WeChat for all: it knows which codes were used.
+        let wechat = format!("http://{}", first.double);
+        let settings: Vec<_> = settings.into_iter().chain([("wechat.api_base", wechat.as_str())]).collect();
+        let mut others: Vec<_> = std::iter::once(first).chain((1..nodes).map(|_| Self::alone(&settings))).collect();
+        let addresses: Vec<_> = others.iter().map(|node| node.at.clone()).collect();
+        let nginx = Nginx::before(&addresses).unwrap();
+        for node in &others {
+            node.metric_becomes("hongyan_relay_nodes", (nodes - 1) as f64).await;
+        }
+        let mut first = others.swap_remove(0);
+        first.at.clone_from(&nginx.at);
+        first.beside = Some(Beside { others, _nats: nats, _nginx: nginx });
+        first
     }
 
     /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word on why) without one.
@@ -137,11 +178,16 @@ impl Server {
         Http::new(&self.at, body["token"].as_str())
     }
 
-    /// One number of `/metrics`, 0 where it is not there yet. `name` may carry labels.
+    /// One number of `/metrics`, 0 where it is not there yet; of several nodes the sum. `name` may carry labels.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = Http::new(&self.ops, None).text("/metrics").await;
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |number| number.parse().unwrap())
+        let others = self.beside.iter().flat_map(|beside| &beside.others);
+        let mut sum = 0.0;
+        for node in std::iter::once(self).chain(others) {
+            let text = Http::new(&node.ops, None).text("/metrics").await;
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            sum += line.map_or(0.0, |number| number.parse().unwrap());
+        }
+        sum
     }
 
     pub async fn metric_becomes(&self, name: &str, wanted: f64) {

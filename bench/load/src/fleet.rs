@@ -30,6 +30,13 @@ pub enum Done {
     AckedAndDelivered,
 }
 
+impl Done {
+    /// The strongest that the server tells the sender.
+    pub fn of(dialect: Dialect) -> Self {
+        if dialect == Dialect::V1 { Self::Acked } else { Self::Delivered }
+    }
+}
+
 /// Who is to be connected, and where.
 pub struct Crowd<'a> {
     /// User n is at the n-th of them, and round again.
@@ -117,8 +124,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Fleet {
     /// Connects that many users of one server to a load with a core of its own.
     pub fn connect(at: SocketAddr, users: usize, dialect: Dialect, text_bytes: usize) -> Result<Self> {
-        let done = if dialect == Dialect::V1 { Done::Acked } else { Done::Delivered };
-        Self::join(&Crowd { homes: &[at], users, first: 0, dialect, done, text_bytes, may_spin: true })
+        Self::join(&Crowd { homes: &[at], users, first: 0, dialect, done: Done::of(dialect), text_bytes, may_spin: true })
     }
 
     /// Connects all and waits until each is ready: has its `init`, or sees its own presence.

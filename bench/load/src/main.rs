@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Parser, ValueEnum as _};
 
 use crate::cluster::Cluster;
-use crate::fleet::{Dialect, Fleet};
+use crate::fleet::{Crowd, Dialect, Done, Fleet};
 use crate::servers::{LOAD_CORE, Programs};
 use crate::stats::{Samples, micros};
 use crate::suite::{Part, Suite};
@@ -46,6 +46,9 @@ enum Command {
         /// Bytes of a message's text
         #[arg(long, default_value_t = 100)]
         text: usize,
+        /// The number in the first user's name, an even one
+        #[arg(long, default_value_t = 0)]
+        first: usize,
     },
     /// Measure hongyan and the baseline side by side
     Suite {
@@ -122,8 +125,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Drive { at, users, window, dialect, seconds, text } => {
-            let mut fleet = Fleet::connect(at, users, dialect, text)?;
+        Command::Drive { at, users, window, dialect, seconds, text, first } => {
+            let done = Done::of(dialect);
+            let mut fleet = Fleet::join(&Crowd { homes: &[at], users, first, dialect, done, text_bytes: text, may_spin: window > 0 })?;
             eprintln!("{users} users are connected");
             let load = fleet.load(window, Duration::from_secs(2), Duration::from_secs(seconds))?;
             let latencies = Samples::new(load.latencies);

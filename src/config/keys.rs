@@ -380,7 +380,7 @@ pub static KEYS: &[Key] = &[
         "relay.buckets",
         "1048576",
         (1, 16_777_216),
-        "Subjects that users are spread over; the same on every node. See docs/OPERATIONS.md for when fewer are right.",
+        "Subjects that users are spread over; the same on every node. docs/CLUSTER.md says when fewer are right.",
         |c, n| c.relay.buckets = n as u32,
     ),
     text("log.format", "text", "text or json", "How log lines are written, one line an event.", |c, t| {

@@ -1,50 +1,64 @@
-//! Each node in turn cannot reach NATS, then PostgreSQL, then is not reached by nginx: bytes go nowhere, and nobody says so.
+//! Each node in turn cannot reach NATS, then PostgreSQL, then is not reached by nginx: packets are lost, and nobody says so.
 
 use std::time::{Duration, Instant};
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
-use crate::harness::{Cluster, Nats, Nginx, Server, Way};
+use crate::harness::{Cluster, Nats, Server};
+use crate::namespaces::{Link, Namespace};
 use crate::postgres::Wire;
 use crate::size::{figure, size};
 
-/// A node and its ways to the rest of the world, each of which can be cut.
-struct Wired {
-    nats: Wire,
-    database: Wire,
-    nginx: Wire,
+/// A node's links to the rest of the world. Its namespace goes with it.
+struct Linked {
+    nats: Link,
+    database: Link,
+    nginx: Link,
+    namespace: Namespace,
+}
+
+impl Linked {
+    /// Each who is on this machine's loopback is reached through the link of its own.
+    fn start(namespace: Namespace, nats: &Nats, database: &str) -> (Server, Self) {
+        let links = Self { nats: namespace.link(), database: namespace.link(), nginx: namespace.link(), namespace: namespace };
+        let place = database.rsplit_once('@').unwrap().1.split('/').next().unwrap();
+        let to_nats = Wire::from(&links.nats.outside, format!("127.0.0.1:{}", nats.port));
+        let to_database = Wire::from(&links.database.outside, place.to_owned());
+        let (nats_url, database) = (format!("nats://{}", to_nats.at), database.replace(place, &to_database.at));
+        let inside = links.nginx.inside.clone();
+        let node = links.namespace.within(move || {
+            // Heard or not is found out sooner than by default, for the test is to end.
+            let own = [
+                ("database.url", database.as_str()),
+                ("relay.nats_url", &nats_url),
+                ("session.ping_after_ms", "2000"),
+                ("session.silent_after_ms", "5000"),
+                ("session.heartbeat_ms", "2000"),
+            ];
+            let mut node = Server::alone(&[UNLIMITED.as_slice(), Cluster::SHARED, &own].concat());
+            for at in [&mut node.at, &mut node.ops] {
+                *at = Wire::from(&inside, at.clone()).at;
+            }
+            node
+        });
+        (node, links)
+    }
 }
 
 #[actix_web::test]
 async fn each_node_is_cut_off_in_turn() {
     let (Some(nats), Some((database, _))) = (Nats::start(), Server::fresh_postgres()) else { return };
-    let place = database.rsplit_once('@').unwrap().1.split('/').next().unwrap();
-    let outward = |_| (Wire::to(format!("127.0.0.1:{}", nats.port)), Wire::to(place.to_owned()));
-    let outward: Vec<_> = (0..3).map(outward).collect();
-    let ways: Vec<_> =
-        outward.iter().map(|(n, d)| Way { nats: format!("nats://{}", n.at), database: database.replace(place, &d.at) }).collect();
-    // Heard or not is found out sooner than by default, for the test is to end.
-    let settings =
-        [UNLIMITED.as_slice(), &[("session.ping_after_ms", "2000"), ("session.silent_after_ms", "5000"), ("session.heartbeat_ms", "2000")]]
-            .concat();
-    let nodes = Cluster::nodes(&ways, &settings).await;
-    let wires: Vec<_> = outward
-        .into_iter()
-        .zip(&nodes)
-        .map(|((nats, database), node)| Wired { nats, database, nginx: Wire::to(node.at.clone()) })
-        .collect();
-    let before: Vec<_> = wires.iter().map(|wired| wired.nginx.at.clone()).collect();
-    let Some(nginx) = Nginx::before(&before) else { return };
-    let cluster = Cluster { nodes, nats, nginx };
-    cluster.meets().await;
+    let Some(namespaces) = (0..3).map(|_| Namespace::new()).collect::<Option<Vec<_>>>() else { return };
+    let (nodes, links): (Vec<_>, Vec<_>) = namespaces.into_iter().map(|own| Linked::start(own, &nats, &database)).unzip();
+    let Some(cluster) = Cluster::of_nodes(nodes, nats).await else { return };
     let fleet = Fleet::start_at(vec![cluster.nginx.at.clone()], Plan { users: 6, pace: Duration::from_millis(20), ..Plan::default() });
     let mut slowest = Duration::ZERO;
     for _ in 0..size(1, 5) {
-        for wired in &wires {
-            for wire in [&wired.nats, &wired.database, &wired.nginx] {
+        for node in &links {
+            for link in [&node.nats, &node.database, &node.nginx] {
                 fleet.goes_on(50).await;
-                wire.cut();
+                link.cut();
                 tokio::time::sleep(Duration::from_secs(size(4, 10))).await;
-                wire.mend();
+                link.mend();
                 let healed = Instant::now();
                 cluster.meets().await;
                 fleet.everybody_goes_on(1).await;

@@ -39,6 +39,7 @@ mod api_fuzz;
 mod canaries;
 mod who_may_see;
 mod who_may_see_frames;
+mod namespaces;
 mod lookout;
 mod cluster;
 mod cluster_cuts;

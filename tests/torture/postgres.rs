@@ -112,7 +112,12 @@ pub struct Wire {
 
 impl Wire {
     pub fn to(target: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::from("127.0.0.1", target)
+    }
+
+    /// From a free port of this address.
+    pub fn from(address: &str, target: String) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let at = listener.local_addr().unwrap().to_string();
         let wire = Self { at, is_cut: Arc::default(), ends: Arc::default() };
         let (is_cut, ends) = (wire.is_cut.clone(), wire.ends.clone());

@@ -9,17 +9,10 @@ pub struct Cluster {
     pub nginx: Nginx,
 }
 
-/// How a node reaches what all of them share.
-#[derive(Clone)]
-pub struct Way {
-    pub database: String,
-    pub nats: String,
-}
-
-/// Every node takes the tokens of every other.
-pub const KEYS: &str = "k1:0123456789abcdef0123456789abcdef";
-
 impl Cluster {
+    /// Every node takes the tokens of every other, and needs few connections.
+    pub const SHARED: &[(&str, &str)] = &[("auth.keys", "k1:0123456789abcdef0123456789abcdef"), ("database.lanes", "1")];
+
     /// Three nodes; `None`, and a word on why, where something is missing.
     pub async fn start() -> Option<Self> {
         Self::with(&[]).await
@@ -37,25 +30,24 @@ impl Cluster {
 
     /// The same over this database.
     pub async fn over(nodes: usize, nats: Nats, database: &str, settings: &[(&str, &str)]) -> Option<Self> {
-        let ways = vec![Way { database: database.to_owned(), nats: nats.url() }; nodes];
-        let nodes = Self::nodes(&ways, settings).await;
+        let url = nats.url();
+        let own = [("database.url", database), ("relay.nats_url", url.as_str())];
+        let settings = [Self::SHARED, &own, settings].concat();
+        let start = |_| {
+            let mut node = Server::alone(&settings);
+            // Where it stays when it is started again.
+            let at = node.at.clone();
+            node.set_variable("HONGYAN_SERVER__LISTEN", Some(&at));
+            node
+        };
+        Self::of_nodes((0..nodes).map(start).collect(), nats).await
+    }
+
+    /// Of nodes that were started for it.
+    pub async fn of_nodes(nodes: Vec<Server>, nats: Nats) -> Option<Self> {
         let cluster = Self { nginx: Nginx::before(&addresses(&nodes))?, nodes, nats };
         cluster.meets().await;
         Some(cluster)
-    }
-
-    /// A node for each way, which stays at its address when it is started again.
-    pub async fn nodes(ways: &[Way], settings: &[(&str, &str)]) -> Vec<Server> {
-        let mut nodes = Vec::new();
-        for Way { database, nats } in ways {
-            let own = [("database.url", database.as_str()), ("relay.nats_url", nats), ("auth.keys", KEYS), ("database.lanes", "1")];
-            let settings: Vec<_> = own.iter().chain(settings).copied().collect();
-            let mut node = Server::with_all(&settings).await;
-            let at = node.at.clone();
-            node.set_variable("HONGYAN_SERVER__LISTEN", Some(&at));
-            nodes.push(node);
-        }
-        nodes
     }
 
     /// Waits until every node hears every other.

@@ -11,7 +11,6 @@ mod server;
 pub use client::{Client, Said};
 pub use cluster::Cluster;
 #[allow(unused_imports, reason = "the proofs in tests/torture do")]
-pub use cluster::Way;
 pub use http::Http;
 pub use nats::Nats;
 pub use nginx::Nginx;

@@ -8,8 +8,7 @@ use std::sync::mpsc;
 
 use tempfile::TempDir;
 
-use super::cluster::KEYS;
-use super::{Client, Http, Nats, Nginx, PATIENCE, Raw, eventually};
+use super::{Client, Cluster, Http, Nats, Nginx, PATIENCE, Raw, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hongyan");
 
@@ -53,7 +52,8 @@ impl Server {
         }
     }
 
-    fn alone(settings: &[(&str, &str)]) -> Self {
+    /// One server whatever `HONGYAN_TEST_NODES` says.
+    pub fn alone(settings: &[(&str, &str)]) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -69,9 +69,9 @@ impl Server {
     async fn several(nodes: usize, settings: &[(&str, &str)]) -> Self {
         let nats = Nats::start().unwrap();
         let (database, nats_url) = (Self::fresh_postgres().unwrap().0, nats.url());
-        let shared = [("database.url", database.as_str()), ("relay.nats_url", &nats_url), ("auth.keys", KEYS), ("database.lanes", "1")];
+        let own = [("database.url", database.as_str()), ("relay.nats_url", &nats_url)];
         // What a test sets itself goes before.
-        let settings: Vec<_> = shared.iter().chain(settings).copied().collect();
+        let settings = [Cluster::SHARED, &own, settings].concat();
         let first = Self::alone(&settings);
         // One WeChat for all: it knows which codes were used.
         let wechat = format!("http://{}", first.double);

@@ -389,7 +389,7 @@ pub static KEYS: &[Key] = &[
     }),
     text(
         "log.filter",
-        "info,actix_server=warn,actix_http=off",
+        "info,actix_server=warn,actix_http=off,async_nats=off",
         "LEVEL or TARGET=LEVEL, comma separated, a level being off, error, warn, info, debug or trace",
         "What is logged; `RUST_LOG` is laid over it.",
         |c, t| {

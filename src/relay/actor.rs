@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectOptions, Event, Request, ServerAddr, Subscriber};
+use async_nats::{Client, Event, Request, Subscriber};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, StreamExt as _};
 use tokio::sync::oneshot;
@@ -17,6 +17,7 @@ use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::catch_up::catch_up;
+use super::connect;
 use super::handle::{LinkState, Relayed};
 use super::interest::{Bucket, Interest, bucket};
 use super::nodes::Nodes;
@@ -34,7 +35,7 @@ use crate::store::messages::CutOff;
 /// How often the link is tried and the other nodes hear that this one lives.
 const TICK: Duration = Duration::from_millis(1_000);
 /// A server that takes longer for one round trip is as good as away.
-const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
+pub(super) const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
 /// How long a session waits for its subscription before it is let in all the same.
 const FOLLOW_AT_MOST: Duration = Duration::from_millis(1_500);
 /// How often the database is asked whether another node is cut off, in ticks.
@@ -42,10 +43,6 @@ const CUT_OFF_TICKS: u64 = 4;
 /// What was told so long before everything is known to be told cannot come again out of the database: the store looks
 /// back half a minute further than it is asked to.
 const REMEMBER_MS: u64 = 60_000;
-/// Commands that may wait for the connection: beyond it hints are dropped. Most are some hundred bytes, none more than 20 KiB.
-const COMMANDS: usize = 4_096;
-/// Hints that may wait for the chat in one subscription: beyond it they are dropped, and the database is asked.
-const WAITING: usize = 1_024;
 /// Batches of hints that may wait for this actor.
 const MAILBOX: usize = 4_096;
 /// How long a farewell may take.
@@ -78,6 +75,8 @@ pub struct Relay {
     doors: Option<Rc<Doors>>,
     client: Option<Client>,
     up: bool,
+    /// Why it last could not be reached, as the log was told.
+    trouble: Option<String>,
     interest: Rc<RefCell<Interest>>,
     subscriptions: Option<Subscriptions>,
     /// By bucket: how to end it, and its number, by which it is known whether the server has it.
@@ -122,6 +121,7 @@ impl Relay {
             doors: None,
             client: None,
             up: false,
+            trouble: None,
             interest: Rc::default(),
             subscriptions: None,
             subscribed: HashMap::new(),
@@ -151,27 +151,12 @@ impl Relay {
 
     /// Connects, however long that takes: nobody waits for it.
     fn connect(&mut self, ctx: &mut Context<Self>) {
-        let servers: Vec<ServerAddr> = self.settings.nats_url.split(',').filter_map(|url| url.parse().ok()).collect();
         let relay = ctx.address();
-        // async-nats passes over what stands in the URL.
-        let credentials =
-            servers.iter().find_map(|server| Some((server.username()?.to_owned(), server.password().unwrap_or_default().to_owned())));
-        let options = credentials
-            .map_or_else(ConnectOptions::new, |(user, password)| ConnectOptions::with_user_and_password(user, password))
-            .name(format!("hongyan {}", self.node))
-            .no_echo()
-            .skip_subject_validation(true)
-            .retry_on_initial_connect()
-            .ignore_discovered_servers()
-            .connection_timeout(PROBE_AT_MOST)
-            .ping_interval(Duration::from_secs(10))
-            .reconnect_delay_callback(|attempt| Duration::from_millis((attempt as u64 * 50).min(1_000)))
-            .client_capacity(COMMANDS)
-            .subscription_capacity(WAITING)
-            .event_callback(move |event| {
-                relay.do_send(Happened(event));
-                std::future::ready(())
-            });
+        let (servers, options) = connect::to(&self.settings.nats_url, &self.node);
+        let options = options.event_callback(move |event| {
+            relay.do_send(Happened(event));
+            std::future::ready(())
+        });
         ctx.spawn(options.connect(servers).into_actor(self).map(|connected, relay, ctx| match connected {
             Ok(client) => relay.connected(client, ctx),
             Err(error) => log::error!(error:% = error; "relay.nats_url cannot be used; this node stands alone, and users on others wait for the database to be asked"),
@@ -235,6 +220,7 @@ impl Relay {
         let now = self.now();
         if std::mem::replace(&mut self.up, up) != up {
             if up {
+                self.trouble = None;
                 self.nodes.pardon(now);
                 log::info!("NATS answers: hints go to other nodes and come from them");
             } else {
@@ -248,6 +234,14 @@ impl Relay {
             self.waiting.clear();
         }
         self.judge();
+    }
+
+    /// Tells the log why, once until that changes: it is tried again every second.
+    fn not_reached(&mut self, why: String) {
+        if !self.up && self.trouble.as_ref() != Some(&why) {
+            log::warn!(error = why.as_str(); "NATS at relay.nats_url is not reached; it is tried again and again");
+            self.trouble = Some(why);
+        }
     }
 
     /// Whether hints come: not while this node is cut off, or another one, or while one spreads users differently.
@@ -544,7 +538,7 @@ impl Handler<Happened> for Relay {
             Event::Disconnected | Event::Closed => self.set_up(false),
             Event::SlowConsumer(_) => self.trust.doubt(now.saturating_sub(TICK.as_millis() as u64), now),
             Event::ServerError(error) => log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?"),
-            Event::ClientError(error) => log::debug!(error:% = error; "the connection to NATS failed"),
+            Event::ClientError(error) => self.not_reached(error.to_string()),
             Event::LameDuckMode | Event::Draining => {}
         }
     }

@@ -174,6 +174,11 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// Names bytes for good: their SHA-256, in 64 hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    openssl::sha::sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What a text was meant to be, and what is allowed there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} must be {1}")]
@@ -203,6 +208,11 @@ mod tests {
         for bad in ["", "a b", "\u{7f}", "é", &"x".repeat(65)] {
             assert!(ClientMsgId::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn bytes_have_the_name_that_others_give_them() {
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -212,6 +212,12 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    Key {
+        name: "web.enabled",
+        default: Default::Text("false"),
+        help: "Whether the browser client is served at `/`. `dev` sets it to true.",
+        kind: Kind::Switch { put: |c, on| c.web.enabled = on },
+    },
     text(
         "database.url",
         "sqlite://data/hongyan.db",

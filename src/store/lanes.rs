@@ -14,7 +14,7 @@ use super::StoreLimits;
 use super::batch::{Outcome, Report};
 use super::clock::Clock;
 use super::conn::FileLock;
-use super::messages::{Answer, Append, Block, Clear, Mark, Revoke, Write};
+use super::messages::{Answer, Append, Block, Clear, Mark, ProfileChange, Revoke, Write};
 use crate::event::{Committed, Draft, Places, Refusal};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -138,7 +138,8 @@ impl Lane {
             Write::Mark(Mark { answer, .. })
             | Write::Clear(Clear { answer, .. })
             | Write::Block(Block { answer, .. })
-            | Write::Revoke(Revoke { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
+            | Write::Revoke(Revoke { answer, .. })
+            | Write::Profile(ProfileChange { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
         };
         let mut state = self.state();
         state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
@@ -312,5 +313,11 @@ fn copy(write: &Write) -> Write {
         Write::Clear(w) => Write::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer: Answer::Nobody }),
         Write::Block(w) => Write::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer: Answer::Nobody }),
         Write::Revoke(w) => Write::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer: Answer::Nobody }),
+        Write::Profile(ProfileChange { openid, nickname, avatar, .. }) => Write::Profile(ProfileChange {
+            openid: openid.clone(),
+            nickname: nickname.clone(),
+            avatar: avatar.clone(),
+            answer: Answer::Nobody,
+        }),
     }
 }

@@ -31,6 +31,7 @@ mod postgres;
 mod readers;
 mod statement;
 mod nodes;
+mod profiles;
 mod queries;
 mod sync;
 mod schema;

@@ -1,0 +1,202 @@
+/**
+ * hongyan 鸿雁: chat for WeChat mini-programs and browsers.
+ *
+ * One client is one signed-in user on one device. It keeps her conversations, keeps what she writes until the server has it, and tells what
+ * changes. Nothing here is global: two clients with different `storageKey`s live side by side.
+ *
+ *     const { createClient } = require('./sdk/hongyan')
+ *     const chat = createClient({ url: 'https://chat.example.com' })
+ *     chat.on('messages', ({ peer }) => page.setData({ messages: chat.messages(peer) }))
+ *     chat.start()
+ *     chat.send('oPeer', 'hello')
+ */
+
+/** Times are Unix milliseconds by the server's clock, but where said otherwise. */
+type Time = number
+
+export interface Options {
+  /** Where the server is, without a path: `https://chat.example.com`. `http://` only while developing. */
+  url: string
+  /** What the platform gives. Default: `wx` where there is one, else the browser. */
+  adapter?: Adapter
+  /**
+   * How to sign in. Default: `wx.login`, and its code to `POST /v1/login`. Give this one where your own backend signs tokens, or in a
+   * browser. Called again before the token expires, and once when the server refuses it.
+   */
+  signIn?: (api: { login(code: string): Promise<Credentials> }) => Promise<Credentials>
+  /** Before the name of everything in the storage. Default `hongyan`. */
+  storageKey?: string
+  /** How many messages of a conversation a page has, 1 to 100. Default 20. */
+  pageSize?: number
+  /** For tests: the clock, in ms, by which retries and time-outs go. */
+  clock?: Clock
+}
+
+export interface Credentials {
+  openid: string
+  token: string
+  /** Seconds from now. */
+  expires_in: number
+}
+
+/** What the SDK needs of a platform. `createAdapter(wx)` and `createBrowserAdapter()` are two; a third is about 60 lines. */
+export interface Adapter {
+  login(): Promise<string>
+  request(request: { method: string; url: string; headers: Record<string, string>; body?: unknown }): Promise<{ status: number; body: any }>
+  connect(socket: { url: string; token: string }, on: SocketEvents): Socket
+  storage: { get(key: string): unknown; set(key: string, value: unknown): void; remove(key: string): void }
+  /** Calls back when the app is hidden or shown, and when the network goes or comes; gives what stops that. */
+  watch(on: { show(): void; hide(): void; online(): void; offline(): void }): () => void
+}
+export interface SocketEvents {
+  open(): void
+  message(text: string): void
+  close(code: number, reason: string): void
+}
+export interface Socket {
+  send(text: string): void
+  close(code: number, reason: string): void
+}
+export interface Clock {
+  now(): number
+  setTimeout(run: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  random(): number
+}
+
+/**
+ * - `stopped`: not started, or stopped
+ * - `connecting`: signing in, opening the socket, or catching up
+ * - `online`: all that the server has is here, and sends go out at once
+ * - `waiting`: not connected; tries again by itself
+ * - `refused`: does not try again by itself; `error` says why (kicked, banned, replaced by another window, wrong settings)
+ */
+export type State = 'stopped' | 'connecting' | 'online' | 'waiting' | 'refused'
+
+/**
+ * Of own messages: `sending` until the server has committed it, then `sent`, `delivered` to a device of the peer, `read` by the peer; or
+ * `failed`, with `error`: it is kept, and `retry` sends it again under the same id. Of others' messages: `received`.
+ */
+export type MessageState = 'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'received'
+
+export interface Message {
+  /** Names this message for good, before and after its ack: a key for lists that begins with a letter. */
+  key: string
+  peer: string
+  mine: boolean
+  /** `text`, `image`, `voice`, `video`, `file`, `location`, `card`, `custom`, or what a plain client named it. */
+  type: string
+  message: string
+  /** Further fields that the sender gave, such as a size or a name. */
+  extra: Record<string, unknown>
+  client_msg_id: string
+  /** Its place in the conversation; 0 until acked. */
+  seq: number
+  /** When the server took it; until then, when it was written, by this device's clock. */
+  sent_at: Time
+  state: MessageState
+  /** Recalled by its sender: `message` is empty. */
+  recalled: boolean
+  error?: ChatError
+}
+
+export interface Conversation {
+  peer: string
+  /** The newest message, own unsent ones included; `undefined` where there is none to show. */
+  last?: Message
+  unread: number
+  /** For the order of a list, newest first. */
+  updated_at: Time
+  /** The peer is typing now. */
+  typing: boolean
+}
+
+export interface User {
+  openid: string
+  /** Empty until set. */
+  nickname: string
+  /** A URL for an `<image>`, or empty. */
+  avatar: string
+}
+
+/** `word` is one of PROTOCOL.md's, or `offline`, `timeout`, `storage_full`, `domain_not_allowed`, `wrong_appid`, `server_clock`. `message` says what to do. */
+export interface ChatError extends Error {
+  word: string
+  status?: number
+  retry_after_ms?: number
+}
+
+export interface Events {
+  state: { state: State; error?: ChatError; retryAt?: number }
+  /** The messages of this conversation are others than before. */
+  messages: { peer: string }
+  /** The list, an unread count, or who is typing is other than before. */
+  conversations: { total: number }
+  /** The sum of all unread messages, for a badge. */
+  unread: { total: number }
+  /** Names or avatars came. */
+  users: { openids: string[] }
+  /** Came from the peer just now, live: for a sound or a toast. Not for what was missed while away. */
+  incoming: { message: Message }
+  error: ChatError
+}
+
+export interface Client {
+  readonly openid: string
+  readonly state: State
+  /** Why the state is what it is, where it is `waiting` or `refused`. */
+  readonly error?: ChatError
+
+  /** Signs in and connects, and stays connected. Cached conversations are there at once, before anything was fetched. */
+  start(): void
+  /** Closes the socket. What was not acked stays in the storage and goes out after the next `start`. */
+  stop(): void
+  /** Ends this token on the server, and forgets everything of this user on this device. */
+  signOut(): Promise<void>
+
+  on<E extends keyof Events>(event: E, run: (detail: Events[E]) => void): () => void
+
+  /** Newest first. More are fetched by `loadConversations`. */
+  conversations(): Conversation[]
+  hasMoreConversations(): boolean
+  loadConversations(): Promise<void>
+  /** Asks the server anew: for pull to refresh. */
+  refresh(): Promise<void>
+  unread(): number
+  /** Clears this user's own view of it; the peer keeps hers. */
+  removeConversation(peer: string): Promise<void>
+
+  /** What is known of it, oldest first, without holes: own unsent messages stand at the end. */
+  messages(peer: string): Message[]
+  hasOlder(peer: string): boolean
+  loadOlder(peer: string): Promise<void>
+  /** This chat is on screen now: its page is loaded, what comes is read. One at a time. */
+  open(peer: string): Promise<void>
+  /** No chat is on screen. */
+  leave(): void
+
+  /**
+   * Gives the message as it stands in the list, `sending`. Never throws for the network: it goes out when it can. One message of a
+   * conversation is on its way at a time, so that retries keep the order. `extra` travels along.
+   * Throws `too_large` and `storage_full`, for these no later try would mend.
+   */
+  send(peer: string, message: string, more?: { type?: string; extra?: Record<string, unknown> }): Message
+  retry(peer: string, client_msg_id: string): void
+  /** Forgets a `failed` message. */
+  discard(peer: string, client_msg_id: string): void
+  /** Own messages, within the server's time (two minutes by default). Rejects with `recall_expired` afterwards. */
+  recall(peer: string, seq: number): Promise<void>
+  /** The user is typing: call it on every key, it passes on at most one every three seconds. */
+  typing(peer: string): void
+
+  /** What is known of this user now; asks the server where nothing is, and tells `users` when it came. */
+  user(openid: string): User
+  me(): User
+  /** `avatar`: JPEG, PNG or WebP of at most 32 KiB, as base64. Rejects with `bad_request` and what is wrong with it. */
+  setProfile(profile: { nickname?: string; avatar?: string }): Promise<User>
+}
+
+export function createClient(options: Options): Client
+/** Of `wx`, or of something like it. */
+export function createAdapter(wx: unknown): Adapter
+export function createBrowserAdapter(): Adapter

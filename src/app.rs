@@ -126,7 +126,12 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, draining: &Draining) -> Result<(State, Option<Relayed>), Error> {
+async fn compose(
+    config: Config,
+    sign_in: SignIn,
+    descriptors: Option<u64>,
+    draining: &Draining,
+) -> Result<(State, Option<Relayed>), Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let relay = start_relay(&config.relay, &metrics, draining);

@@ -113,10 +113,7 @@ fn common(config: &mut ServiceConfig, state: &Data<State>) {
 }
 
 fn healthz() -> actix_web::Resource {
-    resource("/healthz")
-        .route(get().to(ops::healthz))
-        .route(head().to(ops::healthz))
-        .default_service(to(tally::wrong_method))
+    resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz)).default_service(to(tally::wrong_method))
 }
 
 /// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.

@@ -28,6 +28,8 @@ macro_rules! file {
     };
 }
 
+/// One line a file.
+#[rustfmt::skip]
 const FILES: [File; 4] = [
     file!("web", "index.html"),
     file!("web", "app.css"),

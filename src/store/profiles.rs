@@ -117,7 +117,9 @@ impl Query for Profiles {
             .filter(profiles::openid.eq_any(self.openids.iter().map(OpenId::as_str)))
             .select((profiles::openid, profiles::nickname, profiles::avatar))
             .load::<(String, String, Option<String>)>(conn)?;
-        rows.into_iter().map(|(openid, nickname, avatar)| Ok((OpenId::parse(&openid).map_err(unreadable)?, profile(&nickname, avatar)?))).collect()
+        rows.into_iter()
+            .map(|(openid, nickname, avatar)| Ok((OpenId::parse(&openid).map_err(unreadable)?, profile(&nickname, avatar)?)))
+            .collect()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::harness::{Cluster, Http, Raw, Server};
 
 const KIB: usize = 1_024;
 
-/// The smallest images that browsers show, 1 × 1.
+/// One pixel, by their headers.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
 const WEBP: &str = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==";
 const JPEG: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k=";
@@ -114,7 +114,9 @@ async fn only_small_images_of_three_kinds_are_taken() {
     ] {
         refused(&alice, &json!({ "avatar": avatar }), about).await;
     }
-    for wrong_kind in [json!({ "avatar": 1 }), json!({ "avatar": [PNG] }), json!({ "avatar": { "url": "x" } }), json!({ "nickname": false })] {
+    for wrong_kind in
+        [json!({ "avatar": 1 }), json!({ "avatar": [PNG] }), json!({ "avatar": { "url": "x" } }), json!({ "nickname": false })]
+    {
         refused(&alice, &wrong_kind, "wrong kind").await;
     }
     // Both or nothing.

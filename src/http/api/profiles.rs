@@ -69,7 +69,7 @@ pub async fn me(caller: Caller, state: web::Data<State>) -> Result<Json<User>, A
     put,
     path = "/v1/me",
     tag = "profiles",
-    request_body = ProfileRequest,
+    request_body(content = Option<ProfileRequest>, description = "May be left out: then nothing changes"),
     security(("token" = [])),
     responses((status = 200, description = "Committed", body = User), CallErrors)
 )]

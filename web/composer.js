@@ -59,6 +59,6 @@ export class Composer {
   #fit() {
     button.disabled = !field.value.trim()
     field.style.height = 'auto'
-    field.style.height = `${field.scrollHeight}px`
+    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`
   }
 }

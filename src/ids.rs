@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest as _, Sha256};
+
 /// Path segments that can never be an openid, because the server answers on them itself.
 pub const RESERVED: [&str; 6] = ["healthz", "readyz", "metrics", "v1", "wechat", "assets"];
 
@@ -176,7 +178,7 @@ impl fmt::Display for SessionId {
 
 /// Names bytes for good: their SHA-256, in 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    openssl::sha::sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a text was meant to be, and what is allowed there.

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) draining: Draining,
     /// Places taken, see [`Places`].
     pub(super) taken: Arc<AtomicUsize>,
+    /// The same of changes of profiles.
+    pub(super) profiles_taken: Arc<AtomicUsize>,
     /// Set when nothing more is accepted.
     pub(super) closed: AtomicBool,
     /// Threads given up that have not come back.
@@ -313,11 +315,6 @@ fn copy(write: &Write) -> Write {
         Write::Clear(w) => Write::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer: Answer::Nobody }),
         Write::Block(w) => Write::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer: Answer::Nobody }),
         Write::Revoke(w) => Write::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer: Answer::Nobody }),
-        Write::Profile(ProfileChange { openid, nickname, avatar, .. }) => Write::Profile(ProfileChange {
-            openid: openid.clone(),
-            nickname: nickname.clone(),
-            avatar: avatar.clone(),
-            answer: Answer::Nobody,
-        }),
+        Write::Profile(w) => Write::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), Answer::Nobody)),
     }
 }

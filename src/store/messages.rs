@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::event::overview::{ListPlace, Overview, SyncCursor};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Message, Receipt, Refusal};
+use crate::event::{Draft, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
 
@@ -74,6 +74,14 @@ pub struct ProfileChange {
     pub nickname: Option<Nickname>,
     pub avatar: AvatarChange,
     pub answer: Answer,
+    /// Taken by the store when it accepts the change, and given back with the last of it.
+    pub(super) place: Option<Places>,
+}
+
+impl ProfileChange {
+    pub fn new(openid: OpenId, nickname: Option<Nickname>, avatar: AvatarChange, answer: Answer) -> Self {
+        Self { openid, nickname, avatar, answer, place: None }
+    }
 }
 
 #[derive(Debug, Clone)]

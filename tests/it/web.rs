@@ -18,7 +18,7 @@ async fn the_client_is_served_with_all_that_its_page_names() {
     let named = html.split(['"', '\'']).filter(|part| part.starts_with("/assets/"));
     let mut paths: Vec<&str> = named.chain(["/", "/assets/config.json"]).collect();
     paths.dedup();
-    assert!(paths.iter().any(|path| *path == "/assets/hongyan.js"), "{paths:?}");
+    assert!(paths.contains(&"/assets/hongyan.js"), "{paths:?}");
     for path in paths {
         let whole = http.fetch(Method::GET, path, &[]).await;
         assert_eq!(whole.status, 200, "{path}");

@@ -81,7 +81,7 @@ pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state
         Some("") => AvatarChange::Remove,
         Some(base64) => AvatarChange::Set(Avatar::from_base64(base64)?),
     };
-    commit(&state, |answer| Write::Profile(ProfileChange { openid: openid.clone(), nickname, avatar, answer })).await?;
+    commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer))).await?;
     Ok(Json(own(&state, openid).await?))
 }
 

@@ -11,6 +11,7 @@ on_both!(
     an_image_stands_as_long_as_somebody_shows_it,
     what_a_batch_says_last_holds,
     a_profile_harms_no_message_of_its_batch,
+    so_many_at_once_and_messages_all_the_same,
     several_nodes_never_take_away_what_is_shown,
 );
 
@@ -25,7 +26,7 @@ fn name(text: &str) -> Option<Nickname> {
 }
 
 fn change(who: &str, nickname: Option<Nickname>, avatar: AvatarChange) -> ProfileChange {
-    ProfileChange { openid: o(who), nickname, avatar, answer: Answer::Nobody }
+    ProfileChange::new(o(who), nickname, avatar, Answer::Nobody)
 }
 
 impl Rig {
@@ -96,7 +97,7 @@ async fn an_image_stands_as_long_as_somebody_shows_it(db: &mut Db) {
 async fn what_a_batch_says_last_holds(db: &mut Db) {
     let rig = db.open();
     let mut waiting = Vec::new();
-    for n in 0..50 {
+    for n in 0..20 {
         waiting.push(rig.changing(change("a", name(&n.to_string()), AvatarChange::Set(image(n)))));
         waiting.push(rig.changing(change("b", None, AvatarChange::Set(image(n)))));
         waiting.push(rig.changing(change("b", name("b"), AvatarChange::Keep)));
@@ -106,12 +107,12 @@ async fn what_a_batch_says_last_holds(db: &mut Db) {
     for answered in waiting {
         answered.await.unwrap().unwrap();
     }
-    assert_eq!(rig.profile("a").await, Profile { nickname: name("49").unwrap(), avatar: Some(image(49).id().clone()) });
+    assert_eq!(rig.profile("a").await, Profile { nickname: name("19").unwrap(), avatar: Some(image(19).id().clone()) });
     assert_eq!(rig.profile("b").await, Profile { nickname: name("b").unwrap(), avatar: None });
-    for n in 0..49 {
+    for n in 0..19 {
         assert_eq!(rig.bytes(image(n).id()).await, None);
     }
-    assert!(rig.bytes(image(49).id()).await.is_some());
+    assert!(rig.bytes(image(19).id()).await.is_some());
 }
 
 async fn a_profile_harms_no_message_of_its_batch(db: &mut Db) {
@@ -139,6 +140,34 @@ async fn a_profile_harms_no_message_of_its_batch(db: &mut Db) {
         assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(n)));
     }
     assert_eq!(refused.await.unwrap(), Err(Refusal::Unavailable));
+}
+
+/// They come faster than any disk or wire takes them.
+async fn so_many_at_once_and_messages_all_the_same(db: &mut Db) {
+    let mut rig = db.open();
+    let mut waiting = Vec::new();
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let change = ProfileChange::new(o("a"), None, AvatarChange::Set(image(waiting.len() as u32)), Answer::Caller(answer));
+        match rig.store.submit(Write::Profile(change)) {
+            Ok(()) => waiting.push(answered),
+            Err(Full(write)) => {
+                assert!(matches!(*write, Write::Profile(_)));
+                break;
+            }
+        }
+        assert!(waiting.len() < 100_000, "there is no end to it");
+    }
+    assert!(waiting.len() >= 64);
+    assert_eq!(rig.send("a", "b", "x").await, 1);
+    let last = waiting.len() as u32 - 1;
+    for answered in waiting {
+        answered.await.unwrap().unwrap();
+    }
+    assert_eq!(rig.profile("a").await.avatar.as_ref(), Some(image(last).id()));
+    for _ in 0..100 {
+        rig.change("a", name("n"), AvatarChange::Keep).await;
+    }
 }
 
 /// Users of two nodes pass few images around: each that is shown in the end is there, and no other. (SQLite has one node.)

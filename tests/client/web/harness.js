@@ -7,6 +7,7 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const readline = require('node:readline')
+const { after, before } = require('node:test')
 const { chromium } = require('playwright-core')
 
 const ROOT = path.join(__dirname, '../../..')
@@ -20,13 +21,26 @@ const DARK = { colorScheme: 'dark', locale: 'en-US' }
 const WIDE = { width: 1100, height: 760 }
 const PHONE = { width: 360, height: 640 }
 
+/** What is to be done when the test ends, the last first: a page is closed before its server. */
+const ends = new WeakMap()
+function atEnd(t, run) {
+  if (!ends.has(t)) {
+    const all = []
+    ends.set(t, all)
+    t.after(async () => {
+      for (const run of all.reverse()) await run()
+    })
+  }
+  ends.get(t).push(run)
+}
+
 /** A server with a folder of its own, as long as the test `t` runs. It can be killed, and started again where it was. */
 class Server {
   static async start(t, ...options) {
     const server = new Server()
     server.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hongyan-web-'))
     server.options = options.includes('serve') ? options : ['dev', ...options]
-    t.after(async () => {
+    atEnd(t, async () => {
       await server.kill()
       fs.rmSync(server.folder, { recursive: true })
     })
@@ -68,11 +82,11 @@ function environment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HONGYAN_')).concat([['HONGYAN_LOG_FILTER', 'error']]))
 }
 
-/** A browser for the tests of a file. */
-function browser(suite) {
+/** One browser for the tests of a file. */
+function browser() {
   const shared = {}
-  suite.before(async () => { shared.browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS }) })
-  suite.after(() => shared.browser?.close())
+  before(async () => { shared.browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS }) })
+  after(() => shared.browser?.close())
   return shared
 }
 
@@ -87,7 +101,7 @@ async function person(t, { browser }, server, options) {
   page.on('console', message => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()) })
   page.on('pageerror', error => complaints.push(error.stack))
   const somebody = { context, page, expected: undefined }
-  t.after(async () => {
+  atEnd(t, async () => {
     await context.close()
     assert.deepEqual(complaints.filter(words => !somebody.expected?.test(words)), [])
   })
@@ -148,7 +162,7 @@ async function fits(page) {
  */
 async function plainClient(t, { browser }, server, openid, peer) {
   const context = await browser.newContext()
-  t.after(() => context.close())
+  atEnd(t, () => context.close())
   const page = await context.newPage()
   await page.evaluate(url => new Promise((resolve, reject) => {
     globalThis.frames_ = []
@@ -174,4 +188,24 @@ async function plainClient(t, { browser }, server, openid, peer) {
   }
 }
 
-module.exports = { DARK, LIGHT, PHONE, Server, WIDE, browser, bubble, fits, look, online, openChat, person, plainClient, said, say, signedIn }
+/** Another client of `hongyan.v1`, to write a great many messages: gives when all of them are acked. */
+async function write(t, { browser }, server, from, to, messages) {
+  const login = await fetch(`${server.url}/v1/login`, { method: 'POST', body: JSON.stringify({ code: `dev:${from}` }) })
+  const { token } = await login.json()
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.evaluate(({ url, token, to, messages }) => new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, ['hongyan.v1', `bearer.${token}`])
+    let acked = 0
+    socket.onmessage = ({ data }) => {
+      const { type } = JSON.parse(data)
+      if (type === 'init') messages.forEach((message, i) => socket.send(JSON.stringify({ type: 'text', to_user_openid: to, message, client_msg_id: `${to}-${i}-${Math.random()}` })))
+      if (type === 'error') reject(new Error(data))
+      if (type === 'ack' && ++acked === messages.length) resolve()
+    }
+    socket.onclose = reject
+  }), { url: `ws://${server.address}/${from}?device=writer`, token, to, messages })
+  await context.close()
+}
+
+module.exports = { DARK, LIGHT, PHONE, Server, WIDE, browser, bubble, fits, look, online, openChat, person, plainClient, said, say, signedIn, write }

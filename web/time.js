@@ -2,7 +2,7 @@
 
 import { locale, text } from './text.js'
 
-const clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' })
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
 const weekday = new Intl.DateTimeFormat(locale, { weekday: 'long' })
 const dayOfYear = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric' })
 const date = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric' })

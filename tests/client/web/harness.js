@@ -79,7 +79,7 @@ class Server {
 
 /** Nothing of who runs the tests: settings of hers would be the server's. */
 function environment() {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HONGYAN_')).concat([['HONGYAN_LOG_FILTER', 'error']]))
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HONGYAN_')).concat([['HONGYAN_LOG__FILTER', 'error']]))
 }
 
 /** One browser for the tests of a file. */

@@ -4,7 +4,7 @@ import { avatar } from './avatar.js'
 import { Composer } from './composer.js'
 import { $ } from './dom.js'
 import { List } from './list.js'
-import { confirm, openDialog, showMenu, toast } from './overlay.js'
+import { openDialog, showMenu, toast } from './overlay.js'
 import { openProfile } from './profile.js'
 import { Room } from './room.js'
 import { leave, signIn, signInAgain } from './sign-in.js'
@@ -35,7 +35,7 @@ function run(chat, mode) {
   const composer = new Composer(chat, () => room.toNewest())
 
   const showOpenChat = () => {
-    const peer = decodeURIComponent(location.hash.slice(1))
+    const peer = location.hash.slice(1)
     const open = OPENID.test(peer) ? peer : ''
     $('#app').dataset.view = open ? 'room' : 'list'
     list.show(open)
@@ -45,9 +45,11 @@ function run(chat, mode) {
     else if (touch.matches) room.focus()
     else composer.focus()
   }
-  const closeChat = () => {
-    if (narrow.matches) location.hash = ''
-    else list.focus()
+  /** Back is back, where the list was before: the browser's own button does not lead into the chat again. */
+  let fromList = false
+  const backToList = () => {
+    if (fromList) history.back()
+    else location.hash = ''
   }
 
   const showMe = () => $('#me').replaceChildren(avatar(chat.me()))
@@ -75,21 +77,25 @@ function run(chat, mode) {
   chat.on('unread', showUnread)
   chat.on('users', showMe)
   chat.on('error', error => toast(explain(error)))
-  window.onhashchange = showOpenChat
+  window.onhashchange = ({ oldURL }) => {
+    fromList = !new URL(oldURL).hash
+    showOpenChat()
+  }
 
   $('#me').onclick = () => openProfile(chat, async () => {
     await chat.signOut().catch(() => {})
     leave()
   })
   $('#new-chat').onclick = $('#no-conversations button').onclick = newChat
-  $('#back').onclick = () => { location.hash = '' }
+  $('#back').onclick = backToList
   $('#more').onclick = event => {
     const box = event.currentTarget.getBoundingClientRect()
     showMenu({ x: box.right, y: box.bottom }, [{ label: text('delete_chat'), run: () => list.remove(room.peer), danger: true }])
   }
   $('#room').addEventListener('keydown', event => {
     if (event.key !== 'Escape' || event.isComposing || event.defaultPrevented) return
-    closeChat()
+    if (narrow.matches) backToList()
+    else list.focus()
   })
 
   $('#app').hidden = false

@@ -16,6 +16,8 @@ export class List {
   #chat
   #rows = new Map()
   #open = ''
+  /** Where the focus goes: what was open last. */
+  #last = ''
   #loading = false
 
   constructor(chat) {
@@ -34,12 +36,13 @@ export class List {
   /** Marks the one that is open. */
   show(peer) {
     this.#open = peer
+    if (peer) this.#last = peer
     this.#draw()
   }
 
   focus() {
     const rows = [...list.children].map(row => row.firstElementChild)
-    const row = rows.find(link => link.dataset.peer === this.#open) ?? rows[0] ?? $('#new-chat')
+    const row = rows.find(link => link.dataset.peer === this.#last) ?? rows[0] ?? $('#new-chat')
     row.focus()
   }
 
@@ -58,7 +61,7 @@ export class List {
   #draw() {
     const conversations = this.#chat.conversations()
     const focused = document.activeElement
-    const stop = conversations.find(({ peer }) => peer === this.#open)?.peer ?? conversations[0]?.peer
+    const stop = conversations.find(({ peer }) => peer === this.#last)?.peer ?? conversations[0]?.peer
     const rows = new Map()
     for (const conversation of conversations) {
       const { peer } = conversation

@@ -13,6 +13,7 @@ export function showMenu({ x, y }, items) {
     type: 'button', role: 'menuitem', tabIndex: -1, textContent: label, className: danger ? 'danger' : '',
     onclick: () => { menu.hidePopover(); run() },
   })))
+  menu.hidePopover()
   menu.showPopover()
   const { width, height } = menu.getBoundingClientRect()
   menu.style.left = `${Math.max(EDGE, Math.min(x, innerWidth - width - EDGE))}px`
@@ -35,26 +36,34 @@ export function step(key, at, count) {
   return to === undefined ? undefined : Math.max(0, Math.min(to, count - 1))
 }
 
-const LONG_PRESS_MS = 500
+const LONG_PRESS_MS = 450
 
-/** Right click, the menu key, or (where a touch screen tells no such event) a long press. `show` is given the element and where. */
+/** Right click, the menu key, or a long press. `show` is given the element and where. */
 export function onContextMenu(container, selector, show) {
+  // Asked before the click: some systems select the word that is clicked.
+  let selected = false
+  container.addEventListener('pointerdown', () => { selected = !getSelection().isCollapsed })
   container.addEventListener('contextmenu', event => {
     const element = event.target.closest(selector)
-    // Selected text and links have the browser's own menu.
-    if (!element || event.target.closest('#messages a') || !getSelection().isCollapsed) return
+    // Selected text and links in it have the browser's own menu.
+    if (!element || selected || event.target.closest('.bubble a')) return
     event.preventDefault()
+    if (event.pointerType === 'touch') return
     // The menu key has no place of its own.
     const box = element.getBoundingClientRect()
     show(element, event.clientX || event.clientY ? { x: event.clientX, y: event.clientY } : { x: box.left + 24, y: box.top + 24 })
   })
-  let timer
-  container.addEventListener('touchstart', ({ target, touches: [{ clientX: x, clientY: y }] }) => {
-    const element = target.closest(selector)
-    clearTimeout(timer)
-    if (element) timer = setTimeout(show, LONG_PRESS_MS, element, { x, y })
-  }, { passive: true })
-  for (const end of ['touchend', 'touchmove', 'touchcancel', 'contextmenu']) container.addEventListener(end, () => clearTimeout(timer), { passive: true })
+
+  // Shown when the finger is lifted: a popover that opens under it would be closed by that. Not all touch screens tell of a context menu.
+  let press
+  container.addEventListener('touchstart', event => { press = event }, { passive: true })
+  for (const type of ['touchmove', 'touchcancel']) container.addEventListener(type, () => { press = undefined }, { passive: true })
+  container.addEventListener('touchend', event => {
+    const element = event.target.closest(selector)
+    if (!element || !press || event.timeStamp - press.timeStamp < LONG_PRESS_MS) return
+    event.preventDefault()
+    show(element, { x: press.touches[0].clientX, y: press.touches[0].clientY })
+  })
 }
 
 /** Opens a dialog. Its buttons with `data-close` close it; `submit` is called for its form, and may leave it open. */
@@ -88,6 +97,10 @@ export function toast(words) {
 }
 
 export async function copy(words) {
-  await navigator.clipboard.writeText(words)
-  toast(text('copied'))
+  try {
+    await navigator.clipboard.writeText(words)
+    toast(text('copied'))
+  } catch {
+    toast(text('not_copied'))
+  }
 }

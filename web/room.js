@@ -8,7 +8,7 @@
 import { nameOf } from './avatar.js'
 import { $, make, place } from './dom.js'
 import { drawMessage, fingerprint, recalled, surroundings } from './message.js'
-import { confirm, copy, onContextMenu, showMenu, step, toast } from './overlay.js'
+import { copy, onContextMenu, showMenu, step, toast } from './overlay.js'
 import { explain, summary, text } from './text.js'
 
 /** Messages in the page on each side of the one in the middle. */
@@ -32,6 +32,8 @@ export class Room {
   #middle = null
   /** The newest that was in sight, to count those that came since. */
   #seen = 0
+  /** Where it was scrolled to, to tell a reader who scrolls up from a window that became smaller. */
+  #top = 0
   #loading = false
 
   constructor(chat) {
@@ -52,7 +54,7 @@ export class Room {
     onContextMenu(list, '.row', (row, at) => this.#menu(row, at))
     // The composer grows, the keyboard comes, the window changes: the newest stays in sight.
     new ResizeObserver(() => {
-      if (this.#middle === null) log.scrollTop = log.scrollHeight
+      if (this.#middle === null) this.#toEnd()
       else this.#scrolled()
     }).observe(log)
   }
@@ -65,14 +67,14 @@ export class Room {
     this.#peer = peer
     this.#rows.clear()
     list.replaceChildren()
-    older.row.hidden = true
     older.again.hidden = true
+    older.loading.hidden = false
     this.#middle = null
     this.#loading = false
     if (!peer) return this.#chat.leave()
     this.#drawName()
-    this.#draw()
     this.#load(() => this.#chat.open(peer))
+    this.#draw()
   }
 
   toNewest() {
@@ -104,12 +106,17 @@ export class Room {
     const to = Math.min(all.length, middle + AROUND + 1)
     const kept = this.#middle === null ? undefined : this.#inMiddle()
     const top = kept?.getBoundingClientRect().top
-    older.row.hidden = from > 0 || !this.#chat.hasOlder(this.#peer)
+    older.row.hidden = from > 0 || !(this.#chat.hasOlder(this.#peer) || !all.length && this.#loading)
     place(list, this.#drawRows(all, from, to))
-    if (this.#middle === null) log.scrollTop = log.scrollHeight
+    if (this.#middle === null) this.#toEnd()
     else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().top - top
     this.#drawPill(all)
     this.#wantOlder()
+  }
+
+  #toEnd() {
+    log.scrollTop = log.scrollHeight
+    this.#top = log.scrollTop
   }
 
   #drawRows(all, from, to) {
@@ -158,10 +165,12 @@ export class Room {
     if (!key) return
     const all = this.#chat.messages(this.#peer)
     const last = all.at(-1)
+    const up = log.scrollTop < this.#top
+    this.#top = log.scrollTop
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR
     const before = this.#middle
     if (atEnd && last && this.#rows.has(last.key)) this.#middle = null
-    else if (before === null || Math.abs(indexOf(all, key) - indexOf(all, before)) > SLACK) this.#middle = key
+    else if (before === null ? up : Math.abs(indexOf(all, key) - indexOf(all, before)) > SLACK) this.#middle = key
     if (this.#middle !== before && !(before === null && all.length <= AROUND)) this.#draw()
     else {
       this.#drawPill(all)
@@ -181,7 +190,7 @@ export class Room {
     this.#loading = true
     try {
       await fetch()
-    } catch (error) {
+    } catch {
       if (peer !== this.#peer) return
       older.again.hidden = false
       older.loading.hidden = true

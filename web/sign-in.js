@@ -12,12 +12,13 @@ const OPENID = /^[A-Za-z0-9_-]{1,64}$/
 const PAGE_SIZE = 50
 
 /**
- * What people enter in each mode, and what becomes of it. `read` gives the user of it, or throws the name of the text that says what is wrong.
+ * What people enter in each mode. `read` says who that is and how she signs in, or what is wrong with it; `refused` is said when the server does
+ * not take it. Both name a text.
  */
 const MODES = {
   dev: {
     read(name) {
-      if (!OPENID.test(name)) throw 'bad_name'
+      if (!OPENID.test(name)) return { problem: 'bad_name' }
       return { openid: name, signIn: api => api.login(`dev:${name}`) }
     },
     refused: 'error_bad_code',
@@ -25,45 +26,40 @@ const MODES = {
   token: {
     read(token) {
       const { sub, exp } = claims(token)
+      if (!sub) return { problem: 'token_malformed' }
       const left = () => Math.floor(exp - Date.now() / 1000)
-      if (left() <= 0) throw 'token_expired'
+      if (left() <= 0) return { problem: 'token_expired' }
       return { openid: sub, signIn: async () => ({ openid: sub, token, expires_in: left() }) }
     },
     refused: 'token_refused',
   },
 }
 
-/** What a token says of itself. Whether it is true is for the server to say. */
+/** What a token says of itself; nothing where it is none. Whether it is true is for the server to say. */
 function claims(token) {
   try {
     const [, body] = token.split('.')
-    const bytes = Uint8Array.from(atob(body.replace(/-/g, '+').replace(/_/g, '/')), letter => letter.charCodeAt(0))
-    const { sub, exp } = JSON.parse(new TextDecoder().decode(bytes))
-    if (OPENID.test(sub) && Number.isFinite(exp)) return { sub, exp }
+    const { sub, exp } = JSON.parse(atob(body.replace(/-/g, '+').replace(/_/g, '/')))
+    return OPENID.test(sub) && Number.isFinite(exp) ? { sub, exp } : {}
   } catch {
-    // Then it is as malformed as one that lacks something.
+    return {}
   }
-  throw 'token_malformed'
 }
 
 /** Resolves with a client that has been started, when somebody is signed in. */
 export async function signIn(mode) {
   const credential = sessionStorage.getItem(REMEMBERED)
-  if (credential !== null) {
-    try {
-      return start(mode, credential)
-    } catch (problem) {
-      return askFor(mode, problem)
-    }
-  }
   const reason = sessionStorage.getItem(REASON)
   sessionStorage.removeItem(REASON)
-  return askFor(mode, reason)
+  if (credential === null) return askFor(mode, reason)
+  const { problem, ...user } = MODES[mode].read(credential)
+  return problem ? askFor(mode, problem) : start(user)
 }
 
 /** Forgets who is at the page and asks anew, saying why. */
 export function signInAgain(mode) {
-  sessionStorage.setItem(REASON, MODES[mode].refused)
+  const { problem } = MODES[mode].read(sessionStorage.getItem(REMEMBERED))
+  sessionStorage.setItem(REASON, problem ?? MODES[mode].refused)
   leave()
 }
 
@@ -72,8 +68,7 @@ export function leave() {
   location.replace(location.pathname)
 }
 
-function start(mode, credential) {
-  const { openid, signIn } = MODES[mode].read(credential)
+function start({ openid, signIn }) {
   const chat = globalThis.hongyan.createClient({ url: location.origin, signIn, storageKey: `hongyan.${openid}`, pageSize: PAGE_SIZE })
   chat.start()
   return chat
@@ -97,26 +92,20 @@ function askFor(mode, problem) {
     $('form', view).onsubmit = async event => {
       event.preventDefault()
       const credential = field.value.trim()
-      let chat
-      try {
-        chat = start(mode, credential)
-      } catch (key) {
-        say(key)
-        field.focus()
-        return
-      }
-      say('')
+      const { problem, ...user } = MODES[mode].read(credential)
+      say(problem)
+      if (problem) return field.focus()
       button.disabled = true
+      const chat = start(user)
       if (await taken(chat)) {
         sessionStorage.setItem(REMEMBERED, credential)
         view.hidden = true
-        resolve(chat)
-      } else {
-        chat.stop()
-        say(MODES[mode].refused)
-        field.focus()
+        return resolve(chat)
       }
+      chat.stop()
       button.disabled = false
+      say(chat.error.word === 'banned' ? 'error_banned' : MODES[mode].refused)
+      field.focus()
     }
   })
 }

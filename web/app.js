@@ -70,7 +70,7 @@ function run(chat, mode) {
     const button = $('#refusal button')
     if (word === 'unauthorized' || word === 'bad_code') return signInAgain(mode)
     button.textContent = text(word === 'replaced' ? 'use_here' : word === 'banned' ? 'sign_in_again' : 'connect_again')
-    button.onclick = word === 'banned' ? leave : () => chat.start()
+    button.onclick = word === 'banned' ? () => leave() : () => chat.start()
   }
 
   chat.on('state', showState)
@@ -80,6 +80,11 @@ function run(chat, mode) {
   window.onhashchange = ({ oldURL }) => {
     fromList = !new URL(oldURL).hash
     showOpenChat()
+  }
+
+  // The tab keeps what is unsent over a reload, and takes it along when it is closed.
+  window.onbeforeunload = event => {
+    if (chat.conversations().some(({ last }) => last?.state === 'sending')) event.preventDefault()
   }
 
   $('#me').onclick = () => openProfile(chat, async () => {

@@ -45,6 +45,7 @@ export class Room {
       this.#drawName()
       this.#draw()
     })
+    chat.on('state', ({ state }) => { if (state === 'online' && !older.again.hidden) this.#again() })
     chat.on('incoming', ({ message }) => this.#announce(message))
     log.onscroll = () => this.#scrolled()
     log.onkeydown = event => this.#key(event)

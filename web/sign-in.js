@@ -1,6 +1,6 @@
 /**
- * Who is at the page. Remembered for this tab alone, so that two tabs can be two people; each of them has a place of her own in the storage.
- * Leaving is always a new load of the page: nothing of the one before stays.
+ * Who is at the page. All that is kept, the token and the messages too, is kept for this tab alone: two tabs can be two people, and nothing is left
+ * on a machine that others use. Leaving is always a new load of the page: nothing of the one before stays.
  */
 
 import { $ } from './dom.js'
@@ -46,12 +46,21 @@ function claims(token) {
   }
 }
 
+const tabStorage = {
+  get: key => sessionStorage.getItem(key),
+  set: (key, value) => sessionStorage.setItem(key, value),
+  remove: key => sessionStorage.removeItem(key),
+}
+
 /** Resolves with a client that has been started, when somebody is signed in. */
 export async function signIn(mode) {
   const credential = sessionStorage.getItem(REMEMBERED)
   const reason = sessionStorage.getItem(REASON)
-  sessionStorage.removeItem(REASON)
-  if (credential === null) return askFor(mode, reason)
+  if (credential === null) {
+    // Where nobody is signed in, nothing of anybody is kept.
+    sessionStorage.clear()
+    return askFor(mode, reason)
+  }
   const { problem, ...user } = MODES[mode].read(credential)
   return problem ? askFor(mode, problem) : start(user)
 }
@@ -59,17 +68,24 @@ export async function signIn(mode) {
 /** Forgets who is at the page and asks anew, saying why. */
 export function signInAgain(mode) {
   const { problem } = MODES[mode].read(sessionStorage.getItem(REMEMBERED))
-  sessionStorage.setItem(REASON, problem ?? MODES[mode].refused)
-  leave()
+  leave(problem ?? MODES[mode].refused)
 }
 
-export function leave() {
+export function leave(reason) {
   sessionStorage.removeItem(REMEMBERED)
+  if (reason) sessionStorage.setItem(REASON, reason)
   location.replace(location.pathname)
 }
 
 function start({ openid, signIn }) {
-  const chat = globalThis.hongyan.createClient({ url: location.origin, signIn, storageKey: `hongyan.${openid}`, pageSize: PAGE_SIZE })
+  const { createBrowserAdapter, createClient } = globalThis.hongyan
+  const chat = createClient({
+    url: location.origin,
+    adapter: { ...createBrowserAdapter(), storage: tabStorage },
+    signIn,
+    storageKey: `hongyan.${openid}`,
+    pageSize: PAGE_SIZE,
+  })
   chat.start()
   return chat
 }

@@ -82,6 +82,7 @@ const zh = {
   error_bad_code: '登录没有成功。请重新登录。',
   error_replaced: '此账号已在另一个窗口中使用。',
   error_kicked: '你已被管理者断开连接。',
+  error_server_clock: '这台设备的时间与服务器相差几分钟。请校准时间。',
   error_banned: '此账号已被停用。请联系管理者。',
 }
 
@@ -167,6 +168,7 @@ const en = {
   error_bad_code: 'Signing in did not work. Try again.',
   error_replaced: 'This account is in use in another window.',
   error_kicked: 'You were disconnected by whoever runs this server.',
+  error_server_clock: 'The clocks of this device and of the server differ by minutes. Set them right.',
   error_banned: 'This account is closed. Ask whoever runs this server.',
 }
 

@@ -28,7 +28,9 @@ function atEnd(t, run) {
     const all = []
     ends.set(t, all)
     t.after(async () => {
-      for (const run of all.reverse()) await run()
+      const failures = []
+      for (const run of all.reverse()) await Promise.resolve().then(run).catch(failure => failures.push(failure))
+      if (failures.length) throw failures[0]
     })
   }
   ends.get(t).push(run)

@@ -94,11 +94,8 @@ test('who is sent away is told why, and what to do', async t => {
   await alice.page.getByRole('button', { name: '重新连接' }).click()
   await online(alice.page)
 
-  // The same user in another window of the same browser.
-  const second = await alice.context.newPage()
-  await second.goto(server.url)
-  await second.fill('#credential', 'alice')
-  await second.keyboard.press('Enter')
+  // A doubled tab is the same device.
+  const [second] = await Promise.all([alice.context.waitForEvent('page'), alice.page.evaluate(() => { open(location.href) })])
   await online(second)
   await alice.page.getByText('此账号已在另一个窗口中使用').waitFor()
   await alice.page.getByRole('button', { name: '在此使用' }).click()

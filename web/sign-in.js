@@ -118,9 +118,9 @@ function askFor(mode, problem) {
         view.hidden = true
         return resolve(chat)
       }
+      say(chat.error.word === 'banned' ? 'error_banned' : MODES[mode].refused)
       chat.stop()
       button.disabled = false
-      say(chat.error.word === 'banned' ? 'error_banned' : MODES[mode].refused)
       field.focus()
     }
   })

@@ -1,0 +1,130 @@
+/** Puts the parts together: who is signed in, which chat is open (the part of the address after `#`), and how the connection is. */
+
+import { avatar } from './avatar.js'
+import { Composer } from './composer.js'
+import { $ } from './dom.js'
+import { List } from './list.js'
+import { openDialog, showMenu, toast } from './overlay.js'
+import { openProfile } from './profile.js'
+import { Room } from './room.js'
+import { leave, signIn, signInAgain } from './sign-in.js'
+import { explain, text, translate } from './text.js'
+
+const OPENID = /^[A-Za-z0-9_-]{1,64}$/
+const narrow = matchMedia('(max-width: 719px)')
+/** Where there is a keyboard on the screen, it comes when it is called. */
+const touch = matchMedia('(pointer: coarse)')
+
+translate(document)
+main()
+
+async function main() {
+  let mode
+  try {
+    const answer = await fetch('/assets/config.json')
+    mode = (await answer.json()).sign_in
+  } catch {
+    return toast(text('no_server'))
+  }
+  run(await signIn(mode), mode)
+}
+
+function run(chat, mode) {
+  const list = new List(chat)
+  const room = new Room(chat)
+  const composer = new Composer(chat, () => room.toNewest())
+
+  const showOpenChat = () => {
+    const peer = location.hash.slice(1)
+    const open = OPENID.test(peer) ? peer : ''
+    $('#app').dataset.view = open ? 'room' : 'list'
+    list.show(open)
+    room.show(open)
+    composer.show(open)
+    if (!open) list.focus()
+    else if (touch.matches) room.focus()
+    else composer.focus()
+  }
+  /** Back is back, where the list was before: the browser's own button does not lead into the chat again. */
+  let fromList = false
+  const backToList = () => {
+    if (fromList) history.back()
+    else location.hash = ''
+  }
+
+  const showMe = () => $('#me').replaceChildren(avatar(chat.me()))
+  const showUnread = () => {
+    const total = chat.unread()
+    document.title = total ? `(${total}) ${text('app')}` : text('app')
+  }
+  const showState = () => {
+    const { state, error } = chat
+    document.body.dataset.state = state
+    for (const place of document.querySelectorAll('.link')) place.textContent = state === 'connecting' || state === 'waiting' ? text(state) : ''
+    $('#refusal').hidden = state !== 'refused'
+    if (state === 'refused') showRefusal(error)
+  }
+  const showRefusal = error => {
+    $('#refusal p').textContent = explain(error)
+    const word = error.word
+    const button = $('#refusal button')
+    if (word === 'unauthorized' || word === 'bad_code') return signInAgain(mode)
+    button.textContent = text(word === 'replaced' ? 'use_here' : word === 'banned' ? 'sign_in_again' : 'connect_again')
+    button.onclick = word === 'banned' ? () => leave() : () => chat.start()
+  }
+
+  chat.on('state', showState)
+  chat.on('unread', showUnread)
+  chat.on('users', showMe)
+  chat.on('error', error => toast(explain(error)))
+  window.onhashchange = ({ oldURL }) => {
+    fromList = !new URL(oldURL).hash
+    showOpenChat()
+  }
+
+  // The tab keeps what is unsent over a reload, and takes it along when it is closed.
+  window.onbeforeunload = event => {
+    if (chat.conversations().some(({ last }) => last?.state === 'sending')) event.preventDefault()
+  }
+
+  $('#me').onclick = () => openProfile(chat, async () => {
+    await chat.signOut().catch(() => {})
+    leave()
+  })
+  $('#new-chat').onclick = $('#no-conversations button').onclick = newChat
+  $('#back').onclick = backToList
+  $('#more').onclick = event => {
+    const box = event.currentTarget.getBoundingClientRect()
+    showMenu({ x: box.right, y: box.bottom }, [{ label: text('delete_chat'), run: () => list.remove(room.peer), danger: true }])
+  }
+  $('#room').addEventListener('keydown', event => {
+    if (event.key !== 'Escape' || event.isComposing || event.defaultPrevented) return
+    if (narrow.matches) backToList()
+    else list.focus()
+  })
+
+  $('#app').hidden = false
+  showMe()
+  showUnread()
+  showState()
+  showOpenChat()
+}
+
+function newChat() {
+  const dialog = $('#new-chat-dialog')
+  const field = $('#new-chat-openid')
+  const problem = $('#new-chat-error')
+  field.value = ''
+  problem.textContent = ''
+  openDialog(dialog, () => {
+    const openid = field.value.trim()
+    if (!OPENID.test(openid)) {
+      problem.textContent = text('bad_name')
+      field.focus()
+      return
+    }
+    dialog.close()
+    location.hash = `#${openid}`
+  })
+  field.focus()
+}

@@ -30,10 +30,22 @@ macro_rules! file {
 
 /// One line a file.
 #[rustfmt::skip]
-const FILES: [File; 4] = [
+const FILES: [File; 16] = [
     file!("web", "index.html"),
+    file!("web", "icon.svg"),
     file!("web", "app.css"),
     file!("web", "app.js"),
+    file!("web", "sign-in.js"),
+    file!("web", "list.js"),
+    file!("web", "room.js"),
+    file!("web", "message.js"),
+    file!("web", "composer.js"),
+    file!("web", "profile.js"),
+    file!("web", "avatar.js"),
+    file!("web", "overlay.js"),
+    file!("web", "text.js"),
+    file!("web", "time.js"),
+    file!("web", "dom.js"),
     file!("miniprogram/sdk", "hongyan.js"),
 ];
 

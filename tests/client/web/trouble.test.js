@@ -1,0 +1,162 @@
+'use strict'
+/** What goes wrong, and what the page says of it. */
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { DARK, LIGHT, PHONE, Server, browser, bubble, look, online, openChat, person, said, say, signedIn } = require('./harness')
+
+const shared = browser()
+/** What a browser says by itself of a server that is away. */
+const AWAY = /WebSocket connection to|net::ERR_/
+
+test('the server is killed and started again in the middle: nothing is lost or doubled', async t => {
+  const server = await Server.start(t, '--set', 'limits.messages_per_second=0')
+  const [alice, bob] = [await signedIn(t, shared, server, 'alice', LIGHT), await signedIn(t, shared, server, 'bob', DARK)]
+  alice.expected = bob.expected = AWAY
+  await openChat(alice.page, 'bob')
+  await openChat(bob.page, 'alice')
+  const sent = []
+  const talk = async (who, name, from, to) => {
+    for (let i = from; i < to; i++) {
+      sent.push(`${name} ${i}`)
+      await say(who.page, `${name} ${i}`)
+    }
+  }
+  const both = (from, to) => Promise.all([talk(alice, 'alice', from, to), talk(bob, 'bob', from, to)])
+  await both(0, 10)
+  for (let round = 1; round <= 2; round++) {
+    const talking = both(round * 10, round * 10 + 5)
+    await server.kill()
+    await talking
+    await both(round * 10 + 5, round * 10 + 10)
+    await alice.page.locator('body[data-state=waiting], body[data-state=connecting]').waitFor()
+    if (round === 1) {
+      await alice.page.locator('.spinner').last().waitFor()
+      await look(alice.page, 'server-away-light')
+      await look(bob.page, 'server-away-dark')
+    }
+    await server.restart()
+    await online(alice.page)
+    await online(bob.page)
+  }
+  for (const { page } of [alice, bob]) {
+    await page.waitForFunction(count => document.querySelectorAll('.bubble').length >= count && !document.querySelector('[data-state=sending]'), sent.length)
+  }
+  const seen = await said(alice.page)
+  assert.deepEqual(await said(bob.page), seen)
+  assert.deepEqual([...seen].sort(), [...sent].sort())
+  const inOrder = name => seen.filter(words => words.startsWith(name))
+  for (const name of ['alice', 'bob']) assert.deepEqual(inOrder(name), sent.filter(words => words.startsWith(name)))
+})
+
+test('a message that is refused says why, and can be sent again or removed', async t => {
+  const server = await Server.start(t)
+  const { page: alice } = await signedIn(t, shared, server, 'alice', LIGHT)
+  const login = await fetch(`${server.url}/v1/login`, { method: 'POST', body: '{"code":"dev:bob"}' })
+  const { token } = await login.json()
+  const block = method => fetch(`${server.url}/v1/blocks/alice`, { method, headers: { authorization: `Bearer ${token}` } })
+  await block('PUT')
+  await openChat(alice, 'bob')
+  await say(alice, 'first')
+  await alice.getByText('对方拒收了你的消息').waitFor()
+  await alice.locator('#conversations .failed').waitFor()
+  await look(alice, 'failed-light')
+  await alice.emulateMedia({ colorScheme: 'dark' })
+  await look(alice, 'failed-dark')
+  await block('DELETE')
+  await alice.getByRole('button', { name: '重新发送' }).click()
+  await alice.getByText('已发送').waitFor()
+  assert.equal(await alice.locator('.failed').count(), 0)
+
+  await block('PUT')
+  await say(alice, 'second')
+  await alice.getByText('对方拒收了你的消息').waitFor()
+  await bubble(alice, 'second').click({ button: 'right' })
+  await alice.getByRole('menuitem', { name: '删除' }).click()
+  await bubble(alice, 'second').waitFor({ state: 'detached' })
+  assert.deepEqual(await said(alice), ['first'])
+
+  // Too long: it stays where it was written.
+  const long = '长'.repeat(3000)
+  await say(alice, long)
+  await alice.getByText('内容太长').waitFor()
+  assert.equal(await alice.inputValue('#composer textarea'), long)
+  await look(alice, 'too-long-dark')
+})
+
+test('who is sent away is told why, and what to do', async t => {
+  const server = await Server.start(t)
+  const alice = await signedIn(t, shared, server, 'alice', { ...LIGHT, viewport: PHONE })
+  await openChat(alice.page, 'bob')
+  server.command('kick', 'alice', '--dev')
+  await alice.page.getByText('你已被管理者断开连接').waitFor()
+  await look(alice.page, 'kicked-light')
+  await alice.page.getByRole('button', { name: '重新连接' }).click()
+  await online(alice.page)
+
+  // A doubled tab is the same device.
+  const [second] = await Promise.all([alice.context.waitForEvent('page'), alice.page.evaluate(() => { open(location.href) })])
+  await online(second)
+  await alice.page.getByText('此账号已在另一个窗口中使用').waitFor()
+  await alice.page.getByRole('button', { name: '在此使用' }).click()
+  await online(alice.page)
+  await second.getByText('此账号已在另一个窗口中使用').waitFor()
+  await second.close()
+
+  const bob = await signedIn(t, shared, server, 'bob', DARK)
+  bob.expected = / 40[13] /
+  server.command('ban', 'bob', '--dev')
+  await bob.page.getByText('This account is closed').waitFor()
+  await look(bob.page, 'banned-dark')
+  await bob.page.getByRole('button', { name: 'Sign in again' }).click()
+  await bob.page.fill('#credential', 'bob')
+  await bob.page.keyboard.press('Enter')
+  await bob.page.locator('#sign-in-error:not(:empty)').waitFor()
+  await look(bob.page, 'refused-dark')
+})
+
+test('under serve a token is asked for', async t => {
+  const key = `k1:${'s'.repeat(43)}`
+  const settings = ['--set', `auth.keys=${key}`, '--set', 'wechat.appid=wx0123456789abcdef', '--set', 'wechat.secret=not-used', '--set', 'web.enabled=true']
+  const server = await Server.start(t, 'serve', ...settings)
+  const alice = await person(t, shared, server, LIGHT)
+  alice.expected = / 401 /
+  const { page } = alice
+  const enter = async (token, words) => {
+    await page.fill('#credential', token)
+    await page.keyboard.press('Enter')
+    await page.locator('#sign-in-error', { hasText: words }).waitFor()
+  }
+  await page.getByLabel('登录令牌').waitFor()
+  const token = server.command('token', 'alice', ...settings)
+  await enter(token.slice(0, 40), '这不是完整的令牌')
+  const [head, body, signature] = token.split('.')
+  const claims = JSON.parse(Buffer.from(body, 'base64url'))
+  const forged = change => [head, Buffer.from(JSON.stringify({ ...claims, ...change })).toString('base64url'), signature].join('.')
+  await enter(forged({ exp: 1 }), '令牌已过期')
+  await enter(forged({ sub: 'bob' }), '服务器不接受这个令牌')
+  await look(page, 'token-refused-light')
+
+  await page.fill('#credential', token)
+  await page.keyboard.press('Enter')
+  await online(page)
+  await openChat(page, 'alice')
+  await say(page, '记一笔')
+  await bubble(page, '记一笔').waitFor()
+  await page.reload()
+  await bubble(page, '记一笔').waitFor()
+
+  // Another tab of this browser is nobody without a token of its own; one that is forged gets nothing of what the first one has.
+  const tab = await alice.context.newPage()
+  await tab.goto(server.url)
+  await tab.fill('#credential', forged({ iat_ms: claims.iat_ms + 1 }))
+  await tab.keyboard.press('Enter')
+  await tab.locator('#sign-in-error', { hasText: '服务器不接受这个令牌' }).waitFor()
+  await tab.close()
+
+  // Revoked while the page is there.
+  await page.goto('about:blank')
+  await fetch(`${server.url}/v1/logout`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body: '{"all":true}' })
+  await page.goto(server.url)
+  await page.locator('#sign-in-error', { hasText: '服务器不接受这个令牌' }).waitFor()
+})

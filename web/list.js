@@ -1,0 +1,133 @@
+/** The conversations. One stop of the Tab key; arrows go from one to the next. */
+
+import { avatar, nameOf } from './avatar.js'
+import { $, make, place } from './dom.js'
+import { recalled } from './message.js'
+import { confirm, onContextMenu, showMenu, step, toast } from './overlay.js'
+import { explain, summary, text } from './text.js'
+import { shortTime } from './time.js'
+
+const MINUTE = 60_000
+const MAX_BADGE = 99
+
+const list = $('#conversations')
+
+export class List {
+  #chat
+  #rows = new Map()
+  #open = ''
+  /** Where the focus goes: what was open last. */
+  #last = ''
+  #loading = false
+
+  constructor(chat) {
+    this.#chat = chat
+    chat.on('conversations', () => this.#draw())
+    chat.on('users', () => this.#draw())
+    chat.on('state', () => this.#draw())
+    list.onscroll = () => this.#scrolled()
+    list.onkeydown = event => this.#key(event)
+    onContextMenu(list, 'a', (link, at) => showMenu(at, [{ label: text('delete_chat'), run: () => this.remove(link.dataset.peer), danger: true }]))
+    // "Yesterday" becomes so by itself.
+    setInterval(() => this.#draw(), MINUTE)
+    this.#draw()
+  }
+
+  /** Marks the one that is open. */
+  show(peer) {
+    this.#open = peer
+    if (peer) this.#last = peer
+    this.#draw()
+  }
+
+  focus() {
+    const rows = [...list.children].map(row => row.firstElementChild)
+    const row = rows.find(link => link.dataset.peer === this.#last) ?? rows[0] ?? $('#new-chat')
+    row.focus()
+  }
+
+  remove(peer) {
+    confirm({ title: text('delete_chat'), detail: text('delete_chat_text', { name: nameOf(this.#chat.user(peer)) }), action: text('delete_chat') }, async () => {
+      try {
+        await this.#chat.removeConversation(peer)
+        if (peer === this.#open) location.hash = ''
+        this.focus()
+      } catch (error) {
+        toast(explain(error))
+      }
+    })
+  }
+
+  #draw() {
+    const conversations = this.#chat.conversations()
+    const focused = document.activeElement
+    const stop = conversations.find(({ peer }) => peer === this.#last)?.peer ?? conversations[0]?.peer
+    const rows = new Map()
+    for (const conversation of conversations) {
+      const { peer } = conversation
+      const row = this.#rows.get(peer) ?? { element: make('li', {}, make('a', { href: `#${peer}`, 'data-peer': peer, 'aria-keyshortcuts': 'Delete' })), drawn: '' }
+      const link = row.element.firstElementChild
+      const look = this.#look(conversation)
+      const drawn = JSON.stringify(look)
+      if (row.drawn !== drawn) drawRow(link, look)
+      row.drawn = drawn
+      link.tabIndex = peer === stop ? 0 : -1
+      if (peer === this.#open) link.setAttribute('aria-current', 'page')
+      else link.removeAttribute('aria-current')
+      rows.set(peer, row)
+    }
+    this.#rows = rows
+    place(list, [...rows.values()].map(row => row.element))
+    // A row that moves up loses the focus on the way.
+    if (focused?.isConnected && list.contains(focused)) focused.focus({ preventScroll: true })
+    $('#no-conversations').hidden = conversations.length > 0 || this.#chat.state !== 'online'
+  }
+
+  #look({ peer, last, unread, updated_at, typing }) {
+    const user = this.#chat.user(peer)
+    let words = ''
+    if (last) words = last.recalled ? recalled(last, user) : summary(last)
+    return {
+      user,
+      time: last ? shortTime(updated_at) : '',
+      words: typing ? text('typing') : words,
+      typing,
+      failed: last?.state === 'failed',
+      unread,
+    }
+  }
+
+  #scrolled() {
+    if (this.#loading || !this.#chat.hasMoreConversations() || list.scrollHeight - list.scrollTop > 2 * list.clientHeight) return
+    this.#loading = true
+    this.#chat.loadConversations().catch(error => toast(explain(error))).finally(() => { this.#loading = false })
+  }
+
+  #key(event) {
+    const links = [...list.children].map(row => row.firstElementChild)
+    const at = links.indexOf(document.activeElement)
+    if (at < 0) return
+    const next = step(event.key, at, links.length)
+    if (next !== undefined) links[next].focus()
+    else if (event.key === 'Delete') this.remove(links[at].dataset.peer)
+    else return
+    event.preventDefault()
+  }
+}
+
+function drawRow(link, { user, time, words, typing, failed, unread }) {
+  const picture = make('span', { className: 'picture' }, avatar(user))
+  if (unread) {
+    picture.append(make('span', { className: 'badge', 'aria-hidden': 'true', textContent: unread > MAX_BADGE ? `${MAX_BADGE}+` : unread }))
+  }
+  const preview = make('span', { className: typing ? 'words typing' : 'words', dir: 'auto' })
+  if (failed) preview.append(make('span', { className: 'failed', role: 'img', 'aria-label': text('failed'), textContent: '!' }), ' ')
+  preview.append(words)
+  link.replaceChildren(
+    picture,
+    make('span', { className: 'name', dir: 'auto', textContent: nameOf(user) }),
+    make('span', { className: 'time', textContent: time }),
+    preview,
+    ...(unread ? [make('span', { className: 'unseen', textContent: text('unread', { n: unread }) })] : []),
+  )
+}

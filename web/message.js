@@ -1,0 +1,71 @@
+/** How one message looks. */
+
+import { avatar, nameOf } from './avatar.js'
+import { make } from './dom.js'
+import { explain, summary, text } from './text.js'
+import { longTime } from './time.js'
+
+const SEPARATOR_MS = 5 * 60_000
+
+/** All that the look of a message hangs on beside itself. */
+export function surroundings(message, previous, next, user) {
+  return {
+    time: !previous || message.sent_at - previous.sent_at > SEPARATOR_MS ? longTime(message.sent_at) : '',
+    // Said once, at the last of those that it is true of.
+    mark: message.mine && !message.recalled && !(next && next.state === message.state) ? message.state : '',
+    user,
+  }
+}
+
+/** Two looks with the same fingerprint are the same. */
+export function fingerprint(message, { time, mark, user }) {
+  return JSON.stringify([message.state, message.recalled, message.message, message.error?.word, time, mark, user.nickname, user.avatar])
+}
+
+/** Fills in a row. `retry` is what its red mark does. */
+export function drawMessage(row, message, { time, mark, user }, retry) {
+  row.className = message.mine ? 'row mine' : 'row'
+  row.dataset.state = message.state
+  const parts = []
+  if (time) parts.push(make('time', { dateTime: new Date(message.sent_at).toISOString(), textContent: time }))
+  if (message.recalled) parts.push(make('p', { className: 'note', textContent: recalled(message, user) }))
+  else parts.push(make('div', { className: 'line' }, avatar(user), bubble(message, user), ...marks(message, mark, retry)))
+  if (message.state === 'failed' && message.error) parts.push(make('p', { className: 'note', textContent: explain(message.error) }))
+  row.replaceChildren(...parts)
+}
+
+/** The line that stands in the place of a recalled message. */
+export function recalled(message, user) {
+  return message.mine ? text('you_recalled') : text('they_recalled', { name: nameOf(user) })
+}
+
+function bubble(message, user) {
+  const who = message.mine ? text('me') : nameOf(user)
+  const said = make('div', { className: 'bubble', dir: 'auto' })
+  said.append(make('span', { className: 'unseen', textContent: text('says', { name: who }) }), ...linked(summary(message)))
+  return said
+}
+
+function marks({ state }, mark, retry) {
+  if (state === 'sending') return [make('span', { className: 'spinner', role: 'img', 'aria-label': text('sending') })]
+  if (state === 'failed') return [make('button', { className: 'failed', type: 'button', title: text('retry'), 'aria-label': `${text('failed')}: ${text('retry')}`, textContent: '!', onclick: retry })]
+  return mark ? [make('span', { className: 'mark', textContent: text(mark) })] : []
+}
+
+// Up to white space, quotes, or Chinese punctuation, which no one writes in an address.
+const ADDRESS = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\u2018-\u201d]+/giu
+const CLOSING = /[.,;:!?)\]}]+$/
+
+/** The text with its web addresses as links. Other schemes stay text. */
+function linked(words) {
+  const parts = []
+  let from = 0
+  for (const { 0: found, index } of words.matchAll(ADDRESS)) {
+    const address = found.replace(CLOSING, '')
+    if (!URL.canParse(address)) continue
+    parts.push(words.slice(from, index), make('a', { href: address, target: '_blank', rel: 'noopener noreferrer', textContent: address }))
+    from = index + address.length
+  }
+  parts.push(words.slice(from))
+  return parts
+}

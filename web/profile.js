@@ -1,0 +1,60 @@
+/** What others see of the user, and the way out. */
+
+import { avatar, base64, shrink } from './avatar.js'
+import { $, make } from './dom.js'
+import { confirm, openDialog, toast } from './overlay.js'
+import { explain, text } from './text.js'
+
+const NICKNAME_CHARACTERS = 32
+
+const dialog = $('#profile-dialog')
+const picture = $('.picture > span', dialog)
+const file = $('input[type=file]', dialog)
+const nickname = $('#profile-nickname')
+const problem = $('#profile-error')
+
+export function openProfile(chat, signOut) {
+  const me = chat.me()
+  let chosen
+  picture.replaceChildren(avatar(me))
+  nickname.value = me.nickname
+  problem.textContent = ''
+  file.value = ''
+  $('code', dialog).textContent = me.openid
+  file.onchange = async () => {
+    problem.textContent = ''
+    if (!file.files.length) return
+    try {
+      chosen = await shrink(file.files[0])
+    } catch {
+      problem.textContent = text('no_image')
+      return
+    }
+    const url = URL.createObjectURL(chosen)
+    const image = make('img', { src: url, alt: '', onload: () => URL.revokeObjectURL(url) })
+    picture.replaceChildren(make('span', { className: 'avatar' }, image))
+  }
+  $('#sign-out').onclick = () => {
+    dialog.close()
+    confirm({ title: text('sign_out'), detail: text('sign_out_text'), action: text('sign_out') }, signOut)
+  }
+  openDialog(dialog, async () => {
+    const name = nickname.value.trim()
+    // As the server counts: an emoji of one code point is one.
+    if ([...name].length > NICKNAME_CHARACTERS) {
+      problem.textContent = text('nickname_too_long')
+      return
+    }
+    const button = $('.primary', dialog)
+    button.disabled = true
+    try {
+      await chat.setProfile({ nickname: name, ...(chosen && { avatar: await base64(chosen) }) })
+      dialog.close()
+      toast(text('saved'))
+    } catch (error) {
+      problem.textContent = explain(error)
+    } finally {
+      button.disabled = false
+    }
+  })
+}

@@ -1,161 +1,123 @@
 /**
- * hongyan 鸿雁: the SDK. What it does for you stands in hongyan.d.ts; here stands how.
+ * hongyan 鸿雁: the SDK. What it does stands in hongyan.d.ts, here stands how:
  *
  *   errors         what went wrong, as one kind of object
  *   adapters       all that is asked of `wx` or of a browser
- *   store          what survives a restart, and its bounds
  *   conversations  the rules by which messages come together: plain data, no network
- *   connection     sign-in, the socket, and when to try again
- *   outbox         own messages, until the server has them
- *   client         puts these together
+ *   connection     sign-in, HTTP, the socket, and when to try again
+ *   client         the rest, around these: storage, sync, outbox, marks, history, users
+ *
+ * It runs as it stands in WeChat and in browsers of 2019 and later, so there is no syntax newer than that.
  */
 ;(function () {
 'use strict'
 
-/** @typedef {import('./hongyan')} Hongyan */
-
 // ---------------------------------------------------------------- errors
 
+/** For the mistakes that a developer makes once. All other errors are for users, and pages have texts of their own for each word. */
 const HINTS = {
-  domain_not_allowed: 'WeChat refuses this address: add it to the request and socket domains of the mini-program (development settings of the console)',
-  wrong_appid: 'the server does not know this login: its wechat.appid and secret must be those of this mini-program',
-  server_clock: 'the clocks of this device and of the server differ by minutes: set them by the network',
-  offline: 'the server cannot be reached',
-  timeout: 'the server did not answer in time',
-  too_large: 'the message is too long',
-  storage_full: 'too many messages wait to be sent on this device',
-  replaced: 'the chat is open in another place',
-  kicked: 'the operator has closed this session',
-  no_login: 'a browser has no wx.login: give createClient a signIn',
+  domain_not_allowed: 'WeChat refuses this server: add it to the request and socket domains in the settings of the mini-program',
+  wrong_appid: 'the server refuses fresh login codes: its wechat.appid and secret must be those of this mini-program',
+  server_clock: "this device's clock and the server's differ by more than five minutes",
 }
 
-/** After these, trying again by itself would change nothing. */
-const FINAL = new Set(['bad_request', 'unauthorized', 'bad_code', 'openid_mismatch', 'blocked_by_wechat', 'banned', 'not_found',
-  'wrong_appid', 'domain_not_allowed', 'replaced', 'kicked', 'too_many_errors'])
+const chatError = (word, message, more) => Object.assign(new Error(message || HINTS[word] || word), { word }, more)
 
-/** Close codes that name their reason better than the text beside them. */
-const CLOSED = { 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
+/** Of an error frame, or of the body of an HTTP answer. */
+const errorOf = ({ error, message, status, retry_after_ms }) => chatError(error, message, { status, retry_after_ms })
 
-/** @returns {import('./hongyan').ChatError} */
-function chatError(word, message, more) {
-  return Object.assign(new Error(message || HINTS[word] || word), { word }, more)
-}
-
-/** Of an error of the server's, as a frame or as the body of an HTTP answer. */
-function errorOf({ error, message, status, retry_after_ms }) {
-  return chatError(error, message, { status, retry_after_ms })
-}
-
-/** Of anything that was thrown: `wx` fails with objects that have an `errMsg`, and browsers with errors of their own. */
+/** Of anything that was thrown. `wx` fails with objects that have an `errMsg`. */
 function toChatError(thrown) {
-  if (thrown && thrown.word) return thrown
-  const text = String(thrown && (thrown.errMsg || thrown.message) || thrown)
-  if (/domain list|合法域名/.test(text)) return chatError('domain_not_allowed')
-  return chatError(/time ?out/i.test(text) ? 'timeout' : 'offline', `${HINTS.offline} (${text})`)
+  if (thrown.word) return thrown
+  const text = thrown.errMsg || thrown.message || String(thrown)
+  return /domain list/.test(text) ? chatError('domain_not_allowed') : chatError(/timeout/.test(text) ? 'timeout' : 'offline', text)
 }
 
-/** In UTF-8. */
-function bytesOf(text) {
-  return text.replace(/[^\0-\x7f]/gu, c => (c.length > 1 ? '1234' : c > '\u07ff' ? '123' : '12')).length
-}
+/** After these nothing is tried again without being asked. */
+const FINAL = new Set(['bad_request', 'unauthorized', 'bad_code', 'openid_mismatch', 'blocked_by_wechat', 'banned', 'not_found', 'wrong_appid', 'domain_not_allowed'])
 
 // ---------------------------------------------------------------- adapters
 
-/** WeChat suspends a hidden app after this long, and its sockets are gone. */
-const SUSPENDED_MS = 5000
-
-/** @type {Hongyan['createAdapter']} */
+/** @type {import('./hongyan').createAdapter} */
 function createAdapter(anyWx) {
   const wx = /** @type {any} */ (anyWx)
-  /** Ends of sockets that, as far as the platform has said, are open. */
-  const sockets = new Set()
+  const promised = (name, options) => new Promise((resolve, reject) => wx[name]({ ...options, success: resolve, fail: reject }))
+  /** How to end each socket that is open as far as is known. */
+  const drops = new Set()
   return {
-    login: () => new Promise((resolve, reject) => wx.login({ success: r => resolve(r.code), fail: reject })),
-
-    request: ({ method, url, headers, body }) => new Promise((resolve, reject) => wx.request({
-      method, url, header: headers, data: body, success: r => resolve({ status: r.statusCode, body: r.data }), fail: reject,
-    })),
+    login: () => promised('login').then(({ code }) => code),
+    request: ({ method, url, headers, body }) =>
+      promised('request', { method, url, header: headers, data: body }).then(({ statusCode, data }) => ({ status: statusCode, body: data })),
 
     connect({ url, token }, on) {
-      let task
       let isOpen = false
       let isOver = false
       const end = (code, reason) => {
-        if (isOver) return
+        if (!isOver) on.close(code, reason)
         isOver = true
-        sockets.delete(suspended)
-        on.close(code, reason)
+        drops.delete(drop)
       }
-      const shut = (code, reason) => task && task.close({ code, reason, fail() {} })
-      const suspended = () => {
+      const task = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail: e => end(1006, e.errMsg) })
+      if (!task) throw new Error('connectSocket')
+      const shut = (code, reason) => task.close({ code, reason, fail() {} })
+      const drop = () => {
         shut(1000, '')
-        end(1006, 'suspended')
+        end(1006, '')
       }
-      sockets.add(suspended)
-      task = wx.connectSocket({
-        url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail: e => end(1006, e.errMsg),
+      drops.add(drop)
+      task.onOpen(() => {
+        isOpen = true
+        // One that was given up before it opened could not be closed then, and would stay one of the five that WeChat allows.
+        if (isOver) shut(1000, '')
+        else on.open()
       })
-      if (task) {
-        task.onOpen(() => {
-          isOpen = true
-          // A socket given up before it opened could not be closed then, and would count as one of the five.
-          if (isOver) shut(1000, '')
-          else on.open()
-        })
-        task.onMessage(({ data }) => isOver || typeof data !== 'string' || on.message(data))
-        // After a failed handshake nothing else comes. On an open socket the close follows, and has the code.
-        task.onError(({ errMsg }) => (isOpen ? setTimeout(end, 1000, 1006, errMsg) : end(1006, errMsg)))
-        task.onClose(({ code, reason }) => end(code, reason))
-      }
+      task.onMessage(({ data }) => isOver || on.message(data))
+      // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
+      task.onError(({ errMsg }) => setTimeout(end, isOpen ? 1000 : 0, 1006, errMsg))
+      task.onClose(({ code, reason }) => end(code, reason))
       return {
-        send: text => task && task.send({ data: text, fail() {} }),
+        send: text => task.send({ data: text, fail() {} }),
         close(code, reason) {
           isOver = true
-          sockets.delete(suspended)
+          drops.delete(drop)
           shut(code, reason)
         },
       }
     },
 
-    storage: {
-      get: key => wx.getStorageSync(key),
-      set: (key, value) => wx.setStorageSync(key, value),
-      remove: key => wx.removeStorageSync(key),
-    },
+    storage: { get: key => wx.getStorageSync(key), set: (key, value) => wx.setStorageSync(key, value), remove: key => wx.removeStorageSync(key) },
 
     watch(on) {
-      let hiddenAt = 0
-      const hide = () => {
-        hiddenAt = Date.now()
-        on.hide()
+      let hiddenAt = Infinity
+      const events = {
+        AppHide() {
+          hiddenAt = Date.now()
+          on.hide()
+        },
+        AppShow() {
+          // Hidden for 5 s, the app is suspended and its sockets are gone, told or not.
+          if (Date.now() - hiddenAt >= 5000) drops.forEach(drop => drop())
+          hiddenAt = Infinity
+          on.show()
+        },
+        NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()),
       }
-      const show = () => {
-        // Not every version tells that it has dropped the sockets.
-        if (hiddenAt && Date.now() - hiddenAt >= SUSPENDED_MS) sockets.forEach(end => end())
-        hiddenAt = 0
-        on.show()
-      }
-      const network = ({ isConnected }) => (isConnected ? on.online() : on.offline())
-      wx.onAppHide(hide)
-      wx.onAppShow(show)
-      wx.onNetworkStatusChange(network)
+      for (const name in events) wx[`on${name}`](events[name])
       return () => {
-        wx.offAppHide(hide)
-        wx.offAppShow(show)
-        wx.offNetworkStatusChange(network)
+        for (const name in events) wx[`off${name}`](events[name])
       }
     },
   }
 }
 
-/** @type {Hongyan['createBrowserAdapter']} */
+/** @type {import('./hongyan').createBrowserAdapter} */
 function createBrowserAdapter() {
   return {
-    login: () => Promise.reject(chatError('bad_request', HINTS.no_login)),
+    login: () => Promise.reject(chatError('bad_request', 'a browser has no wx.login: give createClient a signIn')),
 
     async request({ method, url, headers, body }) {
       const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
-      // Not every answer has a body, and a proxy's is not JSON.
+      // Some answers are empty, and a proxy's are no JSON.
       return { status: answer.status, body: await answer.json().catch(() => undefined) }
     },
 
@@ -165,280 +127,122 @@ function createBrowserAdapter() {
       socket.onopen = () => on.open()
       socket.onmessage = ({ data }) => on.message(data)
       socket.onclose = ({ code, reason }) => on.close(code, reason)
-      return {
-        send: text => socket.send(text),
-        close(code, reason) {
-          socket.onopen = socket.onmessage = socket.onclose = null
-          socket.close(code, reason)
-        },
-      }
+      return { send: text => socket.send(text), close: (code, reason) => socket.close(code, reason) }
     },
 
-    storage: {
-      get: key => localStorage.getItem(key),
-      set: (key, value) => localStorage.setItem(key, String(value)),
-      remove: key => localStorage.removeItem(key),
-    },
+    storage: { get: key => localStorage.getItem(key), set: (key, value) => localStorage.setItem(key, String(value)), remove: key => localStorage.removeItem(key) },
 
     watch(on) {
-      const looked = () => (document.hidden ? on.hide() : on.show())
-      const hide = () => on.hide()
-      const online = () => on.online()
-      const offline = () => on.offline()
-      document.addEventListener('visibilitychange', looked)
-      addEventListener('pagehide', hide)
-      addEventListener('online', online)
-      addEventListener('offline', offline)
+      const look = () => (document.hidden ? on.hide() : on.show())
+      const events = { visibilitychange: look, pagehide: () => on.hide(), online: () => on.online(), offline: () => on.offline() }
+      // What happens to the document comes by the window.
+      for (const name in events) addEventListener(name, events[name], true)
       if (document.hidden) on.hide()
       return () => {
-        document.removeEventListener('visibilitychange', looked)
-        removeEventListener('pagehide', hide)
-        removeEventListener('online', online)
-        removeEventListener('offline', offline)
+        for (const name in events) removeEventListener(name, events[name], true)
       }
-    },
-  }
-}
-
-// ---------------------------------------------------------------- store
-
-/** Characters: a key of WeChat's holds 1 MB, all together 10 MB, and a character has up to three bytes. */
-const KEY_CHARS = 300000
-const PAGE_CHARS = 16000
-const PAGES = 100
-
-/**
- * Everything is written as JSON text under `prefix.name`, or under `prefix.openid.name` where it belongs to a user.
- * Cached pages are the ballast: they go first where room is needed.
- */
-function createStore(storage, prefix) {
-  let user = ''
-  /** Whose pages are stored, the newest conversation first. */
-  let pages = []
-  const keyOf = name => `${prefix}.${user}.${name}`
-
-  function read(key) {
-    try {
-      const text = storage.get(key)
-      return text ? JSON.parse(text) : undefined
-    } catch (e) {
-      return undefined
-    }
-  }
-  /** Whether it could be kept. */
-  function write(key, value) {
-    const text = JSON.stringify(value)
-    if (text.length > KEY_CHARS) return false
-    for (;;) {
-      try {
-        storage.set(key, text)
-        return true
-      } catch (e) {
-        if (!pages.length) return false
-        storage.remove(keyOf(`page.${pages.pop()}`))
-      }
-    }
-  }
-
-  return {
-    shared: { get: name => read(`${prefix}.${name}`), set: (name, value) => write(`${prefix}.${name}`, value) },
-    get: name => read(keyOf(name)),
-    set: (name, value) => write(keyOf(name), value),
-    page: peer => read(keyOf(`page.${peer}`)),
-
-    setUser(openid) {
-      user = openid
-      pages = read(keyOf('pages')) || []
-    },
-    /** Keeps the pages of these conversations, the newest first, and no others; `changed` says which are to be written. */
-    setPages(peers, changed, pageOf) {
-      const kept = peers.slice(0, PAGES)
-      for (const peer of pages) if (!kept.includes(peer)) storage.remove(keyOf(`page.${peer}`))
-      // Those that are there already may have to make room for those that are written.
-      const before = new Set(pages)
-      pages = kept.filter(peer => before.has(peer) || changed.has(peer))
-      for (const peer of kept) {
-        if (!changed.has(peer)) continue
-        const page = pageOf(peer)
-        while (page.length && JSON.stringify(page).length > PAGE_CHARS) page.shift()
-        write(keyOf(`page.${peer}`), page)
-      }
-      write(keyOf('pages'), pages)
-    },
-    forgetUser() {
-      for (const peer of pages) storage.remove(keyOf(`page.${peer}`))
-      pages = []
-      for (const name of ['pages', 'list', 'outbox', 'users']) storage.remove(keyOf(name))
-      storage.remove(`${prefix}.credentials`)
     },
   }
 }
 
 // ---------------------------------------------------------------- conversations
 //
-// A row is what is known of one conversation. Its window holds events (messages, and recalls) with rising seqs and no hole, and ends at `to`.
-// What comes live and does not follow on `to` waits in `held`. `unread` is what the server counted among the first `unread_at`.
+// A row is what is known of one conversation. Its `window` holds events (messages, and recalls) with rising seqs, without a hole, and ends at
+// `to`. `outbox` has own messages that are not in the window yet. `unread` is what the server counted among the first `unread_at` events.
 
-function newRow(peer) {
-  return {
-    peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0,
-    unread: 0, unread_at: 0, to: 0, window: [], held: new Map(), isPageLoaded: false, typing: null,
-  }
+const newRow = peer => ({
+  peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0,
+  unread: 0, unread_at: 0, to: 0, window: [], outbox: [],
+})
+
+function eventOf({ status, to_user_openid, from_user_openid, target_seq, message, ...frame }, me) {
+  const { seq, sent_at, type, client_msg_id, recalled, ...extra } = frame
+  return { seq, sent_at, type, client_msg_id, recalled, extra, target: target_seq, mine: from_user_openid === me, message: typeof message === 'string' ? message : '' }
 }
 
-function eventOf(frame, me) {
-  const { type, status, from_user_openid, to_user_openid, seq, sent_at, client_msg_id, message, target_seq, recalled, ...extra } = frame
-  return {
-    seq, sent_at, type, client_msg_id, recalled, target: target_seq, extra,
-    mine: from_user_openid === me, message: typeof message === 'string' ? message : '',
-  }
-}
-
-const firstOf = row => row.to - row.window.length + 1
-const hasOlder = row => firstOf(row) > row.cleared_seq + 1
 const isMessage = event => !event.target
 const isTheirs = event => !event.mine
+/** The first seq of the window, or the one after `to` where it is empty. */
+const firstOf = row => row.to - row.window.length + 1
+const hasOlder = row => firstOf(row) > row.cleared_seq + 1
+/** Something is known to be there that is not here. */
+const isBehind = row => row.to < row.last_seq
+const lastSeq = (row, passes) => row.window.reduce((last, event) => (passes(event) ? event.seq : last), 0)
+/** Up to where nothing is unread: what was read, cleared, or written oneself. */
+const floorOf = row => Math.max(row.read_seq, row.cleared_seq, lastSeq(row, event => event.mine && isMessage(event)))
+/** Whether all that may be unread is in the window. */
+const isCountable = row => floorOf(row) >= firstOf(row) - 1 && row.to >= row.unread_at
 
-/** The newest event that passes. */
-function lastOf(row, passes) {
-  for (let i = row.window.length - 1; i >= 0; i--) if (passes(row.window[i])) return row.window[i]
-}
-
-/** Up to where nothing is unread: what was read or cleared, or written oneself (a recall says nothing of that). */
-function floorOf(row) {
-  const own = lastOf(row, event => event.mine && isMessage(event))
-  return Math.max(row.read_seq, row.cleared_seq, own ? own.seq : 0)
-}
-
-/** Whether all that may be unread is in the window, and so can be counted here. */
-function isCountable(row) {
-  return floorOf(row) >= firstOf(row) - 1 && row.to >= row.unread_at
-}
-
-function unreadOf(row, me) {
-  if (row.peer === me) return 0
-  const isWhole = isCountable(row)
-  const above = isWhole ? floorOf(row) : row.unread_at
-  const here = row.window.filter(event => event.seq > above && isMessage(event) && !event.recalled && isTheirs(event))
-  return here.length + (isWhole ? 0 : row.unread)
+function unreadOf(row) {
+  const above = isCountable(row) ? floorOf(row) : row.unread_at
+  const here = row.window.filter(event => event.seq > above && isTheirs(event) && isMessage(event) && !event.recalled)
+  return here.length + (isCountable(row) ? 0 : row.unread)
 }
 
 /**
- * Brings a stretch of events into the window; what is there already is dropped. Where a gap would stay, the window begins anew with the
- * stretch: what was before is in history. False where it contradicts what is known: the server has another history than it had.
+ * Brings a stretch of events into the window; what is there is dropped. Where a hole would stay, the window begins anew with the stretch: what
+ * was before is in history. False where the two contradict each other: then the server has lost what it had.
  */
 function merge(row, stretch) {
   const events = stretch.filter(event => event.seq > row.cleared_seq)
-  if (!events.length || events.some((event, i) => event.seq !== events[0].seq + i)) return true
-  const { window } = row
+  if (!events.length) return true
   const first = firstOf(row)
-  const newest = window[window.length - 1]
+  const known = seq => row.window[seq - firstOf(row)]
   const end = events[events.length - 1]
-  if (events[0].seq > row.to + 1) {
-    row.window = events
-  } else if (end.seq < first - 1) {
-    return !newest || end.sent_at <= newest.sent_at
-  } else {
-    const known = event => window[event.seq - first]
-    if (events.some(event => known(event) && known(event).sent_at !== event.sent_at)) return false
-    for (const event of events) if (known(event) && event.recalled) window[event.seq - first] = event
-    row.window = [...events.filter(event => event.seq < first), ...window, ...events.filter(event => event.seq > row.to)]
+  if (events[0].seq > row.to + 1) row.window = events
+  else if (end.seq < first - 1) return !known(row.to) || end.sent_at <= known(row.to).sent_at
+  else {
+    for (const event of events) {
+      const same = known(event.seq)
+      if (same && same.sent_at !== event.sent_at) return false
+      if (same && event.recalled) row.window[event.seq - first] = event
+    }
+    row.window = [...events.filter(event => event.seq < first), ...row.window, ...events.filter(event => event.seq > row.to)]
   }
   row.to = Math.max(row.to, end.seq)
   row.last_seq = Math.max(row.last_seq, row.to)
-  const begin = firstOf(row)
-  for (const { target } of row.window) {
-    const recalled = target && row.window[target - begin]
-    if (recalled && !recalled.recalled) row.window[target - begin] = { ...recalled, message: '', extra: {}, recalled: true }
-  }
+  // A recall overwrites what it recalls, whichever of them came first.
+  for (const { target } of row.window) if (known(target)) row.window[target - firstOf(row)] = { ...known(target), message: '', extra: {}, recalled: true }
   return true
 }
 
 /** Forgets everything up to `seq`. */
 function clear(row, seq) {
   row.cleared_seq = Math.max(row.cleared_seq, seq)
-  row.window = row.window.filter(event => event.seq > row.cleared_seq)
-  row.to = Math.max(row.to, row.cleared_seq)
+  row.to = Math.max(row.to, seq)
+  row.window = row.window.filter(event => event.seq > seq)
 }
 
-/** What the server says of a conversation, in a sync or in the list. */
+/** What the server says of a conversation in a sync. */
 function overlay(row, said, me) {
-  row.last_seq = Math.max(row.last_seq, said.last_seq)
-  row.read_seq = Math.max(row.read_seq, said.read_seq)
+  for (const name of ['last_seq', 'read_seq', 'peer_read_seq', 'peer_recv_seq']) row[name] = Math.max(row[name], said[name])
   row.read_told = said.read_seq
   row.recv_seq = said.recv_seq
-  row.peer_read_seq = Math.max(row.peer_read_seq, said.peer_read_seq)
-  row.peer_recv_seq = Math.max(row.peer_recv_seq, said.peer_recv_seq)
-  if (said.last_seq >= row.unread_at) {
-    row.unread = said.unread
-    row.unread_at = said.last_seq
-  }
+  row.unread = said.unread
+  row.unread_at = said.last_seq
   clear(row, said.cleared_seq)
-  const fits = merge(row, said.messages.map(frame => eventOf(frame, me)))
-  if (!row.window.length) row.to = Math.max(row.to, said.last_seq)
-  return fits
+  return merge(row, said.messages.map(frame => eventOf(frame, me)))
 }
 
-/** Takes from `held` what follows now; gives what came live and has found its place. */
-function advance(row) {
-  for (let event; (event = row.held.get(row.to + 1));) merge(row, [event])
-  const placed = []
-  row.held.forEach((event, seq) => {
-    if (seq <= row.to) {
-      placed.push(event)
-      row.held.delete(seq)
-    }
-  })
-  return placed.sort((a, b) => a.seq - b.seq)
-}
-
-/** Keeps only the newest `size` events: older ones are in history. */
-function shorten(row, size, me) {
-  row.unread = unreadOf(row, me)
-  row.unread_at = Math.max(row.unread_at, row.to)
-  row.window = row.window.slice(-size)
-}
-
-/** What is kept of a row beside its page: the newest message, so that a list can be shown from one key. */
-function summaryOf(row, me) {
-  const { peer, last_seq, cleared_seq, read_seq, read_told, recv_seq, peer_read_seq, peer_recv_seq, to } = row
-  const last = lastOf(row, isMessage)
-  const size = last && row.to - last.seq < 3 ? row.to - last.seq + 1 : 1
-  return {
-    peer, last_seq, cleared_seq, read_seq, read_told, recv_seq, peer_read_seq, peer_recv_seq, to,
-    unread: unreadOf(row, me), unread_at: Math.max(row.unread_at, to), window: row.window.slice(-size),
-  }
-}
+/** The row with only its newest events: older ones are in history. */
+const shortened = (row, size) => ({ ...row, unread: unreadOf(row), unread_at: Math.max(row.unread_at, row.to), window: row.window.slice(-size) })
 
 // ---------------------------------------------------------------- connection
 
 const ANSWER_MS = 10000
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 30000
-const CLOCKS_MAY_DIFFER_MS = 300000
+const CLOCKS_DIFFER_MS = 300000
+/** Closes after which only a person should connect again; others from 4500 on say their word beside the code. */
+const CLOSED = { 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
 
-/**
- * Signs in, holds one socket, and opens it again. It hands on whole frames and knows nothing of conversations.
- * Each attempt has a number: what an earlier one still has to say is not heard.
- */
-function createConnection({ adapter, clock, url, signIn, store, device }, on) {
+/** Signs in, asks over HTTP and over one socket, and opens that again. It knows nothing of conversations. */
+function createConnection({ adapter, clock, url, signIn, device, kept, on }) {
   const base = url.replace(/\/+$/, '')
+  const after = ms => new Promise(resolve => clock.setTimeout(resolve, ms))
   let state = 'stopped'
-  let error
-  let attempt = 0
-  let tries = 0
-  let socket = null
-  let isUp = false
-  let credentials = store.shared.get('credentials')
-  let renewing = null
-  let isRenewed = false
-  let farewell
-  /** The next step of its own accord: a retry, or the end of an attempt that takes too long. */
-  let timer
-  let heart
-  let silence
-
-  const after = (ms, run) => clock.setTimeout(run, ms)
+  let error, renewing
+  let credentials = kept.get('token')
 
   function turn(next, why, retryAt) {
     state = next
@@ -446,231 +250,208 @@ function createConnection({ adapter, clock, url, signIn, store, device }, on) {
     on.state({ state, error, retryAt })
   }
 
-  /** Its result, or `timeout`. */
-  function timely(promise) {
-    return new Promise((resolve, reject) => {
-      const late = after(ANSWER_MS, () => reject(chatError('timeout')))
-      promise.then(resolve, e => reject(toChatError(e))).then(() => clock.clearTimeout(late))
+  // ---- HTTP
+
+  const late = async () => {
+    await after(ANSWER_MS)
+    throw chatError('timeout')
+  }
+  const timely = promise => Promise.race([promise, late()]).catch(e => {
+    throw toChatError(e)
+  })
+
+  async function request(method, path, body, token) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {}
+    const { status, body: said } = await timely(adapter.request({ method, url: base + path, headers, body }))
+    if (status >= 300) throw errorOf({ error: status === 404 ? 'not_found' : 'unavailable', ...said, status })
+    return said
+  }
+  async function call(method, path, body) {
+    const first = await token()
+    return request(method, path, body, first).catch(async e => {
+      if (e.status !== 401) throw e
+      if (credentials.token === first) distrust()
+      return request(method, path, body, await token())
     })
   }
 
-  async function request(method, path, body, bearer) {
-    const headers = {}
-    if (bearer) headers.Authorization = `Bearer ${bearer}`
-    if (body) headers['Content-Type'] = 'application/json'
-    const answer = await timely(adapter.request({ method, url: base + path, headers, body }))
-    if (answer.status < 300) return answer.body
-    const said = answer.body && answer.body.error ? answer.body : { error: answer.status === 404 ? 'not_found' : 'unavailable' }
-    throw errorOf({ ...said, status: answer.status })
-  }
+  // ---- tokens
 
   const login = code => request('POST', '/v1/login', { code })
-
-  /** A code works once and may have grown old; a second one that is refused was made for another mini-program. */
-  async function wxSignIn() {
-    const once = async () => login(await timely(adapter.login()))
-    try {
-      return await once()
-    } catch (first) {
-      if (first.word !== 'bad_code') throw first
-    }
-    return once().catch(second => {
-      throw second.word === 'bad_code' ? chatError('wrong_appid') : second
+  /** A code may be refused because it grew old. A second one was made for another mini-program than the server's. */
+  async function wxSignIn(isSecond) {
+    const code = await timely(adapter.login())
+    return login(code).catch(e => {
+      if (e.word !== 'bad_code') throw e
+      if (isSecond === true) throw chatError('wrong_appid')
+      return wxSignIn(true)
     })
   }
-
-  async function signInAnew() {
-    const got = await (signIn ? signIn({ login }) : wxSignIn())
-    if (!got || !got.openid || !got.token) throw chatError('unauthorized', 'signIn gave no openid and token')
+  async function renew() {
+    const { openid, token, expires_in } = await (signIn || wxSignIn)({ login })
     const now = clock.now()
-    const lives = got.expires_in * 1000
-    credentials = { openid: got.openid, token: got.token, renew_at: now + lives * 0.9, ends_at: now + lives }
-    store.shared.set('credentials', credentials)
-    if (on.user(got.openid) && socket) lost(chatError('offline'))
+    if (credentials && credentials.openid !== openid) end(chatError('offline'))
+    credentials = { openid, token, renew_at: now + expires_in * 900, ends_at: now + expires_in * 1000 }
+    kept.set('token', credentials)
+    on.user(openid)
   }
-
-  /** A token that holds. Where a new one cannot be had, the old one is used until its end. */
+  /** One that holds. While no new one can be had, the old one serves until its end. */
   async function token() {
-    if (credentials && clock.now() < credentials.renew_at) return credentials.token
-    if (!renewing) {
-      renewing = signInAnew().then(() => (renewing = null), e => {
-        renewing = null
-        throw toChatError(e)
+    const done = () => (renewing = null)
+    if (!credentials || clock.now() >= credentials.renew_at) {
+      if (!renewing) (renewing = Promise.resolve().then(renew)).then(done, done)
+      await renewing.catch(e => {
+        if (!credentials || clock.now() >= credentials.ends_at) throw toChatError(e)
       })
-    }
-    try {
-      await renewing
-    } catch (e) {
-      if (!credentials || clock.now() >= credentials.ends_at) throw e
     }
     return credentials.token
   }
-
-  function refuseToken(refused) {
-    if (credentials && credentials.token === refused) credentials.renew_at = credentials.ends_at = 0
+  function distrust() {
+    credentials.renew_at = credentials.ends_at = 0
   }
 
-  async function call(method, path, body) {
-    const first = await token()
-    try {
-      return await request(method, path, body, first)
-    } catch (e) {
-      if (e.status !== 401) throw e
-      refuseToken(first)
-    }
-    return request(method, path, body, await token())
-  }
+  // ---- the socket
 
-  async function connect() {
-    const mine = ++attempt
-    clock.clearTimeout(timer)
-    turn('connecting')
-    farewell = undefined
-    try {
-      const bearer = await token()
-      if (mine !== attempt) return
-      timer = after(ANSWER_MS, () => lost(chatError('timeout')))
-      const path = `/${credentials.openid}?device=${device}`
-      const only = run => (...said) => mine === attempt && run(...said)
-      const link = adapter.connect({ url: base.replace(/^http/, 'ws') + path, token: bearer }, {
-        open() {},
-        message: only(heard),
-        close: only((code, reason) => closed(code, reason || '', bearer)),
-      })
-      if (mine === attempt) socket = link
-      else link.close(1000, '')
-    } catch (e) {
-      if (mine === attempt) fail(toChatError(e))
-    }
-  }
-
-  function heard(text) {
-    clock.clearTimeout(silence)
-    let frame
-    try {
-      frame = JSON.parse(text)
-    } catch (e) {
-      return
-    }
-    if (!frame) return
-    if (frame.type === 'init') {
-      clock.clearTimeout(timer)
-      isUp = true
-      const differ = frame.server_time - clock.now()
-      if (Math.abs(differ) > CLOCKS_MAY_DIFFER_MS) on.clock(chatError('server_clock'))
-      beat(frame.heartbeat_ms || LONGEST_WAIT_MS)
-      on.up(frame)
-    } else {
-      // Why a session is closed stands in the frame before its end.
-      farewell = frame.type === 'error' ? frame : undefined
-      on.frame(frame)
-    }
-  }
-
-  /** A dead socket looks like a silent one: each heart wants an answer. */
-  function beat(ms) {
-    heart = after(ms, () => {
-      send({ type: 'heart', id: 'h' })
-      clock.clearTimeout(silence)
-      silence = after(ANSWER_MS, () => lost(chatError('timeout')))
-      token().catch(() => {})
-      on.beat()
-      beat(ms)
-    })
-  }
+  /** Where there is none, it is null, and `end` and `wake` do nothing. `wake` ends a wait for the next attempt. */
+  let socket = null
+  let end = () => {}
+  let wake = end
+  let run = 0
+  let tries, isSecondToken, heardAt
+  let questions = 0
+  const asked = new Map()
 
   function send(frame) {
-    if (!isUp || !socket) return false
+    if (socket) socket.send(JSON.stringify(frame))
+    return !!socket
+  }
+  /** The frame that answers. Where there is none in time and nothing else was heard, the socket is dead. */
+  async function ask(frame) {
+    const id = `q${++questions}`
+    if (!send({ ...frame, id })) throw chatError('offline')
+    const answer = new Promise((resolve, reject) => asked.set(id, { resolve, reject }))
+    for (;;) {
+      const given = await Promise.race([answer, after(ANSWER_MS)])
+      if (given) return given
+      const isDead = clock.now() - heardAt >= ANSWER_MS
+      if (isDead) end(chatError('timeout'))
+      // A sync may take as long as it comes on.
+      if (isDead || frame.client_msg_id) throw chatError('timeout')
+    }
+  }
+  function answer(frame) {
+    const question = asked.get(frame.id)
+    if (!question || frame.type === 'sync' && !frame.cursor) return
+    asked.delete(frame.id)
+    if (frame.type === 'error') question.reject(errorOf(frame))
+    else question.resolve(frame)
+  }
+
+  /** From the sign-in to the end of the socket. Rejects with why it ended. */
+  async function session(mine) {
+    await token()
+    if (mine !== run) return
+    let link, farewell, beat, isOver
+    const ended = new Promise((resolve, reject) => {
+      end = reject
+      const path = `/${credentials.openid}?device=${device}`
+      const silence = clock.setTimeout(() => reject(chatError('timeout')), ANSWER_MS)
+      link = adapter.connect({ url: base.replace('http', 'ws') + path, token: credentials.token }, {
+        open() {},
+        message(text) {
+          if (isOver) return
+          heardAt = clock.now()
+          const frame = JSON.parse(text)
+          // Why a session is closed stands in the frame before.
+          farewell = frame.type === 'error' && frame
+          if (frame.type === 'init') {
+            clock.clearTimeout(silence)
+            socket = link
+            beat = () => {
+              if (isOver) return
+              ask({ type: 'heart' }).catch(() => {})
+              token().catch(() => {})
+              clock.setTimeout(beat, frame.heartbeat_ms)
+            }
+            clock.setTimeout(beat, frame.heartbeat_ms)
+            if (Math.abs(frame.server_time - heardAt) > CLOCKS_DIFFER_MS) on.error(chatError('server_clock'))
+          }
+          on.frame(frame)
+          answer(frame)
+        },
+        close: (code, reason) => reject(closeError(code, reason, farewell)),
+      })
+    })
     try {
-      socket.send(JSON.stringify(frame))
+      await ended
     } catch (e) {
-      return false
+      isOver = true
+      socket = null
+      if (link) link.close(1000, '')
+      asked.forEach(({ reject }) => reject(e))
+      asked.clear()
+      throw e
     }
-    return true
   }
-
-  /** Gives up the socket, if there is one. */
-  function hangUp() {
-    attempt++
-    for (const each of [timer, heart, silence]) clock.clearTimeout(each)
-    const link = socket
-    const wasUp = isUp
-    socket = null
-    isUp = false
-    if (link) link.close(1000, '')
-    if (wasUp) on.down()
-  }
-
-  function closed(code, reason, bearer) {
-    socket = null
-    if (code >= 4500) {
-      const word = CLOSED[code] || farewell && farewell.error || reason || 'unauthorized'
-      // Tokens end: one sign-in, and if that does not help, none.
-      if (word === 'unauthorized' && !isRenewed) {
-        hangUp()
-        isRenewed = true
-        refuseToken(bearer)
-        return connect()
-      }
-      return fail(chatError(word, farewell && farewell.error === word && farewell.message))
-    }
+  function closeError(code, reason, farewell) {
     const wait = /retry_ms=(\d+)/.exec(reason)
-    const why = farewell ? errorOf(farewell) : toChatError(reason || `closed with ${code}`)
-    lost(Object.assign(why, wait && { retry_after_ms: Number(wait[1]) }), code)
+    const { error: word = code < 4500 ? 'offline' : reason, message = `closed with ${code} ${reason}`, retry_after_ms } = farewell || {}
+    return chatError(CLOSED[code] || word, message, { code, retry_after_ms: wait ? +wait[1] : retry_after_ms })
   }
 
-  /** The socket is gone, or as good as gone. */
-  function lost(why, code) {
-    if (code) on.lost(code)
-    fail(why)
-  }
-
-  function fail(why) {
-    hangUp()
-    if (FINAL.has(why.word)) return turn('refused', why)
-    const jitter = clock.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries++)
-    const wait = why.retry_after_ms === undefined ? jitter : why.retry_after_ms
-    timer = after(wait, connect)
-    turn('waiting', why, clock.now() + wait)
+  /** One attempt after the other, until it is stopped or refused. */
+  async function stay() {
+    const mine = ++run
+    tries = 0
+    isSecondToken = false
+    for (;;) {
+      turn('connecting')
+      const why = await session(mine).catch(toChatError)
+      if (mine !== run) return
+      // Tokens end. One sign-in mends that, or none does.
+      if (why.word === 'unauthorized' && !isSecondToken) {
+        isSecondToken = true
+        distrust()
+        continue
+      }
+      if (why.code >= 4500 || FINAL.has(why.word)) return turn('refused', why)
+      const { retry_after_ms = clock.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries++) } = why
+      turn('waiting', why, clock.now() + retry_after_ms)
+      await Promise.race([after(retry_after_ms), new Promise(resolve => (wake = resolve))])
+      if (mine !== run) return
+    }
   }
 
   return {
+    base, call, send, ask, pause: after,
     state: () => state,
     error: () => error,
-    openid: () => credentials ? credentials.openid : '',
-    base,
-    send,
-    call,
-    lost: () => lost(chatError('timeout')),
-    /** Everything is here: the attempt has succeeded. */
+    isOnline: () => socket && state === 'online',
+    /** Everything is here. */
     settled() {
       tries = 0
-      isRenewed = false
+      isSecondToken = false
       if (state !== 'online') turn('online')
     },
     start() {
-      if (state !== 'stopped' && state !== 'refused') return
-      tries = 0
-      isRenewed = false
-      connect()
+      if (state === 'stopped' || state === 'refused') stay()
     },
-    /** Somebody looks, or the network is back: no reason to wait any longer. */
+    /** There is no reason to wait any longer. */
     hurry() {
-      if (state !== 'waiting') return
       tries = 0
-      connect()
+      wake()
     },
-    offline() {
-      if (state === 'connecting' || state === 'online') lost(chatError('offline'))
-    },
+    drop: () => end(chatError('offline')),
     stop() {
-      hangUp()
+      run++
+      end(chatError('offline'))
+      wake()
       turn('stopped')
     },
-    /** Ends the token, without getting a new one for that. */
     async signOut() {
       const last = credentials
-      credentials = undefined
+      credentials = null
+      // A token that is refused has ended already.
       if (last) await request('POST', '/v1/logout', {}, last.token).catch(e => {
         if (e.status !== 401) throw e
       })
@@ -678,555 +459,351 @@ function createConnection({ adapter, clock, url, signIn, store, device }, on) {
   }
 }
 
-// ---------------------------------------------------------------- outbox
-
-const OUTBOX = 500
-/** A wait that is longer is no hiccup: the user is told, and may try again herself. */
-const LONGEST_RETRY_MS = 60000
-const PASSING = new Set(['unavailable', 'rate_limited', 'internal'])
-
-/**
- * What this user wrote, in order, until the server has it and it has found its place in the conversation. Of each conversation one message is on
- * its way at a time: a message that must be sent again is not overtaken.
- */
-function createOutbox({ clock, store, send, isOnline, changed }) {
-  let entries = []
-  /** By peer: the entry that is on its way or waits to be sent again, and the timer of that. */
-  const busy = new Map()
-
-  const save = () => store.set('outbox', entries.filter(entry => !entry.seq))
-  const find = (peer, id) => entries.find(entry => entry.peer === peer && entry.client_msg_id === id)
-
-  function rest(peer, entry, ms) {
-    const now = busy.get(peer)
-    if (now) clock.clearTimeout(now.timer)
-    busy.set(peer, { entry, timer: clock.setTimeout(() => release(peer), ms) })
-  }
-
-  function release(peer) {
-    const now = busy.get(peer)
-    if (now) clock.clearTimeout(now.timer)
-    busy.delete(peer)
-    pump(peer)
-  }
-
-  function pump(peer) {
-    if (!isOnline() || busy.has(peer)) return
-    const entry = entries.find(one => one.peer === peer && one.state === 'sending' && !one.seq)
-    if (!entry) return
-    const { type, message, client_msg_id, extra } = entry
-    send({ ...extra, id: undefined, from_user_openid: undefined, type, to_user_openid: peer, message, client_msg_id })
-    rest(peer, entry, ANSWER_MS)
-  }
-
-  function remove(entry) {
-    entries = entries.filter(one => one !== entry)
-    const now = busy.get(entry.peer)
-    if (now && now.entry === entry) release(entry.peer)
-  }
-
-  function fail(entry, error) {
-    const { word, message, status, retry_after_ms } = error
-    entry.state = 'failed'
-    entry.error = { word, message, status, retry_after_ms }
-    save()
-    release(entry.peer)
-    changed(entry.peer)
-  }
-
-  return {
-    of: peer => entries.filter(entry => entry.peer === peer),
-    peers: () => new Set(entries.map(entry => entry.peer)),
-
-    /** Those of the user who has signed in, and what was written before that was known. */
-    load(early) {
-      entries = [...(store.get('outbox') || []), ...early]
-      save()
-    },
-    /** Gives what there was. */
-    reset() {
-      const all = entries
-      entries = []
-      return all
-    },
-
-    add(entry) {
-      if (entries.length >= OUTBOX) throw chatError('storage_full')
-      entries.push(entry)
-      if (!save()) {
-        entries.pop()
-        throw chatError('storage_full')
-      }
-      pump(entry.peer)
-    },
-    retry(peer, id) {
-      const entry = find(peer, id)
-      if (!entry || entry.state !== 'failed') return
-      // It stands at the end from now on, for that is where it will be in the conversation.
-      entries = [...entries.filter(one => one !== entry), entry]
-      entry.state = 'sending'
-      delete entry.error
-      save()
-      changed(peer)
-      pump(peer)
-    },
-    discard(peer, id) {
-      const entry = find(peer, id)
-      if (!entry || entry.state !== 'failed') return
-      remove(entry)
-      save()
-      changed(peer)
-    },
-
-    flush() {
-      for (const peer of this.peers()) pump(peer)
-    },
-    down() {
-      busy.forEach(({ timer }) => clock.clearTimeout(timer))
-      busy.clear()
-    },
-
-    /** Its entry, which stays until `settle` finds it in the conversation; nothing where it is settled already. */
-    acked({ to_user_openid, client_msg_id, seq, sent_at }) {
-      const entry = find(to_user_openid, client_msg_id)
-      if (!entry) return
-      Object.assign(entry, { seq, sent_at, state: 'sending' })
-      delete entry.error
-      save()
-      const now = busy.get(entry.peer)
-      if (now && now.entry === entry) release(entry.peer)
-      changed(entry.peer)
-      return entry
-    },
-    refused(frame) {
-      const entry = entries.find(one => one.client_msg_id === frame.client_msg_id)
-      if (!entry || entry.seq) return
-      const wait = frame.retry_after_ms || 1000
-      if (!PASSING.has(frame.error) || wait > LONGEST_RETRY_MS) fail(entry, errorOf(frame))
-      else rest(entry.peer, entry, wait)
-    },
-    /** The socket was closed for what was sent: that is never sent again by itself. */
-    poisoned(error) {
-      for (const { entry } of [...busy.values()]) fail(entry, error)
-    },
-    /** Lets go what stands in the conversation now, also what was never acked. */
-    settle(row) {
-      const mine = entries.filter(entry => entry.peer === row.peer)
-      if (!mine.length) return
-      const here = new Set(row.window.filter(event => event.mine).map(event => event.client_msg_id))
-      const done = mine.filter(entry => here.has(entry.client_msg_id) || entry.seq && entry.seq <= row.to)
-      done.forEach(remove)
-      if (done.length) save()
-    },
-  }
-}
-
 // ---------------------------------------------------------------- client
 
-const SYNC_EVERY_MS = 300000
+/** A key of WeChat's storage holds 1 MB, and a character has up to three bytes. */
+const STORED_CHARS = 300000
+const PAGES_STORED = 30
+const UNSENT = 200
 const HOLE_MS = 300
 const MARKS_MS = 500
 const MARKS_AT_ONCE = 20
 const SAVE_MS = 1000
+const SYNC_EVERY_MS = 300000
 const TYPING_EVERY_MS = 3000
 const TYPING_LASTS_MS = 6000
 const USERS_FRESH_MS = 600000
-const USERS_AT_ONCE = 100
-/** Conversations of the list that are kept over a restart, and messages of a conversation that is not on screen. */
-const ROWS_KEPT = 200
-const WINDOW_KEPT = 200
+const LONGEST_RETRY_MS = 60000
+/** Why a message may not have gone out although nothing is wrong with it. */
+const PASSING = new Set(['offline', 'timeout', 'unavailable', 'rate_limited'])
 
-/** @type {Hongyan['createClient']} */
-function createClient(options) {
-  const { url, signIn, storageKey = 'hongyan', pageSize = 20 } = options
+/** @type {import('./hongyan').createClient} */
+function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...options }) {
   const adapter = options.adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
-  const clock = options.clock || {
-    now: () => Date.now(), setTimeout: (run, ms) => setTimeout(run, ms), clearTimeout: timer => clearTimeout(timer), random: () => Math.random(),
-  }
-  const store = createStore(adapter.storage, storageKey)
-  let questions = 0
-  const nextId = () => `q${++questions}`
+  const clock = options.clock || { now: Date.now, random: Math.random, setTimeout: (run, ms) => setTimeout(run, ms), clearTimeout: timer => clearTimeout(timer) }
   const randomId = () => Array.from({ length: 20 }, () => Math.floor(clock.random() * 36).toString(36)).join('')
 
-  let me
-  let rows = new Map()
+  let me = ''
   let cursor = null
-  /** Conversations of the server's list that are not here, and where to go on with it. */
-  let hasMoreRows = false
-  let listCursor = ''
+  const rows = new Map()
   let openPeer = ''
-  const typedAt = new Map()
   let isVisible = true
-  let unwatch = null
-  let isClockTold = false
-  let limits = { message_bytes: 8192, fields_bytes: 16384 }
+
+  function rowOf(peer) {
+    if (!rows.has(peer)) rows.set(peer, newRow(peer))
+    return rows.get(peer)
+  }
+
+  // ---- storage: `token`, `device`, `users`, the `outbox`, and in `chats` the newest of everything together with the cursor that belongs to it
+
+  const kept = {
+    get(key) {
+      const text = adapter.storage.get(`${storageKey}.${key}`)
+      return text ? JSON.parse(String(text)) : null
+    },
+    /** Whether there was room. */
+    set(key, value) {
+      try {
+        adapter.storage.set(`${storageKey}.${key}`, JSON.stringify(value))
+        return true
+      } catch (e) {
+        return false
+      }
+    },
+    remove: key => adapter.storage.remove(`${storageKey}.${key}`),
+  }
+
+  let saving
+  function save() {
+    clock.clearTimeout(saving)
+    saving = null
+    let room = STORED_CHARS
+    const all = listed().map((row, i) => ({ ...shortened(row, i < PAGES_STORED ? pageSize : 1), outbox: [] }))
+    const stored = all.filter(row => (room -= JSON.stringify(row).length) > 0)
+    // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
+    kept.set('chats', { me, cursor: stored.length === all.length ? cursor : null, rows: stored })
+  }
+  function saveOutbox() {
+    const unsent = [...rows.values()].map(({ peer, outbox }) => [peer, outbox.filter(entry => !entry.seq)]).filter(([, entries]) => entries.length)
+    if (kept.set('outbox', unsent)) return true
+    // What the server has can be fetched again.
+    kept.remove('chats')
+    return kept.set('outbox', unsent)
+  }
+  function restore() {
+    const stored = kept.get('chats') || { me: '', cursor: null, rows: [] }
+    me = stored.me
+    cursor = stored.cursor
+    for (const row of stored.rows) rows.set(row.peer, row)
+    for (const [peer, entries] of kept.get('outbox') || []) rowOf(peer).outbox = entries
+  }
+  function forgetUser() {
+    for (const key of ['chats', 'outbox', 'users']) kept.remove(key)
+    // What is on its way must not go out in another name.
+    rows.forEach(row => (row.outbox = []))
+    rows.clear()
+    users.clear()
+    cursor = null
+    me = openPeer = ''
+  }
 
   // ---- events: what changes within one turn is told once, after it
 
   const listeners = new Map()
-  const dirty = { peers: new Set(), list: false, isScheduled: false, unread: 0 }
-  const unsaved = new Set()
-  let saving
+  const changedPeers = new Set()
+  let telling = null
+  let toldUnread = 0
 
   function emit(event, detail) {
-    // Each in a turn of its own: a listener that throws is heard of, and stops nobody.
-    for (const run of listeners.get(event) || []) Promise.resolve().then(() => listeners.get(event).has(run) && run(detail))
+    // Each in a turn of its own: one that throws is heard of, and stops nobody.
+    for (const run of listeners.get(event) || []) Promise.resolve(detail).then(told => listeners.get(event).has(run) && run(told))
   }
-  function changed(peer) {
-    if (peer) {
-      dirty.peers.add(peer)
-      unsaved.add(peer)
+  function changed(row) {
+    if (row) changedPeers.add(row.peer)
+    saving = saving || clock.setTimeout(save, SAVE_MS)
+    telling = telling || Promise.resolve().then(tellChanges)
+  }
+  function tellChanges() {
+    telling = null
+    const total = unread()
+    changedPeers.forEach(peer => emit('messages', { peer }))
+    changedPeers.clear()
+    emit('conversations', { total })
+    if (total !== toldUnread) emit('unread', { total })
+    toldUnread = total
+  }
+
+  // ---- what pages see
+
+  const shownIn = row => [...row.window.filter(isMessage), ...row.outbox]
+  /** Where nothing but recalls is known, the last of them. */
+  const lastOf = row => shownIn(row).pop() || row.window[row.window.length - 1]
+  const timeOf = row => lastOf(row).sent_at
+  const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => timeOf(b) - timeOf(a))
+
+  function view(row, { seq, sent_at, mine, type, message, extra = {}, client_msg_id = '', state, recalled, target, error }) {
+    const mark = seq <= row.peer_read_seq ? 'read' : seq <= row.peer_recv_seq ? 'delivered' : 'sent'
+    return {
+      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`,
+      peer: row.peer, mine, type, message, extra, client_msg_id, seq, sent_at, state: !mine ? 'received' : seq ? mark : state,
+      recalled: !!(recalled || target), error: error && chatError(error.word, error.message, error),
     }
-    if (!saving) saving = clock.setTimeout(save, SAVE_MS)
-    if (dirty.isScheduled) return
-    dirty.isScheduled = true
-    Promise.resolve().then(() => {
-      dirty.isScheduled = false
-      dirty.peers.forEach(each => emit('messages', { peer: each }))
-      dirty.peers.clear()
-      const total = unread()
-      emit('conversations', { total })
-      if (total !== dirty.unread) emit('unread', { total })
-      dirty.unread = total
+  }
+  const unread = () => [...rows.values()].reduce((total, row) => total + unreadOf(row), 0)
+
+  // ---- what comes
+
+  /** A message or a recall that came live, or was acked. One that does not follow stays out until the hole before it is filled. */
+  function receive(row, event) {
+    const before = row.to
+    row.last_seq = Math.max(row.last_seq, event.seq)
+    if (event.seq <= row.to + 1 && !merge(row, [event])) return startOver()
+    settle(row, before)
+    // What is recalled may have been counted by the server, and be nowhere here.
+    if (isBehind(row) || event.target && !isCountable(row)) syncSoon()
+  }
+  /** After something has come: what it says of the outbox, and what of it is news to somebody who was here. */
+  function settle(row, before) {
+    const isHere = entry => entry.seq && entry.seq <= row.to || row.window.some(event => event.mine && event.client_msg_id === entry.client_msg_id)
+    const left = row.outbox.filter(entry => !isHere(entry))
+    if (left.length < row.outbox.length) {
+      row.outbox = left
+      saveOutbox()
+    }
+    const news = row.window.filter(event => event.seq > before && isTheirs(event) && isMessage(event))
+    if (news.length) stopTyping(row.peer)
+    look()
+    changed(row)
+    tellMarksSoon()
+    if (connection.isOnline()) for (const event of news) emit('incoming', { message: view(row, event) })
+  }
+  /** The server's history is not the one that is known, as after a backup was restored. Only what was not sent is still true. */
+  function startOver() {
+    cursor = null
+    isReset = true
+    rows.forEach(row => {
+      Object.assign(row, newRow(row.peer), { outbox: row.outbox })
+      changed(row)
     })
+    syncSoon()
   }
 
-  // ---- what is kept over a restart
-
-  function sortedRows() {
-    const listed = [...rows.values()].filter(row => row.window.length || row.last_seq > row.cleared_seq || outbox.of(row.peer).length)
-    return listed.map(row => ({ row, at: updatedAt(row) })).sort((a, b) => b.at - a.at).map(({ row }) => row)
+  const mark = (own, theirs) => ({ from_user_openid, to_user_openid, seq }) => {
+    const isOwn = from_user_openid === me
+    const row = rowOf(isOwn ? to_user_openid : from_user_openid)
+    for (const name of isOwn ? own : theirs) row[name] = Math.max(row[name], seq)
+    changed(row)
+    if (isOwn && !isCountable(row)) syncSoon()
   }
-  function updatedAt(row) {
-    const newest = row.window[row.window.length - 1]
-    const own = outbox.of(row.peer).pop()
-    return Math.max(newest ? newest.sent_at : 0, own ? own.sent_at : 0)
-  }
-
-  /** Pages first, and last the list with the cursor: a cursor must never say that something is here which is not. */
-  function save() {
-    clock.clearTimeout(saving)
-    saving = null
-    if (!me) return
-    const sorted = sortedRows()
-    store.setPages(sorted.map(row => row.peer), unsaved, peer => rowOf(peer).window.slice(-pageSize))
-    unsaved.clear()
-    let room = KEY_CHARS - 1000
-    const kept = []
-    sorted.forEach((row, i) => {
-      const summary = summaryOf(row, me)
-      // Whatever is unread is kept, so that the total stays right.
-      if (i >= ROWS_KEPT && !summary.unread) return
-      room -= JSON.stringify(summary).length + 1
-      if (room > 0) kept.push(summary)
-    })
-    store.set('list', { cursor, rows: kept, hasMore: hasMoreRows || kept.length < sorted.length })
-  }
-
-  /** True where it is another user than before. */
-  function setUser(openid) {
-    if (openid === me) return false
-    let early = []
-    if (me) {
-      save()
-      outbox.reset()
-    } else {
-      early = outbox.reset()
-      store.set('outbox', [])
-    }
-    me = openid
-    rows = new Map()
-    store.setUser(openid)
-    const list = store.get('list') || { cursor: null, rows: [], hasMore: false }
-    cursor = list.cursor
-    hasMoreRows = list.hasMore
-    for (const kept of list.rows) rows.set(kept.peer, { ...newRow(kept.peer), ...kept })
-    users = new Map(store.get('users') || [])
-    outbox.load(early)
-    outbox.peers().forEach(rowOf)
-    changed()
-    return true
-  }
-
-  function rowOf(peer) {
-    let row = rows.get(peer)
-    if (!row) rows.set(peer, row = newRow(peer))
-    if (!row.isPageLoaded) {
-      row.isPageLoaded = true
-      merge(row, store.page(peer) || [])
-    }
-    return row
-  }
-
-  // ---- the parts
-
-  const outbox = createOutbox({ clock, store, send: frame => connection.send(frame), isOnline: () => connection.state() === 'online', changed })
-
-  let device = store.shared.get('device')
-  if (!device) store.shared.set('device', device = randomId())
-
-  const connection = createConnection({ adapter, clock, url, signIn, store, device }, {
-    user: setUser,
-    state: detail => {
-      if (detail.state !== 'online' && detail.state !== 'connecting') rejectAll(waiting, detail.error || chatError('offline'))
-      emit('state', detail)
-    },
-    clock(error) {
-      if (!isClockTold) emit('error', error)
-      isClockTold = true
-    },
-    up(init) {
-      limits = init.limits || limits
+  /** All but messages. Answers to questions are taken where they were asked. */
+  const frames = {
+    init(frame) {
+      limits = frame.limits
       if (!isVisible) connection.send({ type: 'background' })
-      if (openPeer) connection.send({ type: 'open', to_user_openid: openPeer })
       sync()
     },
-    down() {
-      outbox.down()
-      endSync()
-      rejectAll([...asked.values()], chatError('offline'))
-      asked.clear()
-    },
-    lost(code) {
-      if (code === 1007 || code === 1009) outbox.poisoned(chatError(code === 1009 ? 'too_large' : 'bad_frame'))
-    },
-    beat: owe,
-    frame(frame) {
-      const handle = frames[frame.type]
-      if (handle) handle(frame)
-      else if (frame.seq > 0) receive(frame.from_user_openid === me ? frame.to_user_openid : frame.from_user_openid, eventOf(frame, me))
-    },
-  })
-
-  // ---- catching up
-
-  /** The sync that is under way, with what has come of its answer. */
-  let syncing = null
-  let isWantedAgain = false
-  /** Messages of a conversation that one sync asks for, until it has come to its end. */
-  let limit = 0
-  let holes = 0
-  let soon
-  /** Promises of `refresh`. */
-  let waiting = []
-  let regular
-
-  /**
-   * Asks for everything that was missed. Named are the conversations whose window must go on without a gap: the one on screen, and those with a
-   * hole. Of all others the newest page is enough, however much was missed.
-   */
-  function sync() {
-    clock.clearTimeout(soon)
-    soon = null
-    if (syncing) return void (isWantedAgain = true)
-    const named = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || row.held.size || row.to < row.last_seq)).slice(0, 200)
-    const isFar = named.some(row => row.to < row.last_seq)
-    // The first one of a new device is about the list: pages are loaded when they are looked at.
-    limit = limit || (cursor ? pageSize : 1)
-    const id = nextId()
-    const conversations = Object.fromEntries(named.map(row => [row.peer, row.to]))
-    if (!connection.send({ type: 'sync', id, since: cursor, conversations, limit: isFar ? 200 : limit })) return
-    syncing = { id, said: new Map(), timer: clock.setTimeout(connection.lost, ANSWER_MS) }
-  }
-  function endSync() {
-    for (const timer of [soon, regular, syncing && syncing.timer]) clock.clearTimeout(timer)
-    syncing = soon = null
-    limit = 0
-  }
-  /** At once is too soon: what is missing may be on its way. */
-  function syncSoon() {
-    if (!soon) soon = clock.setTimeout(sync, Math.min(LONGEST_WAIT_MS, HOLE_MS * 2 ** holes))
-  }
-
-  function synced(answer) {
-    let isSane = true
-    syncing.said.forEach(said => {
-      const row = rowOf(said.peer)
-      isSane = overlay(row, said, me) && isSane
-      settle(row)
-    })
-    const asked = limit
-    endSync()
-    if (!isSane) return forget()
-    cursor = answer.cursor
-    changed()
-    if (answer.has_more) {
-      limit = asked
-      return sync()
-    }
-    const hasHoles = [...rows.values()].some(row => row.held.size)
-    holes = hasHoles ? holes + 1 : 0
-    if (hasHoles || isWantedAgain) syncSoon()
-    isWantedAgain = false
-    connection.settled()
-    regular = clock.setTimeout(sync, SYNC_EVERY_MS)
-    waiting.splice(0).forEach(({ resolve }) => resolve())
-    outbox.flush()
-    look()
-    owe()
-    if (openPeer) loadPage(openPeer).catch(() => {})
-  }
-
-  /** The server's history is not the one that is known here, as after a backup was restored: all but the outbox is fetched anew. */
-  function forget() {
-    rows.forEach((row, peer) => changed(peer))
-    rows = new Map()
-    cursor = null
-    sync()
-  }
-
-  /** After a row has got something: what follows, what of it is new, and what it says of the outbox. */
-  function settle(row) {
-    const placed = advance(row)
-    outbox.settle(row)
-    if (row.peer !== openPeer && row.window.length > WINDOW_KEPT) shorten(row, pageSize, me)
-    changed(row.peer)
-    const theirs = placed.filter(event => isTheirs(event) && isMessage(event))
-    if (theirs.length) stopTyping(row)
-    if (row.peer === openPeer) look()
-    for (const event of theirs) emit('incoming', { message: view(row, event) })
-    owe(row)
-  }
-
-  /** A message or a recall that came live, or was acked. */
-  function receive(peer, event) {
-    const row = rowOf(peer)
-    if (event.seq <= row.to) {
-      if (!merge(row, [event])) return forget()
-      return settle(row)
-    }
-    row.held.set(event.seq, event)
-    row.last_seq = Math.max(row.last_seq, event.seq)
-    settle(row)
-    // What was recalled may have been counted as unread by the server, and be nowhere here.
-    if (row.held.size || event.target && !isCountable(row)) syncSoon()
-  }
-
-  // ---- frames
-
-  /** Questions with one answer, by id. */
-  const asked = new Map()
-
-  function ask(frame) {
-    return new Promise((resolve, reject) => {
-      const id = nextId()
-      if (connection.state() !== 'online' || !connection.send({ ...frame, id })) return reject(chatError('offline'))
-      const timer = clock.setTimeout(() => answerTo(id).reject(chatError('timeout')), ANSWER_MS)
-      asked.set(id, { resolve, reject, timer })
-    })
-  }
-  function answerTo(id) {
-    const question = asked.get(id)
-    asked.delete(id)
-    if (question) clock.clearTimeout(question.timer)
-    return question
-  }
-  function rejectAll(questions, error) {
-    questions.splice(0).forEach(({ reject, timer }) => {
-      clock.clearTimeout(timer)
-      reject(error)
-    })
-  }
-
-  const frames = {
     heart() {},
-    ack(frame) {
-      const question = answerTo(frame.id)
-      if (question) return question.resolve(frame)
-      const entry = outbox.acked(frame)
-      if (!entry) return
-      const { peer, seq, sent_at, type, client_msg_id, message, extra } = entry
-      receive(peer, { seq, sent_at, type, client_msg_id, message, extra, mine: true })
-    },
-    error(frame) {
-      const question = answerTo(frame.id)
-      if (question) return question.reject(errorOf(frame))
-      if (syncing && frame.id === syncing.id) {
-        endSync()
-        // A cursor of another server, or of another time.
-        if (frame.error === 'bad_frame') cursor = null
-        soon = clock.setTimeout(sync, frame.retry_after_ms || 1000)
-      } else if (frame.client_msg_id) {
-        outbox.refused(frame)
+    ack() {},
+    error() {},
+    sync({ conversations }) {
+      for (const part of conversations) {
+        const row = rowOf(part.peer)
+        const before = row.to
+        if (!overlay(row, part, me)) return startOver()
+        settle(row, before)
       }
     },
-    sync(frame) {
-      if (!syncing || frame.id !== syncing.id) return
-      clock.clearTimeout(syncing.timer)
-      syncing.timer = clock.setTimeout(connection.lost, ANSWER_MS)
-      for (const part of frame.conversations) {
-        const said = syncing.said.get(part.peer)
-        if (said) said.messages.push(...part.messages)
-        else syncing.said.set(part.peer, part)
-      }
-      if (frame.cursor) synced(frame)
-    },
-    read(frame) {
-      mark(frame, 'read_seq', 'peer_read_seq')
-    },
-    recv(frame) {
-      mark(frame, 'recv_seq', 'peer_recv_seq')
-    },
-    typing({ from_user_openid }) {
-      const row = rowOf(from_user_openid)
-      clock.clearTimeout(row.typing)
-      row.typing = clock.setTimeout(() => stopTyping(row), TYPING_LASTS_MS)
-      changed()
+    read: mark(['read_seq', 'read_told'], ['peer_read_seq']),
+    recv: mark(['recv_seq'], ['peer_recv_seq']),
+    typing({ from_user_openid: peer }) {
+      stopTyping(peer)
+      typing.set(peer, clock.setTimeout(() => stopTyping(peer), TYPING_LASTS_MS))
     },
     cleared({ peer, seq }) {
       clear(rowOf(peer), seq)
-      settle(rowOf(peer))
+      settle(rowOf(peer), seq)
     },
   }
-
-  function mark({ from_user_openid, to_user_openid, seq }, own, theirs) {
-    const isOwn = from_user_openid === me
-    const row = rowOf(isOwn ? to_user_openid : from_user_openid)
-    const name = isOwn ? own : theirs
-    if (name === 'read_seq') row.read_told = Math.max(row.read_told, seq)
-    if (row[name] < seq) row[name] = seq
-    changed(row.peer)
-    if (name === 'read_seq' && !isCountable(row)) syncSoon()
-  }
-  function stopTyping(row) {
-    if (!row.typing) return
-    clock.clearTimeout(row.typing)
-    row.typing = null
+  /** Who is typing, and the timer of that. */
+  const typing = new Map()
+  function stopTyping(peer) {
+    clock.clearTimeout(typing.get(peer))
+    typing.delete(peer)
     changed()
   }
 
-  // ---- marks: what has come, and what was read. They are gathered, and told again until the server knows.
+  // ---- sync: what was missed
 
-  const owing = new Set()
-  let marking
+  let syncing = null
+  let isWantedAgain, isReset, soon, regular
+  let holes = 0
 
-  function owe(row) {
-    for (const each of row ? [row] : rows.values()) {
-      const theirs = lastOf(each, isTheirs)
-      if (each.read_seq > each.read_told || theirs && theirs.seq > each.recv_seq) owing.add(each)
+  function sync() {
+    clock.clearTimeout(soon)
+    soon = null
+    isWantedAgain = !!syncing
+    const done = () => (syncing = null)
+    if (!syncing) {
+      syncing = catchUp()
+      syncing.then(done, done)
     }
-    if (owing.size && !marking) marking = clock.setTimeout(tell, MARKS_MS)
+    return syncing
   }
-  function tell() {
-    marking = null
-    if (connection.state() !== 'online') return
-    for (const row of [...owing].slice(0, MARKS_AT_ONCE)) {
-      owing.delete(row)
-      const theirs = lastOf(row, isTheirs)
-      if (theirs && theirs.seq > row.recv_seq && connection.send({ type: 'recv', to_user_openid: row.peer, seq: theirs.seq })) row.recv_seq = theirs.seq
-      if (row.read_seq > row.read_told) connection.send({ type: 'read', id: 'r', to_user_openid: row.peer, seq: row.read_seq })
+  /** Not at once: what is missing may be on its way. */
+  function syncSoon() {
+    soon = soon || clock.setTimeout(sync, Math.min(LONGEST_WAIT_MS, HOLE_MS * 2 ** holes))
+  }
+  /**
+   * Named are the conversations whose window must go on without a gap: the one on screen, and those with a hole. Of all others the newest page
+   * is enough, however much was missed; and the newest message, where there is nothing yet, for pages are fetched when somebody looks at them.
+   */
+  async function catchUp() {
+    clock.clearTimeout(regular)
+    let limit = cursor ? pageSize : 1
+    for (let hasMore = true; hasMore;) {
+      const named = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
+      const conversations = Object.fromEntries(named.map(row => [row.peer, row.to]))
+      isReset = false
+      const question = { type: 'sync', since: cursor, conversations, limit: named.some(isBehind) ? 200 : limit }
+      const answer = await connection.ask(question).catch(e => {
+        if (!e.status) throw e
+        // A cursor of another server's.
+        if (e.word === 'bad_frame') isReset = true
+        return connection.pause(e.retry_after_ms || 1000)
+      })
+      if (isReset) cursor = null
+      else if (answer) {
+        cursor = answer.cursor
+        hasMore = answer.has_more
+      }
     }
-    if (owing.size) marking = clock.setTimeout(tell, MARKS_MS)
+    regular = clock.setTimeout(sync, SYNC_EVERY_MS)
+    holes = [...rows.values()].some(isBehind) ? holes + 1 : 0
+    if (holes || isWantedAgain) syncSoon()
+    connection.settled()
+    rows.forEach(flush)
+    if (openPeer) open(openPeer).catch(() => {})
+    tellMarksSoon()
+    changed()
+  }
+
+  // ---- outbox
+
+  let limits = { message_bytes: 8192, fields_bytes: 16384 }
+  const bytesOf = text => text.replace(/[^\0-\x7f]/gu, c => (c.length > 1 ? '1234' : c > '\u07ff' ? '123' : '12')).length
+  const flushing = new Set()
+
+  /** One message of a conversation is on its way at a time, so that one that must be sent again is not overtaken. */
+  async function flush(row) {
+    if (flushing.has(row)) return
+    flushing.add(row)
+    for (let entry; connection.isOnline() && (entry = row.outbox.find(each => each.state === 'sending' && !each.seq));) {
+      const { type, message, client_msg_id, extra } = entry
+      try {
+        const { seq, sent_at } = await connection.ask({ ...extra, from_user_openid: undefined, type, to_user_openid: row.peer, message, client_msg_id })
+        entry.seq = seq
+        entry.sent_at = sent_at
+        saveOutbox()
+        receive(row, { ...entry })
+      } catch ({ word, message, status, code, retry_after_ms = 0 }) {
+        // Some sockets are closed for what was sent: that does not go out again by itself.
+        if (PASSING.has(word) && retry_after_ms <= LONGEST_RETRY_MS && code !== 1007 && code !== 1009) await connection.pause(retry_after_ms)
+        else Object.assign(entry, { state: 'failed', error: { word, message, status, retry_after_ms } })
+        saveOutbox()
+        changed(row)
+      }
+    }
+    flushing.delete(row)
+  }
+  function send(peer, text, { type = 'text', extra = {} } = {}) {
+    // Half an emoji, as an <input> with a maximal length leaves it, would be refused.
+    const message = text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
+    if (bytesOf(message) > limits.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > limits.fields_bytes) throw chatError('too_large')
+    const row = rowOf(peer)
+    const entry = { client_msg_id: randomId(), type, message, extra, sent_at: clock.now(), mine: true, seq: 0, state: 'sending' }
+    row.outbox.push(entry)
+    if ([...rows.values()].reduce((sum, { outbox }) => sum + outbox.length, 0) > UNSENT || !saveOutbox()) {
+      row.outbox.pop()
+      throw chatError('storage_full')
+    }
+    flush(row)
+    changed(row)
+    return view(row, entry)
+  }
+  /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
+  function takeFailed(peer, id, ...again) {
+    const row = rowOf(peer)
+    const failed = row.outbox.filter(entry => entry.client_msg_id === id && entry.state === 'failed')
+    row.outbox = row.outbox.filter(entry => !failed.includes(entry))
+    if (again.length) row.outbox.push(...failed.map(entry => ({ ...entry, state: 'sending', error: undefined })))
+    saveOutbox()
+    changed(row)
+    flush(row)
+  }
+
+  // ---- marks: how far a device has everything (`recv`), and how far it was read. What the server does not know yet is told again.
+
+  let marksTimer
+  function tellMarksSoon() {
+    marksTimer = marksTimer || clock.setTimeout(tellMarks, MARKS_MS)
+  }
+  function tellMarks() {
+    marksTimer = null
+    let room = MARKS_AT_ONCE
+    for (const row of rows.values()) {
+      const theirs = lastSeq(row, isTheirs)
+      if (theirs > row.recv_seq && room-- > 0 && connection.send({ type: 'recv', to_user_openid: row.peer, seq: theirs })) row.recv_seq = theirs
+      if (row.read_seq > row.read_told && room-- > 0) connection.send({ type: 'read', id: 'r', to_user_openid: row.peer, seq: row.read_seq })
+    }
+    if (room < 0) tellMarksSoon()
   }
   /** Who looks at a chat has read what stands there. */
   function look() {
-    if (!openPeer || !isVisible) return
-    const row = rowOf(openPeer)
-    const theirs = lastOf(row, isTheirs)
-    if (!theirs || theirs.seq <= row.read_seq) return
+    const row = rows.get(openPeer)
+    if (!row || !isVisible || lastSeq(row, isTheirs) <= row.read_seq) return
     row.read_seq = row.to
-    changed(row.peer)
-    owe(row)
+    changed(row)
+    tellMarksSoon()
   }
 
   // ---- history
@@ -1235,137 +812,100 @@ function createClient(options) {
 
   /** One at a time for each conversation, whoever asks. */
   function loadOlder(peer) {
+    const done = () => loading.delete(peer)
     if (!loading.has(peer)) {
-      const done = () => loading.delete(peer)
-      const load = fetchOlder(peer)
-      loading.set(peer, load)
-      load.then(done, done)
+      loading.set(peer, fetchOlder(peer))
+      loading.get(peer).then(done, done)
     }
     return loading.get(peer)
   }
   async function fetchOlder(peer) {
-    const shown = () => rowOf(peer).window.filter(isMessage).length
-    const before = shown()
-    let isDone = false
-    // A page may be all recalls, which show nothing.
-    while (!isDone) {
-      const { to } = rowOf(peer)
-      const below = to ? firstOf(rowOf(peer)) : 1
-      const bound = to ? `&before_seq=${below}` : ''
-      const { messages, has_more } = await get(`/v1/messages?peer=${encodeURIComponent(peer)}&limit=${pageSize}${bound}`)
-      const row = rowOf(peer)
-      if (!merge(row, messages.map(frame => eventOf(frame, me)))) return forget()
-      if (!has_more) clear(row, (messages.length ? messages[0].seq : below) - 1)
-      settle(row)
-      // Its marks are not known yet.
-      if (!to) syncSoon()
-      isDone = !has_more || shown() > before
-    }
-  }
-  /** Where the page on screen has not even begun. */
-  function loadPage(peer) {
     const row = rowOf(peer)
-    const isUnknown = !row.to && (hasMoreRows || connection.state() !== 'online')
-    const isShort = row.window.filter(isMessage).length < pageSize
-    return isShort && (isUnknown || hasOlder(row)) ? loadOlder(peer) : Promise.resolve()
-  }
-  /** An answer that comes after somebody else has signed in is nobody's. */
-  async function get(path) {
-    const asker = me
-    const answer = await connection.call('GET', path)
-    if (asker && asker !== me) throw chatError('offline')
-    return answer
-  }
-
-  async function loadConversations() {
-    const before = rows.size
-    while (hasMoreRows && rows.size === before) {
-      const cursorPart = listCursor && `&cursor=${encodeURIComponent(listCursor)}`
-      const { conversations, next_cursor } = await get(`/v1/conversations?limit=50${cursorPart}`)
-      for (const said of conversations) {
-        const row = rowOf(said.peer)
-        if (!overlay(row, { ...said, messages: said.last_message ? [said.last_message] : [] }, me)) return forget()
-        settle(row)
-      }
-      listCursor = next_cursor || ''
-      hasMoreRows = !!next_cursor
+    const before = shownIn(row).length
+    // A page may be all recalls, which show nothing.
+    for (let hasMore = true; hasMore && shownIn(row).length <= before;) {
+      const below = row.to && firstOf(row)
+      const { messages, has_more } = await connection.call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${below ? `&before_seq=${below}` : ''}`)
+      hasMore = has_more
+      if (!merge(row, messages.map(frame => eventOf(frame, me)))) return startOver()
+      if (!has_more) clear(row, (messages.length ? messages[0].seq : below || 1) - 1)
+      settle(row, row.to)
     }
-    changed()
+  }
+  async function open(peer) {
+    openPeer = peer
+    look()
+    const row = rowOf(peer)
+    const isUnknown = !row.to && !connection.isOnline()
+    if (row.window.filter(isMessage).length < pageSize && (isUnknown || hasOlder(row))) await loadOlder(peer)
   }
 
   // ---- users
 
-  /** By openid: nickname, path of the avatar, and when that was asked. */
-  let users = new Map()
-  const unknown = new Set()
+  /** By openid: nickname, path of the avatar, and until when that is new enough. */
+  const users = new Map(kept.get('users') || [])
+  const wanted = new Set()
 
   function user(openid) {
-    const [nickname, avatar, at] = users.get(openid) || ['', '', 0]
-    if (openid && clock.now() - at > USERS_FRESH_MS) {
-      // What is asked is not asked again, also where the answer does not come.
-      users.set(openid, [nickname, avatar, clock.now() - USERS_FRESH_MS + LONGEST_WAIT_MS])
-      if (!unknown.size) clock.setTimeout(askUsers, 0)
-      unknown.add(openid)
+    const [nickname, avatar, until] = users.get(openid) || ['', '', 0]
+    if (openid && clock.now() > until) {
+      // Not again before there was time for an answer.
+      users.set(openid, [nickname, avatar, clock.now() + LONGEST_WAIT_MS])
+      if (!wanted.size) clock.setTimeout(askUsers, 0)
+      wanted.add(openid)
     }
     return { openid, nickname, avatar: avatar && connection.base + avatar }
   }
-  async function askUsers() {
-    const openids = [...unknown].slice(0, USERS_AT_ONCE)
-    openids.forEach(openid => unknown.delete(openid))
-    if (unknown.size) clock.setTimeout(askUsers, 0)
-    try {
-      keepUsers((await get(`/v1/users?openids=${openids.join(',')}`)).users)
-    } catch (e) {
-      // Names are an ornament: they are asked for again when somebody wants to see them.
-    }
+  function askUsers() {
+    const openids = [...wanted].slice(0, 100)
+    openids.forEach(openid => wanted.delete(openid))
+    if (wanted.size) clock.setTimeout(askUsers, 0)
+    // Names are an ornament: where they cannot be had, there are none.
+    connection.call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), () => {})
   }
   function keepUsers(answered) {
     for (const { openid, nickname, avatar } of answered) {
       users.delete(openid)
-      users.set(openid, [nickname, avatar, clock.now()])
+      users.set(openid, [nickname, avatar, clock.now() + USERS_FRESH_MS])
     }
-    store.set('users', [...users].slice(-500))
+    kept.set('users', [...users].slice(-500))
     emit('users', { openids: answered.map(({ openid }) => openid) })
   }
 
-  // ---- what pages see
+  // ---- all of it
 
-  function view(row, event) {
-    const { client_msg_id = '', seq, sent_at, mine, type, message, extra = {}, recalled } = event
-    const state = seq <= row.peer_read_seq ? 'read' : seq <= row.peer_recv_seq ? 'delivered' : 'sent'
-    return {
-      key: mine && /^[\w-]+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`,
-      peer: row.peer, mine, type, message, extra, client_msg_id, seq, sent_at, state: mine ? state : 'received',
-      recalled: !!(recalled || event.target),
-    }
-  }
-  function viewOwn({ peer, client_msg_id, type, message, extra, sent_at, state, seq = 0, error }) {
-    return {
-      key: `m${client_msg_id}`, peer, mine: true, type, message, extra, client_msg_id, seq, sent_at, state: seq ? 'sent' : state, recalled: false,
-      ...(error && { error: chatError(error.word, error.message, error) }),
-    }
-  }
+  const device = kept.get('device') || randomId()
+  kept.set('device', device)
+  const connection = createConnection({ adapter, clock, url, signIn, device, kept, on: {
+    frame(frame) {
+      const peer = frame.from_user_openid === me ? frame.to_user_openid : frame.from_user_openid
+      if (frames[frame.type]) frames[frame.type](frame)
+      else receive(rowOf(peer), eventOf(frame, me))
+    },
+    user(openid) {
+      if (me && me !== openid) forgetUser()
+      me = openid
+      changed()
+    },
+    state: detail => emit('state', detail),
+    error: error => emit('error', error),
+  } })
+  const typedAt = new Map()
+  let unwatch = null
+  restore()
 
-  function conversationOf(row) {
-    const own = outbox.of(row.peer).pop()
-    const event = lastOf(row, isMessage) || row.window[row.window.length - 1]
-    const last = own ? viewOwn(own) : event && view(row, event)
-    return { peer: row.peer, last, unread: unreadOf(row, me), updated_at: updatedAt(row), typing: !!row.typing }
+  /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
+  function refresh() {
+    connection.hurry()
+    look()
+    return sync()
   }
-  function unread() {
-    let total = 0
-    rows.forEach(row => (total += unreadOf(row, me)))
-    return total
-  }
-
   function stop() {
     if (unwatch) unwatch()
     unwatch = null
     connection.stop()
     save()
   }
-
-  setUser(connection.openid())
 
   return {
     get openid() {
@@ -1377,118 +917,78 @@ function createClient(options) {
     get error() {
       return connection.error()
     },
-
     start() {
-      if (!unwatch) {
-        unwatch = adapter.watch({
-          show() {
-            isVisible = true
-            connection.send({ type: 'foreground' })
-            connection.hurry()
-            sync()
-            look()
-          },
-          hide() {
-            isVisible = false
-            connection.send({ type: 'background' })
-            save()
-          },
-          // The way to the server may be another one now: a socket of the old one is found out by its silence.
-          online() {
-            connection.hurry()
-            sync()
-          },
-          offline: connection.offline,
-        })
-      }
+      unwatch = unwatch || adapter.watch({
+        show() {
+          isVisible = true
+          connection.send({ type: 'foreground' })
+          refresh()
+        },
+        hide() {
+          isVisible = false
+          connection.send({ type: 'background' })
+          save()
+        },
+        online: refresh,
+        offline: connection.drop,
+      })
       connection.start()
     },
     stop,
     async signOut() {
       stop()
       const ended = connection.signOut()
-      clock.clearTimeout(saving)
-      saving = null
-      store.forgetUser()
-      outbox.reset()
-      openPeer = ''
-      unsaved.clear()
-      me = undefined
-      setUser('')
+      kept.remove('token')
+      forgetUser()
+      changed()
       await ended
     },
-
     on(event, run) {
-      const set = listeners.get(event) || new Set()
-      listeners.set(event, set.add(run))
-      return () => void set.delete(run)
+      listeners.set(event, (listeners.get(event) || new Set()).add(run))
+      return () => listeners.get(event).delete(run)
     },
 
-    conversations: () => sortedRows().map(conversationOf),
-    hasMoreConversations: () => hasMoreRows,
-    loadConversations,
-    refresh() {
-      connection.hurry()
-      return new Promise((resolve, reject) => {
-        if (connection.state() !== 'online' && connection.state() !== 'connecting') return reject(connection.error() || chatError('offline'))
-        waiting.push({ resolve, reject })
-        sync()
-      })
-    },
+    conversations: () => listed().map(row => (
+      { peer: row.peer, last: view(row, lastOf(row)), unread: unreadOf(row), updated_at: timeOf(row), typing: typing.has(row.peer) }
+    )),
+    hasMoreConversations: () => !cursor,
+    loadConversations: refresh,
+    refresh,
     unread,
     async removeConversation(peer) {
-      const seq = rowOf(peer).last_seq
-      await connection.call('DELETE', `/v1/conversations/${encodeURIComponent(peer)}?up_to_seq=${seq}`)
-      for (const { client_msg_id } of outbox.of(peer)) outbox.discard(peer, client_msg_id)
+      const { last_seq: seq, outbox } = rowOf(peer)
+      await connection.call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
+      for (const { client_msg_id } of outbox) takeFailed(peer, client_msg_id)
       frames.cleared({ peer, seq })
     },
 
-    messages(peer) {
-      const row = rowOf(peer)
-      return [...row.window.filter(isMessage).map(event => view(row, event)), ...outbox.of(peer).map(viewOwn)]
-    },
+    messages: peer => shownIn(rowOf(peer)).map(event => view(rowOf(peer), event)),
     hasOlder: peer => hasOlder(rowOf(peer)),
     loadOlder,
-    async open(peer) {
-      openPeer = peer
-      connection.send({ type: 'open', to_user_openid: peer })
-      look()
-      await loadPage(peer)
-    },
+    open,
     leave() {
-      const row = openPeer && rowOf(openPeer)
+      const row = rows.get(openPeer)
+      if (row) Object.assign(row, shortened(row, 100))
       openPeer = ''
-      connection.send({ type: 'open', to_user_openid: null })
-      if (row && row.window.length > WINDOW_KEPT) shorten(row, pageSize, me)
     },
 
-    send(peer, text, { type = 'text', extra = {} } = {}) {
-      // Half an emoji, as a field with a maximal length leaves it, would be refused by the server.
-      const message = text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
-      const fields = JSON.stringify({ ...extra, message })
-      if (bytesOf(message) > limits.message_bytes || bytesOf(fields) > limits.fields_bytes) throw chatError('too_large')
-      const entry = { peer, client_msg_id: randomId(), type, message, extra, sent_at: clock.now(), state: 'sending' }
-      rowOf(peer)
-      outbox.add(entry)
-      changed(peer)
-      return viewOwn(entry)
-    },
-    retry: outbox.retry,
-    discard: outbox.discard,
-    async recall(peer, seq) {
-      const ack = await ask({ type: 'recall', to_user_openid: peer, target_seq: seq })
-      receive(peer, { seq: ack.seq, sent_at: ack.sent_at, type: 'recall', target: seq, message: '', mine: true })
+    send,
+    retry: (peer, id) => takeFailed(peer, id, true),
+    discard: (peer, id) => takeFailed(peer, id),
+    async recall(peer, target) {
+      const { seq, sent_at } = await connection.ask({ type: 'recall', to_user_openid: peer, target_seq: target })
+      receive(rowOf(peer), { seq, sent_at, target, type: 'recall', message: '', mine: true })
     },
     typing(peer) {
-      const now = clock.now()
-      if (now - (typedAt.get(peer) || 0) >= TYPING_EVERY_MS && connection.send({ type: 'typing', to_user_openid: peer })) typedAt.set(peer, now)
+      if (clock.now() - (typedAt.get(peer) || 0) < TYPING_EVERY_MS) return
+      typedAt.set(peer, clock.now())
+      connection.send({ type: 'typing', to_user_openid: peer })
     },
 
     user,
     me: () => user(me),
     async setProfile(profile) {
-      const answered = await connection.call('PUT', '/v1/me', profile)
-      keepUsers([answered])
+      keepUsers([await connection.call('PUT', '/v1/me', profile)])
       return user(me)
     },
   }

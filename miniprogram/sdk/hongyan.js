@@ -4,91 +4,68 @@
  *   errors         what went wrong, as one kind of object
  *   adapters       all that is asked of `wx` or of a browser
  *   conversations  the rules by which messages come together: plain data, no network
- *   connection     sign-in, HTTP, the socket, and when to try again
- *   client         the rest, around these: storage, sync, outbox, marks, history, users
+ *   client         storage, connection, sync, outbox, marks, history and users, each under a line of its own
  *
- * It runs as it stands in WeChat and in browsers of 2019 and later, so there is no syntax newer than that.
+ * It runs as it stands in WeChat and in browsers of 2018 and later, so there is no syntax newer than that.
  */
 ;(function () {
 'use strict'
 
 // ---------------------------------------------------------------- errors
 
-/** For the mistakes that a developer makes once. All other errors are for users, and pages have texts of their own for each word. */
-const HINTS = {
-  domain_not_allowed: 'WeChat refuses this server: add it to the request and socket domains in the settings of the mini-program',
-  wrong_appid: 'the server refuses fresh login codes: its wechat.appid and secret must be those of this mini-program',
-  server_clock: "this device's clock and the server's differ by more than five minutes",
-}
-
-const chatError = (word, message, more) => Object.assign(new Error(message || HINTS[word] || word), { word }, more)
+const chatError = (word, message, more) => Object.assign(new Error(message || word), more, { word })
 
 /** Of an error frame, or of the body of an HTTP answer. */
 const errorOf = ({ error, message, status, retry_after_ms }) => chatError(error, message, { status, retry_after_ms })
 
-/** Of anything that was thrown. `wx` fails with objects that have an `errMsg`. */
+/** Of anything that was thrown: `wx` fails with objects that have an `errMsg`. */
 function toChatError(thrown) {
+  const text = thrown.errMsg || thrown.message
   if (thrown.word) return thrown
-  const text = thrown.errMsg || thrown.message || String(thrown)
-  return /domain list/.test(text) ? chatError('domain_not_allowed') : chatError(/timeout/.test(text) ? 'timeout' : 'offline', text)
+  if (/domain list/.test(text)) return chatError('domain_not_allowed', 'add the server to the request and socket domains of the mini-program', { status: 403 })
+  return chatError(/timeout/.test(text) ? 'timeout' : 'offline', text)
 }
 
-/** After these nothing is tried again without being asked. */
-const FINAL = new Set(['bad_request', 'unauthorized', 'bad_code', 'openid_mismatch', 'blocked_by_wechat', 'banned', 'not_found', 'wrong_appid', 'domain_not_allowed'])
+/** Trying again by itself would change nothing. Too often (429) passes, and so does what has no answer. */
+const isFinal = ({ status, code }) => code >= 4500 || status >= 400 && status < 500 && status !== 429
+
+/** Closes from 4500 on; those that are not here have the word in the reason. */
+const CLOSED = { 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
 
 // ---------------------------------------------------------------- adapters
 
 /** @type {import('./hongyan').createAdapter} */
 function createAdapter(anyWx) {
   const wx = /** @type {any} */ (anyWx)
-  const promised = (name, options) => new Promise((resolve, reject) => wx[name]({ ...options, success: resolve, fail: reject }))
-  /** How to end each socket that is open as far as is known. */
-  const drops = new Set()
+  const promised = (name, options) => new Promise((success, fail) => wx[name]({ ...options, success, fail }))
+  let drop = () => {}
   return {
-    login: () => promised('login').then(({ code }) => code),
-    request: ({ method, url, headers, body }) =>
-      promised('request', { method, url, header: headers, data: body }).then(({ statusCode, data }) => ({ status: statusCode, body: data })),
-
-    connect({ url, token }, on) {
-      let isOpen = false
-      let isOver = false
-      const end = (code, reason) => {
-        if (!isOver) on.close(code, reason)
-        isOver = true
-        drops.delete(drop)
-      }
-      const task = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail: e => end(1006, e.errMsg) })
-      if (!task) throw new Error('connectSocket')
-      const shut = (code, reason) => task.close({ code, reason, fail() {} })
-      const drop = () => {
-        shut(1000, '')
-        end(1006, '')
-      }
-      drops.add(drop)
-      task.onOpen(() => {
-        isOpen = true
-        // One that was given up before it opened could not be closed then, and would stay one of the five that WeChat allows.
-        if (isOver) shut(1000, '')
-        else on.open()
-      })
-      task.onMessage(({ data }) => isOver || on.message(data))
-      // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
-      task.onError(({ errMsg }) => setTimeout(end, isOpen ? 1000 : 0, 1006, errMsg))
-      task.onClose(({ code, reason }) => end(code, reason))
-      return {
-        send: text => task.send({ data: text, fail() {} }),
-        close(code, reason) {
-          isOver = true
-          drops.delete(drop)
-          shut(code, reason)
-        },
-      }
+    login: async () => (await promised('login')).code,
+    async request({ method, url, headers, body }) {
+      const { statusCode, data } = await promised('request', { method, url, header: headers, data: body })
+      return { status: statusCode, body: data }
     },
 
-    storage: { get: key => wx.getStorageSync(key), set: (key, value) => wx.setStorageSync(key, value), remove: key => wx.removeStorageSync(key) },
+    connect({ url, token }, on) {
+      const fail = e => on.close(1006, e.errMsg)
+      const task = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail })
+      let wait = 0
+      drop = () => on.close(1006, 'suspended')
+      task.onOpen(() => {
+        wait = 1000
+        on.open()
+      })
+      task.onMessage(({ data }) => on.message(data))
+      // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
+      task.onError(e => setTimeout(fail, wait, e))
+      task.onClose(({ code, reason }) => on.close(code, reason))
+      return { send: data => task.send({ data, fail() {} }), close: (code, reason) => task.close({ code, reason, fail() {} }) }
+    },
+
+    storage: { get: wx.getStorageSync, set: wx.setStorageSync, remove: wx.removeStorageSync },
 
     watch(on) {
-      let hiddenAt = Infinity
+      let hiddenAt = NaN
       const events = {
         AppHide() {
           hiddenAt = Date.now()
@@ -96,16 +73,15 @@ function createAdapter(anyWx) {
         },
         AppShow() {
           // Hidden for 5 s, the app is suspended and its sockets are gone, told or not.
-          if (Date.now() - hiddenAt >= 5000) drops.forEach(drop => drop())
-          hiddenAt = Infinity
+          if (Date.now() - hiddenAt >= 5000) drop()
+          hiddenAt = NaN
           on.show()
         },
         NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()),
       }
-      for (const name in events) wx[`on${name}`](events[name])
-      return () => {
-        for (const name in events) wx[`off${name}`](events[name])
-      }
+      const each = how => Object.keys(events).forEach(name => wx[how + name](events[name]))
+      each('on')
+      return () => each('off')
     },
   }
 }
@@ -113,34 +89,32 @@ function createAdapter(anyWx) {
 /** @type {import('./hongyan').createBrowserAdapter} */
 function createBrowserAdapter() {
   return {
-    login: () => Promise.reject(chatError('bad_request', 'a browser has no wx.login: give createClient a signIn')),
-
+    login: () => Promise.reject(chatError('bad_request', 'a browser has no wx.login: give createClient a signIn', { status: 400 })),
     async request({ method, url, headers, body }) {
       const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
       // Some answers are empty, and a proxy's are no JSON.
-      return { status: answer.status, body: await answer.json().catch(() => undefined) }
+      return { status: answer.status, body: await answer.json().catch(() => {}) }
     },
 
     connect({ url, token }, on) {
       // A browser cannot set headers, and a token does not belong into a URL.
       const socket = new WebSocket(url, ['hongyan.v1', `bearer.${token}`])
-      socket.onopen = () => on.open()
+      socket.onopen = on.open
       socket.onmessage = ({ data }) => on.message(data)
       socket.onclose = ({ code, reason }) => on.close(code, reason)
-      return { send: text => socket.send(text), close: (code, reason) => socket.close(code, reason) }
+      return socket
     },
 
     storage: { get: key => localStorage.getItem(key), set: (key, value) => localStorage.setItem(key, String(value)), remove: key => localStorage.removeItem(key) },
 
     watch(on) {
       const look = () => (document.hidden ? on.hide() : on.show())
-      const events = { visibilitychange: look, pagehide: () => on.hide(), online: () => on.online(), offline: () => on.offline() }
+      const events = { visibilitychange: look, pagehide: on.hide, online: on.online, offline: on.offline }
       // What happens to the document comes by the window.
-      for (const name in events) addEventListener(name, events[name], true)
-      if (document.hidden) on.hide()
-      return () => {
-        for (const name in events) removeEventListener(name, events[name], true)
-      }
+      const each = how => Object.keys(events).forEach(name => window[how](name, events[name], true))
+      each('addEventListener')
+      look()
+      return () => each('removeEventListener')
     },
   }
 }
@@ -148,16 +122,15 @@ function createBrowserAdapter() {
 // ---------------------------------------------------------------- conversations
 //
 // A row is what is known of one conversation. Its `window` holds events (messages, and recalls) with rising seqs, without a hole, and ends at
-// `to`. `outbox` has own messages that are not in the window yet. `unread` is what the server counted among the first `unread_at` events.
+// `to`. `outbox` has own messages that are not in the window yet.
 
 const newRow = peer => ({
-  peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0,
-  unread: 0, unread_at: 0, to: 0, window: [], outbox: [],
+  peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0, unread: 0, to: 0, window: [], outbox: [],
 })
 
-function eventOf({ status, to_user_openid, from_user_openid, target_seq, message, ...frame }, me) {
+function eventOf({ status, from_user_openid, to_user_openid, target_seq: target, message, ...frame }, me) {
   const { seq, sent_at, type, client_msg_id, recalled, ...extra } = frame
-  return { seq, sent_at, type, client_msg_id, recalled, extra, target: target_seq, mine: from_user_openid === me, message: typeof message === 'string' ? message : '' }
+  return { seq, sent_at, type, client_msg_id, recalled, extra, target, mine: from_user_openid === me, message: typeof message === 'string' ? message : '' }
 }
 
 const isMessage = event => !event.target
@@ -167,17 +140,9 @@ const firstOf = row => row.to - row.window.length + 1
 const hasOlder = row => firstOf(row) > row.cleared_seq + 1
 /** Something is known to be there that is not here. */
 const isBehind = row => row.to < row.last_seq
-const lastSeq = (row, passes) => row.window.reduce((last, event) => (passes(event) ? event.seq : last), 0)
-/** Up to where nothing is unread: what was read, cleared, or written oneself. */
-const floorOf = row => Math.max(row.read_seq, row.cleared_seq, lastSeq(row, event => event.mine && isMessage(event)))
-/** Whether all that may be unread is in the window. */
-const isCountable = row => floorOf(row) >= firstOf(row) - 1 && row.to >= row.unread_at
-
-function unreadOf(row) {
-  const above = isCountable(row) ? floorOf(row) : row.unread_at
-  const here = row.window.filter(event => event.seq > above && isTheirs(event) && isMessage(event) && !event.recalled)
-  return here.length + (isCountable(row) ? 0 : row.unread)
-}
+/** The highest seq of those events, or 0. */
+const lastSeq = events => events.reduce((last, { seq }) => Math.max(last, seq), 0)
+const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && isTheirs(event) && isMessage(event) && !event.recalled).length
 
 /**
  * Brings a stretch of events into the window; what is there is dropped. Where a hole would stay, the window begins anew with the stretch: what
@@ -185,24 +150,19 @@ function unreadOf(row) {
  */
 function merge(row, stretch) {
   const events = stretch.filter(event => event.seq > row.cleared_seq)
-  if (!events.length) return true
+  const known = seq => row.window[seq - firstOf(row)] || {}
   const first = firstOf(row)
-  const known = seq => row.window[seq - firstOf(row)]
-  const end = events[events.length - 1]
+  const end = lastSeq(events)
+  if (!end) return true
+  if (events.some(({ seq, sent_at }) => known(seq).sent_at && known(seq).sent_at !== sent_at)) return false
   if (events[0].seq > row.to + 1) row.window = events
-  else if (end.seq < first - 1) return !known(row.to) || end.sent_at <= known(row.to).sent_at
-  else {
-    for (const event of events) {
-      const same = known(event.seq)
-      if (same && same.sent_at !== event.sent_at) return false
-      if (same && event.recalled) row.window[event.seq - first] = event
-    }
-    row.window = [...events.filter(event => event.seq < first), ...row.window, ...events.filter(event => event.seq > row.to)]
-  }
-  row.to = Math.max(row.to, end.seq)
+  else if (end < first - 1) return !(events[0].sent_at > known(row.to).sent_at)
+  else row.window = [...events.filter(event => event.seq < first), ...row.window, ...events.filter(event => event.seq > row.to)]
+  row.to = Math.max(row.to, end)
   row.last_seq = Math.max(row.last_seq, row.to)
-  // A recall overwrites what it recalls, whichever of them came first.
-  for (const { target } of row.window) if (known(target)) row.window[target - firstOf(row)] = { ...known(target), message: '', extra: {}, recalled: true }
+  // A recall overwrites what it recalls, whichever of them came first; and a page may have the one without the other.
+  const recalled = new Set([...events.map(event => event.recalled && event.seq), ...row.window.map(event => event.target)])
+  row.window = row.window.map(event => (recalled.has(event.seq) ? { ...event, message: '', extra: {}, recalled: true } : event))
   return true
 }
 
@@ -213,275 +173,28 @@ function clear(row, seq) {
   row.window = row.window.filter(event => event.seq > seq)
 }
 
-/** What the server says of a conversation in a sync. */
-function overlay(row, said, me) {
-  for (const name of ['last_seq', 'read_seq', 'peer_read_seq', 'peer_recv_seq']) row[name] = Math.max(row[name], said[name])
-  row.read_told = said.read_seq
-  row.recv_seq = said.recv_seq
-  row.unread = said.unread
-  row.unread_at = said.last_seq
-  clear(row, said.cleared_seq)
-  return merge(row, said.messages.map(frame => eventOf(frame, me)))
-}
-
-/** The row with only its newest events: older ones are in history. */
-const shortened = (row, size) => ({ ...row, unread: unreadOf(row), unread_at: Math.max(row.unread_at, row.to), window: row.window.slice(-size) })
-
-// ---------------------------------------------------------------- connection
-
-const ANSWER_MS = 10000
-const FIRST_WAIT_MS = 500
-const LONGEST_WAIT_MS = 30000
-const CLOCKS_DIFFER_MS = 300000
-/** Closes after which only a person should connect again; others from 4500 on say their word beside the code. */
-const CLOSED = { 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
-
-/** Signs in, asks over HTTP and over one socket, and opens that again. It knows nothing of conversations. */
-function createConnection({ adapter, clock, url, signIn, device, kept, on }) {
-  const base = url.replace(/\/+$/, '')
-  const after = ms => new Promise(resolve => clock.setTimeout(resolve, ms))
-  let state = 'stopped'
-  let error, renewing
-  let credentials = kept.get('token')
-
-  function turn(next, why, retryAt) {
-    state = next
-    error = why
-    on.state({ state, error, retryAt })
-  }
-
-  // ---- HTTP
-
-  const late = async () => {
-    await after(ANSWER_MS)
-    throw chatError('timeout')
-  }
-  const timely = promise => Promise.race([promise, late()]).catch(e => {
-    throw toChatError(e)
-  })
-
-  async function request(method, path, body, token) {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {}
-    const { status, body: said } = await timely(adapter.request({ method, url: base + path, headers, body }))
-    if (status >= 300) throw errorOf({ error: status === 404 ? 'not_found' : 'unavailable', ...said, status })
-    return said
-  }
-  async function call(method, path, body) {
-    const first = await token()
-    return request(method, path, body, first).catch(async e => {
-      if (e.status !== 401) throw e
-      if (credentials.token === first) distrust()
-      return request(method, path, body, await token())
-    })
-  }
-
-  // ---- tokens
-
-  const login = code => request('POST', '/v1/login', { code })
-  /** A code may be refused because it grew old. A second one was made for another mini-program than the server's. */
-  async function wxSignIn(isSecond) {
-    const code = await timely(adapter.login())
-    return login(code).catch(e => {
-      if (e.word !== 'bad_code') throw e
-      if (isSecond === true) throw chatError('wrong_appid')
-      return wxSignIn(true)
-    })
-  }
-  async function renew() {
-    const { openid, token, expires_in } = await (signIn || wxSignIn)({ login })
-    const now = clock.now()
-    if (credentials && credentials.openid !== openid) end(chatError('offline'))
-    credentials = { openid, token, renew_at: now + expires_in * 900, ends_at: now + expires_in * 1000 }
-    kept.set('token', credentials)
-    on.user(openid)
-  }
-  /** One that holds. While no new one can be had, the old one serves until its end. */
-  async function token() {
-    const done = () => (renewing = null)
-    if (!credentials || clock.now() >= credentials.renew_at) {
-      if (!renewing) (renewing = Promise.resolve().then(renew)).then(done, done)
-      await renewing.catch(e => {
-        if (!credentials || clock.now() >= credentials.ends_at) throw toChatError(e)
-      })
-    }
-    return credentials.token
-  }
-  function distrust() {
-    credentials.renew_at = credentials.ends_at = 0
-  }
-
-  // ---- the socket
-
-  /** Where there is none, it is null, and `end` and `wake` do nothing. `wake` ends a wait for the next attempt. */
-  let socket = null
-  let end = () => {}
-  let wake = end
-  let run = 0
-  let tries, isSecondToken, heardAt
-  let questions = 0
-  const asked = new Map()
-
-  function send(frame) {
-    if (socket) socket.send(JSON.stringify(frame))
-    return !!socket
-  }
-  /** The frame that answers. Where there is none in time and nothing else was heard, the socket is dead. */
-  async function ask(frame) {
-    const id = `q${++questions}`
-    if (!send({ ...frame, id })) throw chatError('offline')
-    const answer = new Promise((resolve, reject) => asked.set(id, { resolve, reject }))
-    for (;;) {
-      const given = await Promise.race([answer, after(ANSWER_MS)])
-      if (given) return given
-      const isDead = clock.now() - heardAt >= ANSWER_MS
-      if (isDead) end(chatError('timeout'))
-      // A sync may take as long as it comes on.
-      if (isDead || frame.client_msg_id) throw chatError('timeout')
-    }
-  }
-  function answer(frame) {
-    const question = asked.get(frame.id)
-    if (!question || frame.type === 'sync' && !frame.cursor) return
-    asked.delete(frame.id)
-    if (frame.type === 'error') question.reject(errorOf(frame))
-    else question.resolve(frame)
-  }
-
-  /** From the sign-in to the end of the socket. Rejects with why it ended. */
-  async function session(mine) {
-    await token()
-    if (mine !== run) return
-    let link, farewell, beat, isOver
-    const ended = new Promise((resolve, reject) => {
-      end = reject
-      const path = `/${credentials.openid}?device=${device}`
-      const silence = clock.setTimeout(() => reject(chatError('timeout')), ANSWER_MS)
-      link = adapter.connect({ url: base.replace('http', 'ws') + path, token: credentials.token }, {
-        open() {},
-        message(text) {
-          if (isOver) return
-          heardAt = clock.now()
-          const frame = JSON.parse(text)
-          // Why a session is closed stands in the frame before.
-          farewell = frame.type === 'error' && frame
-          if (frame.type === 'init') {
-            clock.clearTimeout(silence)
-            socket = link
-            beat = () => {
-              if (isOver) return
-              ask({ type: 'heart' }).catch(() => {})
-              token().catch(() => {})
-              clock.setTimeout(beat, frame.heartbeat_ms)
-            }
-            clock.setTimeout(beat, frame.heartbeat_ms)
-            if (Math.abs(frame.server_time - heardAt) > CLOCKS_DIFFER_MS) on.error(chatError('server_clock'))
-          }
-          on.frame(frame)
-          answer(frame)
-        },
-        close: (code, reason) => reject(closeError(code, reason, farewell)),
-      })
-    })
-    try {
-      await ended
-    } catch (e) {
-      isOver = true
-      socket = null
-      if (link) link.close(1000, '')
-      asked.forEach(({ reject }) => reject(e))
-      asked.clear()
-      throw e
-    }
-  }
-  function closeError(code, reason, farewell) {
-    const wait = /retry_ms=(\d+)/.exec(reason)
-    const { error: word = code < 4500 ? 'offline' : reason, message = `closed with ${code} ${reason}`, retry_after_ms } = farewell || {}
-    return chatError(CLOSED[code] || word, message, { code, retry_after_ms: wait ? +wait[1] : retry_after_ms })
-  }
-
-  /** One attempt after the other, until it is stopped or refused. */
-  async function stay() {
-    const mine = ++run
-    tries = 0
-    isSecondToken = false
-    for (;;) {
-      turn('connecting')
-      const why = await session(mine).catch(toChatError)
-      if (mine !== run) return
-      // Tokens end. One sign-in mends that, or none does.
-      if (why.word === 'unauthorized' && !isSecondToken) {
-        isSecondToken = true
-        distrust()
-        continue
-      }
-      if (why.code >= 4500 || FINAL.has(why.word)) return turn('refused', why)
-      const { retry_after_ms = clock.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries++) } = why
-      turn('waiting', why, clock.now() + retry_after_ms)
-      await Promise.race([after(retry_after_ms), new Promise(resolve => (wake = resolve))])
-      if (mine !== run) return
-    }
-  }
-
-  return {
-    base, call, send, ask, pause: after,
-    state: () => state,
-    error: () => error,
-    isOnline: () => socket && state === 'online',
-    /** Everything is here. */
-    settled() {
-      tries = 0
-      isSecondToken = false
-      if (state !== 'online') turn('online')
-    },
-    start() {
-      if (state === 'stopped' || state === 'refused') stay()
-    },
-    /** There is no reason to wait any longer. */
-    hurry() {
-      tries = 0
-      wake()
-    },
-    drop: () => end(chatError('offline')),
-    stop() {
-      run++
-      end(chatError('offline'))
-      wake()
-      turn('stopped')
-    },
-    async signOut() {
-      const last = credentials
-      credentials = null
-      // A token that is refused has ended already.
-      if (last) await request('POST', '/v1/logout', {}, last.token).catch(e => {
-        if (e.status !== 401) throw e
-      })
-    },
-  }
-}
-
 // ---------------------------------------------------------------- client
 
-/** A key of WeChat's storage holds 1 MB, and a character has up to three bytes. */
-const STORED_CHARS = 300000
-const PAGES_STORED = 30
-const UNSENT = 200
-const HOLE_MS = 300
-const MARKS_MS = 500
-const MARKS_AT_ONCE = 20
-const SAVE_MS = 1000
-const SYNC_EVERY_MS = 300000
-const TYPING_EVERY_MS = 3000
-const TYPING_LASTS_MS = 6000
-const USERS_FRESH_MS = 600000
-const LONGEST_RETRY_MS = 60000
-/** Why a message may not have gone out although nothing is wrong with it. */
-const PASSING = new Set(['offline', 'timeout', 'unavailable', 'rate_limited'])
+const SYSTEM_CLOCK = { now: Date.now, random: Math.random, setTimeout, clearTimeout }
+/** In which whatever is asked is answered. */
+const ANSWER_MS = 10000
 
 /** @type {import('./hongyan').createClient} */
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...options }) {
-  const adapter = options.adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
-  const clock = options.clock || { now: Date.now, random: Math.random, setTimeout: (run, ms) => setTimeout(run, ms), clearTimeout: timer => clearTimeout(timer) }
-  const randomId = () => Array.from({ length: 20 }, () => Math.floor(clock.random() * 36).toString(36)).join('')
+  const { connect, login, request, storage, watch } = options.adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
+  // All times and timers below are this clock's.
+  const { now, random, setTimeout, clearTimeout } = options.clock || SYSTEM_CLOCK
+  const base = url.replace(/\/+$/, '')
+  const after = ms => new Promise(resolve => setTimeout(resolve, ms))
+  const randomId = () => Array.from({ length: 20 }, () => Math.floor(random() * 36).toString(36)).join('')
+  /** The same, but a while later, and once however often it is asked for until then. */
+  function lazy(ms, run) {
+    let timer = null
+    return () => (timer = timer || setTimeout(() => {
+      timer = null
+      run()
+    }, ms))
+  }
 
   let me = ''
   let cursor = null
@@ -496,49 +209,41 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   // ---- storage: `token`, `device`, `users`, the `outbox`, and in `chats` the newest of everything together with the cursor that belongs to it
 
-  const kept = {
-    get(key) {
-      const text = adapter.storage.get(`${storageKey}.${key}`)
-      return text ? JSON.parse(String(text)) : null
-    },
-    /** Whether there was room. */
-    set(key, value) {
-      try {
-        adapter.storage.set(`${storageKey}.${key}`, JSON.stringify(value))
-        return true
-      } catch (e) {
-        return false
-      }
-    },
-    remove: key => adapter.storage.remove(`${storageKey}.${key}`),
+  const load = (name, otherwise) => JSON.parse(String(storage.get(`${storageKey}.${name}`) || null)) || otherwise
+  const forget = name => storage.remove(`${storageKey}.${name}`)
+  /** Whether there was room. */
+  function store(name, value) {
+    try {
+      storage.set(`${storageKey}.${name}`, JSON.stringify(value))
+      return true
+    } catch (e) {
+      return false
+    }
   }
 
-  let saving
   function save() {
-    clock.clearTimeout(saving)
-    saving = null
-    let room = STORED_CHARS
-    const all = listed().map((row, i) => ({ ...shortened(row, i < PAGES_STORED ? pageSize : 1), outbox: [] }))
+    // WeChat gives a key 1 MB, and a character has up to three bytes.
+    let room = 300000
+    const all = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
     const stored = all.filter(row => (room -= JSON.stringify(row).length) > 0)
     // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
-    kept.set('chats', { me, cursor: stored.length === all.length ? cursor : null, rows: stored })
+    store('chats', { me, cursor: stored.length === all.length ? cursor : null, stored })
   }
+  const saveSoon = lazy(1000, save)
   function saveOutbox() {
-    const unsent = [...rows.values()].map(({ peer, outbox }) => [peer, outbox.filter(entry => !entry.seq)]).filter(([, entries]) => entries.length)
-    if (kept.set('outbox', unsent)) return true
-    // What the server has can be fetched again.
-    kept.remove('chats')
-    return kept.set('outbox', unsent)
+    const unsent = [...rows.values()].map(({ peer, outbox }) => [peer, outbox.filter(entry => !entry.seq)])
+    // What the server has can be fetched again, and makes room.
+    return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
   }
   function restore() {
-    const stored = kept.get('chats') || { me: '', cursor: null, rows: [] }
-    me = stored.me
-    cursor = stored.cursor
-    for (const row of stored.rows) rows.set(row.peer, row)
-    for (const [peer, entries] of kept.get('outbox') || []) rowOf(peer).outbox = entries
+    const { stored, ...rest } = load('chats', { me: '', cursor: null, stored: [] })
+    me = rest.me
+    cursor = rest.cursor
+    for (const row of stored) rows.set(row.peer, row)
+    for (const [peer, entries] of load('outbox', [])) rowOf(peer).outbox = entries
   }
   function forgetUser() {
-    for (const key of ['chats', 'outbox', 'users']) kept.remove(key)
+    for (const name of ['chats', 'outbox', 'users']) forget(name)
     // What is on its way must not go out in another name.
     rows.forEach(row => (row.outbox = []))
     rows.clear()
@@ -547,141 +252,296 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     me = openPeer = ''
   }
 
-  // ---- events: what changes within one turn is told once, after it
+  // ---- events
 
-  const listeners = new Map()
+  const listeners = {}
   const changedPeers = new Set()
-  let telling = null
   let toldUnread = 0
 
+  /** Each listener has a turn of its own: one that throws is heard of, and stops nobody. */
   function emit(event, detail) {
-    // Each in a turn of its own: one that throws is heard of, and stops nobody.
-    for (const run of listeners.get(event) || []) Promise.resolve(detail).then(told => listeners.get(event).has(run) && run(told))
+    for (const run of listeners[event] || []) Promise.resolve().then(() => listeners[event].has(run) && run(detail))
   }
-  function changed(row) {
-    if (row) changedPeers.add(row.peer)
-    saving = saving || clock.setTimeout(save, SAVE_MS)
-    telling = telling || Promise.resolve().then(tellChanges)
-  }
-  function tellChanges() {
-    telling = null
+  const tellChanges = lazy(0, () => {
     const total = unread()
-    changedPeers.forEach(peer => emit('messages', { peer }))
+    for (const peer of changedPeers) emit('messages', { peer })
     changedPeers.clear()
     emit('conversations', { total })
     if (total !== toldUnread) emit('unread', { total })
     toldUnread = total
+  })
+  function changed(peer) {
+    if (peer) changedPeers.add(peer)
+    tellChanges()
+    saveSoon()
   }
 
-  // ---- what pages see
+  // ---- HTTP, and the token
 
-  const shownIn = row => [...row.window.filter(isMessage), ...row.outbox]
-  /** Where nothing but recalls is known, the last of them. */
-  const lastOf = row => shownIn(row).pop() || row.window[row.window.length - 1]
-  const timeOf = row => lastOf(row).sent_at
-  const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => timeOf(b) - timeOf(a))
+  let credentials = load('token', { openid: '' })
+  let renewing = null
 
-  function view(row, { seq, sent_at, mine, type, message, extra = {}, client_msg_id = '', state, recalled, target, error }) {
-    const mark = seq <= row.peer_read_seq ? 'read' : seq <= row.peer_recv_seq ? 'delivered' : 'sent'
-    return {
-      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`,
-      peer: row.peer, mine, type, message, extra, client_msg_id, seq, sent_at, state: !mine ? 'received' : seq ? mark : state,
-      recalled: !!(recalled || target), error: error && chatError(error.word, error.message, error),
+  async function timely(promise) {
+    const answer = await Promise.race([promise, after(ANSWER_MS)]).catch(e => {
+      throw toChatError(e)
+    })
+    if (!answer) throw chatError('timeout')
+    return answer
+  }
+  async function http(method, path, body, token) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {}
+    const { status, body: said } = await timely(request({ method, url: base + path, headers, body }))
+    if (status >= 300) throw errorOf({ error: status === 404 ? 'not_found' : 'unavailable', ...said, status })
+    return said
+  }
+  async function call(method, path, body) {
+    const first = await token()
+    return http(method, path, body, first).catch(async e => {
+      if (e.status !== 401) throw e
+      if (first === credentials.token) credentials.ends_at = 0
+      return http(method, path, body, await token())
+    })
+  }
+  const api = { login: code => http('POST', '/v1/login', { code }) }
+  /** The code is fresh, so that it is the wrong one if it is refused. */
+  const signInByCode = async () => api.login(await timely(login())).catch(e => {
+    throw e.word === 'bad_code' ? chatError('wrong_appid', "the server's wechat.appid and secret must be those of this mini-program", e) : e
+  })
+  async function renew() {
+    const { openid, token, expires_in } = await (signIn || signInByCode)(api)
+    if (openid !== me) {
+      if (me) forgetUser()
+      end(chatError('offline'))
+    }
+    me = openid
+    credentials = { openid, token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
+    store('token', credentials)
+    changed()
+  }
+  /** One that holds. */
+  async function token(until = credentials.ends_at) {
+    const done = () => (renewing = null)
+    if (now() < until) return credentials.token
+    if (!renewing) {
+      renewing = Promise.resolve().then(renew)
+      renewing.then(done, done)
+    }
+    await renewing
+    return credentials.token
+  }
+
+  // ---- the socket
+
+  let state = 'stopped'
+  let error, tries, isSecondToken, heardAt
+  /** Null until it is open, and after its end. */
+  let socket = null
+  /** Ends the socket, for a reason. */
+  let end = why => {}
+  /** Ends the wait for the next attempt. */
+  let hurry = () => {}
+  /** Each `start` has a number: what comes of an earlier one is not heard. */
+  let run = 0
+  let questions = 0
+  const asked = new Map()
+
+  function turn(next, why, retryAt) {
+    state = next
+    error = why
+    emit('state', { state, error, retryAt })
+  }
+  const isOnline = () => socket && state === 'online'
+  function tell(frame) {
+    if (socket) socket.send(JSON.stringify(frame))
+    return !!socket
+  }
+  /** The frame that answers. Where there is none in time and nothing else was heard, the socket is dead. */
+  async function ask(frame) {
+    const id = `q${++questions}`
+    if (!tell({ ...frame, id })) throw chatError('offline')
+    const answer = new Promise((resolve, reject) => asked.set(id, { resolve, reject }))
+    for (;;) {
+      const given = await Promise.race([answer, after(ANSWER_MS)])
+      if (given) return given
+      const isDead = now() - heardAt >= ANSWER_MS
+      if (isDead) end(chatError('timeout'))
+      // A sync may take as long as it comes on.
+      if (isDead || frame.client_msg_id) throw chatError('timeout')
     }
   }
-  const unread = () => [...rows.values()].reduce((total, row) => total + unreadOf(row), 0)
+  function hear(frame) {
+    const { resolve, reject } = asked.get(frame.id) || {}
+    const peer = frame.from_user_openid === me ? frame.to_user_openid : frame.from_user_openid
+    if (frames[frame.type]) frames[frame.type](frame, peer)
+    else if (peer) receive(peer, eventOf(frame, me))
+    if (!resolve || frame.type === 'sync' && !frame.cursor) return
+    asked.delete(frame.id)
+    if (frame.error) reject(errorOf(frame))
+    else resolve(frame)
+  }
+  async function beat(link, ms) {
+    for (await after(ms); link === socket; await after(ms)) {
+      ask({ type: 'heart' }).catch(() => {})
+      token(credentials.renew_at).catch(() => {})
+    }
+  }
+  /** From the sign-in to the end of the socket. Rejects with why it ended. */
+  async function session(mine) {
+    const bearer = await token()
+    if (mine !== run) return
+    let link, farewell, isOver
+    await new Promise((resolve, reject) => {
+      end = reject
+      setTimeout(() => socket === link || reject(chatError('timeout')), ANSWER_MS)
+      link = connect({ url: `${base.replace('http', 'ws')}/${me}?device=${device}`, token: bearer }, {
+        // One that was given up before it opened could not be closed then, and WeChat allows five.
+        open: () => isOver && link.close(1000, ''),
+        message(text) {
+          const frame = JSON.parse(text)
+          if (isOver) return
+          heardAt = now()
+          // Why a session is closed stands in the frame before.
+          farewell = frame.error ? frame : {}
+          if (frame.type === 'init') socket = link
+          hear(frame)
+        },
+        close(code, reason) {
+          const [, wait = farewell.retry_after_ms] = /retry_ms=(\d+)/.exec(reason) || []
+          const word = CLOSED[code] || farewell.error || (code < 4500 ? 'offline' : reason)
+          reject(chatError(word, farewell.message || `closed with ${code} ${reason}`, { code, retry_after_ms: wait && +wait }))
+        },
+      })
+    }).catch(e => {
+      isOver = true
+      socket = null
+      if (link) link.close(1000, '')
+      asked.forEach(({ reject }) => reject(e))
+      asked.clear()
+      throw e
+    })
+  }
+  /** One attempt after the other, until it is stopped or refused. */
+  async function stay() {
+    const mine = ++run
+    tries = isSecondToken = 0
+    for (;;) {
+      turn('connecting')
+      const why = await session(mine).catch(toChatError)
+      if (mine !== run) return
+      // Tokens end, and codes grow old. Another one mends that, or none does.
+      if (/^(unauthorized|bad_code|wrong_appid)$/.test(why.word) && !isSecondToken++) {
+        credentials.ends_at = 0
+        continue
+      }
+      if (isFinal(why)) return turn('refused', why)
+      const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
+      turn('waiting', why, now() + wait)
+      await Promise.race([after(wait), new Promise(resolve => (hurry = resolve))])
+      if (mine !== run) return
+    }
+  }
 
   // ---- what comes
 
-  /** A message or a recall that came live, or was acked. One that does not follow stays out until the hole before it is filled. */
-  function receive(row, event) {
-    const before = row.to
-    row.last_seq = Math.max(row.last_seq, event.seq)
-    if (event.seq <= row.to + 1 && !merge(row, [event])) return startOver()
-    settle(row, before)
-    // What is recalled may have been counted by the server, and be nowhere here.
-    if (isBehind(row) || event.target && !isCountable(row)) syncSoon()
-  }
-  /** After something has come: what it says of the outbox, and what of it is news to somebody who was here. */
-  function settle(row, before) {
-    const isHere = entry => entry.seq && entry.seq <= row.to || row.window.some(event => event.mine && event.client_msg_id === entry.client_msg_id)
-    const left = row.outbox.filter(entry => !isHere(entry))
-    if (left.length < row.outbox.length) {
-      row.outbox = left
-      saveOutbox()
-    }
-    const news = row.window.filter(event => event.seq > before && isTheirs(event) && isMessage(event))
-    if (news.length) stopTyping(row.peer)
-    look()
-    changed(row)
-    tellMarksSoon()
-    if (connection.isOnline()) for (const event of news) emit('incoming', { message: view(row, event) })
-  }
-  /** The server's history is not the one that is known, as after a backup was restored. Only what was not sent is still true. */
-  function startOver() {
-    cursor = null
-    isReset = true
-    rows.forEach(row => {
-      Object.assign(row, newRow(row.peer), { outbox: row.outbox })
-      changed(row)
-    })
-    syncSoon()
-  }
-
-  const mark = (own, theirs) => ({ from_user_openid, to_user_openid, seq }) => {
-    const isOwn = from_user_openid === me
-    const row = rowOf(isOwn ? to_user_openid : from_user_openid)
-    for (const name of isOwn ? own : theirs) row[name] = Math.max(row[name], seq)
-    changed(row)
-    if (isOwn && !isCountable(row)) syncSoon()
-  }
-  /** All but messages. Answers to questions are taken where they were asked. */
+  /** All but messages. Other answers are taken where they were asked for. */
   const frames = {
-    init(frame) {
-      limits = frame.limits
-      if (!isVisible) connection.send({ type: 'background' })
+    init({ server_time, heartbeat_ms, limits }) {
+      most = limits
+      beat(socket, heartbeat_ms)
+      if (!isVisible) tell({ type: 'background' })
+      if (Math.abs(server_time - now()) > 300000) emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
       sync()
     },
-    heart() {},
-    ack() {},
-    error() {},
     sync({ conversations }) {
-      for (const part of conversations) {
-        const row = rowOf(part.peer)
-        const before = row.to
-        if (!overlay(row, part, me)) return startOver()
-        settle(row, before)
+      for (const { messages, unread, cleared_seq, last_seq, ...marks } of conversations) {
+        const row = rowOf(marks.peer)
+        const { to } = row
+        raise(row, { ...marks, last_seq })
+        clear(row, cleared_seq)
+        row.read_told = marks.read_seq
+        row.recv_seq = marks.recv_seq
+        take(row, messages.map(frame => eventOf(frame, me)), to)
+        // What has come since is not counted there; and what was read while there was no connection is not known there.
+        row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : unread + unreadAbove(row, last_seq)
       }
     },
-    read: mark(['read_seq', 'read_told'], ['peer_read_seq']),
-    recv: mark(['recv_seq'], ['peer_recv_seq']),
-    typing({ from_user_openid: peer }) {
+    read({ from_user_openid, seq }, peer) {
+      const row = rowOf(peer)
+      if (from_user_openid !== me) raise(row, { peer_read_seq: seq })
+      else raise(row, { read_seq: seq, read_told: seq })
+      // How many are left, only the server knows.
+      if (row.read_seq >= row.to) row.unread = 0
+      if (row.unread) syncSoon()
+      changed(peer)
+    },
+    recv({ from_user_openid, seq }, peer) {
+      raise(rowOf(peer), from_user_openid === me ? { recv_seq: seq } : { peer_recv_seq: seq })
+      changed(peer)
+    },
+    typing(frame, peer) {
       stopTyping(peer)
-      typing.set(peer, clock.setTimeout(() => stopTyping(peer), TYPING_LASTS_MS))
+      typing.set(peer, setTimeout(() => stopTyping(peer), 6000))
     },
     cleared({ peer, seq }) {
       clear(rowOf(peer), seq)
-      settle(rowOf(peer), seq)
+      syncSoon()
+      changed(peer)
     },
   }
-  /** Who is typing, and the timer of that. */
+  /** Marks never go back. */
+  function raise(row, marks) {
+    for (const name in marks) if (!(row[name] >= marks[name])) row[name] = marks[name]
+  }
+  /** Who is typing, and until when. */
   const typing = new Map()
   function stopTyping(peer) {
-    clock.clearTimeout(typing.get(peer))
+    clearTimeout(typing.get(peer))
     typing.delete(peer)
     changed()
+  }
+
+  /** A message or a recall that came live, or was acked. One that does not follow on the window stays out until the hole is filled. */
+  function receive(peer, event) {
+    const row = rowOf(peer)
+    const { to } = row
+    raise(row, { last_seq: event.seq })
+    take(row, event.seq > to + 1 ? [] : [event], to)
+    // What is recalled may have been unread.
+    if (isBehind(row) || event.target && row.unread) syncSoon()
+  }
+  /** Brings events into the window. What is above `before` is news. */
+  function take(row, events, before) {
+    if (!merge(row, events)) return startOver()
+    row.outbox = row.outbox.filter(({ seq, client_msg_id }) => !(seq && seq <= row.to || row.window.some(event => event.mine && event.client_msg_id === client_msg_id)))
+    saveOutbox()
+    for (const event of row.window) {
+      if (event.seq <= before || !isMessage(event)) continue
+      // Who writes has read what was there.
+      row.unread = event.mine ? 0 : row.unread + 1
+      if (isTheirs(event) && isOnline()) emit('incoming', { message: view(row, event) })
+      stopTyping(row.peer)
+    }
+    look()
+    changed(row.peer)
+    tellMarksSoon()
+  }
+  /** The server has another history than is known here, as after a backup was restored. What was not sent is still true. */
+  function startOver() {
+    cursor = null
+    for (const row of rows.values()) Object.assign(row, newRow(row.peer), { outbox: row.outbox })
+    syncSoon()
   }
 
   // ---- sync: what was missed
 
   let syncing = null
-  let isWantedAgain, isReset, soon, regular
-  let holes = 0
-
+  let regular
+  /** Not at once: what is missing may be on its way. */
+  const syncSoon = lazy(300, async () => {
+    await syncing
+    sync()
+  })
   function sync() {
-    clock.clearTimeout(soon)
-    soon = null
-    isWantedAgain = !!syncing
     const done = () => (syncing = null)
     if (!syncing) {
       syncing = catchUp()
@@ -689,38 +549,32 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     }
     return syncing
   }
-  /** Not at once: what is missing may be on its way. */
-  function syncSoon() {
-    soon = soon || clock.setTimeout(sync, Math.min(LONGEST_WAIT_MS, HOLE_MS * 2 ** holes))
-  }
   /**
    * Named are the conversations whose window must go on without a gap: the one on screen, and those with a hole. Of all others the newest page
    * is enough, however much was missed; and the newest message, where there is nothing yet, for pages are fetched when somebody looks at them.
    */
   async function catchUp() {
-    clock.clearTimeout(regular)
-    let limit = cursor ? pageSize : 1
+    const limit = cursor ? pageSize : 1
     for (let hasMore = true; hasMore;) {
       const named = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
       const conversations = Object.fromEntries(named.map(row => [row.peer, row.to]))
-      isReset = false
-      const question = { type: 'sync', since: cursor, conversations, limit: named.some(isBehind) ? 200 : limit }
-      const answer = await connection.ask(question).catch(e => {
+      const since = cursor
+      const answer = await ask({ type: 'sync', since, conversations, limit: named.some(isBehind) ? 200 : limit }).catch(e => {
         if (!e.status) throw e
-        // A cursor of another server's.
-        if (e.word === 'bad_frame') isReset = true
-        return connection.pause(e.retry_after_ms || 1000)
+        // A cursor of another server.
+        if (e.word === 'bad_frame') cursor = null
+        return after(e.retry_after_ms || 1000)
       })
-      if (isReset) cursor = null
-      else if (answer) {
+      // Unless it was forgotten meanwhile.
+      if (answer && cursor === since) {
         cursor = answer.cursor
         hasMore = answer.has_more
       }
     }
-    regular = clock.setTimeout(sync, SYNC_EVERY_MS)
-    holes = [...rows.values()].some(isBehind) ? holes + 1 : 0
-    if (holes || isWantedAgain) syncSoon()
-    connection.settled()
+    clearTimeout(regular)
+    regular = setTimeout(sync, 300000)
+    tries = isSecondToken = 0
+    if (state !== 'online') turn('online')
     rows.forEach(flush)
     if (openPeer) open(openPeer).catch(() => {})
     tellMarksSoon()
@@ -729,28 +583,26 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   // ---- outbox
 
-  let limits = { message_bytes: 8192, fields_bytes: 16384 }
-  const bytesOf = text => text.replace(/[^\0-\x7f]/gu, c => (c.length > 1 ? '1234' : c > '\u07ff' ? '123' : '12')).length
+  let most = { message_bytes: 8192, fields_bytes: 16384 }
+  const bytesOf = text => encodeURIComponent(text).replace(/%../g, '%').length
   const flushing = new Set()
 
   /** One message of a conversation is on its way at a time, so that one that must be sent again is not overtaken. */
   async function flush(row) {
     if (flushing.has(row)) return
     flushing.add(row)
-    for (let entry; connection.isOnline() && (entry = row.outbox.find(each => each.state === 'sending' && !each.seq));) {
+    for (let entry; isOnline() && (entry = row.outbox.find(each => each.state === 'sending' && !each.seq));) {
       const { type, message, client_msg_id, extra } = entry
       try {
-        const { seq, sent_at } = await connection.ask({ ...extra, from_user_openid: undefined, type, to_user_openid: row.peer, message, client_msg_id })
-        entry.seq = seq
-        entry.sent_at = sent_at
+        const { seq, sent_at } = await ask({ ...extra, from_user_openid: undefined, type, to_user_openid: row.peer, message, client_msg_id })
+        Object.assign(entry, { seq, sent_at })
+        receive(row.peer, { ...entry })
+      } catch ({ word, message: text, status, code, retry_after_ms = 0 }) {
+        // A socket that is closed for what was sent would be closed for it again. And hours are no time to wait for.
+        if (!isFinal({ status, code }) && retry_after_ms <= 60000 && code !== 1007 && code !== 1009) await after(retry_after_ms)
+        else Object.assign(entry, { state: 'failed', error: { word, message: text, status, retry_after_ms } })
         saveOutbox()
-        receive(row, { ...entry })
-      } catch ({ word, message, status, code, retry_after_ms = 0 }) {
-        // Some sockets are closed for what was sent: that does not go out again by itself.
-        if (PASSING.has(word) && retry_after_ms <= LONGEST_RETRY_MS && code !== 1007 && code !== 1009) await connection.pause(retry_after_ms)
-        else Object.assign(entry, { state: 'failed', error: { word, message, status, retry_after_ms } })
-        saveOutbox()
-        changed(row)
+        changed(row.peer)
       }
     }
     flushing.delete(row)
@@ -758,51 +610,47 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   function send(peer, text, { type = 'text', extra = {} } = {}) {
     // Half an emoji, as an <input> with a maximal length leaves it, would be refused.
     const message = text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
-    if (bytesOf(message) > limits.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > limits.fields_bytes) throw chatError('too_large')
+    if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw chatError('too_large')
     const row = rowOf(peer)
-    const entry = { client_msg_id: randomId(), type, message, extra, sent_at: clock.now(), mine: true, seq: 0, state: 'sending' }
+    const entry = { client_msg_id: randomId(), type, message, extra, sent_at: now(), mine: true, seq: 0, state: 'sending' }
     row.outbox.push(entry)
-    if ([...rows.values()].reduce((sum, { outbox }) => sum + outbox.length, 0) > UNSENT || !saveOutbox()) {
+    if (row.outbox.length > 100 || !saveOutbox()) {
       row.outbox.pop()
       throw chatError('storage_full')
     }
     flush(row)
-    changed(row)
+    changed(peer)
     return view(row, entry)
   }
   /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
-  function takeFailed(peer, id, ...again) {
+  function takeFailed(peer, id, state) {
     const row = rowOf(peer)
-    const failed = row.outbox.filter(entry => entry.client_msg_id === id && entry.state === 'failed')
-    row.outbox = row.outbox.filter(entry => !failed.includes(entry))
-    if (again.length) row.outbox.push(...failed.map(entry => ({ ...entry, state: 'sending', error: undefined })))
+    const isIt = entry => entry.client_msg_id === id && entry.state === 'failed'
+    const again = state ? row.outbox.filter(isIt).map(entry => ({ ...entry, state, error: undefined })) : []
+    row.outbox = [...row.outbox.filter(entry => !isIt(entry)), ...again]
     saveOutbox()
-    changed(row)
+    changed(peer)
     flush(row)
   }
 
   // ---- marks: how far a device has everything (`recv`), and how far it was read. What the server does not know yet is told again.
 
-  let marksTimer
-  function tellMarksSoon() {
-    marksTimer = marksTimer || clock.setTimeout(tellMarks, MARKS_MS)
-  }
-  function tellMarks() {
-    marksTimer = null
-    let room = MARKS_AT_ONCE
+  const tellMarksSoon = lazy(500, () => {
+    let room = 20
     for (const row of rows.values()) {
-      const theirs = lastSeq(row, isTheirs)
-      if (theirs > row.recv_seq && room-- > 0 && connection.send({ type: 'recv', to_user_openid: row.peer, seq: theirs })) row.recv_seq = theirs
-      if (row.read_seq > row.read_told && room-- > 0) connection.send({ type: 'read', id: 'r', to_user_openid: row.peer, seq: row.read_seq })
+      const seq = lastSeq(row.window.filter(isTheirs))
+      if (seq > row.recv_seq && room-- > 0 && tell({ type: 'recv', to_user_openid: row.peer, seq })) row.recv_seq = seq
+      if (row.read_seq > row.read_told && room-- > 0) tell({ type: 'read', id: 'r', to_user_openid: row.peer, seq: row.read_seq })
     }
     if (room < 0) tellMarksSoon()
-  }
+  })
   /** Who looks at a chat has read what stands there. */
   function look() {
     const row = rows.get(openPeer)
-    if (!row || !isVisible || lastSeq(row, isTheirs) <= row.read_seq) return
+    if (!row || !isVisible || lastSeq(row.window.filter(isTheirs)) <= row.read_seq) return
     row.read_seq = row.to
-    changed(row)
+    row.unread = 0
+    changed(openPeer)
     tellMarksSoon()
   }
 
@@ -814,96 +662,101 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   function loadOlder(peer) {
     const done = () => loading.delete(peer)
     if (!loading.has(peer)) {
-      loading.set(peer, fetchOlder(peer))
+      loading.set(peer, fetchOlder(rowOf(peer)))
       loading.get(peer).then(done, done)
     }
     return loading.get(peer)
   }
-  async function fetchOlder(peer) {
-    const row = rowOf(peer)
-    const before = shownIn(row).length
+  async function fetchOlder(row) {
+    const before = shown(row).length
     // A page may be all recalls, which show nothing.
-    for (let hasMore = true; hasMore && shownIn(row).length <= before;) {
-      const below = row.to && firstOf(row)
-      const { messages, has_more } = await connection.call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${below ? `&before_seq=${below}` : ''}`)
+    for (let hasMore = true; hasMore && shown(row).length <= before;) {
+      const below = firstOf(row)
+      const { messages, has_more } = await call('GET', `/v1/messages?peer=${row.peer}&limit=${pageSize}${row.to ? `&before_seq=${below}` : ''}`)
       hasMore = has_more
-      if (!merge(row, messages.map(frame => eventOf(frame, me)))) return startOver()
-      if (!has_more) clear(row, (messages.length ? messages[0].seq : below || 1) - 1)
-      settle(row, row.to)
+      take(row, messages.map(frame => eventOf(frame, me)), Infinity)
+      if (!hasMore) clear(row, (messages.length ? messages[0].seq : below) - 1)
     }
   }
   async function open(peer) {
     openPeer = peer
     look()
     const row = rowOf(peer)
-    const isUnknown = !row.to && !connection.isOnline()
-    if (row.window.filter(isMessage).length < pageSize && (isUnknown || hasOlder(row))) await loadOlder(peer)
+    if (row.window.filter(isMessage).length < pageSize && (hasOlder(row) || !row.to && !isOnline())) await loadOlder(peer)
   }
 
   // ---- users
 
   /** By openid: nickname, path of the avatar, and until when that is new enough. */
-  const users = new Map(kept.get('users') || [])
+  const users = new Map(load('users', []))
   const wanted = new Set()
 
   function user(openid) {
     const [nickname, avatar, until] = users.get(openid) || ['', '', 0]
-    if (openid && clock.now() > until) {
+    if (openid && now() > until) {
       // Not again before there was time for an answer.
-      users.set(openid, [nickname, avatar, clock.now() + LONGEST_WAIT_MS])
-      if (!wanted.size) clock.setTimeout(askUsers, 0)
+      users.set(openid, [nickname, avatar, now() + 30000])
       wanted.add(openid)
+      askUsersSoon()
     }
-    return { openid, nickname, avatar: avatar && connection.base + avatar }
+    return { openid, nickname, avatar: avatar && base + avatar }
   }
-  function askUsers() {
+  const askUsersSoon = lazy(0, () => {
     const openids = [...wanted].slice(0, 100)
-    openids.forEach(openid => wanted.delete(openid))
-    if (wanted.size) clock.setTimeout(askUsers, 0)
+    for (const openid of openids) wanted.delete(openid)
+    if (wanted.size) askUsersSoon()
     // Names are an ornament: where they cannot be had, there are none.
-    connection.call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), () => {})
-  }
+    call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), () => {})
+  })
   function keepUsers(answered) {
-    for (const { openid, nickname, avatar } of answered) {
-      users.delete(openid)
-      users.set(openid, [nickname, avatar, clock.now() + USERS_FRESH_MS])
-    }
-    kept.set('users', [...users].slice(-500))
+    for (const { openid, nickname, avatar } of answered) users.set(openid, [nickname, avatar, now() + 600000])
+    store('users', [...users].slice(-500))
     emit('users', { openids: answered.map(({ openid }) => openid) })
   }
 
-  // ---- all of it
+  // ---- what pages see
 
-  const device = kept.get('device') || randomId()
-  kept.set('device', device)
-  const connection = createConnection({ adapter, clock, url, signIn, device, kept, on: {
-    frame(frame) {
-      const peer = frame.from_user_openid === me ? frame.to_user_openid : frame.from_user_openid
-      if (frames[frame.type]) frames[frame.type](frame)
-      else receive(rowOf(peer), eventOf(frame, me))
-    },
-    user(openid) {
-      if (me && me !== openid) forgetUser()
-      me = openid
-      changed()
-    },
-    state: detail => emit('state', detail),
-    error: error => emit('error', error),
-  } })
+  const shown = row => [...row.window.filter(isMessage), ...row.outbox]
+  /** Where nothing but recalls is known, the last of them. */
+  const lastOf = row => shown(row).pop() || row.window[row.window.length - 1]
+  const timeOf = row => lastOf(row).sent_at
+  const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => timeOf(b) - timeOf(a))
+  const unread = () => [...rows.values()].reduce((total, row) => total + row.unread, 0)
+
+  function view({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) {
+    const mark = seq <= peer_read_seq ? 'read' : seq <= peer_recv_seq ? 'delivered' : 'sent'
+    return {
+      ...event, peer, mine, seq, client_msg_id, extra, state: !mine ? 'received' : seq ? mark : state, recalled: !!(recalled || target),
+      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`, error: error && chatError(error.word, error.message, error),
+    }
+  }
+
+  const device = load('device', randomId())
+  store('device', device)
   const typedAt = new Map()
   let unwatch = null
   restore()
 
   /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
   function refresh() {
-    connection.hurry()
+    tries = 0
+    hurry()
     look()
     return sync()
   }
+  function show(isShown) {
+    isVisible = isShown
+    tell({ type: isShown ? 'foreground' : 'background' })
+    if (isShown) refresh().catch(() => {})
+    else save()
+  }
   function stop() {
+    run++
     if (unwatch) unwatch()
     unwatch = null
-    connection.stop()
+    end(chatError('offline'))
+    hurry()
+    turn('stopped')
     save()
   }
 
@@ -912,44 +765,36 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
       return me
     },
     get state() {
-      return connection.state()
+      return state
     },
     get error() {
-      return connection.error()
+      return error
     },
     start() {
-      unwatch = unwatch || adapter.watch({
-        show() {
-          isVisible = true
-          connection.send({ type: 'foreground' })
-          refresh()
-        },
-        hide() {
-          isVisible = false
-          connection.send({ type: 'background' })
-          save()
-        },
-        online: refresh,
-        offline: connection.drop,
-      })
-      connection.start()
+      const online = () => void refresh().catch(() => {})
+      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online, offline: () => end(chatError('offline')) })
+      if (/stopped|refused/.test(state)) stay()
     },
     stop,
     async signOut() {
+      const { token } = credentials
       stop()
-      const ended = connection.signOut()
-      kept.remove('token')
+      credentials = { openid: '' }
+      forget('token')
       forgetUser()
       changed()
-      await ended
+      await http('POST', '/v1/logout', {}, token).catch(e => {
+        // One that is refused has ended already.
+        if (e.status !== 401) throw e
+      })
     },
     on(event, run) {
-      listeners.set(event, (listeners.get(event) || new Set()).add(run))
-      return () => listeners.get(event).delete(run)
+      listeners[event] = (listeners[event] || new Set()).add(run)
+      return () => listeners[event].delete(run)
     },
 
     conversations: () => listed().map(row => (
-      { peer: row.peer, last: view(row, lastOf(row)), unread: unreadOf(row), updated_at: timeOf(row), typing: typing.has(row.peer) }
+      { peer: row.peer, last: view(row, lastOf(row)), unread: row.unread, updated_at: timeOf(row), typing: typing.has(row.peer) }
     )),
     hasMoreConversations: () => !cursor,
     loadConversations: refresh,
@@ -957,38 +802,38 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     unread,
     async removeConversation(peer) {
       const { last_seq: seq, outbox } = rowOf(peer)
-      await connection.call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
+      await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
       for (const { client_msg_id } of outbox) takeFailed(peer, client_msg_id)
       frames.cleared({ peer, seq })
     },
 
-    messages: peer => shownIn(rowOf(peer)).map(event => view(rowOf(peer), event)),
+    messages: peer => shown(rowOf(peer)).map(event => view(rowOf(peer), event)),
     hasOlder: peer => hasOlder(rowOf(peer)),
     loadOlder,
     open,
     leave() {
-      const row = rows.get(openPeer)
-      if (row) Object.assign(row, shortened(row, 100))
+      const row = rowOf(openPeer)
+      row.window = row.window.slice(-100)
       openPeer = ''
     },
 
     send,
-    retry: (peer, id) => takeFailed(peer, id, true),
+    retry: (peer, id) => takeFailed(peer, id, 'sending'),
     discard: (peer, id) => takeFailed(peer, id),
     async recall(peer, target) {
-      const { seq, sent_at } = await connection.ask({ type: 'recall', to_user_openid: peer, target_seq: target })
-      receive(rowOf(peer), { seq, sent_at, target, type: 'recall', message: '', mine: true })
+      const { seq, sent_at } = await ask({ type: 'recall', to_user_openid: peer, target_seq: target })
+      receive(peer, { seq, sent_at, target, type: 'recall', message: '', mine: true })
     },
     typing(peer) {
-      if (clock.now() - (typedAt.get(peer) || 0) < TYPING_EVERY_MS) return
-      typedAt.set(peer, clock.now())
-      connection.send({ type: 'typing', to_user_openid: peer })
+      if (now() - (typedAt.get(peer) || 0) < 3000) return
+      typedAt.set(peer, now())
+      tell({ type: 'typing', to_user_openid: peer })
     },
 
     user,
     me: () => user(me),
     async setProfile(profile) {
-      keepUsers([await connection.call('PUT', '/v1/me', profile)])
+      keepUsers([await call('PUT', '/v1/me', profile)])
       return user(me)
     },
   }

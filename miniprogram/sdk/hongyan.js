@@ -66,19 +66,17 @@ function createAdapter(anyWx) {
 
     watch(on) {
       let hiddenAt = NaN
-      const events = {
-        AppHide() {
-          hiddenAt = Date.now()
-          on.hide()
-        },
-        AppShow() {
-          // Hidden for 5 s, the app is suspended and its sockets are gone, told or not.
-          if (Date.now() - hiddenAt >= 5000) drop()
-          hiddenAt = NaN
-          on.show()
-        },
-        NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()),
+      const hide = () => {
+        hiddenAt = Date.now()
+        on.hide()
       }
+      const show = () => {
+        // Hidden for 5 s, the app is suspended and its sockets are gone, told or not.
+        if (Date.now() - hiddenAt >= 5000) drop()
+        hiddenAt = NaN
+        on.show()
+      }
+      const events = { AppHide: hide, AppShow: show, NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()) }
       const each = how => Object.keys(events).forEach(name => wx[how + name](events[name]))
       each('on')
       return () => each('off')
@@ -134,15 +132,11 @@ function eventOf({ status, from_user_openid, to_user_openid, target_seq: target,
 }
 
 const isMessage = event => !event.target
-const isTheirs = event => !event.mine
 /** The first seq of the window, or the one after `to` where it is empty. */
 const firstOf = row => row.to - row.window.length + 1
 const hasOlder = row => firstOf(row) > row.cleared_seq + 1
-/** Something is known to be there that is not here. */
-const isBehind = row => row.to < row.last_seq
-/** The highest seq of those events, or 0. */
-const lastSeq = events => events.reduce((last, { seq }) => Math.max(last, seq), 0)
-const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && isTheirs(event) && isMessage(event) && !event.recalled).length
+const lastTheirs = row => row.window.reduce((last, event) => (event.mine ? last : event.seq), 0)
+const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && !event.mine && !event.target && !event.recalled).length
 
 /**
  * Brings a stretch of events into the window; what is there is dropped. Where a hole would stay, the window begins anew with the stretch: what
@@ -152,55 +146,71 @@ function merge(row, stretch) {
   const events = stretch.filter(event => event.seq > row.cleared_seq)
   const known = seq => row.window[seq - firstOf(row)] || {}
   const first = firstOf(row)
-  const end = lastSeq(events)
-  if (!end) return true
+  if (!events.length) return true
+  const end = events[events.length - 1].seq
   if (events.some(({ seq, sent_at }) => known(seq).sent_at && known(seq).sent_at !== sent_at)) return false
   if (events[0].seq > row.to + 1) row.window = events
   else if (end < first - 1) return !(events[0].sent_at > known(row.to).sent_at)
   else row.window = [...events.filter(event => event.seq < first), ...row.window, ...events.filter(event => event.seq > row.to)]
-  row.to = Math.max(row.to, end)
-  row.last_seq = Math.max(row.last_seq, row.to)
+  raise(row, { to: end, last_seq: end })
   // A recall overwrites what it recalls, whichever of them came first; and a page may have the one without the other.
   const recalled = new Set([...events.map(event => event.recalled && event.seq), ...row.window.map(event => event.target)])
   row.window = row.window.map(event => (recalled.has(event.seq) ? { ...event, message: '', extra: {}, recalled: true } : event))
   return true
 }
 
+/** Marks never go back. */
+function raise(row, marks) {
+  for (const name in marks) if (marks[name] > row[name]) row[name] = marks[name]
+}
+
 /** Forgets everything up to `seq`. */
 function clear(row, seq) {
-  row.cleared_seq = Math.max(row.cleared_seq, seq)
-  row.to = Math.max(row.to, seq)
+  raise(row, { cleared_seq: seq, to: seq })
   row.window = row.window.filter(event => event.seq > seq)
 }
 
 // ---------------------------------------------------------------- client
 
 const SYSTEM_CLOCK = { now: Date.now, random: Math.random, setTimeout, clearTimeout }
-/** In which whatever is asked is answered. */
+/** Whatever is asked is answered by then. */
 const ANSWER_MS = 10000
 
 /** @type {import('./hongyan').createClient} */
-function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...options }) {
-  const { connect, login, request, storage, watch } = options.adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
+function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock }) {
+  const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
   // All times and timers below are this clock's.
-  const { now, random, setTimeout, clearTimeout } = options.clock || SYSTEM_CLOCK
+  const { now, random, setTimeout, clearTimeout } = clock || SYSTEM_CLOCK
   const base = url.replace(/\/+$/, '')
   const after = ms => new Promise(resolve => setTimeout(resolve, ms))
-  const randomId = () => Array.from({ length: 20 }, () => Math.floor(random() * 36).toString(36)).join('')
-  /** The same, but a while later, and once however often it is asked for until then. */
+  const randomId = () => Array.from('12345678901234567890', () => Math.floor(random() * 36).toString(36)).join('')
+  /** `run` a while later, and once, however often it is asked for until then. */
   function lazy(ms, run) {
     let timer = null
-    return () => (timer = timer || setTimeout(() => {
+    const wake = () => {
       timer = null
       run()
-    }, ms))
+    }
+    return () => (timer = timer || setTimeout(wake, ms))
+  }
+  /** `run`, for each key one at a time: who asks meanwhile gets the same answer. */
+  function single(run) {
+    const going = new Map()
+    return key => {
+      const done = () => going.delete(key)
+      if (!going.has(key)) {
+        going.set(key, run(key))
+        going.get(key).then(done, done)
+      }
+      return going.get(key)
+    }
   }
 
   let me = ''
   let cursor = null
-  const rows = new Map()
   let openPeer = ''
   let isVisible = true
+  const rows = new Map()
 
   function rowOf(peer) {
     if (!rows.has(peer)) rows.set(peer, newRow(peer))
@@ -209,7 +219,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   // ---- storage: `token`, `device`, `users`, the `outbox`, and in `chats` the newest of everything together with the cursor that belongs to it
 
-  const load = (name, otherwise) => JSON.parse(String(storage.get(`${storageKey}.${name}`) || null)) || otherwise
+  function load(name, otherwise) {
+    try {
+      return JSON.parse(String(storage.get(`${storageKey}.${name}`))) || otherwise
+    } catch (e) {
+      // There is nothing.
+      return otherwise
+    }
+  }
   const forget = name => storage.remove(`${storageKey}.${name}`)
   /** Whether there was room. */
   function store(name, value) {
@@ -227,25 +244,25 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     const all = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
     const stored = all.filter(row => (room -= JSON.stringify(row).length) > 0)
     // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
-    store('chats', { me, cursor: stored.length === all.length ? cursor : null, stored })
+    store('chats', { me, cursor: stored.length < all.length ? null : cursor, stored })
   }
   const saveSoon = lazy(1000, save)
   function saveOutbox() {
-    const unsent = [...rows.values()].map(({ peer, outbox }) => [peer, outbox.filter(entry => !entry.seq)])
-    // What the server has can be fetched again, and makes room.
+    const unsent = [...rows.values()].filter(row => row.outbox.length).map(({ peer, outbox }) => [peer, outbox.filter(entry => !entry.seq)])
+    // What the server has can be fetched again: it makes room.
     return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
   }
   function restore() {
-    const { stored, ...rest } = load('chats', { me: '', cursor: null, stored: [] })
-    me = rest.me
-    cursor = rest.cursor
-    for (const row of stored) rows.set(row.peer, row)
-    for (const [peer, entries] of load('outbox', [])) rowOf(peer).outbox = entries
+    const chats = load('chats', { me, cursor, stored: [] })
+    me = chats.me
+    cursor = chats.cursor
+    for (const row of chats.stored) rows.set(row.peer, row)
+    for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
   }
   function forgetUser() {
     for (const name of ['chats', 'outbox', 'users']) forget(name)
     // What is on its way must not go out in another name.
-    rows.forEach(row => (row.outbox = []))
+    for (const row of rows.values()) row.outbox = []
     rows.clear()
     users.clear()
     cursor = null
@@ -278,8 +295,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   // ---- HTTP, and the token
 
-  let credentials = load('token', { openid: '' })
-  let renewing = null
+  let credentials = load('token', {})
 
   async function timely(promise) {
     const answer = await Promise.race([promise, after(ANSWER_MS)]).catch(e => {
@@ -291,43 +307,40 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   async function http(method, path, body, token) {
     const headers = token ? { Authorization: `Bearer ${token}` } : {}
     const { status, body: said } = await timely(request({ method, url: base + path, headers, body }))
-    if (status >= 300) throw errorOf({ error: status === 404 ? 'not_found' : 'unavailable', ...said, status })
-    return said
+    if (status < 300) return said
+    if (status === 401) distrust(token)
+    throw errorOf({ error: status === 404 ? 'not_found' : 'unavailable', ...said, status })
   }
   async function call(method, path, body) {
-    const first = await token()
-    return http(method, path, body, first).catch(async e => {
+    const again = async e => {
       if (e.status !== 401) throw e
-      if (first === credentials.token) credentials.ends_at = 0
       return http(method, path, body, await token())
-    })
+    }
+    return http(method, path, body, await token()).catch(again)
   }
   const api = { login: code => http('POST', '/v1/login', { code }) }
-  /** The code is fresh, so that it is the wrong one if it is refused. */
+  /** The code is fresh: if it is refused, it is another mini-program's. */
   const signInByCode = async () => api.login(await timely(login())).catch(e => {
     throw e.word === 'bad_code' ? chatError('wrong_appid', "the server's wechat.appid and secret must be those of this mini-program", e) : e
   })
-  async function renew() {
+  const renew = single(async () => {
     const { openid, token, expires_in } = await (signIn || signInByCode)(api)
-    if (openid !== me) {
-      if (me) forgetUser()
+    if (me && me !== openid) {
+      forgetUser()
       end(chatError('offline'))
     }
     me = openid
-    credentials = { openid, token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
+    credentials = { token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
     store('token', credentials)
     changed()
-  }
+  })
   /** One that holds. */
   async function token(until = credentials.ends_at) {
-    const done = () => (renewing = null)
-    if (now() < until) return credentials.token
-    if (!renewing) {
-      renewing = Promise.resolve().then(renew)
-      renewing.then(done, done)
-    }
-    await renewing
+    if (!(now() < until)) await renew()
     return credentials.token
+  }
+  function distrust(token) {
+    if (credentials.token === token) credentials.ends_at = 0
   }
 
   // ---- the socket
@@ -359,7 +372,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   async function ask(frame) {
     const id = `q${++questions}`
     if (!tell({ ...frame, id })) throw chatError('offline')
-    const answer = new Promise((resolve, reject) => asked.set(id, { resolve, reject }))
+    const answer = new Promise((resolve, reject) => asked.set(id, said => (said.word ? reject(said) : resolve(said))))
     for (;;) {
       const given = await Promise.race([answer, after(ANSWER_MS)])
       if (given) return given
@@ -370,14 +383,12 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     }
   }
   function hear(frame) {
-    const { resolve, reject } = asked.get(frame.id) || {}
-    const peer = frame.from_user_openid === me ? frame.to_user_openid : frame.from_user_openid
-    if (frames[frame.type]) frames[frame.type](frame, peer)
-    else if (peer) receive(peer, eventOf(frame, me))
-    if (!resolve || frame.type === 'sync' && !frame.cursor) return
-    asked.delete(frame.id)
-    if (frame.error) reject(errorOf(frame))
-    else resolve(frame)
+    const { id, type, from_user_openid: from, to_user_openid: to } = frame
+    if (frames[type]) frames[type](frame, from === me, from === me ? to : from)
+    else if (from) receive(from === me ? to : from, eventOf(frame, me))
+    if (!asked.has(id) || type === 'sync' && !frame.cursor) return
+    asked.get(id)(frame.error ? errorOf(frame) : frame)
+    asked.delete(id)
   }
   async function beat(link, ms) {
     for (await after(ms); link === socket; await after(ms)) {
@@ -385,20 +396,20 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
       token(credentials.renew_at).catch(() => {})
     }
   }
-  /** From the sign-in to the end of the socket. Rejects with why it ended. */
+  /** From the sign-in to the end of the socket; rejects with why it ended. */
   async function session(mine) {
     const bearer = await token()
-    if (mine !== run) return
-    let link, farewell, isOver
-    await new Promise((resolve, reject) => {
+    let link, isOver
+    let farewell = {}
+    if (mine === run) await new Promise((resolve, reject) => {
       end = reject
       setTimeout(() => socket === link || reject(chatError('timeout')), ANSWER_MS)
       link = connect({ url: `${base.replace('http', 'ws')}/${me}?device=${device}`, token: bearer }, {
         // One that was given up before it opened could not be closed then, and WeChat allows five.
         open: () => isOver && link.close(1000, ''),
         message(text) {
-          const frame = JSON.parse(text)
           if (isOver) return
+          const frame = JSON.parse(text)
           heardAt = now()
           // Why a session is closed stands in the frame before.
           farewell = frame.error ? frame : {}
@@ -415,8 +426,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
       isOver = true
       socket = null
       if (link) link.close(1000, '')
-      asked.forEach(({ reject }) => reject(e))
+      asked.forEach(settle => settle(e))
       asked.clear()
+      if (e.word === 'unauthorized') distrust(bearer)
       throw e
     })
   }
@@ -424,20 +436,16 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   async function stay() {
     const mine = ++run
     tries = isSecondToken = 0
-    for (;;) {
+    while (mine === run) {
       turn('connecting')
       const why = await session(mine).catch(toChatError)
       if (mine !== run) return
       // Tokens end, and codes grow old. Another one mends that, or none does.
-      if (/^(unauthorized|bad_code|wrong_appid)$/.test(why.word) && !isSecondToken++) {
-        credentials.ends_at = 0
-        continue
-      }
+      if (/^(unauthorized|bad_code|wrong_appid)$/.test(why.word) && !isSecondToken++) continue
       if (isFinal(why)) return turn('refused', why)
       const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
       turn('waiting', why, now() + wait)
       await Promise.race([after(wait), new Promise(resolve => (hurry = resolve))])
-      if (mine !== run) return
     }
   }
 
@@ -445,6 +453,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   /** All but messages. Other answers are taken where they were asked for. */
   const frames = {
+    __proto__: null,
     init({ server_time, heartbeat_ms, limits }) {
       most = limits
       beat(socket, heartbeat_ms)
@@ -453,34 +462,34 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
       sync()
     },
     sync({ conversations }) {
-      for (const { messages, unread, cleared_seq, last_seq, ...marks } of conversations) {
-        const row = rowOf(marks.peer)
+      for (const { peer, messages, unread, cleared_seq, recv_seq, has_more, ...marks } of conversations) {
+        const row = rowOf(peer)
         const { to } = row
-        raise(row, { ...marks, last_seq })
-        clear(row, cleared_seq)
+        raise(row, marks)
         row.read_told = marks.read_seq
-        row.recv_seq = marks.recv_seq
+        row.recv_seq = recv_seq
+        clear(row, cleared_seq)
         take(row, messages.map(frame => eventOf(frame, me)), to)
         // What has come since is not counted there; and what was read while there was no connection is not known there.
-        row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : unread + unreadAbove(row, last_seq)
+        row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : unread + unreadAbove(row, marks.last_seq)
       }
     },
-    read({ from_user_openid, seq }, peer) {
+    read({ seq }, isOwn, peer) {
       const row = rowOf(peer)
-      if (from_user_openid !== me) raise(row, { peer_read_seq: seq })
-      else raise(row, { read_seq: seq, read_told: seq })
-      // How many are left, only the server knows.
+      raise(row, isOwn ? { read_seq: seq, read_told: seq } : { peer_read_seq: seq })
       if (row.read_seq >= row.to) row.unread = 0
+      // How many are left, the server knows.
       if (row.unread) syncSoon()
       changed(peer)
     },
-    recv({ from_user_openid, seq }, peer) {
-      raise(rowOf(peer), from_user_openid === me ? { recv_seq: seq } : { peer_recv_seq: seq })
+    recv({ seq }, isOwn, peer) {
+      raise(rowOf(peer), isOwn ? { recv_seq: seq } : { peer_recv_seq: seq })
       changed(peer)
     },
-    typing(frame, peer) {
-      stopTyping(peer)
-      typing.set(peer, setTimeout(() => stopTyping(peer), 6000))
+    typing(frame, isOwn, peer) {
+      typing.set(peer, now() + 6000)
+      setTimeout(changed, 6000)
+      changed()
     },
     cleared({ peer, seq }) {
       clear(rowOf(peer), seq)
@@ -488,17 +497,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
       changed(peer)
     },
   }
-  /** Marks never go back. */
-  function raise(row, marks) {
-    for (const name in marks) if (!(row[name] >= marks[name])) row[name] = marks[name]
-  }
   /** Who is typing, and until when. */
   const typing = new Map()
-  function stopTyping(peer) {
-    clearTimeout(typing.get(peer))
-    typing.delete(peer)
-    changed()
-  }
 
   /** A message or a recall that came live, or was acked. One that does not follow on the window stays out until the hole is filled. */
   function receive(peer, event) {
@@ -506,20 +506,24 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     const { to } = row
     raise(row, { last_seq: event.seq })
     take(row, event.seq > to + 1 ? [] : [event], to)
+    if (peer !== openPeer) row.window = row.window.slice(-100)
     // What is recalled may have been unread.
-    if (isBehind(row) || event.target && row.unread) syncSoon()
+    if (row.to < row.last_seq || event.target && row.unread) syncSoon()
   }
   /** Brings events into the window. What is above `before` is news. */
   function take(row, events, before) {
+    const isHere = ({ seq, client_msg_id: id }) => seq && seq <= row.to || row.window.some(event => event.mine && event.client_msg_id === id)
     if (!merge(row, events)) return startOver()
-    row.outbox = row.outbox.filter(({ seq, client_msg_id }) => !(seq && seq <= row.to || row.window.some(event => event.mine && event.client_msg_id === client_msg_id)))
-    saveOutbox()
+    if (row.outbox.some(isHere)) {
+      row.outbox = row.outbox.filter(entry => !isHere(entry))
+      saveOutbox()
+    }
     for (const event of row.window) {
-      if (event.seq <= before || !isMessage(event)) continue
+      if (event.seq <= before || event.target) continue
       // Who writes has read what was there.
       row.unread = event.mine ? 0 : row.unread + 1
-      if (isTheirs(event) && isOnline()) emit('incoming', { message: view(row, event) })
-      stopTyping(row.peer)
+      typing.delete(row.peer)
+      if (isOnline() && !event.mine) emit('incoming', { message: view(row, event) })
     }
     look()
     changed(row.peer)
@@ -534,28 +538,22 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   // ---- sync: what was missed
 
-  let syncing = null
   let regular
-  /** Not at once: what is missing may be on its way. */
-  const syncSoon = lazy(300, async () => {
-    await syncing
+  let wishes = 0
+  /** Not at once: what is missing may be on its way. And not with one that is under way, for that may know nothing of it. */
+  const syncSoon = lazy(300, () => {
+    wishes++
     sync()
   })
-  function sync() {
-    const done = () => (syncing = null)
-    if (!syncing) {
-      syncing = catchUp()
-      syncing.then(done, done)
-    }
-    return syncing
-  }
   /**
    * Named are the conversations whose window must go on without a gap: the one on screen, and those with a hole. Of all others the newest page
    * is enough, however much was missed; and the newest message, where there is nothing yet, for pages are fetched when somebody looks at them.
    */
-  async function catchUp() {
+  const sync = single(async () => {
     const limit = cursor ? pageSize : 1
-    for (let hasMore = true; hasMore;) {
+    const isBehind = row => row.to < row.last_seq
+    for (let hasMore = true, met = 0; hasMore || met < wishes;) {
+      met = wishes
       const named = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
       const conversations = Object.fromEntries(named.map(row => [row.peer, row.to]))
       const since = cursor
@@ -577,30 +575,35 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     if (state !== 'online') turn('online')
     rows.forEach(flush)
     if (openPeer) open(openPeer).catch(() => {})
+    known.clear()
     tellMarksSoon()
     changed()
-  }
+  })
 
   // ---- outbox
 
   let most = { message_bytes: 8192, fields_bytes: 16384 }
   const bytesOf = text => encodeURIComponent(text).replace(/%../g, '%').length
+
   const flushing = new Set()
 
   /** One message of a conversation is on its way at a time, so that one that must be sent again is not overtaken. */
   async function flush(row) {
     if (flushing.has(row)) return
     flushing.add(row)
-    for (let entry; isOnline() && (entry = row.outbox.find(each => each.state === 'sending' && !each.seq));) {
+    const next = () => isOnline() && row.outbox.find(entry => entry.state === 'sending' && !entry.seq)
+    for (let entry; (entry = next());) {
       const { type, message, client_msg_id, extra } = entry
       try {
         const { seq, sent_at } = await ask({ ...extra, from_user_openid: undefined, type, to_user_openid: row.peer, message, client_msg_id })
         Object.assign(entry, { seq, sent_at })
         receive(row.peer, { ...entry })
-      } catch ({ word, message: text, status, code, retry_after_ms = 0 }) {
-        // A socket that is closed for what was sent would be closed for it again. And hours are no time to wait for.
-        if (!isFinal({ status, code }) && retry_after_ms <= 60000 && code !== 1007 && code !== 1009) await after(retry_after_ms)
-        else Object.assign(entry, { state: 'failed', error: { word, message: text, status, retry_after_ms } })
+      } catch (e) {
+        // Hours are no time to wait for. And a socket that is closed for what was sent would be closed for it again.
+        if (isFinal(e) || e.retry_after_ms > 60000 || /^(1007|1009)$/.test(e.code)) {
+          entry.state = 'failed'
+          entry.error = { ...e, message: e.message }
+        } else await after(e.retry_after_ms || 0)
         saveOutbox()
         changed(row.peer)
       }
@@ -623,11 +626,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     return view(row, entry)
   }
   /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
-  function takeFailed(peer, id, state) {
+  function takeFailed(peer, id, isAgain) {
     const row = rowOf(peer)
-    const isIt = entry => entry.client_msg_id === id && entry.state === 'failed'
-    const again = state ? row.outbox.filter(isIt).map(entry => ({ ...entry, state, error: undefined })) : []
-    row.outbox = [...row.outbox.filter(entry => !isIt(entry)), ...again]
+    const failed = row.outbox.filter(entry => entry.client_msg_id === id && entry.state === 'failed')
+    row.outbox = row.outbox.filter(entry => !failed.includes(entry))
+    if (isAgain) for (const entry of failed) row.outbox.push({ ...entry, state: 'sending', error: undefined })
     saveOutbox()
     changed(peer)
     flush(row)
@@ -638,16 +641,17 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   const tellMarksSoon = lazy(500, () => {
     let room = 20
     for (const row of rows.values()) {
-      const seq = lastSeq(row.window.filter(isTheirs))
-      if (seq > row.recv_seq && room-- > 0 && tell({ type: 'recv', to_user_openid: row.peer, seq })) row.recv_seq = seq
-      if (row.read_seq > row.read_told && room-- > 0) tell({ type: 'read', id: 'r', to_user_openid: row.peer, seq: row.read_seq })
+      const { peer: to_user_openid, read_seq } = row
+      const seq = lastTheirs(row)
+      if (seq > row.recv_seq && room-- > 0 && tell({ type: 'recv', to_user_openid, seq })) row.recv_seq = seq
+      if (read_seq > row.read_told && room-- > 0) tell({ type: 'read', id: 'r', to_user_openid, seq: read_seq })
     }
     if (room < 0) tellMarksSoon()
   })
   /** Who looks at a chat has read what stands there. */
   function look() {
     const row = rows.get(openPeer)
-    if (!row || !isVisible || lastSeq(row.window.filter(isTheirs)) <= row.read_seq) return
+    if (!row || !isVisible || lastTheirs(row) <= row.read_seq) return
     row.read_seq = row.to
     row.unread = 0
     changed(openPeer)
@@ -656,60 +660,50 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   // ---- history
 
-  const loading = new Map()
-
-  /** One at a time for each conversation, whoever asks. */
-  function loadOlder(peer) {
-    const done = () => loading.delete(peer)
-    if (!loading.has(peer)) {
-      loading.set(peer, fetchOlder(rowOf(peer)))
-      loading.get(peer).then(done, done)
-    }
-    return loading.get(peer)
-  }
-  async function fetchOlder(row) {
+  const loadOlder = single(async peer => {
+    const row = rowOf(peer)
     const before = shown(row).length
     // A page may be all recalls, which show nothing.
     for (let hasMore = true; hasMore && shown(row).length <= before;) {
       const below = firstOf(row)
-      const { messages, has_more } = await call('GET', `/v1/messages?peer=${row.peer}&limit=${pageSize}${row.to ? `&before_seq=${below}` : ''}`)
+      const { messages, has_more } = await call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${row.to ? `&before_seq=${below}` : ''}`)
       hasMore = has_more
       take(row, messages.map(frame => eventOf(frame, me)), Infinity)
       if (!hasMore) clear(row, (messages.length ? messages[0].seq : below) - 1)
     }
-  }
+  })
   async function open(peer) {
+    const row = rowOf(peer)
     openPeer = peer
     look()
-    const row = rowOf(peer)
     if (row.window.filter(isMessage).length < pageSize && (hasOlder(row) || !row.to && !isOnline())) await loadOlder(peer)
   }
 
   // ---- users
 
-  /** By openid: nickname, path of the avatar, and until when that is new enough. */
+  /** By openid: nickname, and path of the avatar. */
   const users = new Map(load('users', []))
-  const wanted = new Set()
+  /** Need not be asked for now. */
+  const known = new Set()
+  const wanted = []
 
   function user(openid) {
-    const [nickname, avatar, until] = users.get(openid) || ['', '', 0]
-    if (openid && now() > until) {
-      // Not again before there was time for an answer.
-      users.set(openid, [nickname, avatar, now() + 30000])
-      wanted.add(openid)
+    const [nickname, avatar] = users.get(openid) || ['', '']
+    if (openid && !known.has(openid)) {
+      known.add(openid)
+      wanted.push(openid)
       askUsersSoon()
     }
     return { openid, nickname, avatar: avatar && base + avatar }
   }
   const askUsersSoon = lazy(0, () => {
-    const openids = [...wanted].slice(0, 100)
-    for (const openid of openids) wanted.delete(openid)
-    if (wanted.size) askUsersSoon()
+    const openids = wanted.splice(0, 100)
+    if (wanted.length) askUsersSoon()
     // Names are an ornament: where they cannot be had, there are none.
     call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), () => {})
   })
   function keepUsers(answered) {
-    for (const { openid, nickname, avatar } of answered) users.set(openid, [nickname, avatar, now() + 600000])
+    for (const { openid, nickname, avatar } of answered) users.set(openid, [nickname, avatar])
     store('users', [...users].slice(-500))
     emit('users', { openids: answered.map(({ openid }) => openid) })
   }
@@ -718,9 +712,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
 
   const shown = row => [...row.window.filter(isMessage), ...row.outbox]
   /** Where nothing but recalls is known, the last of them. */
-  const lastOf = row => shown(row).pop() || row.window[row.window.length - 1]
-  const timeOf = row => lastOf(row).sent_at
-  const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => timeOf(b) - timeOf(a))
+  const lastOf = ({ window, outbox }) => [...window.slice(-1), ...window.filter(isMessage).slice(-1), ...outbox].pop()
+  const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
   const unread = () => [...rows.values()].reduce((total, row) => total + row.unread, 0)
 
   function view({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) {
@@ -732,22 +725,22 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   }
 
   const device = load('device', randomId())
-  store('device', device)
   const typedAt = new Map()
   let unwatch = null
+  store('device', device)
   restore()
 
   /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
   function refresh() {
     tries = 0
     hurry()
-    look()
     return sync()
   }
   function show(isShown) {
     isVisible = isShown
     tell({ type: isShown ? 'foreground' : 'background' })
-    if (isShown) refresh().catch(() => {})
+    look()
+    if (isShown) refresh()
     else save()
   }
   function stop() {
@@ -761,25 +754,19 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
   }
 
   return {
-    get openid() {
-      return me
-    },
-    get state() {
-      return state
-    },
-    get error() {
-      return error
-    },
+    get openid() { return me },
+    get state() { return state },
+    get error() { return error },
+
     start() {
-      const online = () => void refresh().catch(() => {})
-      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online, offline: () => end(chatError('offline')) })
-      if (/stopped|refused/.test(state)) stay()
+      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online: refresh, offline: () => end(chatError('offline')) })
+      if (state === 'stopped' || state === 'refused') stay()
     },
     stop,
     async signOut() {
       const { token } = credentials
       stop()
-      credentials = { openid: '' }
+      credentials = {}
       forget('token')
       forgetUser()
       changed()
@@ -793,11 +780,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
       return () => listeners[event].delete(run)
     },
 
-    conversations: () => listed().map(row => (
-      { peer: row.peer, last: view(row, lastOf(row)), unread: row.unread, updated_at: timeOf(row), typing: typing.has(row.peer) }
-    )),
-    hasMoreConversations: () => !cursor,
-    loadConversations: refresh,
+    conversations: () => listed().map(row => {
+      const last = view(row, lastOf(row))
+      return { peer: row.peer, last, unread: row.unread, updated_at: last.sent_at, typing: typing.get(row.peer) > now() }
+    }),
     refresh,
     unread,
     async removeConversation(peer) {
@@ -811,21 +797,17 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, ...o
     hasOlder: peer => hasOlder(rowOf(peer)),
     loadOlder,
     open,
-    leave() {
-      const row = rowOf(openPeer)
-      row.window = row.window.slice(-100)
-      openPeer = ''
-    },
+    leave: () => void (openPeer = ''),
 
     send,
-    retry: (peer, id) => takeFailed(peer, id, 'sending'),
+    retry: (peer, id) => takeFailed(peer, id, true),
     discard: (peer, id) => takeFailed(peer, id),
     async recall(peer, target) {
       const { seq, sent_at } = await ask({ type: 'recall', to_user_openid: peer, target_seq: target })
       receive(peer, { seq, sent_at, target, type: 'recall', message: '', mine: true })
     },
     typing(peer) {
-      if (now() - (typedAt.get(peer) || 0) < 3000) return
+      if (now() - typedAt.get(peer) < 3000) return
       typedAt.set(peer, now())
       tell({ type: 'typing', to_user_openid: peer })
     },

@@ -109,7 +109,7 @@ function createBrowserAdapter() {
       const look = () => (document.hidden ? on.hide() : on.show())
       const events = { visibilitychange: look, pagehide: on.hide, online: on.online, offline: on.offline }
       // What happens to the document comes by the window.
-      const each = how => Object.keys(events).forEach(name => window[how](name, events[name], true))
+      const each = how => Object.keys(events).forEach(name => /** @type {any} */ (window)[how](name, events[name], true))
       each('addEventListener')
       look()
       return () => each('removeEventListener')
@@ -182,6 +182,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // All times and timers below are this clock's.
   const { now, random, setTimeout, clearTimeout } = clock || SYSTEM_CLOCK
   const base = url.replace(/\/+$/, '')
+  /** @type {(ms: number) => Promise<void>} */
   const after = ms => new Promise(resolve => setTimeout(resolve, ms))
   const randomId = () => Array.from('12345678901234567890', () => Math.floor(random() * 36).toString(36)).join('')
   /** `run` a while later, and once, however often it is asked for until then. */
@@ -271,6 +272,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- events
 
+  /** @type {any} */
   const listeners = {}
   const changedPeers = new Set()
   let toldUnread = 0
@@ -345,6 +347,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- the socket
 
+  /** @type {import('./hongyan').State} */
   let state = 'stopped'
   let error, tries, isSecondToken, heardAt
   /** Null until it is open, and after its end. */
@@ -352,7 +355,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Ends the socket, for a reason. */
   let end = why => {}
   /** Ends the wait for the next attempt. */
-  let hurry = () => {}
+  let hurry = (now = undefined) => {}
   /** Each `start` has a number: what comes of an earlier one is not heard. */
   let run = 0
   let questions = 0
@@ -465,6 +468,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       for (const { peer, messages, unread, cleared_seq, recv_seq, has_more, ...marks } of conversations) {
         const row = rowOf(peer)
         const { to } = row
+        // It had more when it was asked.
+        if (marks.last_seq < named[peer]) return startOver()
         raise(row, marks)
         row.read_told = marks.read_seq
         row.recv_seq = recv_seq
@@ -540,6 +545,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   let regular
   let wishes = 0
+  let named = {}
   /** Not at once: what is missing may be on its way. And not with one that is under way, for that may know nothing of it. */
   const syncSoon = lazy(300, () => {
     wishes++
@@ -554,10 +560,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const isBehind = row => row.to < row.last_seq
     for (let hasMore = true, met = 0; hasMore || met < wishes;) {
       met = wishes
-      const named = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
-      const conversations = Object.fromEntries(named.map(row => [row.peer, row.to]))
+      const asks = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
       const since = cursor
-      const answer = await ask({ type: 'sync', since, conversations, limit: named.some(isBehind) ? 200 : limit }).catch(e => {
+      named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
+      const answer = await ask({ type: 'sync', since, conversations: named, limit: asks.some(isBehind) ? 200 : limit }).catch(e => {
         if (!e.status) throw e
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
@@ -716,7 +722,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
   const unread = () => [...rows.values()].reduce((total, row) => total + row.unread, 0)
 
-  function view({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) {
+  /** @type {(row: any, event: any) => import('./hongyan').Message} */
+  const view = ({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) => {
     const mark = seq <= peer_read_seq ? 'read' : seq <= peer_recv_seq ? 'delivered' : 'sent'
     return {
       ...event, peer, mine, seq, client_msg_id, extra, state: !mine ? 'received' : seq ? mark : state, recalled: !!(recalled || target),

@@ -207,6 +207,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     }
   }
 
+  /** Goes with the token: whose it is must be known wherever that is. */
   let me = ''
   let cursor = null
   let openPeer = ''
@@ -245,7 +246,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const all = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
     const stored = all.filter(row => (room -= JSON.stringify(row).length) > 0)
     // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
-    store('chats', { me, cursor: stored.length < all.length ? null : cursor, stored })
+    store('chats', { cursor: stored.length < all.length ? null : cursor, stored })
   }
   const saveSoon = lazy(1000, save)
   function saveOutbox() {
@@ -254,8 +255,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
   }
   function restore() {
-    const chats = load('chats', { me, cursor, stored: [] })
-    me = chats.me
+    const chats = load('chats', { cursor, stored: [] })
+    me = credentials.openid || ''
     cursor = chats.cursor
     for (const row of chats.stored) rows.set(row.peer, row)
     for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
@@ -332,7 +333,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       end(chatError('offline'))
     }
     me = openid
-    credentials = { token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
+    credentials = { openid, token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
     store('token', credentials)
     changed()
   })
@@ -359,6 +360,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Each `start` has a number: what comes of an earlier one is not heard. */
   let run = 0
   let questions = 0
+  let isClockTold = 0
   const asked = new Map()
 
   function turn(next, why, retryAt) {
@@ -421,8 +423,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         },
         close(code, reason) {
           const [, wait = farewell.retry_after_ms] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = CLOSED[code] || farewell.error || (code < 4500 ? 'offline' : reason)
-          reject(chatError(word, farewell.message || `closed with ${code} ${reason}`, { code, retry_after_ms: wait && +wait }))
+          const word = CLOSED[code] || farewell.error || (code >= 4500 ? reason : '')
+          const message = farewell.message || reason || `closed with ${code}`
+          reject(Object.assign(word ? chatError(word, message) : toChatError({ message }), { code, retry_after_ms: wait && +wait }))
         },
       })
     }).catch(e => {
@@ -461,7 +464,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       most = limits
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
-      if (Math.abs(server_time - now()) > 300000) emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
+      if (Math.abs(server_time - now()) > 300000 && !isClockTold++) emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
       sync()
     },
     sync({ conversations }) {

@@ -260,6 +260,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     cursor = chats.cursor
     for (const row of chats.stored) rows.set(row.peer, row)
     for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
+    changed()
   }
   function forgetUser() {
     for (const name of ['chats', 'outbox', 'users']) forget(name)

@@ -152,8 +152,8 @@ function merge(row, stretch) {
   else if (end < first - 1) return !(events[0].sent_at > known(row.to).sent_at)
   else row.window = [...events.filter(event => event.seq < first), ...row.window, ...events.filter(event => event.seq > row.to)]
   raise(row, { to: end, last_seq: end })
-  // A recall overwrites what it recalls, whichever of them came first; and a page may have the one without the other.
-  const recalled = new Set([...events.map(event => event.recalled && event.seq), ...row.window.map(event => event.target)])
+  // A recall overwrites what it recalls, whichever of them came first.
+  const recalled = new Set(row.window.map(event => event.target))
   row.window = row.window.map(event => (recalled.has(event.seq) ? { ...event, message: '', extra: {}, recalled: true } : event))
   return true
 }
@@ -672,11 +672,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const before = shown(row).length
     // A page may be all recalls, which show nothing.
     for (let hasMore = true; hasMore && shown(row).length <= before;) {
-      const below = firstOf(row)
-      const { messages, has_more } = await call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${row.to ? `&before_seq=${below}` : ''}`)
-      hasMore = has_more
-      take(row, messages.map(frame => eventOf(frame, me)), Infinity)
-      if (!hasMore) clear(row, (messages.length ? messages[0].seq : below) - 1)
+      const below = row.to ? `&before_seq=${firstOf(row)}` : ''
+      const page = await call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${below}`)
+      take(row, page.messages.map(frame => eventOf(frame, me)), Infinity)
+      hasMore = page.has_more
     }
   })
   async function open(peer) {

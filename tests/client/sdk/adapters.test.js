@@ -144,10 +144,13 @@ test('WeChat: a failed handshake shows only an error; sockets that were given up
     return connect.call(world.server, socket, late)
   }
   world.server.faults = () => []
+  const { add } = world.server.sessions
+  world.server.sessions.add = () => {}
   await world.tick(600_000)
   assert.notEqual(chat.state, 'online')
   assert.ok(wx.sockets.size < 5, `${wx.sockets.size}`)
   world.server.connect = connect
+  world.server.sessions.add = add
   world.server.reset()
   await world.tick(60_000)
   assert.deepEqual([chat.state, wx.sockets.size], ['online', 1])

@@ -66,6 +66,73 @@ test('frames in the wrong order stand in the right one', async () => {
   assert.equal(alice.texts('bob').length, 9)
 })
 
+test('what a sync that is under way cannot know is asked for after it', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', '1')
+  await world.tick(10)
+  world.server.faults = frame => {
+    if (frame.type === 'sync') return [{ ...frame, delay: 1000 }]
+    return frame.message === '2' && isLive(frame) ? [] : [frame]
+  }
+  const fresh = alice.chat.refresh()
+  await world.tick(10)
+  world.server.say('bob', 'alice', '2', '3')
+  await world.tick(900)
+  assert.deepEqual(alice.texts('bob'), ['1'])
+  world.server.reset()
+  await world.tick(500)
+  await fresh
+  assert.deepEqual(alice.texts('bob'), ['1', '2', '3'])
+})
+
+test('what comes while the answer is on its way is counted as well', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', '1')
+  await world.tick(10)
+  world.server.faults = frame => [frame.type === 'sync' ? { ...frame, delay: 100 } : frame]
+  const fresh = alice.chat.refresh()
+  await world.tick(5)
+  world.server.say('bob', 'alice', '2')
+  await world.tick(120)
+  await fresh
+  assert.deepEqual([alice.texts('bob'), alice.chat.unread()], [['1', '2'], 2])
+})
+
+test('a page that comes late brings nothing back that was cleared meanwhile', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', ...numbers(1, 30))
+  world.server.cut()
+  alice.start()
+  await world.tick(100)
+  const { request } = world.server
+  world.server.request = call => request.call(world.server, call).then(answer => new Promise(resolve => world.clock.setTimeout(() => resolve(answer), 100)))
+  const older = alice.chat.loadOlder('bob')
+  await world.tick(10)
+  world.server.clear('alice', 'bob')
+  await world.tick(200)
+  await older
+  assert.deepEqual([alice.texts('bob'), alice.chat.hasOlder('bob'), alice.chat.conversations()], [[], false, []])
+})
+
+test('what a socket says after its end is not heard', async () => {
+  const world = new World()
+  const alice = world.device('alice')
+  const { connect } = world.server
+  let last
+  world.server.connect = (socket, on) => connect.call(world.server, socket, (last = on))
+  alice.start()
+  await world.tick(50)
+  alice.chat.stop()
+  await world.tick(10)
+  last.message(JSON.stringify({ type: 'text', status: 200, from_user_openid: 'bob', to_user_openid: 'alice', seq: 1, sent_at: 1, message: 'x' }))
+  last.close(4505, 'banned')
+  await world.tick(10)
+  assert.deepEqual([alice.texts('bob'), alice.chat.state], [[], 'stopped'])
+})
+
 test('live frames that overtake the answer to the first sync', async () => {
   const world = new World()
   world.server.say('bob', 'alice', ...numbers(1, 30))
@@ -302,6 +369,34 @@ test('a server that has lost its history: what it has now is shown, and nothing 
     assert.deepEqual(alice.texts('bob'), first === 'an own message' ? ['new'] : ['new', 'newer'], first)
     assert.deepEqual(alice.chat.conversations().map(c => c.peer), ['bob'])
   }
+})
+
+test('a server that is another one altogether, and knows neither the cursor nor the history', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', ...numbers(1, 5))
+  world.server.say('carol', 'alice', 'c1')
+  await world.tick(10)
+  // One is acked, and stands behind a hole.
+  world.server.faults = frame => (frame.type === 'text' || frame.type === 'sync' ? [] : [frame])
+  world.server.say('bob', 'alice', '6')
+  alice.chat.send('bob', 'mine')
+  await world.tick(10)
+  assert.deepEqual(alice.states('bob').pop(), 'sent')
+  await world.tick(10_000)
+  world.server.loseEverything()
+  world.server.reset()
+  world.server.cut()
+  world.server.answers = frame => (frame.since && !frame.since.includes('new') ? { type: 'error', status: 400, error: 'bad_frame' } : undefined)
+  const { frames } = world.server
+  world.server.frames = (session, head, said, tail) =>
+    frames.call(world.server, session, head, said, { ...tail, cursor: JSON.stringify({ ...JSON.parse(tail.cursor), new: 1 }) })
+  world.server.say('carol', 'alice', 'other')
+  world.server.say('bob', 'alice', 'another')
+  await world.tick(60_000)
+  assert.deepEqual([alice.texts('bob'), alice.texts('carol')], [['another', 'mine'], ['other']])
+  assert.deepEqual(alice.states('bob'), ['received', 'sent'])
+  assert.equal(world.server.conversation('alice', 'bob').events.length, 2)
 })
 
 test('two clients in one process know nothing of each other', async () => {

@@ -89,8 +89,10 @@ test('marks by another device', async () => {
   await world.tick(1000)
   assert.deepEqual([phone.chat.unread(), tablet.chat.unread()], [3, 3])
   await open(world, tablet, 'bob')
+  const syncs = world.heard('sync').length
   await world.tick(1000)
   assert.equal(phone.chat.unread(), 0)
+  assert.equal(world.heard('sync').length, syncs, 'nobody had to ask')
   // Some of them only: what is left, the server knows.
   tablet.chat.leave()
   world.server.say('bob', 'alice', '4', '5', '6')

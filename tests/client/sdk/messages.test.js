@@ -53,14 +53,18 @@ test('what is written while there is no connection goes out in order afterwards,
   assert.deepEqual(world.heard('text').map(frame => frame.message), ['1', '2', '3', '4'])
 })
 
-test('a sync comes before the outbox', async () => {
+test('a sync comes before the outbox, and before what is written meanwhile', async () => {
   const world = new World()
   const alice = world.device('alice')
+  world.server.faults = frame => [frame.type === 'sync' ? { ...frame, delay: 100 } : frame]
   alice.start()
-  alice.chat.send('bob', 'x')
+  alice.chat.send('bob', '1')
   await world.tick(50)
-  const types = world.server.heard.map(frame => frame.type)
-  assert.ok(types.indexOf('sync') < types.indexOf('text'), types.join())
+  alice.chat.send('bob', '2')
+  await world.tick(40)
+  assert.deepEqual([world.heard('sync').length, world.heard('text')], [1, []])
+  await world.tick(100)
+  assert.deepEqual(world.heard('text').map(frame => frame.message), ['1', '2'])
 })
 
 for (const how of ['the socket ends', 'the socket falls silent']) {

@@ -209,3 +209,22 @@ test('another user under the same name: what is here of the one before is forgot
   device.start({ signIn })
   assert.deepEqual([device.chat.openid, device.chat.conversations()], ['eve', []])
 })
+
+test('a message that waits to be sent again does not go out in the name of the next user', async () => {
+  const world = new World()
+  const device = world.device('alice')
+  let name = 'alice'
+  device.start({ signIn: api => api.login(`dev:${name}`) })
+  await world.tick(50)
+  world.server.answers = frame => (frame.type === 'text' ? { type: 'error', status: 503, error: 'unavailable', retry_after_ms: 5000 } : undefined)
+  device.chat.send('bob', 'from alice')
+  await world.tick(10)
+  world.server.reset()
+  world.server.tokens.clear()
+  name = 'eve'
+  const set = device.chat.setProfile({ nickname: 'Eve' })
+  await world.tick(20_000)
+  await set
+  assert.deepEqual([device.chat.openid, device.chat.state], ['eve', 'online'])
+  assert.deepEqual(world.heard('text').map(frame => frame.openid), ['alice'])
+})

@@ -141,15 +141,27 @@ test('waits longer from time to time, up to 30 s, and by chance', async () => {
   }
   assert.ok(longest > 20000)
   assert.ok(new Set(waits.slice(8).map((at, i) => at - waits[i + 7])).size > 20, 'no two alike')
-  // A look at the app, or a network that is back, ends the wait.
+  // Once it was connected, the next wait is short again.
   world.server.isUp = true
-  alice.app.on.show()
-  await world.tick(20)
+  await world.tick(31_000)
   assert.equal(alice.chat.state, 'online')
-  // And the next wait is short again.
   world.server.cut()
   await world.tick(600)
   assert.equal(alice.chat.state, 'online')
+  // A look at the app, or a network that is back, ends the wait; and if it was too early, the next one is short.
+  for (const look of ['show', 'online']) {
+    world.server.isUp = false
+    world.server.cut()
+    await world.tick(600_000)
+    alice.app.on[look]()
+    await world.tick(5)
+    const { state, retryAt } = alice.of('state').pop()
+    assert.ok(state === 'waiting' && retryAt - world.clock.now() <= 500, `${state} ${retryAt - world.clock.now()}`)
+    world.server.isUp = true
+    alice.app.on[look]()
+    await world.tick(20)
+    assert.equal(alice.chat.state, 'online')
+  }
 })
 
 test('a socket that does not open, or says nothing, is given up after 10 s', async () => {

@@ -189,6 +189,21 @@ test('a key stays below what WeChat allows; a list that does not fit is fetched 
   assert.deepEqual([alice.chat.conversations().length, alice.chat.unread()], [800, unread])
 })
 
+test('the list of a few hundred conversations is there after a restart, and the pages of the newest', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  const texts = numbers(1, 20).map(text => text.padEnd(100, 'x'))
+  for (let i = 0; i < 300; i++) {
+    world.server.say(`peer${i}`, 'alice', ...texts)
+    await world.tick(1)
+  }
+  await world.tick(2000)
+  world.server.isUp = false
+  alice.start()
+  assert.equal(alice.chat.conversations().length, 300)
+  assert.deepEqual(['peer299', 'peer280', 'peer0'].map(peer => alice.chat.messages(peer).length), [20, 20, 1])
+})
+
 test('a chat that nobody looks at does not grow without end', async () => {
   const world = new World()
   const alice = await world.online('alice')

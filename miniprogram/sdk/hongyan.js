@@ -21,8 +21,11 @@ const chatError = (word, message, more) => Object.assign(new Error(message || wo
 /** Of an error frame, or of the body of an HTTP answer. */
 const errorOf = ({ error, message, ...more }) => chatError(error, message, more)
 
-/** Of anything that was thrown: `wx` fails with objects that have an `errMsg`. */
-function toChatError(thrown) {
+/**
+ * Of anything that was thrown: `wx` fails with objects that have an `errMsg`.
+ * @param {any} thrown
+ */
+function toChatError(thrown = {}) {
   const text = thrown.errMsg || thrown.message
   if (thrown.word) return thrown
   if (/domain list/.test(text)) return chatError('domain_not_allowed', 'add the server to the request and socket domains of the mini-program', { status: 403 })
@@ -460,7 +463,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       most = limits
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
-      if (Math.abs(server_time - now()) > 300000 && !isClockTold++) emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
+      if (Math.abs(server_time - now()) > 300000 && !isClockTold++) {
+        emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
+      }
       sync()
     },
     sync({ conversations }) {

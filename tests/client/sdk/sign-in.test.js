@@ -104,6 +104,7 @@ test('a sign-in of one\'s own, which may use the login', async () => {
   for (const [signIn, state, word] of [
     [() => { throw new Error('of the backend') }, 'waiting', 'offline'],
     [async () => { throw new Error('of the backend') }, 'waiting', 'offline'],
+    [() => Promise.reject(), 'waiting', 'offline'],
     [async () => ({ openid: 'dave', token: 'made up', expires_in: 60 }), 'refused', 'unauthorized'],
     [api => api.login('nonsense'), 'refused', 'bad_code'],
   ]) {

@@ -728,11 +728,12 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const unread = () => all().reduce((total, row) => total + row.unread, 0)
 
   /** @type {(row: any, event: any) => import('./hongyan').Message} */
-  const view = ({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, ...event }) => {
-    const mark = seq <= peer_read_seq ? 'read' : seq <= peer_recv_seq ? 'delivered' : 'sent'
+  const view = (row, { mine, seq, sent_at, type, message, state, error, recalled, target, client_msg_id = '', extra = {} }) => {
+    // Spelled out: a chat has thousands of messages, and rests and spreads take thirty times as long.
+    const mark = seq <= row.peer_read_seq ? 'read' : seq <= row.peer_recv_seq ? 'delivered' : 'sent'
     return {
-      ...event, peer, mine, seq, client_msg_id, extra, state: !mine ? 'received' : seq ? mark : state, recalled: !!(recalled || target),
-      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`,
+      peer: row.peer, mine, seq, sent_at, type, message, error, client_msg_id, extra, recalled: !!(recalled || target),
+      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`, state: !mine ? 'received' : seq ? mark : state,
     }
   }
 

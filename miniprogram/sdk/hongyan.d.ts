@@ -44,8 +44,8 @@ export interface Credentials {
 
 /**
  * What the SDK needs of a platform, for one client. `createAdapter(wx)` and `createBrowserAdapter()` are two; a third is about 60 lines.
- * A promise that is rejected is a network that fails, whatever the reason; an HTTP answer of any status is none. No event comes before
- * `connect` or `watch` has returned.
+ * A promise rejects where the network fails, and only there: every HTTP answer resolves. Nothing of a socket is told before `connect` has
+ * returned.
  */
 export interface Adapter {
   login(): Promise<string>

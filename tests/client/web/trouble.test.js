@@ -86,7 +86,7 @@ test('a message that is refused says why, and can be sent again or removed', asy
 
 test('who is sent away is told why, and what to do', async t => {
   const server = await Server.start(t)
-  const alice = await signedIn(t, shared, server, 'alice', { ...LIGHT, viewport: PHONE })
+  const alice = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
   await openChat(alice.page, 'bob')
   server.command('kick', 'alice', '--dev')
   await alice.page.getByText('你已被管理者断开连接').waitFor()

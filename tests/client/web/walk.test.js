@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { DARK, LIGHT, PHONE, Server, browser, bubble, fits, look, online, openChat, person, said, say, signedIn } = require('./harness')
+const { DARK, LIGHT, PHONE, Server, browser, bubble, fits, longPress, look, online, openChat, person, said, say, signedIn } = require('./harness')
 
 const shared = browser()
 
@@ -177,14 +177,19 @@ test('names and pictures', async t => {
 
 test('a narrow window shows the list or a chat, a wide one both', async t => {
   const server = await Server.start(t)
-  const { page: alice } = await signedIn(t, shared, server, 'alice', { ...LIGHT, viewport: PHONE })
-  const { page: bob } = await signedIn(t, shared, server, 'bob', { ...DARK, viewport: PHONE })
+  const hers = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
+  const { page: alice } = hers
+  const { page: bob } = await signedIn(t, shared, server, 'bob', { ...DARK, ...PHONE })
   await openChat(alice, 'bob')
   await say(alice, '在地铁上，网络断断续续的，先这样说 https://example.com/a/very/long/path/that/does/not/end/anywhere')
   await bob.click('#conversations a[data-peer=alice]')
   await say(bob, 'Never mind, we can talk tonight. ' + 'W'.repeat(80))
   await bubble(alice, 'tonight').waitFor()
   assert.equal(await alice.locator('#side').isVisible(), false)
+  await say(alice, '好')
+  await longPress(hers, bubble(alice, '好'))
+  await alice.getByRole('menuitem', { name: '撤回' }).tap()
+  await alice.locator('#messages').getByText('你撤回了一条消息').waitFor()
   for (const width of [320, 360]) {
     await alice.setViewportSize({ width, height: 568 })
     await fits(alice)

@@ -152,7 +152,7 @@ const said = page => page.locator('.bubble').evaluateAll(bubbles => bubbles.map(
 
 /** Looks at a state: a picture for people, and axe-core's judgement, in which nothing may be serious. */
 async function look(page, name) {
-  await page.evaluate(() => Promise.all(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations !== Infinity).map(({ finished }) => finished)))
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations !== Infinity).map(({ finished }) => finished)))
   fs.mkdirSync(SCREENSHOTS, { recursive: true })
   await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) })
   await page.evaluate(AXE)

@@ -26,6 +26,7 @@ test('older pages come without a jump, newer messages with a pill', async t => {
     const jumps = []
     const frame = () => new Promise(requestAnimationFrame)
     while (!document.querySelector('.row').textContent.includes('message 0.') || log.scrollTop > 0) {
+      if (jumps.length > 1000) throw new Error('this does not come to an end')
       log.scrollTop -= 500
       const row = first()
       const { top } = row.getBoundingClientRect()
@@ -68,7 +69,7 @@ test('older pages come without a jump, newer messages with a pill', async t => {
   await scroll(bob, 0)
   await bob.evaluate(async () => {
     const log = document.querySelector('#log')
-    for (let still = 0; still < 5;) {
+    for (let still = 0, steps = 0; still < 5 && steps < 1000; steps++) {
       const before = [log.scrollTop, log.scrollHeight].join()
       log.scrollTop += 300
       await new Promise(requestAnimationFrame)
@@ -88,7 +89,8 @@ test('in a chat of 5 000 messages a new one takes at most a frame', async t => {
   await bubble(bob, 'message 4999.').waitFor()
   await bob.evaluate(async () => {
     const log = document.querySelector('#log')
-    while (!document.querySelector('.row').textContent.includes('message 0.')) {
+    for (let steps = 0; !document.querySelector('.row').textContent.includes('message 0.'); steps++) {
+      if (steps > 2000) throw new Error('this does not come to an end')
       log.scrollTop = 0
       await new Promise(requestAnimationFrame)
     }

@@ -222,7 +222,7 @@ test('all of it without a mouse', async t => {
     const { dataset, id, localName } = document.activeElement
     return [dataset.peer, id, localName].includes(name)
   }, name)
-  for (const peer of ['carol', 'bob']) {
+  for (const peer of ['bob', 'carol']) {
     await alice.focus('#new-chat')
     await alice.keyboard.press('Enter')
     await alice.keyboard.type(peer)
@@ -239,25 +239,26 @@ test('all of it without a mouse', async t => {
 
   // Escape leads to the list, arrows go through it, Enter opens.
   await alice.keyboard.press('Escape')
-  await focused('bob')
-  await alice.keyboard.press('ArrowDown')
   await focused('carol')
+  await alice.keyboard.press('ArrowDown')
+  await focused('bob')
   await look(alice, 'focus-dark')
   await alice.keyboard.press('Home')
-  await focused('bob')
+  await focused('carol')
   await alice.keyboard.press('End')
-  // Another chat moves to the top of the list meanwhile.
+  // The chat moves to the top of the list meanwhile, and keeps the focus.
   await bob.click('#conversations a[data-peer=alice]')
   await say(bob, 'and to you')
-  await alice.locator('#conversations a[data-peer=bob]', { hasText: 'and to you' }).waitFor()
-  await focused('carol')
+  await alice.locator('#conversations li:first-child', { hasText: 'and to you' }).waitFor()
+  await focused('bob')
   await alice.keyboard.press('Enter')
-  await alice.locator('#room h2', { hasText: 'carol' }).waitFor()
+  await alice.locator('#room h2', { hasText: 'bob' }).waitFor()
   await focused('textarea')
 
   // The messages are a stop of the Tab key, and each of them has a menu.
   await alice.keyboard.press('Shift+Tab')
   await focused('log')
+  await alice.keyboard.press('ArrowUp')
   await alice.keyboard.press('ArrowUp')
   await alice.keyboard.press('Enter')
   await alice.keyboard.press('ArrowDown')
@@ -268,11 +269,11 @@ test('all of it without a mouse', async t => {
   await alice.keyboard.press('Escape')
   await alice.keyboard.press('Delete')
   await alice.keyboard.press('Escape')
-  await focused('carol')
+  await focused('bob')
   await alice.keyboard.press('Delete')
   await alice.getByRole('dialog').getByRole('button', { name: 'Delete chat' }).press('Enter')
-  await alice.locator('#conversations a[data-peer=carol]').waitFor({ state: 'detached' })
-  await focused('bob')
+  await alice.locator('#conversations a[data-peer=bob]').waitFor({ state: 'detached' })
+  await focused('carol')
 })
 
 test('what is said to screen readers', async t => {

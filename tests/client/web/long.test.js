@@ -9,6 +9,7 @@ const shared = browser()
 const NO_LIMITS = ['limits.messages_per_second', 'limits.http_per_second'].flatMap(name => ['--set', `${name}=0`])
 const texts = (from, to) => Array.from({ length: to - from }, (_, i) => `message ${from + i}. ${'A line of some length. '.repeat((from + i) % 9)}`)
 
+const atEnd = page => page.waitForFunction(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2 })
 const scroll = (page, to) => page.evaluate(to => { document.querySelector('#log').scrollTop = to }, to)
 
 test('older pages come without a jump, newer messages with a pill', async t => {
@@ -17,7 +18,7 @@ test('older pages come without a jump, newer messages with a pill', async t => {
   await write(t, shared, server, 'alice', 'bob', texts(0, 400))
   await bob.click('#conversations a[data-peer=alice]')
   await bubble(bob, 'message 399.').waitFor()
-  assert.equal(await bob.evaluate(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2 }), true)
+  await atEnd(bob)
 
   // Up to the first one. What is in sight after a step stays where it is while more is drawn above.
   const jumps = await bob.evaluate(async () => {
@@ -61,9 +62,12 @@ test('older pages come without a jump, newer messages with a pill', async t => {
 
   // At the end the page follows, in a window that has changed as well.
   await bob.setViewportSize({ width: 500, height: 400 })
+  await atEnd(bob)
+  await bob.fill('#composer textarea', 'one\ntwo\nthree\nfour')
+  await atEnd(bob)
   await write(t, shared, server, 'alice', 'bob', texts(403, 405))
   await bubble(bob, 'message 404.').waitFor()
-  await bob.waitForFunction(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2 })
+  await atEnd(bob)
 
   // Back from far above to the end by scrolling alone: nothing is missing between.
   await scroll(bob, 0)

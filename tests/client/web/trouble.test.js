@@ -33,6 +33,7 @@ test('the server is killed and started again in the middle: nothing is lost or d
     if (round === 1) {
       await alice.page.locator('.spinner').last().waitFor()
       await look(alice.page, 'server-away-light')
+      await bob.page.setViewportSize(PHONE.viewport)
       await look(bob.page, 'server-away-dark')
     }
     await server.restart()

@@ -107,7 +107,8 @@ export class Room {
     const to = Math.min(all.length, middle + AROUND + 1)
     const kept = this.#middle === null ? undefined : this.#inMiddle()
     const top = kept?.getBoundingClientRect().top
-    older.row.hidden = from > 0 || !(this.#chat.hasOlder(this.#peer) || !all.length && this.#loading)
+    const awaited = !all.length && (this.#loading || !older.again.hidden)
+    older.row.hidden = from > 0 || !(awaited || this.#chat.hasOlder(this.#peer))
     place(list, this.#drawRows(all, from, to))
     if (this.#middle === null) this.#toEnd()
     else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().top - top

@@ -115,7 +115,6 @@ test('in a chat of 5 000 messages a new one takes at most a frame', async t => {
       log.getBoundingClientRect()
       const start = performance.now()
       field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))
-      for (let turn = 0; turn < 20; turn++) await null
       log.getBoundingClientRect()
       times.push(performance.now() - start)
       if (!log.lastElementChild.textContent.includes(`own ${i}`)) throw new Error(`own ${i} is not there`)

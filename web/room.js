@@ -106,12 +106,13 @@ export class Room {
     const from = Math.max(0, middle - AROUND)
     const to = Math.min(all.length, middle + AROUND + 1)
     const kept = this.#middle === null ? undefined : this.#inMiddle()
-    const top = kept?.getBoundingClientRect().top
+    // Its foot: over its head there may be a time, and that goes when a message comes before it.
+    const bottom = kept?.getBoundingClientRect().bottom
     const awaited = !all.length && (this.#loading || !older.again.hidden)
     older.row.hidden = from > 0 || !(awaited || this.#chat.hasOlder(this.#peer))
     place(list, this.#drawRows(all, from, to))
     if (this.#middle === null) this.#toEnd()
-    else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().top - top
+    else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().bottom - bottom
     this.#drawPill(all)
     this.#wantOlder()
   }

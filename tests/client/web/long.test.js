@@ -20,21 +20,22 @@ test('older pages come without a jump, newer messages with a pill', async t => {
   await bubble(bob, 'message 399.').waitFor()
   await atEnd(bob)
 
-  // Up to the first one. What is in sight after a step stays where it is while more is drawn above.
+  // Up to the first one. What is in sight after a step stays where it is while more is drawn above. (Not the time over the topmost message: that
+  // goes when a message comes before it.)
   const jumps = await bob.evaluate(async () => {
     const log = document.querySelector('#log')
     const first = () => [...document.querySelectorAll('.row')].find(row => row.getBoundingClientRect().bottom > log.getBoundingClientRect().top)
+    const topOf = row => row.querySelector('.line').getBoundingClientRect().top
     const jumps = []
     const frame = () => new Promise(requestAnimationFrame)
     while (!document.querySelector('.row').textContent.includes('message 0.') || log.scrollTop > 0) {
       if (jumps.length > 1000) throw new Error('this does not come to an end')
       log.scrollTop -= 500
       const row = first()
-      const { top } = row.getBoundingClientRect()
+      const top = topOf(row)
       await frame()
       await frame()
-      if (row.isConnected) jumps.push(Math.abs(row.getBoundingClientRect().top - top))
-      else jumps.push(Infinity)
+      jumps.push(row.isConnected ? Math.abs(topOf(row) - top) : Infinity)
     }
     return jumps
   })

@@ -747,11 +747,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     hurry()
     return sync()
   }
+  /** After the end of a socket that was told together with this. */
+  const refreshSoon = lazy(0, refresh)
   function show(isShown) {
     isVisible = isShown
     tell({ type: isShown ? 'foreground' : 'background' })
     look()
-    if (isShown) refresh()
+    if (isShown) refreshSoon()
     else save()
   }
   function stop() {
@@ -770,7 +772,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     get error() { return error },
 
     start() {
-      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online: refresh, offline: () => end(chatError('offline')) })
+      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: () => end(chatError('offline')) })
       if (state === 'stopped' || state === 'refused') stay()
     },
     stop,

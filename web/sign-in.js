@@ -40,7 +40,7 @@ function claims(token) {
   try {
     const [, body] = token.split('.')
     const { sub, exp } = JSON.parse(atob(body.replace(/-/g, '+').replace(/_/g, '/')))
-    return OPENID.test(sub) && Number.isFinite(exp) ? { sub, exp } : {}
+    return typeof sub === 'string' && OPENID.test(sub) && Number.isFinite(exp) ? { sub, exp } : {}
   } catch {
     return {}
   }

@@ -2,7 +2,7 @@
 
 import { avatar } from './avatar.js'
 import { Composer } from './composer.js'
-import { $ } from './dom.js'
+import { $, make } from './dom.js'
 import { List } from './list.js'
 import { openDialog, showMenu, toast } from './overlay.js'
 import { openProfile } from './profile.js'
@@ -24,7 +24,7 @@ async function main() {
     const answer = await fetch('/assets/config.json')
     mode = (await answer.json()).sign_in
   } catch {
-    return toast(text('no_server'))
+    return document.body.append(make('main', { className: 'nothing', role: 'alert', textContent: text('no_server') }))
   }
   run(await signIn(mode), mode)
 }

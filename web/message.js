@@ -1,7 +1,7 @@
 /** How one message looks. */
 
 import { avatar, nameOf } from './avatar.js'
-import { make } from './dom.js'
+import { $, make } from './dom.js'
 import { explain, summary, text } from './text.js'
 import { longTime } from './time.js'
 
@@ -17,21 +17,33 @@ export function surroundings(message, previous, next, user) {
   }
 }
 
-/** Two looks with the same fingerprint are the same. */
-export function fingerprint(message, { time, mark, user }) {
-  return JSON.stringify([message.state, message.recalled, message.message, message.error?.word, time, mark, user.nickname, user.avatar])
+/**
+ * Brings a row to how the message is now. `drawn` is what this gave before; what is as it was is left alone, so that a bubble under a finger stays
+ * there while its mark changes. `retry` is what the red mark does.
+ */
+export function drawMessage(row, message, { time, mark, user }, drawn, retry) {
+  const content = JSON.stringify([message.recalled, message.message, time, user.nickname, user.avatar])
+  const state = JSON.stringify([message.state, mark, message.error?.word])
+  if (content !== drawn?.content) drawContent(row, message, time, user)
+  if (content !== drawn?.content || state !== drawn?.state) drawState(row, message, mark, retry)
+  return { content, state }
 }
 
-/** Fills in a row. `retry` is what its red mark does. */
-export function drawMessage(row, message, { time, mark, user }, retry) {
+function drawContent(row, message, time, user) {
   row.className = message.mine ? 'row mine' : 'row'
+  row.replaceChildren(
+    ...(time ? [make('time', { dateTime: new Date(message.sent_at).toISOString(), textContent: time })] : []),
+    message.recalled
+      ? make('p', { className: 'note', textContent: recalled(message, user) })
+      : make('div', { className: 'line' }, avatar(user), bubble(message, user), make('span', { className: 'state' })),
+    make('p', { className: 'note why' }),
+  )
+}
+
+function drawState(row, message, mark, retry) {
   row.dataset.state = message.state
-  const parts = []
-  if (time) parts.push(make('time', { dateTime: new Date(message.sent_at).toISOString(), textContent: time }))
-  if (message.recalled) parts.push(make('p', { className: 'note', textContent: recalled(message, user) }))
-  else parts.push(make('div', { className: 'line' }, avatar(user), bubble(message, user), ...marks(message, mark, retry)))
-  if (message.state === 'failed' && message.error) parts.push(make('p', { className: 'note', textContent: explain(message.error) }))
-  row.replaceChildren(...parts)
+  $('.state', row)?.replaceChildren(...marks(message.state, mark, retry))
+  $('.why', row).textContent = message.state === 'failed' && message.error ? explain(message.error) : ''
 }
 
 /** The line that stands in the place of a recalled message. */
@@ -46,10 +58,10 @@ function bubble(message, user) {
   return said
 }
 
-function marks({ state }, mark, retry) {
+function marks(state, mark, retry) {
   if (state === 'sending') return [make('span', { className: 'spinner', role: 'img', 'aria-label': text('sending') })]
   if (state === 'failed') return [make('button', { className: 'failed', type: 'button', title: text('retry'), 'aria-label': `${text('failed')}: ${text('retry')}`, textContent: '!', onclick: retry })]
-  return mark ? [make('span', { className: 'mark', textContent: text(mark) })] : []
+  return mark ? [text(mark)] : []
 }
 
 // Up to white space, quotes, or Chinese punctuation, which no one writes in an address.

@@ -7,7 +7,7 @@
 
 import { nameOf } from './avatar.js'
 import { $, make, place } from './dom.js'
-import { drawMessage, fingerprint, recalled, surroundings } from './message.js'
+import { drawMessage, recalled, surroundings } from './message.js'
 import { copy, onContextMenu, showMenu, step, toast } from './overlay.js'
 import { explain, summary, text } from './text.js'
 
@@ -26,7 +26,7 @@ const older = { row: $('#older'), again: $('#older button'), loading: $('#older 
 export class Room {
   #chat
   #peer = ''
-  /** By the key of the message: its element, and the fingerprint of how it was drawn. */
+  /** By the key of the message: its element, and how it was drawn. */
   #rows = new Map()
   /** The key of the message in the middle; null while the newest is in sight, and then the page follows what comes. */
   #middle = null
@@ -106,11 +106,13 @@ export class Room {
     const from = Math.max(0, middle - AROUND)
     const to = Math.min(all.length, middle + AROUND + 1)
     const kept = this.#middle === null ? undefined : this.#inMiddle()
-    const top = kept?.getBoundingClientRect().top
-    older.row.hidden = from > 0 || !(this.#chat.hasOlder(this.#peer) || !all.length && this.#loading)
+    // Its foot: over its head there may be a time, and that goes when a message comes before it.
+    const bottom = kept?.getBoundingClientRect().bottom
+    const awaited = !all.length && (this.#loading || !older.again.hidden)
+    older.row.hidden = from > 0 || !(awaited || this.#chat.hasOlder(this.#peer))
     place(list, this.#drawRows(all, from, to))
     if (this.#middle === null) this.#toEnd()
-    else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().top - top
+    else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().bottom - bottom
     this.#drawPill(all)
     this.#wantOlder()
   }
@@ -126,11 +128,9 @@ export class Room {
     let next = nextOwn(all, to)
     for (let i = to - 1; i >= from; i--) {
       const message = all[i]
-      const row = this.#rows.get(message.key) ?? { element: make('div', { tabIndex: -1, 'data-key': message.key }), drawn: '' }
+      const row = this.#rows.get(message.key) ?? { element: make('div', { tabIndex: -1, 'data-key': message.key }) }
       const around = surroundings(message, all[i - 1], next, users[Number(message.mine)])
-      const drawn = fingerprint(message, around)
-      if (row.drawn !== drawn) drawMessage(row.element, message, around, () => this.#chat.retry(this.#peer, message.client_msg_id))
-      row.drawn = drawn
+      row.drawn = drawMessage(row.element, message, around, row.drawn, () => this.#chat.retry(message.peer, message.client_msg_id))
       rows.set(message.key, row)
       if (message.mine && !message.recalled) next = message
     }

@@ -40,7 +40,7 @@ function claims(token) {
   try {
     const [, body] = token.split('.')
     const { sub, exp } = JSON.parse(atob(body.replace(/-/g, '+').replace(/_/g, '/')))
-    return OPENID.test(sub) && Number.isFinite(exp) ? { sub, exp } : {}
+    return typeof sub === 'string' && OPENID.test(sub) && Number.isFinite(exp) ? { sub, exp } : {}
   } catch {
     return {}
   }
@@ -57,8 +57,8 @@ export async function signIn(mode) {
   const credential = sessionStorage.getItem(REMEMBERED)
   const reason = sessionStorage.getItem(REASON)
   if (credential === null) {
-    // Where nobody is signed in, nothing of anybody is kept.
-    sessionStorage.clear()
+    // Who must sign in again finds her unsent messages. Of who has left, nothing stays.
+    if (!reason) sessionStorage.clear()
     return askFor(mode, reason)
   }
   const { problem, ...user } = MODES[mode].read(credential)
@@ -72,6 +72,7 @@ export function signInAgain(mode) {
 }
 
 export function leave(reason) {
+  window.onbeforeunload = null
   sessionStorage.removeItem(REMEMBERED)
   if (reason) sessionStorage.setItem(REASON, reason)
   location.replace(location.pathname)
@@ -115,6 +116,7 @@ function askFor(mode, problem) {
       const chat = start(user)
       if (await taken(chat)) {
         sessionStorage.setItem(REMEMBERED, credential)
+        sessionStorage.removeItem(REASON)
         view.hidden = true
         return resolve(chat)
       }

@@ -27,7 +27,7 @@ const zh = {
   loading: '加载中',
   load_again: '加载失败，点击重试',
   connecting: '连接中…',
-  waiting: '未连接',
+  waiting: '未连接，正在重试…',
   typing: '对方正在输入…',
   new_messages: '{n} 条新消息',
   unread: '{n} 条未读',
@@ -52,7 +52,7 @@ const zh = {
   type_file: '[文件]',
   type_location: '[位置]',
   type_card: '[名片]',
-  type_other: '[{type}]',
+  unknown_type: '[{type}]',
   delete_chat: '删除聊天',
   delete_chat_text: '与“{name}”的聊天记录将从你这里清空，对方的不受影响。',
   profile: '个人资料',
@@ -113,7 +113,7 @@ const en = {
   loading: 'Loading',
   load_again: 'Not loaded. Try again',
   connecting: 'Connecting…',
-  waiting: 'Not connected',
+  waiting: 'Not connected, trying again…',
   typing: 'Typing…',
   new_messages: '{n} new',
   unread: '{n} unread',
@@ -138,7 +138,7 @@ const en = {
   type_file: '[File]',
   type_location: '[Location]',
   type_card: '[Contact card]',
-  type_other: '[{type}]',
+  unknown_type: '[{type}]',
   delete_chat: 'Delete chat',
   delete_chat_text: 'Your side of the chat with “{name}” is cleared. The other side stays as it is.',
   profile: 'Profile',
@@ -190,7 +190,7 @@ export function explain(error) {
 /** What a message says in one line, for the list and for screen readers. */
 export function summary({ type, message }) {
   if (type === 'text') return message
-  const kind = words[`type_${type}`] ?? text('type_other', { type })
+  const kind = words[`type_${type}`] ?? text('unknown_type', { type })
   return message ? `${kind} ${message}` : kind
 }
 

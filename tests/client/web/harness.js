@@ -19,7 +19,7 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 const LIGHT = { colorScheme: 'light', locale: 'zh-CN' }
 const DARK = { colorScheme: 'dark', locale: 'en-US' }
 const WIDE = { width: 1100, height: 760 }
-const PHONE = { width: 360, height: 640 }
+const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true }
 
 /** What is to be done when the test ends, the last first: a page is closed before its server. */
 const ends = new WeakMap()
@@ -135,6 +135,15 @@ async function say(page, words) {
   await page.press('#composer textarea', 'Enter')
 }
 
+/** A finger that rests on something. */
+async function longPress({ context, page }, locator) {
+  const { x, y, width, height } = await locator.boundingBox()
+  const touch = await context.newCDPSession(page)
+  await touch.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [{ x: x + width / 2, y: y + height / 2 }] })
+  await page.waitForTimeout(700)
+  await touch.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
+}
+
 /** The bubbles with these words. */
 const bubble = (page, words) => page.locator('.bubble', { hasText: words })
 
@@ -143,7 +152,7 @@ const said = page => page.locator('.bubble').evaluateAll(bubbles => bubbles.map(
 
 /** Looks at a state: a picture for people, and axe-core's judgement, in which nothing may be serious. */
 async function look(page, name) {
-  await page.evaluate(() => Promise.all(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations !== Infinity).map(({ finished }) => finished)))
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations !== Infinity).map(({ finished }) => finished)))
   fs.mkdirSync(SCREENSHOTS, { recursive: true })
   await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) })
   await page.evaluate(AXE)
@@ -210,4 +219,4 @@ async function write(t, { browser }, server, from, to, messages) {
   await context.close()
 }
 
-module.exports = { DARK, LIGHT, PHONE, Server, WIDE, browser, bubble, fits, look, online, openChat, person, plainClient, said, say, signedIn, write }
+module.exports = { DARK, LIGHT, PHONE, Server, WIDE, browser, bubble, fits, longPress, look, online, openChat, person, plainClient, said, say, signedIn, write }

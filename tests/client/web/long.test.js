@@ -9,6 +9,7 @@ const shared = browser()
 const NO_LIMITS = ['limits.messages_per_second', 'limits.http_per_second'].flatMap(name => ['--set', `${name}=0`])
 const texts = (from, to) => Array.from({ length: to - from }, (_, i) => `message ${from + i}. ${'A line of some length. '.repeat((from + i) % 9)}`)
 
+const atEnd = page => page.waitForFunction(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2 })
 const scroll = (page, to) => page.evaluate(to => { document.querySelector('#log').scrollTop = to }, to)
 
 test('older pages come without a jump, newer messages with a pill', async t => {
@@ -17,22 +18,24 @@ test('older pages come without a jump, newer messages with a pill', async t => {
   await write(t, shared, server, 'alice', 'bob', texts(0, 400))
   await bob.click('#conversations a[data-peer=alice]')
   await bubble(bob, 'message 399.').waitFor()
-  assert.equal(await bob.evaluate(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2 }), true)
+  await atEnd(bob)
 
-  // Up to the first one. What is in sight after a step stays where it is while more is drawn above.
+  // Up to the first one. What is in sight after a step stays where it is while more is drawn above. (Not the time over the topmost message: that
+  // goes when a message comes before it.)
   const jumps = await bob.evaluate(async () => {
     const log = document.querySelector('#log')
     const first = () => [...document.querySelectorAll('.row')].find(row => row.getBoundingClientRect().bottom > log.getBoundingClientRect().top)
+    const topOf = row => row.querySelector('.line').getBoundingClientRect().top
     const jumps = []
     const frame = () => new Promise(requestAnimationFrame)
     while (!document.querySelector('.row').textContent.includes('message 0.') || log.scrollTop > 0) {
+      if (jumps.length > 1000) throw new Error('this does not come to an end')
       log.scrollTop -= 500
       const row = first()
-      const { top } = row.getBoundingClientRect()
+      const top = topOf(row)
       await frame()
       await frame()
-      if (row.isConnected) jumps.push(Math.abs(row.getBoundingClientRect().top - top))
-      else jumps.push(Infinity)
+      jumps.push(row.isConnected ? Math.abs(topOf(row) - top) : Infinity)
     }
     return jumps
   })
@@ -60,15 +63,18 @@ test('older pages come without a jump, newer messages with a pill', async t => {
 
   // At the end the page follows, in a window that has changed as well.
   await bob.setViewportSize({ width: 500, height: 400 })
+  await atEnd(bob)
+  await bob.fill('#composer textarea', 'one\ntwo\nthree\nfour')
+  await atEnd(bob)
   await write(t, shared, server, 'alice', 'bob', texts(403, 405))
   await bubble(bob, 'message 404.').waitFor()
-  await bob.waitForFunction(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2 })
+  await atEnd(bob)
 
   // Back from far above to the end by scrolling alone: nothing is missing between.
   await scroll(bob, 0)
   await bob.evaluate(async () => {
     const log = document.querySelector('#log')
-    for (let still = 0; still < 5;) {
+    for (let still = 0, steps = 0; still < 5 && steps < 1000; steps++) {
       const before = [log.scrollTop, log.scrollHeight].join()
       log.scrollTop += 300
       await new Promise(requestAnimationFrame)
@@ -88,7 +94,8 @@ test('in a chat of 5 000 messages a new one takes at most a frame', async t => {
   await bubble(bob, 'message 4999.').waitFor()
   await bob.evaluate(async () => {
     const log = document.querySelector('#log')
-    while (!document.querySelector('.row').textContent.includes('message 0.')) {
+    for (let steps = 0; !document.querySelector('.row').textContent.includes('message 0.'); steps++) {
+      if (steps > 2000) throw new Error('this does not come to an end')
       log.scrollTop = 0
       await new Promise(requestAnimationFrame)
     }
@@ -109,7 +116,6 @@ test('in a chat of 5 000 messages a new one takes at most a frame', async t => {
       log.getBoundingClientRect()
       const start = performance.now()
       field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))
-      for (let turn = 0; turn < 20; turn++) await null
       log.getBoundingClientRect()
       times.push(performance.now() - start)
       if (!log.lastElementChild.textContent.includes(`own ${i}`)) throw new Error(`own ${i} is not there`)

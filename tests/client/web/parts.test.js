@@ -49,7 +49,7 @@ test('addresses become links where they are of the web, and end where the senten
   const links = words => page.evaluate(async words => {
     const { drawMessage } = await import('/assets/message.js')
     const row = document.createElement('div')
-    drawMessage(row, { mine: false, type: 'text', message: words, state: 'received', sent_at: 0 }, { time: '', mark: '', user: { openid: 'bob', nickname: '', avatar: '' } })
+    drawMessage(row, { mine: false, type: 'text', message: words, state: 'received', sent_at: 0 }, { time: '', mark: '', user: { openid: 'bob', nickname: '', avatar: '' } }, undefined)
     return [...row.querySelectorAll('a')].map(link => link.getAttribute('href'))
   }, words)
   for (const [words, found] of [

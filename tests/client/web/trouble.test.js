@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { DARK, LIGHT, PHONE, Server, browser, bubble, look, online, openChat, person, said, say, signedIn } = require('./harness')
+const { DARK, LIGHT, PHONE, Server, browser, bubble, look, online, openChat, person, said, say, signedIn, write } = require('./harness')
 
 const shared = browser()
 /** What a browser says by itself of a server that is away. */
@@ -33,6 +33,7 @@ test('the server is killed and started again in the middle: nothing is lost or d
     if (round === 1) {
       await alice.page.locator('.spinner').last().waitFor()
       await look(alice.page, 'server-away-light')
+      await bob.page.setViewportSize(PHONE.viewport)
       await look(bob.page, 'server-away-dark')
     }
     await server.restart()
@@ -84,9 +85,33 @@ test('a message that is refused says why, and can be sent again or removed', asy
   await look(alice, 'too-long-dark')
 })
 
+test('what cannot be fetched can be fetched again', async t => {
+  const server = await Server.start(t)
+  await write(t, shared, server, 'alice', 'bob', ['one', 'two', 'three'])
+  const bob = await signedIn(t, shared, server, 'bob', DARK)
+  const { page } = bob
+  bob.expected = AWAY
+  await page.route('**/v1/messages?*', route => route.abort())
+  await page.click('#conversations a[data-peer=alice]')
+  const again = page.getByRole('button', { name: 'Not loaded. Try again' })
+  await again.waitFor()
+  assert.deepEqual(await said(page), ['three'])
+  await look(page, 'not-loaded-dark')
+  await page.unroute('**/v1/messages?*')
+  await again.click()
+  await bubble(page, 'one').waitFor()
+  assert.deepEqual(await said(page), ['one', 'two', 'three'])
+  assert.equal(await again.isVisible(), false)
+
+  await page.route('**/assets/config.json', route => route.abort())
+  await page.reload()
+  await page.getByText('The server cannot be reached').waitFor()
+  await look(page, 'no-server-dark')
+})
+
 test('who is sent away is told why, and what to do', async t => {
   const server = await Server.start(t)
-  const alice = await signedIn(t, shared, server, 'alice', { ...LIGHT, viewport: PHONE })
+  const alice = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
   await openChat(alice.page, 'bob')
   server.command('kick', 'alice', '--dev')
   await alice.page.getByText('你已被管理者断开连接').waitFor()

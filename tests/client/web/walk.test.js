@@ -3,7 +3,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { DARK, LIGHT, PHONE, Server, browser, bubble, fits, look, online, openChat, person, said, say, signedIn } = require('./harness')
+const { DARK, LIGHT, PHONE, Server, browser, bubble, fits, longPress, look, online, openChat, person, said, say, signedIn } = require('./harness')
 
 const shared = browser()
 
@@ -177,14 +177,19 @@ test('names and pictures', async t => {
 
 test('a narrow window shows the list or a chat, a wide one both', async t => {
   const server = await Server.start(t)
-  const { page: alice } = await signedIn(t, shared, server, 'alice', { ...LIGHT, viewport: PHONE })
-  const { page: bob } = await signedIn(t, shared, server, 'bob', { ...DARK, viewport: PHONE })
+  const hers = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
+  const { page: alice } = hers
+  const { page: bob } = await signedIn(t, shared, server, 'bob', { ...DARK, ...PHONE })
   await openChat(alice, 'bob')
   await say(alice, '在地铁上，网络断断续续的，先这样说 https://example.com/a/very/long/path/that/does/not/end/anywhere')
   await bob.click('#conversations a[data-peer=alice]')
   await say(bob, 'Never mind, we can talk tonight. ' + 'W'.repeat(80))
   await bubble(alice, 'tonight').waitFor()
   assert.equal(await alice.locator('#side').isVisible(), false)
+  await say(alice, '好')
+  await longPress(hers, bubble(alice, '好'))
+  await alice.getByRole('menuitem', { name: '撤回' }).tap()
+  await alice.locator('#messages').getByText('你撤回了一条消息').waitFor()
   for (const width of [320, 360]) {
     await alice.setViewportSize({ width, height: 568 })
     await fits(alice)
@@ -217,7 +222,7 @@ test('all of it without a mouse', async t => {
     const { dataset, id, localName } = document.activeElement
     return [dataset.peer, id, localName].includes(name)
   }, name)
-  for (const peer of ['carol', 'bob']) {
+  for (const peer of ['bob', 'carol']) {
     await alice.focus('#new-chat')
     await alice.keyboard.press('Enter')
     await alice.keyboard.type(peer)
@@ -234,25 +239,26 @@ test('all of it without a mouse', async t => {
 
   // Escape leads to the list, arrows go through it, Enter opens.
   await alice.keyboard.press('Escape')
-  await focused('bob')
-  await alice.keyboard.press('ArrowDown')
   await focused('carol')
+  await alice.keyboard.press('ArrowDown')
+  await focused('bob')
   await look(alice, 'focus-dark')
   await alice.keyboard.press('Home')
-  await focused('bob')
+  await focused('carol')
   await alice.keyboard.press('End')
-  // Another chat moves to the top of the list meanwhile.
+  // The chat moves to the top of the list meanwhile, and keeps the focus.
   await bob.click('#conversations a[data-peer=alice]')
   await say(bob, 'and to you')
-  await alice.locator('#conversations a[data-peer=bob]', { hasText: 'and to you' }).waitFor()
-  await focused('carol')
+  await alice.locator('#conversations li:first-child', { hasText: 'and to you' }).waitFor()
+  await focused('bob')
   await alice.keyboard.press('Enter')
-  await alice.locator('#room h2', { hasText: 'carol' }).waitFor()
+  await alice.locator('#room h2', { hasText: 'bob' }).waitFor()
   await focused('textarea')
 
   // The messages are a stop of the Tab key, and each of them has a menu.
   await alice.keyboard.press('Shift+Tab')
   await focused('log')
+  await alice.keyboard.press('ArrowUp')
   await alice.keyboard.press('ArrowUp')
   await alice.keyboard.press('Enter')
   await alice.keyboard.press('ArrowDown')
@@ -263,11 +269,11 @@ test('all of it without a mouse', async t => {
   await alice.keyboard.press('Escape')
   await alice.keyboard.press('Delete')
   await alice.keyboard.press('Escape')
-  await focused('carol')
+  await focused('bob')
   await alice.keyboard.press('Delete')
   await alice.getByRole('dialog').getByRole('button', { name: 'Delete chat' }).press('Enter')
-  await alice.locator('#conversations a[data-peer=carol]').waitFor({ state: 'detached' })
-  await focused('bob')
+  await alice.locator('#conversations a[data-peer=bob]').waitFor({ state: 'detached' })
+  await focused('carol')
 })
 
 test('what is said to screen readers', async t => {

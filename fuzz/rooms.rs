@@ -8,6 +8,8 @@ pub mod ids;
 pub mod event;
 #[path = "../src/protocol/mod.rs"]
 pub mod protocol;
+#[path = "../src/profile/mod.rs"]
+pub mod profile;
 #[path = "../src/config/mod.rs"]
 pub mod config;
 

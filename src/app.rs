@@ -18,7 +18,7 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, W
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{Admission, State, descriptors, serve};
+use crate::http::{Admission, SignIn, State, descriptors, serve};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -94,7 +94,9 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let public_at = public.at();
     let ops_at = ops.as_ref().and_then(|l| l.local_addr().ok());
 
-    let (state, relay) = compose(config, descriptors, draining).await?;
+    // Only the double takes the name of a user for a code.
+    let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
+    let (state, relay) = compose(config, sign_in, descriptors, draining).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -110,7 +112,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     tell("hongyan: ready\n");
     log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
     if mode == Mode::Dev {
-        tell(&welcome(&public_at, ops_at));
+        tell(&welcome(&public_at, ops_at, state.web == Some(SignIn::Dev)));
     }
 
     let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
@@ -124,7 +126,12 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) -> Result<(State, Option<Relayed>), Error> {
+async fn compose(
+    config: Config,
+    sign_in: SignIn,
+    descriptors: Option<u64>,
+    draining: &Draining,
+) -> Result<(State, Option<Relayed>), Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let relay = start_relay(&config.relay, &metrics, draining);
@@ -160,6 +167,7 @@ async fn compose(config: Config, descriptors: Option<u64>, draining: &Draining) 
     });
     let others = relay.clone();
     let state = State {
+        web: config.web.enabled.then_some(sign_in),
         config: Arc::new(config),
         store,
         tokens,
@@ -323,18 +331,29 @@ fn tell(text: &str) {
 }
 
 /// What a newcomer types next.
-fn welcome(at: &str, ops: Option<SocketAddr>) -> String {
+fn welcome(at: &str, ops: Option<SocketAddr>, in_browser: bool) -> String {
     let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
     let first = match at.strip_prefix("unix:") {
         Some(path) => welcome_on_socket(path),
-        None => welcome_on_port(at),
+        None if in_browser => format!("{}{}", welcome_in_browser(at), welcome_on_port(at, "Or type")),
+        None => welcome_on_port(at, "Two people can talk now. Type"),
     };
     format!("\n{first}{metrics}\nCtrl-C ends it. Messages stay in the database.\n")
 }
 
-fn welcome_on_port(at: &str) -> String {
+fn welcome_in_browser(at: &str) -> String {
     format!(
-        "Two people can talk now. Type each line into a terminal of its own (websocat, or any WebSocket client):
+        "Two people can talk now. Open two browser tabs, and be alice in one and bob in the other:
+
+  http://{at}/
+
+"
+    )
+}
+
+fn welcome_on_port(at: &str, begin: &str) -> String {
+    format!(
+        "{begin} each line into a terminal of its own (websocat, or any WebSocket client):
 
   websocat 'ws://{at}/alice?to_user_openid=bob&code=dev:alice'
   websocat 'ws://{at}/bob?to_user_openid=alice&code=dev:bob'
@@ -343,7 +362,7 @@ and then, in either of them:
 
   {{\"type\":\"text\",\"message\":\"hello\"}}
 
-or open examples/two-people.html in a browser. What she missed: log in and ask.
+What she missed: log in and ask.
 
   curl -d '{{\"code\":\"dev:alice\"}}' http://{at}/v1/login
   curl -H 'Authorization: Bearer TOKEN' http://{at}/v1/unread

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest as _, Sha256};
+
 /// Path segments that can never be an openid, because the server answers on them itself.
 pub const RESERVED: [&str; 6] = ["healthz", "readyz", "metrics", "v1", "wechat", "assets"];
 
@@ -174,6 +176,11 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// Names bytes for good: their SHA-256, in 64 hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What a text was meant to be, and what is allowed there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} must be {1}")]
@@ -203,6 +210,11 @@ mod tests {
         for bad in ["", "a b", "\u{7f}", "é", &"x".repeat(65)] {
             assert!(ClientMsgId::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn bytes_have_the_name_that_others_give_them() {
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod config;
 pub mod ids;
 pub mod protocol;
 pub mod event;
+pub mod profile;
 pub mod session;
 pub mod chat;
 pub mod store;

@@ -118,7 +118,7 @@ fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
 
 fn dev_layer(profile: &Profile) -> Vec<Given> {
     let Profile::Dev { auth_keys } = profile else { return Vec::new() };
-    let mut values = vec![("wechat.appid", dev::APPID), ("wechat.secret", dev::SECRET), ("wechat.api_base", "")];
+    let mut values = vec![("wechat.appid", dev::APPID), ("wechat.secret", dev::SECRET), ("wechat.api_base", ""), ("web.enabled", "true")];
     if let Some(keys) = auth_keys {
         values.push(("auth.keys", keys));
     }

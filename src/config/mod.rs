@@ -25,6 +25,7 @@ pub use value::Value;
 pub struct Config {
     pub server: Server,
     pub ops: Ops,
+    pub web: Web,
     pub database: Database,
     pub wechat: WeChat,
     pub auth: Auth,
@@ -66,6 +67,12 @@ pub enum Transport {
 pub struct Ops {
     /// `None`: no operators' port.
     pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// Whether the browser client is served at `/`.
+    pub enabled: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -241,6 +248,7 @@ impl Config {
                 allowed_origins: Vec::new(),
             },
             ops: Ops { listen: None },
+            web: Web { enabled: false },
             database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0, prepared_statements: true },
             wechat: WeChat { appid: String::new(), secret: Secret::new(""), api_base: String::new(), timeout_ms: 0 },
             auth: Auth { keys: Vec::new(), token_ttl_s: 0 },

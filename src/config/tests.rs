@@ -147,7 +147,7 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
     assert_eq!(env, format!("HONGYAN_OPS__LISEN (environment HONGYAN_OPS__LISEN): {ops}"));
     assert_eq!(Case::new().flag("--set", "ops.lisen", "").line(), format!("ops.lisen (flag --set): {ops}"));
 
-    let sections = "unknown section; the sections are server, ops, database, wechat, auth, session, limits, relay, log";
+    let sections = "unknown section; the sections are server, ops, web, database, wechat, auth, session, limits, relay, log";
     assert_eq!(Case::new().file("[sever]\nlisten = \"\"\n").line(), format!("sever (h.toml:1): {sections}"));
     assert!(Case::new().env("HONGYAN_SEVER__LISTEN", "").line().ends_with(sections));
     assert!(Case::new().file("listen = \"\"\n").line().ends_with(sections));
@@ -405,6 +405,14 @@ fn keys_are_named_once_and_grouped() {
     for key in KEYS {
         assert!(!key.help.is_empty() && !key.help.contains('|') && !key.allowed().contains('|'), "{}", key.name);
     }
+}
+
+#[test]
+fn the_browser_client_is_on_in_dev_alone_unless_it_is_said() {
+    let served = |profile: &Profile, case: Case| load(profile, &case.inputs).unwrap().config.web.enabled;
+    assert!(served(&dev(), Case::new()) && !served(&Profile::Tool, Case::new()));
+    assert!(!served(&dev(), Case::new().env("HONGYAN_WEB__ENABLED", "false")));
+    assert!(served(&Profile::Tool, Case::new().file("[web]\nenabled = true\n")));
 }
 
 #[test]

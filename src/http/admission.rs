@@ -33,6 +33,7 @@ pub struct Admission(Arc<Inner>);
 struct Inner {
     draining: Draining,
     handshakes: Pace<Address>,
+    passersby: Pace<Address>,
     /// Handshakes of all addresses, once it is known who comes.
     turnstile: Option<Turnstile>,
     calls: Pace<OpenId>,
@@ -90,6 +91,7 @@ impl Admission {
         Self(Arc::new(Inner {
             draining: draining.clone(),
             handshakes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
+            passersby: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
             turnstile: NonZeroU32::new(limits.handshakes_per_second).map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
             calls: Pace::new(limits.http_per_second, limits.http_burst),
             messages: Pace::new(limits.messages_per_second, limits.message_burst),
@@ -111,6 +113,14 @@ impl Admission {
     /// [`Refused::TooFast`]. A draining server still logs in: the token is good on every node.
     pub fn login(&self, address: Address) -> Result<(), Refused> {
         self.0.handshakes.step(&address).map_err(|retry_after_ms| Refused::TooFast { retry_after_ms })
+    }
+
+    /// Somebody without a token fetches what anybody may see. Counted apart from logins, so that a page full of images keeps nobody out.
+    ///
+    /// # Errors
+    /// Too fast: the milliseconds to wait.
+    pub fn passerby(&self, address: Address) -> Result<(), u64> {
+        self.0.passersby.step(&address)
     }
 
     /// A handshake begins; asked before anything costs.
@@ -186,6 +196,7 @@ impl Admission {
     /// serves sockets.
     pub fn shed(&self) {
         self.0.handshakes.shed();
+        self.0.passersby.shed();
         self.0.calls.shed();
         self.0.messages.shed();
         let mut by_address = self.by_address();
@@ -271,6 +282,10 @@ mod tests {
         let Err(Refused::TooFast { retry_after_ms }) = house.handshake(address(1)) else { panic!() };
         assert!((1..=500).contains(&retry_after_ms), "{retry_after_ms}");
         house.handshake(address(2)).unwrap();
+        // Images have a pace of their own.
+        house.passerby(address(1)).unwrap();
+        house.passerby(address(1)).unwrap();
+        assert!((1..=500).contains(&house.passerby(address(1)).unwrap_err()));
     }
 
     #[test]

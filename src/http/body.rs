@@ -18,20 +18,20 @@ use super::error::ApiError;
 use super::tally;
 use crate::protocol::Word;
 
-/// No call has more to say: a code, a peer, a number.
+/// Most calls have no more to say: a code, a peer, a number.
 pub const MAX_BYTES: usize = 1_024;
 
 /// A body that trickles in is dropped, so that nobody holds a connection with it.
 const AT_MOST: Duration = Duration::from_secs(10);
 
-/// The JSON body of a call: at most [`MAX_BYTES`], there within ten seconds; an empty one and `null` count as `{}`. `Content-Type` is not
+/// The JSON body of a call: at most `MAX` bytes, there within ten seconds; an empty one and `null` count as `{}`. `Content-Type` is not
 /// looked at: no browser sends credentials by itself here, so that there is nothing to protect by it.
 ///
 /// Beyond the size 413 `too_large`, anything else wrong 400 `bad_request`.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct Body<T, const MAX: usize = MAX_BYTES>(pub T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MAX> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -39,21 +39,21 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
         let mut payload = payload.take();
         Box::pin(async move {
-            if announced.is_some_and(|n| n > MAX_BYTES) {
-                return Err(too_large());
+            if announced.is_some_and(|n| n > MAX) {
+                return Err(too_large(MAX));
             }
-            let bytes = within_time(&mut payload).await?;
+            let bytes = within_time(&mut payload, MAX).await?;
             parse(&bytes).map(Self)
         })
     }
 }
 
-/// A body of unknown length is read here, within the same bounds as any. Beyond them the connection ends behind the answer; left alone,
+/// A body of unknown length is read here, before it is known who sends it, and so within [`MAX_BYTES`] whatever the call. Beyond them the connection ends behind the answer; left alone,
 /// the HTTP server would read on, without an end, to find the next request.
 pub async fn bound_chunks<B: MessageBody + 'static>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         let mut payload = request.take_payload();
-        match within_time(&mut payload).await {
+        match within_time(&mut payload, MAX_BYTES).await {
             Ok(bytes) => request.set_payload(Payload::from(bytes.freeze())),
             Err(error) => {
                 tally::refused(&request, error.word());
@@ -84,17 +84,17 @@ impl MessageBody for Held {
     }
 }
 
-async fn within_time(payload: &mut Payload) -> Result<BytesMut, ApiError> {
-    let read = tokio::time::timeout(AT_MOST, collect(payload)).await;
+async fn within_time(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError> {
+    let read = tokio::time::timeout(AT_MOST, collect(payload, max)).await;
     read.map_err(|_| ApiError::bad_request("the body did not come in time"))?
 }
 
-async fn collect(payload: &mut Payload) -> Result<BytesMut, ApiError> {
+async fn collect(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::bad_request("the body did not come whole"))?;
-        if bytes.len() + chunk.len() > MAX_BYTES {
-            return Err(too_large());
+        if bytes.len() + chunk.len() > max {
+            return Err(too_large(max));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -113,8 +113,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(Word::TooLarge, "the body is larger than 1 KiB")
+fn too_large(max: usize) -> ApiError {
+    ApiError::new(Word::TooLarge, format!("the body is larger than {} KiB", max / 1_024))
 }
 
 #[cfg(test)]

@@ -43,6 +43,27 @@ impl FromRequest for Newcomer {
     }
 }
 
+/// Somebody without a token who fetches what anybody may see, at the pace of logins and handshakes but counted apart from them.
+///
+/// As the first argument of a handler it is checked before anything costs: 429 `rate_limited`.
+#[derive(Debug)]
+pub struct Passerby;
+
+impl FromRequest for Passerby {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(let_pass(request))
+    }
+}
+
+fn let_pass(request: &HttpRequest) -> Result<Passerby, ApiError> {
+    let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
+    state.admission.passerby(Address::of(request.head(), &state.config.server)).map_err(ApiError::rate_limited)?;
+    Ok(Passerby)
+}
+
 fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
     let address = Address::of(request.head(), &state.config.server);

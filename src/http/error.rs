@@ -11,6 +11,7 @@ use super::admission::Refused;
 use crate::auth::TokenRefused;
 use crate::event::Refusal;
 use crate::ids::Malformed;
+use crate::profile::Unfit;
 use crate::protocol::Word;
 use crate::store::{Full, Unavailable};
 use crate::wechat::LoginRefused;
@@ -180,6 +181,12 @@ impl From<Refused> for ApiError {
             }
             Refused::TooManyAtOnce { retry_after_ms } => Self::new(Word::Unavailable, "too many connect at once").after(retry_after_ms),
         }
+    }
+}
+
+impl From<Unfit> for ApiError {
+    fn from(what: Unfit) -> Self {
+        Self::bad_request(what.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use actix::Recipient;
 use actix_cors::Cors;
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, get, head, resource, scope, to};
 
 use crate::auth::Tokens;
 use crate::config::Config;
@@ -32,6 +32,8 @@ pub mod body;
 pub mod admission;
 pub mod address;
 pub mod origin;
+pub mod tagged;
+pub mod web;
 pub mod descriptors;
 pub mod error;
 pub mod tally;
@@ -43,6 +45,7 @@ pub use address::Address;
 pub use admission::{Admission, Refused, Seat};
 pub use caller::{Caller, Newcomer};
 pub use error::ApiError;
+pub use web::SignIn;
 
 /// What every handler may reach: one a process, shared by all workers.
 pub struct State {
@@ -59,55 +62,58 @@ pub struct State {
     pub revoked: Box<dyn Fn() + Send + Sync>,
     /// How things stand with the other nodes, where there may be any.
     pub relay: Option<Arc<LinkState>>,
+    /// How the browser client lets people in, where it is served.
+    pub web: Option<SignIn>,
 }
 
-/// The public port: `/v1`, `/healthz`, and last the handshake, whose path every single segment fits.
+/// The public port: `/v1`, `/healthz`, the browser client where it is on, and last the handshake, whose path every single segment fits.
 ///
 /// Any other path, and any other method on one of these, is 404 `not_found` (the protocol has no word for 405).
-pub fn public(config: &mut ServiceConfig, state: &web::Data<State>) {
+pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
-    let mut v1 = web::scope("/v1").default_service(web::to(tally::nowhere));
+    let mut v1 = scope("/v1").default_service(to(tally::nowhere));
     for path in api::paths() {
-        let mut resource = web::resource(path.strip_prefix("/v1").unwrap_or(path));
+        let mut resource = resource(path.strip_prefix("/v1").unwrap_or(path));
         for call in api::CALLS.iter().filter(|call| call.path == path) {
             resource = resource.route((call.route)());
         }
-        v1 = v1.service(resource.default_service(web::to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
+        v1 = v1.service(resource.default_service(to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
     }
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     config.service(v1.wrap(fixed).wrap(cors(&state.config.server.allowed_origins)));
     config.service(healthz().wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
+    if state.web.is_some() {
+        config.service(web::page().wrap(from_fn(|r, next| tally::count("/", r, next))));
+        config.service(web::assets().wrap(from_fn(|r, next| tally::count("/assets/{name}", r, next))));
+    }
     config.service(
-        web::resource("/{openid}")
-            .route(web::get().to(ws::connect))
-            .default_service(web::to(tally::wrong_method))
+        resource("/{openid}")
+            .route(get().to(ws::connect))
+            .default_service(to(tally::wrong_method))
             .wrap(from_fn(|r, next| tally::count("/{openid}", r, next))),
     );
 }
 
 /// The operators' port: `/healthz`, `/readyz`, `/metrics`. Asks nobody who they are: it listens where only operators reach it.
-pub fn ops(config: &mut ServiceConfig, state: &web::Data<State>) {
+pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     config.service(healthz());
-    config.service(web::resource("/readyz").route(web::get().to(ops::readyz)).default_service(web::to(tally::wrong_method)));
-    config.service(web::resource("/metrics").route(web::get().to(ops::metrics)).default_service(web::to(tally::wrong_method)));
+    config.service(resource("/readyz").route(get().to(ops::readyz)).default_service(to(tally::wrong_method)));
+    config.service(resource("/metrics").route(get().to(ops::metrics)).default_service(to(tally::wrong_method)));
 }
 
-fn common(config: &mut ServiceConfig, state: &web::Data<State>) {
+fn common(config: &mut ServiceConfig, state: &Data<State>) {
     config
         .app_data(state.clone())
-        .app_data(web::QueryConfig::default().error_handler(|_, _| {
+        .app_data(QueryConfig::default().error_handler(|_, _| {
             ApiError::bad_request("the query lacks a parameter, or one of them has a value of the wrong kind").into()
         }))
-        .app_data(web::PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()))
-        .default_service(web::to(tally::nowhere));
+        .app_data(PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()))
+        .default_service(to(tally::nowhere));
 }
 
 fn healthz() -> actix_web::Resource {
-    web::resource("/healthz")
-        .route(web::get().to(ops::healthz))
-        .route(web::head().to(ops::healthz))
-        .default_service(web::to(tally::wrong_method))
+    resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz)).default_service(to(tally::wrong_method))
 }
 
 /// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.

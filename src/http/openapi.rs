@@ -15,7 +15,8 @@ use super::{api, ops, ws};
     info(
         title = "hongyan",
         description = "The HTTP half of the hongyan protocol, version 1: what is fetched. What is live goes over the WebSocket at `/{openid}`. \
-                       Times are Unix milliseconds. A path or method that is not here answers 404 `not_found`.",
+                       Times are Unix milliseconds. A path or method that is not here answers 404 `not_found`; \
+                       but where the browser client is on, it stands at `/` and under `/assets`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
         contact()
     ),
@@ -30,6 +31,10 @@ use super::{api, ops, ws};
         api::blocks::list,
         api::blocks::block,
         api::blocks::unblock,
+        api::profiles::me,
+        api::profiles::change,
+        api::profiles::users,
+        api::profiles::avatar,
         document,
         ops::healthz,
         ws::connect
@@ -78,7 +83,7 @@ pub enum CallErrors {
     /// `banned`
     #[response(status = 403)]
     Forbidden(ErrorBody<'static>),
-    /// `too_large`: the body is larger than 1 KiB, or the list that something is to be put on is full
+    /// `too_large`: the body is larger than it may be, or the list that something is to be put on is full
     #[response(status = 413)]
     TooLarge(ErrorBody<'static>),
     /// `rate_limited`: more calls a second than the user may make
@@ -88,6 +93,24 @@ pub enum CallErrors {
     #[response(status = 500)]
     Internal(ErrorBody<'static>),
     /// `unavailable`: the store is down or overloaded; what was to be written may or may not be, and may be written again
+    #[response(status = 503)]
+    Unavailable(ErrorBody<'static>),
+}
+
+/// What an image may be refused with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "stands for responses in the document only")]
+pub enum ImageErrors {
+    /// `not_found`: nobody shows an image of this name
+    #[response(status = 404)]
+    NotFound(ErrorBody<'static>),
+    /// `rate_limited`: more images a second than one address may fetch
+    #[response(status = 429)]
+    RateLimited(ErrorBody<'static>),
+    /// `internal`
+    #[response(status = 500)]
+    Internal(ErrorBody<'static>),
+    /// `unavailable`
     #[response(status = 503)]
     Unavailable(ErrorBody<'static>),
 }
@@ -195,13 +218,16 @@ mod tests {
         assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
         for call in &api::CALLS {
             let operation = &document["paths"][call.path][call.method.as_str().to_lowercase()];
-            let open = ["/v1/login", "/v1/openapi.json"].contains(&call.path);
+            let refusals = match call.path {
+                "/v1/openapi.json" => &[][..],
+                "/v1/avatars/{sha256}" => &["404", "429", "500", "503"],
+                _ => &["400", "401", "403", "413", "429", "500", "503"],
+            };
+            let open = ["/v1/login", "/v1/avatars/{sha256}", "/v1/openapi.json"].contains(&call.path);
             assert_eq!(operation["security"].is_array(), !open, "{}", call.path);
-            if call.path != "/v1/openapi.json" {
-                for status in ["400", "401", "403", "413", "429", "503"] {
-                    let schema = &operation["responses"][status]["content"]["application/json"]["schema"];
-                    assert_eq!(schema["$ref"], "#/components/schemas/Error", "{} {status}", call.path);
-                }
+            for status in refusals {
+                let schema = &operation["responses"][status]["content"]["application/json"]["schema"];
+                assert_eq!(schema["$ref"], "#/components/schemas/Error", "{} {status}", call.path);
             }
         }
     }

@@ -32,6 +32,7 @@ pub fn config() -> Config {
             allowed_origins: Vec::new(),
         },
         ops: Ops { listen: None },
+        web: Web { enabled: false },
         database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
         wechat: WeChat { appid: "wx0".into(), secret: Secret::new("secret"), api_base: "http://127.0.0.1:1".into(), timeout_ms: 1_000 },
         auth: Auth { keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }], token_ttl_s: 604_800 },
@@ -128,6 +129,7 @@ pub fn state(config: Config) -> web::Data<State> {
         sessions: Arc::new(sessions),
         revoked: Box::new(|| {}),
         relay: None,
+        web: None,
     })
 }
 

@@ -40,21 +40,22 @@ fn from_somewhere(request: TestRequest) -> TestRequest {
 }
 
 #[actix_web::test]
-async fn without_a_token_every_call_but_two_is_refused() {
+async fn without_a_token_every_call_but_three_is_refused() {
     let state = testing::state(testing::config());
     let server = server(&state).await;
     for call in &api::CALLS {
-        let request = TestRequest::with_uri(call.path).method(call.method.clone()).to_request();
+        let request = from_somewhere(TestRequest::with_uri(call.path).method(call.method.clone())).to_request();
         let (status, body) = json_of(server.call(request).await.unwrap()).await;
         match call.path {
             "/v1/openapi.json" => assert_eq!((status, &body["info"]["title"]), (200, &json!("hongyan"))),
+            "/v1/avatars/{sha256}" => assert_eq!((status, &body["error"]), (404, &json!("not_found"))),
             "/v1/login" => assert_eq!((status, &body["error"]), (400, &json!("bad_request"))),
             path => assert_eq!((status, &body["error"]), (401, &json!("unauthorized")), "{path}"),
         }
     }
     let metrics = state.metrics.encode();
     assert!(metrics.contains(r#"hongyan_http_responses_total{route="/v1/conversations/{peer}",status="401"} 1"#), "{metrics}");
-    assert!(metrics.contains(r#"hongyan_errors_total{error="unauthorized"} 9"#), "{metrics}");
+    assert!(metrics.contains(r#"hongyan_errors_total{error="unauthorized"} 12"#), "{metrics}");
 }
 
 #[actix_web::test]

@@ -40,7 +40,7 @@ pub(super) fn pair(a: &OpenId, b: &OpenId) -> String {
     key
 }
 
-/// The conversation that a write is about, or for a revocation its user: writes with the same key keep their order.
+/// The conversation that a write is about, or where it is about none its user: writes with the same key keep their order.
 pub(super) fn key(write: &Write) -> String {
     match write {
         Write::Append(w) => pair(&w.draft.sender, &w.draft.peer),
@@ -48,6 +48,7 @@ pub(super) fn key(write: &Write) -> String {
         Write::Clear(w) => pair(&w.openid, &w.peer),
         Write::Block(w) => pair(&w.openid, &w.peer),
         Write::Revoke(w) => w.openid.as_str().to_owned(),
+        Write::Profile(w) => w.openid.as_str().to_owned(),
     }
 }
 
@@ -165,7 +166,7 @@ impl Report {
                 }
                 self.answer(answer, &outcome);
             }
-            Write::Block(_) | Write::Revoke(_) => self.answer(answer, &outcome),
+            Write::Block(_) | Write::Revoke(_) | Write::Profile(_) => self.answer(answer, &outcome),
         }
     }
 

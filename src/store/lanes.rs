@@ -14,7 +14,7 @@ use super::StoreLimits;
 use super::batch::{Outcome, Report};
 use super::clock::Clock;
 use super::conn::FileLock;
-use super::messages::{Answer, Append, Block, Clear, Mark, Revoke, Write};
+use super::messages::{Answer, Append, Block, Clear, Mark, ProfileChange, Revoke, Write};
 use crate::event::{Committed, Draft, Places, Refusal};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) draining: Draining,
     /// Places taken, see [`Places`].
     pub(super) taken: Arc<AtomicUsize>,
+    /// The same of changes of profiles.
+    pub(super) profiles_taken: Arc<AtomicUsize>,
     /// Set when nothing more is accepted.
     pub(super) closed: AtomicBool,
     /// Threads given up that have not come back.
@@ -138,7 +140,8 @@ impl Lane {
             Write::Mark(Mark { answer, .. })
             | Write::Clear(Clear { answer, .. })
             | Write::Block(Block { answer, .. })
-            | Write::Revoke(Revoke { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
+            | Write::Revoke(Revoke { answer, .. })
+            | Write::Profile(ProfileChange { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
         };
         let mut state = self.state();
         state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
@@ -312,5 +315,6 @@ fn copy(write: &Write) -> Write {
         Write::Clear(w) => Write::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer: Answer::Nobody }),
         Write::Block(w) => Write::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer: Answer::Nobody }),
         Write::Revoke(w) => Write::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer: Answer::Nobody }),
+        Write::Profile(w) => Write::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), Answer::Nobody)),
     }
 }

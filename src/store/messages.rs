@@ -4,8 +4,9 @@ use tokio::sync::oneshot;
 
 use crate::event::overview::{ListPlace, Overview, SyncCursor};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Message, Receipt, Refusal};
+use crate::event::{Draft, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
+use crate::profile::{Avatar, AvatarId, Nickname};
 
 /// Something to be made durable. Writes of one conversation are done in the order in which they are submitted.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub enum Write {
     Clear(Clear),
     Block(Block),
     Revoke(Revoke),
+    Profile(ProfileChange),
 }
 
 /// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A recall is a message whose
@@ -63,6 +65,30 @@ pub struct Revoke {
     pub openid: OpenId,
     pub what: Revoked,
     pub answer: Answer,
+}
+
+/// Changes what a user shows of herself. An avatar that nobody shows any more is gone with the same commit.
+#[derive(Debug)]
+pub struct ProfileChange {
+    pub openid: OpenId,
+    pub nickname: Option<Nickname>,
+    pub avatar: AvatarChange,
+    pub answer: Answer,
+    /// Taken by the store when it accepts the change, and given back with the last of it.
+    pub(super) place: Option<Places>,
+}
+
+impl ProfileChange {
+    pub fn new(openid: OpenId, nickname: Option<Nickname>, avatar: AvatarChange, answer: Answer) -> Self {
+        Self { openid, nickname, avatar, answer, place: None }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum AvatarChange {
+    Keep,
+    Remove,
+    Set(Avatar),
 }
 
 /// Who is told, after the commit.
@@ -228,6 +254,18 @@ pub struct Blocked {
     pub peer: OpenId,
     /// Unix milliseconds.
     pub at: i64,
+}
+
+/// What these users show of themselves. Who is not among the answers has set nothing.
+#[derive(Debug)]
+pub struct Profiles {
+    pub openids: Vec<OpenId>,
+}
+
+/// The bytes of an avatar that somebody shows.
+#[derive(Debug)]
+pub struct AvatarBytes {
+    pub id: AvatarId,
 }
 
 /// The revocations written at or after `at` (Unix milliseconds), by id.

@@ -31,6 +31,7 @@ mod postgres;
 mod readers;
 mod statement;
 mod nodes;
+mod profiles;
 mod queries;
 mod sync;
 mod schema;
@@ -51,6 +52,9 @@ use readers::Readers;
 
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(50);
+
+/// Changes of profiles under way: each may bring an image, and the messages of its batch wait for that.
+const PROFILES: usize = 64;
 
 /// The way into the store: cheap to clone, usable from every thread.
 #[derive(Clone)]
@@ -117,6 +121,7 @@ impl Store {
             clock,
             draining: draining.clone(),
             taken: Arc::default(),
+            profiles_taken: Arc::default(),
             closed: AtomicBool::new(false),
             abandoned: Arc::default(),
             abandoned_at_most: lanes::abandoned_at_most(lanes),
@@ -153,10 +158,16 @@ impl Store {
         self.submit_within(self.inner.shared.limits.writes_in_flight / 2, write)
     }
 
-    fn submit_within(&self, places: usize, write: Write) -> Result<(), Full> {
+    fn submit_within(&self, places: usize, mut write: Write) -> Result<(), Full> {
         let shared = &self.inner.shared;
         if shared.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(write)));
+        }
+        if let Write::Profile(change) = &mut write {
+            change.place = Places::take(&shared.profiles_taken, PROFILES);
+            if change.place.is_none() {
+                return Err(Full(Box::new(write)));
+            }
         }
         let Some(place) = Places::take(&shared.taken, places) else { return Err(Full(Box::new(write))) };
         shared.count();

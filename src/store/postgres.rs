@@ -1,4 +1,5 @@
-//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one transaction.
+//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one transaction. A batch that changes
+//! profiles calls `hongyan_profiles` as well, in the same transaction.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Append, Block, BlockChange, Clear, Mark, Write};
+use super::profiles::ProfileCall;
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
@@ -47,9 +49,10 @@ impl PostgresLane {
     pub(super) fn commit(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
         let began = Instant::now();
         let call = Call::new(writes, now, self.limits);
+        let profiles = ProfileCall::of(writes);
         let mut attempt = 1;
         loop {
-            let trouble = match self.attempt(&call) {
+            let trouble = match self.attempt(&call, profiles.as_ref()) {
                 Ok(rows) => return outcomes(writes, rows, now),
                 Err(trouble) => trouble,
             };
@@ -72,7 +75,7 @@ impl PostgresLane {
         }
     }
 
-    fn attempt(&mut self, call: &Call) -> Result<Vec<Row>, Trouble> {
+    fn attempt(&mut self, call: &Call, profiles: Option<&ProfileCall>) -> Result<Vec<Row>, Trouble> {
         let alive = self.used.elapsed() < QUIET || self.conn.as_mut().is_none_or(|conn| conn.batch_execute("SELECT 1").is_ok());
         if !alive {
             self.conn = None;
@@ -83,7 +86,15 @@ impl PostgresLane {
                 conn::postgres(&self.url, self.prepared_statements).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?,
             ),
         };
-        let result = call.load::<Row>(conn).map_err(Trouble::from);
+        let result = match profiles {
+            None => call.load::<Row>(conn),
+            Some(profiles) => conn.transaction(|conn| {
+                let rows = call.load::<Row>(conn)?;
+                profiles.execute(conn)?;
+                Ok(rows)
+            }),
+        };
+        let result = result.map_err(Trouble::from);
         self.used = Instant::now();
         let Err(trouble) = result else { return result };
         // A server that goes away says so with an ordinary error first, and that may come after the commit.
@@ -102,6 +113,7 @@ fn repeatable(write: &Write) -> bool {
         Write::Mark(_) | Write::Clear(_) | Write::Block(_) => true,
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
+        Write::Profile(_) => true,
     }
 }
 
@@ -159,6 +171,8 @@ impl Call {
                     let (what, issued) = encode(w.what);
                     call.row(4, &w.openid, &w.openid, None, i64::from(what), issued);
                 }
+                // Nothing to `hongyan_commit` but a place in the order: see `ProfileCall`.
+                Write::Profile(w) => call.row(10, &w.openid, &w.openid, None, 0, None),
             }
             call.ids.push(None);
             call.kinds.push(None);
@@ -330,7 +344,7 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         }
         (Write::Mark(_) | Write::Clear(_), 7) => mark((0, false), false),
         (Write::Block(_), 11) => Outcome::Refused(Refusal::TooMany),
-        (Write::Block(_) | Write::Revoke(_), 7) => Outcome::Done,
+        (Write::Block(_) | Write::Revoke(_) | Write::Profile(_), 7) => Outcome::Done,
         _ => Outcome::Refused(Refusal::Unavailable),
     }
 }

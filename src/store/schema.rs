@@ -55,5 +55,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    avatars (sha256) {
+        sha256 -> Text,
+        image -> Binary,
+    }
+}
+
+diesel::table! {
+    profiles (openid) {
+        openid -> Text,
+        nickname -> Text,
+        avatar -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(members -> conversations (conversation_id));
-diesel::allow_tables_to_appear_in_same_query!(conversations, members, messages, revocations, blocks);
+diesel::allow_tables_to_appear_in_same_query!(conversations, members, messages, revocations, blocks, avatars, profiles);

@@ -11,6 +11,8 @@ mod receipts;
 mod sync;
 mod login;
 mod http_api;
+mod profiles;
+mod web;
 mod hostile;
 mod reaper;
 mod lifecycle;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use hongyan::config::Config;
@@ -229,6 +229,11 @@ fn nginx_waits_longer_than_the_server_does() {
     assert!(seconds("proxy_read_timeout ") > silent && seconds("proxy_send_timeout ") > silent);
 }
 
+static SCRIPT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let headers = "Content-Type: text/javascript; charset=utf-8\r\nCache-Control: no-cache\r\nETag: \"abc\"\r\nContent-Length: 4000";
+    format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{}", " ".repeat(4_000)).into_bytes()
+});
+
 /// What a node of these tests does with a request, once it has read its head.
 #[derive(Clone, Copy)]
 enum Answer {
@@ -237,6 +242,8 @@ enum Answer {
     Unavailable,
     /// As a node that is killed.
     Die,
+    /// A file of the browser client.
+    Script,
 }
 
 impl Answer {
@@ -248,6 +255,7 @@ impl Answer {
                 Self::Welcome => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
                 Self::Unavailable => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n",
                 Self::Die => return,
+                Self::Script => &SCRIPT,
             };
             stream.write_all(answer).unwrap();
         }
@@ -294,10 +302,31 @@ fn login(nginx: &Nginx) -> u16 {
 }
 
 fn ask(nginx: &Nginx, request: &str) -> u16 {
+    let answer = answer(nginx, request);
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
+}
+
+/// Its head.
+fn answer(nginx: &Nginx, request: &str) -> String {
     let mut client = tls(nginx.tls);
     client.write_all(request.as_bytes()).unwrap();
-    let answer = head(&mut client);
-    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
+    head(&mut client)
+}
+
+/// The size of what is packed tells of what stands in it: of tokens, too.
+#[test]
+fn nginx_packs_the_files_of_the_browser_client_and_nothing_else() {
+    let Some(program) = nginx() else { return };
+    let node = Node::start(Answer::Script);
+    let nginx = start_nginx(&program, &two(&node.at, &node.at));
+    let get = |path: &str| answer(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"));
+    let file = get("/assets/app.js");
+    for line in ["Content-Encoding: gzip", "Vary: Accept-Encoding", "ETag: W/\"abc\"", "Cache-Control: no-cache"] {
+        assert!(file.lines().any(|l| l == line), "{line}: {file}");
+    }
+    for path in ["/v1/unread", "/v1/avatars/x", "/"] {
+        assert!(get(path).starts_with("HTTP/1.1 200 ") && !get(path).contains("Content-Encoding"), "{path}");
+    }
 }
 
 #[test]

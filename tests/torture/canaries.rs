@@ -104,7 +104,20 @@ async fn canaries_in_every_place_are_found_nowhere() {
 
 /// Over HTTP, with everything where it does not belong, and with logins that fail.
 async fn calls(server: &Server, token: &str, hunt: &mut Hunt) {
-    for path in ["/v1/unread", "/v1/messages", "/v1/conversations", "/v1/blocks", "/v1/nowhere", "/healthz", "/alice"] {
+    for path in [
+        "/v1/unread",
+        "/v1/messages",
+        "/v1/conversations",
+        "/v1/blocks",
+        "/v1/me",
+        "/v1/users",
+        "/v1/avatars/x",
+        "/v1/nowhere",
+        "/healthz",
+        "/alice",
+        "/",
+        "/assets/x",
+    ] {
         for (query, header) in [
             (
                 format!("token={token}&access_token={token}&code={CODE}&secret={WECHAT_SECRET}&peer={TEXT}%20&cursor={TEXT}&limit={TEXT}"),
@@ -150,11 +163,13 @@ async fn calls(server: &Server, token: &str, hunt: &mut Hunt) {
         format!("{{\"code\":\"{CODE}"),
         format!("{{\"code\":[\"{CODE}\"]}}"),
         format!("{{\"peer\":\"{TEXT}!\",\"seq\":\"{TEXT}\"}}"),
+        format!("{{\"nickname\":\"\\u0007{TEXT}\"}}"),
+        format!("{{\"nickname\":\"{TEXT}\",\"avatar\":\"{TEXT}\"}}"),
         TEXT.to_owned(),
         TEXT.repeat(200),
     ] {
-        for path in ["/v1/login", "/v1/read", "/v1/logout"] {
-            hunt.look(path, &send(server, "POST", path, &authorization, &body).await);
+        for (method, path) in [("POST", "/v1/login"), ("POST", "/v1/read"), ("PUT", "/v1/me"), ("POST", "/v1/logout")] {
+            hunt.look(path, &send(server, method, path, &authorization, &body).await);
         }
     }
 }

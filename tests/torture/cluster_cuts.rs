@@ -19,7 +19,7 @@ struct Linked {
 impl Linked {
     /// Each who is on this machine's loopback is reached through the link of its own.
     fn start(namespace: Namespace, nats: &Nats, database: &str) -> (Server, Self) {
-        let links = Self { nats: namespace.link(), database: namespace.link(), nginx: namespace.link(), namespace: namespace };
+        let links = Self { nats: namespace.link(), database: namespace.link(), nginx: namespace.link(), namespace };
         let place = database.rsplit_once('@').unwrap().1.split('/').next().unwrap();
         let to_nats = Wire::from(&links.nats.outside, format!("127.0.0.1:{}", nats.port));
         let to_database = Wire::from(&links.database.outside, place.to_owned());

@@ -283,7 +283,7 @@ fn mutated_request(rng: &mut StdRng, document: &Value, token: &str) -> Vec<u8> {
     let methods: Vec<_> = item.as_object().unwrap().iter().collect();
     let (method, call) = methods[rng.random_range(0..methods.len())];
     let mut target = path.clone();
-    for (at, name) in ["{peer}", "{openid}"].iter().filter_map(|name| Some((target.find(name)?, *name))).collect::<Vec<_>>() {
+    for (at, name) in ["{peer}", "{openid}", "{sha256}"].iter().filter_map(|name| Some((target.find(name)?, *name))).collect::<Vec<_>>() {
         let value = if rng.random() { "x".repeat(rng.random_range(1..6_000)) } else { pick(rng, &STRANGE).to_owned() };
         target.replace_range(at..at + name.len(), &value);
     }
@@ -302,6 +302,8 @@ fn mutated_request(rng: &mut StdRng, document: &Value, token: &str) -> Vec<u8> {
         "{\"all\":\"x\"}",
         "{\"peer\":\"victim\",\"seq\":1e400}",
         "{\"peer\":\"\\u0000\",\"seq\":-1}",
+        "{\"nickname\":\"\\ud800\",\"avatar\":\"\"}",
+        "{\"nickname\":\"\\u202e\",\"avatar\":\"iVBORw0KGgo=\"}",
         "\u{feff}{}",
         CANARY,
     ];

@@ -16,6 +16,7 @@ pub mod conversations;
 pub mod cursor;
 pub mod messages;
 pub mod blocks;
+pub mod profiles;
 
 /// How long a caller waits for the store, in either direction; longer than the store itself takes to say that it is unavailable.
 const STORE_AT_MOST: Duration = Duration::from_secs(4);
@@ -32,7 +33,7 @@ pub struct Call {
 }
 
 /// Every call under `/v1`: what the server routes by, and what a test holds the OpenAPI document against.
-pub static CALLS: [Call; 11] = [
+pub static CALLS: [Call; 15] = [
     Call { method: Method::POST, path: "/v1/login", route: || web::post().to(login::login) },
     Call { method: Method::POST, path: "/v1/logout", route: || web::post().to(login::logout) },
     Call { method: Method::GET, path: "/v1/conversations", route: || web::get().to(conversations::list) },
@@ -43,6 +44,10 @@ pub static CALLS: [Call; 11] = [
     Call { method: Method::GET, path: "/v1/blocks", route: || web::get().to(blocks::list) },
     Call { method: Method::PUT, path: "/v1/blocks/{openid}", route: || web::put().to(blocks::block) },
     Call { method: Method::DELETE, path: "/v1/blocks/{openid}", route: || web::delete().to(blocks::unblock) },
+    Call { method: Method::GET, path: "/v1/me", route: || web::get().to(profiles::me) },
+    Call { method: Method::PUT, path: "/v1/me", route: || web::put().to(profiles::change) },
+    Call { method: Method::GET, path: "/v1/users", route: || web::get().to(profiles::users) },
+    Call { method: Method::GET, path: "/v1/avatars/{sha256}", route: || web::get().to(profiles::avatar) },
     Call { method: Method::GET, path: "/v1/openapi.json", route: || web::get().to(openapi::document) },
 ];
 

@@ -23,6 +23,7 @@ use super::clock::Clock;
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Append, Block, BlockChange, Clear, Mark, Revoke, Write};
+use super::profiles;
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages, revocations};
 use crate::event::{Message, Refusal};
@@ -130,6 +131,10 @@ impl Batch<'_> {
             Write::Block(block) => self.block(block),
             Write::Revoke(revoke) => {
                 append_revocation(self.conn, revoke, self.now)?;
+                Ok(Outcome::Done)
+            }
+            Write::Profile(change) => {
+                profiles::change_on_sqlite(self.conn, change)?;
                 Ok(Outcome::Done)
             }
         }

@@ -35,6 +35,7 @@ macro_rules! on_both {
 mod promises;
 mod recalls_and_blocks;
 mod syncs;
+mod profiles;
 mod model;
 mod steps;
 mod against_model;

@@ -1,0 +1,3 @@
+DROP FUNCTION hongyan_profiles;
+DROP TABLE profiles;
+DROP TABLE avatars;

@@ -1,0 +1,146 @@
+//! What users show of themselves: nicknames and avatars.
+
+use actix_web::http::header;
+use actix_web::web::{self, Json};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+
+use super::{ask, commit};
+use crate::http::State;
+use crate::http::body::Body;
+use crate::http::caller::{Caller, Passerby};
+use crate::http::error::ApiError;
+use crate::http::openapi::{CallErrors, ImageErrors};
+use crate::http::tagged::tagged;
+use crate::ids::OpenId;
+use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
+use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
+
+/// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write `/` as `\/`.
+const MAX_BYTES: usize = 48 * 1_024;
+
+/// How many users one call asks for at most.
+const USERS_MAX: usize = 100;
+
+/// What stands under a name never changes.
+const FOR_GOOD: &str = "public, max-age=31536000, immutable";
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = Profile)]
+pub struct ProfileRequest {
+    /// Up to 32 characters; empty to have none. Left out, it stays.
+    nickname: Option<String>,
+    /// A JPEG, PNG or WebP of at most 32 KiB and 1024 × 1024 pixels, as base64; empty to have none. Left out, it stays.
+    avatar: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct User {
+    openid: String,
+    /// Empty where none is set.
+    nickname: String,
+    /// The path of the image on this server, or empty.
+    avatar: String,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct UsersParams {
+    /// 1 to 100 openids, separated by commas.
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}(,[A-Za-z0-9_-]{1,64}){0,99}$")]
+    openids: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Users)]
+pub struct UsersAnswer {
+    /// One for each openid that was asked for, in that order.
+    users: Vec<User>,
+}
+
+/// What the caller shows of herself
+#[utoipa::path(get, path = "/v1/me", tag = "profiles", security(("token" = [])), responses((status = 200, body = User), CallErrors))]
+pub async fn me(caller: Caller, state: web::Data<State>) -> Result<Json<User>, ApiError> {
+    Ok(Json(own(&state, caller.0.openid).await?))
+}
+
+/// Changes what the caller shows of herself
+#[utoipa::path(
+    put,
+    path = "/v1/me",
+    tag = "profiles",
+    request_body(content = Option<ProfileRequest>, description = "May be left out: then nothing changes"),
+    security(("token" = [])),
+    responses((status = 200, description = "Committed", body = User), CallErrors)
+)]
+pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state: web::Data<State>) -> Result<Json<User>, ApiError> {
+    let openid = caller.0.openid;
+    let nickname = body.0.nickname.as_deref().map(Nickname::parse).transpose()?;
+    let avatar = match body.0.avatar.as_deref() {
+        None => AvatarChange::Keep,
+        Some("") => AvatarChange::Remove,
+        Some(base64) => AvatarChange::Set(Avatar::from_base64(base64)?),
+    };
+    commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer))).await?;
+    Ok(Json(own(&state, openid).await?))
+}
+
+/// What other users show of themselves
+///
+/// Somebody unknown is answered like one who has set nothing.
+#[utoipa::path(
+    get,
+    path = "/v1/users",
+    tag = "profiles",
+    params(UsersParams),
+    security(("token" = [])),
+    responses((status = 200, body = UsersAnswer), CallErrors)
+)]
+pub async fn users(_: Caller, params: web::Query<UsersParams>, state: web::Data<State>) -> Result<Json<UsersAnswer>, ApiError> {
+    let openids = params.openids.split(',').take(USERS_MAX + 1).map(OpenId::parse).collect::<Result<Vec<_>, _>>();
+    let openids = openids.ok().filter(|openids| openids.len() <= USERS_MAX);
+    let openids = openids.ok_or_else(|| ApiError::bad_request("openids must be 1 to 100 of [A-Za-z0-9_-]{1,64}, separated by commas"))?;
+    let known = ask(&state, Profiles { openids: openids.clone() }).await?;
+    let users = openids.iter().map(|openid| user(openid, known.get(openid).unwrap_or(&Profile::default()))).collect();
+    Ok(Json(UsersAnswer { users }))
+}
+
+/// An avatar
+///
+/// Without a token, because pages show it as an image. What stands under a name never changes, so it may be kept for good.
+#[utoipa::path(
+    get,
+    path = "/v1/avatars/{sha256}",
+    tag = "profiles",
+    params(("sha256" = String, Path, description = "The SHA-256 of the image's bytes", pattern = "^[0-9a-f]{64}$")),
+    responses(
+        (
+            status = 200,
+            description = "The image",
+            content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"))
+        ),
+        (status = 304, description = "The image that `If-None-Match` names"),
+        ImageErrors
+    )
+)]
+pub async fn avatar(_: Passerby, request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let id = AvatarId::parse(&path).map_err(|_| ApiError::not_found())?;
+    let bytes = ask(&state, AvatarBytes { id: id.clone() }).await?.ok_or_else(ApiError::not_found)?;
+    let image = Image::of(&bytes).ok_or_else(|| {
+        log::error!(avatar:% = id; "an image in the database is none");
+        ApiError::internal()
+    })?;
+    let mut answer = HttpResponse::Ok();
+    answer.content_type(image.kind.media_type()).insert_header((header::CACHE_CONTROL, FOR_GOOD));
+    Ok(tagged(&request, id.as_str(), answer, bytes))
+}
+
+async fn own(state: &State, openid: OpenId) -> Result<User, ApiError> {
+    let known = ask(state, Profiles { openids: vec![openid.clone()] }).await?;
+    Ok(user(&openid, known.get(&openid).unwrap_or(&Profile::default())))
+}
+
+fn user(openid: &OpenId, profile: &Profile) -> User {
+    let avatar = profile.avatar.as_ref().map_or_else(String::new, |id| format!("/v1/avatars/{id}"));
+    User { openid: openid.as_str().to_owned(), nickname: profile.nickname.as_str().to_owned(), avatar }
+}

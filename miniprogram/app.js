@@ -1,12 +1,24 @@
 const { createClient } = require('./sdk/hongyan')
-const config = require('./config')
+const { url } = require('./config')
+
+// A page of messages is longer than any screen.
+const PAGE_SIZE = 40
+const MOST_COUNTED = 99
+const CHATS_TAB = 0
 
 App({
+  chat: createClient({ url, pageSize: PAGE_SIZE }),
+
   onLaunch() {
-    // One client for all pages. It is there before it is connected: pages show what this device has, then what comes.
-    const chat = createClient(config)
-    this.globalData = { chat }
-    chat.start()
+    this.chat.on('unread', () => this.showUnread())
+    this.chat.start()
   },
-  globalData: /** @type {{ chat?: import('./sdk/hongyan').Client }} */ ({}),
+
+  /** WeChat takes a badge only while a page of a tab is shown; those ask for it again when they are. */
+  showUnread() {
+    const total = this.chat.unread()
+    const options = { index: CHATS_TAB, fail() {} }
+    if (total) wx.setTabBarBadge({ ...options, text: total > MOST_COUNTED ? `${MOST_COUNTED}+` : String(total) })
+    else wx.removeTabBarBadge(options)
+  },
 })

@@ -1,40 +1,32 @@
-// Times as WeChat shows them: the nearer, the shorter.
-const { t, weekday, isChinese } = require('./i18n')
+// Times as WeChat writes them.
+const { fill } = require('./words')
 
-const DAY = 86400000
+const DAY_MS = 24 * 60 * 60 * 1000
+const midnight = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate())
+const clock = (at) => `${at.getHours()}`.padStart(2, '0') + ':' + `${at.getMinutes()}`.padStart(2, '0')
 
-const two = (n) => String(n).padStart(2, '0')
-const clock = (at) => two(at.getHours()) + ':' + two(at.getMinutes())
-const midnight = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime()
-
-function date(at, now) {
-  const day = isChinese() ? `${at.getMonth() + 1}月${at.getDate()}日` : `${at.getMonth() + 1}/${at.getDate()}`
-  if (at.getFullYear() === now.getFullYear()) return day
-  return isChinese() ? `${at.getFullYear()}年${day}` : `${day}/${at.getFullYear()}`
+/** The day, or nothing where it is today: 昨天, 星期三, 3月5日, 2023年3月5日. */
+function dayOf(at, now, words) {
+  // A day with a change of the clock has 23 or 25 hours.
+  const days = Math.round((midnight(now).getTime() - midnight(at).getTime()) / DAY_MS)
+  if (days <= 0) return ''
+  if (days === 1) return words.yesterday
+  if (days < 7) return words.weekdays[at.getDay()]
+  const values = { year: at.getFullYear(), month: words.months[at.getMonth()], day: at.getDate() }
+  return fill(values.year === now.getFullYear() ? words.day : words.date, values)
 }
 
-/** Today: the clock. This week: the day. Else: the date. */
-function parts(ms, nowMs) {
+/** For a list of conversations: 18:03, 昨天, 星期三, 3月5日. */
+function shortTime(ms, nowMs, words) {
   const at = new Date(ms)
-  const now = new Date(nowMs)
-  // Days differ by 23 to 25 hours where clocks are set.
-  const days = Math.round((midnight(now) - midnight(at)) / DAY)
-  if (days <= 0) return { day: '', clock: clock(at) }
-  if (days === 1) return { day: t('yesterday'), clock: clock(at) }
-  if (days < 7) return { day: weekday(at.getDay()), clock: clock(at) }
-  return { day: date(at, now), clock: clock(at) }
+  return dayOf(at, new Date(nowMs), words) || clock(at)
 }
 
-/** Beside a conversation. */
-function short(ms, now) {
-  const { day, clock } = parts(ms, now)
-  return day || clock
+/** Between messages: 18:03, 昨天 18:03, 3月5日 18:03. */
+function longTime(ms, nowMs, words) {
+  const at = new Date(ms)
+  const day = dayOf(at, new Date(nowMs), words)
+  return day ? `${day} ${clock(at)}` : clock(at)
 }
 
-/** Between messages. */
-function long(ms, now) {
-  const { day, clock } = parts(ms, now)
-  return day ? day + ' ' + clock : clock
-}
-
-module.exports = { short, long }
+module.exports = { shortTime, longTime }

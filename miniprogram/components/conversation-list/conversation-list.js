@@ -1,34 +1,31 @@
-// Shows `rows` as view.js makes them. Tells `open`, `menu` ({ peer }), `refresh` and `more`.
-const { t } = require('../../utils/i18n')
+// A list of conversations. `rows` come from rows.js. Tells
+// `open` {peer}, `remove` {peer}, `refresh` (pulled down: set `refreshing` to false when it is done), and `more` (scrolled to the end).
+const words = require('../../i18n/index')
 
 Component({
   properties: {
     rows: Array,
-    /** More can be fetched. */
-    hasMore: Boolean,
-    /** The pull to refresh is under way. */
     refreshing: Boolean,
-    /** Nothing is known yet: no word of emptiness before that. */
-    loading: Boolean,
   },
-  data: { words: {} },
-  lifetimes: {
-    attached() {
-      this.setData({ words: { empty: t('noChats'), hint: t('noChatsHint'), loading: t('loading') } })
-    },
-  },
+  data: { t: words.list },
   methods: {
     onTap(event) {
       this.triggerEvent('open', { peer: event.currentTarget.dataset.peer })
     },
-    onHold(event) {
-      this.triggerEvent('menu', { peer: event.currentTarget.dataset.peer })
+    onLongPress(event) {
+      const { peer } = event.currentTarget.dataset
+      wx.showActionSheet({
+        itemList: [words.list.remove],
+        itemColor: '#FA5151',
+        success: () => this.triggerEvent('remove', { peer }),
+        fail() {},
+      })
     },
     onRefresh() {
       this.triggerEvent('refresh')
     },
-    onLower() {
-      if (this.data.hasMore) this.triggerEvent('more')
+    onEnd() {
+      this.triggerEvent('more')
     },
   },
 })

@@ -1,0 +1,33 @@
+// What messages and errors say to a person.
+const words = require('../i18n/index')
+const { lookUp } = require('./words')
+
+/** A message as text: what it says, or what kind of thing it is. */
+function textOf(message) {
+  if (message.recalled) return message.mine ? words.room.recalledMine : words.room.recalledTheirs
+  if (message.type === 'text') return message.message
+  return lookUp(words.types, message.type) || message.message || words.types.custom
+}
+
+const LINK = /https?:\/\/[\w\-.~:/?#[\]@!$&'()*+,;=%]*[\w/#=&~-]/gi
+
+/** The text in parts, those with `link` to be tapped. A link ends before the punctuation after it, and before anything that is not ASCII. */
+function partsOf(text) {
+  const parts = []
+  let end = 0
+  text.replace(LINK, (link, at) => {
+    if (at > end) parts.push({ text: text.slice(end, at), link: false })
+    parts.push({ text: link, link: true })
+    end = at + link.length
+    return link
+  })
+  if (end < text.length || !parts.length) parts.push({ text: text.slice(end), link: false })
+  return parts
+}
+
+/** @param {import('../sdk/hongyan').ChatError} error */
+function errorText(error) {
+  return lookUp(words.errors, error.word) || error.message
+}
+
+module.exports = { textOf, partsOf, errorText }

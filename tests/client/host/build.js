@@ -46,7 +46,7 @@ function entry(project, pageStyles) {
   const definitions = [...project.components].reverse().map(([file, component]) => `
     codeSpace.addComponentStaticConfig(${text(file)}, ${text(component.config)})
     codeSpace.addCompiledTemplate(${text(file)}, { groupList: templates, content: templates[${text(file)}] })
-    codeSpace.addStyleSheet(${text(file)}, undefined, ${text(scopeOf(file, component)) || 'undefined'})
+    codeSpace.addStyleSheet(${text(file)}, undefined, ${scopeOf(file, component) ? text(scopeOf(file, component)) : 'undefined'})
     define(${text(file)}, () => { require(${script(file)}) })`)
   return `
     import { codeSpace, define, start } from './main.js'

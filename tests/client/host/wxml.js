@@ -2,6 +2,9 @@
 // WXML and WXS, compiled to what glass-easel renders.
 const path = require('node:path')
 const { TmplGroup } = require('glass-easel-template-compiler')
+const { BUILT_IN } = require('./built-in')
+
+const SYNTAX = new Set(['block', 'template', 'import', 'include', 'wxs', 'slot'])
 
 /** The source of an object: each file's compiled template by its path. A warning of the compiler is an error here. */
 function compileWxml({ read, components }) {
@@ -36,7 +39,12 @@ function compileWxml({ read, components }) {
     group.getScriptDependencies(file).forEach(addScript)
   }
 
-  for (const file of components.keys()) addTemplate(file)
+  for (const [file, { config }] of components) {
+    for (const [, tag] of read(file + '.wxml').matchAll(/<([a-z][\w-]*)/g)) {
+      if (!BUILT_IN.has(tag) && !SYNTAX.has(tag) && !config.usingComponents[tag]) throw new Error(`${file}.wxml: this host has no <${tag}>`)
+    }
+    addTemplate(file)
+  }
   return group.getTmplGenObjectGroups()
 }
 

@@ -3,8 +3,8 @@
 const path = require('node:path')
 const postcss = require('postcss')
 const parseSelector = require('postcss-selector-parser')
+const { BUILT_IN } = require('./built-in')
 
-const BUILT_IN = new Set(['view', 'text', 'image', 'button', 'input', 'textarea', 'scroll-view', 'navigator'])
 
 /** A component's own name before its classes: `chat-room--row`. A page shares its classes with app.wxss, as in WeChat. */
 const scopeOf = (file, { isPage }) => (isPage ? '' : path.posix.basename(file))

@@ -76,6 +76,10 @@ function field(tag) {
         // WeChat looks at a nickname after the field was left.
         if (this.data.type === 'nickname') setTimeout(() => fire(this, 'nicknamereview', { pass: true, timeout: false }))
       })
+      // A tap elsewhere leaves the keyboard up.
+      document.addEventListener('mousedown', (event) => {
+        if (this.data.holdKeyboard && document.activeElement === own && event.target !== own) event.preventDefault()
+      })
       own.addEventListener('keydown', (event) => {
         if (event.key !== 'Enter' || event.isComposing) return
         if (tag === 'textarea' && (!this.data.confirmType || this.data.confirmType === 'return')) return

@@ -11,6 +11,7 @@ export const keyboard = {
   want(height) { wanted = height },
   rise() { change(wanted) },
   fall() { change(0) },
+  hide() { document.activeElement?.blur() },
   watch(run) {
     heights.on(run)
     return () => heights.off(run)

@@ -21,7 +21,8 @@ const call = (page, name, ...details) => {
 }
 export const callTop = (name, ...details) => call(topPage(), name, ...details)
 
-function load(url) {
+/** `put` says where it stands in the stack; it does before it is loaded. */
+function load(url, put) {
   const [path, search = ''] = url.replace(/^\//, '').split('?')
   if (!settings.app.pages.includes(path)) throw new Error(`page "${path}" is not found`)
   // Values are not decoded, as in WeChat.
@@ -35,6 +36,7 @@ function load(url) {
   const root = createRoot(path)
   const page = { path, node, root, instance: root.get(), config: codeSpace.getComponentStaticConfig(path), loading: false }
   Object.assign(page.instance, { route: path, options: query })
+  put(page)
   call(page, 'onLoad', query)
   root.attach(node, place)
   requestAnimationFrame(() => {
@@ -42,7 +44,6 @@ function load(url) {
     root.getComponent().triggerLifetime('ready', [])
     call(page, 'onReady')
   })
-  return page
 }
 
 function unload(page) {
@@ -74,13 +75,13 @@ export function navigateTo(url) {
   if (isTab(url.replace(/^\//, '').split('?')[0])) throw new Error('can not navigateTo a tabbar page')
   if (stack.length >= MOST_PAGES) throw new Error('webview count limit exceed')
   leave(topPage())
-  stack.push(load(url))
+  load(url, (page) => stack.push(page))
   enter(topPage())
 }
 
 export function redirectTo(url) {
-  const old = stack.pop()
-  stack.push(load(url))
+  const old = topPage()
+  load(url, (page) => { stack[stack.length - 1] = page })
   unload(old)
   enter(topPage())
 }
@@ -92,20 +93,19 @@ export function switchTab(path) {
   for (const page of above.reverse()) unload(page)
   if (bottom && isTab(bottom.path)) leave(bottom)
   else if (bottom) unload(bottom)
-  if (!tabs.has(path)) tabs.set(path, load(path))
-  stack = [tabs.get(path)]
+  if (tabs.has(path)) stack = [tabs.get(path)]
+  else load(path, (page) => { stack = [page]; tabs.set(path, page) })
   enter(topPage())
 }
 
 export function reLaunch(url) {
   for (const page of new Set([...stack, ...tabs.values()])) unload(page)
   tabs.clear()
-  stack = []
-  const path = url.replace(/^\//, '').split('?')[0]
-  const page = load(url)
-  if (isTab(path)) tabs.set(path, page)
-  stack = [page]
-  enter(page)
+  load(url, (page) => {
+    stack = [page]
+    if (isTab(page.path)) tabs.set(page.path, page)
+  })
+  enter(topPage())
 }
 
 export function navigateBack(pages = 1) {

@@ -1,19 +1,18 @@
 // The space in which pages and components are defined: glass-easel with a mini-program's habits.
 import * as glass from 'glass-easel'
 import { MiniProgramEnv } from 'glass-easel-miniprogram-adapter'
+import { BUILT_IN } from '../built-in.js'
 import { settings } from './settings.js'
 
 const env = new MiniProgramEnv()
 export const codeSpace = env.createCodeSpace('', true)
 
-const BUILT_IN = new Set(['view', 'text', 'image', 'button', 'input', 'textarea', 'scroll-view', 'navigator'])
 const rpx = (style) => style.replace(/(-?\d*\.?\d+)rpx\b/g, 'calc(var(--rpx) * $1)')
 
 const context = new glass.CurrentWindowBackendContext()
 context.document = {
   // `<view>` is `<wx-view>` in the DOM, so that it is no HTML element by chance.
   createElement(tag) {
-    if (!BUILT_IN.has(tag) && tag !== 'wx-root' && !tag.includes('-')) console.error(`<${tag}> is not a built-in component of this host`)
     const made = document.createElement(BUILT_IN.has(tag) ? `wx-${tag}` : tag)
     const setAttribute = made.setAttribute
     made.setAttribute = (name, value) => setAttribute.call(made, name, name === 'style' ? rpx(String(value)) : value)
@@ -26,11 +25,12 @@ context.onEvent((target, type, detail, options) => glass.triggerEvent(target, ty
 const backend = env.associateBackend(context)
 export const createRoot = (route) => backend.createRoot('wx-root', codeSpace, route)
 
-// As a touch event has them.
+// As a touch event has them: from the page's corner, which is below the title bar.
 Object.defineProperty(glass.Event.prototype, 'touches', {
   get() {
     const original = this.getOriginalEvent()
-    return original?.touches?.length ? original.touches : [original]
+    const top = document.querySelector('.wx-screen').getBoundingClientRect().top
+    return [...(original?.touches || [original])].map(({ clientX, clientY }) => ({ clientX, clientY: clientY - top }))
   },
 })
 

@@ -52,6 +52,7 @@ const implemented = {
   offThemeChange: appEvents.themeChange.off,
   onKeyboardHeightChange: keyboard.onChange,
   offKeyboardHeightChange: keyboard.offChange,
+  hideKeyboard: api('hideKeyboard', (_, done) => { keyboard.hide(); done() }),
 
   navigateTo: api('navigateTo', ({ url }, done) => { navigateTo(absolute(url)); done() }),
   redirectTo: api('redirectTo', ({ url }, done) => { redirectTo(absolute(url)); done() }),

@@ -11,17 +11,21 @@ function textOf(message) {
 
 const LINK = /https?:\/\/[\w\-.~:/?#[\]@!$&'()*+,;=%]*[\w/#=&~-]/gi
 
-/** The text in parts, those with `link` to be tapped. A link ends before the punctuation after it, and before anything that is not ASCII. */
+/**
+ * The text in parts, each with where it begins, those with `link` to be tapped. A link ends before the punctuation after it, and before
+ * anything that is not ASCII.
+ */
 function partsOf(text) {
   const parts = []
   let end = 0
+  const add = (from, to, link) => { if (to > from) parts.push({ at: from, text: text.slice(from, to), link }) }
   text.replace(LINK, (link, at) => {
-    if (at > end) parts.push({ text: text.slice(end, at), link: false })
-    parts.push({ text: link, link: true })
+    add(end, at, false)
     end = at + link.length
+    add(at, end, true)
     return link
   })
-  if (end < text.length || !parts.length) parts.push({ text: text.slice(end), link: false })
+  add(end, text.length, false)
   return parts
 }
 

@@ -22,9 +22,9 @@ function roomRows(messages, before, now) {
     return {
       key: message.key,
       time: pause ? longTime(message.sent_at, now, words.time) : '',
-      note: message.recalled,
+      note: message.recalled ? text : '',
       mine: message.mine,
-      parts: message.recalled ? [{ text, link: false }] : partsOf(text),
+      parts: message.recalled ? [] : partsOf(text),
       state: message.state === 'sending' || message.state === 'failed' ? message.state : '',
       mark: marked.has(message) ? words.room[message.state] : '',
       seq: message.seq,

@@ -58,6 +58,15 @@ async function drag(page, target, dy) {
   await touch.detach()
 }
 
+/** The next frame to the server with this in it. */
+const frameSent = (page, text) => page.evaluate((wanted) => new Promise((resolve) => {
+  const { send } = WebSocket.prototype
+  WebSocket.prototype.send = function (frame) {
+    if (frame.includes(wanted)) resolve(frame)
+    send.call(this, frame)
+  }
+}), text)
+
 /** Scrolls the room by so many pixels. */
 const scroll = (page, dy) => seen(page, LIST).evaluate((node, by) => { node.scrollTop += by }, dy)
 
@@ -98,4 +107,4 @@ async function write(shared, server, from, to, texts) {
   await page.close()
 }
 
-module.exports = { FIELD, LIST, above, atEnd, back, bubble, conversation, drag, fits, hold, message, online, openChat, said, say, scroll, seen, tab, title, write }
+module.exports = { FIELD, LIST, above, atEnd, back, bubble, conversation, drag, fits, frameSent, hold, message, online, openChat, said, say, scroll, seen, tab, title, write }

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { DARK, Server, openPhone, studio } = require('./harness')
-const { FIELD, back, bubble, conversation, drag, hold, message, online, openChat, said, say, seen, tab, title, write } = require('./people')
+const { FIELD, back, bubble, conversation, drag, frameSent, hold, message, online, openChat, said, say, seen, tab, title, write } = require('./people')
 
 const shared = studio()
 const room = (peer) => `/pages/chat/chat?peer=${peer}`
@@ -26,11 +26,8 @@ test('two people sign in, write, and see each other’s marks', async (t) => {
   await conversation(bob, 'alice').filter({ hasText: '你好，鲍勃 👋🏽' }).waitFor()
   assert.equal(await conversation(bob, 'alice').locator('.conversation-list--badge').textContent(), '1')
   await bob.locator('.wx-tab-badge', { hasText: '1' }).waitFor()
-  await message(alice, '你好').locator('.chat-room--mark', { hasText: '已送达' }).waitFor()
-
   await openChat(bob, 'alice')
   await bubble(bob, '你好，鲍勃 👋🏽').waitFor()
-  await message(alice, '你好').locator('.chat-room--mark', { hasText: '已读' }).waitFor()
 
   // The one who types is in the other's title.
   await seen(bob, FIELD).pressSequentially('Hi')
@@ -40,6 +37,8 @@ test('two people sign in, write, and see each other’s marks', async (t) => {
   await title(alice, 'bob')
   assert.equal(await seen(bob, FIELD).inputValue(), '')
   await message(bob, 'Hi').locator('.chat-room--mark', { hasText: 'Read' }).waitFor()
+  // Whoever has not answered tells no marks; now he has.
+  await message(alice, '你好').locator('.chat-room--mark', { hasText: '已读' }).waitFor()
 
   // With the button, and the badge is gone.
   await seen(bob, FIELD).fill('second')
@@ -49,7 +48,9 @@ test('two people sign in, write, and see each other’s marks', async (t) => {
   await conversation(bob, 'alice').filter({ hasText: 'second' }).waitFor()
   assert.equal(await conversation(bob, 'alice').locator('.conversation-list--badge').count(), 0)
   assert.equal(await bob.locator('.wx-tab-badge').first().textContent(), '')
-  assert.deepEqual(await said(alice), ['你好，鲍勃 👋🏽', 'Hi', 'second'])
+  await say(alice, '在吗')
+  await message(alice, '在吗').locator('.chat-room--mark', { hasText: '已送达' }).waitFor()
+  assert.deepEqual(await said(alice), ['你好，鲍勃 👋🏽', 'Hi', 'second', '在吗'])
 })
 
 test('a message is recalled by a long press, on both phones', async (t) => {
@@ -65,7 +66,7 @@ test('a message is recalled by a long press, on both phones', async (t) => {
   await seen(bob, '.chat-room--action').tap()
   assert.equal(await bob.evaluate(() => host.clipboard), 'a slip')
 
-  await message(alice, 'a slip').locator('.chat-room--mark').waitFor()
+  await message(alice, 'a slip').locator('.chat-room--sending').waitFor({ state: 'detached' })
   await hold(alice, bubble(alice, 'a slip'))
   await seen(alice, '.chat-room--action').filter({ hasText: '撤回' }).tap()
   await seen(alice, '.chat-room--note').filter({ hasText: '你撤回了一条消息' }).waitFor()
@@ -101,7 +102,7 @@ test('the list is asked for anew when it is pulled down, and a chat leaves it', 
   const { page: alice } = await openPhone(t, shared, server, 'alice')
   await conversation(alice, 'carol').waitFor()
   await online(alice)
-  const asked = alice.waitForRequest((request) => request.url().includes('/v1/conversations'))
+  const asked = frameSent(alice, '"sync"')
   await drag(alice, seen(alice, '.conversation-list--list'), 200)
   await asked
   await alice.waitForFunction(() => document.querySelector('.wx-refresher').hidden)

@@ -63,6 +63,7 @@ Component({
     showEnd() {
       this.setData({ into: this.data.into === 'end0' ? 'end1' : 'end0' })
     },
+    // Also when a finger comes to scroll: the room may have another height than it had.
     measure() {
       this.createSelectorQuery().select('.list').boundingClientRect((rect) => {
         if (rect) places.get(this).height = rect.height
@@ -72,13 +73,15 @@ Component({
     onScroll({ detail: { scrollTop, scrollHeight } }) {
       const place = places.get(this)
       const up = scrollTop < place.top
+      const down = scrollTop > place.top
       const below = scrollHeight - scrollTop - place.height
       place.top = scrollTop
       if (this.data.menu) this.closeMenu()
-      if (up && scrollTop < NEAR_PX) this.triggerEvent('older')
-      if (!up && below < NEAR_PX && this.data.detached) this.triggerEvent('newer')
+      // First of all, for a room that follows goes to its end when rows come.
       if (up && this.data.follow && below > AT_END_PX) this.triggerEvent('follow', { on: false })
       if (!up && !this.data.follow && below <= AT_END_PX && !this.data.detached) this.triggerEvent('follow', { on: true })
+      if (!down && scrollTop < NEAR_PX) this.triggerEvent('older')
+      if (!up && below < NEAR_PX && this.data.detached) this.triggerEvent('newer')
     },
     onLatest() {
       this.triggerEvent('latest')

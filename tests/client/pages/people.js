@@ -70,6 +70,31 @@ const frameSent = (page, text) => page.evaluate((wanted) => new Promise((resolve
 /** Scrolls the room by so many pixels. */
 const scroll = (page, dy) => seen(page, LIST).evaluate((node, by) => { node.scrollTop += by }, dy)
 
+/**
+ * Scrolls the room to `top` (from its end where it is negative) and waits for other rows at that end. Gives by how many pixels the row that was
+ * there moved meanwhile, in any frame.
+ */
+const scrollForMore = (page, top) => seen(page, LIST).evaluate((list, wanted) => new Promise((resolve, reject) => {
+  const ends = () => { const rows = list.querySelectorAll('.chat-room--row'); return wanted < 0 ? rows[rows.length - 1] : rows[0] }
+  list.scrollTop = wanted < 0 ? list.scrollHeight - list.clientHeight + wanted : wanted
+  const row = ends()
+  const bubble = row.querySelector('.chat-room--bubble')
+  const place = () => bubble.getBoundingClientRect().y
+  const before = place()
+  const deadline = performance.now() + 10_000
+  let most = 0
+  let after = 0
+  const look = () => {
+    // What was dropped is not on the screen.
+    if (row.isConnected) most = Math.max(most, Math.abs(place() - before))
+    after += ends() === row ? 0 : 1
+    if (after > 5) resolve(Math.round(most))
+    else if (performance.now() > deadline) reject(new Error(`no more rows at ${list.scrollTop} of ${list.scrollHeight}`))
+    else requestAnimationFrame(look)
+  }
+  requestAnimationFrame(look)
+}), top)
+
 /** How far the room is above its end. */
 const above = (page) => seen(page, LIST).evaluate((node) => node.scrollHeight - node.scrollTop - node.clientHeight)
 const atEnd = (page) => page.waitForFunction((selector) => {
@@ -107,4 +132,4 @@ async function write(shared, server, from, to, texts) {
   await page.close()
 }
 
-module.exports = { FIELD, LIST, above, atEnd, back, bubble, conversation, drag, fits, frameSent, hold, message, online, openChat, said, say, scroll, seen, tab, title, write }
+module.exports = { FIELD, LIST, above, atEnd, back, bubble, conversation, drag, fits, frameSent, hold, message, online, openChat, said, say, scroll, scrollForMore, seen, tab, title, write }

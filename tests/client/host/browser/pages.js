@@ -39,11 +39,7 @@ function load(url, put) {
   put(page)
   call(page, 'onLoad', query)
   root.attach(node, place)
-  requestAnimationFrame(() => {
-    if (page.gone) return
-    root.getComponent().triggerLifetime('ready', [])
-    call(page, 'onReady')
-  })
+  requestAnimationFrame(() => { if (!page.gone) call(page, 'onReady') })
 }
 
 function unload(page) {

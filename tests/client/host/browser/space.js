@@ -21,6 +21,11 @@ context.document = {
   createTextNode: (text) => document.createTextNode(text),
   createDocumentFragment: () => document.createDocumentFragment(),
 }
+// Of the DOM's own events only touches are a mini-program's; the built-in components fire theirs.
+const { setListenerStats } = context
+context.setListenerStats = (node, type, ...more) => {
+  if (type.startsWith('touch')) setListenerStats.call(context, node, type, ...more)
+}
 context.onEvent((target, type, detail, options) => glass.triggerEvent(target, type, detail, options))
 const backend = env.associateBackend(context)
 export const createRoot = (route) => backend.createRoot('wx-root', codeSpace, route)
@@ -52,7 +57,13 @@ function watchSetData(instance) {
 /** Runs a file's `Page` or `Component`. */
 export function define(file, load) {
   codeSpace.componentEnv(file, (own) => {
-    const watched = own.Behavior({ lifetimes: { created() { watchSetData(this) } } })
+    const watched = own.Behavior({
+      lifetimes: {
+        created() { watchSetData(this) },
+        // Ready is what has been painted once.
+        attached() { requestAnimationFrame(() => this._$.triggerLifetime('ready', [])) },
+      },
+    })
     const withWatch = (definition) => ({ ...definition, behaviors: [watched, ...(definition.behaviors || [])] })
     globalThis.Page = (definition) => own.Page(withWatch(definition))
     globalThis.Component = (definition) => own.Component(withWatch(definition))

@@ -67,7 +67,7 @@ function field(tag) {
       own.addEventListener('focus', () => {
         fire(this, 'focus', { value: own.value, height: keyboard.height })
         this.unwatch = keyboard.watch((height) => fire(this, 'keyboardheightchange', { height, duration: 0 }))
-        keyboard.rise()
+        keyboard.rise(this.data.holdKeyboard)
       })
       own.addEventListener('blur', () => {
         keyboard.fall()
@@ -75,10 +75,6 @@ function field(tag) {
         fire(this, 'blur', { value: own.value, cursor: own.selectionStart })
         // WeChat looks at a nickname after the field was left.
         if (this.data.type === 'nickname') setTimeout(() => fire(this, 'nicknamereview', { pass: true, timeout: false }))
-      })
-      // A tap elsewhere leaves the keyboard up.
-      document.addEventListener('mousedown', (event) => {
-        if (this.data.holdKeyboard && document.activeElement === own && event.target !== own) event.preventDefault()
       })
       own.addEventListener('keydown', (event) => {
         if (event.key !== 'Enter' || event.isComposing) return

@@ -3,13 +3,17 @@ import { emitter } from './tools.js'
 
 const heights = emitter()
 let wanted = 0
+let held = false
 
 export const keyboard = {
   height: 0,
   onChange: heights.on,
   offChange: heights.off,
   want(height) { wanted = height },
-  rise() { change(wanted) },
+  rise(hold) {
+    held = hold
+    change(wanted)
+  },
   fall() { change(0) },
   hide() { document.activeElement?.blur() },
   watch(run) {
@@ -24,3 +28,11 @@ function change(height) {
   document.documentElement.style.setProperty('--keyboard', `${height}px`)
   heights.emit(height)
 }
+
+// A browser makes a click of a touch, which falls on whatever the tap has put there meanwhile: a mini-program has taps only. A field is left by
+// a tap elsewhere, unless it holds the keyboard.
+addEventListener('touchend', (event) => {
+  if (!event.target.closest('.wx-page') || event.target.matches('input, textarea')) return
+  if (event.cancelable) event.preventDefault()
+  if (!held) keyboard.hide()
+}, { passive: false })

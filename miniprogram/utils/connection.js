@@ -35,7 +35,7 @@ function followConnection(chat, show) {
   }
 }
 
-const reason = ({ error }) => (error ? errorText(error) : '')
+const reason = (/** @type {import('../sdk/hongyan').Client} */ { error }) => (error ? errorText(error) : '')
 
 function wayBack(error) {
   if (error && (error.word === 'banned' || error.word === 'blocked_by_wechat')) return ''

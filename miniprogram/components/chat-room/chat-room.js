@@ -35,7 +35,8 @@ Component({
     t: words.room,
     into: '',
     keyboard: 0,
-    menu: null,
+    /** What was pressed for long: its row's key, where the finger is, and what may be done. */
+    menu: /** @type {null | { key: string, x: number, y: number, below: boolean, actions: string[] }} */ (null),
   },
   lifetimes: {
     created() {
@@ -114,7 +115,7 @@ Component({
     },
     onAction({ currentTarget }) {
       // By its key: rows may have come above it meanwhile.
-      const row = this.rowOf(this.data.menu.key)
+      const row = this.data.menu && this.rowOf(this.data.menu.key)
       this.closeMenu()
       if (!row) return
       const { action } = currentTarget.dataset

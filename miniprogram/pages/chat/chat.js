@@ -31,7 +31,7 @@ Page({
   /** @type {Array<() => void>} */
   stops: [],
 
-  onLoad({ peer }) {
+  onLoad({ peer = '' }) {
     this.peer = peer
     this.window = createWindow()
     const render = soon(() => this.render())

@@ -7,9 +7,8 @@ const RECALL_MS = 2 * 60 * 1000
 // How near to an end more rows are wanted; how near to the end is at the end.
 const NEAR_PX = 600
 const AT_END_PX = 40
-// A menu stands above the finger, else below it.
+// A menu stands above the finger where there is so much room, else below it.
 const MENU_PX = 90
-const HALF_MENU_PX = 100
 
 /** Of each room, what the view need not know: how far it is scrolled, its height, and its first row. */
 const places = new WeakMap()
@@ -35,8 +34,8 @@ Component({
     t: words.room,
     into: '',
     keyboard: 0,
-    /** What was pressed for long: its row's key, where the finger is, and what may be done. */
-    menu: /** @type {null | { key: string, x: number, y: number, below: boolean, actions: string[] }} */ (null),
+    /** What was pressed for long, how far down the finger is, and what may be done. */
+    menu: /** @type {null | { key: string, mine: boolean, y: number, below: boolean, actions: string[] }} */ (null),
   },
   lifetimes: {
     created() {
@@ -103,12 +102,9 @@ Component({
     },
 
     onHold({ currentTarget, touches }) {
-      const { key } = this.data.rows[currentTarget.dataset.index]
-      const { clientX, clientY } = touches[0]
-      const widest = wx.getWindowInfo().windowWidth - HALF_MENU_PX
-      const below = clientY < MENU_PX
-      const x = Math.min(Math.max(clientX, HALF_MENU_PX), widest)
-      this.setData({ menu: { key, x, y: clientY, below, actions: actionsOf(this.rowOf(key)) } })
+      const row = this.data.rows[currentTarget.dataset.index]
+      const y = touches[0].clientY
+      this.setData({ menu: { key: row.key, mine: row.mine, y, below: y < MENU_PX, actions: actionsOf(row) } })
     },
     closeMenu() {
       this.setData({ menu: null })
@@ -139,10 +135,12 @@ Component({
     },
     onKeyboard({ detail }) {
       if (detail.height === this.data.keyboard) return
-      this.setData({ keyboard: detail.height }, () => {
-        this.measure()
-        if (this.data.follow) this.showEnd()
-      })
+      this.setData({ keyboard: detail.height }, () => this.onHeight())
+    },
+    /** The messages have more room, or less. */
+    onHeight() {
+      this.measure()
+      if (this.data.follow) this.showEnd()
     },
   },
 })

@@ -40,7 +40,10 @@ function field(tag) {
         this.field.style.height = '0'
         const height = this.field.scrollHeight
         this.field.style.height = ''
+        if (this.$$.style.height === `${height}px`) return
         this.$$.style.height = `${height}px`
+const lineCount = Math.round(height / parseFloat(getComputedStyle(this.field).lineHeight))
+        queueMicrotask(() => fire(this, 'linechange', { height, lineCount }))
       },
     },
     attached() {

@@ -20,13 +20,13 @@ globalThis.getDate = (...parts) => new Date(...parts)
 globalThis.getRegExp = (...parts) => new RegExp(...parts)
 globalThis.wx = wx
 
-// A mini-program has no DOM.
 const entry = { path: '', query: {}, scene: 1001 }
 
 export function start(project, load) {
   usePages(project)
   useApp(project, entry)
   drawChrome(project, { onBack: () => navigateBack(), onTab: switchTab })
+  document.documentElement.lang = settings.language.replace('_', '-')
   document.documentElement.style.setProperty('--safe-bottom', `${settings.safeBottom}px`)
   load()
   watchLongPress()

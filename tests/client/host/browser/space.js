@@ -7,7 +7,10 @@ import { settings } from './settings.js'
 const env = new MiniProgramEnv()
 export const codeSpace = env.createCodeSpace('', true)
 
-const rpx = (style) => style.replace(/(-?\d*\.?\d+)rpx\b/g, 'calc(var(--rpx) * $1)')
+/** As wxss.js does it in files. */
+const inlineStyle = (style) => style
+  .replace(/(-?\d*\.?\d+)rpx\b/g, 'calc(var(--rpx) * $1)')
+  .replace(/env\(safe-area-inset-bottom\)/g, 'var(--safe-bottom)')
 
 const context = new glass.CurrentWindowBackendContext()
 context.document = {
@@ -15,7 +18,7 @@ context.document = {
   createElement(tag) {
     const made = document.createElement(BUILT_IN.has(tag) ? `wx-${tag}` : tag)
     const setAttribute = made.setAttribute
-    made.setAttribute = (name, value) => setAttribute.call(made, name, name === 'style' ? rpx(String(value)) : value)
+    made.setAttribute = (name, value) => setAttribute.call(made, name, name === 'style' ? inlineStyle(String(value)) : value)
     return made
   },
   createTextNode: (text) => document.createTextNode(text),

@@ -24,7 +24,10 @@ export interface Options {
    * browser. Called again before the token expires, and once when the server refuses it.
    */
   signIn?: (api: { login(code: string): Promise<Credentials> }) => Promise<Credentials>
-  /** Before the name of everything in the storage. Default `hongyan`. */
+  /**
+   * Before the name of everything in the storage. Default `hongyan`. Where several people use one browser, give each a name of her own: when
+   * another user signs in under the same one, what is here of the one before is forgotten.
+   */
   storageKey?: string
   /** How many messages of a conversation a page has, 1 to 100. Default 20. */
   pageSize?: number
@@ -39,7 +42,11 @@ export interface Credentials {
   expires_in: number
 }
 
-/** What the SDK needs of a platform. `createAdapter(wx)` and `createBrowserAdapter()` are two; a third is about 60 lines. */
+/**
+ * What the SDK needs of a platform, for one client. `createAdapter(wx)` and `createBrowserAdapter()` are two; a third is about 60 lines.
+ * A promise that is rejected is a network that fails, whatever the reason; an HTTP answer of any status is none. No event comes before
+ * `connect` or `watch` has returned.
+ */
 export interface Adapter {
   login(): Promise<string>
   request(request: { method: string; url: string; headers: Record<string, string>; body?: unknown }): Promise<{ status: number; body: any }>
@@ -156,11 +163,9 @@ export interface Client {
 
   on<E extends keyof Events>(event: E, run: (detail: Events[E]) => void): () => void
 
-  /** Newest first. More are fetched by `loadConversations`. */
+  /** All of them, newest first: the first sync of a device brings the whole list, with the last message of each. */
   conversations(): Conversation[]
-  hasMoreConversations(): boolean
-  loadConversations(): Promise<void>
-  /** Asks the server anew: for pull to refresh. */
+  /** Asks the server anew, for pull to refresh. Rejects with `offline` where there is no connection, and hurries to make one. */
   refresh(): Promise<void>
   unread(): number
   /** Clears this user's own view of it; the peer keeps hers. */
@@ -170,7 +175,10 @@ export interface Client {
   messages(peer: string): Message[]
   hasOlder(peer: string): boolean
   loadOlder(peer: string): Promise<void>
-  /** This chat is on screen now: its page is loaded, what comes is read. One at a time. */
+  /**
+   * This chat is on screen now: its page is loaded, what comes is read. One at a time. Rejects where the page cannot be fetched; what is
+   * cached is shown all the same, and the rest comes when the connection is back.
+   */
   open(peer: string): Promise<void>
   /** No chat is on screen. */
   leave(): void

@@ -109,7 +109,7 @@ function createBrowserAdapter() {
       const look = () => (document.hidden ? on.hide() : on.show())
       const events = { visibilitychange: look, pagehide: on.hide, online: on.online, offline: on.offline }
       // What happens to the document comes by the window.
-      const each = how => Object.keys(events).forEach(name => window[how](name, events[name], true))
+      const each = how => Object.keys(events).forEach(name => /** @type {any} */ (window)[how](name, events[name], true))
       each('addEventListener')
       look()
       return () => each('removeEventListener')
@@ -182,6 +182,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // All times and timers below are this clock's.
   const { now, random, setTimeout, clearTimeout } = clock || SYSTEM_CLOCK
   const base = url.replace(/\/+$/, '')
+  /** @type {(ms: number) => Promise<void>} */
   const after = ms => new Promise(resolve => setTimeout(resolve, ms))
   const randomId = () => Array.from('12345678901234567890', () => Math.floor(random() * 36).toString(36)).join('')
   /** `run` a while later, and once, however often it is asked for until then. */
@@ -206,6 +207,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     }
   }
 
+  /** Goes with the token: whose it is must be known wherever that is. */
   let me = ''
   let cursor = null
   let openPeer = ''
@@ -244,7 +246,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const all = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
     const stored = all.filter(row => (room -= JSON.stringify(row).length) > 0)
     // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
-    store('chats', { me, cursor: stored.length < all.length ? null : cursor, stored })
+    store('chats', { cursor: stored.length < all.length ? null : cursor, stored })
   }
   const saveSoon = lazy(1000, save)
   function saveOutbox() {
@@ -253,11 +255,12 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
   }
   function restore() {
-    const chats = load('chats', { me, cursor, stored: [] })
-    me = chats.me
+    const chats = load('chats', { cursor, stored: [] })
+    me = credentials.openid || ''
     cursor = chats.cursor
     for (const row of chats.stored) rows.set(row.peer, row)
     for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
+    changed()
   }
   function forgetUser() {
     for (const name of ['chats', 'outbox', 'users']) forget(name)
@@ -271,6 +274,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- events
 
+  /** @type {any} */
   const listeners = {}
   const changedPeers = new Set()
   let toldUnread = 0
@@ -330,7 +334,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       end(chatError('offline'))
     }
     me = openid
-    credentials = { token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
+    credentials = { openid, token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
     store('token', credentials)
     changed()
   })
@@ -345,6 +349,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- the socket
 
+  /** @type {import('./hongyan').State} */
   let state = 'stopped'
   let error, tries, isSecondToken, heardAt
   /** Null until it is open, and after its end. */
@@ -352,10 +357,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Ends the socket, for a reason. */
   let end = why => {}
   /** Ends the wait for the next attempt. */
-  let hurry = () => {}
+  let hurry = (now = undefined) => {}
   /** Each `start` has a number: what comes of an earlier one is not heard. */
   let run = 0
   let questions = 0
+  let isClockTold = 0
   const asked = new Map()
 
   function turn(next, why, retryAt) {
@@ -418,8 +424,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         },
         close(code, reason) {
           const [, wait = farewell.retry_after_ms] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = CLOSED[code] || farewell.error || (code < 4500 ? 'offline' : reason)
-          reject(chatError(word, farewell.message || `closed with ${code} ${reason}`, { code, retry_after_ms: wait && +wait }))
+          const word = CLOSED[code] || farewell.error || (code >= 4500 ? reason : '')
+          const message = farewell.message || reason || `closed with ${code}`
+          reject(Object.assign(word ? chatError(word, message) : toChatError({ message }), { code, retry_after_ms: wait && +wait }))
         },
       })
     }).catch(e => {
@@ -458,13 +465,15 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       most = limits
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
-      if (Math.abs(server_time - now()) > 300000) emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
+      if (Math.abs(server_time - now()) > 300000 && !isClockTold++) emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
       sync()
     },
     sync({ conversations }) {
       for (const { peer, messages, unread, cleared_seq, recv_seq, has_more, ...marks } of conversations) {
         const row = rowOf(peer)
         const { to } = row
+        // It had more when it was asked.
+        if (marks.last_seq < named[peer]) return startOver()
         raise(row, marks)
         row.read_told = marks.read_seq
         row.recv_seq = recv_seq
@@ -540,6 +549,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   let regular
   let wishes = 0
+  let named = {}
   /** Not at once: what is missing may be on its way. And not with one that is under way, for that may know nothing of it. */
   const syncSoon = lazy(300, () => {
     wishes++
@@ -554,10 +564,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const isBehind = row => row.to < row.last_seq
     for (let hasMore = true, met = 0; hasMore || met < wishes;) {
       met = wishes
-      const named = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
-      const conversations = Object.fromEntries(named.map(row => [row.peer, row.to]))
+      const asks = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
       const since = cursor
-      const answer = await ask({ type: 'sync', since, conversations, limit: named.some(isBehind) ? 200 : limit }).catch(e => {
+      named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
+      const answer = await ask({ type: 'sync', since, conversations: named, limit: asks.some(isBehind) ? 200 : limit }).catch(e => {
         if (!e.status) throw e
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
@@ -716,7 +726,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
   const unread = () => [...rows.values()].reduce((total, row) => total + row.unread, 0)
 
-  function view({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) {
+  /** @type {(row: any, event: any) => import('./hongyan').Message} */
+  const view = ({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) => {
     const mark = seq <= peer_read_seq ? 'read' : seq <= peer_recv_seq ? 'delivered' : 'sent'
     return {
       ...event, peer, mine, seq, client_msg_id, extra, state: !mine ? 'received' : seq ? mark : state, recalled: !!(recalled || target),
@@ -736,11 +747,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     hurry()
     return sync()
   }
+  /** After the end of a socket that was told together with this. */
+  const refreshSoon = lazy(0, refresh)
   function show(isShown) {
     isVisible = isShown
     tell({ type: isShown ? 'foreground' : 'background' })
     look()
-    if (isShown) refresh()
+    if (isShown) refreshSoon()
     else save()
   }
   function stop() {
@@ -759,7 +772,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     get error() { return error },
 
     start() {
-      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online: refresh, offline: () => end(chatError('offline')) })
+      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: () => end(chatError('offline')) })
       if (state === 'stopped' || state === 'refused') stay()
     },
     stop,

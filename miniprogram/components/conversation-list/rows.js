@@ -9,9 +9,14 @@ const { textOf } = require('../../utils/messages')
 const LONGEST_SUMMARY = 80
 const MOST_COUNTED = 99
 
-/** @param {import('../../sdk/hongyan').Client} chat @param {number} now */
-function conversationRows(chat, now) {
-  return chat.conversations().map(({ peer, last, unread, updated_at, typing }) => {
+/**
+ * The first so many, as a list of thousands is nothing for a screen.
+ * @param {import('../../sdk/hongyan').Client} chat
+ * @param {number} count
+ * @param {number} now
+ */
+function conversationRows(chat, count, now) {
+  return chat.conversations().slice(0, count).map(({ peer, last, unread, updated_at, typing }) => {
     const user = chat.user(peer)
     const name = nameOf(user)
     const summary = last ? Array.from(textOf(last).replace(/\s+/g, ' ')).slice(0, LONGEST_SUMMARY).join('') : ''

@@ -7,6 +7,8 @@ const { errorText } = require('../../utils/messages')
 const { showTabs } = require('../../utils/tabs')
 const { soon } = require('../../utils/soon')
 
+const ROWS = 50
+
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
 
@@ -22,6 +24,7 @@ Page({
   /** @type {Array<() => void>} */
   stops: [],
   visible: false,
+  count: ROWS,
 
   onLoad() {
     const render = soon(() => this.render())
@@ -55,7 +58,7 @@ Page({
   render() {
     if (!this.visible) return
     this.setData({
-      ...patchList('rows', this.data.rows, conversationRows(chat, Date.now())),
+      ...patchList('rows', this.data.rows, conversationRows(chat, this.count, Date.now())),
       ...changes(this.data, { online: chat.state === 'online' }),
     })
   },
@@ -82,7 +85,8 @@ Page({
     this.setData({ refreshing: false })
   },
   onMore() {
-    if (chat.hasMoreConversations()) chat.loadConversations().catch(() => {})
+    this.count = this.data.rows.length + ROWS
+    this.render()
   },
   onRemove({ detail }) {
     chat.removeConversation(detail.peer).catch(say)

@@ -1,0 +1,20 @@
+/** Is only compiled: the calls of a page, so that the contract can be used as it says. */
+
+import { createAdapter, createClient, type ChatError, type Conversation, type Message, type State } from '../../../miniprogram/sdk/hongyan'
+
+export async function page(): Promise<unknown[]> {
+  const chat = createClient({ url: 'https://chat.example.com', adapter: createAdapter(wx), pageSize: 20 })
+  const off: () => void = chat.on('messages', ({ peer }) => chat.messages(peer))
+  chat.on('state', ({ state, error }: { state: State; error?: ChatError }) => error && error.word + state)
+  chat.on('unread', ({ total }) => total.toFixed())
+  chat.on('incoming', ({ message }) => message.peer)
+  chat.start()
+  const sent: Message = chat.send('oPeer', 'hello', { type: 'card', extra: { size: 7 } })
+  const list: Conversation[] = chat.conversations()
+  await chat.open('oPeer')
+  await chat.recall('oPeer', sent.seq)
+  // @ts-expect-error: no such event
+  chat.on('message', () => {})
+  off()
+  return list
+}

@@ -1,0 +1,151 @@
+'use strict'
+
+/** Two clients on the real server, which is killed and comes back while both write. */
+
+const assert = require('node:assert/strict')
+const { spawn } = require('node:child_process')
+const { once } = require('node:events')
+const { existsSync, mkdtempSync, rmSync } = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const readline = require('node:readline')
+const { test } = require('node:test')
+const WebSocket = require('ws')
+const { createClient } = require('../../../miniprogram/sdk/hongyan.js')
+
+const { HONGYAN_BIN } = process.env
+const DEADLINE_MS = 120_000
+
+/** `hongyan dev` in a folder of its own. Gives the process and where it listens. */
+async function serve(folder, listen = '127.0.0.1:0') {
+  const env = { ...process.env, HONGYAN_SERVER__LISTEN: listen, HONGYAN_OPS__LISTEN: '127.0.0.1:0' }
+  const server = spawn(path.resolve(HONGYAN_BIN), ['dev'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] })
+  let at
+  for await (const line of readline.createInterface({ input: server.stdout })) {
+    const [, address] = /^hongyan: chat at (\S+)/.exec(line) || []
+    at = at || address
+    if (line === 'hongyan: ready') return { server, at }
+  }
+  throw new Error('the server did not start')
+}
+async function kill({ server }, signal) {
+  server.kill(signal)
+  if (server.exitCode === null && server.signalCode === null) await once(server, 'exit')
+}
+
+/** Node has no `wx`: a third adapter. */
+function nodeAdapter(name) {
+  const items = new Map()
+  return {
+    login: async () => `dev:${name}`,
+    async request({ method, url, headers, body }) {
+      const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
+      return { status: answer.status, body: await answer.json().catch(() => undefined) }
+    },
+    connect({ url, token }, on) {
+      const socket = new WebSocket(url, ['hongyan.v1'], { headers: { Authorization: `Bearer ${token}` } })
+      socket.on('open', on.open)
+      socket.on('message', data => on.message(String(data)))
+      socket.on('close', (code, reason) => on.close(code, String(reason)))
+      socket.on('error', () => {})
+      return { send: text => socket.send(text), close: (code, reason) => socket.close(code, reason) }
+    },
+    storage: { get: key => items.get(key), set: (key, value) => items.set(key, value), remove: key => items.delete(key) },
+    watch: () => () => {},
+  }
+}
+/** Its timers keep no process alive. */
+const clock = { now: Date.now, random: Math.random, setTimeout: (run, ms) => setTimeout(run, ms).unref(), clearTimeout }
+const client = (at, name, adapter = nodeAdapter(name)) => createClient({ url: `http://${at}`, adapter, clock })
+
+/** When that is so; it is looked at with every event. */
+function until(chats, what, isSo) {
+  return new Promise((resolve, reject) => {
+    const offs = []
+    const late = setTimeout(() => done(reject, new Error(`not in time: ${what}`)), DEADLINE_MS)
+    const done = (end, value) => {
+      clearTimeout(late)
+      for (const off of offs) off()
+      end(value)
+    }
+    const look = () => isSo() && done(resolve)
+    for (const chat of chats) for (const event of ['state', 'messages', 'conversations', 'users']) offs.push(chat.on(event, look))
+    look()
+  })
+}
+
+test('nothing is lost, doubled or out of order, however often the server is killed', async t => {
+  if (!HONGYAN_BIN || !existsSync(HONGYAN_BIN)) return t.skip('skipped: HONGYAN_BIN does not name the server')
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'hongyan-sdk-'))
+  let running = await serve(folder)
+  const { at } = running
+  const adapters = { alice: nodeAdapter('alice'), bob: nodeAdapter('bob') }
+  let alice = client(at, 'alice', adapters.alice)
+  const bob = client(at, 'bob', adapters.bob)
+  t.after(async () => {
+    alice.stop()
+    bob.stop()
+    await kill(running, 'SIGTERM')
+    rmSync(folder, { recursive: true })
+  })
+  const wrote = { alice: 0, bob: 0 }
+  const write = (chat, name, peer, count) => {
+    for (let i = 0; i < count; i++) chat.send(peer, `${name} ${++wrote[name]}`)
+  }
+  const acked = (chat, peer) => chat.messages(peer).filter(m => m.mine && m.seq).length
+  alice.start()
+  bob.start()
+  await until([alice, bob], 'both are online', () => alice.state === 'online' && bob.state === 'online')
+  await Promise.all([alice.open('bob'), bob.open('alice')])
+
+  for (let round = 0; round < 3; round++) {
+    const before = [acked(alice, 'bob'), acked(bob, 'alice')]
+    write(alice, 'alice', 'bob', 20)
+    write(bob, 'bob', 'alice', 20)
+    // Killed in the middle: some are acked, others are not.
+    await until([alice, bob], 'some are acked', () => acked(alice, 'bob') > before[0] && acked(bob, 'alice') > before[1])
+    await kill(running, 'SIGKILL')
+    write(alice, 'alice', 'bob', 5)
+    await until([alice, bob], 'both notice', () => alice.state !== 'online' && bob.state !== 'online')
+    if (round === 1) {
+      // The app dies with the server.
+      alice.stop()
+      alice = client(at, 'alice', adapters.alice)
+      alice.start()
+    }
+    running = await serve(folder, at)
+  }
+  const all = wrote.alice + wrote.bob
+  const shown = (chat, peer) => chat.messages(peer).filter(m => m.seq).length
+  await alice.open('bob').catch(() => {})
+  await until([alice, bob], 'everything is there', () => {
+    for (const [chat, peer] of [[alice, 'bob'], [bob, 'alice']]) if (chat.state === 'online' && chat.hasOlder(peer)) chat.loadOlder(peer).catch(() => {})
+    return shown(alice, 'bob') === all && shown(bob, 'alice') === all
+  })
+
+  const [one, other] = [alice.messages('bob'), bob.messages('alice')]
+  assert.deepEqual(one.map(m => m.seq), Array.from({ length: all }, (_, i) => i + 1))
+  assert.deepEqual(one.map(m => m.message), other.map(m => m.message))
+  for (const name of ['alice', 'bob']) {
+    const texts = one.map(m => m.message).filter(text => text.startsWith(name))
+    assert.deepEqual(texts, Array.from({ length: wrote[name] }, (_, i) => `${name} ${i + 1}`))
+  }
+  await until([alice, bob], 'all is read', () => alice.messages('bob').every(m => !m.mine || m.state === 'read') && bob.messages('alice').every(m => !m.mine || m.state === 'read'))
+
+  // The rest of what there is to ask the real server for.
+  await alice.recall('bob', one.filter(m => m.mine).pop().seq)
+  await until([bob], 'the recall', () => bob.messages('alice').some(m => m.recalled))
+  bob.leave()
+  alice.send('bob', 'unread', { type: 'card', extra: { size: 7 } })
+  await until([bob], 'the badge', () => bob.unread() === 1)
+  assert.deepEqual(bob.conversations()[0].last.extra, { size: 7 })
+  alice.typing('bob')
+  await until([bob], 'the typing', () => bob.conversations()[0].typing)
+  await bob.refresh()
+  await bob.removeConversation('alice')
+  await until([bob], 'an empty list', () => bob.conversations().length === 0 && bob.unread() === 0)
+  await bob.signOut()
+  bob.start()
+  await until([bob], 'signed in anew', () => bob.state === 'online')
+  assert.deepEqual(bob.conversations(), [])
+})

@@ -97,12 +97,12 @@ function environment() {
   return { ...Object.fromEntries(own), HONGYAN_LOG__FILTER: 'error' }
 }
 
-/** The mini-program in one Chromium, for the tests of a file. */
-function studio() {
+/** The mini-program, or another one, in one Chromium, for the tests of a file. */
+function studio(source = path.join(ROOT, 'miniprogram')) {
   const shared = {}
   before(async () => {
     shared.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hongyan-host-'))
-    await build(path.join(ROOT, 'miniprogram'), shared.folder, { replace: { 'config.js': 'module.exports = { url: globalThis.hostSettings.url }' } })
+    await build(source, shared.folder, { replace: { 'config.js': 'module.exports = { url: globalThis.hostSettings.url }' } })
     shared.site = await serve(shared.folder)
     shared.browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS })
   })

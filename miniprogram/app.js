@@ -1,13 +1,16 @@
 const { createClient } = require('./sdk/hongyan')
-const { url } = require('./config')
+const { url, devUser } = require('./config')
+const { developing } = require('./utils/invite')
 
 // A page of messages is longer than any screen.
 const PAGE_SIZE = 40
 const MOST_COUNTED = 99
 const CHATS_TAB = 0
 
+const signIn = devUser && developing() ? (api) => api.login(`dev:${devUser}`) : undefined
+
 App({
-  chat: createClient({ url, pageSize: PAGE_SIZE }),
+  chat: createClient({ url, signIn, pageSize: PAGE_SIZE }),
 
   onLaunch() {
     this.chat.on('unread', () => this.showUnread())

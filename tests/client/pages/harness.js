@@ -102,7 +102,7 @@ function studio(source = path.join(ROOT, 'miniprogram')) {
   const shared = {}
   before(async () => {
     shared.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hongyan-host-'))
-    await build(source, shared.folder, { replace: { 'config.js': 'module.exports = { url: globalThis.hostSettings.url }' } })
+    await build(source, shared.folder, { replace: { 'config.js': `module.exports = { url: globalThis.hostSettings.url, devUser: '' }` } })
     shared.site = await serve(shared.folder)
     shared.browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS })
   })

@@ -39,12 +39,36 @@ const PEOPLE = {
   nana: 'Nana',
 }
 
+/** A picture for an avatar: hills under a sky of some colour, as base64. */
+async function avatar(hue) {
+  const page = await shared.browser.newPage()
+  const uri = await page.evaluate((degrees) => {
+    const canvas = document.createElement('canvas')
+    canvas.width = canvas.height = 132
+    const paint = canvas.getContext('2d')
+    const disc = (x, y, radius, colour) => { paint.fillStyle = colour; paint.beginPath(); paint.arc(x, y, radius, 0, 7); paint.fill() }
+    const sky = paint.createLinearGradient(0, 0, 0, 132)
+    sky.addColorStop(0, `hsl(${degrees} 70% 60%)`)
+    sky.addColorStop(1, `hsl(${degrees + 40} 80% 85%)`)
+    paint.fillStyle = sky
+    paint.fillRect(0, 0, 132, 132)
+    disc(94, 40, 16, '#fff8')
+    disc(20, 150, 80, `hsl(${degrees + 150} 35% 45%)`)
+    disc(120, 160, 75, `hsl(${degrees + 150} 40% 35%)`)
+    return canvas.toDataURL('image/png')
+  }, hue)
+  await page.close()
+  return uri.slice(uri.indexOf(',') + 1)
+}
+
 /** A server where Alice knows people, and some of them wrote to her. */
 async function town(t) {
   const server = await Server.start(t, '--set', 'limits.messages_per_second=0')
   for (const [openid, nickname] of Object.entries(PEOPLE)) {
     if (nickname) await server.request('PUT', '/v1/me', { as: openid, body: { nickname } })
   }
+  await server.request('PUT', '/v1/me', { as: 'xia', body: { avatar: await avatar(200) } })
+  await server.request('PUT', '/v1/me', { as: 'wei', body: { avatar: await avatar(20) } })
   await server.request('PUT', '/v1/blocks/alice', { as: 'nana' })
   const to = (from, ...texts) => write(shared, server, from, 'alice', texts)
   await to('wei', '周末爬山去吗？')
@@ -52,7 +76,7 @@ async function town(t) {
   await to('oUpF8uMuAJO_M2pxb1Q9zNjWeS6o', { type: 'image', message: 'x' })
   await to('panda', ...Array.from({ length: 12 }, (_, index) => `🎋 ${index}`))
   await to('word', 'Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz, oder wie das heißt')
-  for (let part = 0; part < 4; part += 1) await to('max', ...Array.from({ length: 30 }, (_, index) => `Mail ${part * 30 + index}: see https://example.com/a/very/long/path/without/any/break?query=${'x'.repeat(60)}`))
+  await to('max', ...Array.from({ length: 120 }, (_, index) => `Mail ${index}: see https://example.com/a/very/long/path/without/any/break?query=${'x'.repeat(60)}`))
   await to('xia', '在吗？')
   return server
 }

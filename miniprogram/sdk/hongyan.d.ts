@@ -67,7 +67,6 @@ export interface Socket {
 export interface Clock {
   now(): number
   setTimeout(run: () => void, ms: number): unknown
-  clearTimeout(timer: unknown): void
   random(): number
 }
 
@@ -104,7 +103,8 @@ export interface Message {
   state: MessageState
   /** Recalled by its sender: `message` is empty. */
   recalled: boolean
-  error?: ChatError
+  /** Why it has failed. */
+  error?: { word: string; message: string; status?: number; retry_after_ms?: number }
 }
 
 export interface Conversation {

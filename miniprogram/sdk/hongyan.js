@@ -13,10 +13,13 @@
 
 // ---------------------------------------------------------------- errors
 
+/** @type {any} */
+const noop = () => {}
+
 const chatError = (word, message, more) => Object.assign(new Error(message || word), more, { word })
 
 /** Of an error frame, or of the body of an HTTP answer. */
-const errorOf = ({ error, message, status, retry_after_ms }) => chatError(error, message, { status, retry_after_ms })
+const errorOf = ({ error, message, ...more }) => chatError(error, message, more)
 
 /** Of anything that was thrown: `wx` fails with objects that have an `errMsg`. */
 function toChatError(thrown) {
@@ -29,16 +32,13 @@ function toChatError(thrown) {
 /** Trying again by itself would change nothing. Too often (429) passes, and so does what has no answer. */
 const isFinal = ({ status, code }) => code >= 4500 || status >= 400 && status < 500 && status !== 429
 
-/** Closes from 4500 on; those that are not here have the word in the reason. */
-const CLOSED = { 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
-
 // ---------------------------------------------------------------- adapters
 
 /** @type {import('./hongyan').createAdapter} */
 function createAdapter(anyWx) {
   const wx = /** @type {any} */ (anyWx)
   const promised = (name, options) => new Promise((success, fail) => wx[name]({ ...options, success, fail }))
-  let drop = () => {}
+  let drop = noop
   return {
     login: async () => (await promised('login')).code,
     async request({ method, url, headers, body }) {
@@ -91,7 +91,7 @@ function createBrowserAdapter() {
     async request({ method, url, headers, body }) {
       const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
       // Some answers are empty, and a proxy's are no JSON.
-      return { status: answer.status, body: await answer.json().catch(() => {}) }
+      return { status: answer.status, body: await answer.json().catch(noop) }
     },
 
     connect({ url, token }, on) {
@@ -103,7 +103,7 @@ function createBrowserAdapter() {
       return socket
     },
 
-    storage: { get: key => localStorage.getItem(key), set: (key, value) => localStorage.setItem(key, String(value)), remove: key => localStorage.removeItem(key) },
+    storage: { get: key => localStorage[key], set: (key, value) => (localStorage[key] = value), remove: key => delete localStorage[key] },
 
     watch(on) {
       const look = () => (document.hidden ? on.hide() : on.show())
@@ -126,9 +126,8 @@ const newRow = peer => ({
   peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0, unread: 0, to: 0, window: [], outbox: [],
 })
 
-function eventOf({ status, from_user_openid, to_user_openid, target_seq: target, message, ...frame }, me) {
-  const { seq, sent_at, type, client_msg_id, recalled, ...extra } = frame
-  return { seq, sent_at, type, client_msg_id, recalled, extra, target, mine: from_user_openid === me, message: typeof message === 'string' ? message : '' }
+function eventOf({ seq, sent_at, type, client_msg_id, recalled, target_seq: target, message, from_user_openid, to_user_openid, status, ...extra }, me) {
+  return { seq, sent_at, type, client_msg_id, recalled, target, message: message || '', extra, mine: from_user_openid === me }
 }
 
 const isMessage = event => !event.target
@@ -172,7 +171,7 @@ function clear(row, seq) {
 
 // ---------------------------------------------------------------- client
 
-const SYSTEM_CLOCK = { now: Date.now, random: Math.random, setTimeout, clearTimeout }
+const SYSTEM_CLOCK = { now: Date.now, random: Math.random, setTimeout }
 /** Whatever is asked is answered by then. */
 const ANSWER_MS = 10000
 
@@ -180,11 +179,12 @@ const ANSWER_MS = 10000
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock }) {
   const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
   // All times and timers below are this clock's.
-  const { now, random, setTimeout, clearTimeout } = clock || SYSTEM_CLOCK
+  const { now, random, setTimeout } = clock || SYSTEM_CLOCK
   const base = url.replace(/\/+$/, '')
   /** @type {(ms: number) => Promise<void>} */
   const after = ms => new Promise(resolve => setTimeout(resolve, ms))
-  const randomId = () => Array.from('12345678901234567890', () => Math.floor(random() * 36).toString(36)).join('')
+  const half = () => (1 + random()).toString(36).slice(2, 12)
+  const randomId = () => half() + half()
   /** `run` a while later, and once, however often it is asked for until then. */
   function lazy(ms, run) {
     let timer = null
@@ -213,6 +213,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let openPeer = ''
   let isVisible = true
   const rows = new Map()
+  const all = () => [...rows.values()]
 
   function rowOf(peer) {
     if (!rows.has(peer)) rows.set(peer, newRow(peer))
@@ -221,19 +222,20 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- storage: `token`, `device`, `users`, the `outbox`, and in `chats` the newest of everything together with the cursor that belongs to it
 
+  const keyOf = name => `${storageKey}.${name}`
   function load(name, otherwise) {
     try {
-      return JSON.parse(String(storage.get(`${storageKey}.${name}`))) || otherwise
+      return JSON.parse(String(storage.get(keyOf(name)))) || otherwise
     } catch (e) {
       // There is nothing.
       return otherwise
     }
   }
-  const forget = name => storage.remove(`${storageKey}.${name}`)
+  const forget = name => storage.remove(keyOf(name))
   /** Whether there was room. */
   function store(name, value) {
     try {
-      storage.set(`${storageKey}.${name}`, JSON.stringify(value))
+      storage.set(keyOf(name), JSON.stringify(value))
       return true
     } catch (e) {
       return false
@@ -243,29 +245,21 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   function save() {
     // WeChat gives a key 1 MB, and a character has up to three bytes.
     let room = 300000
-    const all = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
-    const stored = all.filter(row => (room -= JSON.stringify(row).length) > 0)
+    const stored = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
+      .filter(row => (room -= JSON.stringify(row).length) > 0)
     // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
-    store('chats', { cursor: stored.length < all.length ? null : cursor, stored })
+    store('chats', { cursor: room > 0 ? cursor : null, stored })
   }
   const saveSoon = lazy(1000, save)
   function saveOutbox() {
-    const unsent = [...rows.values()].filter(row => row.outbox.length).map(({ peer, outbox }) => [peer, outbox.filter(entry => !entry.seq)])
+    const unsent = all().filter(row => row.outbox.length).map(({ peer, outbox }) => [peer, outbox])
     // What the server has can be fetched again: it makes room.
     return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
-  }
-  function restore() {
-    const chats = load('chats', { cursor, stored: [] })
-    me = credentials.openid || ''
-    cursor = chats.cursor
-    for (const row of chats.stored) rows.set(row.peer, row)
-    for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
-    changed()
   }
   function forgetUser() {
     for (const name of ['chats', 'outbox', 'users']) forget(name)
     // What is on its way must not go out in another name.
-    for (const row of rows.values()) row.outbox = []
+    for (const row of all()) row.outbox = []
     rows.clear()
     users.clear()
     cursor = null
@@ -291,8 +285,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (total !== toldUnread) emit('unread', { total })
     toldUnread = total
   })
-  function changed(peer) {
-    if (peer) changedPeers.add(peer)
+  function changed(row) {
+    if (row) changedPeers.add(row.peer)
     tellChanges()
     saveSoon()
   }
@@ -301,8 +295,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   let credentials = load('token', {})
 
+  const inTime = promise => Promise.race([promise, after(ANSWER_MS)])
   async function timely(promise) {
-    const answer = await Promise.race([promise, after(ANSWER_MS)]).catch(e => {
+    const answer = await inTime(promise).catch(e => {
       throw toChatError(e)
     })
     if (!answer) throw chatError('timeout')
@@ -313,22 +308,21 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { status, body: said } = await timely(request({ method, url: base + path, headers, body }))
     if (status < 300) return said
     if (status === 401) distrust(token)
-    throw errorOf({ error: status === 404 ? 'not_found' : 'unavailable', ...said, status })
+    throw errorOf({ error: 'unavailable', ...said, status })
   }
   async function call(method, path, body) {
-    const again = async e => {
+    return http(method, path, body, await token()).catch(async e => {
       if (e.status !== 401) throw e
       return http(method, path, body, await token())
-    }
-    return http(method, path, body, await token()).catch(again)
+    })
   }
-  const api = { login: code => http('POST', '/v1/login', { code }) }
+  const exchange = code => http('POST', '/v1/login', { code })
   /** The code is fresh: if it is refused, it is another mini-program's. */
-  const signInByCode = async () => api.login(await timely(login())).catch(e => {
+  const signInByCode = async () => exchange(await timely(login())).catch(e => {
     throw e.word === 'bad_code' ? chatError('wrong_appid', "the server's wechat.appid and secret must be those of this mini-program", e) : e
   })
   const renew = single(async () => {
-    const { openid, token, expires_in } = await (signIn || signInByCode)(api)
+    const { openid, token, expires_in } = await (signIn || signInByCode)({ login: exchange })
     if (me && me !== openid) {
       forgetUser()
       end(chatError('offline'))
@@ -355,9 +349,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Null until it is open, and after its end. */
   let socket = null
   /** Ends the socket, for a reason. */
-  let end = why => {}
+  let end = noop
   /** Ends the wait for the next attempt. */
-  let hurry = (now = undefined) => {}
+  let hurry = noop
   /** Each `start` has a number: what comes of an earlier one is not heard. */
   let run = 0
   let questions = 0
@@ -380,7 +374,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (!tell({ ...frame, id })) throw chatError('offline')
     const answer = new Promise((resolve, reject) => asked.set(id, said => (said.word ? reject(said) : resolve(said))))
     for (;;) {
-      const given = await Promise.race([answer, after(ANSWER_MS)])
+      const given = await inTime(answer)
       if (given) return given
       const isDead = now() - heardAt >= ANSWER_MS
       if (isDead) end(chatError('timeout'))
@@ -390,16 +384,17 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   function hear(frame) {
     const { id, type, from_user_openid: from, to_user_openid: to } = frame
-    if (frames[type]) frames[type](frame, from === me, from === me ? to : from)
-    else if (from) receive(from === me ? to : from, eventOf(frame, me))
+    const row = from && rowOf(from === me ? to : from)
+    if (frames[type]) frames[type](frame, row, from === me)
+    else if (row) receive(row, eventOf(frame, me))
     if (!asked.has(id) || type === 'sync' && !frame.cursor) return
     asked.get(id)(frame.error ? errorOf(frame) : frame)
     asked.delete(id)
   }
   async function beat(link, ms) {
     for (await after(ms); link === socket; await after(ms)) {
-      ask({ type: 'heart' }).catch(() => {})
-      token(credentials.renew_at).catch(() => {})
+      ask({ type: 'heart' }).catch(noop)
+      token(credentials.renew_at).catch(noop)
     }
   }
   /** From the sign-in to the end of the socket; rejects with why it ended. */
@@ -423,8 +418,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
           hear(frame)
         },
         close(code, reason) {
-          const [, wait = farewell.retry_after_ms] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = CLOSED[code] || farewell.error || (code >= 4500 ? reason : '')
+          const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
+          const word = code >= 4500 ? reason : farewell.error
           const message = farewell.message || reason || `closed with ${code}`
           reject(Object.assign(word ? chatError(word, message) : toChatError({ message }), { code, retry_after_ms: wait && +wait }))
         },
@@ -475,27 +470,25 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         // It had more when it was asked.
         if (marks.last_seq < named[peer]) return startOver()
         raise(row, marks)
-        row.read_told = marks.read_seq
-        row.recv_seq = recv_seq
+        Object.assign(row, { read_told: marks.read_seq, recv_seq })
         clear(row, cleared_seq)
         take(row, messages.map(frame => eventOf(frame, me)), to)
         // What has come since is not counted there; and what was read while there was no connection is not known there.
         row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : unread + unreadAbove(row, marks.last_seq)
       }
     },
-    read({ seq }, isOwn, peer) {
-      const row = rowOf(peer)
+    read({ seq }, row, isOwn) {
       raise(row, isOwn ? { read_seq: seq, read_told: seq } : { peer_read_seq: seq })
       if (row.read_seq >= row.to) row.unread = 0
       // How many are left, the server knows.
-      if (row.unread) syncSoon()
-      changed(peer)
+      if (isOwn && row.unread) syncSoon()
+      changed(row)
     },
-    recv({ seq }, isOwn, peer) {
-      raise(rowOf(peer), isOwn ? { recv_seq: seq } : { peer_recv_seq: seq })
-      changed(peer)
+    recv({ seq }, row, isOwn) {
+      raise(row, isOwn ? { recv_seq: seq } : { peer_recv_seq: seq })
+      changed(row)
     },
-    typing(frame, isOwn, peer) {
+    typing(frame, { peer }) {
       typing.set(peer, now() + 6000)
       setTimeout(changed, 6000)
       changed()
@@ -503,19 +496,18 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     cleared({ peer, seq }) {
       clear(rowOf(peer), seq)
       syncSoon()
-      changed(peer)
+      changed(rowOf(peer))
     },
   }
   /** Who is typing, and until when. */
   const typing = new Map()
 
   /** A message or a recall that came live, or was acked. One that does not follow on the window stays out until the hole is filled. */
-  function receive(peer, event) {
-    const row = rowOf(peer)
+  function receive(row, event) {
     const { to } = row
     raise(row, { last_seq: event.seq })
     take(row, event.seq > to + 1 ? [] : [event], to)
-    if (peer !== openPeer) row.window = row.window.slice(-100)
+    if (row.peer !== openPeer) row.window = row.window.slice(-100)
     // What is recalled may have been unread.
     if (row.to < row.last_seq || event.target && row.unread) syncSoon()
   }
@@ -535,21 +527,27 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       if (isOnline() && !event.mine) emit('incoming', { message: view(row, event) })
     }
     look()
-    changed(row.peer)
+    changed(row)
     tellMarksSoon()
   }
-  /** The server has another history than is known here, as after a backup was restored. What was not sent is still true. */
+  /** The server has another history than is known here, as after a backup was restored. What is not in it goes out again. */
   function startOver() {
+    age++
     cursor = null
-    for (const row of rows.values()) Object.assign(row, newRow(row.peer), { outbox: row.outbox })
+    for (const row of all()) {
+      Object.assign(row, newRow(row.peer), { outbox: row.outbox })
+      for (const entry of row.outbox) entry.seq = 0
+    }
     syncSoon()
   }
 
   // ---- sync: what was missed
 
-  let regular
+  const syncLater = lazy(300000, () => sync())
   let wishes = 0
   let named = {}
+  /** How often everything was forgotten. */
+  let age = 0
   /** Not at once: what is missing may be on its way. And not with one that is under way, for that may know nothing of it. */
   const syncSoon = lazy(300, () => {
     wishes++
@@ -564,27 +562,26 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const isBehind = row => row.to < row.last_seq
     for (let hasMore = true, met = 0; hasMore || met < wishes;) {
       met = wishes
-      const asks = [...rows.values()].filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
-      const since = cursor
+      const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
+      const begun = age
       named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
-      const answer = await ask({ type: 'sync', since, conversations: named, limit: asks.some(isBehind) ? 200 : limit }).catch(e => {
+      const answer = await ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit }).catch(e => {
         if (!e.status) throw e
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
         return after(e.retry_after_ms || 1000)
       })
       // Unless it was forgotten meanwhile.
-      if (answer && cursor === since) {
+      if (answer && begun === age) {
         cursor = answer.cursor
         hasMore = answer.has_more
       }
     }
-    clearTimeout(regular)
-    regular = setTimeout(sync, 300000)
+    syncLater()
     tries = isSecondToken = 0
     if (state !== 'online') turn('online')
     rows.forEach(flush)
-    if (openPeer) open(openPeer).catch(() => {})
+    if (openPeer) open(openPeer).catch(noop)
     known.clear()
     tellMarksSoon()
     changed()
@@ -605,17 +602,17 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     for (let entry; (entry = next());) {
       const { type, message, client_msg_id, extra } = entry
       try {
-        const { seq, sent_at } = await ask({ ...extra, from_user_openid: undefined, type, to_user_openid: row.peer, message, client_msg_id })
+        const { seq, sent_at } = await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id })
         Object.assign(entry, { seq, sent_at })
-        receive(row.peer, { ...entry })
+        receive(row, { ...entry })
       } catch (e) {
         // Hours are no time to wait for. And a socket that is closed for what was sent would be closed for it again.
         if (isFinal(e) || e.retry_after_ms > 60000 || /^(1007|1009)$/.test(e.code)) {
           entry.state = 'failed'
           entry.error = { ...e, message: e.message }
+          saveOutbox()
+          changed(row)
         } else await after(e.retry_after_ms || 0)
-        saveOutbox()
-        changed(row.peer)
       }
     }
     flushing.delete(row)
@@ -632,17 +629,17 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       throw chatError('storage_full')
     }
     flush(row)
-    changed(peer)
+    changed(row)
     return view(row, entry)
   }
   /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
   function takeFailed(peer, id, isAgain) {
     const row = rowOf(peer)
     const failed = row.outbox.filter(entry => entry.client_msg_id === id && entry.state === 'failed')
-    row.outbox = row.outbox.filter(entry => !failed.includes(entry))
-    if (isAgain) for (const entry of failed) row.outbox.push({ ...entry, state: 'sending', error: undefined })
+    for (const entry of failed) Object.assign(entry, { state: 'sending', error: undefined })
+    row.outbox = [...row.outbox.filter(entry => !failed.includes(entry)), ...(isAgain ? failed : [])]
     saveOutbox()
-    changed(peer)
+    changed(row)
     flush(row)
   }
 
@@ -650,7 +647,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   const tellMarksSoon = lazy(500, () => {
     let room = 20
-    for (const row of rows.values()) {
+    for (const row of all()) {
       const { peer: to_user_openid, read_seq } = row
       const seq = lastTheirs(row)
       if (seq > row.recv_seq && room-- > 0 && tell({ type: 'recv', to_user_openid, seq })) row.recv_seq = seq
@@ -664,7 +661,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (!row || !isVisible || lastTheirs(row) <= row.read_seq) return
     row.read_seq = row.to
     row.unread = 0
-    changed(openPeer)
+    changed(row)
     tellMarksSoon()
   }
 
@@ -710,7 +707,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const openids = wanted.splice(0, 100)
     if (wanted.length) askUsersSoon()
     // Names are an ornament: where they cannot be had, there are none.
-    call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), () => {})
+    call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), noop)
   })
   function keepUsers(answered) {
     for (const { openid, nickname, avatar } of answered) users.set(openid, [nickname, avatar])
@@ -723,23 +720,28 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const shown = row => [...row.window.filter(isMessage), ...row.outbox]
   /** Where nothing but recalls is known, the last of them. */
   const lastOf = ({ window, outbox }) => [...window.slice(-1), ...window.filter(isMessage).slice(-1), ...outbox].pop()
-  const listed = () => [...rows.values()].filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
-  const unread = () => [...rows.values()].reduce((total, row) => total + row.unread, 0)
+  const listed = () => all().filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
+  const unread = () => all().reduce((total, row) => total + row.unread, 0)
 
   /** @type {(row: any, event: any) => import('./hongyan').Message} */
-  const view = ({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, error, ...event }) => {
+  const view = ({ peer, peer_read_seq, peer_recv_seq }, { mine, seq, state, client_msg_id = '', extra = {}, recalled, target, ...event }) => {
     const mark = seq <= peer_read_seq ? 'read' : seq <= peer_recv_seq ? 'delivered' : 'sent'
     return {
       ...event, peer, mine, seq, client_msg_id, extra, state: !mine ? 'received' : seq ? mark : state, recalled: !!(recalled || target),
-      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`, error: error && chatError(error.word, error.message, error),
+      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`,
     }
   }
 
   const device = load('device', randomId())
-  const typedAt = new Map()
-  let unwatch = null
+  let typedAt = 0
+  let unwatch = noop
   store('device', device)
-  restore()
+  me = credentials.openid || ''
+  const chats = load('chats', { cursor, stored: [] })
+  cursor = chats.cursor
+  for (const row of chats.stored) rows.set(row.peer, row)
+  for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
+  changed()
 
   /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
   function refresh() {
@@ -758,8 +760,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   function stop() {
     run++
-    if (unwatch) unwatch()
-    unwatch = null
+    unwatch()
+    unwatch = noop
     end(chatError('offline'))
     hurry()
     turn('stopped')
@@ -772,8 +774,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     get error() { return error },
 
     start() {
-      unwatch = unwatch || watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: () => end(chatError('offline')) })
-      if (state === 'stopped' || state === 'refused') stay()
+      if (!/stopped|refused/.test(state)) return
+      unwatch()
+      unwatch = watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: () => end(chatError('offline')) })
+      stay()
     },
     stop,
     async signOut() {
@@ -783,10 +787,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       forget('token')
       forgetUser()
       changed()
-      await http('POST', '/v1/logout', {}, token).catch(e => {
-        // One that is refused has ended already.
-        if (e.status !== 401) throw e
-      })
+      await http('POST', '/v1/logout', {}, token)
     },
     on(event, run) {
       listeners[event] = (listeners[event] || new Set()).add(run)
@@ -817,11 +818,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     discard: (peer, id) => takeFailed(peer, id),
     async recall(peer, target) {
       const { seq, sent_at } = await ask({ type: 'recall', to_user_openid: peer, target_seq: target })
-      receive(peer, { seq, sent_at, target, type: 'recall', message: '', mine: true })
+      receive(rowOf(peer), { seq, sent_at, target, type: 'recall', message: '', mine: true })
     },
     typing(peer) {
-      if (now() - typedAt.get(peer) < 3000) return
-      typedAt.set(peer, now())
+      if (now() - typedAt < 3000) return
+      typedAt = now()
       tell({ type: 'typing', to_user_openid: peer })
     },
 

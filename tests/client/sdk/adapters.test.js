@@ -211,12 +211,12 @@ test('WeChat: what it refuses to ask for', async () => {
 /** What the browser adapter asks of a page, on the scripted server. */
 function fakePage({ server }) {
   const handlers = new Map()
-  const items = new Map()
+  const items = {}
   const page = {
     addEventListener: (name, run) => handlers.set(name, run),
     removeEventListener: (name, run) => handlers.get(name) === run && handlers.delete(name),
     document: { hidden: false },
-    localStorage: { getItem: key => (items.has(key) ? items.get(key) : null), setItem: (key, value) => items.set(key, value), removeItem: key => items.delete(key) },
+    localStorage: items,
     fetch: async (url, { method, headers, body }) => {
       const answer = await server.request({ method, url, headers, body: body && JSON.parse(body) })
       return {
@@ -268,7 +268,7 @@ test('a plain <script> sets one name, and the browser adapter does all that is a
   page.handlers.get('visibilitychange')()
   await world.tick(10)
   assert.equal(world.heard('background').length, 1)
-  assert.ok(page.items.get('hongyan.chats').includes('hi'))
+  assert.ok(page.items['hongyan.chats'].includes('hi'))
   page.document.hidden = false
   page.handlers.get('visibilitychange')()
   await world.tick(10)
@@ -282,7 +282,7 @@ test('a plain <script> sets one name, and the browser adapter does all that is a
   await world.tick(50)
   await out
   assert.equal(page.handlers.size, 0)
-  assert.deepEqual([...page.items.keys()], ['hongyan.device'])
+  assert.deepEqual(Object.keys(page.items), ['hongyan.device'])
 })
 
 test('a browser without a signIn is told what is missing', async () => {

@@ -12,7 +12,6 @@ class FakeClock {
       this.timers.set(++this.count, { run, at: this.time + Math.max(0, ms) })
       return this.count
     }
-    this.clearTimeout = timer => void this.timers.delete(timer)
     this.random = () => {
       // mulberry32
       let t = (this.seed = (this.seed + 0x6d2b79f5) | 0)

@@ -55,7 +55,7 @@ function nodeAdapter(name) {
   }
 }
 /** Its timers keep no process alive. */
-const clock = { now: Date.now, random: Math.random, setTimeout: (run, ms) => setTimeout(run, ms).unref(), clearTimeout }
+const clock = { now: Date.now, random: Math.random, setTimeout: (run, ms) => setTimeout(run, ms).unref() }
 const client = (at, name, adapter = nodeAdapter(name)) => createClient({ url: `http://${at}`, adapter, clock })
 
 /** When that is so; it is looked at with every event. */

@@ -1,7 +1,7 @@
 // What the room shows, made of the SDK's messages.
 const words = require('../../i18n/index')
 const { longTime } = require('../../utils/time')
-const { textOf, partsOf } = require('../../utils/messages')
+const { textOf, partsOf, errorText } = require('../../utils/messages')
 
 // The time stands between messages that are further apart.
 const PAUSE_MS = 5 * 60 * 1000
@@ -26,6 +26,7 @@ function roomRows(messages, before, now) {
       mine: message.mine,
       parts: message.recalled ? [] : partsOf(text),
       state: message.state === 'sending' || message.state === 'failed' ? message.state : '',
+      why: message.state === 'failed' && message.error ? errorText(message.error) : '',
       mark: marked.has(message) ? words.room[message.state] : '',
       seq: message.seq,
       sentAt: message.sent_at,

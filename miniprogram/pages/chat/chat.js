@@ -27,6 +27,7 @@ Page({
     notice: QUIET,
   },
   peer: '',
+  gone: false,
   window: createWindow(),
   /** @type {Array<() => void>} */
   stops: [],
@@ -57,6 +58,7 @@ Page({
     chat.leave()
   },
   onUnload() {
+    this.gone = true
     this.stops.forEach((stop) => stop())
     chat.leave()
   },
@@ -65,6 +67,7 @@ Page({
   },
 
   render() {
+    if (this.gone) return
     const { shown, before, detached, fresh } = this.window.of(chat.messages(this.peer))
     const peer = faceOf(chat.user(this.peer))
     const typing = chat.conversations().some((each) => each.peer === this.peer && each.typing)
@@ -105,7 +108,7 @@ Page({
   async onOlder() {
     if (this.data.loading) return
     if (!this.window.older(chat.messages(this.peer))) {
-      if (!chat.hasOlder(this.peer)) return
+      if (chat.state !== 'online' || !chat.hasOlder(this.peer)) return
       this.setData({ loading: true })
       await chat.loadOlder(this.peer).catch(say)
       this.setData({ loading: false })

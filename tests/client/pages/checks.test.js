@@ -26,7 +26,10 @@ test('tsc has nothing to say, with the types of WeChat’s API', () => {
 
 test('WeChat’s compiler takes every WXML and WXS', (t) => {
   const tried = wcc(ROOT, ['pages/chat/chat.wxml'])
-  if (tried.error) return t.skip(`skipped: wcc does not run here: ${tried.error.message}`)
+  if (tried.error) {
+    console.log(`skipped: wcc does not run here: ${tried.error.message}`)
+    return t.skip()
+  }
   const { status, stderr } = wcc(ROOT, ending('.wxml', '.wxs'))
   assert.equal(status, 0, stderr)
 

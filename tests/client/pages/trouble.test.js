@@ -66,6 +66,7 @@ test('a message that is refused is marked; a tap sends it again, and the menu fo
   const { page } = await openPhone(t, shared, server, 'alice', { path: room('bob') })
   await say(page, 'once')
   await message(page, 'once').locator('.chat-room--failed').waitFor()
+  await message(page, 'once').locator('.chat-room--why', { hasText: '对方不接收你的消息' }).waitFor()
   await say(page, 'twice')
   await message(page, 'twice').locator('.chat-room--failed').waitFor()
 
@@ -83,6 +84,11 @@ test('mistakes in the set-up say what to do', async (t) => {
   const server = await Server.start(t)
   const { page: unlisted } = await openPhone(t, shared, server, 'alice', { settings: { domainNotListed: true } })
   await notice(unlisted, '域名未加入白名单').waitFor()
+
+  // A code of another mini-program: the double of WeChat knows none but its own.
+  const foreign = await openPhone(t, shared, server, 'not an openid')
+  foreign.expected = /401/
+  await notice(foreign.page, 'AppID 不一致').waitFor()
 
   const away = await openPhone(t, shared, server, 'alice', { settings: { url: 'http://127.0.0.1:9' } })
   away.expected = /ERR_UNSAFE_PORT|ERR_CONNECTION_REFUSED/

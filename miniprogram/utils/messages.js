@@ -29,7 +29,7 @@ function partsOf(text) {
   return parts
 }
 
-/** @param {import('../sdk/hongyan').ChatError} error */
+/** @param {{ word: string, message: string }} error */
 function errorText(error) {
   return lookUp(words.errors, error.word) || error.message
 }

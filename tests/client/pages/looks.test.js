@@ -165,6 +165,7 @@ for (const [name, options] of Object.entries(LOOKS)) {
     await look(blocked, `room-empty-${name}`)
     await say(blocked, 'Hello?')
     await message(blocked, 'Hello?').locator('.chat-room--failed').waitFor()
+    await look(blocked, `room-refused-${name}`)
     await hold(blocked, bubble(blocked, 'Hello?'))
     await look(blocked, `room-failed-${name}`)
 

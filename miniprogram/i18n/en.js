@@ -31,7 +31,6 @@ module.exports = {
     recalledMine: 'You recalled a message',
     recalledTheirs: 'A message was recalled',
     linkCopied: 'Link copied. Open it in a browser',
-    tooLarge: 'This message is too long',
   },
   types: { image: '[Image]', voice: '[Voice]', video: '[Video]', file: '[File]', location: '[Location]', card: '[Card]', custom: '[Message]' },
   profile: {

@@ -31,7 +31,6 @@ module.exports = {
     recalledMine: '你撤回了一条消息',
     recalledTheirs: '对方撤回了一条消息',
     linkCopied: '链接已复制，请在浏览器中打开',
-    tooLarge: '消息太长了',
   },
   types: { image: '[图片]', voice: '[语音]', video: '[视频]', file: '[文件]', location: '[位置]', card: '[名片]', custom: '[消息]' },
   profile: {

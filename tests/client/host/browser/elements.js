@@ -5,15 +5,6 @@ import { settings } from './settings.js'
 defineElement('view', {})
 defineElement('text', { properties: { userSelect: Boolean, decode: Boolean, space: String } })
 
-const OPEN = { navigate: 'navigateTo', redirect: 'redirectTo', reLaunch: 'reLaunch', switchTab: 'switchTab', navigateBack: 'navigateBack' }
-defineElement('navigator', {
-  properties: { url: String, openType: { type: String, value: 'navigate' } },
-  attached() {
-    this.$$.setAttribute('role', 'link')
-    this.addListener('tap', () => wx[OPEN[this.data.openType]]({ url: this.data.url }))
-  },
-})
-
 const FIT = { aspectFill: 'cover', aspectFit: 'contain', scaleToFill: 'fill' }
 defineElement('image', {
   properties: { src: String, mode: { type: String, value: 'scaleToFill' }, lazyLoad: Boolean, fadeIn: Boolean },

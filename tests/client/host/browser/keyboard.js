@@ -7,8 +7,6 @@ let held = false
 
 export const keyboard = {
   height: 0,
-  onChange: heights.on,
-  offChange: heights.off,
   want(height) { wanted = height },
   rise(hold) {
     held = hold

@@ -9,7 +9,6 @@ import { appEvents, wx, useApp } from './wx.js'
 import { keyboard } from './keyboard.js'
 import { settings } from './settings.js'
 import { dropSockets } from './wx-network.js'
-import { onTheme, theme } from './tools.js'
 export { codeSpace, define } from './space.js'
 
 let app
@@ -24,16 +23,12 @@ const entry = { path: '', query: {}, scene: 1001 }
 
 export function start(project, load) {
   usePages(project)
-  useApp(project, entry)
+  useApp(project)
   drawChrome(project, { onBack: () => navigateBack(), onTab: switchTab })
   document.documentElement.lang = settings.language.replace('_', '-')
   document.documentElement.style.setProperty('--safe-bottom', `${settings.safeBottom}px`)
   load()
   watchLongPress()
-  onTheme(() => {
-    app.onThemeChange?.({ theme: theme() })
-    appEvents.themeChange.emit({ theme: theme() })
-  })
   addEventListener('online', () => appEvents.networkStatusChange.emit({ isConnected: true, networkType: 'wifi' }))
   addEventListener('offline', () => appEvents.networkStatusChange.emit({ isConnected: false, networkType: 'none' }))
   const url = location.hash.slice(1) || project.app.pages[0]

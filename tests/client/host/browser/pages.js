@@ -75,13 +75,6 @@ export function navigateTo(url) {
   enter(topPage())
 }
 
-export function redirectTo(url) {
-  const old = topPage()
-  load(url, (page) => { stack[stack.length - 1] = page })
-  unload(old)
-  enter(topPage())
-}
-
 export function switchTab(path) {
   if (!isTab(path)) throw new Error('can not switch to no-tabBar page')
   if (topPage()?.path === path) return

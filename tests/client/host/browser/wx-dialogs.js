@@ -63,9 +63,6 @@ function showActionSheet({ itemList, itemColor }, done, fail) {
 
 export const dialogs = {
   showToast: api('showToast', showToast),
-  hideToast: api('hideToast', (_, done) => { hideToast(); done() }),
-  showLoading: api('showLoading', (options, done) => showToast({ ...options, duration: 60000 }, done)),
-  hideLoading: api('hideLoading', (_, done) => { hideToast(); done() }),
   showModal: api('showModal', showModal),
   showActionSheet: api('showActionSheet', showActionSheet),
   setClipboardData: api('setClipboardData', ({ data }, done) => {

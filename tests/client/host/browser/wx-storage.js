@@ -44,16 +44,8 @@ export const storage = {
   },
   setStorageSync: set,
   removeStorageSync: (key) => localStorage.removeItem(PREFIX + key),
-  clearStorageSync: () => keys().forEach((key) => localStorage.removeItem(key)),
-  getStorageInfoSync: () => ({ keys: keys().map((key) => key.slice(PREFIX.length)), currentSize: Math.ceil(used() / 1024), limitSize: MOST_BYTES / 1024 }),
   getFileSystemManager: () => files,
   compressImage: api('compressImage', (options, done, fail) => {
     compress(options).then((tempFilePath) => done({ tempFilePath }), (error) => fail(error.message))
-  }),
-  getImageInfo: api('getImageInfo', ({ src }, done, fail) => {
-    const image = new Image()
-    image.onload = () => done({ width: image.naturalWidth, height: image.naturalHeight, path: src })
-    image.onerror = () => fail('the image cannot be read')
-    image.src = src
   }),
 }

@@ -228,7 +228,7 @@ fn every_setting_that_is_named_exists() {
         for name in document.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with("HONGYAN_")) {
             let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
             let general = ["HONGYAN_", "HONGYAN_CONFIG", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
-            let of_tests = name == "HONGYAN_PROPTEST_CASES";
+            let of_tests = ["HONGYAN_PROPTEST_CASES", "HONGYAN_BIN"].contains(&name);
             assert!(known || general || of_tests, "{file} names {name}");
         }
     }

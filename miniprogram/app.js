@@ -1,0 +1,27 @@
+const { createClient } = require('./sdk/hongyan')
+const { url, devUser } = require('./config')
+const { developing } = require('./utils/invite')
+
+// A page of messages is longer than any screen.
+const PAGE_SIZE = 40
+const MOST_COUNTED = 99
+const CHATS_TAB = 0
+
+const signIn = devUser && developing() ? (api) => api.login(`dev:${devUser}`) : undefined
+
+App({
+  chat: createClient({ url, signIn, pageSize: PAGE_SIZE }),
+
+  onLaunch() {
+    this.chat.on('unread', () => this.showUnread())
+    this.chat.start()
+  },
+
+  /** WeChat takes a badge only while a page of a tab is shown; those ask for it again when they are. */
+  showUnread() {
+    const total = this.chat.unread()
+    const options = { index: CHATS_TAB, fail() {} }
+    if (total) wx.setTabBarBadge({ ...options, text: total > MOST_COUNTED ? `${MOST_COUNTED}+` : String(total) })
+    else wx.removeTabBarBadge(options)
+  },
+})

@@ -1,0 +1,25 @@
+const words = require('../i18n/index')
+
+/** What a friend gets: it opens a chat with who sent it. */
+function invitation(openid) {
+  return { title: words.share, path: `/pages/chat/chat?peer=${openid}` }
+}
+
+/** Asks for an openid; gives it, or nothing. While developing there is nobody to invite. */
+function askForPeer(open) {
+  wx.showModal({
+    title: words.list.start,
+    placeholderText: words.list.startHint,
+    editable: true,
+    success({ confirm, content }) {
+      if (!confirm) return
+      const peer = (content || '').trim()
+      if (/^[\w-]{1,64}$/.test(peer)) open(peer)
+      else wx.showToast({ title: words.list.startWrong, icon: 'none' })
+    },
+  })
+}
+
+const developing = () => wx.getAccountInfoSync().miniProgram.envVersion !== 'release'
+
+module.exports = { invitation, askForPeer, developing }

@@ -1,0 +1,105 @@
+// The space in which pages and components are defined: glass-easel with a mini-program's habits.
+import * as glass from 'glass-easel'
+import { MiniProgramEnv } from 'glass-easel-miniprogram-adapter'
+import { BUILT_IN } from '../built-in.js'
+import { settings } from './settings.js'
+
+const env = new MiniProgramEnv()
+export const codeSpace = env.createCodeSpace('', true)
+
+/** As wxss.js does it in files. */
+const inlineStyle = (style) => style
+  .replace(/(-?\d*\.?\d+)rpx\b/g, 'calc(var(--rpx) * $1)')
+  .replace(/env\(safe-area-inset-bottom\)/g, 'var(--safe-bottom)')
+
+const context = new glass.CurrentWindowBackendContext()
+context.document = {
+  // `<view>` is `<wx-view>` in the DOM, so that it is no HTML element by chance.
+  createElement(tag) {
+    const made = document.createElement(BUILT_IN.has(tag) ? `wx-${tag}` : tag)
+    const setAttribute = made.setAttribute
+    made.setAttribute = (name, value) => setAttribute.call(made, name, name === 'style' ? inlineStyle(String(value)) : value)
+    return made
+  },
+  createTextNode: (text) => document.createTextNode(text),
+  createDocumentFragment: () => document.createDocumentFragment(),
+}
+// Of the DOM's own events only touches are a mini-program's; the built-in components fire theirs.
+const { setListenerStats } = context
+context.setListenerStats = (node, type, ...more) => {
+  if (type.startsWith('touch')) setListenerStats.call(context, node, type, ...more)
+}
+context.onEvent((target, type, detail, options) => glass.triggerEvent(target, type, detail, options))
+const backend = env.associateBackend(context)
+export const createRoot = (route) => backend.createRoot('wx-root', codeSpace, route)
+
+// As a touch event has them: from the page's corner, which is below the title bar.
+Object.defineProperty(glass.Event.prototype, 'touches', {
+  get() {
+    const original = this.getOriginalEvent()
+    const top = document.querySelector('.wx-screen').getBoundingClientRect().top
+    return [...(original?.touches || [original])].map(({ clientX, clientY }) => ({ clientX, clientY: clientY - top }))
+  },
+})
+
+/** WeChat sends data to the view as JSON: what does not survive that is a fault, and what it costs is counted. */
+function watchSetData(instance) {
+  const setData = instance.setData
+  instance.setData = function (data, done) {
+    const json = JSON.stringify(data, (path, value) => {
+      if (value === undefined) console.error(`setData: ${path} is undefined, in ${this.is}`)
+      return value
+    })
+    settings.setData.calls += 1
+    settings.setData.largest = Math.max(settings.setData.largest, json.length)
+    setData.call(this, JSON.parse(json))
+    if (done) requestAnimationFrame(() => done.call(this))
+  }
+}
+
+/** Runs a file's `Page` or `Component`. */
+export function define(file, load) {
+  codeSpace.componentEnv(file, (own) => {
+    const watched = own.Behavior({
+      lifetimes: {
+        created() { watchSetData(this) },
+        // Ready is what has been painted once.
+        attached() { requestAnimationFrame(() => this._$.triggerLifetime('ready', [])) },
+      },
+    })
+    const withWatch = (definition) => ({ ...definition, behaviors: [watched, ...(definition.behaviors || [])] })
+    globalThis.Page = (definition) => own.Page(withWatch(definition))
+    globalThis.Component = (definition) => own.Component(withWatch(definition))
+    globalThis.Behavior = own.Behavior
+    load()
+  })
+}
+
+// A long press of 350 ms where nothing moved; there is no tap after it.
+const LONG_PRESS_MS = 350
+const STILL_PX = 10
+export function watchLongPress() {
+  let timer
+  let at
+  let pressed = false
+  const stop = () => clearTimeout(timer)
+  document.body.addEventListener('pointerdown', (event) => {
+    stop()
+    pressed = false
+    at = { x: event.clientX, y: event.clientY }
+    let target = event.target
+    while (target && !target.__wxElement) target = target.parentNode
+    if (!target) return
+    timer = setTimeout(() => {
+      pressed = true
+      glass.triggerEvent(target.__wxElement, 'longpress', at, { originalEvent: event, bubbles: true, composed: true })
+    }, LONG_PRESS_MS)
+  }, true)
+  document.body.addEventListener('pointermove', (event) => {
+    if (at && Math.hypot(event.clientX - at.x, event.clientY - at.y) > STILL_PX) stop()
+  }, true)
+  for (const name of ['pointerup', 'pointercancel']) document.body.addEventListener(name, stop, true)
+  for (const name of ['mouseup', 'touchend']) {
+    addEventListener(name, (event) => { if (pressed) event.stopImmediatePropagation() }, true)
+  }
+}

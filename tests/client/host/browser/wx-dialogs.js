@@ -1,0 +1,74 @@
+// Toast, modal, action sheet and what else WeChat shows by itself.
+import { api, element, pressable } from './tools.js'
+import { settings } from './settings.js'
+import { callTop } from './pages.js'
+
+let toast
+const hideToast = () => { toast?.remove(); toast = undefined }
+
+function showToast({ title, duration = 1500 }, done) {
+  hideToast()
+  const shown = (toast = element('div', 'wx-toast', title))
+  shown.setAttribute('role', 'status')
+  document.body.append(shown)
+  setTimeout(() => { if (toast === shown) hideToast() }, duration)
+  done()
+}
+
+function mask(dialog) {
+  const shown = element('div', 'wx-mask')
+  shown.append(dialog)
+  document.body.append(shown)
+  return shown
+}
+
+const english = () => settings.language.startsWith('en')
+
+function showModal(options, done) {
+  const { title, content, showCancel = true, editable, placeholderText } = options
+  const { confirmText = english() ? 'OK' : '确定', cancelText = english() ? 'Cancel' : '取消' } = options
+  const dialog = element('div', 'wx-modal')
+  dialog.setAttribute('role', 'dialog')
+  if (title) dialog.append(element('h2', '', title))
+  const field = element('input')
+  if (editable) {
+    field.placeholder = placeholderText || ''
+    field.value = content || ''
+    dialog.append(field)
+  } else if (content) {
+    dialog.append(element('p', '', content))
+  }
+  const shown = mask(dialog)
+  const close = (confirm) => () => {
+    shown.remove()
+    done({ confirm, cancel: !confirm, ...(editable ? { content: field.value } : {}) })
+  }
+  const buttons = element('footer')
+  if (showCancel) buttons.append(pressable('cancel', cancelText, close(false)))
+  buttons.append(pressable('confirm', confirmText, close(true)))
+  dialog.append(buttons)
+}
+
+function showActionSheet({ itemList, itemColor }, done, fail) {
+  if (itemList.length > 6) throw new Error('parameter error: itemList should not be larger than 6')
+  const sheet = element('div', 'wx-sheet')
+  const shown = mask(sheet)
+  itemList.forEach((text, tapIndex) => {
+    const item = pressable('', text, () => { shown.remove(); done({ tapIndex }) })
+    item.style.color = itemColor || ''
+    sheet.append(item)
+  })
+  sheet.append(pressable('cancel', english() ? 'Cancel' : '取消', () => { shown.remove(); fail('cancel') }))
+}
+
+export const dialogs = {
+  showToast: api('showToast', showToast),
+  showModal: api('showModal', showModal),
+  showActionSheet: api('showActionSheet', showActionSheet),
+  setClipboardData: api('setClipboardData', ({ data }, done) => {
+    globalThis.host.clipboard = data
+    showToast({ title: english() ? 'Copied' : '内容已复制' }, done)
+  }),
+  // Not WeChat's: what its button with `open-type="share"` does here.
+  hostShare: () => { globalThis.host.shared = callTop('onShareAppMessage', { from: 'button' }) },
+}

@@ -9,6 +9,8 @@ import { shortTime } from './time.js'
 
 const MINUTE = 60_000
 const MAX_BADGE = 99
+/** Rows to begin with, and further ones each time that the end comes near. */
+const ROWS = 100
 
 const list = $('#conversations')
 
@@ -18,7 +20,7 @@ export class List {
   #open = ''
   /** Where the focus goes: what was open last. */
   #last = ''
-  #loading = false
+  #shown = ROWS
 
   constructor(chat) {
     this.#chat = chat
@@ -59,7 +61,7 @@ export class List {
   }
 
   #draw() {
-    const conversations = this.#chat.conversations()
+    const conversations = this.#chat.conversations().slice(0, this.#shown)
     const focused = document.activeElement
     const stop = conversations.find(({ peer }) => peer === this.#last)?.peer ?? conversations[0]?.peer
     const rows = new Map()
@@ -98,9 +100,9 @@ export class List {
   }
 
   #scrolled() {
-    if (this.#loading || !this.#chat.hasMoreConversations() || list.scrollHeight - list.scrollTop > 2 * list.clientHeight) return
-    this.#loading = true
-    this.#chat.loadConversations().catch(error => toast(explain(error))).finally(() => { this.#loading = false })
+    if (list.children.length < this.#shown || list.scrollHeight - list.scrollTop > 2 * list.clientHeight) return
+    this.#shown += ROWS
+    this.#draw()
   }
 
   #key(event) {

@@ -15,10 +15,12 @@ const built = options => esbuild.transformSync(source, { legalComments: 'none', 
 const KB = 1024
 
 test('it is small: at most 20 KB of code without comments and layout, at most 8 KB minified and gzipped', t => {
-  // As written there is a fifth more: indentation, line ends, braces.
+  // Without comments alone it is above 20 KB: that is what layout costs, and is printed here so that it is not forgotten.
+  const lines = source.replace(/\/\*[\s\S]*?\*\//g, '').split('\n').filter(line => line.trim() && !/^\s*\/\//.test(line))
+  const uncommented = Buffer.byteLength(lines.join('\n'))
   const bare = Buffer.byteLength(built({ minifyWhitespace: true, minifySyntax: true }))
   const packed = gzipSync(built({ minify: true }), { level: 9 }).length
-  t.diagnostic(`figure: the SDK has ${bare} bytes without comments and layout, ${packed} bytes minified and gzipped`)
+  t.diagnostic(`figure: the SDK has ${uncommented} bytes without comments, ${bare} without layout and redundant syntax too, ${packed} minified and gzipped`)
   assert.ok(bare <= 20 * KB, `${bare} bytes`)
   assert.ok(packed <= 8 * KB, `${packed} bytes`)
 })

@@ -199,7 +199,7 @@ async function plainClient(t, { browser }, server, openid, peer) {
   }
 }
 
-/** Another client of `hongyan.v1`, to write a great many messages: gives when all of them are acked. */
+/** Another client of `hongyan.v1`, to write a great many messages, to one or to each of many: gives when all of them are acked. */
 async function write(t, { browser }, server, from, to, messages) {
   const login = await fetch(`${server.url}/v1/login`, { method: 'POST', body: JSON.stringify({ code: `dev:${from}` }) })
   const { token } = await login.json()
@@ -210,7 +210,7 @@ async function write(t, { browser }, server, from, to, messages) {
     let acked = 0
     socket.onmessage = ({ data }) => {
       const { type } = JSON.parse(data)
-      if (type === 'init') messages.forEach((message, i) => socket.send(JSON.stringify({ type: 'text', to_user_openid: to, message, client_msg_id: `${to}-${i}-${Math.random()}` })))
+      if (type === 'init') messages.forEach((message, i) => socket.send(JSON.stringify({ type: 'text', to_user_openid: Array.isArray(to) ? to[i] : to, message, client_msg_id: `${i}-${Math.random()}` })))
       if (type === 'error') reject(new Error(data))
       if (type === 'ack' && ++acked === messages.length) resolve()
     }

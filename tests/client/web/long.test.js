@@ -132,3 +132,16 @@ test('in a chat of 5 000 messages a new one takes at most a frame', async t => {
   await online(bob)
   assert.equal(context.pages().length, 1)
 })
+
+test('a list of 150 chats grows where it is scrolled to', async t => {
+  const server = await Server.start(t, ...NO_LIMITS)
+  const peers = Array.from({ length: 150 }, (_, i) => `peer${i}`)
+  await write(t, shared, server, 'bob', peers, texts(0, 150))
+  const { page: bob } = await signedIn(t, shared, server, 'bob', LIGHT)
+  const rows = bob.locator('#conversations li')
+  await bob.locator('#conversations a[data-peer=peer149]').waitFor()
+  assert.equal(await rows.count(), 100)
+  await rows.last().scrollIntoViewIfNeeded()
+  await bob.locator('#conversations a[data-peer=peer0]').waitFor()
+  assert.equal(await rows.count(), 150)
+})

@@ -66,7 +66,7 @@ fn every_variable_that_is_named_is_a_setting() {
         {
             let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
             let general = ["HONGYAN_CONFIG", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
-            let of_tests = name == "HONGYAN_PROPTEST_CASES";
+            let of_tests = ["HONGYAN_PROPTEST_CASES", "HONGYAN_BIN"].contains(&name);
             assert!(known || general || of_tests, "{file} names {name}");
         }
     }

@@ -284,6 +284,9 @@ async fn a_reservation_waits_for_what_is_being_read(db: &mut Db) {
 
 async fn many_users_notices_at_two_nodes_wait_for_each_other_in_one_order(db: &mut Db) {
     const USERS: i64 = 40;
+    // A deadlock is found by nobody, so that it is a time-out.
+    let (_, name) = db.admin.clone().unwrap();
+    db.exec(&format!("ALTER DATABASE {name} SET deadlock_timeout = '1h'"));
     let nodes = [db.open(), db.open()];
     for _ in 0..20 {
         let mut waiting = Vec::new();
@@ -292,19 +295,9 @@ async fn many_users_notices_at_two_nodes_wait_for_each_other_in_one_order(db: &m
             waiting.push(nodes[1].granting(&format!("u{}", USERS - 1 - user)));
         }
         for answered in waiting {
-            answered.await.unwrap().unwrap();
+            assert_eq!(answered.await.unwrap(), Ok(()));
         }
     }
-    drop(nodes);
-    // What a connection has counted is told when it ends.
     let mut conn = db.direct();
-    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
-    let until = Instant::now() + Duration::from_secs(10);
-    while db.pooler.is_none() && count(&mut conn, others) > 0 {
-        assert!(Instant::now() < until, "a connection stays");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    conn.batch_execute("SELECT pg_stat_clear_snapshot()").unwrap();
-    assert_eq!(count(&mut conn, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), 0);
     assert_eq!(count(&mut conn, "SELECT sum(available)::bigint FROM grants"), 40 * USERS);
 }

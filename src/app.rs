@@ -18,7 +18,7 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, W
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{Admission, SignIn, State, descriptors, serve};
+use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -168,6 +168,7 @@ async fn compose(
     let others = relay.clone();
     let state = State {
         web: config.web.enabled.then_some(sign_in),
+        pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         store,
         tokens,

@@ -49,7 +49,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(25);
 async fn journal(query: web::Query<JournalQuery>, double: web::Data<Double>) -> HttpResponse {
     let wait = Duration::from_millis(query.wait).min(LONGEST_WAIT);
     let _ = tokio::time::timeout(wait, double.journal.beyond(query.after)).await;
-    HttpResponse::Ok().json(json!({ "appid": double.settings.appid, "entries": double.journal.after(query.after) }))
+    let entries = double.journal.after(query.after);
+    HttpResponse::Ok().json(json!({ "run": double.journal.run, "appid": double.settings.appid, "entries": entries }))
 }
 
 /// What is left out stays as it is.

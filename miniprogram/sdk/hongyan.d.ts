@@ -111,7 +111,11 @@ export interface Conversation {
   peer: string
   /** The newest message, own unsent ones included; `undefined` where there is none to show. */
   last?: Message
+  /** Up to here the user has read it, as far as is known here: before `open` it says where the new messages begin. */
+  read_seq: number
   unread: number
+  /** Its messages are not to disturb: the sum of `unread` leaves them out, and no notice goes out for them. */
+  muted: boolean
   /** For the order of a list, newest first. */
   updated_at: Time
   /** The peer is typing now. */
@@ -139,7 +143,7 @@ export interface Events {
   messages: { peer: string }
   /** The list, an unread count, or who is typing is other than before. */
   conversations: { total: number }
-  /** The sum of all unread messages, for a badge. */
+  /** The sum of all unread messages, muted conversations left out: for a badge. */
   unread: { total: number }
   /** Names or avatars came. */
   users: { openids: string[] }
@@ -170,6 +174,8 @@ export interface Client {
   unread(): number
   /** Clears this user's own view of it; the peer keeps hers. */
   removeConversation(peer: string): Promise<void>
+  /** On all devices of the user. Rejects with `not_found` where there is no conversation yet. */
+  setMuted(peer: string, muted: boolean): Promise<void>
 
   /** What is known of it, oldest first, without holes: own unsent messages stand at the end. */
   messages(peer: string): Message[]
@@ -202,6 +208,9 @@ export interface Client {
   me(): User
   /** `avatar`: JPEG, PNG or WebP of at most 32 KiB, as base64. Rejects with `bad_request` and what is wrong with it. */
   setProfile(profile: { nickname?: string; avatar?: string }): Promise<User>
+
+  /** A call of the server's HTTP, with this user's token: for what has no word here. Rejects with a ChatError. */
+  call(method: string, path: string, body?: unknown): Promise<any>
 }
 
 export function createClient(options: Options): Client

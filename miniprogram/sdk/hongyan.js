@@ -45,7 +45,7 @@ function createAdapter(anyWx) {
   return {
     login: async () => (await promised('login')).code,
     async request({ method, url, headers, body }) {
-      const { statusCode, data } = await promised('request', { method, url, header: headers, data: body })
+      const { statusCode, data } = await promised('request', { method, url, header: headers, data: JSON.stringify(body) })
       return { status: statusCode, body: data }
     },
 
@@ -92,7 +92,7 @@ function createBrowserAdapter() {
   return {
     login: () => Promise.reject(chatError('bad_request', 'a browser has no wx.login: give createClient a signIn', { status: 400 })),
     async request({ method, url, headers, body }) {
-      const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
+      const answer = await fetch(url, { method, headers, body: JSON.stringify(body) })
       // Some answers are empty, and a proxy's are no JSON.
       return { status: answer.status, body: await answer.json().catch(noop) }
     },
@@ -146,8 +146,8 @@ const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && 
  */
 function merge(row, stretch) {
   const events = stretch.filter(event => event.seq > row.cleared_seq)
-  const known = seq => row.window[seq - firstOf(row)] || {}
   const first = firstOf(row)
+  const known = seq => row.window[seq - first] || {}
   if (!events.length) return true
   const end = events[events.length - 1].seq
   if (events.some(({ seq, sent_at }) => known(seq).sent_at && known(seq).sent_at !== sent_at)) return false
@@ -260,7 +260,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
   }
   function forgetUser() {
-    for (const name of ['chats', 'outbox', 'users']) forget(name)
+    ['chats', 'outbox', 'users'].forEach(forget)
     // What is on its way must not go out in another name.
     for (const row of all()) row.outbox = []
     rows.clear()
@@ -464,18 +464,18 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
       if (Math.abs(server_time - now()) > 300000 && !isClockTold++) {
-        emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
+        emit('error', chatError('server_clock', 'the clocks of this device and the server differ by minutes'))
       }
       sync()
     },
     sync({ conversations }) {
-      for (const { peer, messages, unread, cleared_seq, recv_seq, has_more, ...marks } of conversations) {
+      for (const { peer, messages, unread, cleared_seq, recv_seq, has_more, muted, ...marks } of conversations) {
         const row = rowOf(peer)
         const { to } = row
         // It had more when it was asked.
         if (marks.last_seq < named[peer]) return startOver()
         raise(row, marks)
-        Object.assign(row, { read_told: marks.read_seq, recv_seq })
+        Object.assign(row, { read_told: marks.read_seq, recv_seq, muted })
         clear(row, cleared_seq)
         take(row, messages.map(frame => eventOf(frame, me)), to)
         // What has come since is not counted there; and what was read while there was no connection is not known there.
@@ -502,6 +502,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       clear(rowOf(peer), seq)
       syncSoon()
       changed(rowOf(peer))
+    },
+    settings({ peer, muted }) {
+      rowOf(peer).muted = muted
+      changed()
     },
   }
   /** Who is typing, and until when. */
@@ -725,7 +729,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Where nothing but recalls is known, the last of them. */
   const lastOf = ({ window, outbox }) => [...window.slice(-1), ...window.filter(isMessage).slice(-1), ...outbox].pop()
   const listed = () => all().filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
-  const unread = () => all().reduce((total, row) => total + row.unread, 0)
+  const unread = () => all().reduce((total, row) => total + (row.muted ? 0 : row.unread), 0)
 
   /** @type {(row: any, event: any) => import('./hongyan').Message} */
   const view = (row, { mine, seq, sent_at, type, message, state, error, recalled, target, client_msg_id = '', extra = {} }) => {
@@ -800,8 +804,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     },
 
     conversations: () => listed().map(row => {
+      const { peer, read_seq, unread, muted } = row
       const last = view(row, lastOf(row))
-      return { peer: row.peer, last, unread: row.unread, updated_at: last.sent_at, typing: typing.get(row.peer) > now() }
+      return { peer, last, read_seq, unread, muted: !!muted, updated_at: last.sent_at, typing: typing.get(peer) > now() }
     }),
     refresh,
     unread,
@@ -810,6 +815,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
       for (const { client_msg_id } of outbox) takeFailed(peer, client_msg_id)
       frames.cleared({ peer, seq })
+    },
+    async setMuted(peer, muted) {
+      await call('PUT', `/v1/conversations/${peer}/settings`, { muted })
+      frames.settings({ peer, muted })
     },
 
     messages: peer => shown(rowOf(peer)).map(event => view(rowOf(peer), event)),
@@ -820,7 +829,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
     send,
     retry: (peer, id) => takeFailed(peer, id, true),
-    discard: (peer, id) => takeFailed(peer, id),
+    discard: takeFailed,
     async recall(peer, target) {
       const { seq, sent_at } = await ask({ type: 'recall', to_user_openid: peer, target_seq: target })
       receive(rowOf(peer), { seq, sent_at, target, type: 'recall', message: '', mine: true })
@@ -831,6 +840,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       tell({ type: 'typing', to_user_openid: peer })
     },
 
+    call,
     user,
     me: () => user(me),
     async setProfile(profile) {

@@ -318,3 +318,56 @@ test('names and avatars: one call for all that are wanted, at most 100 each, kep
   await world.tick(50)
   await refused
 })
+
+test('a muted conversation keeps its count and leaves the sum, on all devices and after a restart', async () => {
+  const world = new World()
+  world.server.say('bob', 'alice', '1', '2')
+  world.server.say('carol', 'alice', '1')
+  const alice = await world.online('alice')
+  const tablet = await world.online('alice', { storageKey: 'tablet' })
+  const muted = device => device.chat.conversations().filter(c => c.muted).map(c => c.peer)
+  assert.deepEqual([alice.chat.unread(), muted(alice)], [3, []])
+  const done = alice.chat.setMuted('bob', true)
+  await world.tick(20)
+  await done
+  for (const device of [alice, tablet]) {
+    assert.deepEqual([device.chat.unread(), muted(device)], [1, ['bob']])
+    assert.equal(device.chat.conversations().find(c => c.peer === 'bob').unread, 2)
+  }
+  assert.deepEqual(alice.of('unread').map(e => e.total), [3, 1])
+  world.server.say('bob', 'alice', '3')
+  await world.tick(20)
+  assert.equal(alice.chat.unread(), 1)
+  await world.tick(2000)
+
+  // What was changed while a device was away.
+  tablet.kill()
+  world.server.isUp = false
+  alice.start()
+  assert.deepEqual([alice.chat.unread(), muted(alice)], [1, ['bob']], 'it is remembered')
+  alice.kill()
+  world.server.isUp = true
+  world.server.mute('alice', 'bob', false)
+  alice.start()
+  await world.tick(50)
+  assert.deepEqual([alice.chat.unread(), muted(alice)], [4, []])
+  const refused = assert.rejects(alice.chat.setMuted('dora', true), { word: 'not_found' })
+  await world.tick(20)
+  await refused
+  assert.deepEqual(muted(alice), [])
+})
+
+test('how far it was read is told before the chat is opened', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', '1', '2')
+  await world.tick(1000)
+  const read = () => alice.chat.conversations()[0].read_seq
+  assert.equal(read(), 0)
+  await open(world, alice, 'bob')
+  assert.equal(read(), 2)
+  alice.chat.leave()
+  world.server.say('bob', 'alice', '3')
+  await world.tick(1000)
+  assert.equal(read(), 2)
+})

@@ -93,13 +93,14 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
 
   /** Each until the server has it. It counts an id once, so that one whose answer was lost may be told again. */
   async function report() {
-    if (isReporting) return
+    // A call of one who has signed out would sign her in.
+    if (isReporting || !chat.openid) return
     isReporting = true
     const { reports } = mine()
-    while (reports.length && reports === mine().reports) {
+    while (reports.length) {
       const [{ template_id, result }] = reports
-      const refusal = await chat.call('POST', '/v1/notices/grants', reports[0]).catch(e => e)
-      if (refusal instanceof Error && !isFinal(/** @type {any} */ (refusal))) break
+      const refusal = await chat.call('POST', '/v1/notices/grants', reports[0]).then(noop, e => e)
+      if (reports !== mine().reports || refusal && !isFinal(refusal)) break
       if (!refusal && result === 'accept') known = { ...known, grants: { ...known.grants, [template_id]: (known.grants[template_id] || 0) + 1 } }
       reports.shift()
       remember()
@@ -121,6 +122,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   async function refresh() {
     await report()
     const { openid } = chat
+    if (!openid) return
     const said = await chat.call('GET', '/v1/notices').catch(e => {
       if (e.status !== 404) throw e
       return NOTHING
@@ -131,7 +133,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   function follow() {
     if (chat.state === 'online') refresh().catch(noop)
     // Signed out: nothing of her stays.
-    if (chat.state !== 'stopped' || chat.openid) return
+    if (chat.openid) return
     known = NOTHING
     api.removeStorageSync(storageKey)
     changed()

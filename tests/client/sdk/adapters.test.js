@@ -227,7 +227,7 @@ function fakePage({ server }) {
     document: { hidden: false },
     localStorage: items,
     fetch: async (url, { method, headers, body }) => {
-      const answer = await server.request({ method, url, headers, body: body && JSON.parse(body) })
+      const answer = await server.request({ method, url, headers, body: body === undefined ? body : JSON.parse(assertText(body)) })
       return {
         status: answer.status,
         async json() {

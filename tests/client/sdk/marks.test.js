@@ -351,10 +351,18 @@ test('a muted conversation keeps its count and leaves the sum, on all devices an
   alice.start()
   await world.tick(50)
   assert.deepEqual([alice.chat.unread(), muted(alice)], [4, []])
+  // The answer is enough, where no frame comes.
+  world.server.faults = frame => (frame.type === 'settings' ? [] : [frame])
+  alice.chat.setMuted('bob', true)
+  await world.tick(20)
+  assert.deepEqual(muted(alice), ['bob'])
   const refused = assert.rejects(alice.chat.setMuted('dora', true), { word: 'not_found' })
   await world.tick(20)
   await refused
-  assert.deepEqual(muted(alice), [])
+  // Of which nothing was heard but a message.
+  world.server.say('erin', 'alice', '1')
+  await world.tick(20)
+  assert.deepEqual(alice.chat.conversations().map(c => [c.peer, c.muted]), [['erin', false], ['bob', true], ['carol', false]])
 })
 
 test('how far it was read is told before the chat is opened', async () => {

@@ -200,6 +200,17 @@ test('where there are no notices nothing is asked: at a server without templates
   assert.equal(busy.phone.prompts.length, 1)
 })
 
+test('a server that stops having notices is believed, one that is busy has them still', async () => {
+  const { world, notices } = await ready()
+  const told = async status => {
+    world.server.http = ({ path }) => (path === '/v1/notices' ? { status, body: { status, error: 'no' } } : undefined)
+    notices.refresh().catch(() => {})
+    await world.tick(20)
+    return notices.state().available
+  }
+  assert.deepEqual([await told(503), await told(404)], [true, false])
+})
+
 test('where WeChat shows no prompt it is not asked in vain, and why is told, until something has changed', async () => {
   const { world, notices, phone, tap } = await ready()
   // Not in a tap.
@@ -215,16 +226,41 @@ test('where WeChat shows no prompt it is not asked in vain, and why is told, unt
   assert.equal(phone.prompts.length, 1)
 })
 
+/** The server answers reports so. */
+const refuseReports = (world, status, error = 'unavailable') => {
+  world.server.http = ({ path }) => (path === '/v1/notices/grants' ? { status, body: { status, error } } : undefined)
+}
+
+for (const status of [401, 429, 500, 503]) {
+  test(`a report that was refused with ${status} is kept`, async () => {
+    const { world, notices, reports, tap } = await ready()
+    refuseReports(world, status)
+    await tap()
+    assert.deepEqual([notices.state().left, world.server.grants.get('alice')], [1, undefined])
+    world.server.reset()
+    notices.refresh()
+    await world.tick(50)
+    assert.deepEqual([world.server.grants.get('alice').t1, new Set(reports().map(report => report.id)).size], [1, 1])
+  })
+}
+
 test('a report that could not be sent is sent later, once, also after a restart', async () => {
-  const { world, notices, phone, reports, tap, start } = await ready()
-  world.server.http = ({ path }) => (path === '/v1/notices/grants' ? { status: 503, body: { error: 'unavailable' } } : undefined)
+  const { world, phone, notices, reports, tap, start } = await ready()
+  refuseReports(world, 503)
+  phone.says = () => 'reject'
   await tap()
-  assert.deepEqual([reports().length, notices.state().left, world.server.grants.get('alice')], [1, 1, undefined])
+  assert.equal(notices.state().left, 0, 'no is no stock')
+  phone.says = () => 'accept'
+  await tap({ isWanted: true })
+  assert.deepEqual([notices.state().left, world.server.grants.get('alice')], [1, undefined])
   world.server.reset()
-  start()
+  const before = reports().length
+  const again = start()
+  again.refresh()
+  await world.tick(50)
+  assert.deepEqual(reports().slice(before).map(report => report.result), ['reject', 'accept'])
   await world.tick(50)
   assert.equal(world.server.grants.get('alice').t1, 1)
-  assert.equal(new Set(reports().map(report => report.id)).size, 1)
   const told = reports().length
   start()
   await world.tick(50)
@@ -259,7 +295,7 @@ test('what one user said is not another’s', async () => {
   const world = new World()
   const phone = new Phone(world)
   const hers = await ready({ world, phone })
-  world.server.http = ({ path }) => (path === '/v1/notices/grants' ? { status: 503, body: { error: 'unavailable' } } : undefined)
+  refuseReports(world, 503)
   await hers.tap()
   world.server.reset()
   const bob = await world.online('bob')
@@ -280,6 +316,48 @@ test('signing out forgets it all', async () => {
   assert.deepEqual([phone.items.size, notices.state().available], [0, false])
   await tap()
   assert.equal(phone.prompts.length, 1)
+})
+
+test('what is under way when she signs out is nobody’s, and signs nobody in', async () => {
+  const { world, alice, notices, phone, reports } = await ready({ templates: ['t1', 't2'] })
+  phone.tap(() => notices.ask())
+  await world.tick(0)
+  assert.equal(reports().length, 1)
+  alice.chat.signOut()
+  await world.tick(100)
+  assert.deepEqual([reports().length, phone.items.size, notices.state().left], [1, 0, 0])
+
+  notices.refresh()
+  await world.tick(100)
+  assert.equal(alice.chat.openid, '')
+  alice.chat.start()
+  await world.tick(50)
+  notices.refresh()
+  await world.tick(0)
+  alice.chat.signOut()
+  await world.tick(100)
+  assert.deepEqual([notices.state().available, alice.chat.openid], [false, ''])
+
+  alice.chat.start()
+  await world.tick(50)
+  phone.after = 1000
+  phone.tap(() => notices.ask({ isWanted: true }))
+  alice.chat.signOut()
+  await world.tick(2000)
+  assert.deepEqual([phone.prompts.length, reports().length, alice.chat.openid], [2, 1, ''])
+})
+
+test('what is asked for at once is told once', async () => {
+  const { world, notices, phone, reports } = await ready()
+  refuseReports(world, 503)
+  phone.tap(() => notices.ask())
+  await world.tick(100)
+  world.server.reset()
+  const before = reports().length
+  notices.refresh()
+  notices.refresh()
+  await world.tick(100)
+  assert.equal(reports().length, before + 1)
 })
 
 test('a full storage stops nothing', async () => {

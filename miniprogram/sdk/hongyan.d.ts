@@ -26,7 +26,8 @@ export interface Options {
   signIn?: (api: { login(code: string): Promise<Credentials> }) => Promise<Credentials>
   /**
    * Before the name of everything in the storage. Default `hongyan`. Where several people use one browser, give each a name of her own: when
-   * another user signs in under the same one, what is here of the one before is forgotten.
+   * another user signs in under the same one, what is here of the one before is forgotten. One client at a time has a name in a storage: a
+   * second one, as in another tab, is the same device, and ends the session of the first (`refused`, `replaced`).
    */
   storageKey?: string
   /** How many messages of a conversation a page has, 1 to 100. Default 20. */
@@ -162,7 +163,10 @@ export interface Client {
   start(): void
   /** Closes the socket. What was not acked stays in the storage and goes out after the next `start`. */
   stop(): void
-  /** Ends this token on the server, and forgets everything of this user on this device. */
+  /**
+   * Ends this token on the server, and forgets everything of this user on this device. Until the next `start` nothing signs in again: calls
+   * that would need it reject with `offline`, and so do those that were under way.
+   */
   signOut(): Promise<void>
 
   on<E extends keyof Events>(event: E, run: (detail: Events[E]) => void): () => void
@@ -174,7 +178,7 @@ export interface Client {
   unread(): number
   /** Clears this user's own view of it; the peer keeps hers. */
   removeConversation(peer: string): Promise<void>
-  /** On all devices of the user. Rejects with `not_found` where there is no conversation yet. */
+  /** On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet. */
   setMuted(peer: string, muted: boolean): Promise<void>
 
   /** What is known of it, oldest first, without holes: own unsent messages stand at the end. */
@@ -200,7 +204,7 @@ export interface Client {
   discard(peer: string, client_msg_id: string): void
   /** Own messages, within the server's time (two minutes by default). Rejects with `recall_expired` afterwards. */
   recall(peer: string, seq: number): Promise<void>
-  /** The user is typing: call it on every key, it passes on at most one every three seconds. */
+  /** The user is typing: call it on every key. It passes on the first one after a message or in another chat, then one every three seconds. */
   typing(peer: string): void
 
   /** What is known of this user now; asks the server where nothing is, and tells `users` when it came. */

@@ -20,7 +20,7 @@ export interface Options {
   wx?: unknown
 }
 
-/** By the clock on the wall: `{ from: '22:00', to: '08:00' }` goes over midnight. */
+/** By the clock on the wall: from 22:00 to 08:00 goes over midnight, and from 08:00 to 08:00 is no time at all. */
 export interface Hours {
   from: string
   to: string
@@ -57,7 +57,7 @@ export interface Notices {
   state(): NoticesState
   /** Asks the server and WeChat anew, as is done by itself with every connection: after the user was in the settings. */
   refresh(): Promise<void>
-  /** Null: notices go out at any hour. */
+  /** The same hour twice: at any time. Null: as it is for all who have said nothing, which is a setting of the server. */
   setQuiet(hours: Hours | null): Promise<void>
   /** `state` is other than before. */
   on(event: 'change', run: () => void): () => void

@@ -93,15 +93,17 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
 
   /** Each until the server has it. It counts an id once, so that one whose answer was lost may be told again. */
   async function report() {
-    // A call of one who has signed out would sign her in.
-    if (isReporting || !chat.openid) return
+    if (isReporting) return
     isReporting = true
     const { reports } = mine()
     while (reports.length) {
       const [{ template_id, result }] = reports
       const refusal = await chat.call('POST', '/v1/notices/grants', reports[0]).then(noop, e => e)
-      if (reports !== mine().reports || refusal && !isFinal(refusal)) break
-      if (!refusal && result === 'accept') known = { ...known, grants: { ...known.grants, [template_id]: (known.grants[template_id] || 0) + 1 } }
+      if (refusal && !isFinal(refusal)) break
+      const { [template_id]: count = 0 } = known.grants
+      // A no takes back what was said before.
+      const counted = { accept: count + 1, reject: 0 }[result]
+      if (!refusal && counted !== undefined) known = { ...known, grants: { ...known.grants, [template_id]: counted } }
       reports.shift()
       remember()
     }
@@ -121,13 +123,10 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   }
   async function refresh() {
     await report()
-    const { openid } = chat
-    if (!openid) return
-    const said = await chat.call('GET', '/v1/notices').catch(e => {
+    known = await chat.call('GET', '/v1/notices').catch(e => {
       if (e.status !== 404) throw e
       return NOTHING
     })
-    if (openid === chat.openid) known = said
     await look()
   }
   function follow() {
@@ -154,7 +153,8 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
     async setQuiet(hours) {
       // Where this phone is.
       const quiet = hours && { from: hours.from, to: hours.to, utc_offset_minutes: -new Date(now()).getTimezoneOffset() }
-      await chat.call('PUT', '/v1/notices/quiet', quiet)
+      // What wx.request makes of null, nobody says; to the server nothing is as good.
+      await chat.call('PUT', '/v1/notices/quiet', quiet || {})
       known = { ...known, quiet }
       changed()
     },

@@ -219,6 +219,26 @@ test('a recall that fails says why', async () => {
   await rejected(1, 'offline')
 })
 
+test('the first message to a peer shows her what was received and read before it', async () => {
+  const world = new World()
+  const [alice, bob, carol] = [await world.online('alice'), await world.online('bob'), await world.online('carol')]
+  alice.chat.send('bob', 'hi')
+  alice.chat.send('carol', 'hi')
+  await world.tick(1000)
+  await open(world, bob, 'alice')
+  await world.tick(1000)
+  assert.deepEqual([...alice.states('bob'), ...alice.states('carol')], ['sent', 'sent'])
+  bob.chat.send('alice', 'hi')
+  carol.chat.send('alice', 'not looked at')
+  await world.tick(1000)
+  assert.deepEqual([alice.states('bob')[0], alice.states('carol')[0]], ['read', 'delivered'])
+  // The further ones have no need of that.
+  const told = world.server.heard.length
+  bob.chat.send('alice', 'again')
+  await world.tick(1000)
+  assert.deepEqual(world.server.heard.slice(told).map(({ openid, type }) => `${openid} ${type}`), ['bob text', 'alice recv'])
+})
+
 test('who types is seen for six seconds, or until the message is there', async () => {
   const world = new World()
   const [alice, bob] = [await world.online('alice'), await world.online('bob')]
@@ -241,6 +261,14 @@ test('who types is seen for six seconds, or until the message is there', async (
   bob.chat.send('alice', 'there')
   await world.tick(10)
   assert.equal(isTyping(), false)
+  // After a message, and in another chat, it is news at once.
+  bob.chat.typing('alice')
+  await world.tick(10)
+  assert.equal(isTyping(), true)
+  bob.chat.typing('dave')
+  bob.chat.typing('dave')
+  await world.tick(10)
+  assert.deepEqual(world.heard('typing').slice(-2).map(frame => frame.to_user_openid), ['alice', 'dave'])
   // A stranger's makes no conversation, and without a connection it is nothing.
   bob.chat.typing('carol')
   world.server.cut()
@@ -351,18 +379,13 @@ test('a muted conversation keeps its count and leaves the sum, on all devices an
   alice.start()
   await world.tick(50)
   assert.deepEqual([alice.chat.unread(), muted(alice)], [4, []])
-  // The answer is enough, where no frame comes.
-  world.server.faults = frame => (frame.type === 'settings' ? [] : [frame])
-  alice.chat.setMuted('bob', true)
-  await world.tick(20)
-  assert.deepEqual(muted(alice), ['bob'])
   const refused = assert.rejects(alice.chat.setMuted('dora', true), { word: 'not_found' })
   await world.tick(20)
   await refused
   // Of which nothing was heard but a message.
   world.server.say('erin', 'alice', '1')
   await world.tick(20)
-  assert.deepEqual(alice.chat.conversations().map(c => [c.peer, c.muted]), [['erin', false], ['bob', true], ['carol', false]])
+  assert.deepEqual(alice.chat.conversations().map(c => [c.peer, c.muted]), [['erin', false], ['bob', false], ['carol', false]])
 })
 
 test('how far it was read is told before the chat is opened', async () => {

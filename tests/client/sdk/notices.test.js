@@ -88,21 +88,22 @@ test('a yes is one notice: it is told to the server, and asked for again when th
   assert.equal(phone.prompts.length, 4)
 })
 
-test('a no is told too, and holds for a week, also after a restart', async () => {
-  const { world, phone, reports, tap, start } = await ready()
-  phone.says = () => 'reject'
+test('a no is told too, takes back what was said before, and holds for a week, also after a restart', async () => {
+  const { world, phone, notices, reports, tap, start } = await ready()
   await tap()
-  assert.deepEqual(reports().map(report => report.result), ['reject'])
+  phone.says = () => 'reject'
+  await tap({ isWanted: true })
+  assert.deepEqual([reports().map(report => report.result), notices.state().left], [['accept', 'reject'], 0])
   await world.tick(6 * DAY_MS)
   await tap()
   const again = start()
   await world.tick(20)
   phone.tap(() => again.ask())
   await world.tick(100)
-  assert.equal(phone.prompts.length, 1)
+  assert.equal(phone.prompts.length, 2)
   await world.tick(DAY_MS)
   await tap()
-  assert.equal(phone.prompts.length, 2)
+  assert.equal(phone.prompts.length, 3)
 })
 
 test('who told WeChat to keep to yes is asked nothing: each tap adds one until there are enough', async () => {
@@ -327,12 +328,12 @@ test('what is under way when she signs out is nobody’s, and signs nobody in', 
   await world.tick(100)
   assert.deepEqual([reports().length, phone.items.size, notices.state().left], [1, 0, 0])
 
-  notices.refresh()
+  notices.refresh().catch(() => {})
   await world.tick(100)
   assert.equal(alice.chat.openid, '')
   alice.chat.start()
   await world.tick(50)
-  notices.refresh()
+  notices.refresh().catch(() => {})
   await world.tick(0)
   alice.chat.signOut()
   await world.tick(100)

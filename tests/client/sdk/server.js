@@ -341,11 +341,12 @@ class Server {
   notices(method, path, body, me) {
     const mine = this.grants.get(me) || {}
     if (method === 'GET') return { status: 200, body: { templates: this.templates, grants: mine, quiet: this.quiet.get(me) || null } }
-    if (path === '/v1/notices/quiet') this.quiet.set(me, body)
+    if (path === '/v1/notices/quiet') this.quiet.set(me, body.from ? body : null)
     else {
       const { id, template_id: template, result } = body
       if (!this.templates.includes(template)) return
       if (result === 'accept' && !this.reports.has(id)) this.grants.set(me, { ...mine, [template]: (mine[template] || 0) + 1 })
+      if (result === 'reject') this.grants.set(me, { ...mine, [template]: 0 })
       this.reports.add(id)
     }
     return { status: 204, body: '' }

@@ -18,14 +18,15 @@ use self::head::{Changed, Head, Member};
 use self::statements::{StoreMarks, StoreSent};
 use self::wal::Room;
 use super::StoreLimits;
+use super::audits::{self, NewAudit};
 use super::batch::{MarkKind, Outcome, RECALLED_BODY, encode, pair, repeat};
 use super::clock::Clock;
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Append, Block, BlockChange, Clear, Mark, Revoke, Write};
-use super::profiles;
+use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Revoke, Write};
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages, revocations};
+use super::{notices, profiles, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
@@ -125,7 +126,11 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn write(&mut self, write: &Write) -> Result<Outcome, Trouble> {
         match write {
-            Write::Append(append) => self.append(append),
+            Write::Append(append) => {
+                let outcome = self.append(append)?;
+                self.audit(write, &outcome)?;
+                Ok(outcome)
+            }
             Write::Mark(Mark { receipt: r, .. }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
             Write::Clear(Clear { openid, peer, up_to, .. }) => self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared),
             Write::Block(block) => self.block(block),
@@ -137,7 +142,24 @@ impl Batch<'_> {
                 profiles::change_on_sqlite(self.conn, change)?;
                 Ok(Outcome::Done)
             }
+            Write::Audit(_) => {
+                self.audit(write, &Outcome::Done)?;
+                Ok(Outcome::Done)
+            }
+            Write::Decide(decide) => Ok(audits::decide(self.conn, decide, self.now)?),
+            Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_) => {
+                // It looks at the members' rows.
+                self.store_members()?;
+                Ok(notices::write(self.conn, write, self.now, self.at)?)
+            }
         }
+    }
+
+    fn audit(&mut self, write: &Write, outcome: &Outcome) -> Result<(), Trouble> {
+        if let Some(audit) = NewAudit::of(write, outcome, self.now) {
+            diesel::insert_into(schema::audits::table).values(audit).execute(self.conn)?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, append: &Append) -> Result<Outcome, Trouble> {
@@ -148,12 +170,12 @@ impl Batch<'_> {
         if let Some(target) = draft.target {
             return match head {
                 Some(head) => self.recall(append, &key, head, target),
-                None => Ok(Outcome::Refused(append.over_rate_ms.map_or(Refusal::NotFound, over_rate))),
+                None => Ok(Outcome::Refused(repeats_only(append).unwrap_or(Refusal::NotFound))),
             };
         }
-        if let Some(wait) = append.over_rate_ms {
+        if let Some(refusal) = repeats_only(append) {
             let repeated = head.map(|head| self.repeated(head, append)).transpose()?.flatten();
-            return Ok(repeated.unwrap_or(Outcome::Refused(over_rate(wait))));
+            return Ok(repeated.unwrap_or(Outcome::Refused(refusal)));
         }
         let head = match head {
             Some(head) => head,
@@ -193,7 +215,7 @@ impl Batch<'_> {
     /// Appends the recall and overwrites its target.
     fn recall(&mut self, append: &Append, key: &str, head: Head, target: Seq) -> Result<Outcome, Trouble> {
         let (sender, peer) = (&append.draft.sender, &append.draft.peer);
-        let muted = head.member(peer, sender).has_blocked;
+        let muted = head.member(peer, sender).has_blocked && append.admission != Admission::Moderator;
         let of = |seq: i64| messages::table.find((head.conversation, seq));
         let own = of(target.get())
             .filter(messages::sender.eq(sender.as_str()))
@@ -209,11 +231,12 @@ impl Batch<'_> {
                 .first::<MessageRow>(self.conn)?;
             return Ok(repeat(append, done.into_message()?, muted));
         }
-        if let Some(wait) = append.over_rate_ms {
-            return Ok(Outcome::Refused(over_rate(wait)));
+        if let Some(refusal) = repeats_only(append) {
+            return Ok(Outcome::Refused(refusal));
         }
         let refusal = match own {
             None => Some(Refusal::NotFound),
+            Some(_) if append.admission == Admission::Moderator => None,
             Some(_) if muted => Some(Refusal::Blocked),
             Some((sent_at, _)) if self.now.saturating_sub(sent_at) >= self.limits.recall_within_ms => Some(Refusal::RecallExpired),
             Some(_) => None,
@@ -414,8 +437,12 @@ impl Batch<'_> {
     }
 }
 
-fn over_rate(retry_after_ms: u64) -> Refusal {
-    Refusal::RateLimited { retry_after_ms }
+/// Why only a repeat is answered, where it is so.
+fn repeats_only(append: &Append) -> Option<Refusal> {
+    match append.admission {
+        Admission::RepeatsOnly(refusal) => Some(refusal),
+        Admission::Open | Admission::Moderator => None,
+    }
 }
 
 pub(super) fn append_revocation(conn: &mut SqliteConnection, revoke: &Revoke, now: i64) -> QueryResult<()> {

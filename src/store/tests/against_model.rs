@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::model::{AGE_MS, DAY_MS, Model, OVER_RATE_MS, Op, Outcome, USERS, body, pair};
+use super::model::{AGE_MS, DAY_MS, Model, Op, Outcome, USERS, body, pair};
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
 
@@ -106,6 +106,7 @@ impl Case<'_> {
             match one.outcome {
                 Outcome::Cleared { moved: false, .. } | Outcome::Done => told.push(one),
                 Outcome::Refused(Refusal::TooMany) => told.push(one),
+                Outcome::Refused(_) if matches!(one.op, Op::Mute { .. }) => told.push(one),
                 _ => drawn.entry(one.op.conversation()).or_default().push_back(one),
             }
         }
@@ -142,6 +143,7 @@ impl Case<'_> {
                 (r.openid, r.peer, request_id, Outcome::Marked { seq: r.seq.get(), moved, to_peer })
             }
             Event::Cleared { openid, peer, seq } => (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true }),
+            Event::Settings { openid, peer, muted } => (openid, peer, None, Outcome::Muted { muted }),
             Event::MarkUnstored(_) | Event::MarkRefused { .. } => return Err(text),
         };
         let (who, peer) = (letter(&who), letter(&peer));
@@ -150,7 +152,7 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(who, peer, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. }) { None } else { Some(waiting.id.clone()) };
+        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) { None } else { Some(waiting.id.clone()) };
         same(&waiting.op, &(id, &outcome), &(named, &waiting.outcome))?;
         Ok(waiting)
     }
@@ -159,20 +161,15 @@ impl Case<'_> {
         let name = |user| self.model.name(user);
         let (answer, answered) = oneshot::channel();
         let answer = Answer::Caller(answer);
-        let append = |from, to, over_rate: bool, id: Option<char>, body, target: Option<i64>| {
-            let draft = draft(name(from).as_str(), name(to).as_str(), id.map(|id| id.to_string()).as_deref(), body);
+        let append = |from, to, admission, client_msg_id: Option<char>, body, target: Option<i64>| {
+            let draft = draft(name(from).as_str(), name(to).as_str(), client_msg_id.map(|id| id.to_string()).as_deref(), body);
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
-            (Draft { kind, target: target.map(s), ..draft }, over_rate.then_some(OVER_RATE_MS))
+            let draft = Draft { kind, target: target.map(s), request_id: Some(id.clone()), ..draft };
+            (Append { draft, admission, finding: None }.into(), None)
         };
         match *op {
-            Op::Send { from, to, id: client_msg_id, text, over_rate } => {
-                let (draft, over_rate_ms) = append(from, to, over_rate, client_msg_id, body(text), None);
-                (Append { draft: Draft { request_id: Some(id.clone()), ..draft }, over_rate_ms }.into(), None)
-            }
-            Op::Recall { from, to, target, over_rate } => {
-                let (draft, over_rate_ms) = append(from, to, over_rate, None, "{}".into(), Some(target));
-                (Append { draft: Draft { request_id: Some(id.clone()), ..draft }, over_rate_ms }.into(), None)
-            }
+            Op::Send { from, to, id, text, admission } => append(from, to, admission, id, body(text), None),
+            Op::Recall { from, to, target, admission } => append(from, to, admission, None, "{}".into(), Some(target)),
             Op::Mark { kind, who, peer, seq } => {
                 let receipt = Receipt { kind, openid: name(who), peer: name(peer), seq: s(seq), session: Some(SessionId::fresh()) };
                 (Write::Mark(Mark { receipt, answer: Answer::Session(id.clone()) }), None)
@@ -182,6 +179,9 @@ impl Case<'_> {
             }
             Op::Block { who, peer, change } => {
                 (Write::Block(Block { openid: name(who), peer: name(peer), change, answer }), Some(answered))
+            }
+            Op::Mute { who, peer, muted } => {
+                (Write::Settings(ConversationSettings { openid: name(who), peer: name(peer), muted, answer }), Some(answered))
             }
             Op::Age => unreachable!(),
         }

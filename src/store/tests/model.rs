@@ -9,8 +9,6 @@ use crate::event::overview::{Missed, Overview};
 
 /// Everybody there is, in the order of their names.
 pub(super) const USERS: [char; 4] = ['a', 'b', 'c', 'd'];
-/// The wait of one who is past the rate.
-pub(super) const OVER_RATE_MS: u64 = 70;
 /// The wait of one who has begun too many conversations just now.
 pub(super) const DAY_MS: u64 = 86_400_000;
 /// How much time passes at once: more than the window for recalls and what a sync goes back before its cursor.
@@ -24,13 +22,13 @@ pub(super) enum Op {
         to: char,
         id: Option<char>,
         text: char,
-        over_rate: bool,
+        admission: Admission,
     },
     Recall {
         from: char,
         to: char,
         target: i64,
-        over_rate: bool,
+        admission: Admission,
     },
     Mark {
         kind: ReceiptKind,
@@ -48,6 +46,11 @@ pub(super) enum Op {
         peer: char,
         change: BlockChange,
     },
+    Mute {
+        who: char,
+        peer: char,
+        muted: bool,
+    },
     /// [`AGE_MS`] pass for all that is stored.
     Age,
 }
@@ -56,7 +59,7 @@ impl Op {
     pub(super) fn peer(&self) -> char {
         match *self {
             Self::Send { to: peer, .. } | Self::Recall { to: peer, .. } => peer,
-            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } => peer,
+            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } | Self::Mute { peer, .. } => peer,
             Self::Age => USERS[0],
         }
     }
@@ -64,7 +67,8 @@ impl Op {
     pub(super) fn conversation(&self) -> (char, char) {
         match *self {
             Self::Send { from, to, .. } | Self::Recall { from, to, .. } => pair(from, to),
-            Self::Mark { who, peer, .. } | Self::Clear { who, peer, .. } | Self::Block { who, peer, .. } => pair(who, peer),
+            Self::Mark { who, peer, .. } | Self::Clear { who, peer, .. } => pair(who, peer),
+            Self::Block { who, peer, .. } | Self::Mute { who, peer, .. } => pair(who, peer),
             Self::Age => (USERS[0], USERS[0]),
         }
     }
@@ -78,6 +82,7 @@ pub(super) enum Outcome {
     Refused(Refusal),
     Marked { seq: i64, moved: bool, to_peer: bool },
     Cleared { seq: i64, moved: bool },
+    Muted { muted: bool },
     Done,
 }
 
@@ -106,6 +111,7 @@ struct Member {
     read: i64,
     recv: i64,
     cleared: i64,
+    muted: bool,
     /// What she sees of the conversation has changed since the last [`Op::Age`].
     has_changed: bool,
 }
@@ -113,6 +119,13 @@ struct Member {
 /// The key of a conversation.
 pub(super) fn pair(who: char, peer: char) -> (char, char) {
     (who.min(peer), who.max(peer))
+}
+
+fn repeats_only(admission: Admission) -> Option<Refusal> {
+    match admission {
+        Admission::RepeatsOnly(why) => Some(why),
+        Admission::Open | Admission::Moderator => None,
+    }
 }
 
 pub(super) fn body(text: char) -> String {
@@ -148,11 +161,12 @@ impl Model {
 
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
-            Op::Send { from, to, id, text, over_rate } => self.send(from, to, id, text, over_rate),
-            Op::Recall { from, to, target, over_rate } => self.recall(from, to, target, over_rate),
+            Op::Send { from, to, id, text, admission } => self.send(from, to, id, text, admission),
+            Op::Recall { from, to, target, admission } => self.recall(from, to, target, admission),
             Op::Mark { kind, who, peer, seq } => self.mark(kind, who, peer, seq),
             Op::Clear { who, peer, up_to } => self.clear(who, peer, up_to),
             Op::Block { who, peer, change } => self.block(who, peer, change),
+            Op::Mute { who, peer, muted } => self.mute(who, peer, muted),
             Op::Age => {
                 for conversation in self.conversations.values_mut() {
                     conversation.old = conversation.last();
@@ -164,20 +178,20 @@ impl Model {
         }
     }
 
-    fn send(&mut self, from: char, to: char, id: Option<char>, text: char, over_rate: bool) -> Outcome {
+    fn send(&mut self, from: char, to: char, id: Option<char>, text: char, admission: Admission) -> Outcome {
         let (sender, id) = (self.name(from), id.and_then(|id| ClientMsgId::parse(&id.to_string()).ok()));
-        let is_blocked = self.has_blocked(to, from);
+        let (is_blocked, only) = (self.has_blocked(to, from), repeats_only(admission));
         let conversation = self.conversations.get(&pair(from, to));
         let same_key = |m: &&Message| m.sender == sender && m.client_msg_id == id;
         if let Some(stored) = conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)) {
             // Of a recalled message nothing is left to compare.
             return match stored.recalled || *stored.body == *body(text) {
-                true => Outcome::Repeated { stored: stored.clone(), quiet: over_rate || is_blocked },
+                true => Outcome::Repeated { stored: stored.clone(), quiet: only.is_some() || is_blocked },
                 false => Outcome::Refused(Refusal::Conflict),
             };
         }
-        if over_rate {
-            return Outcome::Refused(Refusal::RateLimited { retry_after_ms: OVER_RATE_MS });
+        if let Some(why) = only {
+            return Outcome::Refused(why);
         }
         if is_blocked {
             return Outcome::Refused(Refusal::Blocked);
@@ -196,16 +210,19 @@ impl Model {
         Outcome::Appended { seq }
     }
 
-    fn recall(&mut self, from: char, to: char, target: i64, over_rate: bool) -> Outcome {
-        let (sender, is_blocked) = (self.name(from), self.has_blocked(to, from));
+    fn recall(&mut self, from: char, to: char, target: i64, admission: Admission) -> Outcome {
+        let (sender, only) = (self.name(from), repeats_only(admission));
+        // The operator's recall goes to whoever has blocked the sender, too.
+        let is_by_moderator = admission == Admission::Moderator;
+        let is_blocked = self.has_blocked(to, from) && !is_by_moderator;
         let conversation = self.conversations.get(&pair(from, to));
         let own = conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
         let first = own.filter(|m| m.recalled).zip(conversation);
         if let Some(stored) = first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))) {
-            return Outcome::Repeated { stored: stored.clone(), quiet: over_rate || is_blocked };
+            return Outcome::Repeated { stored: stored.clone(), quiet: only.is_some() || is_blocked };
         }
-        if over_rate {
-            return Outcome::Refused(Refusal::RateLimited { retry_after_ms: OVER_RATE_MS });
+        if let Some(why) = only {
+            return Outcome::Refused(why);
         }
         if own.is_none() {
             return Outcome::Refused(Refusal::NotFound);
@@ -213,7 +230,7 @@ impl Model {
         if is_blocked {
             return Outcome::Refused(Refusal::Blocked);
         }
-        if conversation.is_some_and(|c| target <= c.old) {
+        if conversation.is_some_and(|c| target <= c.old) && !is_by_moderator {
             return Outcome::Refused(Refusal::RecallExpired);
         }
         let seq = self.store(from, to, |message| Message { kind: Kind::recall(), target: Some(s(target)), ..message });
@@ -297,6 +314,16 @@ impl Model {
         Outcome::Done
     }
 
+    fn mute(&mut self, who: char, peer: char, muted: bool) -> Outcome {
+        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else { return Outcome::Refused(Refusal::NotFound) };
+        let member = conversation.members.entry(who).or_default();
+        if member.muted == muted {
+            return Outcome::Done;
+        }
+        (member.muted, member.has_changed) = (muted, true);
+        Outcome::Muted { muted }
+    }
+
     pub(super) fn blocks(&self, who: char) -> Vec<OpenId> {
         self.blocks.iter().filter(|(blocker, _)| *blocker == who).map(|(_, blocked)| self.name(*blocked)).collect()
     }
@@ -322,6 +349,7 @@ impl Model {
             peer_read_seq: shown(other.read),
             peer_recv_seq: shown(other.recv),
             unread: conversation.map_or(0, |c| c.messages.iter().filter(counts).count() as i64),
+            muted: own.muted,
         }
     }
 

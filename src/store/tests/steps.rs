@@ -32,12 +32,14 @@ fn two() -> impl Strategy<Value = (char, char)> {
 }
 
 fn append_op() -> impl Strategy<Value = Op> {
-    let over_rate = || prop::bool::weighted(0.1);
+    let only = |why| Just(Admission::RepeatsOnly(why));
+    let admission = || prop_oneof![17 => Just(Admission::Open), 2 => Just(OVER_RATE), 1 => only(Refusal::ContentRefused)];
+    let of_recall = prop_oneof![3 => admission(), 1 => Just(Admission::Moderator)];
     let id = prop::option::weighted(0.7, prop::sample::select(vec!['1', '2', '3', '4']));
     let text = prop_oneof![6 => Just('x'), 1 => Just('y')];
     prop_oneof![
-        4 => (two(), id, text, over_rate()).prop_map(|((from, to), id, text, over_rate)| Op::Send { from, to, id, text, over_rate }),
-        3 => (two(), 0..6i64, over_rate()).prop_map(|((from, to), target, over_rate)| Op::Recall { from, to, target, over_rate }),
+        4 => (two(), id, text, admission()).prop_map(|((from, to), id, text, admission)| Op::Send { from, to, id, text, admission }),
+        3 => (two(), 0..6i64, of_recall).prop_map(|((from, to), target, admission)| Op::Recall { from, to, target, admission }),
     ]
 }
 
@@ -56,16 +58,21 @@ fn block_op() -> impl Strategy<Value = Op> {
     prop_oneof![(two(), change(2)).prop_map(block), ((user(), user()), change(9)).prop_map(block),]
 }
 
+fn mute_op() -> impl Strategy<Value = Op> {
+    (two(), prop::bool::ANY).prop_map(|((who, peer), muted)| Op::Mute { who, peer, muted })
+}
+
 fn alone(op: Op) -> Step {
     Step::Write(vec![op])
 }
 
 fn other_steps() -> impl Strategy<Value = Vec<Step>> {
     // Time passes and nobody writes: only then a mark is all that changes.
-    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op()], 0..5);
+    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => mute_op()], 0..5);
     let look = (two(), 0..6i64, 0..9i64, 1..4usize);
     prop_oneof![
         6 => block_op().prop_map(|op| vec![alone(op)]),
+        2 => mute_op().prop_map(|op| vec![alone(op)]),
         2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
         6 => look.prop_map(|((who, peer), after, before, limit)| vec![Step::Look { who, peer, after, before, limit }]),
         1 => Just(vec![Step::Restart]),

@@ -118,7 +118,14 @@ fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
 
 fn dev_layer(profile: &Profile) -> Vec<Given> {
     let Profile::Dev { auth_keys } = profile else { return Vec::new() };
-    let mut values = vec![("wechat.appid", dev::APPID), ("wechat.secret", dev::SECRET), ("wechat.api_base", ""), ("web.enabled", "true")];
+    let mut values = vec![
+        ("wechat.appid", dev::APPID),
+        ("wechat.secret", dev::SECRET),
+        ("wechat.api_base", ""),
+        ("wechat.push_token", dev::PUSH_TOKEN),
+        ("wechat.push_aes_key", dev::PUSH_AES_KEY),
+        ("web.enabled", "true"),
+    ];
     if let Some(keys) = auth_keys {
         values.push(("auth.keys", keys));
     }
@@ -206,6 +213,10 @@ impl Loaded {
         if self.config.relay.nats_url.is_some() && matches!(self.config.database.url, DatabaseUrl::Sqlite(_)) {
             let what = "a SQLite file has one node: for several, set database.url to a PostgreSQL that all of them use";
             problems.push(Problem::new("relay.nats_url", self.source("relay.nats_url").cloned(), what));
+        }
+        if self.config.wechat.push_token.is_empty() && !self.config.wechat.push_aes_key.is_empty() {
+            let what = "of no use without wechat.push_token, with which WeChat's pushes are signed";
+            problems.push(Problem::new("wechat.push_aes_key", self.source("wechat.push_aes_key").cloned(), what));
         }
         problems
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 
-use super::State;
 use super::admission::Admission;
+use super::{Pushes, State};
 use crate::auth::Tokens;
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
@@ -34,7 +34,14 @@ pub fn config() -> Config {
         ops: Ops { listen: None },
         web: Web { enabled: false },
         database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
-        wechat: WeChat { appid: "wx0".into(), secret: Secret::new("secret"), api_base: "http://127.0.0.1:1".into(), timeout_ms: 1_000 },
+        wechat: WeChat {
+            appid: "wx0".into(),
+            secret: Secret::new("secret"),
+            api_base: "http://127.0.0.1:1".into(),
+            timeout_ms: 1_000,
+            push_token: Secret::new(""),
+            push_aes_key: Secret::new(""),
+        },
         auth: Auth { keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }], token_ttl_s: 604_800 },
         session: Session {
             heartbeat_ms: 30_000,
@@ -102,6 +109,11 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
 
 /// A state over an empty store.
 pub fn state(config: Config) -> web::Data<State> {
+    state_with(config, |_| {})
+}
+
+/// The same, changed before it is shared.
+pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<State> {
     let (draining, metrics) = (Draining::default(), Metrics::new());
     let (chat, store) = rooms(&config, &metrics, &draining);
     let sessions = Shared {
@@ -117,7 +129,7 @@ pub fn state(config: Config) -> web::Data<State> {
         },
         outboxes: Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone()),
     };
-    web::Data::new(State {
+    let mut state = State {
         store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         wechat: wechat(),
@@ -125,12 +137,16 @@ pub fn state(config: Config) -> web::Data<State> {
         admission: Admission::new(&config.limits, &draining, None),
         draining,
         wechat_seen: Default::default(),
+        pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         sessions: Arc::new(sessions),
         revoked: Box::new(|| {}),
         relay: None,
         web: None,
-    })
+        pushed: Box::new(|_| {}),
+    };
+    change(&mut state);
+    web::Data::new(state)
 }
 
 /// WeChat by code: `bad`, `busy`, `blocked`, `away`; any other is the openid itself.

@@ -46,6 +46,7 @@ class Server {
     let isReady = false
     for await (const line of readline.createInterface(this.process.stdout)) {
       this.address = /^hongyan: chat at (\S+)$/.exec(line)?.[1] ?? this.address
+      this.doubleAddress = /^hongyan: wechat double at (\S+)$/.exec(line)?.[1] ?? this.doubleAddress
       isReady = line === 'hongyan: ready'
       if (isReady) break
     }
@@ -54,6 +55,8 @@ class Server {
   }
 
   get url() { return `http://${this.address}` }
+  /** Its double of WeChat. */
+  get double() { return `http://${this.doubleAddress}` }
 
   /** SIGKILL says no farewell to anybody; SIGINT is Ctrl-C. */
   async kill(signal = 'SIGKILL') {

@@ -227,6 +227,7 @@ fn start_chat(
                 }
             })
         }),
+        stored: None,
         relay: relay.map(relay_wires),
     };
     ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))

@@ -5,6 +5,7 @@ mod registry;
 pub mod outbox;
 mod actor;
 mod elsewhere;
+mod attention;
 mod told;
 mod receipts;
 mod typing;

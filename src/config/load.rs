@@ -207,6 +207,10 @@ impl Loaded {
             let what = "a SQLite file has one node: for several, set database.url to a PostgreSQL that all of them use";
             problems.push(Problem::new("relay.nats_url", self.source("relay.nats_url").cloned(), what));
         }
+        if self.config.notice.template_id.is_some() && self.config.notice.fields.is_empty() {
+            let what = "missing: notice.template_id names a template, and WeChat takes none without its fields, such as thing1={sender}";
+            problems.push(Problem::new("notice.fields", self.source("notice.fields").cloned(), what));
+        }
         problems
     }
 

@@ -211,6 +211,10 @@ impl Loaded {
             let what = "missing: notice.template_id names a template, and WeChat takes none without its fields, such as thing1={sender}";
             problems.push(Problem::new("notice.fields", self.source("notice.fields").cloned(), what));
         }
+        if self.config.wechat.push_token.is_empty() && !self.config.wechat.push_aes_key.is_empty() {
+            let what = "of no use without wechat.push_token, with which WeChat's pushes are signed";
+            problems.push(Problem::new("wechat.push_aes_key", self.source("wechat.push_aes_key").cloned(), what));
+        }
         problems
     }
 

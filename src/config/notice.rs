@@ -263,9 +263,16 @@ mod tests {
         assert_eq!(field.pattern, [Part::Sender, Part::Text(": ".into()), Part::Count, Part::Text(" new".into())]);
         assert_eq!(one("date3={time}").unwrap().kind, FieldKind::Time);
         assert_eq!(one("thing1=a=b").unwrap().pattern, [Part::Text("a=b".into())]);
-        for bad in
-            ["thing1", "thing={sender}", "amount1={count}", "thing1={text}", "thing1={sender", "thing1=", "time1=at {time}", "number1={sender}"]
-        {
+        for bad in [
+            "thing1",
+            "thing={sender}",
+            "amount1={count}",
+            "thing1={text}",
+            "thing1={sender",
+            "thing1=",
+            "time1=at {time}",
+            "number1={sender}",
+        ] {
             assert!(one(bad).is_err(), "{bad}");
         }
         assert!(fields(&["thing1={sender}".into(), "thing1={count}".into()]).is_err());

@@ -34,7 +34,14 @@ pub fn config() -> Config {
         ops: Ops { listen: None },
         web: Web { enabled: false },
         database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
-        wechat: WeChat { appid: "wx0".into(), secret: Secret::new("secret"), api_base: "http://127.0.0.1:1".into(), timeout_ms: 1_000 },
+        wechat: WeChat {
+            appid: "wx0".into(),
+            secret: Secret::new("secret"),
+            api_base: "http://127.0.0.1:1".into(),
+            timeout_ms: 1_000,
+            push_token: Secret::new(""),
+            push_aes_key: Secret::new(""),
+        },
         auth: Auth { keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }], token_ttl_s: 604_800 },
         session: Session {
             heartbeat_ms: 30_000,
@@ -91,7 +98,8 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let wires = Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), stored: None, relay: None };
+    let wires =
+        Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), stored: None, relay: None };
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
     let folder = tempfile::tempdir().unwrap();
     let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
@@ -131,6 +139,7 @@ pub fn state(config: Config) -> web::Data<State> {
         revoked: Box::new(|| {}),
         relay: None,
         web: None,
+        pushed: Box::new(|_| {}),
     })
 }
 

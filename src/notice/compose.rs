@@ -201,7 +201,20 @@ mod tests {
     /// Whatever somebody calls herself, each kind gets what it takes.
     #[test]
     fn no_name_breaks_a_field() {
-        let names = ["", " ", "\u{0}\n", "\u{1F600}\u{FE0F}", "\u{202E}abc", "1234567890", "O'Neill the 3rd of somewhere far", "王五", "名字很长很长很长很长很长很长很长很长", "a\u{301}", "\u{FEFF}", "x".repeat(500).leak()];
+        let names = [
+            "",
+            " ",
+            "\u{0}\n",
+            "\u{1F600}\u{FE0F}",
+            "\u{202E}abc",
+            "1234567890",
+            "O'Neill the 3rd of somewhere far",
+            "王五",
+            "名字很长很长很长很长很长很长很长很长",
+            "a\u{301}",
+            "\u{FEFF}",
+            "x".repeat(500).leak(),
+        ];
         for name in names {
             for lang in [Lang::ZhCn, Lang::ZhHk, Lang::EnUs] {
                 for pattern in [vec![Part::Sender], vec![Part::Summary], vec![Part::Text("来自".into()), Part::Sender, Part::Count]] {

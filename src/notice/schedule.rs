@@ -143,12 +143,10 @@ mod tests {
     #[test]
     fn a_full_schedule_takes_no_more() {
         let mut schedule = Schedule::new(2);
-        assert_eq!(["a", "b", "c", "a"].map(|name| schedule.add(pair(name), seq(1), 0, 1)), [
-            Added::Scheduled,
-            Added::Scheduled,
-            Added::Full,
-            Added::Collapsed
-        ]);
+        assert_eq!(
+            ["a", "b", "c", "a"].map(|name| schedule.add(pair(name), seq(1), 0, 1)),
+            [Added::Scheduled, Added::Scheduled, Added::Full, Added::Collapsed]
+        );
         assert_eq!(schedule.take_due(1, 10).len(), 2);
     }
 }

@@ -227,8 +227,8 @@ pub(super) fn hours(text: &str) -> Result<Option<Hours>, Wrong> {
     }
 }
 
-/// `08:00`.
-fn minute(text: &str) -> Option<u16> {
+/// `08:00`, in minutes from midnight.
+pub fn minute(text: &str) -> Option<u16> {
     let number = |text: &str, below: u16| {
         let fits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
         text.parse::<u16>().ok().filter(|number| fits && *number < below)
@@ -244,7 +244,8 @@ pub(super) fn utc_offset(text: &str) -> Result<i16, Wrong> {
         (_, Some(clock)) => (-1, clock),
         _ => return Err(Wrong::default()),
     };
-    let minutes = minute(clock).and_then(|minutes| i16::try_from(minutes).ok()).filter(|minutes| *minutes <= 14 * 60);
+    let minutes =
+        minute(clock).and_then(|minutes| i16::try_from(minutes).ok()).filter(|minutes| *minutes <= if sign > 0 { 14 } else { 12 } * 60);
     minutes.map(|minutes| sign * minutes).ok_or_else(Wrong::default)
 }
 
@@ -286,7 +287,7 @@ mod tests {
             assert!(hours(bad).is_err(), "{bad}");
         }
         assert_eq!(["+08:00", "-03:30", "+00:00"].map(|text| utc_offset(text).unwrap()), [480, -210, 0]);
-        for bad in ["08:00", "+8", "+15:00", ""] {
+        for bad in ["08:00", "+8", "+15:00", "-13:00", ""] {
             assert!(utc_offset(bad).is_err(), "{bad}");
         }
     }

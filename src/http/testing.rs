@@ -140,6 +140,7 @@ pub fn state(config: Config) -> web::Data<State> {
         relay: None,
         web: None,
         pushed: Box::new(|_| {}),
+        notices: None,
     })
 }
 

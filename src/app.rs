@@ -15,13 +15,12 @@ use tokio::time::Instant;
 use crate::auth::{Follower, Tokens};
 use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
-use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, Wires};
+use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
 use crate::config::{self, Config, Secret, dev};
-use crate::event::Draft;
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, SignIn, State, descriptors, serve};
-use crate::ids::{OpenId, Seq, now_ms};
+use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::notice::{self, Notices, Notifier};
@@ -270,7 +269,7 @@ fn start_chat(
                 }
             })
         }),
-        stored: config.notice.template_id.as_ref().map(|_| -> Box<dyn Fn(&Draft, Seq) + Send> {
+        stored: config.notice.template_id.as_ref().map(|_| -> StoredWire {
             Box::new(move |draft, seq| {
                 if let Some(notices) = notified.get() {
                     notices.stored(&draft.peer, &draft.sender, seq);

@@ -39,10 +39,12 @@ pub struct Wires {
     /// Whether one user may show another that she types.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
     /// Told of every message that was stored now for the first time, but recalls and those to oneself. It must not wait.
-    pub stored: Option<Box<dyn Fn(&Draft, Seq) + Send>>,
+    pub stored: Option<StoredWire>,
     /// The way to the other nodes, where there are any.
     pub relay: Option<RelayWires>,
 }
+
+pub type StoredWire = Box<dyn Fn(&Draft, Seq) + Send>;
 
 /// The singleton. Its death ends the process.
 pub struct ChatServer {

@@ -11,7 +11,7 @@ mod receipts;
 mod typing;
 mod pulse;
 
-pub use actor::{ChatServer, ChatSettings, Wires};
+pub use actor::{ChatServer, ChatSettings, StoredWire, Wires};
 pub use elsewhere::RelayWires;
 pub use pulse::Pulse;
 pub use registry::RegistryLimits;

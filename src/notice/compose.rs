@@ -226,7 +226,7 @@ mod tests {
                     assert!(!short.chars().any(char::is_numeric), "{short:?}");
                     let phrase = value(FieldKind::Phrase);
                     assert!((1..=5).contains(&phrase.chars().count()), "{phrase:?}");
-                    assert!(phrase.chars().all(|c| is_han(c)), "{phrase:?}");
+                    assert!(phrase.chars().all(is_han), "{phrase:?}");
                     let letters = value(FieldKind::Letter);
                     assert!((1..=32).contains(&letters.len()) && letters.bytes().all(|b| b.is_ascii_alphabetic()), "{letters:?}");
                     let text = value(FieldKind::CharacterString);

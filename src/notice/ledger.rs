@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::ids::{OpenId, TemplateId};
 use crate::store::Store;
-use crate::store::messages::{Answer, GrantChange, Granted, Write};
+use crate::store::messages::{Answer, GrantChange, Granted, Teller, Write};
 use crate::wechat::push::{SubscribeAction, SubscribeChange};
 
 /// The store answers every write within three seconds.
@@ -35,7 +35,7 @@ pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: 
 /// notice that did not reach her says that the next would not either.
 pub fn change(event: &SubscribeChange) -> Option<Granted> {
     match &event.action {
-        SubscribeAction::Accepted => Some(Granted::Added { count: 1, event: Some(event.key.clone()) }),
+        SubscribeAction::Accepted => Some(Granted::Accepted { by: Teller::WeChat, key: event.key.clone() }),
         SubscribeAction::Rejected | SubscribeAction::Removed => Some(Granted::Emptied),
         SubscribeAction::Sent { code: 0, .. } => None,
         SubscribeAction::Sent { .. } => Some(Granted::Emptied),

@@ -15,7 +15,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::CallErrors;
 use crate::ids::TemplateId;
 use crate::protocol::Word;
-use crate::store::messages::{ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Write};
+use crate::store::messages::{ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller, Write};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Notices)]
@@ -118,7 +118,10 @@ pub async fn grant(caller: Caller, body: Body<GrantRequest>, state: web::Data<St
         return Err(ApiError::bad_request("id must be [A-Za-z0-9_-]{1,64}"));
     }
     let change = match result {
-        PromptResult::Accept => Granted::Added { count: 1, event: id },
+        PromptResult::Accept => {
+            let key = id.unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
+            Granted::Accepted { by: Teller::Client, key }
+        }
         PromptResult::Reject => Granted::Emptied,
         PromptResult::Ban | PromptResult::Filter => return Ok(HttpResponse::NoContent().finish()),
     };

@@ -51,14 +51,20 @@ impl Schedule {
         Self { waiting: HashMap::new(), order: BTreeMap::new(), next: 0, limit }
     }
 
-    /// A message was pushed at `now`, to be judged at `due` unless one of its conversation is judged before.
+    /// A message was pushed at `now`, to be judged at `due`, or with one of its conversation that is judged before.
     pub fn add(&mut self, pair: Pair, seq: Seq, now: u64, due: u64) -> Added {
         self.put(Waiting { pair, up_to: seq, first_at: now, last_at: now, tries: 0 }, due)
     }
 
-    /// Puts what was judged back, to be judged again at `due`. What came meanwhile of the same conversation keeps its time.
+    /// Puts what was judged back, to be judged again at `due`, or with what came meanwhile of its conversation.
     pub fn put(&mut self, new: Waiting, due: u64) -> Added {
-        if let Some((_, there)) = self.waiting.get_mut(&new.pair) {
+        if let Some((slot, there)) = self.waiting.get_mut(&new.pair) {
+            if due < slot.0
+                && let Some(pair) = self.order.remove(slot)
+            {
+                slot.0 = due;
+                self.order.insert(*slot, pair);
+            }
             there.up_to = there.up_to.max(new.up_to);
             there.first_at = there.first_at.min(new.first_at);
             there.last_at = there.last_at.max(new.last_at);
@@ -138,6 +144,15 @@ mod tests {
         assert_eq!(schedule.put(judged, 500), Added::Collapsed);
         let due = schedule.take_due(21, 1);
         assert_eq!(due, [Waiting { pair: pair("a"), up_to: seq(2), first_at: 0, last_at: 11, tries: 2 }]);
+    }
+
+    #[test]
+    fn a_new_message_is_judged_in_its_time_though_the_others_were_put_off() {
+        let mut schedule = Schedule::new(10);
+        schedule.put(Waiting { pair: pair("a"), up_to: seq(1), first_at: 0, last_at: 0, tries: 1 }, 1_000);
+        assert_eq!(schedule.add(pair("a"), seq(2), 50, 110), Added::Collapsed);
+        assert_eq!(schedule.take_due(110, 10), [Waiting { pair: pair("a"), up_to: seq(2), first_at: 0, last_at: 50, tries: 1 }]);
+        assert!(schedule.take_due(u64::MAX, 10).is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, S
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{Admission, SignIn, State, descriptors, serve};
+use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -177,6 +177,7 @@ async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, drai
     let others = relay.clone();
     let state = State {
         web: config.web.enabled.then_some(sign_in),
+        pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         store,
         tokens,

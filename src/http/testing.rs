@@ -7,8 +7,8 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 
-use super::State;
 use super::admission::Admission;
+use super::{Pushes, State};
 use crate::auth::Tokens;
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
@@ -111,6 +111,11 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
 
 /// A state over an empty store.
 pub fn state(config: Config) -> web::Data<State> {
+    state_with(config, |_| {})
+}
+
+/// The same, changed before it is shared.
+pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<State> {
     let (draining, metrics) = (Draining::default(), Metrics::new());
     let (chat, store) = rooms(&config, &metrics, &draining);
     let sessions = Shared {
@@ -126,7 +131,7 @@ pub fn state(config: Config) -> web::Data<State> {
         },
         outboxes: Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone()),
     };
-    web::Data::new(State {
+    let mut state = State {
         store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         wechat: wechat(),
@@ -134,6 +139,7 @@ pub fn state(config: Config) -> web::Data<State> {
         admission: Admission::new(&config.limits, &draining, None),
         draining,
         wechat_seen: Default::default(),
+        pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         sessions: Arc::new(sessions),
         revoked: Box::new(|| {}),
@@ -142,6 +148,9 @@ pub fn state(config: Config) -> web::Data<State> {
         pushed: Box::new(|_| {}),
         notices: None,
     })
+    };
+    change(&mut state);
+    web::Data::new(state)
 }
 
 /// WeChat by code: `bad`, `busy`, `blocked`, `away`; any other is the openid itself.

@@ -147,7 +147,6 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         web: None,
         pushed: Box::new(|_| {}),
         notices: None,
-    })
     };
     change(&mut state);
     web::Data::new(state)

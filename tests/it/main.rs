@@ -17,3 +17,4 @@ mod hostile;
 mod reaper;
 mod lifecycle;
 mod store_trouble;
+mod notices;

@@ -85,7 +85,7 @@ module.exports = {
     recall_expired: 'Too late to recall',
     too_large: 'This message is too long',
     storage_full: 'This device has no space left: the message is not kept',
-    content_refused: 'This message is not allowed',
+    content_refused: 'This content is not allowed',
   },
   time: {
     yesterday: 'Yesterday',

@@ -85,7 +85,7 @@ module.exports = {
     recall_expired: '超过可撤回的时间',
     too_large: '消息太长了',
     storage_full: '手机存储空间不足，消息未保存',
-    content_refused: '消息含有不允许的内容',
+    content_refused: '内容不被允许，请修改后再试',
   },
   time: {
     yesterday: '昨天',

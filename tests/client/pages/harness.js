@@ -11,6 +11,9 @@ const { ROOT, Server } = require('../server')
 
 const LIGHT = { colorScheme: 'light', language: 'zh_CN' }
 const DARK = { colorScheme: 'dark', language: 'en' }
+/** What a server with notices is started with. */
+const TEMPLATE = 'dev-notice'
+const NOTICES = ['--set', `notice.template_id=${TEMPLATE}`, '--set', 'notice.fields=thing1={sender},number2={count}']
 
 /** The mini-program, or another one, in one Chromium, for the tests of a file. */
 function studio(source = path.join(ROOT, 'miniprogram')) {
@@ -40,4 +43,4 @@ async function openPhone(t, shared, server, user, options = {}) {
   return phone
 }
 
-module.exports = { AWAY, DARK, LIGHT, ROOT, Server, openPhone, studio }
+module.exports = { AWAY, DARK, LIGHT, NOTICES, ROOT, Server, TEMPLATE, openPhone, studio }

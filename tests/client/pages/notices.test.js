@@ -3,14 +3,13 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { openPage } = require('../browser')
-const { DARK, Server, openPhone, studio } = require('./harness')
+const { DARK, NOTICES, Server, TEMPLATE, openPhone, studio } = require('./harness')
 const { FIELD, back, bubble, conversation, hold, message, online, openChat, said, say, seen, tab, title, write } = require('./people')
 
 const shared = studio()
 const room = (peer) => `/pages/chat/chat?peer=${peer}`
-const TEMPLATE = 'dev-notice'
-const DELAY_MS = 1500
-const NOTICES = ['--set', `notice.template_id=${TEMPLATE}`, '--set', 'notice.fields=thing1={sender},number2={count}', '--set', `notice.delay_ms=${DELAY_MS}`]
+// Time enough for three messages.
+const DELAY = ['--set', 'notice.delay_ms=3000']
 
 /** A phone at WeChat's double, which hears of each yes. */
 async function openWeChat(t, server, user, options) {
@@ -197,7 +196,7 @@ test('a room shows where the unread begin', async (t) => {
 })
 
 test('B allows a notice and leaves, A writes three times: one notice, which opens the room with three unread', async (t) => {
-  const server = await Server.start(t, ...NOTICES)
+  const server = await Server.start(t, ...NOTICES, ...DELAY)
   await server.request('PUT', '/v1/me', { as: 'alice', body: { nickname: '爱丽丝' } })
   const { page: wechat } = await openDouble(t, server)
   const { page: alice } = await openPhone(t, shared, server, 'alice', { path: room('bob') })
@@ -210,7 +209,8 @@ test('B allows a notice and leaves, A writes three times: one notice, which open
   await bob.page.evaluate(() => host.suspend())
   await bob.page.close()
 
-  for (const text of ['one', 'two', 'three']) await say(alice, text)
+  // At once, for the notice counts what is there when its time has come.
+  await alice.evaluate(() => ['one', 'two', 'three'].forEach((text) => getApp().chat.send('bob', text)))
   const card = wechat.locator('#notices li')
   await card.first().waitFor()
   assert.deepEqual(await card.locator('dt').allTextContents(), ['number2', 'thing1'])

@@ -1,4 +1,5 @@
 const { createClient } = require('./sdk/hongyan')
+const { createNotices } = require('./sdk/notices')
 const { url, devUser } = require('./config')
 const { developing } = require('./utils/invite')
 
@@ -8,9 +9,11 @@ const MOST_COUNTED = 99
 const CHATS_TAB = 0
 
 const signIn = devUser && developing() ? (api) => api.login(`dev:${devUser}`) : undefined
+const chat = createClient({ url, signIn, pageSize: PAGE_SIZE })
 
 App({
-  chat: createClient({ url, signIn, pageSize: PAGE_SIZE }),
+  chat,
+  notices: createNotices(chat),
 
   onLaunch() {
     this.chat.on('unread', () => this.showUnread())

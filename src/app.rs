@@ -8,13 +8,14 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
+use futures_util::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::auth::{Follower, Tokens};
-use crate::chat::messages::{CountSessions, DrainSessions};
+use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
-use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, Wires};
+use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
@@ -22,13 +23,14 @@ use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve, wechat_e
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
+use crate::notice::{self, Notices, Notifier};
 use crate::protocol::FrameLimits;
 use crate::relay::{Doors, Relay, RelaySettings, Relayed};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, Mark, MayReach, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
-use crate::wechat::{WeChatAuth, fake};
+use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
 
 /// Which way the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
-    let (state, relay) = compose(config, sign_in, descriptors, draining).await?;
+    let Rooms { state, relay, notices } = compose(config, sign_in, descriptors, draining).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -117,7 +119,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 
     let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
     log::info!(signal = name; "draining");
-    drain(&state, relay.as_ref(), draining).await;
+    drain(&state, relay.as_ref(), notices.as_ref(), draining).await;
     for server in servers.into_iter().flatten() {
         server.stop(true).await;
     }
@@ -125,17 +127,20 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     Ok(())
 }
 
+/// What was started.
+struct Rooms {
+    state: State,
+    relay: Option<Relayed>,
+    notices: Option<Notices>,
+}
+
 /// Starts every actor, each after what it needs.
-async fn compose(
-    config: Config,
-    sign_in: SignIn,
-    descriptors: Option<u64>,
-    draining: &Draining,
-) -> Result<(State, Option<Relayed>), Error> {
+async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, draining: &Draining) -> Result<Rooms, Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
+    let notified = Arc::new(OnceLock::<Notices>::new());
     let relay = start_relay(&config.relay, &metrics, draining);
-    let chat = start_chat(&config, &metrics, draining, writer.clone(), relay.clone());
+    let chat = start_chat(&config, &metrics, draining, writer.clone(), notified.clone(), relay.clone());
     let limits = StoreLimits {
         writes_in_flight: config.limits.writes_in_flight,
         new_conversations_per_day: config.limits.new_conversations_per_day,
@@ -153,6 +158,10 @@ async fn compose(
         relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || read_now.ask()) });
     }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
+    let notices = start_notifier(&config, &store, &chat, &wechat, &metrics, draining);
+    if let Some(notices) = &notices {
+        let _ = notified.set(notices.clone());
+    }
     let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
 
@@ -185,9 +194,40 @@ async fn compose(
             }
         }),
         relay: relay.as_ref().map(|relay| relay.state().clone()),
-        pushed: Box::new(|push| log::debug!(push:? = push; "WeChat told something that nobody here waits for")),
+        pushed: {
+            let notices = notices.clone();
+            Box::new(move |push| match (push, &notices) {
+                (Push::Subscribe(changes), Some(notices)) => notices.changed(changes),
+                (push, _) => log::debug!(push:? = push; "WeChat told something that nobody here waits for"),
+            })
+        },
+        notices: notices.as_ref().map(|notices| notices.standing().clone()),
     };
-    Ok((state, relay))
+    Ok(Rooms { state, relay, notices })
+}
+
+/// Who tells those who are away, where the settings name a template.
+fn start_notifier(
+    config: &Config,
+    store: &Store,
+    chat: &Addr<ChatServer>,
+    wechat: &Addr<WeChatAuth>,
+    metrics: &Metrics,
+    draining: &Draining,
+) -> Option<Notices> {
+    let settings = notice::Settings::new(&config.notice)?;
+    let (chat, wechat, counted, of_wechat) = (chat.clone(), wechat.clone(), metrics.clone(), config.wechat.clone());
+    let attends = move |users, everywhere| -> BoxFuture<'static, Vec<bool>> {
+        let reach = if everywhere { Reach::Everywhere } else { Reach::Here };
+        let asked = chat.send(Attends { users, reach });
+        Box::pin(async move { asked.await.unwrap_or_default() })
+    };
+    let doors = notice::Doors { store: store.clone(), attends: Box::new(attends) };
+    let calls = move || {
+        let timeout = Duration::from_millis(of_wechat.timeout_ms);
+        WeChatApi::new(&of_wechat, wechat.clone().recipient(), wechat.recipient(), &counted, timeout)
+    };
+    Some(Notifier::start_with(settings, doors, calls, metrics, Vital::new("notifier", draining)))
 }
 
 /// The way to the other nodes, where the settings name one.
@@ -202,6 +242,7 @@ fn start_chat(
     metrics: &Metrics,
     draining: &Draining,
     writer: Arc<OnceLock<Store>>,
+    notified: Arc<OnceLock<Notices>>,
     relay: Option<Relayed>,
 ) -> Addr<ChatServer> {
     let settings = ChatSettings {
@@ -226,6 +267,13 @@ fn start_chat(
                 match store {
                     Some(store) => store.ask(MayReach { openid, peer }).await.unwrap_or(false),
                     None => false,
+                }
+            })
+        }),
+        stored: config.notice.template_id.as_ref().map(|_| -> StoredWire {
+            Box::new(move |draft, seq| {
+                if let Some(notices) = notified.get() {
+                    notices.stored(&draft.peer, &draft.sender, seq);
                 }
             })
         }),
@@ -298,14 +346,19 @@ fn start_double(config: &mut Config, server: &str) -> Result<Double, Error> {
 }
 
 /// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes hear of it.
-async fn drain(state: &State, relay: Option<&Relayed>, draining: &Draining) {
+async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>, draining: &Draining) {
     draining.begin();
+    // What is under way to WeChat is settled before the store closes.
+    let settled = notices.cloned().map(|notices| actix_web::rt::spawn(async move { notices.leave().await }));
     let spread_ms = state.config.session.drain_spread_ms;
     let sessions = state.sessions.chat.send(DrainSessions { spread_ms }).await.unwrap_or_default();
     log::info!(sessions = sessions; "sessions told to reconnect elsewhere");
     let deadline = Instant::now() + SESSIONS_LEAVE;
     while Instant::now() < deadline && state.sessions.chat.send(CountSessions).await.unwrap_or_default() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    if let Some(settled) = settled {
+        let _ = settled.await;
     }
     if !state.store.drain(STORE_DRAINS).await {
         log::warn!("not everything that was sent could be stored in time; nothing of that was acked");

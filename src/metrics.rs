@@ -38,6 +38,11 @@ pub struct HttpLabel {
     pub status: u16,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct NoticeLabel {
+    pub outcome: &'static str,
+}
+
 /// The handles that the rooms count with. Cloning shares the numbers.
 #[derive(Clone)]
 pub struct Metrics {
@@ -96,6 +101,14 @@ pub struct Metrics {
     /// Askings of the database for what hints may not have told.
     pub relay_catch_ups: Counter,
     pub relay_catch_up_seconds: Histogram,
+    /// What became of messages that were thought of as notices.
+    pub notices: Family<NoticeLabel, Counter>,
+    /// Conversations that wait to be judged.
+    pub notices_pending: Gauge,
+    /// Notices under way to WeChat.
+    pub notices_in_flight: Gauge,
+    /// 1 while none is sent, because WeChat refuses them for a setting or a quota.
+    pub notices_resting: Gauge,
 }
 
 impl Metrics {
@@ -136,6 +149,10 @@ impl Metrics {
             relay_unknown: Counter::default(),
             relay_catch_ups: Counter::default(),
             relay_catch_up_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            notices: Family::default(),
+            notices_pending: Gauge::default(),
+            notices_in_flight: Gauge::default(),
+            notices_resting: Gauge::default(),
         };
         let mut r = Registry::with_prefix("hongyan");
         r.register("sessions", "Live sessions", m.sessions.clone());
@@ -171,6 +188,10 @@ impl Metrics {
         r.register("relay_unknown", "Hints of a kind that this version does not know", m.relay_unknown.clone());
         r.register("relay_catch_ups", "Askings of the database for what hints may not have told", m.relay_catch_ups.clone());
         r.register_with_unit("relay_catch_up", "Time of one such asking", Unit::Seconds, m.relay_catch_up_seconds.clone());
+        r.register("notices", "Conversations judged for a notice, by what became of them", m.notices.clone());
+        r.register("notices_pending", "Conversations that wait to be judged for a notice", m.notices_pending.clone());
+        r.register("notices_in_flight", "Notices under way to WeChat", m.notices_in_flight.clone());
+        r.register("notices_resting", "1 while none is sent, because WeChat refuses them", m.notices_resting.clone());
         m.registry = Arc::new(r);
         m
     }

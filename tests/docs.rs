@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use hongyan::config::Config;
 use hongyan::config::keys::{KEYS, Key, sections};
 use hongyan::http::api::CALLS;
-use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics};
+use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics, NoticeLabel};
 use hongyan::protocol::{Close, Dialect, Word};
 
 fn root() -> &'static Path {
@@ -130,6 +130,7 @@ fn metrics() -> BTreeMap<String, String> {
     m.closes.get_or_create(&CloseLabel { code: 1, reason: "x" }).inc();
     m.wechat_calls.get_or_create(&CallLabel { call: "x", result: "x" }).inc();
     m.http_responses.get_or_create(&HttpLabel { route: "x", status: 1 }).inc();
+    m.notices.get_or_create(&NoticeLabel { outcome: "x" }).inc();
     let shown = m.encode();
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let types: BTreeMap<_, _> =

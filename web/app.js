@@ -95,7 +95,7 @@ function run(chat, mode) {
   $('#back').onclick = backToList
   $('#more').onclick = event => {
     const box = event.currentTarget.getBoundingClientRect()
-    showMenu({ x: box.right, y: box.bottom }, [{ label: text('delete_chat'), run: () => list.remove(room.peer), danger: true }])
+    showMenu({ x: box.right, y: box.bottom }, list.actions(room.peer))
   }
   $('#room').addEventListener('keydown', event => {
     if (event.key !== 'Escape' || event.isComposing || event.defaultPrevented) return

@@ -1,4 +1,4 @@
-/** Three things that the platform does not have. Text only ever goes in as text. */
+/** Four things that the platform does not have. Text only ever goes in as text. */
 
 export const $ = (selector, root = document) => root.querySelector(selector)
 
@@ -11,6 +11,16 @@ export function make(tag, properties = {}, ...children) {
   }
   element.append(...children)
   return element
+}
+
+/** One of the page's own symbols, with a name for screen readers. */
+export function icon(symbol, name) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
+  const use = document.createElementNS(svg.namespaceURI, 'use')
+  use.setAttribute('href', `#${symbol}`)
+  for (const [attribute, value] of [['class', symbol], ['role', 'img'], ['aria-label', name]]) svg.setAttribute(attribute, value)
+  svg.append(use)
+  return svg
 }
 
 /** Makes these the children of `parent`, in this order, touching only what is not in its place: focus and scrolling stay. */

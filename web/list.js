@@ -1,7 +1,7 @@
 /** The conversations. One stop of the Tab key; arrows go from one to the next. */
 
 import { avatar, nameOf } from './avatar.js'
-import { $, make, place } from './dom.js'
+import { $, icon, make, place } from './dom.js'
 import { recalled } from './message.js'
 import { confirm, onContextMenu, showMenu, step, toast } from './overlay.js'
 import { explain, summary, text } from './text.js'
@@ -29,7 +29,7 @@ export class List {
     chat.on('state', () => this.#draw())
     list.onscroll = () => this.#scrolled()
     list.onkeydown = event => this.#key(event)
-    onContextMenu(list, 'a', (link, at) => showMenu(at, [{ label: text('delete_chat'), run: () => this.remove(link.dataset.peer), danger: true }]))
+    onContextMenu(list, 'a', (link, at) => showMenu(at, this.actions(link.dataset.peer)))
     // "Yesterday" becomes so by itself.
     setInterval(() => this.#draw(), MINUTE)
     this.#draw()
@@ -46,6 +46,16 @@ export class List {
     const rows = [...list.children].map(row => row.firstElementChild)
     const row = rows.find(link => link.dataset.peer === this.#last) ?? rows[0] ?? $('#new-chat')
     row.focus()
+  }
+
+  /** What can be done with a chat, for a menu. */
+  actions(peer) {
+    const conversation = this.#chat.conversations().find(each => each.peer === peer)
+    const remove = { label: text('delete_chat'), run: () => this.remove(peer), danger: true }
+    if (!conversation) return [remove]
+    const { muted } = conversation
+    const mute = () => this.#chat.setMuted(peer, !muted).catch(error => toast(explain(error)))
+    return [{ label: text(muted ? 'unmute' : 'mute'), run: mute }, remove]
   }
 
   remove(peer) {
@@ -85,7 +95,7 @@ export class List {
     $('#no-conversations').hidden = conversations.length > 0 || this.#chat.state !== 'online'
   }
 
-  #look({ peer, last, unread, updated_at, typing }) {
+  #look({ peer, last, unread, muted, updated_at, typing }) {
     const user = this.#chat.user(peer)
     let words = ''
     if (last) words = last.recalled ? recalled(last, user) : summary(last)
@@ -96,6 +106,7 @@ export class List {
       typing,
       failed: last?.state === 'failed',
       unread,
+      muted,
     }
   }
 
@@ -117,10 +128,10 @@ export class List {
   }
 }
 
-function drawRow(link, { user, time, words, typing, failed, unread }) {
+function drawRow(link, { user, time, words, typing, failed, unread, muted }) {
   const picture = make('span', { className: 'picture' }, avatar(user))
   if (unread) {
-    picture.append(make('span', { className: 'badge', 'aria-hidden': 'true', textContent: unread > MAX_BADGE ? `${MAX_BADGE}+` : unread }))
+    picture.append(make('span', { className: muted ? 'badge quiet' : 'badge', 'aria-hidden': 'true', textContent: unread > MAX_BADGE ? `${MAX_BADGE}+` : unread }))
   }
   const preview = make('span', { className: typing ? 'words typing' : 'words', dir: 'auto' })
   if (failed) preview.append(make('span', { className: 'failed', role: 'img', 'aria-label': text('failed'), textContent: '!' }), ' ')
@@ -130,6 +141,7 @@ function drawRow(link, { user, time, words, typing, failed, unread }) {
     make('span', { className: 'name', dir: 'auto', textContent: nameOf(user) }),
     make('span', { className: 'time', textContent: time }),
     preview,
+    ...(muted ? [icon('i-muted', text('muted'))] : []),
     ...(unread ? [make('span', { className: 'unseen', textContent: text('unread', { n: unread }) })] : []),
   )
 }

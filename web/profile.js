@@ -1,4 +1,4 @@
-/** What others see of the user, and the way out. */
+/** What others see of the user, when she is left alone, and the way out. */
 
 import { avatar, base64, shrink } from './avatar.js'
 import { $, make } from './dom.js'
@@ -6,12 +6,15 @@ import { confirm, openDialog, toast } from './overlay.js'
 import { explain, text } from './text.js'
 
 const NICKNAME_CHARACTERS = 32
+const DEFAULT_HOURS = { from: '22:00', to: '08:00' }
 
 const dialog = $('#profile-dialog')
 const picture = $('.picture > span', dialog)
 const file = $('input[type=file]', dialog)
 const nickname = $('#profile-nickname')
 const problem = $('#profile-error')
+const quiet = $('#profile-quiet')
+const [isQuiet, from, to] = quiet.querySelectorAll('input')
 
 export function openProfile(chat, signOut) {
   const me = chat.me()
@@ -21,6 +24,7 @@ export function openProfile(chat, signOut) {
   problem.textContent = ''
   file.value = ''
   $('code', dialog).textContent = me.openid
+  const hours = showHours(chat)
   file.onchange = async () => {
     problem.textContent = ''
     if (!file.files.length) return
@@ -49,6 +53,7 @@ export function openProfile(chat, signOut) {
     button.disabled = true
     try {
       await chat.setProfile({ nickname: name, ...(chosen && { avatar: await base64(chosen) }) })
+      await saveHours(chat, await hours)
       dialog.close()
       toast(text('saved'))
     } catch (error) {
@@ -57,4 +62,28 @@ export function openProfile(chat, signOut) {
       button.disabled = false
     }
   })
+}
+
+/** Those that the server has, as they are shown; nothing where it sends no notices. */
+async function showHours(chat) {
+  quiet.hidden = true
+  // Without the server they can be neither shown nor changed.
+  const { templates = [], quiet: hours } = await chat.call('GET', '/v1/notices').catch(() => ({}))
+  if (!templates.length) return undefined
+  // From an hour to the same hour is no time.
+  isQuiet.checked = !!hours && hours.from !== hours.to
+  const { from: first, to: last } = isQuiet.checked ? hours : DEFAULT_HOURS
+  from.value = first
+  to.value = last
+  quiet.hidden = false
+  return shownHours()
+}
+
+const shownHours = () => isQuiet.checked ? `${from.value}-${to.value}` : ''
+
+async function saveHours(chat, before) {
+  const shown = shownHours()
+  if (before === undefined || shown === before) return
+  const [first, last] = shown ? [from.value, to.value] : ['00:00', '00:00']
+  await chat.call('PUT', '/v1/notices/quiet', { from: first, to: last, utc_offset_minutes: -new Date().getTimezoneOffset() })
 }

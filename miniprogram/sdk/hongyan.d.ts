@@ -26,7 +26,8 @@ export interface Options {
   signIn?: (api: { login(code: string): Promise<Credentials> }) => Promise<Credentials>
   /**
    * Before the name of everything in the storage. Default `hongyan`. Where several people use one browser, give each a name of her own: when
-   * another user signs in under the same one, what is here of the one before is forgotten.
+   * another user signs in under the same one, what is here of the one before is forgotten. One client at a time has a name in a storage: a
+   * second one, as in another tab, is the same device, and ends the session of the first (`refused`, `replaced`).
    */
   storageKey?: string
   /** How many messages of a conversation a page has, 1 to 100. Default 20. */
@@ -111,7 +112,11 @@ export interface Conversation {
   peer: string
   /** The newest message, own unsent ones included; `undefined` where there is none to show. */
   last?: Message
+  /** Up to here the user has read it, as far as is known here: before `open` it says where the new messages begin. */
+  read_seq: number
   unread: number
+  /** Its messages are not to disturb: the sum of `unread` leaves them out, and no notice goes out for them. */
+  muted: boolean
   /** For the order of a list, newest first. */
   updated_at: Time
   /** The peer is typing now. */
@@ -139,7 +144,7 @@ export interface Events {
   messages: { peer: string }
   /** The list, an unread count, or who is typing is other than before. */
   conversations: { total: number }
-  /** The sum of all unread messages, for a badge. */
+  /** The sum of all unread messages, muted conversations left out: for a badge. */
   unread: { total: number }
   /** Names or avatars came. */
   users: { openids: string[] }
@@ -158,7 +163,10 @@ export interface Client {
   start(): void
   /** Closes the socket. What was not acked stays in the storage and goes out after the next `start`. */
   stop(): void
-  /** Ends this token on the server, and forgets everything of this user on this device. */
+  /**
+   * Ends this token on the server, and forgets everything of this user on this device. Until the next `start` nothing signs in again: calls
+   * that would need it reject with `offline`, and so do those that were under way.
+   */
   signOut(): Promise<void>
 
   on<E extends keyof Events>(event: E, run: (detail: Events[E]) => void): () => void
@@ -170,6 +178,8 @@ export interface Client {
   unread(): number
   /** Clears this user's own view of it; the peer keeps hers. */
   removeConversation(peer: string): Promise<void>
+  /** On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet. */
+  setMuted(peer: string, muted: boolean): Promise<void>
 
   /** What is known of it, oldest first, without holes: own unsent messages stand at the end. */
   messages(peer: string): Message[]
@@ -194,7 +204,7 @@ export interface Client {
   discard(peer: string, client_msg_id: string): void
   /** Own messages, within the server's time (two minutes by default). Rejects with `recall_expired` afterwards. */
   recall(peer: string, seq: number): Promise<void>
-  /** The user is typing: call it on every key, it passes on at most one every three seconds. */
+  /** The user is typing: call it on every key. It passes on the first one after a message or in another chat, then one every three seconds. */
   typing(peer: string): void
 
   /** What is known of this user now; asks the server where nothing is, and tells `users` when it came. */
@@ -202,6 +212,9 @@ export interface Client {
   me(): User
   /** `avatar`: JPEG, PNG or WebP of at most 32 KiB, as base64. Rejects with `bad_request` and what is wrong with it. */
   setProfile(profile: { nickname?: string; avatar?: string }): Promise<User>
+
+  /** A call of the server's HTTP, with this user's token: for what has no word here. Rejects with a ChatError. */
+  call(method: string, path: string, body?: unknown): Promise<any>
 }
 
 export function createClient(options: Options): Client

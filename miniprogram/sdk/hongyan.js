@@ -16,30 +16,30 @@
 /** @type {any} */
 const noop = () => {}
 
-const chatError = (word, message, more) => Object.assign(new Error(message || word), more, { word })
+const fault = (word, message, more) => Object.assign(new Error(message || word), more, { word })
 
 /** Of an error frame, or of the body of an HTTP answer. */
-const errorOf = ({ error, message, ...more }) => chatError(error, message, more)
+const faultOf = ({ error, message, ...more }) => fault(error, message, more)
 
 /**
  * Of anything that was thrown: `wx` fails with objects that have an `errMsg`.
- * @param {any} thrown
+ * @param {any} any
  */
-function toChatError(thrown = {}) {
+function toFault(any) {
+  const thrown = any || {}
   const text = thrown.errMsg || thrown.message
   if (thrown.word) return thrown
-  if (/domain list/.test(text)) return chatError('domain_not_allowed', 'add the server to the request and socket domains of the mini-program', { status: 403 })
-  return chatError(/timeout/.test(text) ? 'timeout' : 'offline', text)
+  if (/domain list/.test(text)) return fault('domain_not_allowed', "list the server's domain in the console", { status: 403 })
+  return fault(/timeout/.test(text) ? 'timeout' : 'offline', text)
 }
 
-/** Trying again by itself would change nothing. Too often (429) passes, and so does what has no answer. */
-const isFinal = ({ status, code }) => code >= 4500 || status >= 400 && status < 500 && status !== 429
+/** Trying again would change nothing. Too often (429) passes, and so does what has no answer. */
+const isFinal = ({ status }) => /^4(?!29)/.test(status)
 
 // ---------------------------------------------------------------- adapters
 
-/** @type {import('./hongyan').createAdapter} */
-function createAdapter(anyWx) {
-  const wx = /** @type {any} */ (anyWx)
+/** @type {(wx: any) => import('./hongyan').Adapter} */
+function createAdapter(wx) {
   const promised = (name, options) => new Promise((success, fail) => wx[name]({ ...options, success, fail }))
   let drop = noop
   return {
@@ -53,7 +53,7 @@ function createAdapter(anyWx) {
       const fail = e => on.close(1006, e.errMsg)
       const task = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail })
       let wait = 0
-      drop = () => on.close(1006, 'suspended')
+      drop = () => fail({})
       task.onOpen(() => {
         wait = 1000
         on.open()
@@ -68,7 +68,7 @@ function createAdapter(anyWx) {
     storage: { get: wx.getStorageSync, set: wx.setStorageSync, remove: wx.removeStorageSync },
 
     watch(on) {
-      let hiddenAt = NaN
+      let hiddenAt
       const hide = () => {
         hiddenAt = Date.now()
         on.hide()
@@ -76,11 +76,12 @@ function createAdapter(anyWx) {
       const show = () => {
         // Hidden for 5 s, the app is suspended and its sockets are gone, told or not.
         if (Date.now() - hiddenAt >= 5000) drop()
-        hiddenAt = NaN
         on.show()
       }
       const events = { AppHide: hide, AppShow: show, NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()) }
-      const each = how => Object.keys(events).forEach(name => wx[how + name](events[name]))
+      const each = how => {
+        for (const name in events) wx[how + name](events[name])
+      }
       each('on')
       return () => each('off')
     },
@@ -90,7 +91,9 @@ function createAdapter(anyWx) {
 /** @type {import('./hongyan').createBrowserAdapter} */
 function createBrowserAdapter() {
   return {
-    login: () => Promise.reject(chatError('bad_request', 'a browser has no wx.login: give createClient a signIn', { status: 400 })),
+    async login() {
+      throw fault('bad_request', 'give createClient a signIn', { status: 400 })
+    },
     async request({ method, url, headers, body }) {
       const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
       // Some answers are empty, and a proxy's are no JSON.
@@ -112,7 +115,9 @@ function createBrowserAdapter() {
       const look = () => (document.hidden ? on.hide() : on.show())
       const events = { visibilitychange: look, pagehide: on.hide, online: on.online, offline: on.offline }
       // What happens to the document comes by the window.
-      const each = how => Object.keys(events).forEach(name => /** @type {any} */ (window)[how](name, events[name], true))
+      const each = how => {
+        for (const name in events) /** @type {any} */ (window)[how](name, events[name], true)
+      }
       each('addEventListener')
       look()
       return () => each('removeEventListener')
@@ -129,13 +134,10 @@ const newRow = peer => ({
   peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0, unread: 0, to: 0, window: [], outbox: [],
 })
 
-function eventOf({ seq, sent_at, type, client_msg_id, recalled, target_seq: target, message, from_user_openid, to_user_openid, status, ...extra }, me) {
-  return { seq, sent_at, type, client_msg_id, recalled, target, message: message || '', extra, mine: from_user_openid === me }
-}
-
 const isMessage = event => !event.target
 /** The first seq of the window, or the one after `to` where it is empty. */
 const firstOf = row => row.to - row.window.length + 1
+const isBehind = row => row.to < row.last_seq
 const hasOlder = row => firstOf(row) > row.cleared_seq + 1
 const lastTheirs = row => row.window.reduce((last, event) => (event.mine ? last : event.seq), 0)
 const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && !event.mine && !event.target && !event.recalled).length
@@ -145,14 +147,16 @@ const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && 
  * was before is in history. False where the two contradict each other: then the server has lost what it had.
  */
 function merge(row, stretch) {
-  const events = stretch.filter(event => event.seq > row.cleared_seq)
-  const known = seq => row.window[seq - firstOf(row)] || {}
+  const events = stretch.filter(event => !(event.seq <= row.cleared_seq))
   const first = firstOf(row)
-  if (!events.length) return true
-  const end = events[events.length - 1].seq
+  const known = seq => row.window[seq - first] || {}
+  const [oldest] = events
+  if (!oldest) return true
+  if (!events.every(({ seq }, i) => Number.isSafeInteger(seq) && seq === oldest.seq + i)) throw fault('unavailable', '', { status: 503 })
+  const end = oldest.seq + events.length - 1
   if (events.some(({ seq, sent_at }) => known(seq).sent_at && known(seq).sent_at !== sent_at)) return false
-  if (events[0].seq > row.to + 1) row.window = events
-  else if (end < first - 1) return !(events[0].sent_at > known(row.to).sent_at)
+  if (oldest.seq > row.to + 1) row.window = events
+  else if (end < first - 1) return !(oldest.sent_at > known(row.to).sent_at)
   else row.window = [...events.filter(event => event.seq < first), ...row.window, ...events.filter(event => event.seq > row.to)]
   raise(row, { to: end, last_seq: end })
   // A recall overwrites what it recalls, whichever of them came first.
@@ -169,28 +173,27 @@ function raise(row, marks) {
 /** Forgets everything up to `seq`. */
 function clear(row, seq) {
   raise(row, { cleared_seq: seq, to: seq })
-  row.window = row.window.filter(event => event.seq > seq)
+  row.window = row.window.filter(event => event.seq > row.cleared_seq)
 }
 
 // ---------------------------------------------------------------- client
 
-const SYSTEM_CLOCK = { now: Date.now, random: Math.random, setTimeout }
 /** Whatever is asked is answered by then. */
 const ANSWER_MS = 10000
 
 /** @type {import('./hongyan').createClient} */
-function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock }) {
-  const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
+function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
+  const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && wx.connectSocket ? createAdapter(wx) : createBrowserAdapter())
   // All times and timers below are this clock's.
-  const { now, random, setTimeout } = clock || SYSTEM_CLOCK
+  const { now, random, setTimeout } = clock
   const base = url.replace(/\/+$/, '')
-  /** @type {(ms: number) => Promise<void>} */
-  const after = ms => new Promise(resolve => setTimeout(resolve, ms))
+  /** @type {(ms: number) => Promise<void>} A timer takes 31 bits: of more, or of no number, it would make none. */
+  const after = ms => new Promise(resolve => setTimeout(resolve, ms < 2e9 ? ms : 2e9))
   const half = () => (1 + random()).toString(36).slice(2, 12)
   const randomId = () => half() + half()
   /** `run` a while later, and once, however often it is asked for until then. */
   function lazy(ms, run) {
-    let timer = null
+    let timer
     const wake = () => {
       timer = null
       run()
@@ -212,7 +215,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** Goes with the token: whose it is must be known wherever that is. */
   let me = ''
-  let cursor = null
+  let cursor
   let openPeer = ''
   let isVisible = true
   const rows = new Map()
@@ -228,18 +231,18 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const keyOf = name => `${storageKey}.${name}`
   function load(name, otherwise) {
     try {
-      return JSON.parse(String(storage.get(keyOf(name)))) || otherwise
+      return JSON.parse(/** @type {any} */ (storage.get(keyOf(name)))) || otherwise
     } catch (e) {
       // There is nothing.
       return otherwise
     }
   }
-  const forget = name => storage.remove(keyOf(name))
-  /** Whether there was room. */
+  /** Whether there was room. Where there is no value, nothing is kept. */
   function store(name, value) {
     try {
-      storage.set(keyOf(name), JSON.stringify(value))
-      return true
+      if (value) storage.set(keyOf(name), JSON.stringify(value))
+      else storage.remove(keyOf(name))
+      return !!value
     } catch (e) {
       return false
     }
@@ -257,14 +260,18 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   function saveOutbox() {
     const unsent = all().filter(row => row.outbox.length).map(({ peer, outbox }) => [peer, outbox])
     // What the server has can be fetched again: it makes room.
-    return store('outbox', unsent) || forget('chats') || store('outbox', unsent)
+    return store('outbox', unsent) || store('chats') || store('outbox', unsent)
   }
   function forgetUser() {
-    for (const name of ['chats', 'outbox', 'users']) forget(name)
+    ['token', 'chats', 'outbox', 'users'].forEach(name => store(name))
     // What is on its way must not go out in another name.
-    for (const row of all()) row.outbox = []
+    rows.forEach(row => {
+      row.outbox = []
+    })
     rows.clear()
     users.clear()
+    age++
+    credentials = {}
     cursor = null
     me = openPeer = ''
   }
@@ -282,7 +289,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   const tellChanges = lazy(0, () => {
     const total = unread()
-    for (const peer of changedPeers) emit('messages', { peer })
+    changedPeers.forEach(peer => emit('messages', { peer }))
     changedPeers.clear()
     emit('conversations', { total })
     if (total !== toldUnread) emit('unread', { total })
@@ -301,34 +308,47 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const inTime = promise => Promise.race([promise, after(ANSWER_MS)])
   async function timely(promise) {
     const answer = await inTime(promise).catch(e => {
-      throw toChatError(e)
+      throw toFault(e)
     })
-    if (!answer) throw chatError('timeout')
+    if (!answer) throw fault('timeout')
     return answer
   }
   async function http(method, path, body, token) {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {}
-    const { status, body: said } = await timely(request({ method, url: base + path, headers, body }))
+    const { status, body: said } = await timely(request({ method, url: base + path, headers: token ? { Authorization: `Bearer ${token}` } : {}, body }))
     if (status < 300) return said
     if (status === 401) distrust(token)
-    throw errorOf({ error: 'unavailable', ...said, status })
+    throw faultOf({ error: 'unavailable', ...said, status })
   }
-  async function call(method, path, body) {
-    return http(method, path, body, await token()).catch(async e => {
+  /** What one user has asked for is not for the next one. */
+  async function own(promise) {
+    const begun = age
+    try {
+      return await promise
+    } finally {
+      if (begun !== age) throw fault('offline')
+    }
+  }
+  function call(method, path, body) {
+    const once = async () => own(http(method, path, body, await own(token())))
+    return once().catch(e => {
       if (e.status !== 401) throw e
-      return http(method, path, body, await token())
+      return once()
     })
   }
   const exchange = code => http('POST', '/v1/login', { code })
   /** The code is fresh: if it is refused, it is another mini-program's. */
   const signInByCode = async () => exchange(await timely(login())).catch(e => {
-    throw e.word === 'bad_code' ? chatError('wrong_appid', "the server's wechat.appid and secret must be those of this mini-program", e) : e
+    throw e.word === 'bad_code' ? fault('wrong_appid', "set the server's wechat.appid and secret", e) : e
   })
+  /** Not while it is stopped: who has signed out has. */
   const renew = single(async () => {
-    const { openid, token, expires_in } = await (signIn || signInByCode)({ login: exchange })
+    if (state === 'stopped') throw fault('offline')
+    const { openid, token, expires_in } = await own((signIn || signInByCode)({ login: exchange }))
+    // A proxy's answer names nobody, and costs nobody what is here.
+    if (!openid || !token) throw fault('unavailable')
     if (me && me !== openid) {
       forgetUser()
-      end(chatError('offline'))
+      giveUp()
     }
     me = openid
     credentials = { openid, token, renew_at: now() + expires_in * 900, ends_at: now() + expires_in * 1000 }
@@ -353,6 +373,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let socket = null
   /** Ends the socket, for a reason. */
   let end = noop
+  const giveUp = () => end(fault('offline'))
   /** Ends the wait for the next attempt. */
   let hurry = noop
   /** Each `start` has a number: what comes of an earlier one is not heard. */
@@ -369,29 +390,31 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const isOnline = () => socket && state === 'online'
   function tell(frame) {
     if (socket) socket.send(JSON.stringify(frame))
-    return !!socket
+    return socket
   }
   /** The frame that answers. Where there is none in time and nothing else was heard, the socket is dead. */
   async function ask(frame) {
     const id = `q${++questions}`
-    if (!tell({ ...frame, id })) throw chatError('offline')
-    const answer = new Promise((resolve, reject) => asked.set(id, said => (said.word ? reject(said) : resolve(said))))
+    if (!tell({ ...frame, id })) throw fault('offline')
+    const answer = new Promise(resolve => asked.set(id, resolve))
     for (;;) {
       const given = await inTime(answer)
+      if (given instanceof Error) throw given
       if (given) return given
-      const isDead = now() - heardAt >= ANSWER_MS
-      if (isDead) end(chatError('timeout'))
+      // The end is the answer then.
+      if (now() - heardAt >= ANSWER_MS) end(fault('timeout'))
       // A sync may take as long as it comes on.
-      if (isDead || frame.client_msg_id) throw chatError('timeout')
+      else if (frame.client_msg_id) throw fault('timeout')
     }
   }
   function hear(frame) {
     const { id, type, from_user_openid: from, to_user_openid: to } = frame
-    const row = from && rowOf(from === me ? to : from)
-    if (frames[type]) frames[type](frame, row, from === me)
-    else if (row) receive(row, eventOf(frame, me))
+    const isOwn = from === me
+    const row = from && rowOf(isOwn ? to : from)
+    if (frames[type]) frames[type](frame, row, isOwn)
+    else if (row) receive(row, eventOf(frame))
     if (!asked.has(id) || type === 'sync' && !frame.cursor) return
-    asked.get(id)(frame.error ? errorOf(frame) : frame)
+    asked.get(id)(frame.error ? faultOf(frame) : frame)
     asked.delete(id)
   }
   async function beat(link, ms) {
@@ -407,24 +430,28 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     let farewell = {}
     if (mine === run) await new Promise((resolve, reject) => {
       end = reject
-      setTimeout(() => socket === link || reject(chatError('timeout')), ANSWER_MS)
+      setTimeout(() => socket === link || reject(fault('timeout')), ANSWER_MS)
       link = connect({ url: `${base.replace('http', 'ws')}/${me}?device=${device}`, token: bearer }, {
         // One that was given up before it opened could not be closed then, and WeChat allows five.
         open: () => isOver && link.close(1000, ''),
         message(text) {
           if (isOver) return
-          const frame = JSON.parse(text)
-          heardAt = now()
-          // Why a session is closed stands in the frame before.
-          farewell = frame.error ? frame : {}
-          if (frame.type === 'init') socket = link
-          hear(frame)
+          try {
+            const frame = JSON.parse(text)
+            heardAt = now()
+            // Why a session is closed stands in the frame before.
+            farewell = frame.error ? frame : {}
+            if (frame.type === 'init') socket = link
+            hear(frame)
+          } catch (e) {
+            reject(fault('bad_frame'))
+          }
         },
         close(code, reason) {
           const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
           const word = code >= 4500 ? reason : farewell.error
-          const message = farewell.message || reason || `closed with ${code}`
-          reject(Object.assign(word ? chatError(word, message) : toChatError({ message }), { code, retry_after_ms: wait && +wait }))
+          const message = farewell.message || reason
+          reject(Object.assign(word ? fault(word, message) : toFault({ message }), { code, retry_after_ms: wait && +wait }))
         },
       })
     }).catch(e => {
@@ -443,14 +470,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     tries = isSecondToken = 0
     while (mine === run) {
       turn('connecting')
-      const why = await session(mine).catch(toChatError)
+      const why = await session(mine).catch(toFault)
       if (mine !== run) return
       // Tokens end, and codes grow old. Another one mends that, or none does.
-      if (/^(unauthorized|bad_code|wrong_appid)$/.test(why.word) && !isSecondToken++) continue
-      if (isFinal(why)) return turn('refused', why)
+      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !isSecondToken++) continue
+      if (why.code >= 4500 || isFinal(why)) return turn('refused', why)
       const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
       turn('waiting', why, now() + wait)
-      await Promise.race([after(wait), new Promise(resolve => (hurry = resolve))])
+      await new Promise(resolve => after(wait).then((hurry = resolve)))
     }
   }
 
@@ -460,26 +487,26 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const frames = {
     __proto__: null,
     init({ server_time, heartbeat_ms, limits }) {
-      most = limits
+      most = { ...most, ...limits }
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
       if (Math.abs(server_time - now()) > 300000 && !isClockTold++) {
-        emit('error', chatError('server_clock', 'the clocks of this device and of the server differ by minutes'))
+        emit('error', fault('server_clock', 'set the clock'))
       }
       sync()
     },
     sync({ conversations }) {
-      for (const { peer, messages, unread, cleared_seq, recv_seq, has_more, ...marks } of conversations) {
+      for (const { peer, messages, cleared_seq, recv_seq, muted, ...marks } of conversations) {
         const row = rowOf(peer)
         const { to } = row
         // It had more when it was asked.
         if (marks.last_seq < named[peer]) return startOver()
         raise(row, marks)
-        Object.assign(row, { read_told: marks.read_seq, recv_seq })
+        Object.assign(row, { read_told: marks.read_seq, recv_seq, muted })
         clear(row, cleared_seq)
-        take(row, messages.map(frame => eventOf(frame, me)), to)
+        take(row, messages.map(eventOf), to)
         // What has come since is not counted there; and what was read while there was no connection is not known there.
-        row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : unread + unreadAbove(row, marks.last_seq)
+        row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : marks.unread + unreadAbove(row, marks.last_seq)
       }
     },
     read({ seq }, row, isOwn) {
@@ -503,10 +530,17 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       syncSoon()
       changed(rowOf(peer))
     },
+    settings({ peer, muted }) {
+      rowOf(peer).muted = muted
+      changed()
+    },
   }
   /** Who is typing, and until when. */
   const typing = new Map()
 
+  function eventOf({ seq, sent_at, type, client_msg_id, recalled, target_seq: target, message = '', from_user_openid, to_user_openid, status, ...extra }) {
+    return { seq, sent_at, type, client_msg_id, recalled, target, message, extra, mine: from_user_openid === me }
+  }
   /** A message or a recall that came live, or was acked. One that does not follow on the window stays out until the hole is filled. */
   function receive(row, event) {
     const { to } = row
@@ -514,7 +548,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     take(row, event.seq > to + 1 ? [] : [event], to)
     if (row.peer !== openPeer) row.window = row.window.slice(-100)
     // What is recalled may have been unread.
-    if (row.to < row.last_seq || event.target && row.unread) syncSoon()
+    if (isBehind(row) || event.target && row.unread) syncSoon()
   }
   /** Brings events into the window. What is above `before` is news. */
   function take(row, events, before) {
@@ -549,13 +583,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // ---- sync: what was missed
 
   const syncLater = lazy(300000, () => sync())
-  let wishes = 0
+  let isWished = false
   let named = {}
   /** How often everything was forgotten. */
   let age = 0
   /** Not at once: what is missing may be on its way. And not with one that is under way, for that may know nothing of it. */
   const syncSoon = lazy(300, () => {
-    wishes++
+    isWished = true
     sync()
   })
   /**
@@ -564,27 +598,24 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
    */
   const sync = single(async () => {
     const limit = cursor ? pageSize : 1
-    const isBehind = row => row.to < row.last_seq
-    for (let hasMore = true, met = 0; hasMore || met < wishes;) {
-      met = wishes
+    for (let hasMore = true; hasMore || isWished;) {
+      isWished = false
       const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
-      const begun = age
       named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
-      const answer = await ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit }).catch(e => {
+      const answer = await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).catch(e => {
         if (!e.status) throw e
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
         return after(e.retry_after_ms || 1000)
       })
-      // Unless it was forgotten meanwhile.
-      if (answer && begun === age) {
+      if (answer) {
         cursor = answer.cursor
         hasMore = answer.has_more
       }
     }
     syncLater()
     tries = isSecondToken = 0
-    if (state !== 'online') turn('online')
+    if (socket && state !== 'online') turn('online')
     rows.forEach(flush)
     if (openPeer) open(openPeer).catch(noop)
     known.clear()
@@ -595,6 +626,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // ---- outbox
 
   let most = { message_bytes: 8192, fields_bytes: 16384 }
+  /** Until when who was told that the user types need not be told again. */
+  let typed = {}
   const bytesOf = text => encodeURIComponent(text).replace(/%../g, '%').length
 
   const flushing = new Set()
@@ -610,14 +643,16 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         const { seq, sent_at } = await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id })
         Object.assign(entry, { seq, sent_at })
         receive(row, { ...entry })
+        // Before a first message the peer hears of no marks.
+        if (row.window.filter(event => event.mine).length < 2) row.recv_seq = row.read_told = 0
       } catch (e) {
         // Hours are no time to wait for. And a socket that is closed for what was sent would be closed for it again.
-        if (isFinal(e) || e.retry_after_ms > 60000 || /^(1007|1009)$/.test(e.code)) {
+        if (isFinal(e) || e.retry_after_ms > 60000 || /1007|1009|4506/.test(e.code)) {
           entry.state = 'failed'
           entry.error = { ...e, message: e.message }
           saveOutbox()
           changed(row)
-        } else await after(e.retry_after_ms || 0)
+        } else await after(e.retry_after_ms || (e.status ? 1000 : 0))
       }
     }
     flushing.delete(row)
@@ -625,13 +660,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   function send(peer, text, { type = 'text', extra = {} } = {}) {
     // Half an emoji, as an <input> with a maximal length leaves it, would be refused.
     const message = text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
-    if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw chatError('too_large')
+    if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw fault('too_large')
     const row = rowOf(peer)
     const entry = { client_msg_id: randomId(), type, message, extra, sent_at: now(), mine: true, seq: 0, state: 'sending' }
     row.outbox.push(entry)
+    typed = {}
     if (row.outbox.length > 100 || !saveOutbox()) {
       row.outbox.pop()
-      throw chatError('storage_full')
+      throw fault('storage_full')
     }
     flush(row)
     changed(row)
@@ -640,9 +676,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
   function takeFailed(peer, id, isAgain) {
     const row = rowOf(peer)
-    const failed = row.outbox.filter(entry => entry.client_msg_id === id && entry.state === 'failed')
-    for (const entry of failed) Object.assign(entry, { state: 'sending', error: undefined })
-    row.outbox = [...row.outbox.filter(entry => !failed.includes(entry)), ...(isAgain ? failed : [])]
+    const failed = row.outbox.find(entry => entry.client_msg_id === id && entry.state === 'failed')
+    if (!failed) return
+    row.outbox = row.outbox.filter(entry => entry !== failed)
+    if (isAgain) row.outbox.push(Object.assign(failed, { state: 'sending', error: undefined }))
     saveOutbox()
     changed(row)
     flush(row)
@@ -653,10 +690,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const tellMarksSoon = lazy(500, () => {
     let room = 20
     for (const row of all()) {
-      const { peer: to_user_openid, read_seq } = row
-      const seq = lastTheirs(row)
-      if (seq > row.recv_seq && room-- > 0 && tell({ type: 'recv', to_user_openid, seq })) row.recv_seq = seq
-      if (read_seq > row.read_told && room-- > 0) tell({ type: 'read', id: 'r', to_user_openid, seq: read_seq })
+      const tellMark = (type, seq) => room-- > 0 && tell({ type, id: 'r', to_user_openid: row.peer, seq })
+      const theirs = lastTheirs(row)
+      // Of a mark that does not move the peer hears nothing: so it goes on to what was written oneself.
+      if (theirs > row.recv_seq && tellMark('recv', row.to)) row.recv_seq = row.to
+      if (row.read_seq > row.read_told) tellMark('read', theirs > row.read_seq ? row.read_seq : row.to)
     }
     if (room < 0) tellMarksSoon()
   })
@@ -677,10 +715,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const before = shown(row).length
     // A page may be all recalls, which show nothing.
     for (let hasMore = true; hasMore && shown(row).length <= before;) {
-      const below = row.to ? `&before_seq=${firstOf(row)}` : ''
+      const first = firstOf(row)
+      const below = row.to ? `&before_seq=${first}` : ''
       const page = await call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${below}`)
-      take(row, page.messages.map(frame => eventOf(frame, me)), Infinity)
-      hasMore = page.has_more
+      take(row, page.messages.map(eventOf), Infinity)
+      hasMore = page.has_more && firstOf(row) !== first
     }
   })
   async function open(peer) {
@@ -692,14 +731,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- users
 
-  /** By openid: nickname, and path of the avatar. */
-  const users = new Map(load('users', []))
+  /** By openid, as the server says it: the avatar is a path. */
+  const users = new Map()
   /** Need not be asked for now. */
   const known = new Set()
   const wanted = []
 
   function user(openid) {
-    const [nickname, avatar] = users.get(openid) || ['', '']
+    const { nickname = '', avatar = '' } = users.get(openid) || {}
     if (openid && !known.has(openid)) {
       known.add(openid)
       wanted.push(openid)
@@ -711,24 +750,24 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const openids = wanted.splice(0, 100)
     if (wanted.length) askUsersSoon()
     // Names are an ornament: where they cannot be had, there are none.
-    call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users), noop)
+    call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users)).catch(noop)
   })
   function keepUsers(answered) {
-    for (const { openid, nickname, avatar } of answered) users.set(openid, [nickname, avatar])
+    answered.forEach(each => users.set(each.openid, each))
     store('users', [...users].slice(-500))
-    emit('users', { openids: answered.map(({ openid }) => openid) })
+    emit('users', { openids: answered.map(each => each.openid) })
   }
 
   // ---- what pages see
 
   const shown = row => [...row.window.filter(isMessage), ...row.outbox]
   /** Where nothing but recalls is known, the last of them. */
-  const lastOf = ({ window, outbox }) => [...window.slice(-1), ...window.filter(isMessage).slice(-1), ...outbox].pop()
+  const lastOf = row => [...row.window.slice(-1), ...row.window.filter(isMessage).slice(-1), ...row.outbox].pop()
   const listed = () => all().filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
-  const unread = () => all().reduce((total, row) => total + row.unread, 0)
+  const unread = () => all().reduce((total, row) => total + (row.muted ? 0 : row.unread), 0)
 
   /** @type {(row: any, event: any) => import('./hongyan').Message} */
-  const view = (row, { mine, seq, sent_at, type, message, state, error, recalled, target, client_msg_id = '', extra = {} }) => {
+  const view = (row, { mine, seq, sent_at, type, message = '', state, error, recalled, target, client_msg_id = '', extra = {} }) => {
     // Spelled out: a chat has thousands of messages, and rests and spreads take thirty times as long.
     const mark = seq <= row.peer_read_seq ? 'read' : seq <= row.peer_recv_seq ? 'delivered' : 'sent'
     return {
@@ -738,14 +777,19 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
 
   const device = load('device', randomId())
-  let typedAt = 0
   let unwatch = noop
   store('device', device)
+  try {
+    const chats = load('chats', { stored: [] })
+    chats.stored.forEach(row => rows.set(row.peer, { ...newRow(), ...row }))
+    for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox.push(...outbox)
+    for (const [openid, each] of load('users', [])) users.set(openid, each)
+    cursor = chats.cursor
+  } catch (e) {
+    // Somebody else wrote there.
+    forgetUser()
+  }
   me = credentials.openid || ''
-  const chats = load('chats', { cursor, stored: [] })
-  cursor = chats.cursor
-  for (const row of chats.stored) rows.set(row.peer, row)
-  for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox = outbox
   changed()
 
   /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
@@ -767,8 +811,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     run++
     unwatch()
     unwatch = noop
-    end(chatError('offline'))
-    hurry()
+    giveUp()
     turn('stopped')
     save()
   }
@@ -781,15 +824,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     start() {
       if (!/stopped|refused/.test(state)) return
       unwatch()
-      unwatch = watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: () => end(chatError('offline')) })
+      unwatch = watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: giveUp })
       stay()
     },
     stop,
     async signOut() {
       const { token } = credentials
       stop()
-      credentials = {}
-      forget('token')
       forgetUser()
       changed()
       await http('POST', '/v1/logout', {}, token)
@@ -800,37 +841,42 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     },
 
     conversations: () => listed().map(row => {
+      const { peer, read_seq, muted } = row
       const last = view(row, lastOf(row))
-      return { peer: row.peer, last, unread: row.unread, updated_at: last.sent_at, typing: typing.get(row.peer) > now() }
+      return { peer, last, read_seq, unread: row.unread, muted: !!muted, updated_at: last.sent_at, typing: typing.get(peer) > now() }
     }),
     refresh,
     unread,
     async removeConversation(peer) {
       const { last_seq: seq, outbox } = rowOf(peer)
       await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
-      for (const { client_msg_id } of outbox) takeFailed(peer, client_msg_id)
+      outbox.forEach(entry => takeFailed(peer, entry.client_msg_id))
       frames.cleared({ peer, seq })
     },
+    setMuted: (peer, muted) => call('PUT', `/v1/conversations/${peer}/settings`, { muted }),
 
     messages: peer => shown(rowOf(peer)).map(event => view(rowOf(peer), event)),
     hasOlder: peer => hasOlder(rowOf(peer)),
     loadOlder,
     open,
-    leave: () => void (openPeer = ''),
+    leave() {
+      openPeer = ''
+    },
 
     send,
     retry: (peer, id) => takeFailed(peer, id, true),
-    discard: (peer, id) => takeFailed(peer, id),
+    discard: takeFailed,
     async recall(peer, target) {
       const { seq, sent_at } = await ask({ type: 'recall', to_user_openid: peer, target_seq: target })
-      receive(rowOf(peer), { seq, sent_at, target, type: 'recall', message: '', mine: true })
+      receive(rowOf(peer), { seq, sent_at, target, type: 'recall', mine: true })
     },
     typing(peer) {
-      if (now() - typedAt < 3000) return
-      typedAt = now()
+      if (now() < typed[peer]) return
+      typed = { [peer]: now() + 3000 }
       tell({ type: 'typing', to_user_openid: peer })
     },
 
+    call,
     user,
     me: () => user(me),
     async setProfile(profile) {

@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use rand::Rng as _;
 
+use super::attention::Asked;
 use super::elsewhere::RelayWires;
 use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
@@ -37,9 +38,13 @@ pub struct Wires {
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
     /// Whether one user may show another that she types.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
+    /// Told of every message that was stored now for the first time, but recalls and those to oneself. It must not wait.
+    pub stored: Option<StoredWire>,
     /// The way to the other nodes, where there are any.
     pub relay: Option<RelayWires>,
 }
+
+pub type StoredWire = Box<dyn Fn(&Draft, Seq) + Send>;
 
 /// The singleton. Its death ends the process.
 pub struct ChatServer {
@@ -49,6 +54,7 @@ pub struct ChatServer {
     pub(super) told: Told,
     /// What the other nodes are to be told of what is being handled.
     pub(super) hints: Vec<Hint>,
+    pub(super) asked: Asked,
     calendar: Calendar,
     pub(super) receipts: Receipts,
     signs: Signs,
@@ -74,6 +80,7 @@ impl ChatServer {
             joining: HashMap::new(),
             told: Told::default(),
             hints: Vec::new(),
+            asked: Asked::default(),
             calendar: Calendar::default(),
             receipts: Receipts::default(),
             signs: Signs::default(),
@@ -130,6 +137,12 @@ impl ChatServer {
             }
         }
         self.drop_overrun(overrun);
+        if let Some(stored) = &self.wires.stored
+            && !to_self
+            && draft.target.is_none()
+        {
+            stored(&draft, seq);
+        }
     }
 
     fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool) {

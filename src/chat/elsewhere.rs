@@ -95,6 +95,8 @@ impl ChatServer {
             What::Present { joined, sessions, replacements } => self.present_elsewhere(&to, joined, &sessions, replacements),
             What::Yield { sessions } => self.give_way(&to, &sessions),
             What::TooOften { joined, retry_ms } => self.not_this_often(&to, joined, retry_ms),
+            What::Attention { ask, within_ms } => self.asked_elsewhere(&to, ask, within_ms),
+            What::Attends { ask } => self.asked.answered(ask, to),
         }
     }
 

@@ -104,6 +104,21 @@ pub struct DrainSessions {
 #[rtype(result = "usize")]
 pub struct CountSessions;
 
+/// Which of these users look at the app: they have a session in the foreground that was heard in the last so many milliseconds.
+/// `Everywhere` asks the other nodes as well, and takes their silence of a second for a no.
+#[derive(Message, Debug)]
+#[rtype(result = "Vec<bool>")]
+pub struct Attends {
+    pub users: Vec<(OpenId, u64)>,
+    pub reach: Reach,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Here,
+    Everywhere,
+}
+
 /// Something that sessions of `to` on other nodes should hear. Hints may be lost, and come late, twice or in another order than they
 /// were given: the database is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +146,10 @@ pub enum What {
     Yield { sessions: Vec<SessionId> },
     /// The answer to [`What::Joined`] where the label was taken over too often: that session must go.
     TooOften { joined: SessionId, retry_ms: u64 },
+    /// Who has a session in the foreground that was heard in the last so many milliseconds answers under this number.
+    Attention { ask: u64, within_ms: u64 },
+    /// The answer to [`What::Attention`]: a session of the user's is such a one. Every node hears it, for who asked may have none of hers.
+    Attends { ask: u64 },
 }
 
 /// How often one device label was taken over in the current minute.

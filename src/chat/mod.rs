@@ -5,6 +5,7 @@ mod registry;
 pub mod outbox;
 mod actor;
 mod elsewhere;
+mod attention;
 mod told;
 mod receipts;
 mod typing;
@@ -13,7 +14,7 @@ mod pulse;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{ChatServer, ChatSettings, Wires};
+pub use actor::{ChatServer, ChatSettings, StoredWire, Wires};
 pub use elsewhere::RelayWires;
 pub use pulse::Pulse;
 pub use registry::RegistryLimits;

@@ -266,6 +266,11 @@ impl Slot {
         self.dialect == Dialect::Plain && self.open_chat.as_ref() == Some(peer)
     }
 
+    /// Whether the user looks at the app on this device, as far as it told.
+    pub fn is_in_foreground(&self) -> bool {
+        !self.in_background
+    }
+
     pub fn wake(&self) {
         self.wake.do_send(Wake);
     }

@@ -1,6 +1,7 @@
 //! The table of settings. Loading, `config show`, unknown-key detection and the table in docs/OPERATIONS.md all read it,
 //! so a setting that stands here is complete, and one that does not stand here does not exist.
 
+use super::notice;
 use super::value::{self, Value, Wrong};
 use super::{Config, Secret};
 
@@ -411,6 +412,68 @@ pub static KEYS: &[Key] = &[
         "Subjects that users are spread over; the same on every node. docs/CLUSTER.md says when fewer are right.",
         |c, n| c.relay.buckets = n as u32,
     ),
+    text(
+        "notice.template_id",
+        "",
+        "the id of a one-time subscription template, or empty",
+        "The template that offline notices follow; empty: no notices.",
+        |c, t| {
+            c.notice.template_id = notice::template_id(t)?;
+            Ok(())
+        },
+    ),
+    list(
+        "notice.fields",
+        "FIELD=VALUE entries, each field once; a value is text with {sender}, {count}, {time} or {summary} in it",
+        "What stands in the template's fields, such as `thing1={sender}`; each is cut to what WeChat takes.",
+        |c, items| {
+            c.notice.fields = notice::fields(items)?;
+            Ok(())
+        },
+    ),
+    text(
+        "notice.page",
+        "pages/chat/chat?peer={peer}",
+        "a path inside the mini-program without a slash before it, at most 256 characters; {peer} stands for the sender",
+        "The page that a tap on a notice opens.",
+        |c, t| {
+            c.notice.page = notice::page(t)?;
+            Ok(())
+        },
+    ),
+    text("notice.state", "formal", "developer, trial or formal", "Which version of the mini-program a tap opens.", |c, t| {
+        c.notice.state = notice::state(t)?;
+        Ok(())
+    }),
+    text("notice.lang", "zh_CN", "zh_CN, zh_HK, zh_TW or en_US", "The language of notices.", |c, t| {
+        c.notice.lang = notice::lang(t)?;
+        Ok(())
+    }),
+    number("notice.delay_ms", "60000", MILLIS, "A message unread for so long, in ms, may draw a notice.", |c, n| c.notice.delay_ms = n),
+    number(
+        "notice.pending",
+        "100000",
+        (1, 10_000_000),
+        "Conversations of this node whose messages wait for their time; beyond it a message draws no notice.",
+        |c, n| c.notice.pending = n as usize,
+    ),
+    number("notice.in_flight", "64", (1, 1_024), "Notices of this node that are under way to WeChat at once; the others wait.", |c, n| {
+        c.notice.in_flight = n as usize;
+    }),
+    Key {
+        name: "notice.show_text",
+        default: Default::Text("false"),
+        help: "Whether `{summary}` may show what the newest message says. WeChat sees it then.",
+        kind: Kind::Switch { put: |c, on| c.notice.show_text = on },
+    },
+    text("notice.quiet", "", "HH:MM-HH:MM, or empty", "Hours without notices, of users who have not set their own.", |c, t| {
+        c.notice.quiet = notice::hours(t)?;
+        Ok(())
+    }),
+    text("notice.utc_offset", "+08:00", "+HH:MM or -HH:MM", "The clock of users who have not told theirs.", |c, t| {
+        c.notice.utc_offset = notice::utc_offset(t)?;
+        Ok(())
+    }),
     text("log.format", "text", "text or json", "How log lines are written, one line an event.", |c, t| {
         c.log.format = value::log_format(t)?;
         Ok(())

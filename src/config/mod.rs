@@ -9,6 +9,7 @@ pub mod keys;
 pub mod load;
 pub mod show;
 pub mod dev;
+pub mod notice;
 mod environment;
 mod file;
 mod problem;
@@ -18,6 +19,7 @@ mod value;
 mod tests;
 
 pub use load::{Inputs, Loaded, Profile, load};
+pub use notice::Notice;
 pub use problem::{Problem, Problems, Source};
 pub use value::Value;
 
@@ -32,6 +34,7 @@ pub struct Config {
     pub session: Session,
     pub limits: Limits,
     pub relay: Relay,
+    pub notice: Notice,
     pub log: Log,
 }
 
@@ -298,6 +301,7 @@ impl Config {
                 writes_in_flight: 0,
             },
             relay: Relay { nats_url: None, buckets: 1 },
+            notice: Notice::blank(),
             log: Log { format: LogFormat::Text, filter: String::new() },
         }
     }

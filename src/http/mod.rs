@@ -15,6 +15,7 @@ use crate::auth::Tokens;
 use crate::config::Config;
 use crate::lifecycle::Draining;
 use crate::metrics::Metrics;
+use crate::notice::Standing;
 use crate::relay::LinkState;
 use crate::session;
 use crate::store::Store;
@@ -64,6 +65,8 @@ pub struct State {
     pub revoked: Box<dyn Fn() + Send + Sync>,
     /// How things stand with the other nodes, where there may be any.
     pub relay: Option<Arc<LinkState>>,
+    /// How things stand with notices, where there are any.
+    pub notices: Option<Arc<Standing>>,
     /// How the browser client lets people in, where it is served.
     pub web: Option<SignIn>,
     /// How WeChat's pushes are told from others', where any are taken.

@@ -35,6 +35,10 @@ use super::{api, ops, ws};
         api::profiles::change,
         api::profiles::users,
         api::profiles::avatar,
+        api::notices::settings,
+        api::notices::state,
+        api::notices::grant,
+        api::notices::quiet,
         document,
         ops::healthz,
         ws::connect

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::State;
 use crate::ids::now_ms;
+use crate::notice::Seen;
 use crate::store::messages::Ping;
 
 /// How long the database may take to answer before the node counts as not ready.
@@ -69,6 +70,32 @@ struct Details {
     wechat_away_for_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     relay: Option<RelayDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notices: Option<NoticesDetail>,
+}
+
+/// How things stand with notices; left out where they are off.
+#[derive(Debug, Serialize)]
+struct NoticesDetail {
+    /// While this is `resting`, WeChat refuses all for the errcode below, and none is sent.
+    state: &'static str,
+    /// Conversations that wait for their time.
+    pending: usize,
+    /// Notices under way to WeChat.
+    in_flight: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i32>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+impl From<Seen> for NoticesDetail {
+    fn from(Seen { pending, in_flight, rests }: Seen) -> Self {
+        let state = if rests.is_some() { "resting" } else { "ok" };
+        let (errcode, hint) = rests.unzip();
+        Self { state, pending, in_flight, errcode, hint }
+    }
 }
 
 /// How things stand between this node and the others; left out where there is no relay.
@@ -104,7 +131,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
         status: status.as_u16(),
         ready: reasons.is_empty(),
         reasons,
-        details: Details { wechat, wechat_away_for_ms, relay },
+        details: Details { wechat, wechat_away_for_ms, relay, notices: state.notices.as_ref().map(|standing| standing.seen().into()) },
     })
 }
 

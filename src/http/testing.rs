@@ -74,6 +74,7 @@ pub fn config() -> Config {
             writes_in_flight: 1_000,
         },
         relay: Relay { nats_url: None, buckets: 1 },
+        notice: Config::default().notice,
         log: Log { format: LogFormat::Text, filter: String::new() },
     }
 }
@@ -97,7 +98,8 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let wires = Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), relay: None };
+    let wires =
+        Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), stored: None, relay: None };
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
     let folder = tempfile::tempdir().unwrap();
     let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
@@ -144,6 +146,7 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         relay: None,
         web: None,
         pushed: Box::new(|_| {}),
+        notices: None,
     };
     change(&mut state);
     web::Data::new(state)

@@ -25,7 +25,7 @@ use super::subscriptions::{Intake, Subscriptions};
 use super::trust::Trust;
 use super::wire::{self, Says, Word};
 use crate::chat::ChatServer;
-use crate::chat::messages::{ForgetTold, Hint};
+use crate::chat::messages::{Arrived, ForgetTold, Hint, What};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
@@ -268,7 +268,11 @@ impl Relay {
     }
 
     fn publish(&mut self, hint: &Hint) {
-        let subject = format!("hongyan.{}.{}", self.settings.buckets, self.bucket(&hint.to));
+        let subject = match hint.what {
+            // Who asked may have no session of hers, and so hears no hint for her.
+            What::Attends { .. } => NODES.to_owned(),
+            _ => format!("hongyan.{}.{}", self.settings.buckets, self.bucket(&hint.to)),
+        };
         if self.send(subject, wire::encode(hint)) {
             self.metrics.relay_published.inc();
         } else {
@@ -511,14 +515,17 @@ impl Handler<Leave> for Relay {
     }
 }
 
-/// Something that another node says.
+/// Something that another node says to all: a word about itself, or an answer.
 struct Heard(async_nats::Message);
 
 impl actix::StreamHandler<Heard> for Relay {
     fn handle(&mut self, Heard(message): Heard, _: &mut Self::Context) {
-        match Word::decode(&message.payload) {
-            Ok(word) => self.heard(word),
-            Err(_) => drop(self.metrics.relay_unknown.inc()),
+        if let Ok(word) = Word::decode(&message.payload) {
+            return self.heard(word);
+        }
+        match (wire::decode(&message.payload), &self.doors) {
+            (Ok(hint @ Hint { what: What::Attends { .. }, .. }), Some(doors)) => doors.chat.do_send(Arrived(vec![hint])),
+            _ => drop(self.metrics.relay_unknown.inc()),
         }
     }
 }

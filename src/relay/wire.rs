@@ -58,6 +58,13 @@ enum Kind {
         joined: String,
         retry_ms: u64,
     },
+    Attention {
+        ask: u64,
+        within_ms: u64,
+    },
+    Attends {
+        ask: u64,
+    },
 }
 
 /// Why a payload is no hint.
@@ -86,6 +93,8 @@ pub fn encode(hint: &Hint) -> Bytes {
         }
         What::Yield { sessions } => (Kind::Yield { sessions: texts(sessions) }, None),
         What::TooOften { joined, retry_ms } => (Kind::TooOften { joined: joined.to_string(), retry_ms: *retry_ms }, None),
+        What::Attention { ask, within_ms } => (Kind::Attention { ask: *ask, within_ms: *within_ms }, None),
+        What::Attends { ask } => (Kind::Attends { ask: *ask }, None),
     };
     let mut out = Vec::with_capacity(160 + frame.map_or(0, |f| f.len()));
     // Into a Vec, and of keys that are texts: it cannot fail.
@@ -125,6 +134,8 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
         }
         Kind::Yield { sessions: ids } => What::Yield { sessions: sessions(&ids)? },
         Kind::TooOften { joined, retry_ms } => What::TooOften { joined: session(&joined)?, retry_ms },
+        Kind::Attention { ask, within_ms } => What::Attention { ask, within_ms },
+        Kind::Attends { ask } => What::Attends { ask },
     };
     Ok(Hint { to: openid(&head.to)?, what })
 }
@@ -195,6 +206,8 @@ mod tests {
             What::Present { joined: one, sessions: vec![one, two], replacements: Replacements { age_ms: 5, count: 3 } },
             What::Yield { sessions: vec![two] },
             What::TooOften { joined: two, retry_ms: 9 },
+            What::Attention { ask: u64::MAX, within_ms: 60_000 },
+            What::Attends { ask: u64::MAX },
         ] {
             let hint = Hint { to: id("alice"), what };
             assert_eq!(decode(&encode(&hint)).unwrap(), hint);

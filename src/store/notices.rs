@@ -8,7 +8,7 @@ use super::batch::Outcome;
 use super::conn::Conn;
 use super::messages::{
     Abandon, Candidate, ConversationSettings, GRANTS, GrantChange, Granted, NoticeCandidates, NoticeOutcome, NoticeStanding, NoticeState,
-    Query, Quiet, QuietHours, Reservation, Reserve, Settle, UntoldPage, UntoldSince, Write,
+    Query, Quiet, QuietHours, Reservation, Reserve, Settle, Teller, UntoldPage, UntoldSince, Write,
 };
 use super::queries::{and_one, floor, seq, unread, unreadable};
 use super::statement::{Statement, Writer};
@@ -17,6 +17,9 @@ use crate::ids::{OpenId, TemplateId};
 
 /// How many of the things that a user agreed to are known again.
 const EVENTS: i64 = 200;
+
+/// Milliseconds between the two who tell of one accepted prompt, at the most: a phone without a network tells late, and so does WeChat.
+const TOLD_TWICE_WITHIN: i64 = 600_000;
 
 /// States of a notice.
 const SENT: i64 = 1;
@@ -97,7 +100,7 @@ struct GrantRow {
 /// Does what a write asks for. `now` is the system's clock, `at` the store's own.
 pub(super) fn write(conn: &mut impl Writer, write: &Write, now: i64, at: i64) -> QueryResult<Outcome> {
     match write {
-        Write::Grant(change) => grant(conn, change),
+        Write::Grant(change) => grant(conn, change, now),
         Write::Reserve(wanted) => reserve(conn, wanted, now).map(Outcome::Reservation),
         Write::Settle(settle) => self::settle(conn, settle, now),
         Write::Abandon(abandon) => self::abandon(conn, abandon, now),
@@ -135,7 +138,7 @@ pub(super) fn lock(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()>
     conn.rows::<IdRow>(Statement::new(LOCK).text(&users.join(",")).text(&ids.join(","))).map(|_| ())
 }
 
-fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &GrantChange) -> QueryResult<Outcome> {
+fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &GrantChange, now: i64) -> QueryResult<Outcome> {
     let (openid, template) = (openid.as_str(), template.as_str());
     match change {
         Granted::Added { count, event } => {
@@ -145,6 +148,17 @@ fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &
                 return Ok(Outcome::Done);
             }
             add(conn, openid, template, (*count).min(GRANTS))?;
+        }
+        Granted::Accepted { by, key } => {
+            let (teller, other) = match by {
+                Teller::Client => (1, 2),
+                Teller::WeChat => (2, 1),
+            };
+            // The two may choose the same name for different prompts.
+            let event = format!("{teller}:{key}");
+            if is_new(conn, openid, template, &event)? && !pair(conn, (openid, template, &event), teller, other, now)? {
+                add(conn, openid, template, 1)?;
+            }
         }
         Granted::Emptied => {
             let empty = "UPDATE grants SET available = 0 WHERE openid = $1 AND template = $2 AND available > 0";
@@ -164,6 +178,18 @@ fn is_new(conn: &mut impl Writer, openid: &str, template: &str, event: &str) -> 
         conn.run(Statement::new(forget).text(openid).text(template).number(EVENTS))?;
     }
     Ok(is_new)
+}
+
+/// Looks for the other one's word for what `teller` has just told; whether there is one. Each stands for one prompt, the oldest first.
+fn pair(conn: &mut impl Writer, (openid, template, event): (&str, &str, &str), teller: i64, other: i64, now: i64) -> QueryResult<bool> {
+    let find = "UPDATE grant_events SET paired = 1 WHERE id = (SELECT min(e.id) FROM grant_events e \
+         WHERE e.openid = $1 AND e.template = $2 AND e.teller = $3 AND e.paired = 0 AND e.told_at >= $4)";
+    let find = Statement::new(find).text(openid).text(template).number(other).number(now - TOLD_TWICE_WITHIN);
+    let paired = conn.run(find)? > 0;
+    let note = "UPDATE grant_events SET teller = $1, told_at = $2, paired = $3 WHERE openid = $4 AND template = $5 AND event = $6";
+    let note = Statement::new(note).number(teller).number(now).number(i64::from(paired)).text(openid).text(template).text(event);
+    conn.run(note)?;
+    Ok(paired)
 }
 
 fn add(conn: &mut impl Writer, openid: &str, template: &str, count: u32) -> QueryResult<()> {

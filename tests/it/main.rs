@@ -18,3 +18,4 @@ mod hostile;
 mod reaper;
 mod lifecycle;
 mod store_trouble;
+mod notices;

@@ -12,11 +12,17 @@ CREATE TABLE grants (
 CREATE INDEX grants_available ON grants (template, openid) WHERE available > 0;
 
 -- What she agreed to, each counted once: the last ones of a user and template.
+--
+-- An accepted prompt is told twice where WeChat pushes its events: teller 1 is the client, 2 WeChat, 0 neither. Each that is told is paired
+-- with one that the other told a moment before.
 CREATE TABLE grant_events (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     openid TEXT NOT NULL,
     template TEXT NOT NULL,
     event TEXT NOT NULL,
+    teller SMALLINT NOT NULL DEFAULT 0,
+    told_at BIGINT NOT NULL DEFAULT 0,
+    paired SMALLINT NOT NULL DEFAULT 0,
     UNIQUE (openid, template, event)
 );
 

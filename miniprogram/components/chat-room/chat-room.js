@@ -1,5 +1,5 @@
 // A chat between two: its messages, and where one writes. `rows` come from rows.js, and which of them from window.js. Tells
-// `send` {text}, `typing`, `retry` {id}, `discard` {id}, `recall` {seq}, `older` and `newer` (scrolled close to that end of the rows),
+// `send` {text, tapped}, `typing`, `retry` {id}, `discard` {id}, `recall` {seq}, `older` and `newer` (scrolled close to that end of the rows),
 // `follow` {on} (scrolled to the last row, or away from it) and `latest` (wants to see the newest).
 const words = require('../../i18n/index')
 
@@ -128,10 +128,11 @@ Component({
       this.setData({ draft: detail.value })
       if (detail.value) this.triggerEvent('typing')
     },
-    onSend() {
+    onSend({ type }) {
       const text = this.data.draft.trim()
       this.setData({ draft: '' })
-      if (text) this.triggerEvent('send', { text })
+      // Some calls of WeChat's can only be made in a tap, and the keyboard's key is none.
+      if (text) this.triggerEvent('send', { text, tapped: type === 'tap' })
     },
     onKeyboard({ detail }) {
       if (detail.height === this.data.keyboard) return

@@ -12,8 +12,9 @@ const PAUSE_MS = 5 * 60 * 1000
  * @param {Message[]} messages
  * @param {Message | undefined} before the one above the first
  * @param {number} now
+ * @param {number} [newFrom] the seq of the first one that the user has not seen
  */
-function roomRows(messages, before, now) {
+function roomRows(messages, before, now, newFrom) {
   const marked = lastOfEachState(messages)
   return messages.map((message, index) => {
     const previous = index ? messages[index - 1] : before
@@ -21,6 +22,7 @@ function roomRows(messages, before, now) {
     const text = textOf(message)
     return {
       key: message.key,
+      first: !!newFrom && message.seq === newFrom,
       time: pause ? longTime(message.sent_at, now, words.time) : '',
       note: message.recalled ? text : '',
       mine: message.mine,

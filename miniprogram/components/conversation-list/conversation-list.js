@@ -1,5 +1,5 @@
 // A list of conversations. `rows` come from rows.js. Tells
-// `open` {peer}, `remove` {peer}, `refresh` (pulled down: set `refreshing` to false when it is done), and `more` (scrolled to the end).
+// `open` {peer}, `mute` {peer, muted}, `remove` {peer}, `refresh` (pulled down: set `refreshing` to false when it is done), and `more` (scrolled to the end).
 const words = require('../../i18n/index')
 
 Component({
@@ -13,11 +13,13 @@ Component({
       this.triggerEvent('open', { peer: event.currentTarget.dataset.peer })
     },
     onLongPress(event) {
-      const { peer } = event.currentTarget.dataset
+      const { peer, muted } = event.currentTarget.dataset
       wx.showActionSheet({
-        itemList: [words.list.remove],
-        itemColor: '#FA5151',
-        success: () => this.triggerEvent('remove', { peer }),
+        itemList: [muted ? words.list.unmute : words.list.mute, words.list.remove],
+        success: ({ tapIndex }) => {
+          if (tapIndex) this.triggerEvent('remove', { peer })
+          else this.triggerEvent('mute', { peer, muted: !muted })
+        },
         fail() {},
       })
     },

@@ -16,7 +16,7 @@ const MOST_COUNTED = 99
  * @param {number} now
  */
 function conversationRows(chat, count, now) {
-  return chat.conversations().slice(0, count).map(({ peer, last, unread, updated_at, typing }) => {
+  return chat.conversations().slice(0, count).map(({ peer, last, unread, muted, updated_at, typing }) => {
     const user = chat.user(peer)
     const name = nameOf(user)
     const summary = last ? Array.from(textOf(last).replace(/\s+/g, ' ')).slice(0, LONGEST_SUMMARY).join('') : ''
@@ -29,8 +29,9 @@ function conversationRows(chat, count, now) {
       mark: last && (last.state === 'failed' || last.state === 'sending') ? last.state : '',
       time,
       unread: unread > MOST_COUNTED ? `${MOST_COUNTED}+` : unread ? String(unread) : '',
+      muted,
       typing,
-      label: [name, unread ? fill(words.list.unread, { count: unread }) : '', summary, time].filter(Boolean).join(', '),
+      label: [name, muted ? words.list.muted : '', unread ? fill(words.list.unread, { count: unread }) : '', summary, time].filter(Boolean).join(', '),
     }
   })
 }

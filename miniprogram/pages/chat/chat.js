@@ -10,6 +10,8 @@ const { soon } = require('../../utils/soon')
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
+/** @type {import('../../sdk/notices').Notices} */
+const notices = getApp().notices
 
 Page({
   data: {
@@ -28,6 +30,8 @@ Page({
   },
   peer: '',
   gone: false,
+  /** What was new when the room was entered: above `read`, and up to `until`. */
+  entered: { read: 0, until: 0, online: false },
   window: createWindow(),
   /** @type {Array<() => void>} */
   stops: [],
@@ -50,6 +54,8 @@ Page({
     this.render()
   },
   async onShow() {
+    const { read_seq = 0 } = chat.conversations().find(({ peer }) => peer === this.peer) || {}
+    this.entered = { read: read_seq, until: 0, online: false }
     await chat.open(this.peer).catch(() => {})
     this.setData({ opening: false })
     this.render()
@@ -68,21 +74,32 @@ Page({
 
   render() {
     if (this.gone) return
-    const { shown, before, detached, fresh } = this.window.of(chat.messages(this.peer))
+    const messages = chat.messages(this.peer)
+    const { shown, before, detached, fresh } = this.window.of(messages)
     const peer = faceOf(chat.user(this.peer))
     const typing = chat.conversations().some((each) => each.peer === this.peer && each.typing)
     const title = typing ? words.room.typing : peer.name
     if (title !== this.data.title) wx.setNavigationBarTitle({ title })
     this.setData({
-      ...patchList('rows', this.data.rows, roomRows(shown, before, Date.now())),
+      ...patchList('rows', this.data.rows, roomRows(shown, before, Date.now(), this.newFrom(messages))),
       ...changes(this.data, { me: faceOf(chat.me()), peer, title, detached, fresh, follow: this.window.follow }),
     })
+  },
+  /** Where the unread begin. What comes once everything is here, the user sees come. */
+  newFrom(messages) {
+    const { entered } = this
+    if (!entered.online) entered.until = messages.reduce((last, { seq }) => Math.max(last, seq), 0)
+    entered.online = entered.online || chat.state === 'online'
+    const first = messages.find(({ mine, recalled, seq }) => !mine && !recalled && seq > entered.read)
+    // Of a chat that was never read, all is new.
+    return entered.read && first && first.seq <= entered.until ? first.seq : 0
   },
 
   onAct() {
     chat.start()
   },
   onSend({ detail }) {
+    if (detail.tapped) notices.ask()
     try {
       chat.send(this.peer, detail.text)
     } catch (error) {

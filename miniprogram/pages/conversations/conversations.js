@@ -11,6 +11,8 @@ const ROWS = 50
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
+/** @type {import('../../sdk/notices').Notices} */
+const notices = getApp().notices
 
 Page({
   data: {
@@ -25,6 +27,7 @@ Page({
   stops: [],
   visible: false,
   count: ROWS,
+  wasInChat: false,
 
   onLoad() {
     const render = soon(() => this.render())
@@ -70,13 +73,16 @@ Page({
   onAct() {
     chat.start()
   },
-  onOpen({ detail }) {
+  async onOpen({ detail }) {
+    // Not at the first one: by the second the user knows what she would be told of.
+    if (this.wasInChat) await notices.ask()
     this.openChat(detail.peer)
   },
   onStart() {
     askForPeer((peer) => this.openChat(peer))
   },
   openChat(peer) {
+    this.wasInChat = true
     wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` })
   },
   async onRefresh() {
@@ -87,6 +93,9 @@ Page({
   onMore() {
     this.count = this.data.rows.length + ROWS
     this.render()
+  },
+  onMute({ detail }) {
+    chat.setMuted(detail.peer, detail.muted).catch(say)
   },
   onRemove({ detail }) {
     chat.removeConversation(detail.peer).catch(say)

@@ -2,6 +2,7 @@ const words = require('../../i18n/index')
 const { followConnection, QUIET } = require('../../utils/connection')
 const { invitation, askForPeer, developing } = require('../../utils/invite')
 const { errorText } = require('../../utils/messages')
+const { DEFAULT_HOURS, noticesOf } = require('../../utils/notices')
 const { readAvatar } = require('../../utils/picture')
 const { faceOf } = require('../../utils/people')
 const { changes } = require('../../utils/patch')
@@ -9,6 +10,8 @@ const { showTabs } = require('../../utils/tabs')
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
+/** @type {import('../../sdk/notices').Notices} */
+const notices = getApp().notices
 
 Page({
   data: {
@@ -16,6 +19,7 @@ Page({
     start: words.list.start,
     me: faceOf({ openid: '', nickname: '', avatar: '' }),
     nickname: '',
+    notices: noticesOf(notices.state()),
     notice: QUIET,
     developing: developing(),
   },
@@ -28,12 +32,15 @@ Page({
     this.stops = [
       chat.on('users', render),
       chat.on('state', render),
+      notices.on('change', render),
       followConnection(chat, (notice) => this.setData({ notice })),
     ]
   },
   onShow() {
     showTabs(words.profile.title)
     this.render()
+    // She may have been in WeChat's settings.
+    notices.refresh().catch(() => {})
   },
   onUnload() {
     this.stops.forEach((stop) => stop())
@@ -44,7 +51,7 @@ Page({
 
   render() {
     const user = chat.me()
-    this.setData(changes(this.data, { me: faceOf(user), nickname: user.nickname }))
+    this.setData(changes(this.data, { me: faceOf(user), nickname: user.nickname, notices: noticesOf(notices.state()) }))
   },
 
   onAct() {
@@ -72,6 +79,25 @@ Page({
       wx.showToast({ title: errorText(error), icon: 'none' })
     }
     this.render()
+  },
+
+  async onNotices() {
+    if (notices.state().choice !== 'never') await notices.ask({ isWanted: true })
+    else wx.openSetting({ withSubscriptions: true, success: () => notices.refresh().catch(() => {}), fail() {} })
+  },
+  onQuiet({ detail }) {
+    this.setHours(detail.value ? DEFAULT_HOURS : { from: '00:00', to: '00:00' })
+  },
+  onHours({ detail, currentTarget }) {
+    const { from, to } = this.data.notices
+    this.setHours({ from, to, [currentTarget.dataset.end]: detail.value })
+  },
+  setHours(hours) {
+    notices.setQuiet(hours).catch((error) => {
+      wx.showToast({ title: errorText(error), icon: 'none' })
+      // The switch goes back.
+      this.setData({ notices: noticesOf(notices.state()) })
+    })
   },
 
   onCopy() {

@@ -17,6 +17,7 @@ pub mod cursor;
 pub mod messages;
 pub mod blocks;
 pub mod profiles;
+pub mod notices;
 
 /// How long a caller waits for the store, in either direction; longer than the store itself takes to say that it is unavailable.
 const STORE_AT_MOST: Duration = Duration::from_secs(4);
@@ -33,7 +34,7 @@ pub struct Call {
 }
 
 /// Every call under `/v1`: what the server routes by, and what a test holds the OpenAPI document against.
-pub static CALLS: [Call; 15] = [
+pub static CALLS: [Call; 19] = [
     Call { method: Method::POST, path: "/v1/login", route: || web::post().to(login::login) },
     Call { method: Method::POST, path: "/v1/logout", route: || web::post().to(login::logout) },
     Call { method: Method::GET, path: "/v1/conversations", route: || web::get().to(conversations::list) },
@@ -48,6 +49,10 @@ pub static CALLS: [Call; 15] = [
     Call { method: Method::PUT, path: "/v1/me", route: || web::put().to(profiles::change) },
     Call { method: Method::GET, path: "/v1/users", route: || web::get().to(profiles::users) },
     Call { method: Method::GET, path: "/v1/avatars/{sha256}", route: || web::get().to(profiles::avatar) },
+    Call { method: Method::PUT, path: "/v1/conversations/{peer}/settings", route: || web::put().to(notices::settings) },
+    Call { method: Method::GET, path: "/v1/notices", route: || web::get().to(notices::state) },
+    Call { method: Method::POST, path: "/v1/notices/grants", route: || web::post().to(notices::grant) },
+    Call { method: Method::PUT, path: "/v1/notices/quiet", route: || web::put().to(notices::quiet) },
     Call { method: Method::GET, path: "/v1/openapi.json", route: || web::get().to(openapi::document) },
 ];
 

@@ -22,8 +22,18 @@ pub struct GrantChange {
 pub enum Granted {
     /// So many more, [`GRANTS`] in all. `event` names what she agreed to: named again, it does nothing.
     Added { count: u32, event: Option<String> },
+    /// She accepted a prompt: one more, [`GRANTS`] in all. The client and WeChat both tell it, and name it differently: what one tells
+    /// within minutes of the other is taken for the same. Told again under the same name by the same, it does nothing.
+    Accepted { by: Teller, key: String },
     /// WeChat says that there are none.
     Emptied,
+}
+
+/// Who tells that a prompt was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Teller {
+    Client,
+    WeChat,
 }
 
 /// Takes one grant to tell `openid` of what `peer` wrote, if that is still right at this moment and nobody else tells her.

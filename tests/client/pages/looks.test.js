@@ -3,8 +3,8 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { after, before, test } = require('node:test')
-const { AWAY, DARK, LIGHT, ROOT, Server, openPhone, studio } = require('./harness')
-const { FIELD, bubble, conversation, fits, hold, message, online, say, scroll, seen, tab, title, write } = require('./people')
+const { AWAY, DARK, LIGHT, NOTICES, ROOT, Server, openPhone, studio } = require('./harness')
+const { FIELD, back, bubble, conversation, fits, hold, message, online, openChat, say, scroll, seen, tab, title, write } = require('./people')
 
 const shared = studio()
 const FOLDER = path.join(ROOT, 'target/screenshots/pages')
@@ -63,7 +63,7 @@ async function avatar(hue) {
 
 /** A server where Alice knows people, and some of them wrote to her. */
 async function town(t) {
-  const server = await Server.start(t, '--set', 'limits.messages_per_second=0')
+  const server = await Server.start(t, '--set', 'limits.messages_per_second=0', ...NOTICES)
   for (const [openid, nickname] of Object.entries(PEOPLE)) {
     if (nickname) await server.request('PUT', '/v1/me', { as: openid, body: { nickname } })
   }
@@ -78,6 +78,8 @@ async function town(t) {
   await to('word', 'Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz, oder wie das heißt')
   await to('max', ...Array.from({ length: 120 }, (_, index) => `Mail ${index}: see https://example.com/a/very/long/path/without/any/break?query=${'x'.repeat(60)}`))
   await to('xia', '在吗？')
+  await server.request('PUT', '/v1/conversations/panda/settings', { as: 'alice', body: { muted: true } })
+  await server.request('PUT', '/v1/conversations/wei/settings', { as: 'alice', body: { muted: true } })
   return server
 }
 
@@ -173,6 +175,19 @@ for (const [name, options] of Object.entries(LOOKS)) {
     await bubble(long, 'Mail 119').waitFor()
     await look(long, `room-narrow-${name}`)
 
+    // Nothing is below it, as where a notice opens it; and then what came meanwhile.
+    const { page: fresh } = await openPhone(t, shared, server, 'alice', { ...options, path: room('xia') })
+    await bubble(fresh, '在吗？').waitFor()
+    await fresh.locator('.wx-home').tap()
+    await write(shared, server, 'xia', 'alice', ['在忙吗？', '忙完了给我打个电话，有件事想跟你说'])
+    await openChat(fresh, '林小夏')
+    await seen(fresh, '.chat-room--new').waitFor()
+    await look(fresh, `room-new-${name}`)
+    await back(fresh)
+    await conversation(fresh, '张伟').tap()
+    await fresh.locator('.wx-sheet').waitFor()
+    await look(fresh, `prompt-${name}`)
+
     // A day later.
     const { page: old } = await openPhone(t, shared, server, 'alice', { ...options, path: room('wei') })
     await bubble(old, '好啊').waitFor()
@@ -189,6 +204,12 @@ for (const [name, options] of Object.entries(LOOKS)) {
     await tab(page, name === 'light' ? '我' : 'Me')
     await page.waitForFunction(() => getCurrentPages()[0].data.nickname)
     await look(page, `profile-${name}`)
+    await seen(page, 'wx-switch').tap()
+    await seen(page, '.hours').first().waitFor()
+    await look(page, `profile-quiet-${name}`)
+    await seen(page, '.hours').first().tap()
+    await look(page, `profile-hours-${name}`)
+    await page.locator('.wx-sheet .cancel').tap()
     await seen(page, '.centre').tap()
     await look(page, `sign-out-${name}`)
     await page.locator('.wx-modal .confirm').tap()

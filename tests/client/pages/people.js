@@ -1,6 +1,7 @@
 'use strict'
 // What people do on a phone, and what they see there.
 const assert = require('node:assert/strict')
+const { write } = require('../browser')
 
 const CONVERSATION = '.conversation-list--row'
 const MESSAGE = '.chat-room--row'
@@ -108,28 +109,6 @@ async function fits(page) {
     .filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > innerWidth + 0.5)
     .map((node) => node.outerHTML.slice(0, 120)))
   assert.deepEqual(wide, [])
-}
-
-/** Writes as a `hongyan.v1` client without a screen, and waits for every ack. */
-async function write(shared, server, from, to, texts) {
-  const page = await shared.browser.newPage()
-  await page.evaluate(({ url, token, peer, messages }) => new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, ['hongyan.v1', `bearer.${token}`])
-    let acked = 0
-    socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(data)
-      if (frame.type === 'init') {
-        messages.forEach((text, index) => {
-          const more = typeof text === 'string' ? { type: 'text', message: text } : text
-          socket.send(JSON.stringify({ to_user_openid: peer, client_msg_id: `${Date.now()}-${Math.random()}-${index}`, ...more }))
-        })
-      }
-      if (frame.type === 'error') reject(new Error(data))
-      if (frame.type === 'ack' && ++acked === messages.length) resolve()
-    }
-    socket.onclose = () => reject(new Error('the socket was closed'))
-  }), { url: `${server.url.replace('http', 'ws')}/${from}?device=writer`, token: await server.token(from), peer: to, messages: texts })
-  await page.close()
 }
 
 module.exports = { FIELD, LIST, above, atEnd, back, bubble, conversation, drag, fits, frameSent, hold, message, online, openChat, said, say, scroll, scrollForMore, seen, tab, title, write }

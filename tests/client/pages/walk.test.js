@@ -109,7 +109,7 @@ test('the list is asked for anew when it is pulled down, and a chat leaves it', 
   await alice.waitForFunction(() => document.querySelector('.wx-refresher').hidden)
 
   await hold(alice, conversation(alice, 'bob'))
-  await alice.locator('.wx-sheet button').first().tap()
+  await alice.locator('.wx-sheet button', { hasText: '删除' }).tap()
   await conversation(alice, 'bob').waitFor({ state: 'detached' })
   await conversation(alice, 'carol').waitFor()
   await tab(alice, '我')

@@ -9,7 +9,8 @@ class FakeClock {
     this.seed = 1
     this.now = () => this.time
     this.setTimeout = (run, ms = 0) => {
-      this.timers.set(++this.count, { run, at: this.time + Math.max(0, ms) })
+      // As real ones: what has no 31 bits is due at once.
+      this.timers.set(++this.count, { run, at: this.time + (ms > 0 && ms < 2 ** 31 ? ms : 0) })
       return this.count
     }
     this.random = () => {

@@ -1,6 +1,7 @@
 /** Is only compiled: the calls of a page, so that the contract can be used as it says. */
 
 import { createAdapter, createClient, type ChatError, type Conversation, type Message, type State } from '../../../miniprogram/sdk/hongyan'
+import { createNotices, type Quiet } from '../../../miniprogram/sdk/notices'
 
 export async function page(): Promise<unknown[]> {
   const chat = createClient({ url: 'https://chat.example.com', adapter: createAdapter(wx), pageSize: 20 })
@@ -13,8 +14,15 @@ export async function page(): Promise<unknown[]> {
   const list: Conversation[] = chat.conversations()
   await chat.open('oPeer')
   await chat.recall('oPeer', sent.seq)
+  await chat.setMuted('oPeer', !list[0].muted)
+  const blocks: { blocks: unknown[] } = await chat.call('GET', '/v1/blocks')
+  const notices = createNotices(chat)
+  notices.on('change', () => notices.state().left.toFixed() + notices.state().choice)
+  await notices.ask({ isWanted: true })
+  await notices.setQuiet({ from: '22:00', to: '08:00' })
+  const quiet: Quiet | null = notices.state().quiet
   // @ts-expect-error: no such event
   chat.on('message', () => {})
   off()
-  return list
+  return [...list, blocks, quiet]
 }

@@ -219,6 +219,26 @@ test('a recall that fails says why', async () => {
   await rejected(1, 'offline')
 })
 
+test('the first message to a peer shows her what was received and read before it', async () => {
+  const world = new World()
+  const [alice, bob, carol] = [await world.online('alice'), await world.online('bob'), await world.online('carol')]
+  alice.chat.send('bob', 'hi')
+  alice.chat.send('carol', 'hi')
+  await world.tick(1000)
+  await open(world, bob, 'alice')
+  await world.tick(1000)
+  assert.deepEqual([...alice.states('bob'), ...alice.states('carol')], ['sent', 'sent'])
+  bob.chat.send('alice', 'hi')
+  carol.chat.send('alice', 'not looked at')
+  await world.tick(1000)
+  assert.deepEqual([alice.states('bob')[0], alice.states('carol')[0]], ['read', 'delivered'])
+  // The further ones have no need of that.
+  const told = world.server.heard.length
+  bob.chat.send('alice', 'again')
+  await world.tick(1000)
+  assert.deepEqual(world.server.heard.slice(told).map(({ openid, type }) => `${openid} ${type}`), ['bob text', 'alice recv'])
+})
+
 test('who types is seen for six seconds, or until the message is there', async () => {
   const world = new World()
   const [alice, bob] = [await world.online('alice'), await world.online('bob')]
@@ -241,6 +261,14 @@ test('who types is seen for six seconds, or until the message is there', async (
   bob.chat.send('alice', 'there')
   await world.tick(10)
   assert.equal(isTyping(), false)
+  // After a message, and in another chat, it is news at once.
+  bob.chat.typing('alice')
+  await world.tick(10)
+  assert.equal(isTyping(), true)
+  bob.chat.typing('dave')
+  bob.chat.typing('dave')
+  await world.tick(10)
+  assert.deepEqual(world.heard('typing').slice(-2).map(frame => frame.to_user_openid), ['alice', 'dave'])
   // A stranger's makes no conversation, and without a connection it is nothing.
   bob.chat.typing('carol')
   world.server.cut()
@@ -317,4 +345,60 @@ test('names and avatars: one call for all that are wanted, at most 100 each, kep
   const refused = assert.rejects(alice.chat.setProfile({ avatar: 'x' }), { word: 'bad_request', message: 'the picture is no picture' })
   await world.tick(50)
   await refused
+})
+
+test('a muted conversation keeps its count and leaves the sum, on all devices and after a restart', async () => {
+  const world = new World()
+  world.server.say('bob', 'alice', '1', '2')
+  world.server.say('carol', 'alice', '1')
+  const alice = await world.online('alice')
+  const tablet = await world.online('alice', { storageKey: 'tablet' })
+  const muted = device => device.chat.conversations().filter(c => c.muted).map(c => c.peer)
+  assert.deepEqual([alice.chat.unread(), muted(alice)], [3, []])
+  const done = alice.chat.setMuted('bob', true)
+  await world.tick(20)
+  await done
+  for (const device of [alice, tablet]) {
+    assert.deepEqual([device.chat.unread(), muted(device)], [1, ['bob']])
+    assert.equal(device.chat.conversations().find(c => c.peer === 'bob').unread, 2)
+  }
+  assert.deepEqual(alice.of('unread').map(e => e.total), [3, 1])
+  world.server.say('bob', 'alice', '3')
+  await world.tick(20)
+  assert.equal(alice.chat.unread(), 1)
+  await world.tick(2000)
+
+  // What was changed while a device was away.
+  tablet.kill()
+  world.server.isUp = false
+  alice.start()
+  assert.deepEqual([alice.chat.unread(), muted(alice)], [1, ['bob']], 'it is remembered')
+  alice.kill()
+  world.server.isUp = true
+  world.server.mute('alice', 'bob', false)
+  alice.start()
+  await world.tick(50)
+  assert.deepEqual([alice.chat.unread(), muted(alice)], [4, []])
+  const refused = assert.rejects(alice.chat.setMuted('dora', true), { word: 'not_found' })
+  await world.tick(20)
+  await refused
+  // Of which nothing was heard but a message.
+  world.server.say('erin', 'alice', '1')
+  await world.tick(20)
+  assert.deepEqual(alice.chat.conversations().map(c => [c.peer, c.muted]), [['erin', false], ['bob', false], ['carol', false]])
+})
+
+test('how far it was read is told before the chat is opened', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', '1', '2')
+  await world.tick(1000)
+  const read = () => alice.chat.conversations()[0].read_seq
+  assert.equal(read(), 0)
+  await open(world, alice, 'bob')
+  assert.equal(read(), 2)
+  alice.chat.leave()
+  world.server.say('bob', 'alice', '3')
+  await world.tick(1000)
+  assert.equal(read(), 2)
 })

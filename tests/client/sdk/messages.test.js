@@ -236,3 +236,23 @@ test('types that are names of JavaScript\'s are messages', async () => {
   assert.deepEqual(alice.texts('__proto__'), ['hm'])
   assert.deepEqual(alice.chat.conversations().map(c => c.peer).sort(), ['__proto__', 'constructor'])
 })
+
+for (const [code, reason] of [[4501, 'unauthorized'], [4503, 'replaced'], [4504, 'kicked'], [4001, 'draining retry_ms=100']]) {
+  test(`a message that was on its way when the socket was closed with ${code} ${reason} goes out with the next one, before those after it`, async () => {
+    const world = new World()
+    const alice = await world.online('alice')
+    world.server.answers = (frame, session) => {
+      if (frame.type !== 'text') return
+      world.server.reset()
+      session.end(code, reason)
+      return null
+    }
+    alice.chat.send('bob', '1')
+    alice.chat.send('bob', '2')
+    await world.tick(5)
+    assert.deepEqual(alice.states('bob'), ['sending', 'sending'])
+    alice.chat.start()
+    await world.tick(1000)
+    assert.deepEqual([alice.texts('bob'), alice.states('bob')], [['1', '2'], ['sent', 'sent']])
+  })
+}

@@ -20,6 +20,11 @@ class Server {
     this.tokenCount = 0
     this.changes = 0
     this.tokenTtl = 604800
+    /** Of subscribe messages; no templates, no notices. */
+    this.templates = []
+    this.grants = new Map()
+    this.reports = new Set()
+    this.quiet = new Map()
     /** Every frame that came, and every HTTP call. */
     this.heard = []
     this.calls = []
@@ -46,7 +51,7 @@ class Server {
   }
   member(me, peer) {
     const { members } = this.conversation(me, peer)
-    if (!members.has(me)) members.set(me, { read: 0, recv: 0, sent: 0, cleared: 0 })
+    if (!members.has(me)) members.set(me, { read: 0, recv: 0, sent: 0, cleared: 0, muted: false })
     return members.get(me)
   }
   frameOf(event, me, peer) {
@@ -67,7 +72,7 @@ class Server {
     const isStranger = theirs.sent === 0
     return {
       peer, last_seq: this.conversation(me, peer).events.length, cleared_seq: mine.cleared, read_seq: mine.read, recv_seq: mine.recv,
-      peer_read_seq: isStranger ? 0 : theirs.read, peer_recv_seq: isStranger ? 0 : theirs.recv, unread: this.unread(me, peer),
+      peer_read_seq: isStranger ? 0 : theirs.read, peer_recv_seq: isStranger ? 0 : theirs.recv, unread: this.unread(me, peer), muted: mine.muted,
     }
   }
 
@@ -107,6 +112,11 @@ class Server {
     this.member(me, peer).cleared = seq
     this.conversation(me, peer).at = ++this.changes
     this.push(me, { type: 'cleared', status: 200, peer, seq })
+  }
+  mute(me, peer, muted) {
+    this.member(me, peer).muted = muted
+    this.conversation(me, peer).at = ++this.changes
+    this.push(me, { type: 'settings', status: 200, peer, muted })
   }
   /** As after an older backup was restored. */
   loseEverything() {
@@ -309,6 +319,13 @@ class Server {
       this.clear(me, path.slice('/v1/conversations/'.length), Number(query.up_to_seq))
       return { status: 204, body: '' }
     }
+    if (path.startsWith('/v1/conversations/') && method === 'PUT') {
+      const peer = path.split('/')[3]
+      if (!this.conversation(me, peer).events.length) return fail(404, 'not_found')
+      this.mute(me, peer, body.muted)
+      return { status: 204, body: '' }
+    }
+    if (path.startsWith('/v1/notices')) return this.notices(method, path, body, me) || fail(404, 'not_found')
     if (path === '/v1/users') {
       return { status: 200, body: { users: query.openids.split(',').map(openid => ({ openid, nickname: '', avatar: '', ...this.profiles.get(openid) })) } }
     }
@@ -319,6 +336,20 @@ class Server {
       return { status: 200, body: profile }
     }
     return fail(404, 'not_found')
+  }
+  /** A report is counted once. */
+  notices(method, path, body, me) {
+    const mine = this.grants.get(me) || {}
+    if (method === 'GET') return { status: 200, body: { templates: this.templates, grants: mine, quiet: this.quiet.get(me) || null } }
+    if (path === '/v1/notices/quiet') this.quiet.set(me, body.from ? body : null)
+    else {
+      const { id, template_id: template, result } = body
+      if (!this.templates.includes(template)) return
+      if (result === 'accept' && !this.reports.has(id)) this.grants.set(me, { ...mine, [template]: (mine[template] || 0) + 1 })
+      if (result === 'reject') this.grants.set(me, { ...mine, [template]: 0 })
+      this.reports.add(id)
+    }
+    return { status: 204, body: '' }
   }
 }
 

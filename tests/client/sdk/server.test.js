@@ -3,35 +3,12 @@
 /** Two clients on the real server, which is killed and comes back while both write. */
 
 const assert = require('node:assert/strict')
-const { spawn } = require('node:child_process')
-const { once } = require('node:events')
-const { existsSync, mkdtempSync, rmSync } = require('node:fs')
-const os = require('node:os')
-const path = require('node:path')
-const readline = require('node:readline')
 const { test } = require('node:test')
 const WebSocket = require('ws')
 const { createClient } = require('../../../miniprogram/sdk/hongyan.js')
+const { Server, atEnd } = require('../server')
 
-const { HONGYAN_BIN } = process.env
 const DEADLINE_MS = 120_000
-
-/** `hongyan dev` in a folder of its own. Gives the process and where it listens. */
-async function serve(folder, listen = '127.0.0.1:0') {
-  const env = { ...process.env, HONGYAN_SERVER__LISTEN: listen, HONGYAN_OPS__LISTEN: '127.0.0.1:0' }
-  const server = spawn(path.resolve(HONGYAN_BIN), ['dev'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] })
-  let at
-  for await (const line of readline.createInterface({ input: server.stdout })) {
-    const [, address] = /^hongyan: chat at (\S+)/.exec(line) || []
-    at = at || address
-    if (line === 'hongyan: ready') return { server, at }
-  }
-  throw new Error('the server did not start')
-}
-async function kill({ server }, signal) {
-  server.kill(signal)
-  if (server.exitCode === null && server.signalCode === null) await once(server, 'exit')
-}
 
 /** Node has no `wx`: a third adapter. */
 function nodeAdapter(name) {
@@ -56,7 +33,7 @@ function nodeAdapter(name) {
 }
 /** Its timers keep no process alive. */
 const clock = { now: Date.now, random: Math.random, setTimeout: (run, ms) => setTimeout(run, ms).unref() }
-const client = (at, name, adapter = nodeAdapter(name)) => createClient({ url: `http://${at}`, adapter, clock })
+const client = (server, name, adapter = nodeAdapter(name)) => createClient({ url: server.url, adapter, clock })
 
 /** When that is so; it is looked at with every event. */
 function until(chats, what, isSo) {
@@ -75,18 +52,13 @@ function until(chats, what, isSo) {
 }
 
 test('nothing is lost, doubled or out of order, however often the server is killed', async t => {
-  if (!HONGYAN_BIN || !existsSync(HONGYAN_BIN)) return t.skip('skipped: HONGYAN_BIN does not name the server')
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'hongyan-sdk-'))
-  let running = await serve(folder)
-  const { at } = running
+  const server = await Server.start(t)
   const adapters = { alice: nodeAdapter('alice'), bob: nodeAdapter('bob') }
-  let alice = client(at, 'alice', adapters.alice)
-  const bob = client(at, 'bob', adapters.bob)
-  t.after(async () => {
+  let alice = client(server, 'alice', adapters.alice)
+  const bob = client(server, 'bob', adapters.bob)
+  atEnd(t, () => {
     alice.stop()
     bob.stop()
-    await kill(running, 'SIGTERM')
-    rmSync(folder, { recursive: true })
   })
   const wrote = { alice: 0, bob: 0 }
   const write = (chat, name, peer, count) => {
@@ -104,16 +76,16 @@ test('nothing is lost, doubled or out of order, however often the server is kill
     write(bob, 'bob', 'alice', 20)
     // Killed in the middle: some are acked, others are not.
     await until([alice, bob], 'some are acked', () => acked(alice, 'bob') > before[0] && acked(bob, 'alice') > before[1])
-    await kill(running, 'SIGKILL')
+    await server.kill()
     write(alice, 'alice', 'bob', 5)
     await until([alice, bob], 'both notice', () => alice.state !== 'online' && bob.state !== 'online')
     if (round === 1) {
       // The app dies with the server.
       alice.stop()
-      alice = client(at, 'alice', adapters.alice)
+      alice = client(server, 'alice', adapters.alice)
       alice.start()
     }
-    running = await serve(folder, at)
+    await server.restart()
   }
   const all = wrote.alice + wrote.bob
   const shown = (chat, peer) => chat.messages(peer).filter(m => m.seq).length

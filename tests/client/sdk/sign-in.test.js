@@ -105,6 +105,10 @@ test('a sign-in of one\'s own, which may use the login', async () => {
     [() => { throw new Error('of the backend') }, 'waiting', 'offline'],
     [async () => { throw new Error('of the backend') }, 'waiting', 'offline'],
     [() => Promise.reject(), 'waiting', 'offline'],
+    [() => Promise.reject(null), 'waiting', 'offline'],
+    [async () => ({}), 'waiting', 'unavailable'],
+    [async () => '<html>', 'waiting', 'unavailable'],
+    [async () => null, 'waiting', 'offline'],
     [async () => ({ openid: 'dave', token: 'made up', expires_in: 60 }), 'refused', 'unauthorized'],
     [api => api.login('nonsense'), 'refused', 'bad_code'],
   ]) {
@@ -187,6 +191,72 @@ test('signing out ends the token and leaves nothing', async () => {
   assert.equal(alice.chat.openid, '')
 })
 
+test('who has signed out is not signed in again by what a page still asks for, nor by a sign-in that was under way', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  alice.chat.on('conversations', () => alice.chat.user(`peer${world.clock.now()}`))
+  const queued = alice.chat.setProfile({ nickname: 'A' }).catch(error => error.word)
+  const out = alice.chat.signOut()
+  alice.chat.user('bob')
+  const asked = ['setProfile', 'loadOlder', 'removeConversation'].map(name => alice.chat[name]('bob').catch(error => error.word))
+  await world.tick(60_000)
+  await out
+  assert.deepEqual([await queued, ...await Promise.all(asked)], Array(4).fill('offline'))
+  assert.deepEqual([logins(world), alice.chat.openid, world.server.tokens.size, alice.storage.get('hongyan.token')], [1, '', 0, ''])
+  // And where it was under way.
+  alice.chat.start()
+  await world.tick(0)
+  const away = alice.chat.signOut().catch(error => error.word)
+  await world.tick(60_000)
+  assert.deepEqual([await away, alice.chat.state, alice.chat.openid, alice.storage.get('hongyan.token')], ['unauthorized', 'stopped', '', ''])
+  // Nor does the next one get what the one before had asked for.
+  const names = ['eve', 'alice']
+  const device = world.device('eve')
+  device.start({ signIn: api => api.login(`dev:${names.pop()}`) })
+  await world.tick(0)
+  device.chat.signOut().catch(() => {})
+  device.chat.start()
+  await world.tick(1000)
+  assert.deepEqual([device.chat.state, device.chat.openid], ['online', 'eve'])
+})
+
+test('what is answered after the sign-out leaves nothing, and does nothing to the next user', async () => {
+  const world = new World()
+  const device = world.device('alice')
+  let name = 'alice'
+  device.start({ signIn: api => api.login(`dev:${name}`) })
+  await world.tick(50)
+  for (const to of ['alice', 'eve']) world.server.say('bob', to, 'hi')
+  await world.tick(50)
+  device.chat.user('bob')
+  await world.tick(0)
+  const removed = device.chat.removeConversation('bob').catch(error => error.word)
+  const older = device.chat.loadOlder('bob').catch(error => error.word)
+  await world.tick(0)
+  const out = device.chat.signOut()
+  name = 'eve'
+  await world.tick(1000)
+  assert.equal(JSON.stringify([...device.storage.items]).includes('bob'), false)
+  assert.deepEqual(await Promise.all([removed, older, out]), ['offline', 'offline', undefined])
+  device.chat.start()
+  await world.tick(1000)
+  assert.deepEqual([device.chat.openid, device.texts('bob')], ['eve', ['hi']])
+})
+
+test('what was asked for in one name is not done in another', async () => {
+  const world = new World()
+  const device = world.device('alice')
+  let name = 'alice'
+  device.start({ signIn: api => api.login(`dev:${name}`) })
+  await world.tick(50)
+  world.server.tokens.clear()
+  name = 'eve'
+  const set = assert.rejects(device.chat.setProfile({ nickname: 'Alice' }), { word: 'offline' })
+  await world.tick(50)
+  await set
+  assert.deepEqual([device.chat.openid, world.server.profiles.size], ['eve', 0])
+})
+
 test('another user under the same name: what is here of the one before is forgotten, and nothing goes out in another name', async () => {
   const world = new World()
   const device = world.device('alice')
@@ -223,9 +293,8 @@ test('a message that waits to be sent again does not go out in the name of the n
   world.server.reset()
   world.server.tokens.clear()
   name = 'eve'
-  const set = device.chat.setProfile({ nickname: 'Eve' })
+  device.chat.user('bob')
   await world.tick(20_000)
-  await set
   assert.deepEqual([device.chat.openid, device.chat.state], ['eve', 'online'])
   assert.deepEqual(world.heard('text').map(frame => frame.openid), ['alice'])
 })

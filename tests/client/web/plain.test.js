@@ -16,7 +16,7 @@ test('the seed’s client and the page', async t => {
   await alice.click('#conversations a[data-peer=bob]')
   await bubble(alice, 'from a plain client').waitFor()
   await say(alice, 'to a plain client')
-  const [heard] = await bob.hears('to a plain client')
+  const heard = await bob.hears('to a plain client')
   assert.deepEqual([heard.type, heard.from_user_openid, heard.to_user_openid], ['text', 'alice', 'bob'])
   // His chat with her is on the screen: what is pushed to him is read.
   await alice.getByText('Read', { exact: true }).waitFor()

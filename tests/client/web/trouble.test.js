@@ -3,11 +3,9 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { DARK, LIGHT, PHONE, Server, browser, bubble, look, online, openChat, person, said, say, signedIn, write } = require('./harness')
+const { AWAY, DARK, LIGHT, PHONE, Server, browser, bubble, look, online, openChat, person, said, say, signedIn, write } = require('./harness')
 
 const shared = browser()
-/** What a browser says by itself of a server that is away. */
-const AWAY = /WebSocket connection to|net::ERR_/
 
 test('the server is killed and started again in the middle: nothing is lost or doubled', async t => {
   const server = await Server.start(t, '--set', 'limits.messages_per_second=0')
@@ -53,9 +51,7 @@ test('the server is killed and started again in the middle: nothing is lost or d
 test('a message that is refused says why, and can be sent again or removed', async t => {
   const server = await Server.start(t)
   const { page: alice } = await signedIn(t, shared, server, 'alice', LIGHT)
-  const login = await fetch(`${server.url}/v1/login`, { method: 'POST', body: '{"code":"dev:bob"}' })
-  const { token } = await login.json()
-  const block = method => fetch(`${server.url}/v1/blocks/alice`, { method, headers: { authorization: `Bearer ${token}` } })
+  const block = method => server.request(method, '/v1/blocks/alice', { as: 'bob' })
   await block('PUT')
   await openChat(alice, 'bob')
   await say(alice, 'first')
@@ -87,7 +83,7 @@ test('a message that is refused says why, and can be sent again or removed', asy
 
 test('what cannot be fetched can be fetched again', async t => {
   const server = await Server.start(t)
-  await write(t, shared, server, 'alice', 'bob', ['one', 'two', 'three'])
+  await write(shared, server, 'alice', 'bob', ['one', 'two', 'three'])
   const bob = await signedIn(t, shared, server, 'bob', DARK)
   const { page } = bob
   bob.expected = AWAY
@@ -113,7 +109,7 @@ test('who is sent away is told why, and what to do', async t => {
   const server = await Server.start(t)
   const alice = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
   await openChat(alice.page, 'bob')
-  server.command('kick', 'alice', '--dev')
+  server.command('kick', 'alice')
   await alice.page.getByText('你已被管理者断开连接').waitFor()
   await look(alice.page, 'kicked-light')
   await alice.page.getByRole('button', { name: '重新连接' }).click()
@@ -130,7 +126,7 @@ test('who is sent away is told why, and what to do', async t => {
 
   const bob = await signedIn(t, shared, server, 'bob', DARK)
   bob.expected = / 40[13] /
-  server.command('ban', 'bob', '--dev')
+  server.command('ban', 'bob')
   await bob.page.getByText('This account is closed').waitFor()
   await look(bob.page, 'banned-dark')
   await bob.page.getByRole('button', { name: 'Sign in again' }).click()
@@ -153,7 +149,7 @@ test('under serve a token is asked for', async t => {
     await page.locator('#sign-in-error', { hasText: words }).waitFor()
   }
   await page.getByLabel('登录令牌').waitFor()
-  const token = server.command('token', 'alice', ...settings)
+  const token = server.command('token', 'alice')
   await enter(token.slice(0, 40), '这不是完整的令牌')
   const [head, body, signature] = token.split('.')
   const claims = JSON.parse(Buffer.from(body, 'base64url'))

@@ -5,6 +5,7 @@ export const screen = element('main', 'wx-screen')
 const title = element('h1', 'wx-title')
 const spinner = element('i', 'wx-title-spinner')
 const back = element('button', 'wx-back')
+const home = element('button', 'wx-home')
 const titleBar = element('header', 'wx-nav')
 const tabBar = element('nav', 'wx-tabs')
 const capsule = element('div', 'wx-capsule')
@@ -13,14 +14,17 @@ let app
 let colours
 let current
 
-export function drawChrome(settings, { onBack, onTab }) {
+export function drawChrome(settings, { onBack, onHome, onTab }) {
   app = settings.app
   colours = settings.theme
   back.type = 'button'
   back.setAttribute('aria-label', 'back')
   back.addEventListener('click', onBack)
+  home.type = 'button'
+  home.setAttribute('aria-label', 'home')
+  home.addEventListener('click', onHome)
   capsule.setAttribute('aria-hidden', 'true')
-  titleBar.append(back, spinner, title, capsule)
+  titleBar.append(back, home, spinner, title, capsule)
   for (const item of app.tabBar?.list || []) tabBar.append(tab(item, onTab))
   document.body.append(titleBar, screen, tabBar)
   onTheme(paint)
@@ -38,9 +42,12 @@ export function showChrome(page, depth) {
   current = page
   spinner.hidden = !page.loading
   back.hidden = depth < 2
+  // Where there is nothing to go back to.
+  home.hidden = depth > 1 || page.path === app.pages[0] || isTab(page.path)
   paint()
 }
 
+const isTab = (path) => (app.tabBar?.list || []).some((item) => item.pagePath === path)
 const colour = (value) => (value?.startsWith('@') ? colours[theme()][value.slice(1)] : value)
 
 function paint() {
@@ -50,7 +57,7 @@ function paint() {
   title.textContent = document.title = current.title ?? look.navigationBarTitleText ?? ''
   document.body.style.background = colour(look.backgroundColor)
   const tabs = app.tabBar?.list || []
-  tabBar.hidden = !tabs.some((item) => item.pagePath === current.path)
+  tabBar.hidden = !isTab(current.path)
   if (tabBar.hidden) return
   tabBar.style.background = colour(app.tabBar.backgroundColor)
   tabBar.dataset.border = colour(app.tabBar.borderStyle)

@@ -2,9 +2,10 @@
 import './elements.js'
 import './fields.js'
 import './scroll-view.js'
+import './choices.js'
 import { watchLongPress } from './space.js'
 import { drawChrome } from './chrome.js'
-import { callTop, hideTop, navigateBack, pageStack, reLaunch, showTop, switchTab, usePages } from './pages.js'
+import { callTop, goHome, hideTop, navigateBack, pageStack, reLaunch, showTop, switchTab, usePages } from './pages.js'
 import { appEvents, wx, useApp } from './wx.js'
 import { keyboard } from './keyboard.js'
 import { settings } from './settings.js'
@@ -24,7 +25,7 @@ const entry = { path: '', query: {}, scene: 1001 }
 export function start(project, load) {
   usePages(project)
   useApp(project)
-  drawChrome(project, { onBack: () => navigateBack(), onTab: switchTab })
+  drawChrome(project, { onBack: () => navigateBack(), onHome: goHome, onTab: switchTab })
   document.documentElement.lang = settings.language.replace('_', '-')
   document.documentElement.style.setProperty('--safe-bottom', `${settings.safeBottom}px`)
   load()

@@ -87,6 +87,13 @@ export function switchTab(path) {
   enter(topPage())
 }
 
+/** The first page of all. */
+export function goHome() {
+  const [first] = settings.app.pages
+  if (isTab(first)) switchTab(first)
+  else reLaunch(first)
+}
+
 export function reLaunch(url) {
   for (const page of new Set([...stack, ...tabs.values()])) unload(page)
   tabs.clear()

@@ -29,7 +29,16 @@ const { setListenerStats } = context
 context.setListenerStats = (node, type, ...more) => {
   if (type.startsWith('touch')) setListenerStats.call(context, node, type, ...more)
 }
-context.onEvent((target, type, detail, options) => glass.triggerEvent(target, type, detail, options))
+/** Whether a tap is being handled now: some calls WeChat takes only then. */
+export const gesture = { tap: false }
+context.onEvent((target, type, detail, options) => {
+  gesture.tap = type === 'tap'
+  try {
+    return glass.triggerEvent(target, type, detail, options)
+  } finally {
+    gesture.tap = false
+  }
+})
 const backend = env.associateBackend(context)
 export const createRoot = (route) => backend.createRoot('wx-root', codeSpace, route)
 

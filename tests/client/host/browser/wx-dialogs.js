@@ -23,10 +23,21 @@ function mask(dialog) {
 }
 
 const english = () => settings.language.startsWith('en')
+export const sayYes = () => (english() ? 'OK' : '确定')
+export const sayNo = () => (english() ? 'Cancel' : '取消')
+
+/** What comes up from the foot of the screen; gives what closes it. */
+export function openSheet(...parts) {
+  const sheet = element('div', 'wx-sheet')
+  sheet.setAttribute('role', 'dialog')
+  sheet.append(...parts)
+  const shown = mask(sheet)
+  return () => shown.remove()
+}
 
 function showModal(options, done) {
   const { title, content, showCancel = true, editable, placeholderText } = options
-  const { confirmText = english() ? 'OK' : '确定', cancelText = english() ? 'Cancel' : '取消' } = options
+  const { confirmText = sayYes(), cancelText = sayNo() } = options
   const dialog = element('div', 'wx-modal')
   dialog.setAttribute('role', 'dialog')
   if (title) dialog.append(element('h2', '', title))
@@ -51,14 +62,14 @@ function showModal(options, done) {
 
 function showActionSheet({ itemList, itemColor }, done, fail) {
   if (itemList.length > 6) throw new Error('parameter error: itemList should not be larger than 6')
-  const sheet = element('div', 'wx-sheet')
-  const shown = mask(sheet)
-  itemList.forEach((text, tapIndex) => {
-    const item = pressable('', text, () => { shown.remove(); done({ tapIndex }) })
-    item.style.color = itemColor || ''
-    sheet.append(item)
-  })
-  sheet.append(pressable('cancel', english() ? 'Cancel' : '取消', () => { shown.remove(); fail('cancel') }))
+  const close = openSheet(
+    ...itemList.map((text, tapIndex) => {
+      const item = pressable('', text, () => { close(); done({ tapIndex }) })
+      item.style.color = itemColor || ''
+      return item
+    }),
+    pressable('cancel', sayNo(), () => { close(); fail('cancel') }),
+  )
 }
 
 export const dialogs = {

@@ -4,6 +4,7 @@ import { settings } from './settings.js'
 import { network } from './wx-network.js'
 import { storage } from './wx-storage.js'
 import { dialogs } from './wx-dialogs.js'
+import { subscribe } from './wx-subscribe.js'
 import { keyboard } from './keyboard.js'
 import { setTabBadge, setTabText } from './chrome.js'
 import { navigateTo, refreshChrome, topPage } from './pages.js'
@@ -19,6 +20,7 @@ const implemented = {
   ...network,
   ...storage,
   ...dialogs,
+  ...subscribe,
   login: api('login', (_, done) => done({ code: `dev:${settings.user}` })),
 
   getAppBaseInfo: () => ({ language: settings.language, theme: theme(), SDKVersion: '3.9.0', version: '8.0.50' }),

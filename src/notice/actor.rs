@@ -1,0 +1,354 @@
+//! The Notifier: holds the schedule, has judged what is due, and lets so many notices at once go to WeChat.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorFutureExt as _, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::deliver::{Courier, Delivered};
+use super::handle::{Notices, Seen, Standing};
+use super::judge::Aftermath;
+use super::judging::{Bench, Ruling};
+use super::rest::Rest;
+use super::schedule::{Added, Pair, Schedule, Waiting};
+use super::{Doors, Settings, ledger};
+use crate::ids::{OpenId, Seq, now_ms};
+use crate::lifecycle::Vital;
+use crate::metrics::{Metrics, NoticeLabel};
+use crate::store::Store;
+use crate::store::messages::{Abandon, Answer, Candidate, UntoldSince, Write};
+use crate::wechat::WeChatApi;
+use crate::wechat::push::SubscribeChange;
+
+/// Messages that may wait for this actor.
+const MAILBOX: usize = 16_384;
+/// Times that one conversation is tried anew after WeChat was not reached; the wait doubles each time, up to [`AGAIN_AT_MOST_MS`].
+const TRIES: u32 = 4;
+const AGAIN_AT_MOST_MS: u64 = 600_000;
+/// A reservation this old, in milliseconds, is nobody's any more: none is under way for longer.
+const ABANDONED_AFTER: i64 = 120_000;
+const ABANDON_EVERY: Duration = Duration::from_secs(60);
+/// How old a message may be, in milliseconds, that is still told of after a restart. Quiet hours are shorter.
+const RECOVERED: i64 = 24 * 3_600_000;
+/// Users whom one question of the recovery looks at, and how often it is asked before that is given up.
+const RECOVERED_AT_ONCE: usize = 500;
+const RECOVERY_TRIES: u32 = 30;
+
+/// The singleton. Its death ends the process.
+pub struct Notifier {
+    settings: Rc<Settings>,
+    store: Store,
+    bench: Bench,
+    courier: Courier,
+    metrics: Metrics,
+    standing: Arc<Standing>,
+    schedule: Schedule,
+    /// Judged, and without a place yet.
+    ready: VecDeque<(Waiting, Candidate)>,
+    judging: bool,
+    in_flight: usize,
+    rest: Rest,
+    /// Set once the server leaves: told when nothing is under way.
+    leaving: Option<Vec<oneshot::Sender<()>>>,
+    _vital: Vital,
+}
+
+impl Notifier {
+    /// Starts the Notifier on a thread of its own, where `wechat` is called.
+    pub fn start_with(
+        settings: Settings,
+        doors: Doors,
+        wechat: impl FnOnce() -> WeChatApi + Send + 'static,
+        metrics: &Metrics,
+        vital: Vital,
+    ) -> Notices {
+        let standing = Arc::<Standing>::default();
+        let (counted, shared) = (metrics.clone(), standing.clone());
+        let notifier = Self::start_in_arbiter(&Arbiter::new().handle(), move |ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self::new(settings, doors, wechat(), counted, shared, vital)
+        });
+        Notices { notifier, standing, metrics: metrics.clone() }
+    }
+
+    fn new(settings: Settings, doors: Doors, wechat: WeChatApi, metrics: Metrics, standing: Arc<Standing>, vital: Vital) -> Self {
+        let settings = Rc::new(settings);
+        let Doors { store, attends } = doors;
+        Self {
+            bench: Bench { settings: settings.clone(), store: store.clone(), attends: attends.into(), began: Instant::now() },
+            courier: Courier { settings: settings.clone(), store: store.clone(), wechat },
+            schedule: Schedule::new(settings.pending),
+            settings,
+            store,
+            metrics,
+            standing,
+            ready: VecDeque::new(),
+            judging: false,
+            in_flight: 0,
+            rest: Rest::default(),
+            leaving: None,
+            _vital: vital,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.bench.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.metrics.notices.get_or_create(&NoticeLabel { outcome }).inc();
+    }
+
+    fn put(&mut self, waiting: Waiting, due: u64) {
+        if self.schedule.put(waiting, due) == Added::Full {
+            self.count("full");
+        }
+    }
+
+    fn room(&self) -> usize {
+        if self.leaving.is_some() { 0 } else { self.rest.room(self.now(), self.in_flight, self.settings.in_flight) }
+    }
+
+    /// Sends what is judged, and then has judged what is due. One batch is judged at a time, of no more than can be sent at once, so
+    /// that what was found does not grow old.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        while self.room() > 0
+            && let Some((waiting, candidate)) = self.ready.pop_front()
+        {
+            self.send(waiting, candidate, ctx);
+        }
+        if self.room() > 0 && !self.judging && self.ready.is_empty() {
+            let due = self.schedule.take_due(self.now(), self.settings.in_flight);
+            if !due.is_empty() {
+                self.judging = true;
+                let bench = self.bench.clone();
+                let ruled = async move { bench.rule(due).await };
+                ctx.spawn(ruled.into_actor(self).map(|ruled, notifier, ctx| notifier.ruled(ruled, ctx)));
+            }
+        }
+        self.show();
+    }
+
+    fn show(&self) {
+        let waiting = self.schedule.len() + self.ready.len();
+        self.metrics.notices_pending.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.metrics.notices_in_flight.set(i64::try_from(self.in_flight).unwrap_or(i64::MAX));
+        let rests = self.rest.cause();
+        self.metrics.notices_resting.set(i64::from(rests.is_some()));
+        self.standing.set(Seen { pending: waiting, in_flight: self.in_flight, rests });
+    }
+
+    fn ruled(&mut self, ruled: Vec<(Waiting, Ruling)>, ctx: &mut Context<Self>) {
+        self.judging = false;
+        let delay = self.settings.delay_ms;
+        for (waiting, ruling) in ruled {
+            match ruling {
+                Ruling::Tell(candidate) => self.ready.push_back((waiting, candidate)),
+                // She was there after the first of them; whether she still is, is judged for the last.
+                Ruling::Attending if waiting.last_at > waiting.first_at => {
+                    let due = waiting.last_at + delay;
+                    self.put(Waiting { first_at: waiting.last_at, ..waiting }, due);
+                }
+                Ruling::Attending => self.count("attending"),
+                Ruling::Read => self.count("read"),
+                Ruling::Muted => self.count("muted"),
+                Ruling::NoGrant => self.count("no_grant"),
+                Ruling::Later(at) => {
+                    self.count("quiet");
+                    let due = self.now() + u64::try_from(at - now_ms()).unwrap_or(0);
+                    self.put(waiting, due);
+                }
+                Ruling::StoreAway => {
+                    let due = self.now() + delay;
+                    self.put(waiting, due);
+                }
+            }
+        }
+        self.go_on(ctx);
+    }
+
+    fn send(&mut self, waiting: Waiting, candidate: Candidate, ctx: &mut Context<Self>) {
+        self.in_flight += 1;
+        let courier = self.courier.clone();
+        let delivered = async move {
+            let delivered = courier.deliver(&waiting.pair, waiting.up_to, &candidate).await;
+            (waiting, delivered)
+        };
+        ctx.spawn(delivered.into_actor(self).map(|(waiting, delivered), notifier, ctx| notifier.delivered(waiting, delivered, ctx)));
+    }
+
+    fn delivered(&mut self, waiting: Waiting, delivered: Delivered, ctx: &mut Context<Self>) {
+        self.in_flight -= 1;
+        match delivered {
+            Delivered::Asked(aftermath) => {
+                self.count(aftermath.label());
+                self.asked(waiting, aftermath);
+            }
+            Delivered::Skipped { label } => self.count(label),
+            Delivered::StoreAway => {
+                let due = self.now() + self.settings.delay_ms;
+                self.put(waiting, due);
+            }
+        }
+        if self.in_flight == 0
+            && let Some(told) = &mut self.leaving
+        {
+            // Dropped, each says so.
+            told.clear();
+        }
+        self.go_on(ctx);
+    }
+
+    fn asked(&mut self, waiting: Waiting, aftermath: Aftermath) {
+        // Long against the delay, so that a wrong setting costs few calls.
+        let rest_until = self.now() + self.settings.delay_ms.saturating_mul(10).min(AGAIN_AT_MOST_MS);
+        match aftermath {
+            Aftermath::Sent { .. } | Aftermath::Empty { .. } | Aftermath::Failed { .. } => {
+                if self.rest.end() {
+                    log::info!("WeChat takes notices again");
+                }
+                if let Aftermath::Failed { code } = aftermath {
+                    log::warn!(errcode = code; "WeChat refused a notice");
+                }
+            }
+            Aftermath::Odd { code, hint } => {
+                log::warn!(errcode = code, hint = hint; "WeChat refused a notice");
+                self.rest.odd(rest_until, code, hint);
+            }
+            Aftermath::Rest { code, hint } => {
+                log::error!(errcode = code, hint = hint; "WeChat refuses notices; none is sent for a while, and no grant is used up");
+                self.rest.begin(rest_until, code, hint);
+                self.put(waiting, rest_until);
+            }
+            Aftermath::Again if waiting.tries + 1 < TRIES => {
+                let wait = self.settings.delay_ms.saturating_mul(1 << waiting.tries).min(AGAIN_AT_MOST_MS);
+                let due = self.now() + wait;
+                self.put(Waiting { tries: waiting.tries + 1, ..waiting }, due);
+            }
+            Aftermath::Again => log::warn!(tries = TRIES; "WeChat was not reached for a notice; it is given up, and its grant kept"),
+            Aftermath::Unknown => log::warn!("it is not known whether WeChat took a notice; it is not sent again"),
+        }
+    }
+
+    /// Finds what was to be told when the last process ended.
+    fn recover(&mut self, after: Option<OpenId>, tries: u32, ctx: &mut Context<Self>) {
+        let query = UntoldSince {
+            template: self.settings.template.clone(),
+            at: now_ms() - RECOVERED,
+            limit: RECOVERED_AT_ONCE,
+            after: after.clone(),
+        };
+        let (store, again_in) = (self.store.clone(), Duration::from_millis(self.settings.delay_ms));
+        let found = async move {
+            let found = store.ask(query).await;
+            if found.is_err() {
+                sleep(again_in).await;
+            }
+            found
+        };
+        ctx.spawn(found.into_actor(self).map(move |found, notifier, ctx| match found {
+            Ok(page) => {
+                let now = notifier.now();
+                for (recipient, peer, seq) in page.untold {
+                    notifier.schedule(Pair { recipient, peer }, seq, now);
+                }
+                if page.next.is_some() {
+                    notifier.recover(page.next, 0, ctx);
+                }
+            }
+            Err(_) if tries < RECOVERY_TRIES => notifier.recover(after, tries + 1, ctx),
+            Err(_) => log::warn!("the store did not say who was to be told when the last process ended; those are not told"),
+        }));
+    }
+
+    fn abandon(&mut self) {
+        let write = Write::Abandon(Abandon { reserved_before: now_ms() - ABANDONED_AFTER, answer: Answer::Nobody });
+        // It is tried again in a minute in any case.
+        let _ = self.store.submit_background(write);
+    }
+
+    fn schedule(&mut self, pair: Pair, seq: Seq, at: u64) {
+        if self.schedule.add(pair, seq, at, at + self.settings.delay_ms) == Added::Full {
+            self.count("full");
+        }
+    }
+}
+
+impl Actor for Notifier {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let every = Duration::from_millis((self.settings.delay_ms / 8).clamp(10, 1_000));
+        ctx.run_interval(every, Self::go_on);
+        ctx.run_interval(ABANDON_EVERY, |notifier, _| notifier.abandon());
+        self.abandon();
+        self.recover(None, 0, ctx);
+    }
+}
+
+/// A message was stored and pushed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Stored {
+    pub(super) pair: Pair,
+    pub(super) seq: Seq,
+    pub(super) at: Instant,
+}
+
+impl Handler<Stored> for Notifier {
+    type Result = ();
+
+    fn handle(&mut self, Stored { pair, seq, at }: Stored, _: &mut Self::Context) {
+        let at = self.at(at);
+        self.schedule(pair, seq, at);
+    }
+}
+
+/// WeChat tells what users did about subscribe messages.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Changed(pub(super) Vec<SubscribeChange>);
+
+impl Handler<Changed> for Notifier {
+    type Result = ();
+
+    fn handle(&mut self, Changed(changes): Changed, ctx: &mut Self::Context) {
+        // Templates of somebody else's use are none of ours.
+        let ours = changes.into_iter().filter(|c| c.template_id == self.settings.template.as_str());
+        let changes: Vec<_> = ours.filter_map(|c| Some((ledger::change(&c)?, c.openid))).collect();
+        let (store, template) = (self.store.clone(), self.settings.template.clone());
+        let written = async move {
+            for (change, openid) in changes {
+                ledger::write(&store, openid, template.clone(), change).await;
+            }
+        };
+        ctx.spawn(written.into_actor(self));
+    }
+}
+
+/// The server leaves: nothing more is sent.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Leave;
+
+impl Handler<Leave> for Notifier {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+        let (done, told) = oneshot::channel();
+        let waiting = self.leaving.get_or_insert_default();
+        if self.in_flight > 0 {
+            waiting.push(done);
+        }
+        // Dropped, it says the same.
+        Box::pin(async move { drop(told.await) })
+    }
+}

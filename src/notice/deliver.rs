@@ -1,0 +1,121 @@
+//! One notice on its way: a grant is reserved, WeChat is asked, and the ledger is told what came of it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::compose::{News, compose, page};
+use super::judge::{Aftermath, aftermath};
+use super::schedule::Pair;
+use super::{Settings, ledger};
+use crate::ids::Seq;
+use crate::lifecycle::abort_point;
+use crate::store::Store;
+use crate::store::messages::{Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write};
+use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
+
+/// The store answers every write within three seconds.
+const RESERVED_WITHIN: Duration = Duration::from_secs(4);
+/// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is abandoned, and never told again.
+const SETTLE_TRIES: u32 = 3;
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+/// Messages looked at for one whose text can be shown.
+const NEWEST: usize = 8;
+
+/// What came of one.
+pub enum Delivered {
+    /// WeChat was asked.
+    Asked(Aftermath),
+    /// What was reserved against says no: `label` is for the metrics.
+    Skipped { label: &'static str },
+    /// The store did not answer: nothing was sent.
+    StoreAway,
+}
+
+#[derive(Clone)]
+pub struct Courier {
+    pub settings: Rc<Settings>,
+    pub store: Store,
+    pub wechat: WeChatApi,
+}
+
+impl Courier {
+    pub async fn deliver(&self, pair: &Pair, up_to: Seq, candidate: &Candidate) -> Delivered {
+        let (id, unread) = match self.reserve(pair, up_to).await {
+            None => return Delivered::StoreAway,
+            Some(Reservation::Reserved { id, unread }) => (id, unread),
+            Some(Reservation::NotUnread) => return Delivered::Skipped { label: "read" },
+            Some(Reservation::AlreadyTold) => return Delivered::Skipped { label: "told" },
+            Some(Reservation::NoGrant) => return Delivered::Skipped { label: "no_grant" },
+            Some(Reservation::Muted) => return Delivered::Skipped { label: "muted" },
+        };
+        let text = if self.settings.show_text { self.newest_text(pair).await } else { None };
+        abort_point("before-notice");
+        let aftermath = aftermath(self.send(pair, candidate, unread, text.as_deref()).await);
+        abort_point("after-notice");
+        self.settle(id, aftermath.settled()).await;
+        if let Aftermath::Empty { .. } = aftermath {
+            ledger::write(&self.store, pair.recipient.clone(), self.settings.template.clone(), Granted::Emptied).await;
+        }
+        Delivered::Asked(aftermath)
+    }
+
+    async fn reserve(&self, pair: &Pair, up_to: Seq) -> Option<Reservation> {
+        let (answer, told) = oneshot::channel();
+        let Settings { template, node, .. } = &*self.settings;
+        let reserve = Reserve::new((pair.recipient.clone(), pair.peer.clone()), template.clone(), up_to, node.clone(), answer);
+        self.store.submit_background(Write::Reserve(reserve)).ok()?;
+        timeout(RESERVED_WITHIN, told).await.ok()?.ok()?.ok()
+    }
+
+    async fn send(
+        &self,
+        pair: &Pair,
+        candidate: &Candidate,
+        unread: i64,
+        text: Option<&str>,
+    ) -> Result<crate::wechat::Sent, crate::wechat::SendFailure> {
+        let settings = &self.settings;
+        let utc_offset = candidate.quiet.map_or(settings.utc_offset, |quiet| quiet.utc_offset_minutes);
+        let sender = super::name_of(&candidate.nickname, &pair.peer);
+        let news = News { sender: &sender, count: unread, sent_at: candidate.newest, utc_offset, text };
+        let message = SubscribeMessage {
+            touser: &pair.recipient,
+            template_id: settings.template.as_str(),
+            page: Some(&page(&settings.page, pair.peer.as_str())),
+            data: &compose(&settings.fields, settings.lang, &news),
+            miniprogram_state: match settings.state {
+                crate::config::notice::MiniProgramState::Developer => MiniprogramState::Developer,
+                crate::config::notice::MiniProgramState::Trial => MiniprogramState::Trial,
+                crate::config::notice::MiniProgramState::Formal => MiniprogramState::Formal,
+            },
+            lang: settings.lang.as_str(),
+        };
+        self.wechat.send_subscribe(&message).await
+    }
+
+    async fn settle(&self, id: i64, outcome: NoticeOutcome) {
+        for n in 1..=SETTLE_TRIES {
+            let (answer, told) = oneshot::channel();
+            let settle = Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
+            if self.store.submit(settle).is_ok() && matches!(timeout(RESERVED_WITHIN, told).await, Ok(Ok(Ok(())))) {
+                return;
+            }
+            if n < SETTLE_TRIES {
+                sleep(SETTLE_AGAIN).await;
+            }
+        }
+        log::warn!(reservation = id; "the store did not take what came of a notice; it counts as sent");
+    }
+
+    /// What the peer's newest message says, if it is a text.
+    async fn newest_text(&self, pair: &Pair) -> Option<String> {
+        let history = History { openid: pair.recipient.clone(), peer: pair.peer.clone(), window: Window::Newest, limit: NEWEST };
+        let page = self.store.ask(history).await.ok()?;
+        let newest = page.messages.into_iter().rev().find(|m| m.sender == pair.peer && !m.recalled && m.target.is_none())?;
+        let body: serde_json::Value = serde_json::from_str(&newest.body).ok()?;
+        (newest.kind.as_str() == "text").then(|| body["message"].as_str().map(str::to_owned))?
+    }
+}

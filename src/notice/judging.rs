@@ -1,0 +1,93 @@
+//! What is to be done about those whose time has come: who looks at the app, and how it stands in the store.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::judge::{Judgement, judge};
+use super::schedule::{Pair, Waiting};
+use super::{Attends, Settings};
+use crate::ids::now_ms;
+use crate::store::Store;
+use crate::store::messages::{Candidate, NoticeCandidates};
+
+/// What was found about one.
+pub enum Ruling {
+    Tell(Candidate),
+    /// She looks at the app.
+    Attending,
+    /// She has read it, or it was recalled or cleared.
+    Read,
+    Muted,
+    NoGrant,
+    /// It is quiet until then (Unix milliseconds).
+    Later(i64),
+    StoreAway,
+}
+
+#[derive(Clone)]
+pub struct Bench {
+    pub settings: Rc<Settings>,
+    pub store: Store,
+    pub attends: Rc<Attends>,
+    /// What the times of the schedule count from.
+    pub began: Instant,
+}
+
+impl Bench {
+    /// Rules on each. Who looks at the app on this node costs no question to the database; the other nodes are asked only about those
+    /// who would be told.
+    pub async fn rule(&self, due: Vec<Waiting>) -> Vec<(Waiting, Ruling)> {
+        let mut ruled = Vec::with_capacity(due.len());
+        let attending = self.attending(due.iter(), false).await;
+        let (there, away) = parted(due, &attending);
+        ruled.extend(there.into_iter().map(|waiting| (waiting, Ruling::Attending)));
+
+        let Some(mut found) = self.candidates(&away).await else {
+            ruled.extend(away.into_iter().map(|waiting| (waiting, Ruling::StoreAway)));
+            return ruled;
+        };
+        let mut to_tell = Vec::new();
+        for waiting in away {
+            let Some(candidate) = found.remove(&waiting.pair) else {
+                ruled.push((waiting, Ruling::Read));
+                continue;
+            };
+            match judge(&candidate, self.settings.usual, now_ms()) {
+                Judgement::Tell => to_tell.push((waiting, candidate)),
+                Judgement::Later(at) => ruled.push((waiting, Ruling::Later(at))),
+                Judgement::Muted => ruled.push((waiting, Ruling::Muted)),
+                Judgement::NoGrant => ruled.push((waiting, Ruling::NoGrant)),
+            }
+        }
+        let attending = self.attending(to_tell.iter().map(|(waiting, _)| waiting), true).await;
+        let (there, away) = parted(to_tell, &attending);
+        ruled.extend(there.into_iter().map(|(waiting, _)| (waiting, Ruling::Attending)));
+        ruled.extend(away.into_iter().map(|(waiting, candidate)| (waiting, Ruling::Tell(candidate))));
+        ruled
+    }
+
+    /// Who of them has looked at the app since the first of her messages was pushed.
+    async fn attending(&self, waiting: impl Iterator<Item = &Waiting>, everywhere: bool) -> Vec<bool> {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let users: Vec<_> = waiting.map(|w| (w.pair.recipient.clone(), now.saturating_sub(w.first_at))).collect();
+        if users.is_empty() { Vec::new() } else { (self.attends)(users, everywhere).await }
+    }
+
+    /// How it stands with those who have something unread; `None`: the store is away.
+    async fn candidates(&self, away: &[Waiting]) -> Option<HashMap<Pair, Candidate>> {
+        if away.is_empty() {
+            return Some(HashMap::new());
+        }
+        let of = away.iter().map(|w| (w.pair.recipient.clone(), w.pair.peer.clone(), w.up_to)).collect();
+        let found = self.store.ask(NoticeCandidates { template: self.settings.template.clone(), of }).await.ok()?;
+        let by_pair = |c: Candidate| (Pair { recipient: c.recipient.clone(), peer: c.peer.clone() }, c);
+        Some(found.into_iter().map(by_pair).collect())
+    }
+}
+
+/// Those who attend and those who do not; without an answer somebody counts as attending, and is not disturbed.
+fn parted<T>(all: Vec<T>, attending: &[bool]) -> (Vec<T>, Vec<T>) {
+    let mut attending = attending.iter();
+    all.into_iter().partition(|_| attending.next() != Some(&false))
+}

@@ -1,0 +1,43 @@
+//! What users have agreed to, as WeChat tells it: its events correct what clients reported.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use crate::ids::{OpenId, TemplateId};
+use crate::store::Store;
+use crate::store::messages::{Answer, GrantChange, Granted, Teller, Write};
+use crate::wechat::push::{SubscribeAction, SubscribeChange};
+
+/// The store answers every write within three seconds.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(4);
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Writes one change, and tries it again where the store is away. One that is lost is made good by WeChat's next refusal (43101).
+pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: Granted) {
+    for n in 1..=TRIES {
+        let (answer, told) = oneshot::channel();
+        let change =
+            GrantChange { openid: openid.clone(), template: template.clone(), change: change.clone(), answer: Answer::Caller(answer) };
+        if store.submit(Write::Grant(change)).is_ok() && matches!(timeout(WRITTEN_WITHIN, told).await, Ok(Ok(Ok(())))) {
+            return;
+        }
+        if n < TRIES {
+            sleep(AGAIN).await;
+        }
+    }
+    log::warn!(openid = openid.as_str(); "the store did not take a change of what this user has agreed to");
+}
+
+/// What an event says of the ledger. Who declined, or took the template away, is not written to on the strength of an earlier yes; and a
+/// notice that did not reach her says that the next would not either.
+pub fn change(event: &SubscribeChange) -> Option<Granted> {
+    match &event.action {
+        SubscribeAction::Accepted => Some(Granted::Accepted { by: Teller::WeChat, key: event.key.clone() }),
+        SubscribeAction::Rejected | SubscribeAction::Removed => Some(Granted::Emptied),
+        SubscribeAction::Sent { code: 0, .. } => None,
+        SubscribeAction::Sent { .. } => Some(Granted::Emptied),
+    }
+}

@@ -1,0 +1,90 @@
+//! Notices: a subscribe message of WeChat's to who is away and has something unread.
+//!
+//! Of every message that is stored the Notifier ([`actor`]) is told once; it waits in the [`schedule`], is judged when its time has come
+//! ([`judging`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat ([`deliver`]) as [`compose`] words it. While the settings
+//! are wrong it rests ([`rest`]). The grants, and who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
+
+mod actor;
+mod handle;
+mod schedule;
+mod judging;
+mod judge;
+mod quiet;
+mod rest;
+mod deliver;
+mod compose;
+mod ledger;
+
+use futures_util::future::BoxFuture;
+
+use crate::config::{self, notice};
+use crate::ids::{OpenId, TemplateId};
+use crate::store::Store;
+use crate::store::messages::Quiet;
+
+pub use actor::Notifier;
+pub use handle::{Notices, Seen, Standing};
+
+/// What the notifier is told of the settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    template: TemplateId,
+    fields: Vec<notice::Field>,
+    page: String,
+    state: notice::MiniProgramState,
+    lang: notice::Lang,
+    show_text: bool,
+    usual: Option<Quiet>,
+    utc_offset: i16,
+    delay_ms: u64,
+    pending: usize,
+    in_flight: usize,
+    /// This process, in the store's notes on what was sent.
+    node: String,
+}
+
+impl Settings {
+    /// `None`: notices are off.
+    pub fn new(config: &config::Notice) -> Option<Self> {
+        let config = config.clone();
+        let usual = |hours: notice::Hours| Quiet {
+            from_minute: hours.from_minute,
+            to_minute: hours.to_minute,
+            utc_offset_minutes: config.utc_offset,
+        };
+        Some(Self {
+            template: TemplateId::parse(config.template_id.as_deref()?).ok()?,
+            fields: config.fields,
+            page: config.page,
+            state: config.state,
+            lang: config.lang,
+            show_text: config.show_text,
+            usual: config.quiet.map(usual),
+            utc_offset: config.utc_offset,
+            delay_ms: config.delay_ms,
+            pending: config.pending,
+            in_flight: config.in_flight,
+            node: format!("{:016x}", rand::random::<u64>()),
+        })
+    }
+}
+
+/// Of these users, each with so many milliseconds, who has a session in the foreground that was heard within them; `everywhere`: on
+/// whichever node.
+pub type Attends = dyn Fn(Vec<(OpenId, u64)>, bool) -> BoxFuture<'static, Vec<bool>> + Send;
+
+/// Whom the notifier asks.
+pub struct Doors {
+    pub store: Store,
+    pub attends: Box<Attends>,
+}
+
+/// How somebody is called who may have no name; nobody reads the 28 characters of an openid of WeChat's.
+fn name_of(nickname: &str, openid: &OpenId) -> String {
+    const LONGEST_READABLE: usize = 20;
+    match (nickname, openid.as_str()) {
+        ("", id) if id.len() <= LONGEST_READABLE => id.to_owned(),
+        ("", _) => String::new(),
+        (name, _) => name.to_owned(),
+    }
+}

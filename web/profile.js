@@ -48,7 +48,8 @@ export function openProfile(chat, signOut) {
     const button = $('.primary', dialog)
     button.disabled = true
     try {
-      await chat.setProfile({ nickname: name, ...(chosen && { avatar: await base64(chosen) }) })
+      // What was not known, when the dialog opened, is not to be taken away.
+      await chat.setProfile({ ...(name !== me.nickname && { nickname: name }), ...(chosen && { avatar: await base64(chosen) }) })
       dialog.close()
       toast(text('saved'))
     } catch (error) {

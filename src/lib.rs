@@ -13,6 +13,7 @@ pub mod session;
 pub mod chat;
 pub mod store;
 pub mod wechat;
+pub mod safety;
 pub mod auth;
 pub mod relay;
 pub mod http;

@@ -155,6 +155,8 @@ impl Key {
 }
 
 const LISTEN: &str = "ADDRESS:PORT such as 127.0.0.1:9999 or [::1]:9999, or unix:/PATH";
+const A_PATH: &str = "a path, or empty for none";
+const UNJUDGED: &str = "open, closed or local";
 /// A rate or a count that can be turned off.
 const COUNT: (u64, u64) = (0, 1_000_000_000);
 /// From one to a day.
@@ -389,6 +391,109 @@ pub static KEYS: &[Key] = &[
         "Subjects that users are spread over; the same on every node. docs/CLUSTER.md says when fewer are right.",
         |c, n| c.relay.buckets = n as u32,
     ),
+    text(
+        "safety.mode",
+        "off",
+        "off, local, wechat or local+wechat",
+        "What checks messages and nicknames before they are stored: nothing, the word list, WeChat's msgSecCheck, or both.",
+        |c, t| {
+            c.safety.mode = value::safety_mode(t)?;
+            Ok(())
+        },
+    ),
+    text("safety.words", "", A_PATH, "The word list: one entry a line. Read anew when it changes, and on SIGHUP.", |c, t| {
+        c.safety.words = value::path(t)?;
+        Ok(())
+    }),
+    text("safety.exceptions", "", A_PATH, "Entries that excuse the listed words inside of them, one a line.", |c, t| {
+        c.safety.exceptions = value::path(t)?;
+        Ok(())
+    }),
+    text(
+        "safety.review",
+        "pass",
+        "pass or refuse",
+        "What becomes of a text that WeChat would have looked at: it passes and waits under `/reviews`, or is refused.",
+        |c, t| {
+            c.safety.review = value::on_review(t)?;
+            Ok(())
+        },
+    ),
+    text(
+        "safety.on_inactive",
+        "local",
+        UNJUDGED,
+        "What becomes of a text whose author was not in the mini-program for two hours (61010): it passes, is refused, or the word list decides.",
+        |c, t| {
+            c.safety.on_inactive = value::unjudged(t)?;
+            Ok(())
+        },
+    ),
+    text(
+        "safety.on_outage",
+        "local",
+        UNJUDGED,
+        "The same while WeChat does not answer, or may not be asked more; `closed` is `unavailable` then.",
+        |c, t| {
+            c.safety.on_outage = value::unjudged(t)?;
+            Ok(())
+        },
+    ),
+    number(
+        "safety.scene",
+        "4",
+        (1, 4),
+        "Where WeChat is told that messages stand: 1 profile, 2 comment, 3 forum, 4 social log.",
+        |c, n| {
+            c.safety.scene = n as u8;
+        },
+    ),
+    number("safety.timeout_ms", "1500", (10, 60_000), "Milliseconds that a check may take; then it counts as not answered.", |c, n| {
+        c.safety.timeout_ms = n;
+    }),
+    number(
+        "safety.per_minute",
+        "4000",
+        COUNT,
+        "Checks by WeChat in any minute, of this node: WeChat's quota is for all nodes together. 0: no limit.",
+        |c, n| {
+            c.safety.per_minute = n as u32;
+        },
+    ),
+    number(
+        "safety.cache_entries",
+        "65536",
+        (0, 10_000_000),
+        "Texts whose verdict by WeChat is remembered for an hour; 0: none.",
+        |c, n| {
+            c.safety.cache_entries = n as usize;
+        },
+    ),
+    number("safety.in_flight", "4096", (1, 1_000_000), "Messages that wait for a check, on this node; beyond it `unavailable`.", |c, n| {
+        c.safety.in_flight = n as usize;
+    }),
+    number(
+        "safety.breaker_failures",
+        "10",
+        (0, 1_000_000),
+        "After so many failures in a row WeChat is not asked for a while; 0: it always is.",
+        |c, n| {
+            c.safety.breaker_failures = n as u32;
+        },
+    ),
+    number("safety.breaker_rest_ms", "5000", MILLIS, "How long it is not asked then, in ms.", |c, n| c.safety.breaker_rest_ms = n),
+    Key {
+        name: "safety.keep_text",
+        default: Default::Text("false"),
+        help: "Whether the audit table holds the texts that were refused, or are to be looked at.",
+        kind: Kind::Switch { put: |c, on| c.safety.keep_text = on },
+    },
+    Key {
+        name: "safety.media",
+        default: Default::Text("false"),
+        help: "Whether WeChat looks at images and recordings whose message is a URL. It tells later: what is risky is recalled then.",
+        kind: Kind::Switch { put: |c, on| c.safety.media = on },
+    },
     text("log.format", "text", "text or json", "How log lines are written, one line an event.", |c, t| {
         c.log.format = value::log_format(t)?;
         Ok(())

@@ -67,6 +67,7 @@ pub fn config() -> Config {
             writes_in_flight: 1_000,
         },
         relay: Relay { nats_url: None, buckets: 1 },
+        safety: Config::default().safety,
         log: Log { format: LogFormat::Text, filter: String::new() },
     }
 }

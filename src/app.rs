@@ -184,6 +184,7 @@ async fn compose(
             }
         }),
         relay: relay.as_ref().map(|relay| relay.state().clone()),
+        pushed: Box::new(|push| log::debug!(push:? = push; "WeChat told something that nobody here waits for")),
     };
     Ok((state, relay))
 }

@@ -144,6 +144,23 @@ impl Device {
     }
 }
 
+/// A template of WeChat's subscribe messages: `[A-Za-z0-9_-]{1,64}`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TemplateId(Arc<str>);
+
+impl TemplateId {
+    /// # Errors
+    /// [`Malformed`] when the text is empty, longer than 64 bytes or has another character.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits { Ok(Self(text.into())) } else { Err(Malformed("template_id", "[A-Za-z0-9_-]{1,64}")) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One live WebSocket: unique over all nodes and restarts (64 random bits of the process, then a counter).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct SessionId(u128);

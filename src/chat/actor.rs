@@ -226,6 +226,12 @@ impl ChatServer {
         self.hint(openid, What::Cleared { peer: peer.clone(), seq });
     }
 
+    fn settings_changed(&mut self, openid: &OpenId, peer: &OpenId, muted: bool) {
+        let frame = outbound::settings(peer, muted);
+        self.tell_v1(openid, &frame);
+        self.hint(openid, What::Frame(frame));
+    }
+
     /// Every session of the two parties, once.
     fn both<'a>(&'a self, sender: &'a OpenId, peer: &'a OpenId) -> impl Iterator<Item = (&'a OpenId, &'a Slot)> {
         let peers = if sender == peer { &[] } else { self.registry.of(peer) };
@@ -240,6 +246,7 @@ impl ChatServer {
             Refusal::NotFound => (Word::NotFound, "there is no such message of yours", None),
             Refusal::RecallExpired => (Word::RecallExpired, "the message is too old to be recalled", None),
             Refusal::TooMany => (Word::TooLarge, "the list is full", None),
+            Refusal::ContentRefused => (Word::ContentRefused, "this may not be said here", None),
             Refusal::Unavailable => (Word::Unavailable, "not stored for certain: send it again under the same client_msg_id", Some(1_000)),
         };
         self.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
@@ -347,6 +354,7 @@ impl Handler<Committed> for ChatServer {
                     }
                 }
                 Event::Cleared { openid, peer, seq } => self.cleared(&openid, &peer, seq),
+                Event::Settings { openid, peer, muted } => self.settings_changed(&openid, &peer, muted),
             }
         }
         self.send_hints();

@@ -272,6 +272,28 @@ pub static KEYS: &[Key] = &[
     number("wechat.timeout_ms", "3000", (10, 60_000), "Milliseconds that one call to WeChat may take.", |c, n| {
         c.wechat.timeout_ms = n;
     }),
+    text(
+        "wechat.push_token",
+        "",
+        "3 to 32 characters of A-Z a-z 0-9, or empty",
+        "The Token of the message push in WeChat's console, for `/wechat/events`; empty: nothing is taken there.",
+        |c, t| {
+            c.wechat.push_token = value::push_token(t)?;
+            Ok(())
+        },
+    )
+    .masked(Shown::Nothing),
+    text(
+        "wechat.push_aes_key",
+        "",
+        "43 characters of A-Z a-z 0-9, or empty",
+        "The EncodingAESKey beside it; where it is set, what comes unencrypted is refused.",
+        |c, t| {
+            c.wechat.push_aes_key = value::push_aes_key(t)?;
+            Ok(())
+        },
+    )
+    .masked(Shown::Nothing),
     list(
         "auth.keys",
         "ID:SECRET entries, the ids distinct and of A-Z a-z 0-9 _ - (at most 32), the secrets of 32 bytes or more",

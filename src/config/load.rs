@@ -207,6 +207,10 @@ impl Loaded {
             let what = "a SQLite file has one node: for several, set database.url to a PostgreSQL that all of them use";
             problems.push(Problem::new("relay.nats_url", self.source("relay.nats_url").cloned(), what));
         }
+        if self.config.wechat.push_token.is_empty() && !self.config.wechat.push_aes_key.is_empty() {
+            let what = "of no use without wechat.push_token, with which WeChat's pushes are signed";
+            problems.push(Problem::new("wechat.push_aes_key", self.source("wechat.push_aes_key").cloned(), what));
+        }
         problems
     }
 

@@ -114,6 +114,10 @@ pub struct WeChat {
     pub api_base: String,
     /// Milliseconds that one call to WeChat may take.
     pub timeout_ms: u64,
+    /// What WeChat's pushes are signed with; empty: none are taken.
+    pub push_token: Secret,
+    /// What they are encrypted with, as base64 without its last `=`; empty: they come plain.
+    pub push_aes_key: Secret,
 }
 
 #[derive(Debug, Clone)]
@@ -143,6 +147,10 @@ impl Secret {
 
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -318,7 +326,14 @@ impl Config {
             ops: Ops { listen: None },
             web: Web { enabled: false },
             database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0, prepared_statements: true },
-            wechat: WeChat { appid: String::new(), secret: Secret::new(""), api_base: String::new(), timeout_ms: 0 },
+            wechat: WeChat {
+                appid: String::new(),
+                secret: Secret::new(""),
+                api_base: String::new(),
+                timeout_ms: 0,
+                push_token: Secret::new(""),
+                push_aes_key: Secret::new(""),
+            },
             auth: Auth { keys: Vec::new(), token_ttl_s: 0 },
             session: Session {
                 heartbeat_ms: 0,

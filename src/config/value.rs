@@ -139,6 +139,18 @@ pub fn secret(text: &str) -> Result<Secret, Wrong> {
     if text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic()) { Ok(Secret::new(text)) } else { Err(Wrong::default()) }
 }
 
+/// As WeChat's console takes it.
+pub fn push_token(text: &str) -> Result<Secret, Wrong> {
+    let fits = text.is_empty() || (3..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if fits { Ok(Secret::new(text)) } else { Err(Wrong::default()) }
+}
+
+/// As WeChat's console takes it: base64 of 32 bytes, without the `=` at its end.
+pub fn push_aes_key(text: &str) -> Result<Secret, Wrong> {
+    let fits = text.is_empty() || text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if fits { Ok(Secret::new(text)) } else { Err(Wrong::default()) }
+}
+
 /// Networks, or single addresses.
 pub fn networks(items: &[String]) -> Result<Vec<IpNet>, Wrong> {
     let one = |item: &String| {

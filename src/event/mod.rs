@@ -3,8 +3,11 @@
 
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
+mod finding;
 pub mod overview;
 pub mod revocation;
+
+pub use finding::{By, Finding, Found, Source};
 
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub enum Refusal {
     RecallExpired,
     /// The blocklist is full.
     TooMany,
+    /// What it says may not be said here.
+    ContentRefused,
     /// The store is down, full or overloaded: send again under the same client_msg_id.
     Unavailable,
 }
@@ -62,8 +67,8 @@ pub enum Refusal {
 pub enum Event {
     /// Stored now for the first time, durable.
     Appended { draft: Draft, seq: Seq, sent_at: i64 },
-    /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: it is past the sender's rate, or for
-    /// somebody who has blocked the sender.
+    /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: as a new message it would have been refused,
+    /// or it is for somebody who has blocked the sender.
     Repeated { draft: Draft, stored: Message, quiet: bool },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
@@ -75,6 +80,8 @@ pub enum Event {
     MarkRefused { receipt: Receipt, request_id: RequestId, why: Refusal },
     /// `openid` has cleared its own view of the conversation with `peer` up to `seq`.
     Cleared { openid: OpenId, peer: OpenId, seq: Seq },
+    /// `openid` has set whether notices of the conversation with `peer` are sent to her.
+    Settings { openid: OpenId, peer: OpenId, muted: bool },
 }
 
 /// `openid` has received or read its conversation with `peer` up to `seq`.

@@ -15,6 +15,8 @@ pub struct Overview {
     pub peer_read_seq: Seq,
     pub peer_recv_seq: Seq,
     pub unread: i64,
+    /// The member wants no notices of it.
+    pub muted: bool,
 }
 
 /// Where a page of the conversation list ended.

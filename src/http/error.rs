@@ -166,6 +166,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotFound => Self::new(Word::NotFound, "there is no such message of yours"),
             Refusal::RecallExpired => Self::new(Word::RecallExpired, "the message is too old to be recalled"),
             Refusal::TooMany => Self::new(Word::TooLarge, "the list is full: take somebody off it first"),
+            Refusal::ContentRefused => Self::new(Word::ContentRefused, "this may not be said here"),
         }
     }
 }
@@ -236,6 +237,7 @@ mod tests {
             (TokenRefused::Banned.into(), Word::Banned, false),
             (Unavailable.into(), Word::Unavailable, true),
             (Refusal::Conflict.into(), Word::Conflict, false),
+            (Refusal::ContentRefused.into(), Word::ContentRefused, false),
             (Refused::Draining.into(), Word::Unavailable, true),
             (Refused::TooManySessions.into(), Word::Unavailable, true),
             (Refused::TooManyFromAddress.into(), Word::RateLimited, true),

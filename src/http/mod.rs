@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::relay::LinkState;
 use crate::session;
 use crate::store::Store;
-use crate::wechat::ValidateCode;
+use crate::wechat::{Push, ValidateCode};
 
 pub mod listen;
 pub mod serve;
@@ -64,6 +64,8 @@ pub struct State {
     pub relay: Option<Arc<LinkState>>,
     /// How the browser client lets people in, where it is served.
     pub web: Option<SignIn>,
+    /// Takes what WeChat tells by itself.
+    pub pushed: Box<dyn Fn(Push) + Send + Sync>,
 }
 
 /// The public port: `/v1`, `/healthz`, the browser client where it is on, and last the handshake, whose path every single segment fits.

@@ -34,7 +34,14 @@ pub fn config() -> Config {
         ops: Ops { listen: None },
         web: Web { enabled: false },
         database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
-        wechat: WeChat { appid: "wx0".into(), secret: Secret::new("secret"), api_base: "http://127.0.0.1:1".into(), timeout_ms: 1_000 },
+        wechat: WeChat {
+            appid: "wx0".into(),
+            secret: Secret::new("secret"),
+            api_base: "http://127.0.0.1:1".into(),
+            timeout_ms: 1_000,
+            push_token: Secret::new(""),
+            push_aes_key: Secret::new(""),
+        },
         auth: Auth { keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }], token_ttl_s: 604_800 },
         session: Session {
             heartbeat_ms: 30_000,
@@ -131,6 +138,7 @@ pub fn state(config: Config) -> web::Data<State> {
         revoked: Box::new(|| {}),
         relay: None,
         web: None,
+        pushed: Box::new(|_| {}),
     })
 }
 

@@ -126,6 +126,11 @@ pub fn cleared(peer: &OpenId, seq: Seq) -> ByteString {
     format!(r#"{{"type":"cleared","peer":"{peer}","seq":{seq}}}"#).into()
 }
 
+/// What the user has set for the conversation with `peer`.
+pub fn settings(peer: &OpenId, muted: bool) -> ByteString {
+    format!(r#"{{"type":"settings","peer":"{peer}","muted":{muted}}}"#).into()
+}
+
 /// An error, with what it is about.
 pub struct Failure<'a> {
     pub word: Word,

@@ -145,10 +145,10 @@ impl Frame {
         if std::mem::replace(&mut self.is_begun, true) {
             self.text.push(',');
         }
-        let Overview { peer, last_seq, cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, unread } = overview;
+        let Overview { peer, last_seq, cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, unread, muted } = overview;
         let _ = write!(
             self.text,
-            r#"{{"peer":"{peer}","last_seq":{last_seq},"cleared_seq":{cleared_seq},"read_seq":{read_seq},"recv_seq":{recv_seq},"peer_read_seq":{peer_read_seq},"peer_recv_seq":{peer_recv_seq},"unread":{unread},"messages":["#
+            r#"{{"peer":"{peer}","last_seq":{last_seq},"cleared_seq":{cleared_seq},"read_seq":{read_seq},"recv_seq":{recv_seq},"peer_read_seq":{peer_read_seq},"peer_recv_seq":{peer_recv_seq},"unread":{unread},"muted":{muted},"messages":["#
         );
     }
 
@@ -201,6 +201,7 @@ mod tests {
             peer_read_seq: seq,
             peer_recv_seq: seq,
             unread: i64::MAX,
+            muted: false,
         };
         Missed { overview, messages, has_more: false }
     }

@@ -17,13 +17,13 @@ use bytestring::ByteString;
 
 use crate::chat::ChatServer;
 use crate::chat::outbox::Bounds;
-use crate::event::{Draft, Receipt, ReceiptKind};
+use crate::event::{Draft, Receipt, ReceiptKind, Refusal};
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::metrics::{ErrorLabel, Metrics};
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
 use crate::store::Store;
-use crate::store::messages::{Answer, Append, Mark, Write};
+use crate::store::messages::{Admission, Answer, Append, Mark, Write};
 use catch_up::Ask;
 use inbound::InboundLimits;
 
@@ -131,7 +131,9 @@ impl Session {
         if let (Some(wait), false) = (over_rate_ms, is_repeatable) {
             return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", draft.request_id.as_ref(), None, Some(wait)));
         }
-        self.submit(Write::Append(Append { draft, over_rate_ms }))
+        let admission =
+            over_rate_ms.map_or(Admission::Open, |retry_after_ms| Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }));
+        self.submit(Write::Append(Append { draft, admission, finding: None }))
     }
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {

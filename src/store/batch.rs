@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::oneshot;
+
 use super::content;
-use super::messages::{Answer, Append, Clear, Mark, Write};
+use super::messages::{Admission, Answer, Append, Clear, ConversationSettings, Mark, Reservation, Write};
 use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal};
 use crate::ids::{OpenId, Seq};
@@ -27,6 +29,11 @@ pub(super) enum Outcome {
         moved: bool,
         to_peer: bool,
     },
+    Reservation(Reservation),
+    /// A conversation's settings are as they were asked for; `changed` by this write or not.
+    Settings {
+        changed: bool,
+    },
     Done,
 }
 
@@ -40,7 +47,7 @@ pub(super) fn pair(a: &OpenId, b: &OpenId) -> String {
     key
 }
 
-/// The conversation that a write is about, or where it is about none its user: writes with the same key keep their order.
+/// The conversation that a write is about, or where it is about none its user or its row: writes with the same key keep their order.
 pub(super) fn key(write: &Write) -> String {
     match write {
         Write::Append(w) => pair(&w.draft.sender, &w.draft.peer),
@@ -49,6 +56,14 @@ pub(super) fn key(write: &Write) -> String {
         Write::Block(w) => pair(&w.openid, &w.peer),
         Write::Revoke(w) => w.openid.as_str().to_owned(),
         Write::Profile(w) => w.openid.as_str().to_owned(),
+        Write::Audit(w) => w.openid.as_str().to_owned(),
+        Write::Grant(w) => w.openid.as_str().to_owned(),
+        Write::Quiet(w) => w.openid.as_str().to_owned(),
+        Write::Reserve(w) => pair(&w.openid, &w.peer),
+        Write::Settings(w) => pair(&w.openid, &w.peer),
+        Write::Decide(w) => w.audit.to_string(),
+        Write::Settle(w) => w.id.to_string(),
+        Write::Abandon(_) => String::new(),
     }
 }
 
@@ -142,7 +157,10 @@ pub(super) fn decode(what: i16, issued_ms: Option<i64>) -> Option<Revoked> {
 }
 
 /// A call that waits, and what it is told.
-type Told = (tokio::sync::oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>);
+enum Told {
+    Caller(oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>),
+    Reserver(oneshot::Sender<Result<Reservation, Refusal>>, Result<Reservation, Refusal>),
+}
 
 /// What is told of a batch, in its order: to the chat, then to those who wait.
 #[derive(Default)]
@@ -166,7 +184,22 @@ impl Report {
                 }
                 self.answer(answer, &outcome);
             }
-            Write::Block(_) | Write::Revoke(_) | Write::Profile(_) => self.answer(answer, &outcome),
+            Write::Settings(ConversationSettings { openid, peer, muted, .. }) => {
+                if let Outcome::Settings { changed: true } = outcome {
+                    self.events.push(Event::Settings { openid, peer, muted });
+                }
+                self.answer(answer, &outcome);
+            }
+            Write::Block(_)
+            | Write::Revoke(_)
+            | Write::Profile(_)
+            | Write::Audit(_)
+            | Write::Decide(_)
+            | Write::Grant(_)
+            | Write::Reserve(_)
+            | Write::Settle(_)
+            | Write::Abandon(_)
+            | Write::Quiet(_) => self.answer(answer, &outcome),
         }
     }
 
@@ -177,9 +210,8 @@ impl Report {
             (outcome, answer) => {
                 let request_id = match answer {
                     Answer::Session(id) => Some(id),
-                    Answer::Nobody => None,
-                    Answer::Caller(caller) => {
-                        self.callers.push((caller, told(&outcome)));
+                    answer => {
+                        self.answer(answer, &outcome);
                         None
                     }
                 };
@@ -193,27 +225,34 @@ impl Report {
     }
 
     fn answer(&mut self, answer: Answer, outcome: &Outcome) {
-        if let Answer::Caller(caller) = answer {
-            self.callers.push((caller, told(outcome)));
+        match answer {
+            Answer::Caller(caller) => self.callers.push(Told::Caller(caller, told(outcome))),
+            Answer::Reserver(caller) => self.callers.push(Told::Reserver(caller, reservation(outcome))),
+            Answer::Nobody | Answer::Session(_) => {}
         }
     }
 
     /// Tells the calls that wait; called when the events have been handed on.
     pub(super) fn answer_callers(self) {
-        for (caller, told) in self.callers {
+        for told in self.callers {
             // One who has gone is not told.
-            let _ = caller.send(told);
+            match told {
+                Told::Caller(caller, told) => drop(caller.send(told)),
+                Told::Reserver(caller, told) => drop(caller.send(told)),
+            }
         }
     }
 }
 
 fn appended(append: Append, outcome: Outcome) -> Event {
-    let Append { draft, over_rate_ms } = append;
+    let Append { draft, admission, .. } = append;
     match outcome {
         Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
-        Outcome::Repeated { stored, muted } => Event::Repeated { draft, stored, quiet: muted || over_rate_ms.is_some() },
+        Outcome::Repeated { stored, muted } => {
+            Event::Repeated { draft, stored, quiet: muted || matches!(admission, Admission::RepeatsOnly(_)) }
+        }
         Outcome::Refused(why) => Event::Refused { draft, why },
-        Outcome::Mark { .. } | Outcome::Done => Event::Refused { draft, why: Refusal::Unavailable },
+        _ => Event::Refused { draft, why: Refusal::Unavailable },
     }
 }
 
@@ -221,6 +260,14 @@ fn told(outcome: &Outcome) -> Result<(), Refusal> {
     match outcome {
         Outcome::Refused(why) => Err(*why),
         _ => Ok(()),
+    }
+}
+
+fn reservation(outcome: &Outcome) -> Result<Reservation, Refusal> {
+    match outcome {
+        Outcome::Reservation(reservation) => Ok(*reservation),
+        Outcome::Refused(why) => Err(*why),
+        _ => Err(Refusal::Unavailable),
     }
 }
 

@@ -14,8 +14,11 @@ use super::StoreLimits;
 use super::batch::{Outcome, Report};
 use super::clock::Clock;
 use super::conn::FileLock;
-use super::messages::{Answer, Append, Block, Clear, Mark, ProfileChange, Revoke, Write};
-use crate::event::{Committed, Draft, Places, Refusal};
+use super::messages::{
+    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, QuietHours, Reserve, Revoke,
+    Settle, Write,
+};
+use crate::event::{Committed, Places, Refusal};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
@@ -141,7 +144,15 @@ impl Lane {
             | Write::Clear(Clear { answer, .. })
             | Write::Block(Block { answer, .. })
             | Write::Revoke(Revoke { answer, .. })
-            | Write::Profile(ProfileChange { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
+            | Write::Profile(ProfileChange { answer, .. })
+            | Write::Audit(Audit { answer, .. })
+            | Write::Decide(Decide { answer, .. })
+            | Write::Grant(GrantChange { answer, .. })
+            | Write::Reserve(Reserve { answer, .. })
+            | Write::Settle(Settle { answer, .. })
+            | Write::Abandon(Abandon { answer, .. })
+            | Write::Settings(ConversationSettings { answer, .. })
+            | Write::Quiet(QuietHours { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
         };
         let mut state = self.state();
         state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
@@ -206,7 +217,7 @@ impl Lane {
     }
 
     fn tell(&self, running: Running, outcomes: Vec<Outcome>) {
-        let writes = Arc::try_unwrap(running.writes).unwrap_or_else(|shared| shared.iter().map(copy).collect());
+        let writes = Arc::try_unwrap(running.writes).unwrap_or_else(|shared| shared.iter().map(Write::without_answer).collect());
         let mut report = Report::with_capacity(writes.len());
         let mut outcomes = outcomes.into_iter();
         for (write, answer) in writes.into_iter().zip(running.answers) {
@@ -292,29 +303,5 @@ impl Lane {
 
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
-    }
-}
-
-/// A write without its answer, for when a thread that hangs holds the first one.
-fn copy(write: &Write) -> Write {
-    match write {
-        Write::Append(Append { draft: d, over_rate_ms }) => Write::Append(Append {
-            draft: Draft {
-                session: d.session,
-                request_id: d.request_id.clone(),
-                sender: d.sender.clone(),
-                peer: d.peer.clone(),
-                client_msg_id: d.client_msg_id.clone(),
-                kind: d.kind.clone(),
-                body: d.body.clone(),
-                target: d.target,
-            },
-            over_rate_ms: *over_rate_ms,
-        }),
-        Write::Mark(w) => Write::Mark(Mark { receipt: w.receipt.clone(), answer: Answer::Nobody }),
-        Write::Clear(w) => Write::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer: Answer::Nobody }),
-        Write::Block(w) => Write::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer: Answer::Nobody }),
-        Write::Revoke(w) => Write::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer: Answer::Nobody }),
-        Write::Profile(w) => Write::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), Answer::Nobody)),
     }
 }

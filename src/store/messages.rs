@@ -4,9 +4,15 @@ use tokio::sync::oneshot;
 
 use crate::event::overview::{ListPlace, Overview, SyncCursor};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Message, Places, Receipt, Refusal};
+use crate::event::{Draft, Finding, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
+
+mod notices;
+mod safety;
+
+pub use notices::*;
+pub use safety::*;
 
 /// Something to be made durable. Writes of one conversation are done in the order in which they are submitted.
 #[derive(Debug)]
@@ -17,6 +23,14 @@ pub enum Write {
     Block(Block),
     Revoke(Revoke),
     Profile(ProfileChange),
+    Audit(Audit),
+    Decide(Decide),
+    Grant(GrantChange),
+    Reserve(Reserve),
+    Settle(Settle),
+    Abandon(Abandon),
+    Settings(ConversationSettings),
+    Quiet(QuietHours),
 }
 
 /// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A recall is a message whose
@@ -24,8 +38,21 @@ pub enum Write {
 #[derive(Debug)]
 pub struct Append {
     pub draft: Draft,
-    /// Set when the sender is past the rate limit: only a repeat is answered, anything else refused with this wait.
-    pub over_rate_ms: Option<u64>,
+    pub admission: Admission,
+    /// What a check of it has found, which is kept with it: with its seq where it is stored now, without one where it is refused. A
+    /// repeat was told of before.
+    pub finding: Option<Box<Finding>>,
+}
+
+/// What may become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Stored if it is new.
+    Open,
+    /// Only a repeat of what is stored is answered, and quietly. Anything else is refused with this.
+    RepeatsOnly(Refusal),
+    /// The operator's own recall, of a message of any age, whoever has blocked whom. The sender is the target's.
+    Moderator,
 }
 
 /// Moves a mark up to the receipt's seq, clamped to the last seq; a mark never goes back. Without a conversation it does nothing.
@@ -99,6 +126,8 @@ pub enum Answer {
     Session(RequestId),
     /// A call that waits.
     Caller(oneshot::Sender<Result<(), Refusal>>),
+    /// Who asked for a [`Reserve`].
+    Reserver(oneshot::Sender<Result<Reservation, Refusal>>),
 }
 
 /// A read. Every answer is what is committed at that moment.

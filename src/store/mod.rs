@@ -21,6 +21,7 @@ use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
 pub mod messages;
+mod copy;
 mod lanes;
 mod executor;
 mod batch;
@@ -32,6 +33,8 @@ mod readers;
 mod statement;
 mod nodes;
 mod profiles;
+mod audits;
+mod notices;
 mod queries;
 mod sync;
 mod schema;

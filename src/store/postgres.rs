@@ -15,7 +15,7 @@ use super::StoreLimits;
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Append, Block, BlockChange, Clear, Mark, Write};
+use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::profiles::ProfileCall;
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
@@ -114,6 +114,7 @@ fn repeatable(write: &Write) -> bool {
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
         Write::Profile(_) => true,
+        _ => false,
     }
 }
 
@@ -171,8 +172,16 @@ impl Call {
                     let (what, issued) = encode(w.what);
                     call.row(4, &w.openid, &w.openid, None, i64::from(what), issued);
                 }
-                // Nothing to `hongyan_commit` but a place in the order: see `ProfileCall`.
-                Write::Profile(w) => call.row(10, &w.openid, &w.openid, None, 0, None),
+                Write::Profile(_)
+                | Write::Audit(_)
+                | Write::Decide(_)
+                | Write::Grant(_)
+                | Write::Settle(_)
+                | Write::Abandon(_)
+                | Write::Quiet(_) => {
+                    call.place(None);
+                }
+                Write::Reserve(_) | Write::Settings(_) => call.place(Some(key(write))),
             }
             call.ids.push(None);
             call.kinds.push(None);
@@ -182,17 +191,28 @@ impl Call {
     }
 
     fn append(&mut self, append: &Append, pair: String) {
-        let Append { draft, over_rate_ms } = append;
-        let op = match (draft.target, over_rate_ms) {
-            (None, None) => 0,
-            (None, Some(_)) => 1,
-            (Some(_), None) => 6,
-            (Some(_), Some(_)) => 7,
+        let Append { draft, admission, .. } = append;
+        let op = match (draft.target, admission) {
+            (None, Admission::Open | Admission::Moderator) => 0,
+            (None, Admission::RepeatsOnly(_)) => 1,
+            (Some(_), Admission::Open) => 6,
+            (Some(_), Admission::RepeatsOnly(_)) => 7,
+            (Some(_), Admission::Moderator) => 11,
         };
         self.row(op, &draft.sender, &draft.peer, Some(pair), draft.target.map_or(0, Seq::get), None);
         self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
         self.kinds.push(Some(draft.kind.as_str().to_owned()));
         self.bodies.push(Some(draft.body.to_string()));
+    }
+
+    /// Nothing to `hongyan_commit` but a place in the order, and a lock on its conversation where it has one.
+    fn place(&mut self, pair: Option<String>) {
+        self.ops.push(10);
+        self.senders.push(String::new());
+        self.peers.push(String::new());
+        self.pairs.push(pair);
+        self.numbers.push(0);
+        self.issued.push(None);
     }
 
     fn row(&mut self, op: i16, sender: &OpenId, peer: &OpenId, pair: Option<String>, number: i64, issued: Option<i64>) {
@@ -327,7 +347,7 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
                 _ => Outcome::Refused(Refusal::Unavailable),
             }
         }
-        (Write::Append(append), 4) => Outcome::Refused(Refusal::RateLimited { retry_after_ms: append.over_rate_ms.unwrap_or(0) }),
+        (Write::Append(Append { admission: Admission::RepeatsOnly(refusal), .. }), 4) => Outcome::Refused(*refusal),
         (Write::Append(_), 5) => {
             let retry_after_ms = row.number.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
             Outcome::Refused(Refusal::RateLimited { retry_after_ms })

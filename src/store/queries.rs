@@ -182,6 +182,7 @@ impl OverviewRow {
             peer_read_seq: seq(self.peer_read_seq),
             peer_recv_seq: seq(self.peer_recv_seq),
             unread: self.unread,
+            muted: false,
         })
     }
 }

@@ -307,5 +307,6 @@ fn nothing(peer: &OpenId) -> Overview {
         peer_read_seq: none,
         peer_recv_seq: none,
         unread: 0,
+        muted: false,
     }
 }

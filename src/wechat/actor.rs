@@ -9,7 +9,7 @@ use rand::Rng as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::client::WeChatClient;
+use super::client::{CALLS_AT_ONCE, WeChatClient};
 use super::token::TokenCache;
 use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefused, ValidateCode};
 use crate::config;
@@ -18,7 +18,7 @@ use crate::lifecycle::Vital;
 use crate::metrics::{CallLabel, Metrics};
 
 /// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
-const LOGINS_AT_ONCE: usize = 1_024;
+const LOGINS_AT_ONCE: usize = CALLS_AT_ONCE;
 
 /// Tries of one call, the first one included.
 const TRIES: u32 = 3;
@@ -114,7 +114,7 @@ impl Handler<AccessTokenRefused> for WeChatAuth {
     type Result = ();
 
     fn handle(&mut self, AccessTokenRefused(token): AccessTokenRefused, _: &mut Self::Context) {
-        self.token.refused(&token);
+        self.token.refused(&token, self.now());
     }
 }
 
@@ -142,19 +142,20 @@ async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
     outcome
 }
 
-fn count<T>(metrics: &Metrics, call: &'static str, outcome: &Result<T, Failure>) {
+/// Counts the outcome of one call.
+pub fn count<T>(metrics: &Metrics, call: &'static str, outcome: &Result<T, Failure>) {
     let result = outcome.as_ref().map_or_else(Failure::label, |_| "ok");
     metrics.wechat_calls.get_or_create(&CallLabel { call, result }).inc();
 }
 
 /// What the operator can do about it.
-fn hint(failure: &Failure) -> &'static str {
+pub fn hint(failure: &Failure) -> &'static str {
     match failure {
         Failure::Code { code: 40013 | 41002, .. } => "wechat.appid is wrong",
         Failure::Code { code: 40001 | 40125 | 41004, .. } => "wechat.secret is wrong, or was reset in WeChat's console",
         Failure::Code { code: 40164, .. } => "this machine's address is not on the list of allowed addresses in WeChat's console",
         Failure::Code { code: -1, .. } | Failure::Status(_) => "WeChat is busy",
-        Failure::Connect | Failure::Timeout => "wechat.api_base cannot be reached from here",
+        Failure::Connect | Failure::Broken | Failure::Timeout => "wechat.api_base cannot be reached from here",
         _ => "",
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use awc::error::SendRequestError;
+use actix_http::error::ParseError;
+use awc::error::{ConnectError, SendRequestError};
 use awc::http::StatusCode;
 use awc::{Client, ClientRequest, Connector};
 use openssl::ssl::{SslConnector, SslMethod};
@@ -15,6 +16,9 @@ use crate::ids::OpenId;
 
 /// An answer of WeChat's has some hundred bytes.
 const BODY_BYTES: usize = 64 * 1024;
+
+/// Connections, of which each carries one call. awc's own hundred would let calls that no answer comes for keep out the others.
+pub const CALLS_AT_ONCE: usize = 1_024;
 
 /// Speaks for one mini-program. Cheap to clone; bound to its thread.
 #[derive(Clone)]
@@ -63,13 +67,7 @@ struct TokenAnswer {
 
 impl WeChatClient {
     pub fn new(config: &config::WeChat) -> Self {
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let mut connector = Connector::new().timeout(timeout);
-        match trusting_the_system() {
-            Ok(tls) => connector = connector.openssl(tls),
-            Err(error) => log::error!(error:% = error; "TLS could not be set up with the system's certificates"),
-        }
-        let http = Client::builder().connector(connector).timeout(timeout).disable_redirects().finish();
+        let http = http(Duration::from_millis(config.timeout_ms));
         Self { http, base: config.api_base.clone(), appid: config.appid.clone(), secret: config.secret.clone() }
     }
 
@@ -96,6 +94,17 @@ impl WeChatClient {
     }
 }
 
+/// An HTTP client whose calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
+/// that.
+pub fn http(timeout: Duration) -> Client {
+    let mut connector = Connector::new().timeout(timeout / 2).handshake_timeout(timeout / 2).limit(CALLS_AT_ONCE);
+    match trusting_the_system() {
+        Ok(tls) => connector = connector.openssl(tls),
+        Err(error) => log::error!(error:% = error; "TLS could not be set up with the system's certificates"),
+    }
+    Client::builder().connector(connector).timeout(timeout).disable_redirects().finish()
+}
+
 /// OpenSSL is built in, and its own idea of where certificates lie is of the machine that built it.
 fn trusting_the_system() -> Result<SslConnector, openssl::error::ErrorStack> {
     let mut tls = SslConnector::builder(SslMethod::tls_client())?;
@@ -108,7 +117,11 @@ fn trusting_the_system() -> Result<SslConnector, openssl::error::ErrorStack> {
     Ok(tls.build())
 }
 
-async fn call<A: DeserializeOwned>(request: ClientRequest, body: Option<&impl Serialize>) -> Result<A, Failure> {
+/// What WeChat answers to one request.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn call<A: DeserializeOwned>(request: ClientRequest, body: Option<&impl Serialize>) -> Result<A, Failure> {
     let sent = match body {
         Some(body) => request.send_json(body),
         None => request.send(),
@@ -129,9 +142,12 @@ async fn call<A: DeserializeOwned>(request: ClientRequest, body: Option<&impl Se
 /// Only the kind: awc's errors may show the URL, and the AppSecret stands in it.
 fn failure(error: &SendRequestError) -> Failure {
     match error {
-        SendRequestError::Connect(awc::error::ConnectError::Timeout) | SendRequestError::Timeout => Failure::Timeout,
+        SendRequestError::Timeout => Failure::Timeout,
+        // So awc calls the end of a connection on which it waited for an answer.
+        SendRequestError::Connect(ConnectError::Disconnected) => Failure::Broken,
+        SendRequestError::Connect(_) | SendRequestError::Url(_) => Failure::Connect,
         // A kept connection that WeChat has closed meanwhile fails in sending.
-        SendRequestError::Connect(_) | SendRequestError::Send(_) => Failure::Connect,
+        SendRequestError::Send(_) | SendRequestError::Response(ParseError::Io(_)) => Failure::Broken,
         _ => Failure::Body,
     }
 }

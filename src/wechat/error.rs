@@ -16,8 +16,12 @@ pub enum LoginRefused {
 /// Why a call to WeChat gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
+    /// None was made, so nothing was asked.
     #[error("no connection")]
     Connect,
+    /// One was made and broke off before the answer; it may have been heard.
+    #[error("the connection broke off")]
+    Broken,
     #[error("no answer in time")]
     Timeout,
     #[error("HTTP {0}")]
@@ -36,17 +40,23 @@ impl Failure {
     /// wait behind it the user is better served by a fresh one.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Connect => true,
+            Self::Connect | Self::Broken => true,
             Self::Status(status) => *status >= 500,
             Self::Code { code, .. } => *code == BUSY,
             Self::Timeout | Self::Body | Self::Busy => false,
         }
     }
 
+    /// Whether it is the access_token that was refused.
+    pub fn is_of_token(&self) -> bool {
+        matches!(self, Self::Code { code: TOKEN_INVALID | TOKEN_MALFORMED | TOKEN_EXPIRED, .. })
+    }
+
     /// The label in metrics: one of a small set.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Broken => "broken",
             Self::Timeout => "timeout",
             Self::Status(_) => "status",
             Self::Body => "body",
@@ -54,8 +64,11 @@ impl Failure {
             Self::Code { code, .. } => match *code {
                 BUSY => "busy",
                 40029 | 40163 | 41008 => "bad_code",
-                45011 => "rate_limited",
+                45009 | 45011 => "rate_limited",
                 40226 => "blocked",
+                TOKEN_INVALID | TOKEN_MALFORMED | TOKEN_EXPIRED => "bad_token",
+                INACTIVE => "inactive",
+                NO_GRANT => "no_grant",
                 _ => "errcode",
             },
         }
@@ -64,6 +77,49 @@ impl Failure {
 
 /// "System busy, try again".
 pub const BUSY: i64 = -1;
+pub const TOKEN_INVALID: i64 = 40001;
+const TOKEN_MALFORMED: i64 = 40014;
+const TOKEN_EXPIRED: i64 = 42001;
+/// This user has not been in the mini-program for two hours: WeChat judges no text of hers.
+pub const INACTIVE: i64 = 61010;
+/// This user has refused the template, or all that she accepted is used up.
+pub const NO_GRANT: i64 = 43101;
+
+/// Why a message was not sent, or what is not known of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendFailure {
+    /// It surely never went out, for no fault of its own: it may be sent again.
+    #[error("not sent: {0}")]
+    NotSent(Failure),
+    /// WeChat refused it, and used nothing up.
+    #[error("refused: errcode {code} (rid {rid})")]
+    Refused { code: i64, rid: String },
+    /// It may have gone out: sent again, it might be there twice.
+    #[error("unknown: {0}")]
+    Unknown(Failure),
+}
+
+impl From<Failure> for SendFailure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            failure if failure.is_of_token() => Self::NotSent(failure),
+            Failure::Code { code, rid } => Self::Refused { code, rid },
+            Failure::Connect | Failure::Busy => Self::NotSent(failure),
+            // The server did not take the request for one of its own; a 5xx may come from a proxy that had passed it on.
+            Failure::Status(status) if status < 500 => Self::NotSent(failure),
+            Failure::Broken | Failure::Timeout | Failure::Status(_) | Failure::Body => Self::Unknown(failure),
+        }
+    }
+}
+
+impl From<SendFailure> for Failure {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::NotSent(failure) | SendFailure::Unknown(failure) => failure,
+            SendFailure::Refused { code, rid } => Self::Code { code, rid },
+        }
+    }
+}
 
 impl From<&Failure> for LoginRefused {
     fn from(failure: &Failure) -> Self {

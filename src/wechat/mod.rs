@@ -1,9 +1,11 @@
-//! Who you are, as WeChat says. Facts of its API: docs/WECHAT.md.
+//! What WeChat is asked, and what it tells by itself. Facts of its API: docs/WECHAT.md.
 
 mod actor;
+mod api;
 mod client;
 mod token;
 mod error;
+pub mod push;
 pub mod fake;
 #[cfg(test)]
 mod tests;
@@ -12,8 +14,10 @@ use std::sync::Arc;
 
 use crate::ids::OpenId;
 
-pub use actor::WeChatAuth;
-pub use error::{Failure, LoginRefused};
+pub use actor::{WeChatAuth, hint};
+pub use api::{Judgement, MediaCheck, MediaKind, MiniprogramState, Scene, Sent, SubscribeMessage, Suggest, TextCheck, TraceId, WeChatApi};
+pub use error::{BUSY, Failure, INACTIVE, LoginRefused, NO_GRANT, SendFailure};
+pub use push::Push;
 
 /// Exchanges a `wx.login` code for the openid behind it. `session_key` stays inside this room.
 #[derive(actix::Message)]

@@ -6,7 +6,7 @@ use actix::{Actor, Addr};
 
 use super::fake::{self, Settings};
 use super::*;
-use crate::config::{Secret, WeChat};
+use crate::config::{Config, Secret, WeChat};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
@@ -19,7 +19,8 @@ fn start(change: impl FnOnce(&mut WeChat)) -> (Addr<WeChatAuth>, String, Metrics
     let base = format!("http://{}", listener.local_addr().unwrap());
     let settings = Settings { appid: "wx1".into(), secret: Secret::new(SECRET), enforce_quota: true };
     actix_web::rt::spawn(fake::serve(listener, settings).unwrap());
-    let mut config = WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.clone(), timeout_ms: 5_000 };
+    let mut config =
+        WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.clone(), timeout_ms: 5_000, ..Config::default().wechat };
     change(&mut config);
     let metrics = Metrics::new();
     // A test's end is none of the process's.

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::error::TOKEN_INVALID;
 use super::{AccessToken, Failure};
 
 /// Someone who waits for a token.
@@ -15,6 +16,8 @@ pub struct TokenCache {
     fetching: bool,
     /// After a failure: until when nobody asks WeChat again, and what they are told.
     failed: Option<(u64, Failure)>,
+    /// When WeChat last refused a token.
+    refused: Option<u64>,
 }
 
 struct Held {
@@ -79,10 +82,16 @@ impl TokenCache {
         }
     }
 
-    /// WeChat refused this token: drops it, unless a newer one has come.
-    pub fn refused(&mut self, token: &AccessToken) {
-        if self.held.as_ref().is_some_and(|held| held.token == *token) {
-            self.held = None;
+    /// WeChat refused this token: drops it, unless a newer one has come. Where that replaced one refused a moment ago, the next would be
+    /// no better, and nobody asks for it for a while.
+    pub fn refused(&mut self, token: &AccessToken, now: u64) {
+        if self.held.as_ref().is_none_or(|held| held.token != *token) {
+            return;
+        }
+        self.held = None;
+        let before = self.refused.replace(now);
+        if before.is_some_and(|before| now < before + TRY_AGAIN_MS) {
+            self.failed = Some((now + TRY_AGAIN_MS, Failure::Code { code: TOKEN_INVALID, rid: String::new() }));
         }
     }
 }
@@ -130,11 +139,25 @@ mod tests {
         let mut cache = TokenCache::default();
         let _ = ask(&mut cache, 0);
         cache.fetched(Ok((token("a"), 7_200_000)), 0);
-        cache.refused(&token("a"));
+        cache.refused(&token("a"), 0);
         assert!(ask(&mut cache, 1).0);
         cache.fetched(Ok((token("b"), 7_200_000)), 2);
-        cache.refused(&token("a"));
+        cache.refused(&token("a"), 2);
         assert_eq!(ask(&mut cache, 3).1.try_recv().unwrap(), Ok(token("b")));
+    }
+
+    #[test]
+    fn two_refused_in_a_row_are_no_loop() {
+        let mut cache = TokenCache::default();
+        let _ = ask(&mut cache, 0);
+        cache.fetched(Ok((token("a"), 7_200_000)), 0);
+        cache.refused(&token("a"), 10);
+        let _ = ask(&mut cache, 10);
+        cache.fetched(Ok((token("b"), 7_200_000)), 20);
+        cache.refused(&token("b"), 30);
+        let (fetch, mut told) = ask(&mut cache, 40);
+        assert!(!fetch && told.try_recv().unwrap().unwrap_err().is_of_token());
+        assert!(ask(&mut cache, 30 + TRY_AGAIN_MS).0);
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Conversation {
     peer_read_seq: i64,
     peer_recv_seq: i64,
     unread: i64,
+    /// The caller wants no notices of it.
+    muted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MessageSchema>, nullable = false)]
     last_message: Option<Box<RawValue>>,
@@ -191,6 +193,7 @@ fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
         peer_read_seq: overview.peer_read_seq.get(),
         peer_recv_seq: overview.peer_recv_seq.get(),
         unread: overview.unread,
+        muted: overview.muted,
         last_message: last_message.as_ref().map(|m| outbound::as_seen_raw(m, reader, &overview.peer)),
     }
 }
@@ -230,11 +233,13 @@ mod tests {
             peer_read_seq: seq(4),
             peer_recv_seq: seq(5),
             unread: 7,
+            muted: true,
         };
         let mut listed = Listed { overview, last_message: Some(last) };
         let shown = serde_json::to_string(&conversation(&listed, &me)).unwrap();
         let want = json!({
             "peer": "peer", "last_seq": 9, "cleared_seq": 1, "read_seq": 2, "recv_seq": 3, "peer_read_seq": 4, "peer_recv_seq": 5, "unread": 7,
+            "muted": true,
             "last_message": {"type": "text", "status": 200, "from_user_openid": "peer", "to_user_openid": "me", "seq": 9, "sent_at": 5, "message": "hi"}
         });
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), want);

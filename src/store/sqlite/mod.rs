@@ -22,7 +22,7 @@ use super::batch::{MarkKind, Outcome, RECALLED_BODY, encode, pair, repeat};
 use super::clock::Clock;
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Append, Block, BlockChange, Clear, Mark, Revoke, Write};
+use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Revoke, Write};
 use super::profiles;
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages, revocations};
@@ -137,6 +137,14 @@ impl Batch<'_> {
                 profiles::change_on_sqlite(self.conn, change)?;
                 Ok(Outcome::Done)
             }
+            Write::Audit(_)
+            | Write::Decide(_)
+            | Write::Grant(_)
+            | Write::Reserve(_)
+            | Write::Settle(_)
+            | Write::Abandon(_)
+            | Write::Settings(_)
+            | Write::Quiet(_) => Ok(Outcome::Refused(Refusal::Unavailable)),
         }
     }
 
@@ -148,12 +156,12 @@ impl Batch<'_> {
         if let Some(target) = draft.target {
             return match head {
                 Some(head) => self.recall(append, &key, head, target),
-                None => Ok(Outcome::Refused(append.over_rate_ms.map_or(Refusal::NotFound, over_rate))),
+                None => Ok(Outcome::Refused(repeats_only(append).unwrap_or(Refusal::NotFound))),
             };
         }
-        if let Some(wait) = append.over_rate_ms {
+        if let Some(refusal) = repeats_only(append) {
             let repeated = head.map(|head| self.repeated(head, append)).transpose()?.flatten();
-            return Ok(repeated.unwrap_or(Outcome::Refused(over_rate(wait))));
+            return Ok(repeated.unwrap_or(Outcome::Refused(refusal)));
         }
         let head = match head {
             Some(head) => head,
@@ -209,11 +217,12 @@ impl Batch<'_> {
                 .first::<MessageRow>(self.conn)?;
             return Ok(repeat(append, done.into_message()?, muted));
         }
-        if let Some(wait) = append.over_rate_ms {
-            return Ok(Outcome::Refused(over_rate(wait)));
+        if let Some(refusal) = repeats_only(append) {
+            return Ok(Outcome::Refused(refusal));
         }
         let refusal = match own {
             None => Some(Refusal::NotFound),
+            Some(_) if append.admission == Admission::Moderator => None,
             Some(_) if muted => Some(Refusal::Blocked),
             Some((sent_at, _)) if self.now.saturating_sub(sent_at) >= self.limits.recall_within_ms => Some(Refusal::RecallExpired),
             Some(_) => None,
@@ -414,8 +423,12 @@ impl Batch<'_> {
     }
 }
 
-fn over_rate(retry_after_ms: u64) -> Refusal {
-    Refusal::RateLimited { retry_after_ms }
+/// Why only a repeat is answered, where it is so.
+fn repeats_only(append: &Append) -> Option<Refusal> {
+    match append.admission {
+        Admission::RepeatsOnly(refusal) => Some(refusal),
+        Admission::Open | Admission::Moderator => None,
+    }
 }
 
 pub(super) fn append_revocation(conn: &mut SqliteConnection, revoke: &Revoke, now: i64) -> QueryResult<()> {

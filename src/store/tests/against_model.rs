@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::model::{AGE_MS, DAY_MS, Model, OVER_RATE_MS, Op, Outcome, USERS, body, pair};
+use super::model::{AGE_MS, DAY_MS, Model, Op, Outcome, USERS, body, pair};
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
 
@@ -142,7 +142,7 @@ impl Case<'_> {
                 (r.openid, r.peer, request_id, Outcome::Marked { seq: r.seq.get(), moved, to_peer })
             }
             Event::Cleared { openid, peer, seq } => (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true }),
-            Event::MarkUnstored(_) | Event::MarkRefused { .. } => return Err(text),
+            Event::MarkUnstored(_) | Event::MarkRefused { .. } | Event::Settings { .. } => return Err(text),
         };
         let (who, peer) = (letter(&who), letter(&peer));
         let waiting = drawn.get_mut(&pair(who, peer)).and_then(VecDeque::pop_front);
@@ -159,20 +159,15 @@ impl Case<'_> {
         let name = |user| self.model.name(user);
         let (answer, answered) = oneshot::channel();
         let answer = Answer::Caller(answer);
-        let append = |from, to, over_rate: bool, id: Option<char>, body, target: Option<i64>| {
-            let draft = draft(name(from).as_str(), name(to).as_str(), id.map(|id| id.to_string()).as_deref(), body);
+        let append = |from, to, admission, client_msg_id: Option<char>, body, target: Option<i64>| {
+            let draft = draft(name(from).as_str(), name(to).as_str(), client_msg_id.map(|id| id.to_string()).as_deref(), body);
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
-            (Draft { kind, target: target.map(s), ..draft }, over_rate.then_some(OVER_RATE_MS))
+            let draft = Draft { kind, target: target.map(s), request_id: Some(id.clone()), ..draft };
+            (Append { draft, admission, finding: None }.into(), None)
         };
         match *op {
-            Op::Send { from, to, id: client_msg_id, text, over_rate } => {
-                let (draft, over_rate_ms) = append(from, to, over_rate, client_msg_id, body(text), None);
-                (Append { draft: Draft { request_id: Some(id.clone()), ..draft }, over_rate_ms }.into(), None)
-            }
-            Op::Recall { from, to, target, over_rate } => {
-                let (draft, over_rate_ms) = append(from, to, over_rate, None, "{}".into(), Some(target));
-                (Append { draft: Draft { request_id: Some(id.clone()), ..draft }, over_rate_ms }.into(), None)
-            }
+            Op::Send { from, to, id, text, admission } => append(from, to, admission, id, body(text), None),
+            Op::Recall { from, to, target, admission } => append(from, to, admission, None, "{}".into(), Some(target)),
             Op::Mark { kind, who, peer, seq } => {
                 let receipt = Receipt { kind, openid: name(who), peer: name(peer), seq: s(seq), session: Some(SessionId::fresh()) };
                 (Write::Mark(Mark { receipt, answer: Answer::Session(id.clone()) }), None)

@@ -278,8 +278,11 @@ fn draft(from: &str, to: &str, id: Option<&str>, body: String) -> Draft {
 
 fn recall(from: &str, to: &str, target: i64) -> Append {
     let draft = Draft { kind: Kind::recall(), target: Some(s(target)), ..draft(from, to, None, "{}".into()) };
-    Append { draft, over_rate_ms: None }
+    Append { draft, admission: Admission::Open, finding: None }
 }
+
+/// Of one who writes too fast.
+const OVER_RATE: Admission = Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms: 70 });
 
 fn read(who: &str, peer: &str, seq: i64) -> Receipt {
     Receipt { kind: ReceiptKind::Read, openid: o(who), peer: o(peer), seq: s(seq), session: None }
@@ -290,7 +293,7 @@ fn recv(who: &str, peer: &str, seq: i64) -> Receipt {
 }
 
 fn append(from: &str, to: &str, id: Option<&str>, text: &str) -> Append {
-    Append { draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)), over_rate_ms: None }
+    Append { draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)), admission: Admission::Open, finding: None }
 }
 
 impl From<Append> for Write {

@@ -9,8 +9,6 @@ use crate::event::overview::{Missed, Overview};
 
 /// Everybody there is, in the order of their names.
 pub(super) const USERS: [char; 4] = ['a', 'b', 'c', 'd'];
-/// The wait of one who is past the rate.
-pub(super) const OVER_RATE_MS: u64 = 70;
 /// The wait of one who has begun too many conversations just now.
 pub(super) const DAY_MS: u64 = 86_400_000;
 /// How much time passes at once: more than the window for recalls and what a sync goes back before its cursor.
@@ -24,13 +22,13 @@ pub(super) enum Op {
         to: char,
         id: Option<char>,
         text: char,
-        over_rate: bool,
+        admission: Admission,
     },
     Recall {
         from: char,
         to: char,
         target: i64,
-        over_rate: bool,
+        admission: Admission,
     },
     Mark {
         kind: ReceiptKind,
@@ -115,6 +113,13 @@ pub(super) fn pair(who: char, peer: char) -> (char, char) {
     (who.min(peer), who.max(peer))
 }
 
+fn repeats_only(admission: Admission) -> Option<Refusal> {
+    match admission {
+        Admission::RepeatsOnly(why) => Some(why),
+        Admission::Open | Admission::Moderator => None,
+    }
+}
+
 pub(super) fn body(text: char) -> String {
     format!(r#"{{"message":"{text}"}}"#)
 }
@@ -148,8 +153,8 @@ impl Model {
 
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
-            Op::Send { from, to, id, text, over_rate } => self.send(from, to, id, text, over_rate),
-            Op::Recall { from, to, target, over_rate } => self.recall(from, to, target, over_rate),
+            Op::Send { from, to, id, text, admission } => self.send(from, to, id, text, admission),
+            Op::Recall { from, to, target, admission } => self.recall(from, to, target, admission),
             Op::Mark { kind, who, peer, seq } => self.mark(kind, who, peer, seq),
             Op::Clear { who, peer, up_to } => self.clear(who, peer, up_to),
             Op::Block { who, peer, change } => self.block(who, peer, change),
@@ -164,20 +169,20 @@ impl Model {
         }
     }
 
-    fn send(&mut self, from: char, to: char, id: Option<char>, text: char, over_rate: bool) -> Outcome {
+    fn send(&mut self, from: char, to: char, id: Option<char>, text: char, admission: Admission) -> Outcome {
         let (sender, id) = (self.name(from), id.and_then(|id| ClientMsgId::parse(&id.to_string()).ok()));
-        let is_blocked = self.has_blocked(to, from);
+        let (is_blocked, only) = (self.has_blocked(to, from), repeats_only(admission));
         let conversation = self.conversations.get(&pair(from, to));
         let same_key = |m: &&Message| m.sender == sender && m.client_msg_id == id;
         if let Some(stored) = conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)) {
             // Of a recalled message nothing is left to compare.
             return match stored.recalled || *stored.body == *body(text) {
-                true => Outcome::Repeated { stored: stored.clone(), quiet: over_rate || is_blocked },
+                true => Outcome::Repeated { stored: stored.clone(), quiet: only.is_some() || is_blocked },
                 false => Outcome::Refused(Refusal::Conflict),
             };
         }
-        if over_rate {
-            return Outcome::Refused(Refusal::RateLimited { retry_after_ms: OVER_RATE_MS });
+        if let Some(why) = only {
+            return Outcome::Refused(why);
         }
         if is_blocked {
             return Outcome::Refused(Refusal::Blocked);
@@ -196,16 +201,19 @@ impl Model {
         Outcome::Appended { seq }
     }
 
-    fn recall(&mut self, from: char, to: char, target: i64, over_rate: bool) -> Outcome {
-        let (sender, is_blocked) = (self.name(from), self.has_blocked(to, from));
+    fn recall(&mut self, from: char, to: char, target: i64, admission: Admission) -> Outcome {
+        let (sender, only) = (self.name(from), repeats_only(admission));
+        // The operator's recall goes to whoever has blocked the sender, too.
+        let is_by_moderator = admission == Admission::Moderator;
+        let is_blocked = self.has_blocked(to, from) && !is_by_moderator;
         let conversation = self.conversations.get(&pair(from, to));
         let own = conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
         let first = own.filter(|m| m.recalled).zip(conversation);
         if let Some(stored) = first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))) {
-            return Outcome::Repeated { stored: stored.clone(), quiet: over_rate || is_blocked };
+            return Outcome::Repeated { stored: stored.clone(), quiet: only.is_some() || is_blocked };
         }
-        if over_rate {
-            return Outcome::Refused(Refusal::RateLimited { retry_after_ms: OVER_RATE_MS });
+        if let Some(why) = only {
+            return Outcome::Refused(why);
         }
         if own.is_none() {
             return Outcome::Refused(Refusal::NotFound);
@@ -213,7 +221,7 @@ impl Model {
         if is_blocked {
             return Outcome::Refused(Refusal::Blocked);
         }
-        if conversation.is_some_and(|c| target <= c.old) {
+        if conversation.is_some_and(|c| target <= c.old) && !is_by_moderator {
             return Outcome::Refused(Refusal::RecallExpired);
         }
         let seq = self.store(from, to, |message| Message { kind: Kind::recall(), target: Some(s(target)), ..message });
@@ -322,6 +330,7 @@ impl Model {
             peer_read_seq: shown(other.read),
             peer_recv_seq: shown(other.recv),
             unread: conversation.map_or(0, |c| c.messages.iter().filter(counts).count() as i64),
+            muted: false,
         }
     }
 

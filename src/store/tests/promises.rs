@@ -49,7 +49,7 @@ async fn other_content_under_the_same_id_is_a_conflict(db: &mut Db) {
     other.draft.kind = Kind::parse("image").unwrap();
     assert!(matches!(rig.outcome(other).await, Event::Refused { why: Refusal::Conflict, .. }));
     let same = r#"{ "date":"later", "created_at":5, "id":"7", "message":"\u0068i" }"#;
-    let again = Append { draft: draft("a", "b", Some("m"), same.into()), over_rate_ms: None };
+    let again = Append { draft: draft("a", "b", Some("m"), same.into()), admission: Admission::Open, finding: None };
     assert!(matches!(rig.outcome(again).await, Event::Repeated { stored, .. } if &*stored.body == r#"{"message":"hi"}"#));
 }
 
@@ -93,7 +93,7 @@ async fn a_batch_with_repeats_inside(db: &mut Db) {
 
 async fn past_the_rate_only_repeats_are_answered(db: &mut Db) {
     let mut rig = db.open();
-    let fast = |to, id, text| Append { over_rate_ms: Some(70), ..append("a", to, Some(id), text) };
+    let fast = |to, id, text| Append { admission: OVER_RATE, ..append("a", to, Some(id), text) };
     let limited = |event: &Event| matches!(event, Event::Refused { why: Refusal::RateLimited { retry_after_ms: 70 }, .. });
     rig.outcome(append("a", "b", Some("m"), "hi")).await;
     assert!(matches!(rig.outcome(fast("b", "m", "hi")).await, Event::Repeated { stored, .. } if stored.seq == s(1)));

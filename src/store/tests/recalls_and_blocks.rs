@@ -62,7 +62,7 @@ async fn what_cannot_be_recalled(db: &mut Db) {
     // What is done is acked for ever.
     assert!(matches!(rig.outcome(recall("a", "b", 1)).await, Event::Repeated { .. }));
     // Past the rate only that.
-    let fast = |target| Append { over_rate_ms: Some(70), ..recall("a", "b", target) };
+    let fast = |target| Append { admission: OVER_RATE, ..recall("a", "b", target) };
     assert!(matches!(rig.outcome(fast(1)).await, Event::Repeated { quiet: true, .. }));
     for target in [2, 3, 9] {
         assert!(refused(rig.outcome(fast(target)).await, Refusal::RateLimited { retry_after_ms: 70 }), "{target}");

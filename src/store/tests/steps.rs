@@ -32,12 +32,14 @@ fn two() -> impl Strategy<Value = (char, char)> {
 }
 
 fn append_op() -> impl Strategy<Value = Op> {
-    let over_rate = || prop::bool::weighted(0.1);
+    let only = |why| Just(Admission::RepeatsOnly(why));
+    let admission = || prop_oneof![17 => Just(Admission::Open), 2 => Just(OVER_RATE), 1 => only(Refusal::ContentRefused)];
+    let of_recall = prop_oneof![3 => admission(), 1 => Just(Admission::Moderator)];
     let id = prop::option::weighted(0.7, prop::sample::select(vec!['1', '2', '3', '4']));
     let text = prop_oneof![6 => Just('x'), 1 => Just('y')];
     prop_oneof![
-        4 => (two(), id, text, over_rate()).prop_map(|((from, to), id, text, over_rate)| Op::Send { from, to, id, text, over_rate }),
-        3 => (two(), 0..6i64, over_rate()).prop_map(|((from, to), target, over_rate)| Op::Recall { from, to, target, over_rate }),
+        4 => (two(), id, text, admission()).prop_map(|((from, to), id, text, admission)| Op::Send { from, to, id, text, admission }),
+        3 => (two(), 0..6i64, of_recall).prop_map(|((from, to), target, admission)| Op::Recall { from, to, target, admission }),
     ]
 }
 

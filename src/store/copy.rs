@@ -1,0 +1,54 @@
+//! A write without its answer, for when a thread that hangs holds the first one.
+
+use super::messages::{
+    Abandon, Answer, Append, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, QuietHours, Reserve,
+    Revoke, Settle, Write,
+};
+use crate::event::Draft;
+
+impl Write {
+    pub(super) fn without_answer(&self) -> Self {
+        let answer = Answer::Nobody;
+        match self {
+            Self::Append(Append { draft: d, admission, finding }) => Self::Append(Append {
+                draft: Draft {
+                    session: d.session,
+                    request_id: d.request_id.clone(),
+                    sender: d.sender.clone(),
+                    peer: d.peer.clone(),
+                    client_msg_id: d.client_msg_id.clone(),
+                    kind: d.kind.clone(),
+                    body: d.body.clone(),
+                    target: d.target,
+                },
+                admission: *admission,
+                finding: finding.clone(),
+            }),
+            Self::Mark(w) => Self::Mark(Mark { receipt: w.receipt.clone(), answer }),
+            Self::Clear(w) => Self::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer }),
+            Self::Block(w) => Self::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer }),
+            Self::Revoke(w) => Self::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer }),
+            Self::Profile(w) => Self::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), answer)),
+            Self::Audit(w) => Self::Audit(Audit { openid: w.openid.clone(), finding: w.finding.clone(), answer }),
+            Self::Decide(w) => Self::Decide(Decide { audit: w.audit, decision: w.decision, answer }),
+            Self::Grant(w) => {
+                let (openid, template) = (w.openid.clone(), w.template.clone());
+                Self::Grant(GrantChange { openid, template, change: w.change.clone(), answer })
+            }
+            Self::Reserve(w) => Self::Reserve(Reserve {
+                openid: w.openid.clone(),
+                peer: w.peer.clone(),
+                template: w.template.clone(),
+                up_to: w.up_to,
+                node: w.node.clone(),
+                answer,
+            }),
+            Self::Settle(w) => Self::Settle(Settle { id: w.id, outcome: w.outcome.clone(), answer }),
+            Self::Abandon(w) => Self::Abandon(Abandon { reserved_before: w.reserved_before, answer }),
+            Self::Settings(w) => {
+                Self::Settings(ConversationSettings { openid: w.openid.clone(), peer: w.peer.clone(), muted: w.muted, answer })
+            }
+            Self::Quiet(w) => Self::Quiet(QuietHours { openid: w.openid.clone(), quiet: w.quiet, answer }),
+        }
+    }
+}

@@ -9,6 +9,7 @@ use actix::{Actor, Addr, Arbiter};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::{Follower, Tokens};
@@ -24,11 +25,12 @@ use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
 use crate::relay::{Doors, Relay, RelaySettings, Relayed};
+use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, Mark, MayReach, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
-use crate::wechat::{WeChatAuth, fake};
+use crate::wechat::{WeChatApi, WeChatAuth, fake};
 
 /// Which way the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub enum Error {
     Store(#[from] OpenError),
     #[error("the database was opened and does not answer: is it overloaded? start again when it is not")]
     Unavailable,
+    #[error(transparent)]
+    Words(#[from] BadList),
     #[error("the token could not be signed: check auth.keys")]
     Token,
     #[error("{what}")]
@@ -57,7 +61,9 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
 }
 
 /// How long sessions may take to go, once they are told.
-const SESSIONS_LEAVE: Duration = Duration::from_secs(5);
+const SESSIONS_LEAVE: Duration = Duration::from_millis(3_500);
+/// How long what is being checked may take to go to the store.
+const CHECKS_DRAIN: Duration = Duration::from_secs(2);
 /// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s that supervisors wait.
 const STORE_DRAINS: Duration = Duration::from_secs(3);
 /// How often forgotten users and addresses leave the limiters.
@@ -96,7 +102,10 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
-    let (state, relay) = compose(config, sign_in, descriptors, draining).await?;
+    let words = Arc::new(Words::load(&config.safety)?);
+    let reload = Arc::new(Notify::new());
+    actix_web::rt::spawn(words.clone().follow(reload.clone()));
+    let (state, relay) = compose(config, sign_in, descriptors, draining, words).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -115,7 +124,9 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
         tell(&welcome(&public_at, ops_at, state.web == Some(SignIn::Dev)));
     }
 
-    let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
+    // In a terminal SIGHUP says that it is closed.
+    let reload = (mode == Mode::Serve).then_some(reload);
+    let name = leave_signal(reload.as_deref()).await.map_err(io("signals cannot be awaited"))?;
     log::info!(signal = name; "draining");
     drain(&state, relay.as_ref(), draining).await;
     for server in servers.into_iter().flatten() {
@@ -131,6 +142,7 @@ async fn compose(
     sign_in: SignIn,
     descriptors: Option<u64>,
     draining: &Draining,
+    words: Arc<Words>,
 ) -> Result<(State, Option<Relayed>), Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
@@ -153,6 +165,7 @@ async fn compose(
         relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || read_now.ask()) });
     }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
+    let checks = start_checks(&config, words, &store, &chat, &wechat, &metrics, draining);
     let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
 
@@ -160,6 +173,7 @@ async fn compose(
     let sessions = Arc::new(Shared {
         chat: chat.clone(),
         store: store.clone(),
+        checks: checks.clone(),
         metrics: metrics.clone(),
         rate: Box::new(move |openid| rate.user_messages(openid)),
         limits: session_limits(&config),
@@ -184,7 +198,7 @@ async fn compose(
             }
         }),
         relay: relay.as_ref().map(|relay| relay.state().clone()),
-        pushed: Box::new(|push| log::debug!(push:? = push; "WeChat told something that nobody here waits for")),
+        pushed: Box::new(move |push| checks.pushed(push)),
     };
     Ok((state, relay))
 }
@@ -231,6 +245,39 @@ fn start_chat(
         relay: relay.map(relay_wires),
     };
     ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))
+}
+
+/// What checks messages; WeChat is asked on a thread of its own.
+fn start_checks(
+    config: &Config,
+    words: Arc<Words>,
+    store: &Store,
+    chat: &Addr<ChatServer>,
+    wechat: &Addr<WeChatAuth>,
+    metrics: &Metrics,
+    draining: &Draining,
+) -> Checks {
+    let safety = config.safety.clone();
+    let policy = Policy { review: safety.review, on_inactive: safety.on_inactive, on_outage: safety.on_outage };
+    let common = Arc::new(Common {
+        policy,
+        words,
+        store: store.clone(),
+        chat: chat.clone().recipient(),
+        metrics: metrics.clone(),
+        keep_text: safety.keep_text,
+        seen: Seen::default(),
+    });
+    let asker = safety.mode.asks_wechat().then(|| {
+        let (safety, common, metrics) = (safety.clone(), common.clone(), metrics.clone());
+        let (config, vital) = (config.wechat.clone(), Vital::new("content check", draining));
+        let (token, refused) = (wechat.clone().recipient(), wechat.clone().recipient());
+        ContentCheck::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            let api = WeChatApi::new(&config, token, refused, &metrics, Duration::from_millis(safety.timeout_ms));
+            ContentCheck::new(&safety, common, api, vital)
+        })
+    });
+    Checks::new(&safety, common, asker)
 }
 
 fn relay_wires(relay: Relayed) -> RelayWires {
@@ -300,6 +347,9 @@ async fn drain(state: &State, relay: Option<&Relayed>, draining: &Draining) {
     while Instant::now() < deadline && state.sessions.chat.send(CountSessions).await.unwrap_or_default() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    if !state.sessions.checks.drain(CHECKS_DRAIN).await {
+        log::warn!("not everything that was sent could be checked in time; nothing of that was acked");
+    }
     if !state.store.drain(STORE_DRAINS).await {
         log::warn!("not everything that was sent could be stored in time; nothing of that was acked");
     }
@@ -310,15 +360,21 @@ async fn drain(state: &State, relay: Option<&Relayed>, draining: &Draining) {
     }
 }
 
-async fn leave_signal() -> std::io::Result<&'static str> {
+/// The signal that ends it. Until then SIGHUP has lists read anew, where there is somebody to be told.
+async fn leave_signal(reload: Option<&Notify>) -> std::io::Result<&'static str> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // A terminal that is closed; settings are not read anew while it runs.
     let mut hangup = signal(SignalKind::hangup())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        _ = hangup.recv() => "SIGHUP",
-    })
+    loop {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => "SIGHUP",
+        };
+        match (name, reload) {
+            ("SIGHUP", Some(reload)) => reload.notify_one(),
+            _ => return Ok(name),
+        }
+    }
 }
 
 fn say(what: &str, at: &str) {

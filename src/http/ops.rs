@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::State;
 use crate::ids::now_ms;
+use crate::safety;
 use crate::store::messages::Ping;
 
 /// How long the database may take to answer before the node counts as not ready.
@@ -69,6 +70,8 @@ struct Details {
     wechat_away_for_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     relay: Option<RelayDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety: Option<safety::Detail>,
 }
 
 /// How things stand between this node and the others; left out where there is no relay.
@@ -104,12 +107,13 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
         status: status.as_u16(),
         ready: reasons.is_empty(),
         reasons,
-        details: Details { wechat, wechat_away_for_ms, relay },
+        details: Details { wechat, wechat_away_for_ms, relay, safety: state.sessions.checks.detail() },
     })
 }
 
 /// Every metric, as OpenMetrics 1.0.
 pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+    state.sessions.checks.count();
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, OPENMETRICS)).body(state.metrics.encode())
 }
 

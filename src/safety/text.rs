@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::Draft;
+use crate::wechat::MediaKind;
 
 /// Fields that are kept for programs and shown to nobody, or of a form of their own.
 const NOT_SHOWN: [&str; 1] = ["client_msg_id"];
@@ -20,16 +21,10 @@ pub struct Shown {
     pub media: Option<Media>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
     pub url: String,
     pub kind: MediaKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaKind {
-    Image,
-    Audio,
 }
 
 impl Shown {

@@ -38,6 +38,19 @@ pub enum Unusable {
     TooMany,
 }
 
+/// Which text is no list, and why.
+#[derive(Debug)]
+pub struct NoList {
+    pub of: Part,
+    pub why: Unusable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Words,
+    Exceptions,
+}
+
 /// Words, and what excuses them.
 #[derive(Debug)]
 pub struct WordList {
@@ -47,9 +60,10 @@ pub struct WordList {
 
 impl WordList {
     /// # Errors
-    /// [`Unusable`].
-    pub fn new(words: &str, exceptions: &str) -> Result<Self, Unusable> {
-        Ok(Self { words: Entries::new(words)?, exceptions: Entries::new(exceptions)? })
+    /// [`NoList`].
+    pub fn new(words: &str, exceptions: &str) -> Result<Self, NoList> {
+        let entries = |of, text| Entries::new(text).map_err(|why| NoList { of, why });
+        Ok(Self { words: entries(Part::Words, words)?, exceptions: entries(Part::Exceptions, exceptions)? })
     }
 
     /// How many words there are.
@@ -241,7 +255,7 @@ mod tests {
         let list = list("\u{FEFF}# about\n\n  one  \r\ntwo # three\n", "");
         assert_eq!(list.len(), 2);
         assert!(list.refuses("One") && list.refuses("two: three") && !list.refuses("about"));
-        assert!(matches!(WordList::new("one\n \n...\n", ""), Err(Unusable::NoLetters(3))));
+        assert!(matches!(WordList::new("one\n \n...\n", ""), Err(NoList { of: Part::Words, why: Unusable::NoLetters(3) })));
         assert!(WordList::new("", "").unwrap().is_empty());
     }
 

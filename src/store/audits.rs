@@ -1,30 +1,200 @@
-//! What checks of contents have found.
+//! What checks of contents have found. A finding is written with the message that it is about, and so is known for as long as that.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
+use super::batch::Outcome;
 use super::conn::Conn;
-use super::messages::{AuditedMessage, MessageOfTrace, Query, Review, ReviewById, ReviewPage, Reviews};
+use super::messages::{
+    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Query, Review, ReviewById, ReviewPage, Reviews, Write,
+};
+use super::queries::{and_one, seq, unreadable};
+use super::schema::audits;
+use super::statement::{Statement, Writer};
+use crate::event::{By, Finding, Found, Refusal, Source};
+use crate::ids::OpenId;
+
+/// A finding as its row is written.
+#[derive(Insertable)]
+#[diesel(table_name = audits)]
+pub(super) struct NewAudit<'a> {
+    at: i64,
+    openid: &'a str,
+    peer: Option<&'a str>,
+    seq: Option<i64>,
+    source: i16,
+    outcome: i16,
+    found_by: i16,
+    label: i32,
+    trace_id: Option<&'a str>,
+    hash: &'a [u8],
+    content: Option<&'a str>,
+}
+
+impl<'a> NewAudit<'a> {
+    /// What is to be kept of a write, of which this has become; of a repeat nothing.
+    pub(super) fn of(write: &'a Write, outcome: &Outcome, now: i64) -> Option<Self> {
+        let (openid, peer, finding) = match write {
+            Write::Append(Append { draft, finding: Some(finding), .. }) => (&draft.sender, Some(draft.peer.as_str()), finding),
+            Write::Audit(Audit { openid, finding, .. }) => (openid, None, finding),
+            _ => return None,
+        };
+        let seq = match outcome {
+            Outcome::Appended { seq, .. } => Some(seq.get()),
+            Outcome::Repeated { .. } => return None,
+            _ => None,
+        };
+        let Finding { source, outcome, by, label, trace_id, hash, text } = &**finding;
+        Some(Self {
+            at: now,
+            openid: openid.as_str(),
+            peer,
+            seq,
+            source: SOURCES.code(*source),
+            outcome: FOUND.code(*outcome),
+            found_by: BY.code(*by),
+            label: *label,
+            trace_id: Some(trace_id.as_str()).filter(|id| !id.is_empty()),
+            hash,
+            content: text.as_deref(),
+        })
+    }
+}
+
+/// How the values of one kind stand in the table: by their places here.
+struct Codes<T: 'static>(&'static [T]);
+
+const SOURCES: Codes<Source> = Codes(&[Source::Text, Source::Nickname, Source::Media]);
+const FOUND: Codes<Found> = Codes(&[Found::Refused, Found::Review, Found::Unchecked, Found::Pending]);
+const BY: Codes<By> = Codes(&[By::Local, By::WeChat]);
+const DECISIONS: Codes<Decision> = Codes(&[Decision::Passed, Decision::Recalled]);
+
+impl<T: Copy + PartialEq> Codes<T> {
+    fn code(&self, value: T) -> i16 {
+        self.0.iter().position(|known| *known == value).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1)
+    }
+
+    /// # Errors
+    /// What a newer version may have written.
+    fn value(&self, code: i16) -> QueryResult<T> {
+        let known = usize::try_from(code).ok().and_then(|at| self.0.get(at)).copied();
+        known.ok_or_else(|| unreadable(crate::ids::Malformed("a code of an audit", "one that this version knows")))
+    }
+}
+
+/// A recall is the last word.
+const DECIDE: &str = "UPDATE audits SET decided_at = $1, decision = $2 WHERE id = $3 AND (decision IS NULL OR decision <= $4)";
+
+pub(super) fn decide(conn: &mut impl Writer, Decide { audit, decision, .. }: &Decide, now: i64) -> QueryResult<Outcome> {
+    let code = i64::from(DECISIONS.code(*decision));
+    let decided = conn.run(Statement::new(DECIDE).number(now).number(code).number(*audit).number(code))?;
+    Ok(if decided == 0 { Outcome::Refused(Refusal::NotFound) } else { Outcome::Done })
+}
+
+macro_rules! audit {
+    () => {
+        "SELECT a.id, a.at, a.openid, a.peer, a.seq, a.source, a.outcome, a.found_by, a.label, a.trace_id, a.content, a.decision \
+         FROM audits a WHERE "
+    };
+}
+
+const OF_TRACE: &str = concat!(audit!(), "a.trace_id = $1 AND a.seq IS NOT NULL ORDER BY a.id LIMIT 1");
+const BY_ID: &str = concat!(audit!(), "a.id = $1");
+/// The conditions of the index `audits_open`, word for word.
+const OPEN: &str =
+    concat!(audit!(), "outcome = 1 AND decision IS NULL AND (seq IS NOT NULL OR peer IS NULL) AND a.id > $1 ORDER BY a.id LIMIT $2");
+
+#[derive(QueryableByName)]
+struct AuditRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    at: i64,
+    #[diesel(sql_type = Text)]
+    openid: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    peer: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    seq: Option<i64>,
+    #[diesel(sql_type = SmallInt)]
+    source: i16,
+    #[diesel(sql_type = SmallInt)]
+    outcome: i16,
+    #[diesel(sql_type = SmallInt)]
+    found_by: i16,
+    #[diesel(sql_type = Integer)]
+    label: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    trace_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    content: Option<String>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    decision: Option<i16>,
+}
+
+impl AuditRow {
+    fn into_review(self) -> QueryResult<Review> {
+        Ok(Review {
+            audit: self.id,
+            at: self.at,
+            openid: OpenId::parse(&self.openid).map_err(unreadable)?,
+            peer: self.peer.as_deref().map(OpenId::parse).transpose().map_err(unreadable)?,
+            seq: self.seq.map(seq),
+            source: SOURCES.value(self.source)?,
+            outcome: FOUND.value(self.outcome)?,
+            by: BY.value(self.found_by)?,
+            label: self.label,
+            trace_id: self.trace_id.unwrap_or_default(),
+            text: self.content,
+            decision: self.decision.map(|code| DECISIONS.value(code)).transpose()?,
+        })
+    }
+}
 
 impl Query for MessageOfTrace {
     type Answer = Option<AuditedMessage>;
 
-    fn run(&self, _: &mut Conn) -> QueryResult<Option<AuditedMessage>> {
-        Err(diesel::result::Error::NotFound)
+    fn run(&self, conn: &mut Conn) -> QueryResult<Option<AuditedMessage>> {
+        let row = Statement::new(OF_TRACE).text(&self.trace_id).get_result::<AuditRow>(conn).optional()?;
+        Ok(match row.map(AuditRow::into_review).transpose()? {
+            Some(Review { audit, openid: sender, peer: Some(peer), seq: Some(seq), source, outcome, .. }) => {
+                Some(AuditedMessage { audit, sender, peer, seq, source, outcome })
+            }
+            _ => None,
+        })
     }
 }
 
 impl Query for Reviews {
     type Answer = ReviewPage;
 
-    fn run(&self, _: &mut Conn) -> QueryResult<ReviewPage> {
-        Err(diesel::result::Error::NotFound)
+    fn run(&self, conn: &mut Conn) -> QueryResult<ReviewPage> {
+        let rows = Statement::new(OPEN).number(self.after.unwrap_or(0)).number(and_one(self.limit)).load::<AuditRow>(conn)?;
+        let has_more = rows.len() > self.limit;
+        let reviews = rows.into_iter().take(self.limit).map(AuditRow::into_review).collect::<QueryResult<_>>()?;
+        Ok(ReviewPage { reviews, has_more })
     }
 }
 
 impl Query for ReviewById {
     type Answer = Option<Review>;
 
-    fn run(&self, _: &mut Conn) -> QueryResult<Option<Review>> {
-        Err(diesel::result::Error::NotFound)
+    fn run(&self, conn: &mut Conn) -> QueryResult<Option<Review>> {
+        let row = Statement::new(BY_ID).number(self.audit).get_result::<AuditRow>(conn).optional()?;
+        row.map(AuditRow::into_review).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_migration() {
+        assert_eq!([Source::Text, Source::Nickname, Source::Media].map(|s| SOURCES.code(s)), [0, 1, 2]);
+        assert_eq!([Found::Refused, Found::Review, Found::Unchecked, Found::Pending].map(|f| FOUND.code(f)), [0, 1, 2, 3]);
+        assert_eq!([By::Local, By::WeChat].map(|b| BY.code(b)), [0, 1]);
+        assert_eq!([Decision::Passed, Decision::Recalled].map(|d| DECISIONS.code(d)), [0, 1]);
+        assert!(FOUND.value(4).is_err() && FOUND.value(-1).is_err());
     }
 }

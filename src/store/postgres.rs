@@ -1,5 +1,5 @@
-//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one transaction. A batch that changes
-//! profiles calls `hongyan_profiles` as well, in the same transaction.
+//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one transaction. What else a batch
+//! has (profiles, findings, notices) follows in the same transaction.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -12,11 +12,16 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 use rand::Rng as _;
 
 use super::StoreLimits;
+use super::audits::{NewAudit, decide};
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
+use super::messages::{Admission, Append, Block, BlockChange, Clear, GrantChange, Granted, Mark, Write};
+use super::notices;
 use super::profiles::ProfileCall;
+use super::schema::audits;
+use super::statement::Statement;
+use super::sync::{NOW, NowRow};
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
@@ -49,11 +54,11 @@ impl PostgresLane {
     pub(super) fn commit(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
         let began = Instant::now();
         let call = Call::new(writes, now, self.limits);
-        let profiles = ProfileCall::of(writes);
+        let besides = Besides::of(writes);
         let mut attempt = 1;
         loop {
-            let trouble = match self.attempt(&call, profiles.as_ref()) {
-                Ok(rows) => return outcomes(writes, rows, now),
+            let trouble = match self.attempt(writes, &call, besides.as_ref(), now) {
+                Ok(outcomes) => return Ok(outcomes),
                 Err(trouble) => trouble,
             };
             let (again, patience) = match &trouble {
@@ -75,7 +80,7 @@ impl PostgresLane {
         }
     }
 
-    fn attempt(&mut self, call: &Call, profiles: Option<&ProfileCall>) -> Result<Vec<Row>, Trouble> {
+    fn attempt(&mut self, writes: &[Write], call: &Call, besides: Option<&Besides>, now: i64) -> Result<Vec<Outcome>, Trouble> {
         let alive = self.used.elapsed() < QUIET || self.conn.as_mut().is_none_or(|conn| conn.batch_execute("SELECT 1").is_ok());
         if !alive {
             self.conn = None;
@@ -86,15 +91,15 @@ impl PostgresLane {
                 conn::postgres(&self.url, self.prepared_statements).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?,
             ),
         };
-        let result = match profiles {
-            None => call.load::<Row>(conn),
-            Some(profiles) => conn.transaction(|conn| {
-                let rows = call.load::<Row>(conn)?;
-                profiles.execute(conn)?;
-                Ok(rows)
+        let told = |rows| outcomes(writes, rows, now);
+        let result = match besides {
+            None => call.load::<Row>(conn).map_err(Trouble::from).and_then(told),
+            Some(besides) => conn.transaction(|conn| {
+                let mut outcomes = told(call.load::<Row>(conn)?)?;
+                besides.write(conn, writes, &mut outcomes, now)?;
+                Ok(outcomes)
             }),
         };
-        let result = result.map_err(Trouble::from);
         self.used = Instant::now();
         let Err(trouble) = result else { return result };
         // A server that goes away says so with an ordinary error first, and that may come after the commit.
@@ -107,14 +112,57 @@ impl PostgresLane {
     }
 }
 
+/// What a batch has besides what `hongyan_commit` does, and which of it.
+struct Besides {
+    profiles: Option<ProfileCall>,
+    /// Findings of checks, and what is decided on them.
+    audits: bool,
+    notices: bool,
+}
+
+impl Besides {
+    fn of(writes: &[Write]) -> Option<Self> {
+        let is_audit = |write: &Write| matches!(write, Write::Append(Append { finding: Some(_), .. }) | Write::Audit(_) | Write::Decide(_));
+        let (audits, notices) = (writes.iter().any(is_audit), writes.iter().any(notices::is_one));
+        let profiles = ProfileCall::of(writes);
+        (profiles.is_some() || audits || notices).then_some(Self { profiles, audits, notices })
+    }
+
+    fn write(&self, conn: &mut PgConnection, writes: &[Write], outcomes: &mut [Outcome], now: i64) -> QueryResult<()> {
+        if let Some(profiles) = &self.profiles {
+            profiles.execute(conn)?;
+        }
+        if self.audits {
+            let found: Vec<_> = writes.iter().zip(&*outcomes).filter_map(|(write, outcome)| NewAudit::of(write, outcome, now)).collect();
+            diesel::insert_into(audits::table).values(found).execute(conn)?;
+            for (write, outcome) in writes.iter().zip(&mut *outcomes) {
+                if let Write::Decide(decision) = write {
+                    *outcome = decide(conn, decision, now)?;
+                }
+            }
+        }
+        if self.notices {
+            notices::lock(conn, writes)?;
+            let at = Statement::new(NOW).get_result::<NowRow>(conn)?.now;
+            for (write, outcome) in writes.iter().zip(outcomes).filter(|(write, _)| notices::is_one(write)) {
+                *outcome = notices::write(conn, write, now, at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn repeatable(write: &Write) -> bool {
     match write {
         Write::Append(Append { draft, .. }) => draft.client_msg_id.is_some() || draft.target.is_some(),
         Write::Mark(_) | Write::Clear(_) | Write::Block(_) => true,
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
-        Write::Profile(_) => true,
-        _ => false,
+        Write::Profile(_) | Write::Audit(_) | Write::Decide(_) | Write::Settings(_) | Write::Quiet(_) => true,
+        Write::Grant(GrantChange { change: Granted::Added { event: None, .. }, .. }) => false,
+        Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) => true,
+        // The second one would find that somebody has reserved it.
+        Write::Reserve(_) => false,
     }
 }
 
@@ -364,7 +412,9 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         }
         (Write::Mark(_) | Write::Clear(_), 7) => mark((0, false), false),
         (Write::Block(_), 11) => Outcome::Refused(Refusal::TooMany),
-        (Write::Block(_) | Write::Revoke(_) | Write::Profile(_), 7) => Outcome::Done,
+        (Write::Append(_), _) => Outcome::Refused(Refusal::Unavailable),
+        // What is not for `hongyan_commit` has its outcome from elsewhere, if it has another.
+        (_, 7) => Outcome::Done,
         _ => Outcome::Refused(Refusal::Unavailable),
     }
 }

@@ -94,7 +94,7 @@ macro_rules! floor {
 macro_rules! own_conversations {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.muted, ",
             floor!(),
             ", \
          (SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id) AS last_seq, \
@@ -118,7 +118,7 @@ pub(super) use {floor, unread};
 /// The rest of a row, looked up only for the conversations that are on the page `t`.
 macro_rules! with_details {
     () => {
-        "SELECT t.peer, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.unread, t.total, t.last_at, \
+        "SELECT t.peer, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.unread, t.muted, t.total, t.last_at, \
          CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
          CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
          l.sender, l.kind, l.body, l.client_msg_id, l.recalled, l.target_seq \
@@ -169,6 +169,8 @@ pub(super) struct OverviewRow {
     peer_recv_seq: i64,
     #[diesel(sql_type = BigInt)]
     unread: i64,
+    #[diesel(sql_type = Bool)]
+    muted: bool,
 }
 
 impl OverviewRow {
@@ -182,7 +184,7 @@ impl OverviewRow {
             peer_read_seq: seq(self.peer_read_seq),
             peer_recv_seq: seq(self.peer_recv_seq),
             unread: self.unread,
-            muted: false,
+            muted: self.muted,
         })
     }
 }

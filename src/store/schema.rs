@@ -20,6 +20,7 @@ diesel::table! {
         cleared_seq -> BigInt,
         shown_at -> BigInt,
         kept_at -> BigInt,
+        muted -> Bool,
     }
 }
 
@@ -67,6 +68,25 @@ diesel::table! {
         openid -> Text,
         nickname -> Text,
         avatar -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audits (id) {
+        id -> BigInt,
+        at -> BigInt,
+        openid -> Text,
+        peer -> Nullable<Text>,
+        seq -> Nullable<BigInt>,
+        source -> SmallInt,
+        outcome -> SmallInt,
+        found_by -> SmallInt,
+        label -> Integer,
+        trace_id -> Nullable<Text>,
+        hash -> Binary,
+        content -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
+        decision -> Nullable<SmallInt>,
     }
 }
 

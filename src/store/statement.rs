@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 
 use diesel::backend::Backend;
+use diesel::deserialize::QueryableByName;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Text, Untyped};
-
-use super::conn::Conn;
+use diesel::sqlite::Sqlite;
 
 /// A text with `$1`, `$2` and so on, each once and in this order, and what stands there. It is known again by its text, so the texts must
 /// be few.
@@ -68,7 +69,43 @@ impl Query for Statement<'_> {
     type SqlType = Untyped;
 }
 
-impl RunQueryDsl<Conn> for Statement<'_> {}
+impl<C> RunQueryDsl<C> for Statement<'_> {}
+
+/// A connection that writes: what both databases take in the same words is said once.
+pub(super) trait Writer {
+    /// How many rows were changed.
+    fn run(&mut self, statement: Statement<'_>) -> QueryResult<usize>;
+
+    fn rows<R>(&mut self, statement: Statement<'_>) -> QueryResult<Vec<R>>
+    where
+        R: QueryableByName<Sqlite> + QueryableByName<Pg> + 'static;
+}
+
+impl Writer for SqliteConnection {
+    fn run(&mut self, statement: Statement<'_>) -> QueryResult<usize> {
+        statement.execute(self)
+    }
+
+    fn rows<R>(&mut self, statement: Statement<'_>) -> QueryResult<Vec<R>>
+    where
+        R: QueryableByName<Sqlite> + QueryableByName<Pg> + 'static,
+    {
+        statement.load(self)
+    }
+}
+
+impl Writer for PgConnection {
+    fn run(&mut self, statement: Statement<'_>) -> QueryResult<usize> {
+        statement.execute(self)
+    }
+
+    fn rows<R>(&mut self, statement: Statement<'_>) -> QueryResult<Vec<R>>
+    where
+        R: QueryableByName<Sqlite> + QueryableByName<Pg> + 'static,
+    {
+        statement.load(self)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -78,6 +115,7 @@ mod tests {
     use diesel::connection::InstrumentationEvent;
 
     use super::*;
+    use crate::store::conn::Conn;
 
     #[derive(QueryableByName)]
     struct Row {

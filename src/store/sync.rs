@@ -35,7 +35,7 @@ pub(super) struct SyncAt {
 macro_rules! views {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.muted, ",
             floor!(),
             ", CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
              CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
@@ -51,7 +51,7 @@ macro_rules! counted {
     () => {
         concat!(
             "SELECT t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.peer_read_seq, t.peer_recv_seq, \
-             t.changed_at, ",
+             t.muted, t.changed_at, ",
             unread!(),
             " AS unread FROM t ORDER BY t.changed_at DESC, t.peer"
         )

@@ -18,14 +18,15 @@ use self::head::{Changed, Head, Member};
 use self::statements::{StoreMarks, StoreSent};
 use self::wal::Room;
 use super::StoreLimits;
+use super::audits::{self, NewAudit};
 use super::batch::{MarkKind, Outcome, RECALLED_BODY, encode, pair, repeat};
 use super::clock::Clock;
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Revoke, Write};
-use super::profiles;
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages, revocations};
+use super::{notices, profiles, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
@@ -125,7 +126,11 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn write(&mut self, write: &Write) -> Result<Outcome, Trouble> {
         match write {
-            Write::Append(append) => self.append(append),
+            Write::Append(append) => {
+                let outcome = self.append(append)?;
+                self.audit(write, &outcome)?;
+                Ok(outcome)
+            }
             Write::Mark(Mark { receipt: r, .. }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
             Write::Clear(Clear { openid, peer, up_to, .. }) => self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared),
             Write::Block(block) => self.block(block),
@@ -137,15 +142,24 @@ impl Batch<'_> {
                 profiles::change_on_sqlite(self.conn, change)?;
                 Ok(Outcome::Done)
             }
-            Write::Audit(_)
-            | Write::Decide(_)
-            | Write::Grant(_)
-            | Write::Reserve(_)
-            | Write::Settle(_)
-            | Write::Abandon(_)
-            | Write::Settings(_)
-            | Write::Quiet(_) => Ok(Outcome::Refused(Refusal::Unavailable)),
+            Write::Audit(_) => {
+                self.audit(write, &Outcome::Done)?;
+                Ok(Outcome::Done)
+            }
+            Write::Decide(decide) => Ok(audits::decide(self.conn, decide, self.now)?),
+            Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_) => {
+                // It looks at the members' rows.
+                self.store_members()?;
+                Ok(notices::write(self.conn, write, self.now, self.at)?)
+            }
         }
+    }
+
+    fn audit(&mut self, write: &Write, outcome: &Outcome) -> Result<(), Trouble> {
+        if let Some(audit) = NewAudit::of(write, outcome, self.now) {
+            diesel::insert_into(schema::audits::table).values(audit).execute(self.conn)?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, append: &Append) -> Result<Outcome, Trouble> {
@@ -201,7 +215,7 @@ impl Batch<'_> {
     /// Appends the recall and overwrites its target.
     fn recall(&mut self, append: &Append, key: &str, head: Head, target: Seq) -> Result<Outcome, Trouble> {
         let (sender, peer) = (&append.draft.sender, &append.draft.peer);
-        let muted = head.member(peer, sender).has_blocked;
+        let muted = head.member(peer, sender).has_blocked && append.admission != Admission::Moderator;
         let of = |seq: i64| messages::table.find((head.conversation, seq));
         let own = of(target.get())
             .filter(messages::sender.eq(sender.as_str()))

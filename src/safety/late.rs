@@ -32,7 +32,7 @@ pub struct MediaResult {
 }
 
 enum Found {
-    Judged(Suggest),
+    Judged(Suggest, i32),
     /// It could not be judged, such as one that WeChat could not fetch.
     Nothing,
 }
@@ -41,7 +41,7 @@ impl MediaResult {
     /// None: the push is about something else.
     pub fn of(push: Push) -> Option<Self> {
         match push {
-            Push::MediaChecked { trace_id, suggest, .. } => Some(Self { trace_id, found: Found::Judged(suggest) }),
+            Push::MediaChecked { trace_id, suggest, label, .. } => Some(Self { trace_id, found: Found::Judged(suggest, label) }),
             Push::MediaUnchecked { trace_id, .. } => Some(Self { trace_id, found: Found::Nothing }),
             _ => None,
         }
@@ -50,19 +50,19 @@ impl MediaResult {
 
 /// Does with the message what its result asks for, once it is stored.
 pub async fn settle(common: Arc<Common>, result: MediaResult, _place: Places) {
-    let decision = match result.found {
-        Found::Judged(Suggest::Pass) => Decision::Passed,
-        Found::Judged(Suggest::Risky) => Decision::Recalled,
-        Found::Judged(Suggest::Review) if common.policy.review == OnReview::Refuse => Decision::Recalled,
-        Found::Judged(Suggest::Review) => Decision::Queued,
-        Found::Nothing if common.policy.on_outage == Unjudged::Closed => Decision::Recalled,
+    let (decision, label) = match result.found {
+        Found::Judged(Suggest::Pass, label) => (Decision::Passed, label),
+        Found::Judged(Suggest::Risky, label) => (Decision::Recalled, label),
+        Found::Judged(Suggest::Review, label) if common.policy.review == OnReview::Refuse => (Decision::Recalled, label),
+        Found::Judged(Suggest::Review, label) => (Decision::Queued, label),
+        Found::Nothing if common.policy.on_outage == Unjudged::Closed => (Decision::Recalled, 0),
         // It stays where it stands, as what passed unchecked.
         Found::Nothing => return,
     };
     let until = Instant::now() + WITHIN;
     loop {
         if let Ok(Some(message)) = common.store.ask(MessageOfTrace { trace_id: result.trace_id.clone() }).await
-            && decide(&common.store, &message, decision).await.is_ok()
+            && decide(&common.store, &message, decision, label).await.is_ok()
         {
             return;
         }
@@ -74,12 +74,12 @@ pub async fn settle(common: Arc<Common>, result: MediaResult, _place: Places) {
     }
 }
 
-async fn decide(store: &Store, message: &AuditedMessage, decision: Decision) -> Result<(), Unavailable> {
+async fn decide(store: &Store, message: &AuditedMessage, decision: Decision, label: i32) -> Result<(), Unavailable> {
     if decision == Decision::Recalled {
         take_back(store, &message.sender, &message.peer, message.seq).await?;
     }
     let (caller, told) = oneshot::channel();
-    let decide = Decide { audit: message.audit, decision, answer: Answer::Caller(caller) };
+    let decide = Decide { audit: message.audit, decision, label, answer: Answer::Caller(caller) };
     store.submit(Write::Decide(decide)).map_err(|_| Unavailable)?;
     match told.await {
         Ok(Err(crate::event::Refusal::Unavailable)) | Err(_) => Err(Unavailable),

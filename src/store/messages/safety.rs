@@ -17,6 +17,8 @@ pub struct Audit {
 pub struct Decide {
     pub audit: i64,
     pub decision: Decision,
+    /// WeChat's, where it is known only now; or 0.
+    pub label: i32,
     pub answer: Answer,
 }
 

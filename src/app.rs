@@ -334,7 +334,7 @@ fn start_double(config: &mut Config) -> Result<Double, Error> {
 }
 
 fn fake_settings(config: &config::WeChat) -> fake::Settings {
-    fake::Settings { appid: config.appid.clone(), secret: config.secret.clone(), enforce_quota: true }
+    fake::Settings { appid: config.appid.clone(), secret: config.secret.clone(), enforce_quota: true, push: None, client: None }
 }
 
 /// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes hear of it.
@@ -460,7 +460,8 @@ pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
 pub fn fake_wechat(at: SocketAddr) -> Result<(), Error> {
     let listener = listen::tcp(at)?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
-    let settings = fake::Settings { appid: dev::APPID.into(), secret: Secret::new(dev::SECRET), enforce_quota: true };
+    let settings =
+        fake::Settings { appid: dev::APPID.into(), secret: Secret::new(dev::SECRET), enforce_quota: true, push: None, client: None };
     actix::System::new().block_on(async move {
         let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
         say("wechat double", &at.to_string());

@@ -199,9 +199,9 @@ enum Msgid {
 pub fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Written<'a> {
+    enum Written {
         Number(i64),
-        Text(std::borrow::Cow<'a, str>),
+        Text(String),
     }
     match Written::deserialize(from)? {
         Written::Number(number) => Ok(number),

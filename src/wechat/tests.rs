@@ -17,7 +17,7 @@ fn start(change: impl FnOnce(&mut WeChat)) -> (Addr<WeChatAuth>, String, Metrics
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let settings = Settings { appid: "wx1".into(), secret: Secret::new(SECRET), enforce_quota: true };
+    let settings = Settings { appid: "wx1".into(), secret: Secret::new(SECRET), enforce_quota: true, push: None, client: None };
     actix_web::rt::spawn(fake::serve(listener, settings).unwrap());
     let mut config =
         WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.clone(), timeout_ms: 5_000, ..Config::default().wechat };

@@ -417,7 +417,7 @@ pub static KEYS: &[Key] = &[
         "safety.mode",
         "off",
         "off, local, wechat or local+wechat",
-        "What checks messages and nicknames before they are stored: nothing, the word list, WeChat's msgSecCheck, or both.",
+        "What checks messages and nicknames before they are stored: nothing, the word list, WeChat's msgSecCheck, or both. `dev` sets it to local+wechat.",
         |c, t| {
             c.safety.mode = value::safety_mode(t)?;
             Ok(())

@@ -118,7 +118,13 @@ fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
 
 fn dev_layer(profile: &Profile) -> Vec<Given> {
     let Profile::Dev { auth_keys } = profile else { return Vec::new() };
-    let mut values = vec![("wechat.appid", dev::APPID), ("wechat.secret", dev::SECRET), ("wechat.api_base", ""), ("web.enabled", "true")];
+    let mut values = vec![
+        ("wechat.appid", dev::APPID),
+        ("wechat.secret", dev::SECRET),
+        ("wechat.api_base", ""),
+        ("web.enabled", "true"),
+        ("safety.mode", "local+wechat"),
+    ];
     if let Some(keys) = auth_keys {
         values.push(("auth.keys", keys));
     }

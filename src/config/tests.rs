@@ -416,6 +416,16 @@ fn the_browser_client_is_on_in_dev_alone_unless_it_is_said() {
 }
 
 #[test]
+fn texts_are_checked_in_dev_alone_unless_it_is_said() {
+    let mode = |profile: &Profile, case: Case| load(profile, &case.inputs).unwrap().config.safety.mode;
+    assert_eq!((mode(&dev(), Case::new()), mode(&Profile::Tool, Case::new())), (SafetyMode::LocalAndWeChat, SafetyMode::Off));
+    assert_eq!(mode(&dev(), Case::new().env("HONGYAN_SAFETY__MODE", "off")), SafetyMode::Off);
+    for (text, wanted) in [("local", SafetyMode::Local), ("wechat", SafetyMode::WeChat), ("local+wechat", SafetyMode::LocalAndWeChat)] {
+        assert_eq!(mode(&Profile::Tool, Case::new().env("HONGYAN_SAFETY__MODE", text)), wanted);
+    }
+}
+
+#[test]
 fn a_switch_is_true_or_false_in_toml_and_as_a_word() {
     let is_on = |case: Case| case.loaded().config.database.prepared_statements;
     assert!(is_on(Case::new()));

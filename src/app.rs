@@ -19,7 +19,7 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, W
 use crate::config::{self, Config, Secret, dev};
 use crate::event::revocation::Revoked;
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{Admission, SignIn, State, descriptors, serve};
+use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -94,7 +94,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(listen::tcp).transpose()?;
     let double = match mode {
-        Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config)?),
+        Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config, &public.at())?),
         _ => None,
     };
     let public_at = public.at();
@@ -121,7 +121,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     tell("hongyan: ready\n");
     log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
     if mode == Mode::Dev {
-        tell(&welcome(&public_at, ops_at, state.web == Some(SignIn::Dev)));
+        tell(&welcome(&public_at, ops_at, double.as_ref().map(|double| double.at), state.web == Some(SignIn::Dev)));
     }
 
     // In a terminal SIGHUP says that it is closed.
@@ -182,6 +182,7 @@ async fn compose(
     let others = relay.clone();
     let state = State {
         web: config.web.enabled.then_some(sign_in),
+        pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         store,
         tokens,
@@ -325,16 +326,22 @@ struct Double {
     handle: ServerHandle,
 }
 
-fn start_double(config: &mut Config) -> Result<Double, Error> {
+/// `server`: where the public port is, by which the double tells what WeChat tells.
+fn start_double(config: &mut Config, server: &str) -> Result<Double, Error> {
     let listener = listen::tcp((Ipv4Addr::LOCALHOST, 0).into())?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
     config.wechat.api_base = format!("http://{at}");
-    let server = fake::serve(listener, fake_settings(&config.wechat)).map_err(io("the WeChat double cannot be served"))?;
+    let is_on_port = !server.starts_with("unix:");
+    let push = (is_on_port && !config.wechat.push_token.is_empty()).then(|| fake::PushTo {
+        url: format!("http://{server}{}", wechat_events::PATH),
+        token: config.wechat.push_token.expose().to_owned(),
+        aes_key: config.wechat.push_aes_key.expose().to_owned(),
+        format: fake::Format::Json,
+    });
+    let client = (is_on_port && config.web.enabled).then(|| format!("http://{server}/"));
+    let settings = fake::Settings { push, client, ..fake::Settings::of(&config.wechat.appid, config.wechat.secret.clone()) };
+    let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
     Ok(Double { at, handle: spawn(server) })
-}
-
-fn fake_settings(config: &config::WeChat) -> fake::Settings {
-    fake::Settings { appid: config.appid.clone(), secret: config.secret.clone(), enforce_quota: true, push: None, client: None }
 }
 
 /// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes hear of it.
@@ -388,14 +395,15 @@ fn tell(text: &str) {
 }
 
 /// What a newcomer types next.
-fn welcome(at: &str, ops: Option<SocketAddr>, in_browser: bool) -> String {
+fn welcome(at: &str, ops: Option<SocketAddr>, double: Option<SocketAddr>, in_browser: bool) -> String {
     let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
     let first = match at.strip_prefix("unix:") {
         Some(path) => welcome_on_socket(path),
         None if in_browser => format!("{}{}", welcome_in_browser(at), welcome_on_port(at, "Or type")),
         None => welcome_on_port(at, "Two people can talk now. Type"),
     };
-    format!("\n{first}{metrics}\nCtrl-C ends it. Messages stay in the database.\n")
+    let wechat = double.map_or_else(String::new, |at| format!("\nWhat WeChat was asked, and what phones would show: http://{at}/\n"));
+    format!("\n{first}{wechat}{metrics}\nCtrl-C ends it. Messages stay in the database.\n")
 }
 
 fn welcome_in_browser(at: &str) -> String {

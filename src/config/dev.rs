@@ -16,6 +16,9 @@ const FILE: &str = "dev.key";
 /// The mini-program that the WeChat double knows when nobody names another.
 pub const APPID: &str = "wx-dev";
 pub const SECRET: &str = "dev-secret";
+/// What its pushes are signed and encrypted with.
+pub const PUSH_TOKEN: &str = "devpushtoken";
+pub const PUSH_AES_KEY: &str = "devpushaeskeydevpushaeskeydevpushaeskeydevp";
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]

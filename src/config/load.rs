@@ -122,6 +122,8 @@ fn dev_layer(profile: &Profile) -> Vec<Given> {
         ("wechat.appid", dev::APPID),
         ("wechat.secret", dev::SECRET),
         ("wechat.api_base", ""),
+        ("wechat.push_token", dev::PUSH_TOKEN),
+        ("wechat.push_aes_key", dev::PUSH_AES_KEY),
         ("web.enabled", "true"),
         ("safety.mode", "local+wechat"),
     ];

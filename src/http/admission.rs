@@ -34,6 +34,7 @@ struct Inner {
     draining: Draining,
     handshakes: Pace<Address>,
     passersby: Pace<Address>,
+    pushes: Pace<Address>,
     /// Handshakes of all addresses, once it is known who comes.
     turnstile: Option<Turnstile>,
     calls: Pace<OpenId>,
@@ -92,6 +93,7 @@ impl Admission {
             draining: draining.clone(),
             handshakes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
             passersby: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
+            pushes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
             turnstile: NonZeroU32::new(limits.handshakes_per_second).map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
             calls: Pace::new(limits.http_per_second, limits.http_burst),
             messages: Pace::new(limits.messages_per_second, limits.message_burst),
@@ -121,6 +123,14 @@ impl Admission {
     /// Too fast: the milliseconds to wait.
     pub fn passerby(&self, address: Address) -> Result<(), u64> {
         self.0.passersby.step(&address)
+    }
+
+    /// Somebody tells what only WeChat may. Counted apart, so that whoever pretends to be WeChat slows down nobody else.
+    ///
+    /// # Errors
+    /// Too fast: the milliseconds to wait.
+    pub fn push(&self, address: Address) -> Result<(), u64> {
+        self.0.pushes.step(&address)
     }
 
     /// A handshake begins; asked before anything costs.
@@ -197,6 +207,7 @@ impl Admission {
     pub fn shed(&self) {
         self.0.handshakes.shed();
         self.0.passersby.shed();
+        self.0.pushes.shed();
         self.0.calls.shed();
         self.0.messages.shed();
         let mut by_address = self.by_address();

@@ -1,4 +1,4 @@
-//! Small JSON bodies, read with a bound in bytes and in time.
+//! Small bodies, read with a bound in bytes and in time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -36,15 +36,22 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        let mut payload = payload.take();
-        Box::pin(async move {
-            if announced.is_some_and(|n| n > MAX) {
-                return Err(too_large(MAX));
-            }
-            let bytes = within_time(&mut payload, MAX).await?;
-            parse(&bytes).map(Self)
-        })
+        let bytes = read(request, payload.take(), MAX);
+        Box::pin(async move { parse(&bytes.await?).map(Self) })
+    }
+}
+
+/// A body as it is, at most `max` bytes, there within ten seconds.
+///
+/// # Errors
+/// `too_large` before it is read, where its length says so; `bad_request`.
+pub fn read(request: &HttpRequest, mut payload: Payload, max: usize) -> impl Future<Output = Result<BytesMut, ApiError>> + use<> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    async move {
+        if announced.is_some_and(|n| n > max) {
+            return Err(too_large(max));
+        }
+        within_time(&mut payload, max).await
     }
 }
 

@@ -35,6 +35,7 @@ pub mod address;
 pub mod origin;
 pub mod tagged;
 pub mod web;
+pub mod wechat_events;
 pub mod descriptors;
 pub mod error;
 pub mod tally;
@@ -47,6 +48,7 @@ pub use admission::{Admission, Refused, Seat};
 pub use caller::{Caller, Newcomer};
 pub use error::ApiError;
 pub use web::SignIn;
+pub use wechat_events::Pushes;
 
 /// What every handler may reach: one a process, shared by all workers.
 pub struct State {
@@ -65,11 +67,13 @@ pub struct State {
     pub relay: Option<Arc<LinkState>>,
     /// How the browser client lets people in, where it is served.
     pub web: Option<SignIn>,
+    /// How WeChat's pushes are told from others', where any are taken.
+    pub pushes: Option<Pushes>,
     /// Takes what WeChat tells by itself.
     pub pushed: Box<dyn Fn(Push) + Send + Sync>,
 }
 
-/// The public port: `/v1`, `/healthz`, the browser client where it is on, and last the handshake, whose path every single segment fits.
+/// The public port: `/v1`, `/healthz`, WeChat's events and the browser client where they are on, and last the handshake, whose path every single segment fits.
 ///
 /// Any other path, and any other method on one of these, is 404 `not_found` (the protocol has no word for 405).
 pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
@@ -85,6 +89,9 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     config.service(v1.wrap(fixed).wrap(cors(&state.config.server.allowed_origins)));
     config.service(healthz().wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
+    if state.pushes.is_some() {
+        config.service(wechat_events::events().wrap(from_fn(|r, next| tally::count(wechat_events::PATH, r, next))));
+    }
     if state.web.is_some() {
         config.service(web::page().wrap(from_fn(|r, next| tally::count("/", r, next))));
         config.service(web::assets().wrap(from_fn(|r, next| tally::count("/assets/{name}", r, next))));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 
-use super::State;
 use super::admission::Admission;
+use super::{Pushes, State};
 use crate::auth::Tokens;
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
@@ -126,6 +126,11 @@ fn checks(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metr
 
 /// A state over an empty store.
 pub fn state(config: Config) -> web::Data<State> {
+    state_with(config, |_| {})
+}
+
+/// The same, changed before it is shared.
+pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<State> {
     let (draining, metrics) = (Draining::default(), Metrics::new());
     let (chat, store) = rooms(&config, &metrics, &draining);
     let sessions = Shared {
@@ -142,7 +147,7 @@ pub fn state(config: Config) -> web::Data<State> {
         },
         outboxes: Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone()),
     };
-    web::Data::new(State {
+    let mut state = State {
         store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         wechat: wechat(),
@@ -150,13 +155,16 @@ pub fn state(config: Config) -> web::Data<State> {
         admission: Admission::new(&config.limits, &draining, None),
         draining,
         wechat_seen: Default::default(),
+        pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         sessions: Arc::new(sessions),
         revoked: Box::new(|| {}),
         relay: None,
         web: None,
         pushed: Box::new(|_| {}),
-    })
+    };
+    change(&mut state);
+    web::Data::new(state)
 }
 
 /// WeChat by code: `bad`, `busy`, `blocked`, `away`; any other is the openid itself.

@@ -16,8 +16,7 @@ use crate::ids::now_ms;
 use crate::wechat::Suggest;
 use crate::wechat::push::{AesKey, signature};
 
-/// WeChat tells a thing so often where nobody answers `success`, and waits so long for that each time.
-const TRIES: u32 = 3;
+/// WeChat waits so long for `success`, and then tells the thing again. The double tells it once: tests say when it comes again.
 const WAITS: Duration = Duration::from_secs(5);
 
 /// Where a server takes pushes, and how: what stands in the console of a mini-program.
@@ -127,22 +126,12 @@ pub fn later(double: &web::Data<Double>, after: Duration, event: Event) {
     });
 }
 
-/// Tells the server, until it says `success` or three tries were made: what came of it.
+/// Tells the server: what came of it.
 pub async fn tell(double: &Double, event: &Event) -> String {
     let to = double.memory().push.clone();
     let outcome = match to {
         None => "nobody to tell".to_owned(),
-        Some(to) => {
-            let mut outcome = to.tell(event, &double.settings.appid).await;
-            for _ in 1..TRIES {
-                if outcome == "success" {
-                    break;
-                }
-                tokio::time::sleep(WAITS).await;
-                outcome = to.tell(event, &double.settings.appid).await;
-            }
-            outcome
-        }
+        Some(to) => to.tell(event, &double.settings.appid).await,
     };
     double.journal.push(event.text("Event"), event.text("FromUserName"), &outcome);
     outcome

@@ -18,7 +18,7 @@ pub enum Fault {
     Status,
     /// Nothing, for as long as anybody waits.
     Hang,
-    /// The connection ends in the middle of the answer.
+    /// The connection ends without one.
     Cut,
     /// Something that is not WeChat's.
     Garbage,

@@ -1,4 +1,4 @@
-//! WeChatAuth against the double, over real HTTP.
+//! WeChatAuth and WeChatApi against the double, over real HTTP.
 
 use std::net::TcpListener;
 
@@ -6,27 +6,39 @@ use actix::{Actor, Addr};
 
 use super::fake::{self, Settings};
 use super::*;
+mod calls;
+mod pushes;
+mod rules;
+
 use crate::config::{Config, Secret, WeChat};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
 const SECRET: &str = "s3cret-of-the-app";
 
-/// An actor that talks to a double of its own, and the double's address.
-fn start(change: impl FnOnce(&mut WeChat)) -> (Addr<WeChatAuth>, String, Metrics) {
+/// A double of a test's own: its address.
+fn double() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let settings = Settings { appid: "wx1".into(), secret: Secret::new(SECRET), enforce_quota: true, push: None, client: None };
-    actix_web::rt::spawn(fake::serve(listener, settings).unwrap());
-    let mut config =
-        WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.clone(), timeout_ms: 5_000, ..Config::default().wechat };
+    actix_web::rt::spawn(fake::serve(listener, Settings::of("wx1", Secret::new(SECRET))).unwrap());
+    base
+}
+
+/// An actor that talks to a double of its own, and the double's address.
+fn start(change: impl FnOnce(&mut WeChat)) -> (Addr<WeChatAuth>, String, Metrics) {
+    let base = double();
+    let mut config = settings(&base);
     change(&mut config);
     let metrics = Metrics::new();
     // A test's end is none of the process's.
     let draining = Draining::default();
     draining.begin();
     (WeChatAuth::new(&config, &metrics, Vital::new("wechat", &draining)).start(), base, metrics)
+}
+
+fn settings(base: &str) -> WeChat {
+    WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.to_owned(), timeout_ms: 5_000, ..Config::default().wechat }
 }
 
 async fn login(auth: &Addr<WeChatAuth>, code: &str) -> Result<String, LoginRefused> {
@@ -54,6 +66,8 @@ async fn every_error_of_wechat_has_its_word() {
         ("dev-error:45011", LoginRefused::RateLimited { retry_after_ms: 60_000 }),
         ("dev-error:40226", LoginRefused::Blocked),
         ("dev-error:40013", LoginRefused::Unavailable),
+        ("dev-error:40125", LoginRefused::Unavailable),
+        ("dev-error:40164", LoginRefused::Unavailable),
         ("dev-error:-1", LoginRefused::Unavailable),
         ("dev-500", LoginRefused::Unavailable),
     ] {
@@ -122,4 +136,21 @@ async fn a_wrong_secret_is_no_loop_and_is_never_shown() {
     let shown = format!("{failure} {failure:?} {:?}", LoginRefused::from(&failure));
     assert!(!shown.contains(wrong) && !shown.contains("secret="), "{shown}");
     assert_eq!(login(&auth, "dev:alice").await, Err(LoginRefused::Unavailable));
+}
+
+#[actix_web::test]
+async fn a_login_without_appid_or_secret_says_which_is_wrong() {
+    for (change, code, word) in [
+        (Box::new(|c: &mut WeChat| c.appid = String::new()) as Box<dyn FnOnce(&mut WeChat)>, 41002, "wechat.appid"),
+        (Box::new(|c| c.appid = "wx2".into()), 40013, "wechat.appid"),
+        (Box::new(|c| c.secret = Secret::new("")), 41004, "wechat.secret"),
+        (Box::new(|c| c.secret = Secret::new("another")), 40125, "wechat.secret"),
+    ] {
+        let base = double();
+        let mut config = settings(&base);
+        change(&mut config);
+        let failure = client::WeChatClient::new(&config).code_to_openid("dev:alice").await.unwrap_err();
+        assert!(matches!(&failure, Failure::Code { code: found, .. } if *found == code), "{failure}");
+        assert!(hint(&failure).starts_with(word), "{failure}");
+    }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use hongyan::config::Config;
 use hongyan::config::keys::{KEYS, Key, sections};
 use hongyan::http::api::CALLS;
-use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics};
+use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics, VerdictLabel};
 use hongyan::protocol::{Close, Dialect, Word};
 
 fn root() -> &'static Path {
@@ -130,6 +130,7 @@ fn metrics() -> BTreeMap<String, String> {
     m.closes.get_or_create(&CloseLabel { code: 1, reason: "x" }).inc();
     m.wechat_calls.get_or_create(&CallLabel { call: "x", result: "x" }).inc();
     m.http_responses.get_or_create(&HttpLabel { route: "x", status: 1 }).inc();
+    m.safety_verdicts.get_or_create(&VerdictLabel { of: "x", verdict: "x" }).inc();
     let shown = m.encode();
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let types: BTreeMap<_, _> =
@@ -160,6 +161,7 @@ fn the_protocol_has_every_route_and_no_other() {
     for route in &known {
         assert!(spans(http).iter().any(|span| span.split('?').next() == Some(route)), "{route} is not in the section on HTTP");
     }
+    known.extend(["GET /reviews", "POST /reviews/{id}", "DELETE /profiles/{openid}"].map(str::to_owned));
     known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /{openid}"].map(str::to_owned));
     for file in ["docs/PROTOCOL.md", "docs/OPERATIONS.md", "README.md", "README.zh-CN.md"] {
         let document = text(file);

@@ -108,6 +108,8 @@ pub async fn decide(
     let review = ask(&state, ReviewById { audit }).await?.ok_or_else(ApiError::not_found)?;
     let decision = match (body.0.decision, review.decision) {
         (Wanted::Pass, Some(Decision::Recalled)) => return Err(ApiError::new(Word::Conflict, "it was recalled already")),
+        // Sessions would be told once more.
+        (Wanted::Recall, Some(Decision::Recalled)) => return Ok(HttpResponse::NoContent().finish()),
         (Wanted::Pass, _) => Decision::Passed,
         (Wanted::Recall, _) => Decision::Recalled,
     };

@@ -21,50 +21,53 @@ async fn decided(server: &Guarded, wanted: (i16, i32, Option<i16>)) {
 
 #[actix_web::test]
 async fn a_file_that_is_found_risky_later_is_recalled_on_both_sides() {
-    let server = Guarded::new("wechat", &[MEDIA]);
-    let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
-    alice.send(image("1", "dev-risky:20002")).await;
-    alice.expect("ack").await;
-    assert_eq!(bob.expect("image").await["seq"], 1);
-    for client in [&mut alice, &mut bob] {
-        let recall = client.expect("recall").await;
-        assert_eq!((&recall["target_seq"], &recall["from_user_openid"]), (&json!(1), &json!("alice")));
+    for server in Guarded::each("wechat", &[MEDIA]) {
+        let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
+        alice.send(image("1", "dev-risky:20002")).await;
+        alice.expect("ack").await;
+        assert_eq!(bob.expect("image").await["seq"], 1);
+        for client in [&mut alice, &mut bob] {
+            let recall = client.expect("recall").await;
+            assert_eq!((&recall["target_seq"], &recall["from_user_openid"]), (&json!(1), &json!("alice")));
+        }
+        assert_eq!(server.history("bob", "alice").await, ["\"image\"", "\"recall\""], "nothing of it is left");
+        decided(&server, (PENDING, 20002, Some(1))).await;
+        assert_eq!(server.asked().await, 0, "an address is no text");
     }
-    assert_eq!(server.history("bob", "alice").await, ["\"image\"", "\"recall\""], "nothing of it is left");
-    decided(&server, (PENDING, 20002, Some(1))).await;
-    assert_eq!(server.asked().await, 0, "an address is no text");
 }
 
 #[actix_web::test]
 async fn a_file_that_is_fine_stays() {
-    let server = Guarded::new("wechat", &[MEDIA]);
-    let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
-    alice.send(image("1", "cat")).await;
-    alice.expect("ack").await;
-    bob.expect("image").await;
-    decided(&server, (PENDING, 100, Some(0))).await;
-    bob.nothing_came().await;
-    let finding = &server.findings()[0];
-    assert!(finding.seq == Some(1) && finding.trace_id.is_some() && finding.content.is_none());
+    for server in Guarded::each("wechat", &[MEDIA]) {
+        let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
+        alice.send(image("1", "cat")).await;
+        alice.expect("ack").await;
+        bob.expect("image").await;
+        decided(&server, (PENDING, 100, Some(0))).await;
+        bob.nothing_came().await;
+        let finding = &server.findings()[0];
+        assert!(finding.seq == Some(1) && finding.trace_id.is_some() && finding.content.is_none());
+    }
 }
 
 #[actix_web::test]
 async fn a_file_to_be_looked_at_waits_for_an_operator_or_is_recalled() {
     for review in ["pass", "refuse"] {
-        let server = Guarded::new("wechat", &[MEDIA, ("safety.review", review)]);
-        let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
-        alice.send(image("1", "dev-review:20012")).await;
-        alice.expect("ack").await;
-        bob.expect("image").await;
-        if review == "pass" {
-            decided(&server, (REVIEW, 20012, None)).await;
-            let operators = server.operators();
-            let waiting = operators.get("/reviews").await.1["reviews"][0].clone();
-            assert_eq!((&waiting["what"], &waiting["label"], &waiting["seq"]), (&json!("media"), &json!(20012), &json!(1)));
-            bob.nothing_came().await;
-            assert_eq!(operators.post(&format!("/reviews/{}", waiting["id"]), &json!({ "decision": "recall" })).await.0, 204);
+        for server in Guarded::each("wechat", &[MEDIA, ("safety.review", review)]) {
+            let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
+            alice.send(image("1", "dev-review:20012")).await;
+            alice.expect("ack").await;
+            bob.expect("image").await;
+            if review == "pass" {
+                decided(&server, (REVIEW, 20012, None)).await;
+                let operators = server.operators();
+                let waiting = operators.get("/reviews").await.1["reviews"][0].clone();
+                assert_eq!((&waiting["what"], &waiting["label"], &waiting["seq"]), (&json!("media"), &json!(20012), &json!(1)));
+                bob.nothing_came().await;
+                assert_eq!(operators.post(&format!("/reviews/{}", waiting["id"]), &json!({ "decision": "recall" })).await.0, 204);
+            }
+            assert_eq!(bob.expect("recall").await["target_seq"], 1);
         }
-        assert_eq!(bob.expect("recall").await["target_seq"], 1);
     }
 }
 

@@ -9,7 +9,7 @@ mod operators;
 use std::path::Path;
 
 use diesel::sql_types::{Binary, Integer, Nullable, SmallInt, Text};
-use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
+use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Http, Raw, Said, Server};
@@ -17,6 +17,8 @@ use crate::harness::{Client, Http, Raw, Said, Server};
 /// A server whose texts are checked, and the folder of its word list.
 pub struct Guarded {
     pub server: Server,
+    /// Of PostgreSQL; None: SQLite.
+    database: Option<String>,
     folder: tempfile::TempDir,
 }
 
@@ -31,6 +33,16 @@ impl std::ops::Deref for Guarded {
 impl Guarded {
     /// With `badword` on its list, and settings such as `("safety.review", "refuse")`.
     pub fn new(mode: &str, settings: &[(&str, &str)]) -> Self {
+        Self::on(None, mode, settings)
+    }
+
+    /// The same on each database.
+    pub fn each(mode: &str, settings: &[(&str, &str)]) -> Vec<Self> {
+        let postgres = Server::fresh_postgres().map(|(url, _)| Self::on(Some(url), mode, settings));
+        std::iter::once(Self::new(mode, settings)).chain(postgres).collect()
+    }
+
+    fn on(database: Option<String>, mode: &str, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (words, exceptions) = (folder.path().join("words"), folder.path().join("exceptions"));
         std::fs::write(&words, "badword\n").unwrap();
@@ -40,9 +52,11 @@ impl Guarded {
             ("safety.words", words.to_str().unwrap()),
             ("safety.exceptions", exceptions.to_str().unwrap()),
             ("limits.http_burst", "0"),
+            ("limits.message_burst", "0"),
         ];
-        let server = Server::alone(&[&own[..], settings].concat());
-        Self { server, folder }
+        let database_url = database.as_deref().map(|url| ("database.url", url));
+        let server = Server::alone(&[&own[..], database_url.as_slice(), settings].concat());
+        Self { server, database, folder }
     }
 
     pub fn lists(&self) -> &Path {
@@ -60,7 +74,7 @@ impl Guarded {
     /// Tells the double of WeChat how to be.
     pub async fn control(&self, how: Value) {
         let (status, answer) = self.double().post("/__control", &how).await;
-        assert_eq!(status, 200, "{answer}");
+        assert_eq!(status, 204, "{answer}");
     }
 
     /// How often WeChat was asked about a text.
@@ -70,10 +84,14 @@ impl Guarded {
 
     /// What stands in the table of findings.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut conn = SqliteConnection::establish(self.database().to_str().unwrap()).unwrap();
-        diesel::sql_query("SELECT openid, peer, seq, outcome, found_by, label, trace_id, hash, content, decision FROM audits ORDER BY id")
-            .load(&mut conn)
-            .unwrap()
+        let all = "SELECT openid, peer, seq, outcome, found_by, label, trace_id, hash, content, decision FROM audits ORDER BY id";
+        match &self.database {
+            Some(url) => diesel::sql_query(all).load(&mut PgConnection::establish(url).unwrap()).unwrap(),
+            None => {
+                let mut conn = SqliteConnection::establish(self.server.database().to_str().unwrap()).unwrap();
+                diesel::sql_query(all).load(&mut conn).unwrap()
+            }
+        }
     }
 
     /// What was said in a conversation, as history has it.

@@ -1,5 +1,7 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
+mod welcome;
+
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +12,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use futures_util::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::{Follower, Tokens};
@@ -26,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::notice::{self, Notices, Notifier};
 use crate::protocol::FrameLimits;
 use crate::relay::{Doors, Relay, RelaySettings, Relayed};
+use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, Mark, MayReach, Write};
@@ -48,6 +52,8 @@ pub enum Error {
     Store(#[from] OpenError),
     #[error("the database was opened and does not answer: is it overloaded? start again when it is not")]
     Unavailable,
+    #[error(transparent)]
+    Words(#[from] BadList),
     #[error("the token could not be signed: check auth.keys")]
     Token,
     #[error("{what}")]
@@ -59,7 +65,9 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
 }
 
 /// How long sessions may take to go, once they are told.
-const SESSIONS_LEAVE: Duration = Duration::from_secs(5);
+const SESSIONS_LEAVE: Duration = Duration::from_millis(3_500);
+/// How long what is being checked may take to go to the store.
+const CHECKS_DRAIN: Duration = Duration::from_secs(2);
 /// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s that supervisors wait.
 const STORE_DRAINS: Duration = Duration::from_secs(3);
 /// How often forgotten users and addresses leave the limiters.
@@ -98,7 +106,10 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
-    let Rooms { state, relay, notices } = compose(config, sign_in, descriptors, draining).await?;
+    let words = Arc::new(Words::load(&config.safety)?);
+    let reload = Arc::new(Notify::new());
+    actix_web::rt::spawn(words.clone().follow(reload.clone()));
+    let Rooms { state, relay, notices } = compose(config, sign_in, descriptors, draining, words).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -114,10 +125,12 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     tell("hongyan: ready\n");
     log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
     if mode == Mode::Dev {
-        tell(&welcome(&public_at, ops_at, double.as_ref().map(|double| double.at), state.web == Some(SignIn::Dev)));
+        tell(&welcome::text(&public_at, ops_at, double.as_ref().map(|double| double.at), state.web == Some(SignIn::Dev)));
     }
 
-    let name = leave_signal().await.map_err(io("signals cannot be awaited"))?;
+    // In a terminal SIGHUP says that it is closed.
+    let reload = (mode == Mode::Serve).then_some(reload);
+    let name = leave_signal(reload.as_deref()).await.map_err(io("signals cannot be awaited"))?;
     log::info!(signal = name; "draining");
     drain(&state, relay.as_ref(), notices.as_ref(), draining).await;
     for server in servers.into_iter().flatten() {
@@ -135,7 +148,13 @@ struct Rooms {
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, draining: &Draining) -> Result<Rooms, Error> {
+async fn compose(
+    config: Config,
+    sign_in: SignIn,
+    descriptors: Option<u64>,
+    draining: &Draining,
+    words: Arc<Words>,
+) -> Result<Rooms, Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
@@ -162,6 +181,7 @@ async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, drai
     if let Some(notices) = &notices {
         let _ = notified.set(notices.clone());
     }
+    let checks = start_checks(&config, words, &store, &chat, &wechat, &metrics, draining);
     let admission = Admission::new(&config.limits, draining, descriptors);
     shed_regularly(admission.clone());
 
@@ -169,6 +189,7 @@ async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, drai
     let sessions = Arc::new(Shared {
         chat: chat.clone(),
         store: store.clone(),
+        checks: checks.clone(),
         metrics: metrics.clone(),
         rate: Box::new(move |openid| rate.user_messages(openid)),
         limits: session_limits(&config),
@@ -196,9 +217,14 @@ async fn compose(config: Config, sign_in: SignIn, descriptors: Option<u64>, drai
         relay: relay.as_ref().map(|relay| relay.state().clone()),
         pushed: {
             let notices = notices.clone();
-            Box::new(move |push| match (push, &notices) {
-                (Push::Subscribe(changes), Some(notices)) => notices.changed(changes),
-                (push, _) => log::debug!(push:? = push; "WeChat told something that nobody here waits for"),
+            Box::new(move |push| match push {
+                push @ (Push::MediaChecked { .. } | Push::MediaUnchecked { .. }) => checks.pushed(push),
+                Push::Subscribe(changes) => {
+                    if let Some(notices) = &notices {
+                        notices.changed(changes);
+                    }
+                }
+                Push::Other { event } => log::debug!(event = event.as_str(); "WeChat told something that nobody here waits for"),
             })
         },
         notices: notices.as_ref().map(|notices| notices.standing().clone()),
@@ -282,6 +308,39 @@ fn start_chat(
     ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))
 }
 
+/// What checks messages; WeChat is asked on a thread of its own.
+fn start_checks(
+    config: &Config,
+    words: Arc<Words>,
+    store: &Store,
+    chat: &Addr<ChatServer>,
+    wechat: &Addr<WeChatAuth>,
+    metrics: &Metrics,
+    draining: &Draining,
+) -> Checks {
+    let safety = config.safety.clone();
+    let policy = Policy { review: safety.review, on_inactive: safety.on_inactive, on_outage: safety.on_outage };
+    let common = Arc::new(Common {
+        policy,
+        words,
+        store: store.clone(),
+        chat: chat.clone().recipient(),
+        metrics: metrics.clone(),
+        keep_text: safety.keep_text,
+        seen: Seen::default(),
+    });
+    let asker = safety.mode.asks_wechat().then(|| {
+        let (safety, common, metrics) = (safety.clone(), common.clone(), metrics.clone());
+        let (config, vital) = (config.wechat.clone(), Vital::new("content check", draining));
+        let (token, refused) = (wechat.clone().recipient(), wechat.clone().recipient());
+        ContentCheck::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            let api = WeChatApi::new(&config, token, refused, &metrics, Duration::from_millis(safety.timeout_ms));
+            ContentCheck::new(&safety, common, api, vital)
+        })
+    });
+    Checks::new(&safety, common, asker)
+}
+
 fn relay_wires(relay: Relayed) -> RelayWires {
     let (publisher, follower) = (relay.clone(), relay.clone());
     RelayWires {
@@ -360,6 +419,9 @@ async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>
     if let Some(settled) = settled {
         let _ = settled.await;
     }
+    if !state.sessions.checks.drain(CHECKS_DRAIN).await {
+        log::warn!("not everything that was sent could be checked in time; nothing of that was acked");
+    }
     if !state.store.drain(STORE_DRAINS).await {
         log::warn!("not everything that was sent could be stored in time; nothing of that was acked");
     }
@@ -370,15 +432,21 @@ async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>
     }
 }
 
-async fn leave_signal() -> std::io::Result<&'static str> {
+/// The signal that ends it. Until then SIGHUP has lists read anew, where there is somebody to be told.
+async fn leave_signal(reload: Option<&Notify>) -> std::io::Result<&'static str> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // A terminal that is closed; settings are not read anew while it runs.
     let mut hangup = signal(SignalKind::hangup())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        _ = hangup.recv() => "SIGHUP",
-    })
+    loop {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => "SIGHUP",
+        };
+        match (name, reload) {
+            ("SIGHUP", Some(reload)) => reload.notify_one(),
+            _ => return Ok(name),
+        }
+    }
 }
 
 fn say(what: &str, at: &str) {
@@ -389,57 +457,6 @@ fn say(what: &str, at: &str) {
 fn tell(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// What a newcomer types next.
-fn welcome(at: &str, ops: Option<SocketAddr>, double: Option<SocketAddr>, in_browser: bool) -> String {
-    let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
-    let first = match at.strip_prefix("unix:") {
-        Some(path) => welcome_on_socket(path),
-        None if in_browser => format!("{}{}", welcome_in_browser(at), welcome_on_port(at, "Or type")),
-        None => welcome_on_port(at, "Two people can talk now. Type"),
-    };
-    let wechat = double.map_or_else(String::new, |at| format!("\nWhat WeChat was asked, and what phones would show: http://{at}/\n"));
-    format!("\n{first}{wechat}{metrics}\nCtrl-C ends it. Messages stay in the database.\n")
-}
-
-fn welcome_in_browser(at: &str) -> String {
-    format!(
-        "Two people can talk now. Open two browser tabs, and be alice in one and bob in the other:
-
-  http://{at}/
-
-"
-    )
-}
-
-fn welcome_on_port(at: &str, begin: &str) -> String {
-    format!(
-        "{begin} each line into a terminal of its own (websocat, or any WebSocket client):
-
-  websocat 'ws://{at}/alice?to_user_openid=bob&code=dev:alice'
-  websocat 'ws://{at}/bob?to_user_openid=alice&code=dev:bob'
-
-and then, in either of them:
-
-  {{\"type\":\"text\",\"message\":\"hello\"}}
-
-What she missed: log in and ask.
-
-  curl -d '{{\"code\":\"dev:alice\"}}' http://{at}/v1/login
-  curl -H 'Authorization: Bearer TOKEN' http://{at}/v1/unread
-"
-    )
-}
-
-fn welcome_on_socket(path: &str) -> String {
-    format!(
-        "Two people can talk now, through a proxy before the Unix socket (deploy/nginx/hongyan.conf shows nginx). By hand:
-
-  curl --unix-socket {path} -d '{{\"code\":\"dev:alice\"}}' http://localhost/v1/login
-  curl --unix-socket {path} -H 'Authorization: Bearer TOKEN' http://localhost/v1/unread
-"
-    )
 }
 
 /// Writes one revocation, and waits until it is durable; every node learns of it within 2 s.

@@ -14,6 +14,7 @@ pub mod chat;
 pub mod store;
 pub mod wechat;
 pub mod notice;
+pub mod safety;
 pub mod auth;
 pub mod relay;
 pub mod http;

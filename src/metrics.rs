@@ -43,6 +43,12 @@ pub struct NoticeLabel {
     pub outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct VerdictLabel {
+    pub of: &'static str,
+    pub verdict: &'static str,
+}
+
 /// The handles that the rooms count with. Cloning shares the numbers.
 #[derive(Clone)]
 pub struct Metrics {
@@ -109,6 +115,20 @@ pub struct Metrics {
     pub notices_in_flight: Gauge,
     /// 1 while none is sent, because WeChat refuses them for a setting or a quota.
     pub notices_resting: Gauge,
+    /// What became of texts that were checked.
+    pub safety_verdicts: Family<VerdictLabel, Counter>,
+    /// Messages that wait for a check.
+    pub safety_in_flight: Gauge,
+    /// From the sending of a message that WeChat is asked about to its way into the store.
+    pub safety_check_seconds: Histogram,
+    /// Texts whose verdict was remembered.
+    pub safety_remembered: Counter,
+    /// Texts that WeChat was not asked about because of its quota.
+    pub safety_over_quota: Counter,
+    /// 1 while WeChat is left alone because it fails.
+    pub safety_resting: Gauge,
+    /// Entries of the word list.
+    pub safety_words: Gauge,
 }
 
 impl Metrics {
@@ -153,6 +173,13 @@ impl Metrics {
             notices_pending: Gauge::default(),
             notices_in_flight: Gauge::default(),
             notices_resting: Gauge::default(),
+            safety_verdicts: Family::default(),
+            safety_in_flight: Gauge::default(),
+            safety_check_seconds: Histogram::new(latency()),
+            safety_remembered: Counter::default(),
+            safety_over_quota: Counter::default(),
+            safety_resting: Gauge::default(),
+            safety_words: Gauge::default(),
         };
         let mut r = Registry::with_prefix("hongyan");
         r.register("sessions", "Live sessions", m.sessions.clone());
@@ -192,6 +219,13 @@ impl Metrics {
         r.register("notices_pending", "Conversations that wait to be judged for a notice", m.notices_pending.clone());
         r.register("notices_in_flight", "Notices under way to WeChat", m.notices_in_flight.clone());
         r.register("notices_resting", "1 while none is sent, because WeChat refuses them", m.notices_resting.clone());
+        r.register("safety_verdicts", "Texts checked, by what they are and what became of them", m.safety_verdicts.clone());
+        r.register("safety_in_flight", "Messages that wait for a check", m.safety_in_flight.clone());
+        r.register_with_unit("safety_check", "Time of the check of a message by WeChat", Unit::Seconds, m.safety_check_seconds.clone());
+        r.register("safety_remembered", "Texts whose verdict by WeChat was remembered", m.safety_remembered.clone());
+        r.register("safety_over_quota", "Texts that WeChat was not asked about because of its quota", m.safety_over_quota.clone());
+        r.register("safety_resting", "1 while WeChat is not asked because it fails", m.safety_resting.clone());
+        r.register("safety_words", "Entries of the word list", m.safety_words.clone());
         m.registry = Arc::new(r);
         m
     }

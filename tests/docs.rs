@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use hongyan::config::Config;
 use hongyan::config::keys::{KEYS, Key, sections};
 use hongyan::http::api::CALLS;
-use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics, NoticeLabel};
+use hongyan::metrics::{CallLabel, CloseLabel, DialectLabel, ErrorLabel, HttpLabel, Metrics, NoticeLabel, VerdictLabel};
 use hongyan::protocol::{Close, Dialect, Word};
 
 fn root() -> &'static Path {
@@ -131,6 +131,7 @@ fn metrics() -> BTreeMap<String, String> {
     m.wechat_calls.get_or_create(&CallLabel { call: "x", result: "x" }).inc();
     m.http_responses.get_or_create(&HttpLabel { route: "x", status: 1 }).inc();
     m.notices.get_or_create(&NoticeLabel { outcome: "x" }).inc();
+    m.safety_verdicts.get_or_create(&VerdictLabel { of: "x", verdict: "x" }).inc();
     let shown = m.encode();
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let types: BTreeMap<_, _> =
@@ -161,6 +162,7 @@ fn the_protocol_has_every_route_and_no_other() {
     for route in &known {
         assert!(spans(http).iter().any(|span| span.split('?').next() == Some(route)), "{route} is not in the section on HTTP");
     }
+    known.extend(["GET /reviews", "POST /reviews/{id}", "DELETE /profiles/{openid}"].map(str::to_owned));
     known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /{openid}"].map(str::to_owned));
     for file in ["docs/PROTOCOL.md", "docs/OPERATIONS.md", "README.md", "README.zh-CN.md"] {
         let document = text(file);

@@ -19,11 +19,12 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("store", "config event ids lifecycle metrics profile"),
     ("wechat", "config ids lifecycle metrics"),
     ("notice", "config ids lifecycle metrics store wechat"),
+    ("safety", "config event ids lifecycle metrics store wechat"),
     ("auth", "chat config event ids metrics protocol store"),
-    ("session", "chat event ids metrics protocol store"),
+    ("session", "chat event ids metrics protocol safety store"),
     ("relay", "chat event ids lifecycle metrics protocol store"),
-    ("http", "auth config event ids lifecycle metrics notice profile protocol relay session store wechat"),
-    ("app", "auth chat config event http ids lifecycle metrics notice protocol relay session store wechat"),
+    ("http", "auth config event ids lifecycle metrics notice profile protocol relay safety session store wechat"),
+    ("app", "auth chat config event http ids lifecycle metrics notice protocol relay safety session store wechat"),
     ("cli", "app config event ids logging store"),
 ];
 

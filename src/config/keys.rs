@@ -1,122 +1,11 @@
 //! The table of settings. Loading, `config show`, unknown-key detection and the table in docs/OPERATIONS.md all read it,
 //! so a setting that stands here is complete, and one that does not stand here does not exist.
 
-use super::notice;
-use super::value::{self, Value, Wrong};
-use super::{Config, Secret};
+use super::key::{Kind, list, number, text};
+use super::value;
+use super::{Config, Secret, notice};
 
-/// One setting.
-#[derive(Debug)]
-pub struct Key {
-    /// `section.key`
-    pub name: &'static str,
-    pub default: Default,
-    /// What it is, for the docs.
-    pub help: &'static str,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum Default {
-    /// As it would stand in the environment.
-    Text(&'static str),
-    /// As many as this machine has cores.
-    Cores,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Number { min: u64, max: u64, put: fn(&mut Config, u64) },
-    Switch { put: fn(&mut Config, bool) },
-    Text { allowed: &'static str, shown: Shown, put: fn(&mut Config, &str) -> Result<(), Wrong> },
-    List { allowed: &'static str, shown: Shown, put: fn(&mut Config, &[String]) -> Result<(), Wrong> },
-}
-
-/// How much of a value people may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    Whole,
-    /// Of a URL, all but the password.
-    UrlWithoutPassword,
-    /// Of `id:secret`, the id.
-    IdOnly,
-    Nothing,
-}
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    Number,
-    Switch,
-    Text,
-    List,
-}
-
-impl Key {
-    /// The key of that name.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.name == name)
-    }
-
-    /// `HONGYAN_SECTION__KEY`; with `_FILE` behind it, the variable that names a file with the value.
-    pub fn environment(&self) -> String {
-        format!("HONGYAN_{}", self.name.replace('.', "__").to_ascii_uppercase())
-    }
-
-    /// What is allowed, to be read after "must be".
-    pub fn allowed(&self) -> String {
-        match &self.kind {
-            Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
-            Kind::Switch { .. } => "true or false".to_owned(),
-            Kind::Text { allowed, .. } | Kind::List { allowed, .. } => (*allowed).to_owned(),
-        }
-    }
-
-    pub fn shape(&self) -> Shape {
-        match self.kind {
-            Kind::Number { .. } => Shape::Number,
-            Kind::Switch { .. } => Shape::Switch,
-            Kind::Text { .. } => Shape::Text,
-            Kind::List { .. } => Shape::List,
-        }
-    }
-
-    pub fn shown(&self) -> Shown {
-        match self.kind {
-            Kind::Number { .. } | Kind::Switch { .. } => Shown::Whole,
-            Kind::Text { shown, .. } | Kind::List { shown, .. } => shown,
-        }
-    }
-
-    pub fn default_value(&self) -> Value {
-        match self.default {
-            Default::Text(text) => Value::Text(text.to_owned()),
-            Default::Cores => Value::Text(std::thread::available_parallelism().map_or(1, usize::from).to_string()),
-        }
-    }
-
-    /// Checks a value and writes it into the settings.
-    pub fn put(&self, config: &mut Config, value: &Value) -> Result<(), Wrong> {
-        match &self.kind {
-            Kind::Number { min, max, put } => match value.number() {
-                Some(number) if (*min..=*max).contains(&number) => {
-                    put(config, number);
-                    Ok(())
-                }
-                _ => Err(Wrong::default()),
-            },
-            Kind::Switch { put } => {
-                put(config, value.switch().ok_or_else(Wrong::default)?);
-                Ok(())
-            }
-            Kind::Text { put, .. } => match value {
-                Value::Text(text) => put(config, text),
-                Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => Err(Wrong::because("not a text")),
-            },
-            Kind::List { put, .. } => put(config, &value.items().ok_or_else(|| Wrong::because("not a list of texts"))?),
-        }
-    }
-}
+pub use super::key::{Default, Key, Shape, Shown};
 
 /// The names of the sections, each once, in the table's order.
 pub fn sections() -> Vec<&'static str> {
@@ -125,37 +14,9 @@ pub fn sections() -> Vec<&'static str> {
     sections
 }
 
-const fn number(name: &'static str, default: &'static str, (min, max): (u64, u64), help: &'static str, put: fn(&mut Config, u64)) -> Key {
-    Key { name, default: Default::Text(default), help, kind: Kind::Number { min, max, put } }
-}
-
-const fn text(
-    name: &'static str,
-    default: &'static str,
-    allowed: &'static str,
-    help: &'static str,
-    put: fn(&mut Config, &str) -> Result<(), Wrong>,
-) -> Key {
-    Key { name, default: Default::Text(default), help, kind: Kind::Text { allowed, shown: Shown::Whole, put } }
-}
-
-const fn list(name: &'static str, allowed: &'static str, help: &'static str, put: fn(&mut Config, &[String]) -> Result<(), Wrong>) -> Key {
-    Key { name, default: Default::Text(""), help, kind: Kind::List { allowed, shown: Shown::Whole, put } }
-}
-
-impl Key {
-    const fn masked(self, shown: Shown) -> Self {
-        let Self { name, default, help, kind } = self;
-        let kind = match kind {
-            Kind::Number { .. } | Kind::Switch { .. } => kind,
-            Kind::Text { allowed, put, .. } => Kind::Text { allowed, shown, put },
-            Kind::List { allowed, put, .. } => Kind::List { allowed, shown, put },
-        };
-        Self { name, default, help, kind }
-    }
-}
-
 const LISTEN: &str = "ADDRESS:PORT such as 127.0.0.1:9999 or [::1]:9999, or unix:/PATH";
+const A_PATH: &str = "a path, or empty for none";
+const UNJUDGED: &str = "open, closed or local";
 /// A rate or a count that can be turned off.
 const COUNT: (u64, u64) = (0, 1_000_000_000);
 /// From one to a day.
@@ -412,6 +273,109 @@ pub static KEYS: &[Key] = &[
         "Subjects that users are spread over; the same on every node. docs/CLUSTER.md says when fewer are right.",
         |c, n| c.relay.buckets = n as u32,
     ),
+    text(
+        "safety.mode",
+        "off",
+        "off, local, wechat or local+wechat",
+        "What checks messages and nicknames before they are stored: nothing, the word list, WeChat's msgSecCheck, or both. `dev` sets it to local+wechat.",
+        |c, t| {
+            c.safety.mode = value::safety_mode(t)?;
+            Ok(())
+        },
+    ),
+    text("safety.words", "", A_PATH, "The word list: one entry a line. Read anew when it changes, and on SIGHUP.", |c, t| {
+        c.safety.words = value::path(t)?;
+        Ok(())
+    }),
+    text("safety.exceptions", "", A_PATH, "Entries that excuse the listed words inside of them, one a line.", |c, t| {
+        c.safety.exceptions = value::path(t)?;
+        Ok(())
+    }),
+    text(
+        "safety.review",
+        "pass",
+        "pass or refuse",
+        "What becomes of a text that WeChat would have looked at: it passes and waits under `/reviews`, or is refused.",
+        |c, t| {
+            c.safety.review = value::on_review(t)?;
+            Ok(())
+        },
+    ),
+    text(
+        "safety.on_inactive",
+        "local",
+        UNJUDGED,
+        "What becomes of a text whose author was not in the mini-program for two hours (61010): it passes, is refused, or the word list decides.",
+        |c, t| {
+            c.safety.on_inactive = value::unjudged(t)?;
+            Ok(())
+        },
+    ),
+    text(
+        "safety.on_outage",
+        "local",
+        UNJUDGED,
+        "The same while WeChat does not answer, or may not be asked more; `closed` is `unavailable` then.",
+        |c, t| {
+            c.safety.on_outage = value::unjudged(t)?;
+            Ok(())
+        },
+    ),
+    number(
+        "safety.scene",
+        "4",
+        (1, 4),
+        "Where WeChat is told that messages stand: 1 profile, 2 comment, 3 forum, 4 social log.",
+        |c, n| {
+            c.safety.scene = n as u8;
+        },
+    ),
+    number("safety.timeout_ms", "1500", (10, 60_000), "Milliseconds that a check may take; then it counts as not answered.", |c, n| {
+        c.safety.timeout_ms = n;
+    }),
+    number(
+        "safety.per_minute",
+        "4000",
+        COUNT,
+        "Checks by WeChat in any minute, of this node: WeChat's quota is for all nodes together. 0: no limit.",
+        |c, n| {
+            c.safety.per_minute = n as u32;
+        },
+    ),
+    number(
+        "safety.cache_entries",
+        "65536",
+        (0, 10_000_000),
+        "Texts whose verdict by WeChat is remembered for an hour; 0: none.",
+        |c, n| {
+            c.safety.cache_entries = n as usize;
+        },
+    ),
+    number("safety.in_flight", "4096", (1, 1_000_000), "Messages that wait for a check, on this node; beyond it `unavailable`.", |c, n| {
+        c.safety.in_flight = n as usize;
+    }),
+    number(
+        "safety.breaker_failures",
+        "10",
+        (0, 1_000_000),
+        "After so many failures in a row WeChat is not asked for a while; 0: it always is.",
+        |c, n| {
+            c.safety.breaker_failures = n as u32;
+        },
+    ),
+    number("safety.breaker_rest_ms", "5000", MILLIS, "How long it is not asked then, in ms.", |c, n| c.safety.breaker_rest_ms = n),
+    Key {
+        name: "safety.keep_text",
+        default: Default::Text("false"),
+        help: "Whether the audit table holds the texts that were refused, or are to be looked at.",
+        kind: Kind::Switch { put: |c, on| c.safety.keep_text = on },
+    },
+    Key {
+        name: "safety.media",
+        default: Default::Text("false"),
+        help: "Whether WeChat looks at images and recordings whose message is a URL. It tells later: what is risky is recalled then.",
+        kind: Kind::Switch { put: |c, on| c.safety.media = on },
+    },
     text(
         "notice.template_id",
         "",

@@ -125,6 +125,7 @@ fn dev_layer(profile: &Profile) -> Vec<Given> {
         ("wechat.push_token", dev::PUSH_TOKEN),
         ("wechat.push_aes_key", dev::PUSH_AES_KEY),
         ("web.enabled", "true"),
+        ("safety.mode", "local+wechat"),
     ];
     if let Some(keys) = auth_keys {
         values.push(("auth.keys", keys));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod key;
 pub mod keys;
 pub mod load;
 pub mod show;
@@ -35,6 +36,7 @@ pub struct Config {
     pub limits: Limits,
     pub relay: Relay,
     pub notice: Notice,
+    pub safety: Safety,
     pub log: Log,
 }
 
@@ -222,6 +224,73 @@ pub struct Relay {
     pub buckets: u32,
 }
 
+/// What is asked of messages and names before they are stored.
+#[derive(Debug, Clone)]
+pub struct Safety {
+    pub mode: SafetyMode,
+    /// Files with one entry a line; `None`: none.
+    pub words: Option<PathBuf>,
+    pub exceptions: Option<PathBuf>,
+    pub review: OnReview,
+    /// What becomes of a text that WeChat does not judge because its author has not been in the mini-program lately.
+    pub on_inactive: Unjudged,
+    /// The same where WeChat does not answer, or may not be asked now.
+    pub on_outage: Unjudged,
+    /// WeChat's number of where the messages stand.
+    pub scene: u8,
+    /// Milliseconds that a check may take.
+    pub timeout_ms: u64,
+    /// Calls a minute of this node (0: no limit).
+    pub per_minute: u32,
+    /// Verdicts remembered (0: none).
+    pub cache_entries: usize,
+    /// Messages that are being checked; beyond it `unavailable`.
+    pub in_flight: usize,
+    /// Failures in a row before WeChat is left alone (0: it never is), and for how long.
+    pub breaker_failures: u32,
+    pub breaker_rest_ms: u64,
+    /// Whether the audit table holds the texts themselves.
+    pub keep_text: bool,
+    /// Whether WeChat looks at images and recordings, too.
+    pub media: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SafetyMode {
+    Off,
+    Local,
+    WeChat,
+    LocalAndWeChat,
+}
+
+impl SafetyMode {
+    pub fn asks_list(self) -> bool {
+        matches!(self, Self::Local | Self::LocalAndWeChat)
+    }
+
+    pub fn asks_wechat(self) -> bool {
+        matches!(self, Self::WeChat | Self::LocalAndWeChat)
+    }
+}
+
+/// What becomes of a text that WeChat would have somebody look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReview {
+    Pass,
+    Refuse,
+}
+
+/// What becomes of a text that WeChat has not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unjudged {
+    /// It passes.
+    Open,
+    /// It does not.
+    Closed,
+    /// The word list decides.
+    Local,
+}
+
 #[derive(Debug, Clone)]
 pub struct Log {
     pub format: LogFormat,
@@ -302,6 +371,23 @@ impl Config {
             },
             relay: Relay { nats_url: None, buckets: 1 },
             notice: Notice::blank(),
+            safety: Safety {
+                mode: SafetyMode::Off,
+                words: None,
+                exceptions: None,
+                review: OnReview::Pass,
+                on_inactive: Unjudged::Open,
+                on_outage: Unjudged::Open,
+                scene: 0,
+                timeout_ms: 0,
+                per_minute: 0,
+                cache_entries: 0,
+                in_flight: 0,
+                breaker_failures: 0,
+                breaker_rest_ms: 0,
+                keep_text: false,
+                media: false,
+            },
             log: Log { format: LogFormat::Text, filter: String::new() },
         }
     }

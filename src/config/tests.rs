@@ -149,7 +149,8 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
     assert_eq!(env, format!("HONGYAN_OPS__LISEN (environment HONGYAN_OPS__LISEN): {ops}"));
     assert_eq!(Case::new().flag("--set", "ops.lisen", "").line(), format!("ops.lisen (flag --set): {ops}"));
 
-    let sections = "unknown section; the sections are server, ops, web, database, wechat, auth, session, limits, relay, notice, log";
+    let sections =
+        "unknown section; the sections are server, ops, web, database, wechat, auth, session, limits, relay, safety, notice, log";
     assert_eq!(Case::new().file("[sever]\nlisten = \"\"\n").line(), format!("sever (h.toml:1): {sections}"));
     assert!(Case::new().env("HONGYAN_SEVER__LISTEN", "").line().ends_with(sections));
     assert!(Case::new().file("listen = \"\"\n").line().ends_with(sections));
@@ -420,6 +421,16 @@ fn the_browser_client_is_on_in_dev_alone_unless_it_is_said() {
     assert!(served(&dev(), Case::new()) && !served(&Profile::Tool, Case::new()));
     assert!(!served(&dev(), Case::new().env("HONGYAN_WEB__ENABLED", "false")));
     assert!(served(&Profile::Tool, Case::new().file("[web]\nenabled = true\n")));
+}
+
+#[test]
+fn texts_are_checked_in_dev_alone_unless_it_is_said() {
+    let mode = |profile: &Profile, case: Case| load(profile, &case.inputs).unwrap().config.safety.mode;
+    assert_eq!((mode(&dev(), Case::new()), mode(&Profile::Tool, Case::new())), (SafetyMode::LocalAndWeChat, SafetyMode::Off));
+    assert_eq!(mode(&dev(), Case::new().env("HONGYAN_SAFETY__MODE", "off")), SafetyMode::Off);
+    for (text, wanted) in [("local", SafetyMode::Local), ("wechat", SafetyMode::WeChat), ("local+wechat", SafetyMode::LocalAndWeChat)] {
+        assert_eq!(mode(&Profile::Tool, Case::new().env("HONGYAN_SAFETY__MODE", text)), wanted);
+    }
 }
 
 #[test]

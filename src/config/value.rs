@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{DatabaseUrl, Listen, LogFormat, Secret, SigningKey, Transport};
+use super::{DatabaseUrl, Listen, LogFormat, OnReview, SafetyMode, Secret, SigningKey, Transport, Unjudged};
 
 /// A value as it was given, before it is known what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +204,41 @@ pub fn transport(text: &str) -> Result<Transport, Wrong> {
         "actix-web-actors" => Ok(Transport::WebActors),
         _ => Err(Wrong::default()),
     }
+}
+
+pub fn safety_mode(text: &str) -> Result<SafetyMode, Wrong> {
+    match text {
+        "off" => Ok(SafetyMode::Off),
+        "local" => Ok(SafetyMode::Local),
+        "wechat" => Ok(SafetyMode::WeChat),
+        "local+wechat" => Ok(SafetyMode::LocalAndWeChat),
+        _ => Err(Wrong::default()),
+    }
+}
+
+pub fn on_review(text: &str) -> Result<OnReview, Wrong> {
+    match text {
+        "pass" => Ok(OnReview::Pass),
+        "refuse" => Ok(OnReview::Refuse),
+        _ => Err(Wrong::default()),
+    }
+}
+
+pub fn unjudged(text: &str) -> Result<Unjudged, Wrong> {
+    match text {
+        "open" => Ok(Unjudged::Open),
+        "closed" => Ok(Unjudged::Closed),
+        "local" => Ok(Unjudged::Local),
+        _ => Err(Wrong::default()),
+    }
+}
+
+/// A path, or none.
+pub fn path(text: &str) -> Result<Option<PathBuf>, Wrong> {
+    if text.contains('\0') {
+        return Err(Wrong::default());
+    }
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 pub fn log_format(text: &str) -> Result<LogFormat, Wrong> {

@@ -9,7 +9,7 @@ use actix::Recipient;
 use actix_cors::Cors;
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, get, head, resource, scope, to};
+use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, delete, get, head, post, resource, scope, to};
 
 use crate::auth::Tokens;
 use crate::config::Config;
@@ -27,6 +27,7 @@ pub mod upgrade;
 pub mod ws;
 pub mod api;
 pub mod ops;
+pub mod reviews;
 pub mod openapi;
 pub mod caller;
 pub mod body;
@@ -106,12 +107,15 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     );
 }
 
-/// The operators' port: `/healthz`, `/readyz`, `/metrics`. Asks nobody who they are: it listens where only operators reach it.
+/// The operators' port: `/healthz`, `/readyz`, `/metrics`, and what waits for their decision. Asks nobody who they are: it listens where only operators reach it.
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     config.service(healthz());
     config.service(resource("/readyz").route(get().to(ops::readyz)).default_service(to(tally::wrong_method)));
     config.service(resource("/metrics").route(get().to(ops::metrics)).default_service(to(tally::wrong_method)));
+    config.service(resource("/reviews").route(get().to(reviews::list)).default_service(to(tally::wrong_method)));
+    config.service(resource("/reviews/{id}").route(post().to(reviews::decide)).default_service(to(tally::wrong_method)));
+    config.service(resource("/profiles/{openid}").route(delete().to(reviews::strip)).default_service(to(tally::wrong_method)));
 }
 
 fn common(config: &mut ServiceConfig, state: &Data<State>) {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::State;
 use crate::ids::now_ms;
 use crate::notice::Seen;
+use crate::safety;
 use crate::store::messages::Ping;
 
 /// How long the database may take to answer before the node counts as not ready.
@@ -71,6 +72,8 @@ struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     relay: Option<RelayDetail>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    safety: Option<safety::Detail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     notices: Option<NoticesDetail>,
 }
 
@@ -131,12 +134,19 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
         status: status.as_u16(),
         ready: reasons.is_empty(),
         reasons,
-        details: Details { wechat, wechat_away_for_ms, relay, notices: state.notices.as_ref().map(|standing| standing.seen().into()) },
+        details: Details {
+            wechat,
+            wechat_away_for_ms,
+            relay,
+            safety: state.sessions.checks.detail(),
+            notices: state.notices.as_ref().map(|standing| standing.seen().into()),
+        },
     })
 }
 
 /// Every metric, as OpenMetrics 1.0.
 pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+    state.sessions.checks.count();
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, OPENMETRICS)).body(state.metrics.encode())
 }
 

@@ -12,11 +12,12 @@ use super::{Pushes, State};
 use crate::auth::Tokens;
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
-use crate::config::*;
+use crate::config::{self, *};
 use crate::ids::OpenId;
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
+use crate::safety::{Checks, Common, Policy, Seen, Words};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::{Store, StoreLimits};
@@ -75,6 +76,7 @@ pub fn config() -> Config {
         },
         relay: Relay { nats_url: None, buckets: 1 },
         notice: Config::default().notice,
+        safety: Config::default().safety,
         log: Log { format: LogFormat::Text, filter: String::new() },
     }
 }
@@ -109,6 +111,21 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     (chat, store)
 }
 
+/// Checks that let everything pass.
+fn checks(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metrics) -> Checks {
+    let config::Safety { review, on_inactive, on_outage, .. } = config.safety;
+    let common = Common {
+        policy: Policy { review, on_inactive, on_outage },
+        words: Arc::new(Words::load(&config.safety).unwrap()),
+        store: store.clone(),
+        chat: chat.recipient(),
+        metrics: metrics.clone(),
+        keep_text: false,
+        seen: Seen::default(),
+    };
+    Checks::new(&config.safety, Arc::new(common), None)
+}
+
 /// A state over an empty store.
 pub fn state(config: Config) -> web::Data<State> {
     state_with(config, |_| {})
@@ -119,8 +136,9 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
     let (draining, metrics) = (Draining::default(), Metrics::new());
     let (chat, store) = rooms(&config, &metrics, &draining);
     let sessions = Shared {
-        chat,
+        chat: chat.clone(),
         store: store.clone(),
+        checks: checks(&config, chat, &store, &metrics),
         metrics: metrics.clone(),
         rate: Box::new(|_| Ok(())),
         limits: SessionLimits {

@@ -22,8 +22,9 @@ use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::metrics::{ErrorLabel, Metrics};
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
-use crate::store::Store;
+use crate::safety::Checks;
 use crate::store::messages::{Admission, Answer, Append, Mark, Write};
+use crate::store::{Full, Store};
 use catch_up::Ask;
 use inbound::InboundLimits;
 
@@ -34,6 +35,8 @@ pub type MessageRate = Box<dyn Fn(&OpenId) -> Result<(), u64> + Send + Sync>;
 pub struct Shared {
     pub chat: Addr<ChatServer>,
     pub store: Store,
+    /// What a message goes through on its way to the store.
+    pub checks: Checks,
     pub metrics: Metrics,
     pub rate: MessageRate,
     pub limits: SessionLimits,
@@ -133,7 +136,7 @@ impl Session {
         }
         let admission =
             over_rate_ms.map_or(Admission::Open, |retry_after_ms| Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }));
-        self.submit(Write::Append(Append { draft, admission, finding: None }))
+        self.submitted(self.shared.checks.submit(Append { draft, admission, finding: None }))
     }
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {
@@ -149,10 +152,12 @@ impl Session {
             (ClientFrame::Receipt { kind, peer, seq }, id) => {
                 let receipt = Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
                 match (kind, id) {
-                    (ReceiptKind::Read, Some(id)) => match self.submit(Write::Mark(Mark { receipt, answer: Answer::Session(id) })) {
-                        Outcome::Submitted => Outcome::Done,
-                        refused => refused,
-                    },
+                    (ReceiptKind::Read, Some(id)) => {
+                        match self.submitted(self.shared.store.submit(Write::Mark(Mark { receipt, answer: Answer::Session(id) }))) {
+                            Outcome::Submitted => Outcome::Done,
+                            refused => refused,
+                        }
+                    }
                     _ => Outcome::Tell(News::Acknowledged(receipt)),
                 }
             }
@@ -167,8 +172,8 @@ impl Session {
         }
     }
 
-    fn submit(&self, write: Write) -> Outcome {
-        let Err(full) = self.shared.store.submit(write) else { return Outcome::Submitted };
+    fn submitted(&self, handed_in: Result<(), Full>) -> Outcome {
+        let Err(full) = handed_in else { return Outcome::Submitted };
         let (id, client_msg_id) = match *full.0 {
             Write::Append(append) => (append.draft.request_id, append.draft.client_msg_id),
             Write::Mark(Mark { answer: Answer::Session(id), .. }) => (Some(id), None),

@@ -83,12 +83,20 @@ impl<T: Copy + PartialEq> Codes<T> {
 }
 
 /// A recall is the last word.
-const DECIDE: &str = "UPDATE audits SET decided_at = $1, decision = $2 WHERE id = $3 AND (decision IS NULL OR decision <= $4)";
+const DECIDE: &str = "UPDATE audits SET decided_at = $1, decision = $2, label = CASE $3 WHEN 0 THEN label ELSE $4 END \
+     WHERE id = $5 AND (decision IS NULL OR decision <= $6)";
+/// What was pending is to be looked at.
+const QUEUE: &str = "UPDATE audits SET outcome = 1, label = $1 WHERE id = $2 AND outcome = 3 AND decision IS NULL";
 
-pub(super) fn decide(conn: &mut impl Writer, Decide { audit, decision, .. }: &Decide, now: i64) -> QueryResult<Outcome> {
-    let code = i64::from(DECISIONS.code(*decision));
-    let decided = conn.run(Statement::new(DECIDE).number(now).number(code).number(*audit).number(code))?;
-    Ok(if decided == 0 { Outcome::Refused(Refusal::NotFound) } else { Outcome::Done })
+pub(super) fn decide(conn: &mut impl Writer, Decide { audit, decision, label, .. }: &Decide, now: i64) -> QueryResult<Outcome> {
+    let (label, code) = (i64::from(*label), i64::from(DECISIONS.code(*decision)));
+    let statement = match decision {
+        Decision::Queued => Statement::new(QUEUE).number(label).number(*audit),
+        Decision::Passed | Decision::Recalled => {
+            Statement::new(DECIDE).number(now).number(code).number(label).number(label).number(*audit).number(code)
+        }
+    };
+    Ok(if conn.run(statement)? == 0 { Outcome::Refused(Refusal::NotFound) } else { Outcome::Done })
 }
 
 macro_rules! audit {

@@ -30,7 +30,7 @@ impl Write {
             Self::Revoke(w) => Self::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer }),
             Self::Profile(w) => Self::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), answer)),
             Self::Audit(w) => Self::Audit(Audit { openid: w.openid.clone(), finding: w.finding.clone(), answer }),
-            Self::Decide(w) => Self::Decide(Decide { audit: w.audit, decision: w.decision, answer }),
+            Self::Decide(w) => Self::Decide(Decide { audit: w.audit, decision: w.decision, label: w.label, answer }),
             Self::Grant(w) => {
                 let (openid, template) = (w.openid.clone(), w.template.clone());
                 Self::Grant(GrantChange { openid, template, change: w.change.clone(), answer })

@@ -30,6 +30,7 @@ mod clock;
 mod sqlite;
 mod postgres;
 mod readers;
+mod recalled;
 mod statement;
 mod nodes;
 mod profiles;

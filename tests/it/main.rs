@@ -12,6 +12,7 @@ mod sync;
 mod login;
 mod http_api;
 mod profiles;
+mod safety;
 mod web;
 mod wechat;
 mod hostile;

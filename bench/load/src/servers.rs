@@ -108,7 +108,7 @@ impl Programs {
 const APPID: &str = "wx-dev";
 const SECRET: &str = "dev-secret";
 
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("HONGYAN_SERVER__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_OPS__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_SERVER__WORKERS", "1"),
@@ -119,6 +119,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ("HONGYAN_LIMITS__SESSIONS_PER_ADDRESS", "0"),
     ("HONGYAN_LIMITS__SESSIONS_PER_USER", "0"),
     ("HONGYAN_LIMITS__NEW_CONVERSATIONS_PER_DAY", "0"),
+    ("HONGYAN_SAFETY__MODE", "off"),
 ];
 
 impl Server {

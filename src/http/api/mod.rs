@@ -62,14 +62,14 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 }
 
 /// Asks the store, for at most [`STORE_AT_MOST`].
-async fn ask<Q: Query>(state: &State, query: Q) -> Result<Q::Answer, ApiError> {
+pub(super) async fn ask<Q: Query>(state: &State, query: Q) -> Result<Q::Answer, ApiError> {
     let answer = tokio::time::timeout(STORE_AT_MOST, state.store.ask(query)).await;
     Ok(answer.map_err(|_| ApiError::unavailable())??)
 }
 
 /// Hands a write in and waits until it is committed, for at most [`STORE_AT_MOST`]. `unavailable` leaves open whether it was:
 /// every write that a call makes may be made again.
-async fn commit(state: &State, write: impl FnOnce(Answer) -> Write) -> Result<(), ApiError> {
+pub(super) async fn commit(state: &State, write: impl FnOnce(Answer) -> Write) -> Result<(), ApiError> {
     let (sender, receiver) = oneshot::channel();
     state.store.submit(write(Answer::Caller(sender)))?;
     match tokio::time::timeout(STORE_AT_MOST, receiver).await {
@@ -79,7 +79,7 @@ async fn commit(state: &State, write: impl FnOnce(Answer) -> Write) -> Result<()
 }
 
 /// How many entries a page may have.
-fn limit(given: Option<i64>, default: usize) -> Result<usize, ApiError> {
+pub(super) fn limit(given: Option<i64>, default: usize) -> Result<usize, ApiError> {
     match given {
         None => Ok(default),
         Some(n) if (1..=PAGE_MAX).contains(&n) => usize::try_from(n).map_err(|_| ApiError::internal()),

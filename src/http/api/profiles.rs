@@ -81,6 +81,9 @@ pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state
         Some("") => AvatarChange::Remove,
         Some(base64) => AvatarChange::Set(Avatar::from_base64(base64)?),
     };
+    if let Some(nickname) = &nickname {
+        state.sessions.checks.nickname(&openid, nickname.as_str()).await?;
+    }
     commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer))).await?;
     Ok(Json(own(&state, openid).await?))
 }

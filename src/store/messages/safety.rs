@@ -17,6 +17,8 @@ pub struct Audit {
 pub struct Decide {
     pub audit: i64,
     pub decision: Decision,
+    /// WeChat's, where it is known only now; or 0.
+    pub label: i32,
     pub answer: Answer,
 }
 
@@ -25,6 +27,8 @@ pub enum Decision {
     Passed,
     /// Taken away: the message was recalled, or the name removed.
     Recalled,
+    /// The result of a check of media is here, and somebody should look at it: what was pending waits for review now.
+    Queued,
 }
 
 /// The message that WeChat's check of this name was about, if it was stored.
@@ -41,6 +45,14 @@ pub struct AuditedMessage {
     pub seq: Seq,
     pub source: Source,
     pub outcome: Found,
+}
+
+/// Whether a message was recalled.
+#[derive(Debug)]
+pub struct IsRecalled {
+    pub sender: OpenId,
+    pub peer: OpenId,
+    pub seq: Seq,
 }
 
 /// What somebody should look at: findings [`Found::Review`] that are not decided, of messages that are stored and of names, by id.

@@ -54,7 +54,7 @@ impl Rig {
 
     async fn decide(&self, audit: i64, decision: Decision) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::Decide(Decide { audit, decision, answer: Answer::Caller(answer) }));
+        self.submit(Write::Decide(Decide { audit, decision, label: 0, answer: Answer::Caller(answer) }));
         answered.await.unwrap()
     }
 

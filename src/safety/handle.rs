@@ -1,0 +1,241 @@
+//! The way to the checks: cheap to clone, usable from every thread.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::{Addr, Recipient};
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::actor::{Check, CheckName, ContentCheck, Pushed};
+use super::reload::Words;
+use super::text::{self, Shown};
+use super::verdict::{Policy, Reason, Verdict};
+use crate::config::{self, SafetyMode};
+use crate::event::{Committed, Finding, Found, Places, Refusal, Source};
+use crate::ids::{OpenId, now_ms};
+use crate::metrics::{Metrics, VerdictLabel};
+use crate::store::messages::{Admission, Answer, Append, Audit, Write};
+use crate::store::{Full, Store};
+use crate::wechat::Push;
+
+/// What stands between those who write and the store.
+#[derive(Clone)]
+pub struct Checks(Arc<Inner>);
+
+struct Inner {
+    mode: SafetyMode,
+    common: Arc<Common>,
+    /// None: WeChat is not asked.
+    asker: Option<Addr<ContentCheck>>,
+    at_most: usize,
+    taken: Arc<AtomicUsize>,
+    closed: AtomicBool,
+}
+
+/// What the handle and the actor have in common.
+pub struct Common {
+    pub policy: Policy,
+    pub words: Arc<Words>,
+    pub store: Store,
+    /// Who tells a sender that the store is full.
+    pub chat: Recipient<Committed>,
+    pub metrics: Metrics,
+    pub keep_text: bool,
+    pub seen: Seen,
+}
+
+/// How WeChat does, for whoever asks.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub resting: AtomicBool,
+    last_failure: Mutex<Option<(String, i64)>>,
+}
+
+/// How the checks stand, for operators.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    mode: &'static str,
+    /// `open`: WeChat is not asked for a while, because it failed too often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<&'static str>,
+    /// Entries of the word list.
+    words: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<LastFailure>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastFailure {
+    what: String,
+    ago_ms: i64,
+}
+
+impl Seen {
+    pub fn failed(&self, what: String) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some((what, now_ms()));
+    }
+
+    fn last_failure(&self) -> Option<LastFailure> {
+        let last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|(what, at)| LastFailure { what: what.clone(), ago_ms: (now_ms() - at).max(0) })
+    }
+}
+
+impl Checks {
+    /// `asker` is there where the mode asks WeChat.
+    pub fn new(config: &config::Safety, common: Arc<Common>, asker: Option<Addr<ContentCheck>>) -> Self {
+        Self(Arc::new(Inner {
+            mode: config.mode,
+            common,
+            asker,
+            at_most: config.in_flight,
+            taken: Arc::default(),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Hands a message in, to be checked and then stored; never blocks. What became of it comes as an [`crate::event::Event`]. What one
+    /// user writes to another is stored in the order in which it was handed in.
+    ///
+    /// # Errors
+    /// [`Full`] gives the message back: too many are under way, or the server is leaving.
+    pub fn submit(&self, append: Append) -> Result<(), Full> {
+        let Inner { mode, common, asker, .. } = &*self.0;
+        if *mode == SafetyMode::Off {
+            return common.store.submit(Write::Append(append));
+        }
+        let is_new_text = append.draft.target.is_none() && append.admission == Admission::Open;
+        let shown = is_new_text.then(|| Shown::of(&append.draft));
+        let is_listed = mode.asks_list() && shown.as_ref().is_some_and(|shown| common.is_listed(shown));
+        let Some(asker) = asker else {
+            let append = match shown {
+                Some(shown) => {
+                    let verdict = if is_listed { Verdict::Refused(Reason::of_list()) } else { Verdict::Pass };
+                    common.decided(append, Source::Text, &shown.whole(), verdict)
+                }
+                None => append,
+            };
+            return common.store.submit(Write::Append(append));
+        };
+        if self.0.closed.load(Ordering::SeqCst) {
+            return Err(Full(Box::new(Write::Append(append))));
+        }
+        let Some(place) = Places::take(&self.0.taken, self.0.at_most) else { return Err(Full(Box::new(Write::Append(append)))) };
+        asker.do_send(Check { append, shown, is_listed, place, since: std::time::Instant::now() });
+        Ok(())
+    }
+
+    /// Brings the gauges up to date: places are given back without a word.
+    pub fn count(&self) {
+        self.0.common.metrics.safety_words.set(i64::try_from(self.0.common.words.current().len()).unwrap_or(i64::MAX));
+        self.0.common.metrics.safety_in_flight.set(i64::try_from(self.0.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+    }
+
+    /// Whether a user may call herself so.
+    ///
+    /// # Errors
+    /// [`Refusal::ContentRefused`], or [`Refusal::Unavailable`] where that is not known now.
+    pub async fn nickname(&self, openid: &OpenId, name: &str) -> Result<(), Refusal> {
+        let Inner { mode, common, asker, .. } = &*self.0;
+        if *mode == SafetyMode::Off || name.is_empty() {
+            return Ok(());
+        }
+        let verdict = match asker {
+            _ if mode.asks_list() && common.words.current().refuses(name) => Verdict::Refused(Reason::of_list()),
+            None => Verdict::Pass,
+            Some(asker) => {
+                let check = CheckName { openid: openid.clone(), name: name.to_owned() };
+                asker.send(check).await.map_err(|_| Refusal::Unavailable)?
+            }
+        };
+        common.count("nickname", &verdict);
+        let (found, reason, answer) = match verdict {
+            Verdict::Pass => return Ok(()),
+            Verdict::Unjudged => return Err(Refusal::Unavailable),
+            Verdict::Noted(found, reason) => (found, reason, Ok(())),
+            Verdict::Refused(reason) => (Found::Refused, reason, Err(Refusal::ContentRefused)),
+        };
+        let finding = Box::new(common.finding(Source::Nickname, found, reason, name));
+        let (caller, told) = oneshot::channel();
+        let audit = Audit { openid: openid.clone(), finding, answer: Answer::Caller(caller) };
+        common.store.submit(Write::Audit(audit)).map_err(|_| Refusal::Unavailable)?;
+        told.await.unwrap_or(Err(Refusal::Unavailable))?;
+        answer
+    }
+
+    /// WeChat has told something by itself.
+    pub fn pushed(&self, push: Push) {
+        if let Some(asker) = &self.0.asker {
+            asker.do_send(Pushed(push));
+        }
+    }
+
+    /// How the checks stand; `None` where nothing is checked.
+    pub fn detail(&self) -> Option<Detail> {
+        let Inner { mode, common, asker, .. } = &*self.0;
+        let mode = match mode {
+            SafetyMode::Off => return None,
+            SafetyMode::Local => "local",
+            SafetyMode::WeChat => "wechat",
+            SafetyMode::LocalAndWeChat => "local+wechat",
+        };
+        let breaker = if common.seen.resting.load(Ordering::Relaxed) { "open" } else { "closed" };
+        let breaker = asker.as_ref().map(|_| breaker);
+        Some(Detail { mode, breaker, words: common.words.current().len(), last_failure: common.seen.last_failure() })
+    }
+
+    /// Takes nothing more, and waits until what is being checked has gone to the store, at most so long. Whether it has.
+    pub async fn drain(&self, at_most: Duration) -> bool {
+        self.0.closed.store(true, Ordering::SeqCst);
+        let until = Instant::now() + at_most;
+        while self.0.taken.load(Ordering::SeqCst) > 0 {
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+}
+
+impl Common {
+    /// Whether the list has a word of it.
+    pub fn is_listed(&self, shown: &Shown) -> bool {
+        let list = self.words.current();
+        shown.texts.iter().any(|text| list.refuses(text))
+    }
+
+    pub fn finding(&self, source: Source, outcome: Found, reason: Reason, text: &str) -> Finding {
+        let Reason { by, label, trace_id } = reason;
+        let kept = self.keep_text && matches!(outcome, Found::Refused | Found::Review);
+        Finding { source, outcome, by, label, trace_id, hash: text::hash(text), text: kept.then(|| text.to_owned()) }
+    }
+
+    /// The message with what was decided on it.
+    pub fn decided(&self, append: Append, source: Source, text: &str, verdict: Verdict) -> Append {
+        self.count(if source == Source::Media { "media" } else { "text" }, &verdict);
+        let (admission, noted) = match verdict {
+            Verdict::Pass => (append.admission, None),
+            Verdict::Noted(found, reason) => (append.admission, Some((found, reason))),
+            Verdict::Refused(reason) => (Admission::RepeatsOnly(Refusal::ContentRefused), Some((Found::Refused, reason))),
+            Verdict::Unjudged => (Admission::RepeatsOnly(Refusal::Unavailable), None),
+        };
+        let finding = noted.map(|(found, reason)| Box::new(self.finding(source, found, reason, text)));
+        Append { admission, finding, ..append }
+    }
+
+    fn count(&self, of: &'static str, verdict: &Verdict) {
+        let verdict = match verdict {
+            Verdict::Pass => "pass",
+            Verdict::Noted(Found::Review, _) => "review",
+            Verdict::Noted(Found::Pending, _) => "pending",
+            Verdict::Noted(..) => "unchecked",
+            Verdict::Refused(_) => "refused",
+            Verdict::Unjudged => "unavailable",
+        };
+        self.metrics.safety_verdicts.get_or_create(&VerdictLabel { of, verdict }).inc();
+    }
+}

@@ -10,6 +10,9 @@ mod receipts;
 mod typing;
 mod pulse;
 
+#[cfg(test)]
+mod tests;
+
 pub use actor::{ChatServer, ChatSettings, Wires};
 pub use elsewhere::RelayWires;
 pub use pulse::Pulse;

@@ -14,6 +14,7 @@ mod http_api;
 mod profiles;
 mod safety;
 mod web;
+mod wechat;
 mod hostile;
 mod reaper;
 mod lifecycle;

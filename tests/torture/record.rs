@@ -32,7 +32,7 @@ const NO_CONTENT: [&str; 16] = [
 ];
 
 /// Frames that leave nothing to check.
-const UNCHECKED: [&str; 5] = ["heart", "typing", "open", "background", "foreground"];
+const UNCHECKED: [&str; 6] = ["heart", "typing", "open", "background", "foreground", "settings"];
 
 fn text(frame: &Value, field: &str) -> String {
     frame[field].as_str().unwrap_or_else(|| panic!("no {field} in {frame}")).to_owned()

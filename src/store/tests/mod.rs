@@ -36,6 +36,8 @@ mod promises;
 mod recalls_and_blocks;
 mod syncs;
 mod profiles;
+mod audits;
+mod notices;
 mod model;
 mod steps;
 mod against_model;

@@ -3,6 +3,7 @@
 use diesel::sql_types::{BigInt, Text};
 
 use super::*;
+use crate::ids::TemplateId;
 
 macro_rules! directly_and_pooled {
     ($($name:ident),* $(,)?) => {
@@ -22,6 +23,8 @@ directly_and_pooled!(
     a_lock_that_somebody_holds,
     a_node_waits_for_another_that_migrates,
     every_commit_is_durable,
+    a_reservation_waits_for_what_is_being_read,
+    many_users_notices_at_two_nodes_wait_for_each_other_in_one_order,
 );
 
 fn count(conn: &mut PgConnection, query: &str) -> i64 {
@@ -254,4 +257,47 @@ fn what_a_pooled_connection_lacks_is_said() {
             assert_eq!(db.open().send("a", "b", "1").await, 1);
         })
     });
+}
+
+impl Rig {
+    fn granting(&self, who: &str) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (answer, answered) = oneshot::channel();
+        let (template, change) = (TemplateId::parse("t").unwrap(), Granted::Added { count: 1, event: None });
+        self.submit(Write::Grant(GrantChange { openid: o(who), template, change, answer: Answer::Caller(answer) }));
+        answered
+    }
+}
+
+async fn a_reservation_waits_for_what_is_being_read(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("a", "b", "x").await;
+    rig.granting("b").await.unwrap().unwrap();
+    let (mut node, mut conn) = (db.direct(), db.direct());
+    node.batch_execute(&format!("BEGIN; {}", lock("a:b"))).unwrap();
+    let (answer, answered) = oneshot::channel();
+    let template = TemplateId::parse("t").unwrap();
+    rig.submit(Write::Reserve(Reserve::new((o("b"), o("a")), template, s(1), "node".to_owned(), answer)));
+    until_waiting(&mut conn, 1);
+    node.batch_execute("UPDATE members SET read_seq = 1 WHERE openid = 'b'; COMMIT").unwrap();
+    assert_eq!(answered.await.unwrap(), Ok(Reservation::NotUnread));
+}
+
+async fn many_users_notices_at_two_nodes_wait_for_each_other_in_one_order(db: &mut Db) {
+    const USERS: i64 = 40;
+    // A deadlock is found by nobody, so that it is a time-out.
+    let (_, name) = db.admin.clone().unwrap();
+    db.exec(&format!("ALTER DATABASE {name} SET deadlock_timeout = '1h'"));
+    let nodes = [db.open(), db.open()];
+    for _ in 0..20 {
+        let mut waiting = Vec::new();
+        for user in 0..USERS {
+            waiting.push(nodes[0].granting(&format!("u{user}")));
+            waiting.push(nodes[1].granting(&format!("u{}", USERS - 1 - user)));
+        }
+        for answered in waiting {
+            assert_eq!(answered.await.unwrap(), Ok(()));
+        }
+    }
+    let mut conn = db.direct();
+    assert_eq!(count(&mut conn, "SELECT sum(available)::bigint FROM grants"), 40 * USERS);
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::error::ErrorBadRequest;
+use actix_web::{Error, HttpResponse, web};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -49,13 +50,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(25);
 async fn journal(query: web::Query<JournalQuery>, double: web::Data<Double>) -> HttpResponse {
     let wait = Duration::from_millis(query.wait).min(LONGEST_WAIT);
     let _ = tokio::time::timeout(wait, double.journal.beyond(query.after)).await;
-    HttpResponse::Ok().json(json!({ "appid": double.settings.appid, "entries": double.journal.after(query.after) }))
+    let entries = double.journal.after(query.after);
+    HttpResponse::Ok().json(json!({ "run": double.journal.run, "appid": double.settings.appid, "entries": entries }))
 }
 
 /// What is left out stays as it is.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[derive(Default)]
 struct Control {
     /// First everything is as at the start, but for logins and grants.
     reset: bool,
@@ -74,11 +75,8 @@ struct Control {
     push: Option<PushTo>,
 }
 
-async fn control(body: Bytes, double: web::Data<Double>) -> HttpResponse {
-    let told: Control = match parse(&body) {
-        Ok(told) => told,
-        Err(refused) => return refused,
-    };
+async fn control(body: Bytes, double: web::Data<Double>) -> Result<HttpResponse, Error> {
+    let told: Control = parse(&body)?;
     let mut memory = double.memory();
     if told.reset {
         memory.steering = Steering::default();
@@ -86,7 +84,7 @@ async fn control(body: Bytes, double: web::Data<Double>) -> HttpResponse {
         memory.push.clone_from(&double.settings.push);
     }
     told.apply(&mut memory);
-    done()
+    Ok(HttpResponse::NoContent().finish())
 }
 
 impl Control {
@@ -144,11 +142,8 @@ enum Answer {
     Remove,
 }
 
-async fn subscribe(body: Bytes, double: web::Data<Double>) -> HttpResponse {
-    let Subscribe { openid, template_id, result, push } = match parse(&body) {
-        Ok(told) => told,
-        Err(refused) => return refused,
-    };
+async fn subscribe(body: Bytes, double: web::Data<Double>) -> Result<HttpResponse, Error> {
+    let Subscribe { openid, template_id, result, push } = parse(&body)?;
     let event = match result {
         Answer::Accept | Answer::Reject => pushes::popup(&openid, &template_id, result == Answer::Accept),
         Answer::Remove => pushes::removed(&openid, &template_id),
@@ -165,21 +160,15 @@ async fn subscribe(body: Bytes, double: web::Data<Double>) -> HttpResponse {
     if push {
         pushes::later(&double, Duration::ZERO, event);
     }
-    done()
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Tells the server an event as it is given, and answers what came of it.
-async fn push(body: Bytes, double: web::Data<Double>) -> HttpResponse {
-    match parse::<Value>(&body) {
-        Ok(event) => HttpResponse::Ok().json(json!({ "outcome": pushes::tell(&double, &pushes::Event::of(event)).await })),
-        Err(refused) => refused,
-    }
+async fn push(body: Bytes, double: web::Data<Double>) -> Result<HttpResponse, Error> {
+    let event = pushes::Event::of(parse::<Value>(&body)?);
+    Ok(HttpResponse::Ok().json(json!({ "outcome": pushes::tell(&double, &event).await })))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpResponse> {
-    serde_json::from_slice(body).map_err(|error| HttpResponse::BadRequest().body(format!("{error}\n")))
-}
-
-fn done() -> HttpResponse {
-    HttpResponse::NoContent().finish()
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| ErrorBadRequest(format!("{error}\n")))
 }

@@ -13,6 +13,8 @@ use crate::ids::now_ms;
 const KEPT: usize = 300;
 
 pub struct Journal {
+    /// Another one each time that the double is started.
+    pub run: String,
     kept: Mutex<Kept>,
     newest: watch::Sender<u64>,
 }
@@ -43,7 +45,7 @@ enum What {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { kept: Mutex::default(), newest: watch::Sender::new(0) }
+        Self { run: format!("{:016x}", rand::random::<u64>()), kept: Mutex::default(), newest: watch::Sender::new(0) }
     }
 }
 

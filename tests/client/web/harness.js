@@ -55,6 +55,7 @@ class Server {
     this.ended = new Promise(resolve => this.process.once('exit', resolve))
     for await (const line of readline.createInterface(this.process.stdout)) {
       this.address = /^hongyan: chat at (\S+)$/.exec(line)?.[1] ?? this.address
+      this.doubleAddress = /^hongyan: wechat double at (\S+)$/.exec(line)?.[1] ?? this.doubleAddress
       if (line === 'hongyan: ready') break
     }
     assert.ok(this.address, `${BINARY} did not start`)
@@ -62,6 +63,8 @@ class Server {
   }
 
   get url() { return `http://${this.address}` }
+  /** Its double of WeChat. */
+  get double() { return `http://${this.doubleAddress}` }
 
   /** SIGKILL: no farewell to anybody. */
   async kill() {

@@ -11,7 +11,7 @@ use actix::{Actor, Addr, Arbiter};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use futures_util::future::BoxFuture;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -94,6 +94,7 @@ async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
 }
 
 async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
+    let signals = Signals::listen().map_err(io("signals cannot be awaited"))?;
     let descriptors = descriptors::raise_limit();
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(listen::tcp).transpose()?;
@@ -130,7 +131,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
 
     // In a terminal SIGHUP says that it is closed.
     let reload = (mode == Mode::Serve).then_some(reload);
-    let name = leave_signal(reload.as_deref()).await.map_err(io("signals cannot be awaited"))?;
+    let name = signals.leave(reload.as_deref()).await;
     log::info!(signal = name; "draining");
     drain(&state, relay.as_ref(), notices.as_ref(), draining).await;
     for server in servers.into_iter().flatten() {
@@ -432,19 +433,31 @@ async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>
     }
 }
 
-/// The signal that ends it. Until then SIGHUP has lists read anew, where there is somebody to be told.
-async fn leave_signal(reload: Option<&Notify>) -> std::io::Result<&'static str> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            _ = hangup.recv() => "SIGHUP",
-        };
-        match (name, reload) {
-            ("SIGHUP", Some(reload)) => reload.notify_one(),
-            _ => return Ok(name),
+/// What the server is told from outside. They count from here on: before, each ends the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let [terminate, interrupt, hangup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
+    }
+
+    /// The signal that ends it. Until then SIGHUP has lists read anew, where there is somebody to be told.
+    async fn leave(mut self, reload: Option<&Notify>) -> &'static str {
+        loop {
+            let name = tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.hangup.recv() => "SIGHUP",
+            };
+            match (name, reload) {
+                ("SIGHUP", Some(reload)) => reload.notify_one(),
+                _ => return name,
+            }
         }
     }
 }

@@ -204,6 +204,15 @@ impl Fleet {
         Ok(Load { per_second, latencies, sent: self.tally.sent, repeated: self.tally.repeated })
     }
 
+    /// The first user sends so many messages with this text; nobody waits for what becomes of them.
+    pub fn begin(&mut self, text: &str, messages: usize) -> Result<()> {
+        text.clone_into(&mut self.text);
+        for _ in 0..messages {
+            self.send(0);
+        }
+        self.write_all()
+    }
+
     /// Every user sends `each` messages, one after the other.
     pub fn exchange(&mut self, each: usize) -> Result<()> {
         for _ in 0..each {

@@ -22,6 +22,7 @@ mod history;
 mod lone;
 mod memory;
 mod report;
+mod safety;
 mod servers;
 mod services;
 mod stats;
@@ -73,6 +74,22 @@ enum Command {
         /// Seconds that they are idle
         #[arg(long, default_value_t = 60)]
         idle: u64,
+        /// The document whose table is written anew
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+    /// Measure what checks of contents cost
+    Safety {
+        #[arg(long, default_value = "target/release/hongyan")]
+        hongyan: PathBuf,
+        /// Where databases go: a real disk
+        #[arg(long, default_value = "target/bench")]
+        data: PathBuf,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Measured seconds of a round
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
         /// The document whose table is written anew
         #[arg(long)]
         write: Option<PathBuf>,
@@ -145,6 +162,11 @@ fn run(command: Command) -> Result<()> {
                 rows.extend(suite.run(part)?);
             }
             tell(&rows, "bench", write)
+        }
+        Command::Safety { hongyan, data, rounds, seconds, write } => {
+            hold_to_core()?;
+            let programs = Programs { hongyan, baseline: PathBuf::new(), data };
+            tell(&safety::Safety { programs, rounds, seconds, began: Instant::now() }.run()?, "safety", write)
         }
         Command::Cluster { hongyan, data, postgres, only, users, window, rounds, seconds, sql_pool, without_relay, write } => {
             let programs = Programs { hongyan, baseline: PathBuf::new(), data };

@@ -81,8 +81,8 @@ impl Programs {
         Ok(folder.join("data/hongyan.db"))
     }
 
-    /// The seed's design in Node, with a double of WeChat on the other core.
-    pub fn baseline(&self) -> Result<Server> {
+    /// The double of WeChat, on the core of the load.
+    pub fn double(&self) -> Result<Server> {
         let folder = self.folder()?;
         let mut command = pinned(LOAD_CORE, &std::path::absolute(&self.hongyan)?);
         command.current_dir(folder.path()).args(["fake-wechat", "--listen", "127.0.0.1:0"]);
@@ -92,8 +92,12 @@ impl Programs {
             |line| line.strip_prefix("hongyan: wechat double at ").map(str::to_owned),
             "hongyan: wechat double",
         )?;
-        let double = Server { at: at.parse()?, child, folder, _double: None };
+        Ok(Server { at: at.parse()?, child, folder, _double: None })
+    }
 
+    /// The seed's design in Node, with a double of WeChat on the other core.
+    pub fn baseline(&self) -> Result<Server> {
+        let double = self.double()?;
         let folder = self.folder()?;
         let port = free_port()?.to_string();
         let mut command = pinned(SERVER_CORE, Path::new("node"));

@@ -12,6 +12,7 @@ on_both!(
     two_ways_to_recall_in_one_batch,
     what_somebody_should_look_at,
     the_result_of_a_check_finds_its_message,
+    whether_a_message_was_recalled,
 );
 
 const REFUSED: Admission = Admission::RepeatsOnly(Refusal::ContentRefused);
@@ -53,8 +54,12 @@ impl Rig {
     }
 
     async fn decide(&self, audit: i64, decision: Decision) -> Result<(), Refusal> {
+        self.decide_with(audit, decision, 0).await
+    }
+
+    async fn decide_with(&self, audit: i64, decision: Decision, label: i32) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::Decide(Decide { audit, decision, label: 0, answer: Answer::Caller(answer) }));
+        self.submit(Write::Decide(Decide { audit, decision, label, answer: Answer::Caller(answer) }));
         answered.await.unwrap()
     }
 
@@ -215,6 +220,24 @@ async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
     rig.outcome(found("3", "x", Admission::Open, finding(Found::Review, ""))).await;
     let AuditedMessage { audit, sender, peer, seq, source, outcome } = of_trace(&rig, "t").await.unwrap();
     assert_eq!((sender, peer, seq, source, outcome), (o("a"), o("b"), s(1), Source::Media, Found::Pending));
-    assert!(rig.store.ask(ReviewById { audit }).await.unwrap().is_some());
     assert_eq!((of_trace(&rig, "u").await, of_trace(&rig, "").await), (None, None));
+    // A result that asks for a look queues what was pending, once, and tells the label; whoever decides leaves that as it is.
+    assert_eq!(rig.decide_with(audit, Decision::Queued, 20_002).await, Ok(()));
+    assert_eq!(rig.decide_with(audit, Decision::Queued, 20_001).await, Err(Refusal::NotFound));
+    assert!(rig.reviews(9, None).await.0.contains(&audit));
+    assert_eq!(rig.decide(audit, Decision::Passed).await, Ok(()));
+    let review = rig.store.ask(ReviewById { audit }).await.unwrap().unwrap();
+    assert_eq!((review.outcome, review.label, review.decision), (Found::Review, 20_002, Some(Decision::Passed)));
+    assert_eq!(rig.decide_with(audit, Decision::Recalled, 20_003).await, Ok(()));
+    assert_eq!(rig.store.ask(ReviewById { audit }).await.unwrap().unwrap().label, 20_003);
+}
+
+async fn whether_a_message_was_recalled(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("a", "b", "x").await;
+    let is =
+        async |rig: &Rig, sender: &str, seq: i64| rig.store.ask(IsRecalled { sender: o(sender), peer: o("b"), seq: s(seq) }).await.unwrap();
+    assert!(!is(&rig, "a", 1).await && !is(&rig, "a", 2).await && !is(&rig, "c", 1).await);
+    rig.outcome(moderated("a", "b", 1)).await;
+    assert!(is(&rig, "a", 1).await && !is(&rig, "a", 2).await);
 }

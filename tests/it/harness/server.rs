@@ -15,6 +15,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_hongyan");
 /// Ends with the test; its folder goes with it.
 pub struct Server {
     folder: TempDir,
+    /// `dev`, or `serve`.
+    command: &'static str,
     settings: BTreeMap<String, String>,
     child: Child,
     pub at: String,
@@ -54,6 +56,17 @@ impl Server {
 
     /// One server whatever `HONGYAN_TEST_NODES` says.
     pub fn alone(settings: &[(&str, &str)]) -> Self {
+        Self::run("dev", settings)
+    }
+
+    /// `hongyan serve`, without a WeChat.
+    pub fn serving(settings: &[(&str, &str)]) -> Self {
+        let keys = format!("k1:{}", "k".repeat(32));
+        let own = [("wechat.appid", "wx0"), ("wechat.secret", "secret"), ("wechat.api_base", "http://127.0.0.1:1"), ("auth.keys", &keys)];
+        Self::run("serve", &[&own, settings].concat())
+    }
+
+    fn run(command: &'static str, settings: &[(&str, &str)]) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -63,8 +76,8 @@ impl Server {
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();
-        let (child, [at, ops, double]) = launch(folder.path(), &all);
-        Self { folder, settings: all, child, at, ops, double, beside: None }
+        let (child, [at, ops, double]) = launch(folder.path(), command, &all);
+        Self { folder, command, settings: all, child, at, ops, double, beside: None }
     }
 
     async fn several(nodes: usize, settings: &[(&str, &str)]) -> Self {
@@ -228,7 +241,7 @@ impl Server {
     pub async fn again(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        (self.child, [self.at, self.ops, self.double]) = launch(self.folder.path(), &self.settings);
+        (self.child, [self.at, self.ops, self.double]) = launch(self.folder.path(), self.command, &self.settings);
     }
 
     /// What it has logged.
@@ -261,9 +274,9 @@ fn prepare(folder: &Path, settings: &BTreeMap<String, String>) -> Command {
 }
 
 /// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and its double's.
-fn launch(folder: &Path, settings: &BTreeMap<String, String>) -> (Child, [String; 3]) {
+fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>) -> (Child, [String; 3]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut child = prepare(folder, settings).arg("dev").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut child = prepare(folder, settings).arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

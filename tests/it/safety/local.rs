@@ -93,6 +93,24 @@ async fn a_list_is_read_anew_while_messages_come() {
 }
 
 #[actix_web::test]
+async fn on_sighup_a_server_reads_its_list_and_one_in_a_terminal_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words");
+    std::fs::write(&words, "badword\n").unwrap();
+    let settings = [("safety.mode", "local"), ("safety.words", words.to_str().unwrap())];
+    let server = Server::serving(&settings);
+    let read = "the word list was read anew";
+    for times in 1..=2 {
+        server.signal("HUP");
+        eventually("a word on the list", async || (server.log().matches(read).count() == times).then_some(())).await;
+    }
+    assert_eq!(Http::new(&server.ops, None).get("/readyz").await.0, 200);
+    let mut dev = Server::alone(&settings);
+    dev.signal("HUP");
+    assert_eq!(dev.ended().await.code(), Some(0));
+}
+
+#[actix_web::test]
 async fn without_a_list_that_can_be_read_there_is_no_start() {
     let server = Guarded::new("local", &[]);
     for (file, text) in [("words", Some("ok\n--\n")), ("words", None), ("exceptions", None)] {

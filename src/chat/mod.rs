@@ -11,6 +11,9 @@ mod receipts;
 mod typing;
 mod pulse;
 
+#[cfg(test)]
+mod tests;
+
 pub use actor::{ChatServer, ChatSettings, StoredWire, Wires};
 pub use elsewhere::RelayWires;
 pub use pulse::Pulse;

@@ -1,5 +1,5 @@
 //! Messages to those who are away: the ledger of grants, what was sent, and who wants to be left alone. The rules are said once, for both
-//! databases; on PostgreSQL [`lock`] sees to it that no two transactions decide about one user at a time.
+//! databases.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt, Text};
@@ -115,8 +115,8 @@ pub(super) fn is_one(write: &Write) -> bool {
     matches!(write, Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_))
 }
 
-/// On PostgreSQL, before a transaction does the first of them: one after the other where two are about the same user. All locks at once and
-/// in one order, so that no two transactions wait for each other.
+/// On PostgreSQL, before a transaction does the first of them: those about one user go one after the other. All locks are taken at once
+/// and in one order, so that no two transactions wait for each other in a circle.
 pub(super) fn lock(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()> {
     const LOCK: &str = "SELECT count(pg_advisory_xact_lock(k.key)) AS id FROM ( \
              SELECT DISTINCT hashtextextended('hongyan notices ' || u.openid, 0) AS key FROM ( \

@@ -106,6 +106,7 @@ impl Case<'_> {
             match one.outcome {
                 Outcome::Cleared { moved: false, .. } | Outcome::Done => told.push(one),
                 Outcome::Refused(Refusal::TooMany) => told.push(one),
+                Outcome::Refused(_) if matches!(one.op, Op::Mute { .. }) => told.push(one),
                 _ => drawn.entry(one.op.conversation()).or_default().push_back(one),
             }
         }
@@ -142,7 +143,8 @@ impl Case<'_> {
                 (r.openid, r.peer, request_id, Outcome::Marked { seq: r.seq.get(), moved, to_peer })
             }
             Event::Cleared { openid, peer, seq } => (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true }),
-            Event::MarkUnstored(_) | Event::MarkRefused { .. } | Event::Settings { .. } => return Err(text),
+            Event::Settings { openid, peer, muted } => (openid, peer, None, Outcome::Muted { muted }),
+            Event::MarkUnstored(_) | Event::MarkRefused { .. } => return Err(text),
         };
         let (who, peer) = (letter(&who), letter(&peer));
         let waiting = drawn.get_mut(&pair(who, peer)).and_then(VecDeque::pop_front);
@@ -150,7 +152,7 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(who, peer, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. }) { None } else { Some(waiting.id.clone()) };
+        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) { None } else { Some(waiting.id.clone()) };
         same(&waiting.op, &(id, &outcome), &(named, &waiting.outcome))?;
         Ok(waiting)
     }
@@ -177,6 +179,9 @@ impl Case<'_> {
             }
             Op::Block { who, peer, change } => {
                 (Write::Block(Block { openid: name(who), peer: name(peer), change, answer }), Some(answered))
+            }
+            Op::Mute { who, peer, muted } => {
+                (Write::Settings(ConversationSettings { openid: name(who), peer: name(peer), muted, answer }), Some(answered))
             }
             Op::Age => unreachable!(),
         }

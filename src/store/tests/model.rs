@@ -46,6 +46,11 @@ pub(super) enum Op {
         peer: char,
         change: BlockChange,
     },
+    Mute {
+        who: char,
+        peer: char,
+        muted: bool,
+    },
     /// [`AGE_MS`] pass for all that is stored.
     Age,
 }
@@ -54,7 +59,7 @@ impl Op {
     pub(super) fn peer(&self) -> char {
         match *self {
             Self::Send { to: peer, .. } | Self::Recall { to: peer, .. } => peer,
-            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } => peer,
+            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } | Self::Mute { peer, .. } => peer,
             Self::Age => USERS[0],
         }
     }
@@ -62,7 +67,8 @@ impl Op {
     pub(super) fn conversation(&self) -> (char, char) {
         match *self {
             Self::Send { from, to, .. } | Self::Recall { from, to, .. } => pair(from, to),
-            Self::Mark { who, peer, .. } | Self::Clear { who, peer, .. } | Self::Block { who, peer, .. } => pair(who, peer),
+            Self::Mark { who, peer, .. } | Self::Clear { who, peer, .. } => pair(who, peer),
+            Self::Block { who, peer, .. } | Self::Mute { who, peer, .. } => pair(who, peer),
             Self::Age => (USERS[0], USERS[0]),
         }
     }
@@ -76,6 +82,7 @@ pub(super) enum Outcome {
     Refused(Refusal),
     Marked { seq: i64, moved: bool, to_peer: bool },
     Cleared { seq: i64, moved: bool },
+    Muted { muted: bool },
     Done,
 }
 
@@ -104,6 +111,7 @@ struct Member {
     read: i64,
     recv: i64,
     cleared: i64,
+    muted: bool,
     /// What she sees of the conversation has changed since the last [`Op::Age`].
     has_changed: bool,
 }
@@ -158,6 +166,7 @@ impl Model {
             Op::Mark { kind, who, peer, seq } => self.mark(kind, who, peer, seq),
             Op::Clear { who, peer, up_to } => self.clear(who, peer, up_to),
             Op::Block { who, peer, change } => self.block(who, peer, change),
+            Op::Mute { who, peer, muted } => self.mute(who, peer, muted),
             Op::Age => {
                 for conversation in self.conversations.values_mut() {
                     conversation.old = conversation.last();
@@ -305,6 +314,16 @@ impl Model {
         Outcome::Done
     }
 
+    fn mute(&mut self, who: char, peer: char, muted: bool) -> Outcome {
+        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else { return Outcome::Refused(Refusal::NotFound) };
+        let member = conversation.members.entry(who).or_default();
+        if member.muted == muted {
+            return Outcome::Done;
+        }
+        (member.muted, member.has_changed) = (muted, true);
+        Outcome::Muted { muted }
+    }
+
     pub(super) fn blocks(&self, who: char) -> Vec<OpenId> {
         self.blocks.iter().filter(|(blocker, _)| *blocker == who).map(|(_, blocked)| self.name(*blocked)).collect()
     }
@@ -330,7 +349,7 @@ impl Model {
             peer_read_seq: shown(other.read),
             peer_recv_seq: shown(other.recv),
             unread: conversation.map_or(0, |c| c.messages.iter().filter(counts).count() as i64),
-            muted: false,
+            muted: own.muted,
         }
     }
 

@@ -58,16 +58,21 @@ fn block_op() -> impl Strategy<Value = Op> {
     prop_oneof![(two(), change(2)).prop_map(block), ((user(), user()), change(9)).prop_map(block),]
 }
 
+fn mute_op() -> impl Strategy<Value = Op> {
+    (two(), prop::bool::ANY).prop_map(|((who, peer), muted)| Op::Mute { who, peer, muted })
+}
+
 fn alone(op: Op) -> Step {
     Step::Write(vec![op])
 }
 
 fn other_steps() -> impl Strategy<Value = Vec<Step>> {
     // Time passes and nobody writes: only then a mark is all that changes.
-    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op()], 0..5);
+    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => mute_op()], 0..5);
     let look = (two(), 0..6i64, 0..9i64, 1..4usize);
     prop_oneof![
         6 => block_op().prop_map(|op| vec![alone(op)]),
+        2 => mute_op().prop_map(|op| vec![alone(op)]),
         2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
         6 => look.prop_map(|((who, peer), after, before, limit)| vec![Step::Look { who, peer, after, before, limit }]),
         1 => Just(vec![Step::Restart]),

@@ -45,6 +45,7 @@ async fn what_is_wrong_is_refused() {
     assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "a b" })).await, 400);
     assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "x".repeat(65) })).await, 400);
     for hours in [
+        json!({}),
         json!({ "from": "22:00" }),
         json!({ "from": "22:00", "to": "8:00", "utc_offset_minutes": 0 }),
         json!({ "from": "22:00", "to": "08:00", "utc_offset_minutes": 900 }),

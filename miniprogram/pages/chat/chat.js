@@ -3,7 +3,7 @@ const { createWindow } = require('../../components/chat-room/window')
 const { roomRows } = require('../../components/chat-room/rows')
 const { patchList, changes } = require('../../utils/patch')
 const { followConnection, QUIET } = require('../../utils/connection')
-const { invitation } = require('../../utils/invite')
+const { invitation, isOpenid } = require('../../utils/invite')
 const { errorText } = require('../../utils/messages')
 const { faceOf } = require('../../utils/people')
 const { soon } = require('../../utils/soon')
@@ -33,6 +33,11 @@ Page({
   stops: [],
 
   onLoad({ peer = '' }) {
+    // A card that somebody shares may say anything.
+    if (!isOpenid(peer)) {
+      wx.reLaunch({ url: '/pages/conversations/conversations' })
+      return
+    }
     this.peer = peer
     this.window = createWindow()
     const render = soon(() => this.render())
@@ -50,6 +55,7 @@ Page({
     this.render()
   },
   async onShow() {
+    if (!this.peer) return
     await chat.open(this.peer).catch(() => {})
     this.setData({ opening: false })
     this.render()

@@ -6,7 +6,7 @@ import { storage } from './wx-storage.js'
 import { dialogs } from './wx-dialogs.js'
 import { keyboard } from './keyboard.js'
 import { setTabBadge, setTabText } from './chrome.js'
-import { navigateTo, refreshChrome, topPage } from './pages.js'
+import { navigateTo, reLaunch, refreshChrome, topPage } from './pages.js'
 
 export const appEvents = { appShow: emitter(), appHide: emitter(), networkStatusChange: emitter() }
 
@@ -32,6 +32,8 @@ const implemented = {
   hideKeyboard: api('hideKeyboard', (_, done) => { keyboard.hide(); done() }),
 
   navigateTo: api('navigateTo', ({ url }, done) => { navigateTo(url); done() }),
+  // A page may ask for it while it is loaded.
+  reLaunch: api('reLaunch', ({ url }, done) => { setTimeout(() => { reLaunch(url); done() }) }),
   setNavigationBarTitle: api('setNavigationBarTitle', ({ title }, done) => { barTitle({ title }); done() }),
   showNavigationBarLoading: api('showNavigationBarLoading', (_, done) => { barTitle({ loading: true }); done() }),
   hideNavigationBarLoading: api('hideNavigationBarLoading', (_, done) => { barTitle({ loading: false }); done() }),

@@ -13,7 +13,7 @@ use crate::metrics::{Metrics, NoticeLabel};
 use crate::wechat::push::SubscribeChange;
 
 /// How long notices under way may take when the server leaves. What is not settled by then is never told again.
-const LEAVE_AT_MOST: Duration = Duration::from_secs(4);
+const LEAVE_AT_MOST: Duration = Duration::from_millis(3_500);
 
 /// How things stand with notices, for operators.
 #[derive(Debug, Default)]

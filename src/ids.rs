@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn templates_have_the_characters_that_wechat_uses() {
+        assert!(TemplateId::parse("kIfQWQkB-5eL2qI_uV2m0Qd8Hc0uJ3hD9sYxLq7TzZA").is_ok());
+        for bad in ["", "a b", "a,b", "é", &"x".repeat(65)] {
+            assert!(TemplateId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn client_msg_ids_are_printable_ascii() {
         assert!(ClientMsgId::parse("!~\"\\").is_ok());
         for bad in ["", "a b", "\u{7f}", "é", &"x".repeat(65)] {

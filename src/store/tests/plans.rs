@@ -48,8 +48,8 @@ fn a_batch_reads_by_index_on_a_young_database() {
             const READ: &str =
                 "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint AS number FROM pg_stat_xact_user_tables";
             for round in 0..20 {
-                // Appends, the same again, read marks, recalls.
-                for op in [0, 0, 2, 6] {
+                // Appends, the same again, read marks, recalls, those of the operator.
+                for op in [0, 0, 2, 6, 11] {
                     conn.batch_execute("BEGIN").unwrap();
                     // What transactions before have read is in it until PostgreSQL finds the time to add it up.
                     let before = number(&mut conn, READ);

@@ -3,10 +3,12 @@ use std::path::PathBuf;
 
 use super::keys::{self, KEYS, Key, Shape, Shown};
 use super::load::Flag;
+use super::show;
 use super::value::Value;
 use super::*;
 
 const KEY: &str = "k1:0123456789abcdef0123456789abcdef";
+const PUSH_AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
 /// Inputs with an environment, and a file that is there (an empty one, so that no hongyan.toml of the folder is read).
 struct Case {
@@ -170,6 +172,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ("database.prepared_statements", &["", "no", "1", "True"]),
     ("wechat.appid", &["wx 1", "wx/1"]),
     ("wechat.secret", &["a b", "秘密"]),
+    ("wechat.push_token", &["ab", "with-dash", "abcdefghijklmnopqrstuvwxyz0123456"]),
+    ("wechat.push_aes_key", &["abcdefghijklmnopqrstuvwxyz0123456789ABCDEF", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF="]),
     ("wechat.api_base", &["api.weixin.qq.com", "https://", "https://x/", "https://u@x", "ftp://x"]),
     ("auth.keys", &["k1", "k1:short", ":0123456789abcdef0123456789abcdef", "a b:0123456789abcdef0123456789abcdef"]),
     ("session.silent_after_ms", &["9", "86400001", "1.5"]),
@@ -254,6 +258,7 @@ fn values_must_fit_each_other() {
         ("session.outbox_bytes", "65535", "session.outbox_bytes"),
         ("session.outbox_bytes", "33554433", "session.outboxes_bytes"),
         ("ops.listen", "127.0.0.1:9999", "ops.listen"),
+        ("wechat.push_aes_key", PUSH_AES_KEY, "wechat.push_aes_key"),
     ] {
         let problems = Case::new().flag("--set", key, value).load().unwrap_err();
         assert_eq!(problems.0[0].about, about, "{problems}");
@@ -372,8 +377,10 @@ fn show_masks_secrets_names_sources_and_can_be_loaded_again() {
 #[test]
 fn no_form_of_the_settings_prints_a_secret() {
     let case = Case::new().env("HONGYAN_AUTH__KEYS", KEY).env("HONGYAN_WECHAT__SECRET", "app-s3cret");
-    let config = case.env("HONGYAN_DATABASE__URL", "postgres://h:pw@db/h").loaded().config;
-    let text = format!("{config:?}");
+    let case = case.env("HONGYAN_WECHAT__PUSH_TOKEN", "pusht0ken").env("HONGYAN_WECHAT__PUSH_AES_KEY", PUSH_AES_KEY);
+    let loaded = case.env("HONGYAN_DATABASE__URL", "postgres://h:pw@db/h").loaded();
+    let text = format!("{:?}{}", loaded.config, show::settings(&loaded));
+    assert!(!text.contains("pusht0ken") && !text.contains(PUSH_AES_KEY), "{text}");
     assert!(!text.contains("0123456789abcdef") && !text.contains("app-s3cret") && !text.contains("pw@"), "{text}");
 }
 

@@ -21,8 +21,8 @@ pub const PATH: &str = "/wechat/events";
 /// WeChat's events have some hundred bytes, those with many templates some thousand.
 const BODY_BYTES: usize = 64 * 1_024;
 
-/// What was taken lately: more than WeChat tells while a signature holds, at the pace of its quotas.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// Two for each push: more than WeChat tells while a signature holds, at the pace of its quotas.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
 
 /// Tells WeChat's pushes from those of others, and new ones from those that come again.
 pub struct Pushes {

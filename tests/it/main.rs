@@ -13,6 +13,7 @@ mod login;
 mod http_api;
 mod profiles;
 mod web;
+mod wechat;
 mod hostile;
 mod reaper;
 mod lifecycle;

@@ -121,6 +121,7 @@ mod tests {
             deep.as_str(),
             bomb,
             file,
+            "<!DOCTYPE xml><xml></xml>",
             "",
             "x",
             "<xml>",

@@ -171,6 +171,11 @@ impl Server {
         Http::new(&self.at, None)
     }
 
+    /// Its double of WeChat, to be steered and asked.
+    pub fn wechat(&self) -> Http {
+        Http::new(&self.double, None)
+    }
+
     /// HTTP as this user.
     pub async fn http_as(&self, openid: &str) -> Http {
         let (status, body) = self.http().post("/v1/login", &serde_json::json!({ "code": format!("dev:{openid}") })).await;

@@ -59,7 +59,9 @@ impl Handler<Attends> for ChatServer {
         }
         let ask = self.asked.begin();
         for ((openid, within_ms), _) in users.iter().zip(&here).filter(|(_, attends)| !**attends) {
-            self.hint(openid, What::Attention { ask, within_ms: *within_ms });
+            // The question itself takes time, and what was heard at the beginning of the stretch must not fall out of it by that.
+            let within_ms = within_ms.saturating_add(ANSWERS_WITHIN.as_millis() as u64);
+            self.hint(openid, What::Attention { ask, within_ms });
         }
         self.send_hints();
         Box::pin(tokio::time::sleep(ANSWERS_WITHIN).into_actor(self).map(move |(), chat, _| {

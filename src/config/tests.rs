@@ -149,7 +149,7 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
     assert_eq!(env, format!("HONGYAN_OPS__LISEN (environment HONGYAN_OPS__LISEN): {ops}"));
     assert_eq!(Case::new().flag("--set", "ops.lisen", "").line(), format!("ops.lisen (flag --set): {ops}"));
 
-    let sections = "unknown section; the sections are server, ops, web, database, wechat, auth, session, limits, relay, log";
+    let sections = "unknown section; the sections are server, ops, web, database, wechat, auth, session, limits, relay, notice, log";
     assert_eq!(Case::new().file("[sever]\nlisten = \"\"\n").line(), format!("sever (h.toml:1): {sections}"));
     assert!(Case::new().env("HONGYAN_SEVER__LISTEN", "").line().ends_with(sections));
     assert!(Case::new().file("listen = \"\"\n").line().ends_with(sections));

@@ -54,6 +54,8 @@ async fn who_leaves_between_two_messages_is_told_of_the_last() {
     say(&mut alice, "m1").await;
     bob.expect("text").await;
     bob.nothing_came().await;
+    // What is heard of her in the millisecond of a push counts as heard after it.
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     say(&mut alice, "m2").await;
     bob.expect("text").await;
     let shown = wechat.shows(1).await;

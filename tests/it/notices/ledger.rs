@@ -53,7 +53,7 @@ async fn what_is_wrong_is_refused() {
         assert_eq!(bobs.put("/v1/notices/quiet", &hours).await.0, 400, "{hours}");
     }
     assert_eq!(bobs.put("/v1/conversations/alice/settings", &json!({})).await.0, 400);
-    assert_eq!(bobs.put("/v1/conversations/a b/settings", &json!({ "muted": true })).await.0, 400);
+    assert_eq!(bobs.put("/v1/conversations/a%20b/settings", &json!({ "muted": true })).await.0, 400);
     assert_eq!(server.http().get("/v1/notices").await.0, 401);
 }
 

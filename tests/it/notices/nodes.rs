@@ -1,5 +1,7 @@
 //! Several nodes: one grant is one notice, and who looks at another node looks.
 
+use std::time::Duration;
+
 use super::{FIELDS, TEMPLATE, WeChat, grants, say};
 use crate::harness::{Cluster, Server, eventually};
 
@@ -66,10 +68,11 @@ async fn who_looks_at_the_app_on_another_node_is_not_told() {
     bob.nothing_came().await;
     came_to(&cluster, &["attending"], 1).await;
     assert_eq!((wechat.asked().await, grants(&bobs).await), (0, 1));
-    // On yet another node she is only in the background, and here nothing is heard of her any more.
+    // On yet another node she is only in the background, and where she looked nothing is heard of her for longer than the question takes.
     let mut tablet = cluster.v1(2, "bob").await;
     tablet.send(serde_json::json!({ "type": "background" })).await;
     tablet.nothing_came().await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     say(&mut alice, "m2").await;
     bob.expect("text").await;
     tablet.expect("text").await;

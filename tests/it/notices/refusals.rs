@@ -144,7 +144,7 @@ async fn while_wechat_is_away_chats_go_on() {
 /// As many notices as may be under way hang at WeChat; messages are acked and pushed as ever.
 #[actix_web::test]
 async fn a_wechat_that_hangs_holds_up_no_message() {
-    let server = server([SOON, ("wechat.timeout_ms", "20000"), ("notice.in_flight", "2")]).await;
+    let server = server([SOON, ("wechat.timeout_ms", "20000"), ("notice.in_flight", "2"), ("limits.messages_per_second", "0")]).await;
     let wechat = WeChat::of(&server);
     for user in ["bob", "carol", "dave"] {
         wechat.accept(&server.http_as(user).await, user).await;

@@ -8,9 +8,8 @@ import { openDialog, showMenu, toast } from './overlay.js'
 import { openProfile } from './profile.js'
 import { Room } from './room.js'
 import { leave, signIn, signInAgain } from './sign-in.js'
-import { explain, text, translate } from './text.js'
+import { explain, isOpenid, text, translate } from './text.js'
 
-const OPENID = /^[A-Za-z0-9_-]{1,64}$/
 const narrow = matchMedia('(max-width: 719px)')
 /** Where there is a keyboard on the screen, it comes when it is called. */
 const touch = matchMedia('(pointer: coarse)')
@@ -36,7 +35,7 @@ function run(chat, mode) {
 
   const showOpenChat = () => {
     const peer = location.hash.slice(1)
-    const open = OPENID.test(peer) ? peer : ''
+    const open = isOpenid(peer) ? peer : ''
     $('#app').dataset.view = open ? 'room' : 'list'
     list.show(open)
     room.show(open)
@@ -118,7 +117,7 @@ function newChat() {
   problem.textContent = ''
   openDialog(dialog, () => {
     const openid = field.value.trim()
-    if (!OPENID.test(openid)) {
+    if (!isOpenid(openid)) {
       problem.textContent = text('bad_name')
       field.focus()
       return

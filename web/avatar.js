@@ -10,7 +10,8 @@ export const nameOf = user => user.nickname || user.openid
 export function avatar(user) {
   const element = make('span', { className: 'avatar', 'aria-hidden': 'true' })
   const showLetter = () => {
-    const [{ segment }] = letters.segment(nameOf(user) || '?')
+    // Marks of direction and the like come before the first letter.
+    const [{ segment }] = letters.segment(nameOf(user).replace(/^[\p{C}\p{M}\p{Z}]+/u, '') || '?')
     element.classList.add(`colour-${colourOf(user.openid)}`)
     element.replaceChildren(segment.toUpperCase())
   }

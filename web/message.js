@@ -64,16 +64,19 @@ function marks(state, mark, retry) {
   return mark ? [text(mark)] : []
 }
 
-// Up to white space, quotes, or Chinese punctuation, which no one writes in an address.
-const ADDRESS = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\u2018-\u201d]+/giu
-const CLOSING = /[.,;:!?)\]}]+$/
+// Up to white space, quotes, or Chinese punctuation, which no one writes in an address; and up to what cannot be seen, or turns the direction of
+// writing: an address is what it looks like.
+const ADDRESS = /https?:\/\/[^\s\p{C}<>"'`\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\u2018-\u201d]+/giu
+const CLOSING = '.,;:!?)]}'
 
 /** The text with its web addresses as links. Other schemes stay text. */
 function linked(words) {
   const parts = []
   let from = 0
   for (const { 0: found, index } of words.matchAll(ADDRESS)) {
-    const address = found.replace(CLOSING, '')
+    let end = found.length
+    while (CLOSING.includes(found[end - 1])) end--
+    const address = found.slice(0, end)
     if (!URL.canParse(address)) continue
     parts.push(words.slice(from, index), make('a', { href: address, target: '_blank', rel: 'noopener noreferrer', textContent: address }))
     from = index + address.length

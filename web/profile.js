@@ -52,7 +52,8 @@ export function openProfile(chat, signOut) {
     const button = $('.primary', dialog)
     button.disabled = true
     try {
-      await chat.setProfile({ nickname: name, ...(chosen && { avatar: await base64(chosen) }) })
+      // What was not known, when the dialog opened, is not to be taken away.
+      await chat.setProfile({ ...(name !== me.nickname && { nickname: name }), ...(chosen && { avatar: await base64(chosen) }) })
       await saveHours(chat, await hours)
       dialog.close()
       toast(text('saved'))

@@ -4,11 +4,10 @@
  */
 
 import { $ } from './dom.js'
-import { text } from './text.js'
+import { isOpenid, text } from './text.js'
 
 const REMEMBERED = 'hongyan.credential'
 const REASON = 'hongyan.reason'
-const OPENID = /^[A-Za-z0-9_-]{1,64}$/
 const PAGE_SIZE = 50
 
 /**
@@ -18,7 +17,7 @@ const PAGE_SIZE = 50
 const MODES = {
   dev: {
     read(name) {
-      if (!OPENID.test(name)) return { problem: 'bad_name' }
+      if (!isOpenid(name)) return { problem: 'bad_name' }
       return { openid: name, signIn: api => api.login(`dev:${name}`) }
     },
     refused: 'error_bad_code',
@@ -38,9 +37,9 @@ const MODES = {
 /** What a token says of itself; nothing where it is none. Whether it is true is for the server to say. */
 function claims(token) {
   try {
-    const [, body] = token.split('.')
+    const [, body] = /^[\w-]+\.([\w-]+)\.[\w-]+$/.exec(token)
     const { sub, exp } = JSON.parse(atob(body.replace(/-/g, '+').replace(/_/g, '/')))
-    return typeof sub === 'string' && OPENID.test(sub) && Number.isFinite(exp) ? { sub, exp } : {}
+    return typeof sub === 'string' && isOpenid(sub) && Number.isFinite(exp) ? { sub, exp } : {}
   } catch {
     return {}
   }

@@ -7,7 +7,7 @@ const zh = {
   sign_in_name_hint: '这是开发服务器：任何名字都可以，不需要密码。再开一个标签页，用另一个名字登录，就可以互相聊天。',
   sign_in_token: '登录令牌',
   sign_in_token_hint: '令牌由服务器的管理者发放。它只保存在这个标签页里。',
-  bad_name: '名字由 1 至 64 个字母、数字、“_”或“-”组成。',
+  bad_name: '名字由 1 至 64 个字母、数字、“_”或“-”组成，且不能是“v1”等服务器自用的词。',
   token_malformed: '这不是完整的令牌。请重新复制整个令牌再粘贴。',
   token_expired: '令牌已过期。请换一个新的。',
   token_refused: '服务器不接受这个令牌：它可能已被注销，或者属于另一台服务器。请换一个新的。',
@@ -101,7 +101,7 @@ const en = {
   sign_in_name_hint: 'This is a development server: any name will do, there is no password. Open another tab and sign in with another name to chat.',
   sign_in_token: 'Token',
   sign_in_token_hint: 'You get a token from whoever runs this server. It is kept in this tab only.',
-  bad_name: 'A name has 1 to 64 letters, digits, “_” or “-”.',
+  bad_name: 'A name has 1 to 64 letters, digits, “_” or “-”. Words of the server’s own, such as “v1”, are none.',
   token_malformed: 'This is not a whole token. Copy all of it and paste it again.',
   token_expired: 'This token has expired. Ask for a new one.',
   token_refused: 'The server does not take this token: it was revoked, or belongs to another server. Ask for a new one.',
@@ -187,6 +187,9 @@ const en = {
   error_server_clock: 'The clocks of this device and the server differ by minutes. Set them right.',
   error_banned: 'This account is closed. Ask whoever runs this server.',
 }
+
+/** Whom there may be: what begins the path of a WebSocket and is no path of the server's. */
+export const isOpenid = name => /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/.test(name)
 
 const chinese = navigator.language.toLowerCase().startsWith('zh')
 const words = chinese ? zh : en

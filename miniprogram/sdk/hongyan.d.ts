@@ -50,7 +50,7 @@ export interface Credentials {
  */
 export interface Adapter {
   login(): Promise<string>
-  request(request: { method: string; url: string; headers: Record<string, string>; body?: unknown }): Promise<{ status: number; body: any }>
+  request(request: { method: string; url: string; headers: Record<string, string>; body?: object }): Promise<{ status: number; body: any }>
   connect(socket: { url: string; token: string }, on: SocketEvents): Socket
   storage: { get(key: string): unknown; set(key: string, value: unknown): void; remove(key: string): void }
   /** Calls back when the app is hidden or shown, and when the network goes or comes; gives what stops that. */

@@ -5,6 +5,9 @@ function invitation(openid) {
   return { title: words.share, path: `/pages/chat/chat?peer=${openid}` }
 }
 
+/** Whom there may be: what is no path of the server's. */
+const isOpenid = (name) => /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/.test(name)
+
 /** Asks for an openid; gives it, or nothing. While developing there is nobody to invite. */
 function askForPeer(open) {
   wx.showModal({
@@ -14,7 +17,7 @@ function askForPeer(open) {
     success({ confirm, content }) {
       if (!confirm) return
       const peer = (content || '').trim()
-      if (/^[\w-]{1,64}$/.test(peer)) open(peer)
+      if (isOpenid(peer)) open(peer)
       else wx.showToast({ title: words.list.startWrong, icon: 'none' })
     },
   })
@@ -22,4 +25,4 @@ function askForPeer(open) {
 
 const developing = () => wx.getAccountInfoSync().miniProgram.envVersion !== 'release'
 
-module.exports = { invitation, askForPeer, developing }
+module.exports = { invitation, isOpenid, askForPeer, developing }

@@ -1,12 +1,15 @@
 //! Names that people give themselves.
 
-use icu_properties::CodePointMapData;
-use icu_properties::props::GeneralCategory;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::Unfit;
 
 /// In characters, as Unicode counts its scalar values.
 const LONGEST: usize = 32;
+
+/// The Braille pattern without a dot, which is a symbol to Unicode.
+const BLANK: char = '\u{2800}';
 
 /// A name to be shown, 1 to 32 characters, or empty: none is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +32,8 @@ impl Nickname {
         if text.chars().any(|c| is_no_writing(categories.get(c))) {
             return Err(Unfit("nickname must not have control, private-use or unassigned characters"));
         }
-        if !text.is_empty() && text.chars().all(|c| is_invisible(categories.get(c))) {
+        let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+        if !text.is_empty() && text.chars().all(|c| c == BLANK || ignorable.contains(c) || is_invisible(categories.get(c))) {
             return Err(Unfit("nickname must show something"));
         }
         Ok(Self(text.into()))
@@ -108,7 +112,10 @@ mod tests {
             "\u{200B}",
             "\u{200D}\u{FE0F}",
             "\u{301}",
-            "\u{AD} \u{AD}", // nothing to be seen
+            "\u{AD} \u{AD}",
+            "\u{3164}",
+            "\u{115F}\u{FFA0}",
+            "\u{2800}\u{2800}", // nothing to be seen
         ] {
             assert!(Nickname::parse(bad).is_err(), "{bad:?}");
         }

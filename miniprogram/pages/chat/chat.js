@@ -3,7 +3,7 @@ const { createWindow } = require('../../components/chat-room/window')
 const { roomRows } = require('../../components/chat-room/rows')
 const { patchList, changes } = require('../../utils/patch')
 const { followConnection, QUIET } = require('../../utils/connection')
-const { invitation } = require('../../utils/invite')
+const { invitation, isOpenid } = require('../../utils/invite')
 const { errorText } = require('../../utils/messages')
 const { faceOf } = require('../../utils/people')
 const { soon } = require('../../utils/soon')
@@ -37,6 +37,11 @@ Page({
   stops: [],
 
   onLoad({ peer = '' }) {
+    // A card that somebody shares may say anything.
+    if (!isOpenid(peer)) {
+      wx.reLaunch({ url: '/pages/conversations/conversations' })
+      return
+    }
     this.peer = peer
     this.window = createWindow()
     const render = soon(() => this.render())
@@ -54,6 +59,7 @@ Page({
     this.render()
   },
   async onShow() {
+    if (!this.peer) return
     const { read_seq = 0 } = chat.conversations().find(({ peer }) => peer === this.peer) || {}
     this.entered = { read: read_seq, until: 0, online: false }
     await chat.open(this.peer).catch(() => {})

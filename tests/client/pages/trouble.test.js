@@ -95,6 +95,15 @@ test('mistakes in the set-up say what to do', async (t) => {
   await notice(away.page, '连不上服务器').waitFor()
 })
 
+test('a card that names nobody leads to the list', async (t) => {
+  const server = await Server.start(t)
+  for (const peer of ['', 'v1', 'not%20an%20openid', '../me', 'x'.repeat(65)]) {
+    const { page } = await openPhone(t, shared, server, 'alice', { path: room(peer) })
+    await page.locator('.wx-page[data-path="pages/conversations/conversations"]').waitFor()
+    await online(page)
+  }
+})
+
 test('who was sent away may come back where that is allowed', async (t) => {
   const server = await Server.start(t)
   const { page } = await openPhone(t, shared, server, 'alice')

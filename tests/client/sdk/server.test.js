@@ -121,3 +121,22 @@ test('nothing is lost, doubled or out of order, however often the server is kill
   await until([bob], 'signed in anew', () => bob.state === 'online')
   assert.deepEqual(bob.conversations(), [])
 })
+
+test('the first answer to somebody shows her what was read before it', async t => {
+  const server = await Server.start(t)
+  const [carol, dave] = [client(server, 'carol'), client(server, 'dave')]
+  atEnd(t, () => {
+    carol.stop()
+    dave.stop()
+  })
+  carol.start()
+  dave.start()
+  await until([carol, dave], 'both are online', () => carol.state === 'online' && dave.state === 'online')
+  carol.send('dave', 'hello')
+  await until([dave], 'it is there', () => dave.messages('carol').length === 1)
+  await dave.open('carol')
+  for (let read = 0; !read;) [{ read_seq: read }] = (await server.request('GET', '/v1/conversations', { as: 'dave' })).conversations
+  assert.deepEqual(carol.messages('dave').map(m => m.state), ['sent'], 'a stranger does not learn it')
+  dave.send('carol', 'hi')
+  await until([carol], 'it is read', () => carol.messages('dave')[0].state === 'read')
+})

@@ -60,5 +60,9 @@ test('addresses become links where they are of the web, and end where the senten
     ['javascript:alert(1) ftp://example.com data:text/html,x //example.com mailto:a@example.com', []],
     ['https:// http://[ https://', []],
     ['"https://example.com/"onclick=x', ['https://example.com/']],
+    [`https://a${'.)'.repeat(100)}b${'?!'.repeat(100)}`, [`https://a${'.)'.repeat(100)}b`]],
+    // An address is what it looks like: nothing in it is unseen, or turns it round.
+    ['https://example.com/\u202emoc.elgoog', ['https://example.com/']],
+    ['https://example.com\u200b.example.org', ['https://example.com']],
   ]) assert.deepEqual(await links(words), found, words)
 })

@@ -150,7 +150,7 @@ test('under serve a token is asked for', async t => {
   }
   await page.getByLabel('登录令牌').waitFor()
   const token = server.command('token', 'alice')
-  await enter(token.slice(0, 40), '这不是完整的令牌')
+  for (const bad of ['', 'a.b', token.slice(0, 40), `${token},x`, `Bearer ${token}`, token.replace('.', '..')]) await enter(bad, '这不是完整的令牌')
   const [head, body, signature] = token.split('.')
   const claims = JSON.parse(Buffer.from(body, 'base64url'))
   const forged = change => [head, Buffer.from(JSON.stringify({ ...claims, ...change })).toString('base64url'), signature].join('.')

@@ -166,6 +166,21 @@ test('names and pictures', async t => {
   await bob.waitForFunction(() => document.querySelector('#conversations img').naturalWidth > 0)
   assert.match(await picture.getAttribute('src'), /\/v1\/avatars\/[0-9a-f]{64}$/)
 
+  // A name that could not be fetched is not lost by saving something else.
+  const hers = await signedIn(t, shared, server, 'alice', LIGHT)
+  hers.expected = /ERR_FAILED/
+  await hers.page.route('**/v1/users?*', route => route.abort())
+  await hers.page.reload()
+  await online(hers.page)
+  await hers.page.evaluate(() => sessionStorage.removeItem('hongyan.alice.users'))
+  await hers.page.reload()
+  await online(hers.page)
+  await hers.page.click('#me')
+  assert.equal(await hers.page.inputValue('#profile-nickname'), '')
+  await hers.page.getByRole('button', { name: '保存' }).click()
+  await hers.page.getByText('已保存').waitFor()
+  assert.equal((await server.request('GET', '/v1/me', { as: 'alice' })).nickname, '爱丽丝 🐇')
+
   await bob.click('#me')
   await look(bob, 'profile-dark')
   await bob.click('#sign-out')

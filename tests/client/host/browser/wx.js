@@ -7,7 +7,7 @@ import { dialogs } from './wx-dialogs.js'
 import { subscribe } from './wx-subscribe.js'
 import { keyboard } from './keyboard.js'
 import { setTabBadge, setTabText } from './chrome.js'
-import { navigateTo, refreshChrome, topPage } from './pages.js'
+import { navigateTo, reLaunch, refreshChrome, topPage } from './pages.js'
 
 export const appEvents = { appShow: emitter(), appHide: emitter(), networkStatusChange: emitter() }
 
@@ -34,6 +34,8 @@ const implemented = {
   hideKeyboard: api('hideKeyboard', (_, done) => { keyboard.hide(); done() }),
 
   navigateTo: api('navigateTo', ({ url }, done) => { navigateTo(url); done() }),
+  // A page may ask for it while it is loaded.
+  reLaunch: api('reLaunch', ({ url }, done) => { setTimeout(() => { reLaunch(url); done() }) }),
   setNavigationBarTitle: api('setNavigationBarTitle', ({ title }, done) => { barTitle({ title }); done() }),
   showNavigationBarLoading: api('showNavigationBarLoading', (_, done) => { barTitle({ loading: true }); done() }),
   hideNavigationBarLoading: api('hideNavigationBarLoading', (_, done) => { barTitle({ loading: false }); done() }),

@@ -23,10 +23,10 @@ const faultOf = ({ error, message, ...more }) => fault(error, message, more)
 
 /**
  * Of anything that was thrown: `wx` fails with objects that have an `errMsg`.
- * @param {any} any
+ * @param {any} e
  */
-function toFault(any) {
-  const thrown = any || {}
+function toFault(e) {
+  const thrown = e || {}
   const text = thrown.errMsg || thrown.message
   if (thrown.word) return thrown
   if (/domain list/.test(text)) return fault('domain_not_allowed', "list the server's domain in the console", { status: 403 })
@@ -187,7 +187,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // All times and timers below are this clock's.
   const { now, random, setTimeout } = clock
   const base = url.replace(/\/+$/, '')
-  /** @type {(ms: number) => Promise<void>} A timer takes 31 bits: of more, or of no number, it would make none. */
+  /** @type {(ms: number) => Promise<void>} Timers have 31 bits: with more, or with no number, they would not wait at all. */
   const after = ms => new Promise(resolve => setTimeout(resolve, ms < 2e9 ? ms : 2e9))
   const half = () => (1 + random()).toString(36).slice(2, 12)
   const randomId = () => half() + half()
@@ -237,7 +237,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       return otherwise
     }
   }
-  /** Whether there was room. Where there is no value, nothing is kept. */
+  /** Whether there was room. Without a value, what is there goes. */
   function store(name, value) {
     try {
       if (value) storage.set(keyOf(name), JSON.stringify(value))
@@ -340,7 +340,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const signInByCode = async () => exchange(await timely(login())).catch(e => {
     throw e.word === 'bad_code' ? fault('wrong_appid', 'check wechat.appid and wechat.secret', e) : e
   })
-  /** Not while it is stopped: who has signed out has. */
+  /** Not while it is stopped: who has signed out stays so. */
   const renew = single(async () => {
     if (state === 'stopped') throw fault('offline')
     const { openid, token, expires_in } = await own((signIn || signInByCode)({ login: exchange }))
@@ -643,7 +643,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         const { seq, sent_at } = await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id })
         Object.assign(entry, { seq, sent_at })
         receive(row, { ...entry })
-        // Before a first message the peer hears of no marks.
+        // Before a first message the peer hears of no marks: they are told anew.
         if (row.window.filter(event => event.mine).length < 2) row.recv_seq = row.read_told = 0
       } catch (e) {
         // Hours are no time to wait for. And a socket that is closed for what was sent would be closed for it again.

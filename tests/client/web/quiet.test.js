@@ -85,7 +85,7 @@ test('quiet hours stand in the profile where the server sends notices', async t 
   await page.getByLabel('Quiet hours').check()
   await page.getByLabel('To', { exact: true }).fill('')
   await page.getByRole('button', { name: 'Save' }).click()
-  await page.locator('#profile-error:not(:empty)').waitFor()
+  await page.getByText('Fill in both times').waitFor()
 })
 
 test('a server without notices has no quiet hours', async t => {

@@ -154,6 +154,7 @@ pub fn hint(failure: &Failure) -> &'static str {
         Failure::Code { code: 40013 | 41002, .. } => "wechat.appid is wrong",
         Failure::Code { code: 40001 | 40125 | 41004, .. } => "wechat.secret is wrong, or was reset in WeChat's console",
         Failure::Code { code: 40164, .. } => "this machine's address is not on the list of allowed addresses in WeChat's console",
+        Failure::Code { code: 45009, .. } => "WeChat's quota of the day is used up",
         Failure::Code { code: -1, .. } | Failure::Status(_) => "WeChat is busy",
         Failure::Connect | Failure::Broken | Failure::Timeout => "wechat.api_base cannot be reached from here",
         _ => "",

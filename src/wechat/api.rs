@@ -155,6 +155,7 @@ struct V2<T> {
 
 #[derive(Deserialize)]
 struct TextAnswer {
+    #[serde(default)]
     trace_id: String,
     result: Option<Found>,
     #[serde(default)]

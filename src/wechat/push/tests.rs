@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -254,4 +255,50 @@ fn a_message_that_comes_again_has_the_same_id() {
     assert_eq!(id(&media("a")), id(&media("a")));
     assert_ne!(id(&media("a")), id(&media("b")));
     assert_eq!(id(r#"{"MsgId":"7","x":1}"#), id(r#"{"x":2,"MsgId":7}"#));
+}
+
+/// Pieces of which the hostile make theirs.
+fn scraps() -> impl Strategy<Value = String> {
+    let scrap = prop_oneof![
+        "[<>&;/\\[\\]{}\":,a-e0-9 ]{0,8}",
+        prop::sample::select(vec![
+            "<xml>",
+            "</xml>",
+            "<List>",
+            "</List>",
+            "<![CDATA[",
+            "]]>",
+            "&#x41;",
+            "&amp;",
+            "<!--",
+            "-->",
+            "<?xml?>",
+            "<!DOCTYPE a>",
+            "\"Event\":",
+            "\"List\":[",
+            "subscribe_msg_sent_event",
+            "{\"MsgType\":\"event\",",
+            "<MsgType>event</MsgType>",
+            "é",
+            "\u{0}",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(scrap, 0..24).prop_map(|scraps| scraps.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_read_or_refused(text in scraps(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for message in [text.as_bytes(), &bytes] {
+            if let Ok(message) = Message::read(message) {
+                let _ = message.push();
+            }
+        }
+        let ours = receiver("AAAAA", KEY, "wx1");
+        let sealed = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &bytes);
+        let query = format!("timestamp=1&nonce=2&encrypt_type=aes&msg_signature={}", signature(&["AAAAA", "1", "2", &sealed]));
+        prop_assert!(ours.open(&signed(&query), json!({ "Encrypt": sealed }).to_string().as_bytes()).is_err());
+        prop_assert!(ours.open(&signed(&query), text.as_bytes()).is_err());
+    }
 }

@@ -34,7 +34,12 @@ async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
         follow: Box::new(|_| Box::pin(std::future::ready(()))),
         unfollow: Box::new(|_| {}),
     };
-    let wires = Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), relay: Some(relay) };
+    let wires = Wires {
+        write_mark: Box::new(Err),
+        may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
+        stored: None,
+        relay: Some(relay),
+    };
     let settings = ChatSettings {
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
         pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },

@@ -49,6 +49,10 @@ export function openProfile(chat, signOut) {
       problem.textContent = text('nickname_too_long')
       return
     }
+    if (isQuiet.checked && !(from.value && to.value)) {
+      problem.textContent = text('no_hours')
+      return
+    }
     const button = $('.primary', dialog)
     button.disabled = true
     try {
@@ -68,6 +72,7 @@ export function openProfile(chat, signOut) {
 /** Those that the server has, as they are shown; nothing where it sends no notices. */
 async function showHours(chat) {
   quiet.hidden = true
+  isQuiet.checked = false
   // Without the server they can be neither shown nor changed.
   const { templates = [], quiet: hours } = await chat.call('GET', '/v1/notices').catch(() => ({}))
   if (!templates.length) return undefined

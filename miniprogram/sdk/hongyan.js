@@ -183,7 +183,7 @@ const ANSWER_MS = 10000
 
 /** @type {import('./hongyan').createClient} */
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
-  const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && wx.connectSocket ? createAdapter(wx) : createBrowserAdapter())
+  const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
   // All times and timers below are this clock's.
   const { now, random, setTimeout } = clock
   const base = url.replace(/\/+$/, '')
@@ -338,7 +338,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const exchange = code => http('POST', '/v1/login', { code })
   /** The code is fresh: if it is refused, it is another mini-program's. */
   const signInByCode = async () => exchange(await timely(login())).catch(e => {
-    throw e.word === 'bad_code' ? fault('wrong_appid', "set the server's wechat.appid and secret", e) : e
+    throw e.word === 'bad_code' ? fault('wrong_appid', 'check wechat.appid and wechat.secret', e) : e
   })
   /** Not while it is stopped: who has signed out stays so. */
   const renew = single(async () => {

@@ -15,6 +15,7 @@ const STOCK = 3
 const MOST_TEMPLATES = 3
 
 const noop = () => {}
+/** @type {any} */
 const NOTHING = { templates: [], grants: {}, quiet: null }
 /** The same report again would be refused again. What was too fast, or came with a token that had ended, would not. */
 const isFinal = ({ status }) => status >= 400 && status < 500 && status !== 401 && status !== 429

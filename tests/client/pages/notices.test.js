@@ -192,6 +192,10 @@ test('a room shows where the unread begin', async (t) => {
   assert.deepEqual(await newBegins(page), ['new'])
   await back(page)
   await openChat(page, 'bob')
+  await bubble(page, 'newest').waitFor()
+  assert.deepEqual(await newBegins(page), [])
+  await write(shared, server, 'bob', 'alice', ['live'])
+  await bubble(page, 'live').waitFor()
   assert.deepEqual(await newBegins(page), [])
 })
 

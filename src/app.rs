@@ -94,7 +94,6 @@ async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
 }
 
 async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
-    let signals = Signals::listen().map_err(io("signals cannot be awaited"))?;
     let descriptors = descriptors::raise_limit();
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(listen::tcp).transpose()?;
@@ -116,6 +115,8 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
     let servers = [Some(spawn(public)), ops.map(spawn), double.as_ref().map(|d| d.handle.clone())];
 
+    // Not before: a start that waits for a database can be ended by any of them.
+    let signals = Signals::listen().map_err(io("signals cannot be awaited"))?;
     say("chat", &public_at);
     if let Some(at) = ops_at {
         say("operators", &at.to_string());

@@ -33,7 +33,8 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   /** Why WeChat showed no prompt. It would show none the next time either, until something has changed. */
   let error = ''
   let isAsking = false
-  let isReporting = false
+  /** Until what there is to report has been reported. */
+  let reporting = null
 
   // ---- what outlives the app: until when she is left alone, and what the server has not heard yet
 
@@ -92,10 +93,12 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
     changed()
   }
 
+  function report() {
+    if (!reporting && mine().reports.length) reporting = reportAll()
+    return reporting
+  }
   /** Each until the server has it. It counts an id once, so that one whose answer was lost may be told again. */
-  async function report() {
-    if (isReporting) return
-    isReporting = true
+  async function reportAll() {
     const { reports } = mine()
     while (reports.length) {
       const [{ template_id, result }] = reports
@@ -108,7 +111,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
       reports.shift()
       remember()
     }
-    isReporting = false
+    reporting = null
     changed()
   }
 
@@ -123,6 +126,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
     changed()
   }
   async function refresh() {
+    // Else one that is under way might be counted twice.
     await report()
     known = await chat.call('GET', '/v1/notices').catch(e => {
       if (e.status !== 404) throw e

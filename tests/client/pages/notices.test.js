@@ -221,6 +221,7 @@ test('B allows a notice and leaves, A writes three times: one notice, which open
   assert.deepEqual(await card.locator('dd').allTextContents(), ['3', '爱丽丝'])
   // The tap opens the page, on a phone where the mini-program is not running.
   const path = await card.locator('.page').textContent()
+  assert.equal(await card.locator('.page a').getAttribute('href'), `${server.url}/#alice`)
   assert.equal(path, 'pages/chat/chat?peer=alice')
   const page = await bob.context.newPage()
   await page.addInitScript((given) => { globalThis.hostSettings = given }, { user: 'bob', language: 'en', url: server.url })

@@ -361,6 +361,20 @@ test('what is asked for at once is told once', async () => {
   assert.equal(reports().length, before + 1)
 })
 
+test('how many are left is not asked while a report is under way: it would be counted twice', async () => {
+  const { world, notices, phone } = await ready()
+  world.server.http = ({ path }) => (path === '/v1/notices/grants' ? null : undefined)
+  const asked = () => world.server.calls.filter(call => call.path === '/v1/notices').length
+  phone.tap(() => notices.ask())
+  await world.tick(5)
+  const before = asked()
+  notices.refresh()
+  await world.tick(9000)
+  assert.equal(asked(), before)
+  await world.tick(2000)
+  assert.equal(asked(), before + 1)
+})
+
 test('a full storage stops nothing', async () => {
   const { phone, notices, tap } = await ready()
   phone.full = true

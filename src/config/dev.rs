@@ -20,6 +20,11 @@ pub const SECRET: &str = "dev-secret";
 pub const PUSH_TOKEN: &str = "devpushtoken";
 pub const PUSH_AES_KEY: &str = "devpushaeskeydevpushaeskeydevpushaeskeydevp";
 
+/// The template of its notices, and what stands in its fields. They come sooner than under `serve`, so that somebody who plays sees one.
+pub const TEMPLATE: &str = "dev-new-message-template-of-the-wechat-double";
+pub const NOTICE_FIELDS: &str = "thing1={sender},number2={count},time3={time},thing4={summary}";
+pub const NOTICE_DELAY_MS: &str = "5000";
+
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot keep the signing key of dev in {}", path.display())]

@@ -380,7 +380,7 @@ pub static KEYS: &[Key] = &[
         "notice.template_id",
         "",
         "the id of a one-time subscription template, or empty",
-        "The template that offline notices follow; empty: no notices.",
+        "The template that offline notices follow; empty: no notices. `dev` has one.",
         |c, t| {
             c.notice.template_id = notice::template_id(t)?;
             Ok(())
@@ -413,7 +413,9 @@ pub static KEYS: &[Key] = &[
         c.notice.lang = notice::lang(t)?;
         Ok(())
     }),
-    number("notice.delay_ms", "60000", MILLIS, "A message unread for so long, in ms, may draw a notice.", |c, n| c.notice.delay_ms = n),
+    number("notice.delay_ms", "60000", MILLIS, "A message unread for so long, in ms, may draw a notice. `dev` sets it to 5000.", |c, n| {
+        c.notice.delay_ms = n
+    }),
     number(
         "notice.pending",
         "100000",

@@ -126,6 +126,9 @@ fn dev_layer(profile: &Profile) -> Vec<Given> {
         ("wechat.push_aes_key", dev::PUSH_AES_KEY),
         ("web.enabled", "true"),
         ("safety.mode", "local+wechat"),
+        ("notice.template_id", dev::TEMPLATE),
+        ("notice.fields", dev::NOTICE_FIELDS),
+        ("notice.delay_ms", dev::NOTICE_DELAY_MS),
     ];
     if let Some(keys) = auth_keys {
         values.push(("auth.keys", keys));

@@ -151,6 +151,9 @@ async fn what_is_being_checked_when_the_server_leaves_is_stored() {
     alice.send(text("bob", "1", "dev-slow:800")).await;
     eventually("the check", async || (server.asked().await == 2).then_some(())).await;
     server.signal("TERM");
+    // Gone at once, so that nothing but the check is waited for.
+    alice.expect_close(4001).await;
+    drop(alice);
     assert!(server.server.ended().await.success());
     server.server.again().await;
     assert_eq!(server.history("bob", "alice").await, ["before", "dev-slow:800"]);

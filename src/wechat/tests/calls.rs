@@ -379,9 +379,12 @@ async fn calls_that_no_answer_comes_for_keep_nobody_out() {
             })
         })
         .collect();
-    while calls(&world.base).await["msg_sec_check"].as_u64().unwrap() < 150 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let all_there = async {
+        while calls(&world.base).await["msg_sec_check"].as_u64().unwrap() < 150 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), all_there).await.unwrap();
     assert!(world.check("hello").await.is_ok());
     assert!(hanging.iter().all(|task| !task.is_finished()));
     for task in hanging {

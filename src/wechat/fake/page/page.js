@@ -34,9 +34,9 @@ function showCall({ kind, at, call, event, who, what, outcome }) {
   addFirst(element('calls'), 'call', (row, find) => {
     row.dataset.kind = kind
     stamp(find('time'), at)
-    find('.name').textContent = call ?? event
+    find('.name').textContent = call ?? 'told the server'
     find('.who').textContent = who
-    find('.what').textContent = what ?? 'told the server'
+    find('.what').textContent = what ?? event
     find('.outcome').textContent = outcome
     find('.outcome').dataset.is = kindOf(outcome)
   })

@@ -209,6 +209,8 @@ async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
     let mut rig = db.open();
     let of_trace = async |rig: &Rig, trace: &str| rig.store.ask(MessageOfTrace { trace_id: trace.to_owned() }).await.unwrap();
     assert_eq!(of_trace(&rig, "t").await, None);
+    rig.outcome(found("0", "x", REFUSED, finding(Found::Refused, "t"))).await;
+    assert_eq!(of_trace(&rig, "t").await, None, "it was not stored");
     let media = Finding { source: Source::Media, ..finding(Found::Pending, "t") };
     rig.outcome(found("1", "https://…", Admission::Open, media)).await;
     rig.outcome(found("2", "x", REFUSED, finding(Found::Refused, "u"))).await;

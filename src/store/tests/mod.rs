@@ -87,7 +87,10 @@ impl Db {
             return None;
         };
         let name = format!("hongyan_test_{:016x}", rand::random::<u64>());
-        conn::postgres(&admin, true).unwrap().batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
+        let mut conn = conn::postgres(&admin, true).unwrap();
+        // On a busy machine it takes longer than any statement of the store may.
+        conn.batch_execute("SET statement_timeout = 0").unwrap();
+        conn.batch_execute(&format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")).unwrap();
         let config = Database {
             url: DatabaseUrl::Postgres(database_of(&admin, &name)),
             lanes: 3,

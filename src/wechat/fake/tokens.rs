@@ -26,14 +26,14 @@ pub struct Tokens {
 
 impl Tokens {
     /// The same token until its last minutes, as stable_token gives it.
-    fn issue(&mut self) -> (String, Duration) {
+    fn issue(&mut self, now: Instant) -> (String, Duration) {
         if let Some((token, made)) = &self.newest
-            && made.elapsed() + RENEWED < LIVES
+            && now - *made + RENEWED < LIVES
         {
-            return (token.clone(), LIVES - made.elapsed());
+            return (token.clone(), LIVES - (now - *made));
         }
         let token = format!("double-{:032x}", rand::random::<u128>());
-        self.older = self.newest.replace((token.clone(), Instant::now()));
+        self.older = self.newest.replace((token.clone(), now));
         (token, LIVES)
     }
 
@@ -45,12 +45,12 @@ impl Tokens {
         }
     }
 
-    fn check(&self, token: &str) -> Result<(), i64> {
+    fn check(&self, token: &str, now: Instant) -> Result<(), i64> {
         if token.is_empty() {
             return Err(41001);
         }
         if let Some((_, made)) = [&self.newest, &self.older].into_iter().flatten().find(|(known, _)| known == token) {
-            return if made.elapsed() < LIVES { Ok(()) } else { Err(42001) };
+            return if now - *made < LIVES { Ok(()) } else { Err(42001) };
         }
         match &self.ended {
             Some((ended, code)) if ended == token => Err(*code),
@@ -96,7 +96,7 @@ impl Double {
             Err(Refused::Errcode(code)) => Err(code),
             Err(Refused::Broken) => Err(-1),
             Ok(()) => {
-                let (token, lives) = self.memory().tokens.issue();
+                let (token, lives) = self.memory().tokens.issue(Instant::now());
                 Ok(Outcome::Answer(json!({ "access_token": token, "expires_in": lives.as_secs() })))
             }
         }
@@ -119,7 +119,7 @@ impl Double {
     }
 
     fn admit<B: DeserializeOwned>(&self, query: &TokenQuery, body: &[u8]) -> Result<B, i64> {
-        self.memory().tokens.check(&query.access_token)?;
+        self.memory().tokens.check(&query.access_token, Instant::now())?;
         if body.is_empty() {
             return Err(44002);
         }
@@ -133,13 +133,24 @@ mod tests {
 
     #[test]
     fn a_token_is_the_same_for_all_and_ends_with_the_code_that_was_asked_for() {
-        let mut tokens = Tokens::default();
-        let (first, _) = tokens.issue();
-        assert_eq!(tokens.issue().0, first);
-        assert_eq!(tokens.check(&first), Ok(()));
-        assert_eq!((tokens.check(""), tokens.check("another")), (Err(41001), Err(40001)));
+        let (mut tokens, now) = (Tokens::default(), Instant::now());
+        let (first, _) = tokens.issue(now);
+        assert_eq!(tokens.issue(now).0, first);
+        assert_eq!(tokens.check(&first, now), Ok(()));
+        assert_eq!((tokens.check("", now), tokens.check("another", now)), (Err(41001), Err(40001)));
         tokens.end(40014);
-        assert_eq!(tokens.check(&first), Err(40014));
-        assert_ne!(tokens.issue().0, first);
+        assert_eq!(tokens.check(&first, now), Err(40014));
+        assert_ne!(tokens.issue(now).0, first);
+    }
+
+    #[test]
+    fn in_its_last_minutes_a_token_holds_beside_the_next() {
+        let (mut tokens, begun) = (Tokens::default(), Instant::now());
+        let (first, _) = tokens.issue(begun);
+        let late = begun + LIVES - RENEWED;
+        let (second, lives) = tokens.issue(late);
+        assert!(first != second && lives == LIVES);
+        assert_eq!((tokens.check(&first, late), tokens.check(&second, late)), (Ok(()), Ok(())));
+        assert_eq!((tokens.check(&first, begun + LIVES), tokens.check(&second, begun + LIVES)), (Err(42001), Ok(())));
     }
 }

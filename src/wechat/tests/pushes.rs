@@ -99,6 +99,9 @@ async fn whatever_event_is_given_is_told_and_what_came_of_it_is_said() {
     world.control(json!({ "push": { "url": url, "token": TOKEN } })).await;
     assert_eq!(tell(event.clone()).await, "success");
     assert_eq!(next(&mut read).await, Push::Other { event: "debug_demo".into() });
+    world.control(json!({ "push": { "url": url, "token": TOKEN, "format": "xml" } })).await;
+    assert_eq!(tell(json!({ "MsgType": "event", "Event": "a]]><b>&amp;" })).await, "success");
+    assert_eq!(next(&mut read).await, Push::Other { event: "a]]><b>&amp;".into() });
     world.control(json!({ "push": { "url": format!("{url}/elsewhere"), "token": TOKEN } })).await;
     assert_eq!(tell(event.clone()).await, "HTTP 404");
     world.control(json!({ "push": { "url": "http://127.0.0.1:1/", "token": TOKEN } })).await;

@@ -99,6 +99,13 @@ impl ChatServer {
         let mut frame = None;
         let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft, seq, sent_at)).clone();
         let to_self = sender == peer;
+        // Before it is pushed: what is heard of the recipient then was heard after this.
+        if let Some(stored) = &self.wires.stored
+            && !to_self
+            && draft.target.is_none()
+        {
+            stored(&draft, seq);
+        }
         let is_news_to_sender = self.is_news(sender, peer, seq);
         let is_news_to_peer = to_self || self.is_news(peer, sender, seq);
         for slot in self.registry.of(sender) {
@@ -137,12 +144,6 @@ impl ChatServer {
             }
         }
         self.drop_overrun(overrun);
-        if let Some(stored) = &self.wires.stored
-            && !to_self
-            && draft.target.is_none()
-        {
-            stored(&draft, seq);
-        }
     }
 
     fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool) {

@@ -108,14 +108,20 @@ async fn collect(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError
     Ok(bytes)
 }
 
+const WRONG_FIELD: &str = "the body lacks a field, or one of them has a value of the wrong kind";
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let bytes = if matches!(bytes.trim_ascii(), b"" | b"null") { b"{}" } else { bytes };
+    if matches!(bytes.trim_ascii(), b"" | b"null") {
+        // A body that may be null tells it from `{}`.
+        let nothing = serde_json::from_slice(b"null").or_else(|_| serde_json::from_slice(b"{}"));
+        return nothing.map_err(|_| ApiError::bad_request(WRONG_FIELD));
+    }
     // The parser's own words could hold what the caller wrote, a code for example.
     if !bytes.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
         return Err(ApiError::bad_request("the body is not a JSON object"));
     }
     serde_json::from_slice(bytes).map_err(|e| match e.classify() {
-        Category::Data => ApiError::bad_request("the body lacks a field, or one of them has a value of the wrong kind"),
+        Category::Data => ApiError::bad_request(WRONG_FIELD),
         Category::Syntax | Category::Eof | Category::Io => ApiError::bad_request("the body is not JSON"),
     })
 }

@@ -55,7 +55,7 @@ async fn without_a_token_every_call_but_three_is_refused() {
     }
     let metrics = state.metrics.encode();
     assert!(metrics.contains(r#"hongyan_http_responses_total{route="/v1/conversations/{peer}",status="401"} 1"#), "{metrics}");
-    assert!(metrics.contains(r#"hongyan_errors_total{error="unauthorized"} 12"#), "{metrics}");
+    assert!(metrics.contains(r#"hongyan_errors_total{error="unauthorized"} 16"#), "{metrics}");
 }
 
 #[actix_web::test]

@@ -33,21 +33,13 @@ pub struct NoticesAnswer {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = QuietHours)]
 pub struct QuietHoursBody {
-    #[schema(pattern = "^[0-2][0-9]:[0-5][0-9]$")]
+    #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     from: String,
-    #[schema(pattern = "^[0-2][0-9]:[0-5][0-9]$")]
+    #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     to: String,
     /// Minutes east of UTC.
     #[schema(minimum = -720, maximum = 840)]
     utc_offset_minutes: i16,
-}
-
-/// All or none of the fields.
-#[derive(Deserialize)]
-pub struct QuietRequest {
-    from: Option<String>,
-    to: Option<String>,
-    utc_offset_minutes: Option<i16>,
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -139,12 +131,8 @@ pub async fn grant(caller: Caller, body: Body<GrantRequest>, state: web::Data<St
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]
-pub async fn quiet(caller: Caller, body: Body<QuietRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let quiet = match body.0 {
-        QuietRequest { from: None, to: None, utc_offset_minutes: None } => None,
-        QuietRequest { from: Some(from), to: Some(to), utc_offset_minutes: Some(offset) } => Some(read_hours(&from, &to, offset)?),
-        _ => return Err(ApiError::bad_request("from, to and utc_offset_minutes belong together")),
-    };
+pub async fn quiet(caller: Caller, body: Body<Option<QuietHoursBody>>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let quiet = body.0.as_ref().map(read_hours).transpose()?;
     let openid = caller.0.openid;
     commit(&state, |answer| Write::Quiet(QuietHours { openid, quiet, answer })).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -186,13 +174,14 @@ impl From<Quiet> for QuietHoursBody {
     }
 }
 
-fn read_hours(from: &str, to: &str, utc_offset_minutes: i16) -> Result<Quiet, ApiError> {
+fn read_hours(hours: &QuietHoursBody) -> Result<Quiet, ApiError> {
+    let QuietHoursBody { from, to, utc_offset_minutes } = hours;
     let wrong = || ApiError::bad_request("from and to must be HH:MM, utc_offset_minutes from -720 to 840");
     let minute = |text| crate::config::notice::minute(text).ok_or_else(wrong);
-    if !(-720..=840).contains(&utc_offset_minutes) {
+    if !(-720..=840).contains(utc_offset_minutes) {
         return Err(wrong());
     }
-    Ok(Quiet { from_minute: minute(from)?, to_minute: minute(to)?, utc_offset_minutes })
+    Ok(Quiet { from_minute: minute(from)?, to_minute: minute(to)?, utc_offset_minutes: *utc_offset_minutes })
 }
 
 #[cfg(test)]
@@ -201,13 +190,16 @@ mod tests {
 
     #[test]
     fn hours_come_back_as_they_went() {
-        let quiet = read_hours("22:05", "08:00", 480).unwrap();
+        let read = |from: &str, to: &str, utc_offset_minutes| {
+            read_hours(&QuietHoursBody { from: from.to_owned(), to: to.to_owned(), utc_offset_minutes })
+        };
+        let quiet = read("22:05", "08:00", 480).unwrap();
         assert_eq!((quiet.from_minute, quiet.to_minute, quiet.utc_offset_minutes), (1_325, 480, 480));
         let body = QuietHoursBody::from(quiet);
         assert_eq!((body.from.as_str(), body.to.as_str()), ("22:05", "08:00"));
         for (from, to, offset) in [("24:00", "08:00", 0), ("22:00", "8:00", 0), ("22:00", "08:60", 0), ("", "", 0), ("22:00", "08:00", 841)]
         {
-            assert!(read_hours(from, to, offset).is_err(), "{from} {to} {offset}");
+            assert!(read(from, to, offset).is_err(), "{from} {to} {offset}");
         }
     }
 }

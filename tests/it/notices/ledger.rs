@@ -45,6 +45,7 @@ async fn what_is_wrong_is_refused() {
     assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "a b" })).await, 400);
     assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "x".repeat(65) })).await, 400);
     for hours in [
+        json!({}),
         json!({ "from": "22:00" }),
         json!({ "from": "22:00", "to": "8:00", "utc_offset_minutes": 0 }),
         json!({ "from": "22:00", "to": "08:00", "utc_offset_minutes": 900 }),
@@ -82,13 +83,10 @@ async fn who_has_agreed_to_nothing_costs_wechat_no_call() {
     assert_eq!(WeChat::of(&server).asked().await, 0);
 }
 
-const TOKEN: &str = "pushtoken";
-
-/// A server that WeChat's double pushes its events to.
+/// A server that WeChat's double pushes its events to, as it does under `dev`.
 async fn pushed() -> (Server, WeChat, Http) {
-    let server = server([SOON, ("wechat.push_token", TOKEN)]).await;
+    let server = server([SOON]).await;
     let wechat = WeChat::of(&server);
-    wechat.control(json!({ "push": { "url": format!("http://{}/wechat/events", server.at), "token": TOKEN } })).await;
     let bobs = server.http_as("bob").await;
     (server, wechat, bobs)
 }

@@ -13,13 +13,16 @@ use crate::harness::{Client, Http, Server, eventually};
 pub const TEMPLATE: &str = "new-messages";
 const FIELDS: &str = "thing1={sender},number2={count},time3={time},thing4={summary}";
 
+/// With no bound on how often these tests look whether something has come.
+const SET_UP: &[(&str, &str)] = &[("notice.template_id", TEMPLATE), ("notice.fields", FIELDS), ("limits.http_per_second", "0")];
+
 /// A message may be judged this long after it was pushed: short, where nothing must happen before.
 const SOON: (&str, &str) = ("notice.delay_ms", "200");
 /// Long enough for what a user does meanwhile.
 const LATER: (&str, &str) = ("notice.delay_ms", "2000");
 
 async fn server<const N: usize>(settings: [(&str, &str); N]) -> Server {
-    Server::alone(&[&[("notice.template_id", TEMPLATE), ("notice.fields", FIELDS)], settings.as_slice()].concat())
+    Server::alone(&[SET_UP, settings.as_slice()].concat())
 }
 
 /// WeChat's double, as its users' phones and this test see it.

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::{FIELDS, TEMPLATE, WeChat, grants, say};
+use super::{SET_UP, WeChat, grants, say};
 use crate::harness::{Cluster, Server, eventually};
 
 /// Three nodes with one WeChat, and the server that it is a part of.
 async fn nodes(delay: &str) -> Option<(Cluster, Server)> {
     let wechat = Server::alone(&[]);
     let base = format!("http://{}", wechat.double);
-    let settings =
-        [("notice.template_id", TEMPLATE), ("notice.fields", FIELDS), ("notice.delay_ms", delay), ("wechat.api_base", base.as_str())];
+    let settings = [SET_UP, &[("notice.delay_ms", delay), ("wechat.api_base", base.as_str())]].concat();
     Some((Cluster::with(&settings).await?, wechat))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{FIELDS, SOON, TEMPLATE, WeChat, came_to, grants, say, server};
+use super::{SOON, TEMPLATE, WeChat, came_to, grants, say, server};
 use crate::harness::{Client, Http, Server, eventually};
 
 async fn detail(server: &Server) -> Value {
@@ -166,12 +166,7 @@ async fn a_wechat_that_hangs_holds_up_no_message() {
 
 #[actix_web::test]
 async fn what_has_no_room_is_not_judged() {
-    let server = Server::alone(&[
-        ("notice.template_id", TEMPLATE),
-        ("notice.fields", FIELDS),
-        ("notice.delay_ms", "60000"),
-        ("notice.pending", "1"),
-    ]);
+    let server = server([("notice.delay_ms", "60000"), ("notice.pending", "1")]).await;
     let mut alice = server.v1("alice").await;
     for user in ["bob", "carol", "bob"] {
         alice.say(user, &format!("{:x}", rand::random::<u64>()), "x").await;

@@ -2,15 +2,14 @@
 
 use serde_json::json;
 
-use super::{FIELDS, SOON, TEMPLATE, WeChat, came_to, grants, say};
+use super::{SET_UP, SOON, WeChat, came_to, grants, say};
 use crate::harness::Server;
 
 /// A server whose WeChat outlives it.
 async fn pair(delay: &str) -> (Server, Server) {
     let wechat = Server::alone(&[]);
     let base = format!("http://{}", wechat.double);
-    let settings =
-        [("notice.template_id", TEMPLATE), ("notice.fields", FIELDS), ("notice.delay_ms", delay), ("wechat.api_base", base.as_str())];
+    let settings = [SET_UP, &[("notice.delay_ms", delay), ("wechat.api_base", base.as_str())]].concat();
     (Server::alone(&settings), wechat)
 }
 

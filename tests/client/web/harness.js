@@ -40,7 +40,8 @@ async function signedIn(t, shared, server, name, options) {
   return somebody
 }
 
-const online = page => page.locator('body[data-state=online]').waitFor()
+/** Where a server was away for long, the next try may be half a minute off. */
+const online = page => page.locator('body[data-state=online]').waitFor({ timeout: 40_000 })
 
 async function openChat(page, peer) {
   await page.click('#new-chat')

@@ -73,6 +73,7 @@ impl Server {
             ("HONGYAN_SERVER__WORKERS".to_owned(), "2".to_owned()),
             ("HONGYAN_DATABASE__CACHE_KIB".to_owned(), "4096".to_owned()),
             ("HONGYAN_SAFETY__MODE".to_owned(), "off".to_owned()),
+            ("HONGYAN_NOTICE__TEMPLATE_ID".to_owned(), String::new()),
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();

@@ -40,13 +40,11 @@ enum Class {
 
 impl Folded {
     pub fn of(text: &str) -> Self {
-        let nfkc = ComposingNormalizer::new_nfkc();
-        // Folding case may leave what is not composed, and composing what has another case.
-        let composed = nfkc.normalize(text);
-        let folded = CaseMapper::new().fold_string(&composed);
+        // ASCII is composed already, and most of what is sent in some places.
+        let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { fold(text) };
         let mut all = Self { letters: String::with_capacity(folded.len()), index: Vec::with_capacity(folded.len()) };
         let mut gap = Gap::None;
-        for c in nfkc.normalize(&folded).chars() {
+        for c in folded.chars() {
             match class(c) {
                 Class::Letter => {
                     all.index.push(Letter { at: all.letters.len(), gap, unspaced: is_unspaced(c) });
@@ -96,6 +94,14 @@ impl Folded {
     }
 }
 
+fn fold(text: &str) -> String {
+    let nfkc = ComposingNormalizer::new_nfkc();
+    // Folding case may leave what is not composed, and composing what has another case.
+    let composed = nfkc.normalize(text);
+    let folded = CaseMapper::new().fold_string(&composed);
+    nfkc.normalize(&folded).into_owned()
+}
+
 fn class(c: char) -> Class {
     use GeneralCategory as G;
     if c.is_ascii_alphanumeric() {
@@ -118,8 +124,11 @@ fn class(c: char) -> Class {
 
 fn is_unspaced(c: char) -> bool {
     use Script as S;
+    if c.is_ascii() {
+        return false;
+    }
     let script = CodePointMapData::<Script>::new().get(c);
-    !c.is_ascii() && [S::Han, S::Hiragana, S::Katakana, S::Bopomofo, S::Thai, S::Lao, S::Khmer, S::Myanmar].contains(&script)
+    [S::Han, S::Hiragana, S::Katakana, S::Bopomofo, S::Thai, S::Lao, S::Khmer, S::Myanmar].contains(&script)
 }
 
 #[cfg(test)]

@@ -61,16 +61,19 @@ async fn who_looks_at_the_app_on_another_node_is_not_told() {
     let Some((cluster, other)) = nodes("2000").await else { return };
     let (wechat, bobs) = (WeChat::of(&other), cluster.http_as("bob").await);
     wechat.accept(&bobs, "bob").await;
-    let (mut alice, mut bob) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await);
-    say(&mut alice, "m1").await;
-    bob.expect("text").await;
-    bob.nothing_came().await;
-    came_to(&cluster, &["attending"], 1).await;
-    assert_eq!((wechat.asked().await, grants(&bobs).await), (0, 1));
-    // On yet another node she is only in the background, and where she looked nothing is heard of her for longer than the question takes.
-    let mut tablet = cluster.v1(2, "bob").await;
+    let (mut alice, mut bob, mut tablet) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
+    // On yet another node she is only in the background.
     tablet.send(serde_json::json!({ "type": "background" })).await;
     tablet.nothing_came().await;
+    say(&mut alice, "m1").await;
+    for session in [&mut bob, &mut tablet] {
+        session.expect("text").await;
+        session.nothing_came().await;
+    }
+    came_to(&cluster, &["attending"], 1).await;
+    assert_eq!((wechat.asked().await, grants(&bobs).await), (0, 1));
+
+    // Where she looked nothing is heard of her any more, for longer than the question takes.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     say(&mut alice, "m2").await;
     bob.expect("text").await;

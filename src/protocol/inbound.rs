@@ -74,8 +74,23 @@ pub struct Rejected {
 const V1_KINDS: [&str; 8] = ["text", "image", "voice", "video", "file", "location", "card", "custom"];
 
 /// Types that this protocol uses for control, either way: no message can have one.
-const CONTROL: [&str; 14] =
-    ["heart", "recall", "read", "recv", "typing", "open", "background", "foreground", "sync", "init", "ack", "error", "cleared", "status"];
+const CONTROL: [&str; 15] = [
+    "heart",
+    "recall",
+    "read",
+    "recv",
+    "typing",
+    "open",
+    "background",
+    "foreground",
+    "sync",
+    "init",
+    "ack",
+    "error",
+    "cleared",
+    "settings",
+    "status",
+];
 
 /// Fields that the server owns: dropped silently from what a sender gives.
 const SERVER_OWNED: [&str; 12] =

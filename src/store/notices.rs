@@ -141,14 +141,6 @@ pub(super) fn lock(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()>
 fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &GrantChange, now: i64) -> QueryResult<Outcome> {
     let (openid, template) = (openid.as_str(), template.as_str());
     match change {
-        Granted::Added { count, event } => {
-            if let Some(event) = event
-                && !is_new(conn, openid, template, event)?
-            {
-                return Ok(Outcome::Done);
-            }
-            add(conn, openid, template, (*count).min(GRANTS))?;
-        }
         Granted::Accepted { by, key } => {
             let (teller, other) = match by {
                 Teller::Client => (1, 2),
@@ -157,7 +149,7 @@ fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &
             // The two may choose the same name for different prompts.
             let event = format!("{teller}:{key}");
             if is_new(conn, openid, template, &event)? && !pair(conn, (openid, template, &event), teller, other, now)? {
-                add(conn, openid, template, 1)?;
+                add(conn, openid, template)?;
             }
         }
         Granted::Emptied => {
@@ -192,11 +184,11 @@ fn pair(conn: &mut impl Writer, (openid, template, event): (&str, &str, &str), t
     Ok(paired)
 }
 
-fn add(conn: &mut impl Writer, openid: &str, template: &str, count: u32) -> QueryResult<()> {
-    let add = "INSERT INTO grants (openid, template, available) VALUES ($1, $2, $3) ON CONFLICT (openid, template) \
-         DO UPDATE SET available = CASE WHEN grants.available + excluded.available > $4 THEN $5 ELSE grants.available + excluded.available END";
-    let most = i64::from(GRANTS);
-    conn.run(Statement::new(add).text(openid).text(template).number(i64::from(count)).number(most).number(most)).map(|_| ())
+/// One more, as long as there are fewer than [`GRANTS`].
+fn add(conn: &mut impl Writer, openid: &str, template: &str) -> QueryResult<()> {
+    let add = "INSERT INTO grants (openid, template, available) VALUES ($1, $2, 1) ON CONFLICT (openid, template) \
+         DO UPDATE SET available = grants.available + 1 WHERE grants.available < $3";
+    conn.run(Statement::new(add).text(openid).text(template).number(i64::from(GRANTS))).map(|_| ())
 }
 
 fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Reservation> {
@@ -231,7 +223,7 @@ fn settle(conn: &mut impl Writer, Settle { id, outcome, .. }: &Settle, now: i64)
         NoticeOutcome::Returned => {
             let forget = "DELETE FROM notices WHERE id = $1 AND state = 0 RETURNING openid, template";
             if let Some(grant) = conn.rows::<GrantRow>(Statement::new(forget).number(*id))?.pop() {
-                add(conn, &grant.openid, &grant.template, 1)?;
+                add(conn, &grant.openid, &grant.template)?;
             }
             return Ok(Outcome::Done);
         }

@@ -16,7 +16,7 @@ use super::audits::{NewAudit, decide};
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Admission, Append, Block, BlockChange, Clear, GrantChange, Granted, Mark, Write};
+use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::notices;
 use super::profiles::ProfileCall;
 use super::schema::audits;
@@ -159,7 +159,6 @@ fn repeatable(write: &Write) -> bool {
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
         Write::Profile(_) | Write::Audit(_) | Write::Decide(_) | Write::Settings(_) | Write::Quiet(_) => true,
-        Write::Grant(GrantChange { change: Granted::Added { event: None, .. }, .. }) => false,
         Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) => true,
         // The second one would find that somebody has reserved it.
         Write::Reserve(_) => false,

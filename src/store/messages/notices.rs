@@ -20,8 +20,6 @@ pub struct GrantChange {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Granted {
-    /// So many more, [`GRANTS`] in all. `event` names what she agreed to: named again, it does nothing.
-    Added { count: u32, event: Option<String> },
     /// She accepted a prompt: one more, [`GRANTS`] in all. The client and WeChat both tell it, and name it differently: what one tells
     /// within minutes of the other is taken for the same. Told again under the same name by the same, it does nothing.
     Accepted { by: Teller, key: String },

@@ -3,6 +3,7 @@
 use super::*;
 use crate::ids::TemplateId;
 use crate::profile::Nickname;
+use crate::store::messages::Teller;
 
 on_both!(
     grants_are_counted_once_each_and_bounded,
@@ -24,8 +25,8 @@ fn template(id: &str) -> TemplateId {
     TemplateId::parse(id).unwrap()
 }
 
-fn added(count: u32, event: Option<&str>) -> Granted {
-    Granted::Added { count, event: event.map(str::to_owned) }
+fn accepted(key: &str) -> Granted {
+    Granted::Accepted { by: Teller::WeChat, key: key.to_owned() }
 }
 
 const SENT: NoticeOutcome = NoticeOutcome::Sent { msgid: None };
@@ -45,6 +46,19 @@ impl Rig {
     async fn grant(&self, who: &str, id: &str, change: Granted) {
         let (openid, template) = (o(who), template(id));
         self.call(|answer| Write::Grant(GrantChange { openid, template, change, answer })).await.unwrap();
+    }
+
+    /// So many prompts, each one of its own.
+    async fn accept(&self, who: &str, id: &str, count: u32) {
+        let answers: Vec<_> = (0..count)
+            .map(|_| {
+                let (openid, template, change) = (o(who), template(id), accepted(&format!("{:016x}", rand::random::<u64>())));
+                self.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer }))
+            })
+            .collect();
+        for answer in answers {
+            answer.await.unwrap().unwrap();
+        }
     }
 
     fn reserving(&self, who: &str, peer: &str, up_to: i64) -> oneshot::Receiver<Result<Reservation, Refusal>> {
@@ -112,38 +126,38 @@ impl Rig {
 async fn grants_are_counted_once_each_and_bounded(db: &mut Db) {
     let rig = db.open();
     assert_eq!(rig.standing("b").await, NoticeStanding { grants: Vec::new(), quiet: None });
-    rig.grant("b", "t", added(1, None)).await;
-    rig.grant("b", "t", added(1, None)).await;
+    rig.accept("b", "t", 2).await;
     for _ in 0..3 {
-        rig.grant("b", "t", added(2, Some("prompt"))).await;
+        rig.grant("b", "t", accepted("prompt")).await;
     }
-    assert_eq!(rig.available("b").await, 4);
+    assert_eq!(rig.available("b").await, 3);
     // One prompt may be about several templates, and another user's is another one.
-    rig.grant("b", "s", added(1, Some("prompt"))).await;
-    rig.grant("c", "t", added(1, Some("prompt"))).await;
-    assert_eq!(rig.standing("b").await.grants, [(template("s"), 1), (template("t"), 4)]);
+    rig.grant("b", "s", accepted("prompt")).await;
+    rig.grant("c", "t", accepted("prompt")).await;
+    assert_eq!(rig.standing("b").await.grants, [(template("s"), 1), (template("t"), 3)]);
     assert_eq!(rig.available("c").await, 1);
     rig.grant("b", "t", Granted::Emptied).await;
     assert_eq!(rig.standing("b").await.grants, [(template("s"), 1)]);
-    rig.grant("b", "t", added(2, Some("prompt"))).await;
+    rig.grant("b", "t", accepted("prompt")).await;
     assert_eq!(rig.available("b").await, 0, "it is known still");
-    rig.grant("b", "t", added(u32::MAX, None)).await;
+    rig.accept("b", "t", GRANTS).await;
     assert_eq!(rig.available("b").await, GRANTS);
-    rig.grant("b", "t", added(1, None)).await;
+    rig.accept("b", "t", 1).await;
     assert_eq!(rig.available("b").await, GRANTS);
     // Of what is named without end only the last is known.
     for n in 0..250 {
-        rig.grant("d", "t", added(0, Some(&n.to_string()))).await;
+        rig.grant("d", "t", accepted(&n.to_string())).await;
     }
-    rig.grant("d", "t", added(1, Some("249"))).await;
+    rig.grant("d", "t", Granted::Emptied).await;
+    rig.grant("d", "t", accepted("249")).await;
     assert_eq!(rig.available("d").await, 0);
-    rig.grant("d", "t", added(1, Some("0"))).await;
+    rig.grant("d", "t", accepted("0")).await;
     assert_eq!(rig.available("d").await, 1);
 }
 
 async fn she_is_told_once_a_stretch(db: &mut Db) {
     let mut rig = db.open();
-    rig.grant("b", "t", added(50, None)).await;
+    rig.accept("b", "t", 50).await;
     for _ in 0..3 {
         rig.send("a", "b", "x").await;
     }
@@ -182,9 +196,9 @@ async fn what_she_need_not_be_told(db: &mut Db) {
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NotUnread, "no conversation");
     rig.send("a", "b", "x").await;
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NoGrant);
-    rig.grant("b", "s", added(1, None)).await;
+    rig.accept("b", "s", 1).await;
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NoGrant, "for another template");
-    rig.grant("b", "t", added(1, None)).await;
+    rig.accept("b", "t", 1).await;
     assert_eq!(rig.reserve("a", "b", 1).await, Reservation::NotUnread, "her own");
     rig.mute("b", "a", true).await.unwrap();
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::Muted);
@@ -194,7 +208,7 @@ async fn what_she_need_not_be_told(db: &mut Db) {
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NotUnread, "recalled");
     rig.submit(append("a", "b", None, "x"));
     rig.submit(append("b", "b", None, "to herself"));
-    rig.grant("b", "t", added(1, None)).await;
+    rig.accept("b", "t", 1).await;
     let until = Instant::now() + Duration::from_secs(10);
     while rig.history("b", "b", Window::Newest, 9).await.0.is_empty() {
         assert!(Instant::now() < until);
@@ -205,7 +219,7 @@ async fn what_she_need_not_be_told(db: &mut Db) {
 
 async fn a_grant_comes_back_only_where_nothing_was_sent(db: &mut Db) {
     let mut rig = db.open();
-    rig.grant("b", "t", added(4, None)).await;
+    rig.accept("b", "t", 4).await;
     rig.send("a", "b", "x").await;
     let id = rig.reserved("b", "a", 1).await;
     rig.settle(id, NoticeOutcome::Returned).await;
@@ -228,14 +242,14 @@ async fn a_grant_comes_back_only_where_nothing_was_sent(db: &mut Db) {
     assert_eq!(rig.available("b").await, 1);
     // One that comes back when there is no more room for it is lost.
     let id = rig.reserved("b", "a", 4).await;
-    rig.grant("b", "t", added(GRANTS, None)).await;
+    rig.accept("b", "t", GRANTS).await;
     rig.settle(id, NoticeOutcome::Returned).await;
     assert_eq!(rig.available("b").await, GRANTS);
 }
 
 async fn what_nobody_settled_is_never_tried_again(db: &mut Db) {
     let mut rig = db.open();
-    rig.grant("b", "t", added(2, None)).await;
+    rig.accept("b", "t", 2).await;
     rig.send("a", "b", "x").await;
     rig.send("c", "b", "x").await;
     let before = now_ms();
@@ -258,7 +272,7 @@ async fn what_nobody_settled_is_never_tried_again(db: &mut Db) {
 /// Submitted together, so that most come in one batch.
 async fn what_stands_before_it_in_its_batch_counts(db: &mut Db) {
     let mut rig = db.open();
-    rig.grant("b", "t", added(100, None)).await;
+    rig.accept("b", "t", 100).await;
     for seq in 1..=20 {
         rig.send("a", "b", "x").await;
         rig.submit(append("c", "d", None, "to fill the first batch"));
@@ -303,9 +317,10 @@ async fn two_nodes_and_few_grants(db: &mut Db) {
         for (at, node) in nodes.iter().enumerate() {
             let users: Vec<_> = if at == 0 { users.iter().collect() } else { users.iter().rev().collect() };
             for user in users {
-                let (openid, template, event) = (o(user), template("t"), Some("prompt".to_owned()));
-                let change = Granted::Added { count: GRANTED, event };
-                waiting.push(node.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer })));
+                for prompt in 0..GRANTED {
+                    let (openid, template, change) = (o(user), template("t"), accepted(&prompt.to_string()));
+                    waiting.push(node.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer })));
+                }
             }
         }
         for answered in waiting {
@@ -381,8 +396,8 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     rig.send("b", "c", "x").await;
     let nickname = Some(Nickname::parse("安").unwrap());
     rig.call(|answer| Write::Profile(ProfileChange::new(o("a"), nickname, AvatarChange::Keep, answer))).await.unwrap();
-    rig.grant("b", "t", added(1, None)).await;
-    rig.grant("c", "s", added(1, None)).await;
+    rig.accept("b", "t", 1).await;
+    rig.accept("c", "s", 1).await;
     rig.mute("c", "a", true).await.unwrap();
     let (recipient, peer) = (o("b"), o("a"));
     let first =
@@ -407,11 +422,11 @@ async fn what_was_not_told_is_found_again(db: &mut Db) {
     db.exec("UPDATE messages SET sent_at = sent_at - 60000");
     let at = now_ms() - 30_000;
     for user in ["b", "c", "d", "e"] {
-        rig.grant(user, "t", added(9, None)).await;
+        rig.accept(user, "t", 9).await;
         rig.send("a", user, "x").await;
     }
     rig.send("x", "b", "x").await;
-    rig.grant("f", "t", added(1, None)).await;
+    rig.accept("f", "t", 1).await;
     rig.send("a", "g", "without a grant").await;
     let all = ["b<a2", "b<x1", "c<a2", "d<a2", "e<a2"];
     for limit in [1, 2, 5, 100] {
@@ -429,7 +444,7 @@ async fn what_was_not_told_is_found_again(db: &mut Db) {
 
 async fn a_notice_harms_no_message_of_its_batch(db: &mut Db) {
     let mut rig = db.open();
-    rig.grant("b", "t", added(1, None)).await;
+    rig.accept("b", "t", 1).await;
     rig.send("a", "b", "x").await;
     db.exec("DROP TABLE notices");
     rig.submit(append("a", "b", None, "x"));

@@ -4,6 +4,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::*;
 use crate::ids::TemplateId;
+use crate::store::messages::Teller;
 
 macro_rules! directly_and_pooled {
     ($($name:ident),* $(,)?) => {
@@ -262,7 +263,8 @@ fn what_a_pooled_connection_lacks_is_said() {
 impl Rig {
     fn granting(&self, who: &str) -> oneshot::Receiver<Result<(), Refusal>> {
         let (answer, answered) = oneshot::channel();
-        let (template, change) = (TemplateId::parse("t").unwrap(), Granted::Added { count: 1, event: None });
+        let key = format!("{:016x}", rand::random::<u64>());
+        let (template, change) = (TemplateId::parse("t").unwrap(), Granted::Accepted { by: Teller::Client, key });
         self.submit(Write::Grant(GrantChange { openid: o(who), template, change, answer: Answer::Caller(answer) }));
         answered
     }

@@ -124,6 +124,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("HONGYAN_LIMITS__SESSIONS_PER_USER", "0"),
     ("HONGYAN_LIMITS__NEW_CONVERSATIONS_PER_DAY", "0"),
     ("HONGYAN_SAFETY__MODE", "off"),
+    ("HONGYAN_NOTICE__TEMPLATE_ID", ""),
 ];
 
 impl Server {

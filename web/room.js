@@ -71,6 +71,7 @@ export class Room {
     older.again.hidden = true
     older.loading.hidden = false
     this.#middle = null
+    this.#top = 0
     this.#loading = false
     if (!peer) return this.#chat.leave()
     this.#drawName()
@@ -80,6 +81,8 @@ export class Room {
 
   toNewest() {
     this.#middle = null
+    // Wherever it is scrolled to.
+    this.#top = 0
     this.#draw()
   }
 
@@ -98,6 +101,7 @@ export class Room {
   #draw() {
     if (!this.#peer) return
     const all = this.#chat.messages(this.#peer)
+    if (this.#middle === null && this.#hasLeftEnd()) this.#middle = this.#inMiddle().dataset.key
     let middle = this.#middle === null ? -1 : all.findIndex(({ key }) => key === this.#middle)
     if (middle < 0) {
       this.#middle = null
@@ -115,6 +119,11 @@ export class Room {
     else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().bottom - bottom
     this.#drawPill(all)
     this.#wantOlder()
+  }
+
+  /** The reader has scrolled up, and the event that tells it has not come yet. */
+  #hasLeftEnd() {
+    return log.scrollTop < this.#top && below() >= NEAR
   }
 
   #toEnd() {
@@ -168,7 +177,7 @@ export class Room {
     const last = all.at(-1)
     const up = log.scrollTop < this.#top
     this.#top = log.scrollTop
-    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR
+    const atEnd = below() < NEAR
     const before = this.#middle
     if (atEnd && last && this.#rows.has(last.key)) this.#middle = null
     else if (before === null ? up : Math.abs(indexOf(all, key) - indexOf(all, before)) > SLACK) this.#middle = key
@@ -253,6 +262,9 @@ export class Room {
     }
   }
 }
+
+/** Pixels of the log that lie below what is in sight. */
+const below = () => log.scrollHeight - log.scrollTop - log.clientHeight
 
 const indexOf = (all, key) => all.findIndex(message => message.key === key)
 

@@ -148,7 +148,8 @@ impl ContentCheck {
     /// What WeChat is to look at, where it does; an error where it may not be asked now.
     fn may_look_at(&mut self, media: Media) -> Option<Result<Media, Failure>> {
         let now = self.now();
-        let may = self.media.as_mut()?.take(1, now) && self.breaker.may_call(now);
+        let limiter = self.media.as_mut()?;
+        let may = self.breaker.may_call(now) && limiter.take(1, now);
         Some(if may { Ok(media) } else { Err(Failure::Busy) })
     }
 
@@ -163,11 +164,15 @@ impl ContentCheck {
             self.common.metrics.safety_remembered.inc();
             return Some(Said::Judged(judgement));
         }
+        // First, so that a rest uses up nothing of the quota. A try that the quota then forbids is made up for after a further rest.
+        if !self.breaker.may_call(now) {
+            return Some(Said::Nothing);
+        }
         if !self.limiter.take(u32::try_from(calls).unwrap_or(u32::MAX), now) {
             self.common.metrics.safety_over_quota.inc();
             return Some(Said::Nothing);
         }
-        (!self.breaker.may_call(now)).then_some(Said::Nothing)
+        None
     }
 
     /// What was said of a text; remembered where it was judged.

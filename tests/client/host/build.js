@@ -4,6 +4,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const esbuild = require('esbuild')
 const { readProject } = require('./project')
+const { compileWithWcc } = require('./wcc')
 const { compileWxml } = require('./wxml')
 const { compileStyles, scopeOf } = require('./wxss')
 
@@ -28,6 +29,7 @@ async function build(source, out, { replace = {} } = {}) {
     plugins: [fromRoot(project.root), replaced(project.root, replace)],
     logLevel: 'warning',
   })
+  fs.writeFileSync(path.join(out, 'wcc.js'), compileWithWcc(project.root))
   fs.writeFileSync(path.join(out, 'app.css'), styles.shared)
   fs.copyFileSync(path.join(BROWSER, 'host.css'), path.join(out, 'host.css'))
   fs.copyFileSync(path.join(BROWSER, 'index.html'), path.join(out, 'index.html'))

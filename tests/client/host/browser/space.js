@@ -3,6 +3,7 @@ import * as glass from 'glass-easel'
 import { MiniProgramEnv } from 'glass-easel-miniprogram-adapter'
 import { BUILT_IN } from '../built-in.js'
 import { settings } from './settings.js'
+import { compareWithWcc } from './wcc.js'
 
 const env = new MiniProgramEnv()
 export const codeSpace = env.createCodeSpace('', true)
@@ -62,6 +63,7 @@ function watchSetData(instance) {
     settings.setData.calls += 1
     settings.setData.largest = Math.max(settings.setData.largest, json.length)
     setData.call(this, JSON.parse(json))
+    compareWithWcc(this)
     if (done) requestAnimationFrame(() => done.call(this))
   }
 }
@@ -73,8 +75,12 @@ export function define(file, load) {
       lifetimes: {
         created() { watchSetData(this) },
         // Ready is what has been painted once.
-        attached() { requestAnimationFrame(() => this._$.triggerLifetime('ready', [])) },
+        attached() {
+          compareWithWcc(this)
+          requestAnimationFrame(() => this._$.triggerLifetime('ready', []))
+        },
       },
+      observers: { '**'() { compareWithWcc(this) } },
     })
     const withWatch = (definition) => ({ ...definition, behaviors: [watched, ...(definition.behaviors || [])] })
     globalThis.Page = (definition) => own.Page(withWatch(definition))

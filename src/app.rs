@@ -15,12 +15,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::auth::{Follower, Tokens};
+use crate::auth::{Follower, Identity, Tokens};
 use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
 use crate::config::{self, Config, Secret, dev};
-use crate::event::revocation::Revoked;
+use crate::event::revocation::{Issued, Revoked};
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
@@ -173,10 +173,10 @@ async fn compose(
     let _ = writer.set(store.clone());
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
-    let read_now = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
+    let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
     if let Some(relay) = &relay {
-        let read_now = read_now.clone();
-        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || read_now.ask()) });
+        let log = revocations.clone();
+        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || log.read_soon()) });
     }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
     let notices = start_notifier(&config, &store, &chat, &wechat, &metrics, draining);
@@ -197,13 +197,14 @@ async fn compose(
         limits: session_limits(&config),
         outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
     });
-    let others = relay.clone();
+    let (others, log) = (relay.clone(), revocations.clone());
     let state = State {
         web: config.web.enabled.then_some(sign_in),
         pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         store,
         tokens,
+        revocations,
         wechat: wechat.recipient(),
         metrics,
         draining: draining.clone(),
@@ -211,7 +212,7 @@ async fn compose(
         wechat_seen: Default::default(),
         sessions,
         revoked: Box::new(move || {
-            read_now.ask();
+            log.read_soon();
             if let Some(others) = &others {
                 others.tell_revoked();
             }
@@ -486,7 +487,8 @@ pub fn revoke(config: &Config, openid: &OpenId, what: Revoked) -> Result<(), Err
 /// # Errors
 /// [`Error::Token`].
 pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
-    Tokens::new(&config.auth, &config.wechat.appid).issue(openid, now_ms()).map_err(|_| Error::Token)
+    let identity = Identity { openid: openid.clone(), issued: Issued::by_time(now_ms()) };
+    Tokens::new(&config.auth, &config.wechat.appid).sign(&identity).map_err(|_| Error::Token)
 }
 
 /// Runs the WeChat double alone, until a signal ends it.

@@ -1,50 +1,37 @@
 //! Follows the log of revocations, as every node does: a second behind it at most, while the database answers.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Recipient;
-use tokio::sync::Notify;
 
-use super::Tokens;
+use super::log::RevocationLog;
+use super::log_place::LogPlace;
+use super::tokens::Tokens;
 use crate::chat::messages::{EndSessions, Which};
 use crate::event::revocation::{Revocation, Revoked};
-use crate::ids::now_ms;
 use crate::protocol::{Close, Word};
-use crate::store::messages::{AccessDecisions, RevocationsSince};
+use crate::store::messages::{LogPage, LogQuestion};
 use crate::store::{Store, Unavailable};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Between two readings at least, however often it is asked for.
-const GAP: Duration = Duration::from_millis(50);
-
-/// Entries are asked for again for so long, because another node may commit one late, or have a clock that is behind.
-const OVERLAP_MS: i64 = 90_000;
-
-/// Asks a [`Follower`] to read the log now, because something was added to it.
-#[derive(Debug, Clone, Default)]
-pub struct ReadNow(Arc<Notify>);
-
-impl ReadNow {
-    pub fn ask(&self) {
-        self.0.notify_one();
-    }
-}
+const GAP: Duration = Duration::from_millis(5);
+/// No entry is from the future: one dated further ahead was dated by a clock that is wrong, and counts from when it is read. In milliseconds.
+const AHEAD_MS: i64 = 5_000;
+/// Ids below the newest whose gaps are asked for after a start: what another node was just writing may lie there.
+const LOOK_BACK: i64 = 1_024;
 
 /// Reads the log, and tells tokens and sessions.
 pub struct Follower {
     tokens: Tokens,
     store: Store,
     sessions: Recipient<EndSessions>,
-    /// Entries that were taken into account, by id, with their times.
-    seen: HashMap<i64, i64>,
-    /// When the log was last read, by this node's clock, which may be set back.
-    read_at: i64,
+    log: RevocationLog,
+    place: LogPlace,
+    began: Instant,
     /// Sessions that were ended at the last reading, to be ended once more: a handshake that was let in just before may have come into
     /// the map just after.
     again: Vec<EndSessions>,
-    away: bool,
 }
 
 impl Follower {
@@ -52,53 +39,80 @@ impl Follower {
     ///
     /// # Errors
     /// [`Unavailable`] when the log cannot be read: without it a banned user could come in.
-    pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<ReadNow, Unavailable> {
-        let now = now_ms();
-        let mut follower = Self { tokens, store, sessions, seen: HashMap::new(), read_at: now, again: Vec::new(), away: false };
-        follower.tokens.apply(&follower.store.ask(AccessDecisions).await?);
-        let recent = follower.store.ask(RevocationsSince { at: follower.tokens.oldest_alive(now) }).await?;
-        follower.tokens.apply(&recent);
-        follower.note(&recent, now);
-        let now = ReadNow::default();
-        let asked = now.clone();
+    pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<RevocationLog, Unavailable> {
+        let page = store.revocations(in_force(&tokens)).await?;
+        let log = RevocationLog::new(page.now);
+        let (place, began) = (LogPlace::default(), Instant::now());
+        let mut follower = Self { tokens, store, sessions, log: log.clone(), place, began, again: Vec::new() };
+        follower.take_up(&page);
+        log.end(false);
         actix_rt::spawn(async move {
             let mut every = tokio::time::interval(EVERY);
             loop {
                 tokio::select! {
                     _ = every.tick() => {}
-                    () = asked.0.notified() => {}
+                    () = follower.log.is_asked() => {}
                 }
                 follower.poll().await;
                 tokio::time::sleep(GAP).await;
             }
         });
-        Ok(now)
+        Ok(log)
     }
 
     async fn poll(&mut self) {
-        let now = now_ms();
         for end in std::mem::take(&mut self.again) {
-            let unbanned = end.which == Which::All && !self.tokens.is_banned(&end.openid);
+            let unbanned = matches!(end.which, Which::NotPardoned { .. }) && !self.tokens.is_banned(&end.openid);
             if !unbanned {
                 self.sessions.do_send(end);
             }
         }
-        let entries = match self.store.ask(RevocationsSince { at: self.read_at.min(now) - OVERLAP_MS }).await {
-            Ok(entries) => entries,
-            Err(Unavailable) => {
-                if !std::mem::replace(&mut self.away, true) {
-                    log::warn!("revocations cannot be read: logouts, kicks and bans made now take hold when the database is back");
-                }
-                return;
-            }
-        };
-        if std::mem::take(&mut self.away) {
-            log::info!("revocations can be read again");
+        self.log.begin();
+        let read = self.read().await;
+        match self.log.end(read.is_err()) {
+            Some(true) => log::warn!("revocations cannot be read: logouts, kicks and bans made now take hold when the database is back"),
+            Some(false) => log::info!("revocations can be read again"),
+            None => {}
         }
-        let new: Vec<_> = entries.into_iter().filter(|entry| !self.seen.contains_key(&entry.id)).collect();
-        self.tokens.apply(&new);
-        for entry in &new {
-            if let Some(end) = ended(entry) {
+        self.tokens.forget_expired(self.log.now_ms());
+    }
+
+    async fn read(&mut self) -> Result<(), Unavailable> {
+        loop {
+            let question = LogQuestion::After { id: self.place.last(), missing: self.place.missing() };
+            let page = self.store.revocations(question).await?;
+            self.log.set(page.now);
+            if page.newest < self.place.last() {
+                log::warn!("the log of revocations went back, as after a restored backup; it is read anew");
+                let page = self.store.revocations(in_force(&self.tokens)).await?;
+                self.log.set(page.now);
+                self.take_up(&page);
+                // Who was kicked long ago may be here again.
+                return Ok(self.end_sessions(page.entries.iter().filter(|entry| entry.what != Revoked::Sessions), page.now));
+            }
+            self.tokens.apply(page.entries.iter().map(|entry| dated(entry, page.now)));
+            self.place.read(page.entries.iter().map(|entry| entry.id), elapsed_ms(self.began));
+            self.end_sessions(&page.entries, page.now);
+            if !page.has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins with what still matters of the log.
+    fn take_up(&mut self, page: &LogPage) {
+        self.tokens.apply(page.entries.iter().map(|entry| dated(entry, page.now)));
+        let oldest = self.tokens.oldest_alive(page.now);
+        let first_alive = page.entries.iter().filter(|entry| entry.at >= oldest).map(|entry| entry.id).min();
+        self.tokens.pass_over(first_alive.map_or(page.newest, |first| first - 1));
+        let from = (page.newest - LOOK_BACK).max(0);
+        let ids = page.entries.iter().map(|entry| entry.id).filter(|id| *id > from);
+        self.place = LogPlace::behind(from, ids, elapsed_ms(self.began));
+    }
+
+    fn end_sessions<'a>(&mut self, entries: impl IntoIterator<Item = &'a Revocation>, now: i64) {
+        for entry in entries {
+            if let Some(end) = ended(&dated(entry, now)) {
                 // One who was kicked may come back at once.
                 if entry.what != Revoked::Sessions {
                     self.again.push(end.clone());
@@ -106,25 +120,32 @@ impl Follower {
                 self.sessions.do_send(end);
             }
         }
-        self.note(&new, now);
-        self.tokens.forget_expired(now);
     }
+}
 
-    fn note(&mut self, entries: &[Revocation], now: i64) {
-        self.seen.extend(entries.iter().map(|entry| (entry.id, entry.at)));
-        self.read_at = now;
-        self.seen.retain(|_, at| *at >= now - OVERLAP_MS);
-    }
+fn in_force(tokens: &Tokens) -> LogQuestion {
+    LogQuestion::InForce { lifetime_ms: -tokens.oldest_alive(0), newest_ids: LOOK_BACK }
+}
+
+fn elapsed_ms(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The entry, dated no later than it was read.
+fn dated(entry: &Revocation, now: i64) -> Revocation {
+    let at = if entry.at > now.saturating_add(AHEAD_MS) { now } else { entry.at };
+    Revocation { at, ..entry.clone() }
 }
 
 /// The sessions that end with this entry.
 fn ended(entry: &Revocation) -> Option<EndSessions> {
     let unauthorized = Close::Refused { word: Word::Unauthorized };
+    let (id, before) = (entry.id, Which::LoggedInBefore { id: entry.id, at: entry.at });
     let (which, close) = match entry.what {
         Revoked::Token { issued_ms } => (Which::Token(issued_ms), unauthorized),
-        Revoked::AllTokens => (Which::LoggedInUntil(entry.at), unauthorized),
-        Revoked::Sessions => (Which::LoggedInUntil(entry.at), Close::Kicked),
-        Revoked::Access => (Which::All, Close::Banned),
+        Revoked::AllTokens => (before, unauthorized),
+        Revoked::Sessions => (before, Close::Kicked),
+        Revoked::Access => (Which::NotPardoned { id }, Close::Banned),
         Revoked::Nothing => return None,
     };
     Some(EndSessions { openid: entry.openid.clone(), which, close })
@@ -135,13 +156,23 @@ mod tests {
     use super::*;
     use crate::ids::OpenId;
 
+    fn entry(what: Revoked) -> Revocation {
+        Revocation { id: 1, openid: OpenId::parse("a").unwrap(), what, at: 9 }
+    }
+
     #[test]
     fn each_revocation_ends_its_sessions_with_its_code() {
-        let end = |what| ended(&Revocation { id: 1, openid: OpenId::parse("a").unwrap(), what, at: 9 }).map(|e| (e.which, e.close.code()));
+        let end = |what| ended(&entry(what)).map(|e| (e.which, e.close.code()));
         assert_eq!(end(Revoked::Token { issued_ms: 5 }), Some((Which::Token(5), 4501)));
-        assert_eq!(end(Revoked::AllTokens), Some((Which::LoggedInUntil(9), 4501)));
-        assert_eq!(end(Revoked::Sessions), Some((Which::LoggedInUntil(9), 4504)));
-        assert_eq!(end(Revoked::Access), Some((Which::All, 4505)));
+        assert_eq!(end(Revoked::AllTokens), Some((Which::LoggedInBefore { id: 1, at: 9 }, 4501)));
+        assert_eq!(end(Revoked::Sessions), Some((Which::LoggedInBefore { id: 1, at: 9 }, 4504)));
+        assert_eq!(end(Revoked::Access), Some((Which::NotPardoned { id: 1 }, 4505)));
         assert_eq!(end(Revoked::Nothing), None);
+    }
+
+    #[test]
+    fn an_entry_from_the_future_counts_from_when_it_is_read() {
+        let at = |at, now| dated(&Revocation { at, ..entry(Revoked::Access) }, now).at;
+        assert_eq!([at(300_000, 100), at(3_000, 100), at(50, 100)], [100, 3_000, 50]);
     }
 }

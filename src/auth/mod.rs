@@ -2,7 +2,10 @@
 
 mod revocations;
 mod tokens;
+mod log_place;
+mod log;
 mod follower;
 
-pub use follower::{Follower, ReadNow};
+pub use follower::Follower;
+pub use log::RevocationLog;
 pub use tokens::{Identity, TokenRefused, Tokens};

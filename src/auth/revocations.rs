@@ -2,17 +2,26 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::tokens::Identity;
-use crate::event::revocation::{Revocation, Revoked};
+use super::tokens::{Identity, TokenRefused};
+use crate::event::revocation::{Issued, Revocation, Revoked};
 use crate::ids::OpenId;
 
 /// The revocations that still matter. What a token's lifetime has outlived is forgotten; a ban is not.
 #[derive(Debug, Default)]
-pub struct Revocations(HashMap<OpenId, User>);
+pub struct Revocations {
+    users: HashMap<OpenId, User>,
+    /// Every entry up to this id that is not among `users` was forgotten, or was too old to be read.
+    forgotten: i64,
+}
 
 #[derive(Debug, Default)]
 struct User {
-    /// Tokens issued until then are dead, Unix milliseconds.
+    /// The last entry that was read.
+    last: i64,
+    /// When the newest one was written, Unix milliseconds.
+    last_at: i64,
+    /// The last entry that ended every token, and the latest time of such a one.
+    dead_by: i64,
     dead_until: i64,
     /// Single tokens that are dead, by issue time.
     dead: HashSet<i64>,
@@ -24,52 +33,78 @@ struct User {
 impl Revocations {
     /// Takes one entry of the log into account; taking one twice changes nothing.
     pub fn apply(&mut self, entry: &Revocation) {
-        if entry.what == Revoked::Sessions {
-            return;
-        }
-        let user = self.0.entry(entry.openid.clone()).or_default();
+        let user = self.users.entry(entry.openid.clone()).or_default();
+        user.last = user.last.max(entry.id);
+        user.last_at = user.last_at.max(entry.at);
         match entry.what {
             Revoked::Token { issued_ms } => {
                 user.dead.insert(issued_ms);
             }
-            Revoked::AllTokens => user.dead_until = user.dead_until.max(entry.at),
+            Revoked::Sessions => {}
+            Revoked::AllTokens => user.end_tokens(entry),
             Revoked::Access | Revoked::Nothing => {
-                user.dead_until = user.dead_until.max(entry.at);
+                user.end_tokens(entry);
                 if entry.id >= user.decided_by {
                     user.decided_by = entry.id;
                     user.banned = entry.what == Revoked::Access;
                 }
             }
-            Revoked::Sessions => {}
         }
     }
 
     pub fn is_banned(&self, openid: &OpenId) -> bool {
-        self.0.get(openid).is_some_and(|user| user.banned)
+        self.users.get(openid).is_some_and(|user| user.banned)
     }
 
-    pub fn is_dead(&self, token: &Identity) -> bool {
-        let Some(user) = self.0.get(&token.openid) else { return false };
-        token.issued_ms <= user.dead_until || user.dead.contains(&token.issued_ms)
+    /// # Errors
+    /// [`TokenRefused`] where the login no longer holds.
+    pub fn judge(&self, login: &Identity) -> Result<(), TokenRefused> {
+        let Some(user) = self.users.get(&login.openid) else { return Ok(()) };
+        let Issued { ms, rev } = login.issued;
+        // A node that knew more has let the user in after the ban was lifted.
+        if user.banned && rev.is_none_or(|rev| rev < user.decided_by) {
+            Err(TokenRefused::Banned)
+        } else if login.issued.is_before(user.dead_by, user.dead_until) || user.dead.contains(&ms) {
+            Err(TokenRefused::Unauthorized)
+        } else {
+            Ok(())
+        }
     }
 
-    /// The issue time of a new token: `now`, or just after what is dead, where another node's clock runs ahead.
-    pub fn issue_time(&self, openid: &OpenId, now: i64) -> i64 {
-        self.0.get(openid).map_or(now, |user| {
-            let mut at = now.max(user.dead_until + 1);
-            while user.dead.contains(&at) {
-                at += 1;
-            }
-            at
-        })
+    /// A login of this user at `now`, or just after what is dead.
+    pub fn issue(&self, openid: &OpenId, now: i64) -> Issued {
+        let Some(user) = self.users.get(openid) else { return Issued { ms: now, rev: Some(self.forgotten) } };
+        let mut ms = now.max(user.dead_until + 1);
+        while user.dead.contains(&ms) {
+            ms += 1;
+        }
+        Issued { ms, rev: Some(user.last.max(self.forgotten)) }
+    }
+
+    /// Notes that entries up to `id` that are not known are too old to matter.
+    pub fn pass_over(&mut self, id: i64) {
+        self.forgotten = self.forgotten.max(id);
     }
 
     /// Forgets what no living token can be hit by: everything issued before `oldest`.
     pub fn forget(&mut self, oldest: i64) {
-        self.0.retain(|_, user| {
+        let mut forgotten = self.forgotten;
+        self.users.retain(|_, user| {
             user.dead.retain(|&issued| issued >= oldest);
-            user.banned || user.dead_until >= oldest || !user.dead.is_empty()
+            let keeps = user.banned || user.last_at >= oldest || !user.dead.is_empty();
+            if !keeps {
+                forgotten = forgotten.max(user.last);
+            }
+            keeps
         });
+        self.forgotten = forgotten;
+    }
+}
+
+impl User {
+    fn end_tokens(&mut self, entry: &Revocation) {
+        self.dead_by = self.dead_by.max(entry.id);
+        self.dead_until = self.dead_until.max(entry.at);
     }
 }
 
@@ -77,23 +112,45 @@ impl Revocations {
 mod tests {
     use super::*;
 
-    fn entry(id: i64, what: Revoked, at: i64) -> Revocation {
-        Revocation { id, openid: OpenId::parse("a").unwrap(), what, at }
+    fn alice() -> OpenId {
+        OpenId::parse("a").unwrap()
     }
 
-    fn token(issued_ms: i64) -> Identity {
-        Identity { openid: OpenId::parse("a").unwrap(), issued_ms }
+    fn entry(id: i64, what: Revoked, at: i64) -> Revocation {
+        Revocation { id, openid: alice(), what, at }
+    }
+
+    fn is_dead(r: &Revocations, issued: Issued) -> bool {
+        r.judge(&Identity { openid: alice(), issued }).is_err()
+    }
+
+    fn by_time(ms: i64) -> Issued {
+        Issued::by_time(ms)
     }
 
     #[test]
     fn one_token_dies_or_all_until_then() {
         let mut r = Revocations::default();
         r.apply(&entry(1, Revoked::Token { issued_ms: 5 }, 9));
-        assert!(r.is_dead(&token(5)) && !r.is_dead(&token(6)));
+        assert!(is_dead(&r, by_time(5)) && !is_dead(&r, by_time(6)));
         r.apply(&entry(2, Revoked::AllTokens, 7));
-        assert!(r.is_dead(&token(7)) && !r.is_dead(&token(8)));
+        assert!(is_dead(&r, by_time(7)) && !is_dead(&r, by_time(8)));
         r.apply(&entry(3, Revoked::Sessions, 20));
-        assert!(!r.is_dead(&token(8)));
+        assert!(!is_dead(&r, by_time(8)));
+    }
+
+    #[test]
+    fn a_logout_of_all_reaches_what_was_issued_without_knowing_of_it_and_nothing_else() {
+        let mut here = Revocations::default();
+        let before = here.issue(&alice(), 1_000);
+        // Written by a clock far behind, and committed late.
+        here.apply(&entry(1, Revoked::AllTokens, 10));
+        let after = here.issue(&alice(), 1_000);
+        assert!(is_dead(&here, before) && !is_dead(&here, after));
+        // One that runs ahead: what is issued after it lives, here and where it was not read yet.
+        here.apply(&entry(2, Revoked::AllTokens, 90_000));
+        let later = here.issue(&alice(), 1_000);
+        assert!(is_dead(&here, after) && !is_dead(&here, later) && !is_dead(&Revocations::default(), later));
     }
 
     #[test]
@@ -101,10 +158,23 @@ mod tests {
         let mut r = Revocations::default();
         r.apply(&entry(5, Revoked::Nothing, 20));
         r.apply(&entry(4, Revoked::Access, 10));
-        assert!(!r.is_banned(&token(0).openid));
-        assert!(r.is_dead(&token(20)), "tokens from before stay dead");
+        assert!(!r.is_banned(&alice()));
+        assert!(is_dead(&r, by_time(20)), "tokens from before stay dead");
         r.apply(&entry(6, Revoked::Access, 30));
-        assert!(r.is_banned(&token(0).openid));
+        assert!(r.is_banned(&alice()));
+    }
+
+    #[test]
+    fn who_logged_in_after_the_pardon_comes_in_where_only_the_ban_was_read() {
+        let (ban, pardon) = (entry(1, Revoked::Access, 10), entry(2, Revoked::Nothing, 20));
+        let (mut there, mut here) = (Revocations::default(), Revocations::default());
+        there.apply(&ban);
+        here.apply(&ban);
+        here.apply(&pardon);
+        let token = here.issue(&alice(), 21);
+        assert!(!is_dead(&there, token) && !is_dead(&here, token));
+        there.apply(&entry(3, Revoked::Access, 30));
+        assert!(is_dead(&there, token));
     }
 
     #[test]
@@ -112,8 +182,8 @@ mod tests {
         let mut r = Revocations::default();
         r.apply(&entry(1, Revoked::AllTokens, 100));
         r.apply(&entry(2, Revoked::Token { issued_ms: 101 }, 100));
-        assert_eq!(r.issue_time(&token(0).openid, 50), 102);
-        assert_eq!(r.issue_time(&token(0).openid, 500), 500);
+        assert_eq!(r.issue(&alice(), 50), Issued { ms: 102, rev: Some(2) });
+        assert_eq!(r.issue(&alice(), 500), Issued { ms: 500, rev: Some(2) });
     }
 
     #[test]
@@ -121,9 +191,23 @@ mod tests {
         let mut r = Revocations::default();
         r.apply(&entry(1, Revoked::AllTokens, 100));
         r.forget(101);
-        assert!(r.0.is_empty());
+        assert!(r.users.is_empty());
         r.apply(&entry(2, Revoked::Access, 100));
         r.forget(101);
-        assert!(r.is_banned(&token(0).openid));
+        assert!(r.is_banned(&alice()));
+    }
+
+    #[test]
+    fn what_one_node_has_forgotten_a_token_of_its_own_still_knows_elsewhere() {
+        let (mut forgot, mut remembers) = (Revocations::default(), Revocations::default());
+        for r in [&mut forgot, &mut remembers] {
+            r.apply(&entry(1, Revoked::AllTokens, 100));
+        }
+        forgot.forget(101);
+        assert!(!is_dead(&remembers, forgot.issue(&alice(), 1_000)));
+        // It was too old to be read at a start.
+        let mut fresh = Revocations::default();
+        fresh.pass_over(1);
+        assert!(!is_dead(&remembers, fresh.issue(&alice(), 1_000)));
     }
 }

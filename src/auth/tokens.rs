@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::revocations::Revocations;
 use crate::config;
-use crate::event::revocation::Revocation;
+use crate::event::revocation::{Issued, Revocation};
 use crate::ids::OpenId;
 
 /// Who a token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub openid: OpenId,
-    /// The token's issue time, Unix milliseconds: its name in the revocation log.
-    pub issued_ms: i64,
+    /// When it was issued; its time is the token's name in the revocation log.
+    pub issued: Issued,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,9 @@ struct Claims {
     exp: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iat_ms: Option<i64>,
+    /// Only nodes set it: see [`Issued::rev`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rev: Option<i64>,
 }
 
 /// Signs and checks tokens against keys and revocations. Cloning shares both.
@@ -78,20 +81,28 @@ impl Tokens {
         }))
     }
 
-    /// A token of this user, signed with the first key.
+    /// Lets a user log in. The log was read before: what is not known of it now was committed later.
     ///
     /// # Errors
-    /// [`TokenRefused::Banned`]; [`TokenRefused::Unauthorized`] when there is no key to sign with.
-    pub fn issue(&self, openid: &OpenId, now_ms: i64) -> Result<String, TokenRefused> {
-        let iat_ms = self.read(|revocations| match revocations.is_banned(openid) {
+    /// [`TokenRefused::Banned`].
+    pub fn admit(&self, openid: OpenId, now_ms: i64) -> Result<Identity, TokenRefused> {
+        let issued = self.read(|revocations| match revocations.is_banned(&openid) {
             true => Err(TokenRefused::Banned),
-            false => Ok(revocations.issue_time(openid, now_ms)),
+            false => Ok(revocations.issue(&openid, now_ms)),
         })?;
+        Ok(Identity { openid, issued })
+    }
+
+    /// The token of a login, signed with the first key.
+    ///
+    /// # Errors
+    /// [`TokenRefused::Unauthorized`] when there is no key to sign with.
+    pub fn sign(&self, Identity { openid, issued }: &Identity) -> Result<String, TokenRefused> {
         let key = self.0.keys.first().ok_or(TokenRefused::Unauthorized)?;
         let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
-        let iat = iat_ms / 1_000;
-        let claims =
-            Claims { sub: openid.as_str().to_owned(), aud: self.0.audience.clone(), iat, exp: iat + self.0.ttl_s, iat_ms: Some(iat_ms) };
+        let iat = issued.ms / 1_000;
+        let (sub, aud, exp) = (openid.as_str().to_owned(), self.0.audience.clone(), iat + self.0.ttl_s);
+        let claims = Claims { sub, aud, iat, exp, iat_ms: Some(issued.ms), rev: issued.rev };
         encode(&header, &claims, &key.sign).map_err(|_| TokenRefused::Unauthorized)
     }
 
@@ -110,15 +121,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenRefused`].
     pub fn not_revoked(&self, identity: &Identity) -> Result<(), TokenRefused> {
-        self.read(|revocations| {
-            if revocations.is_banned(&identity.openid) {
-                Err(TokenRefused::Banned)
-            } else if revocations.is_dead(identity) {
-                Err(TokenRefused::Unauthorized)
-            } else {
-                Ok(())
-            }
-        })
+        self.read(|revocations| revocations.judge(identity))
     }
 
     fn identity(&self, token: &str, now_ms: i64) -> Option<Identity> {
@@ -138,7 +141,7 @@ impl Tokens {
         let ends_ms = claims.exp.checked_mul(1_000)?.min(issued_ms.saturating_add(self.0.ttl_s.saturating_mul(1_000)));
         let lives = ends_ms > now_ms && issued_ms <= now_ms.checked_add(CLOCKS_DIFFER_MS)?;
         let openid = OpenId::parse(&claims.sub).ok()?;
-        lives.then_some(Identity { openid, issued_ms })
+        lives.then_some(Identity { openid, issued: Issued { ms: issued_ms, rev: claims.rev } })
     }
 
     pub fn is_banned(&self, openid: &OpenId) -> bool {
@@ -146,11 +149,16 @@ impl Tokens {
     }
 
     /// Takes entries of the log into account.
-    pub fn apply<'a>(&self, entries: impl IntoIterator<Item = &'a Revocation>) {
+    pub fn apply(&self, entries: impl IntoIterator<Item = Revocation>) {
         let mut revocations = self.0.revocations.write().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
-            revocations.apply(entry);
+            revocations.apply(&entry);
         }
+    }
+
+    /// Notes that entries up to `id` that are not known are too old to matter.
+    pub fn pass_over(&self, id: i64) {
+        self.0.revocations.write().unwrap_or_else(PoisonError::into_inner).pass_over(id);
     }
 
     /// Forgets revocations of tokens that have expired by now.
@@ -199,18 +207,22 @@ mod tests {
         Header { kid: Some(kid.into()), ..Header::new(Algorithm::HS256) }
     }
 
+    fn issue(tokens: &Tokens, now: i64) -> Result<String, TokenRefused> {
+        tokens.sign(&tokens.admit(openid(), now)?)
+    }
+
     #[test]
     fn a_token_speaks_for_its_user_until_it_expires() {
         let t = tokens(vec![key("1", "k")]);
-        let token = t.issue(&openid(), NOW).unwrap();
-        assert_eq!(t.verify(&token, NOW), Ok(Identity { openid: openid(), issued_ms: NOW }));
+        let token = issue(&t, NOW).unwrap();
+        assert_eq!(t.verify(&token, NOW), Ok(Identity { openid: openid(), issued: Issued { ms: NOW, rev: Some(0) } }));
         assert!(t.verify(&token, NOW + 99_000).is_ok());
         assert_eq!(t.verify(&token, NOW + 100_000), Err(TokenRefused::Unauthorized));
     }
 
     #[test]
     fn a_lifetime_made_shorter_holds_for_the_tokens_that_are_there() {
-        let long = Tokens::new(&Auth { keys: vec![key("1", "k")], token_ttl_s: 1_000 }, "wx1").issue(&openid(), NOW).unwrap();
+        let long = issue(&Tokens::new(&Auth { keys: vec![key("1", "k")], token_ttl_s: 1_000 }, "wx1"), NOW).unwrap();
         let short = tokens(vec![key("1", "k")]);
         assert!(short.verify(&long, NOW + 99_000).is_ok());
         assert_eq!(short.verify(&long, NOW + 100_000), Err(TokenRefused::Unauthorized));
@@ -218,10 +230,10 @@ mod tests {
 
     #[test]
     fn keys_rotate_without_ending_sessions() {
-        let old = tokens(vec![key("1", "k")]).issue(&openid(), NOW).unwrap();
+        let old = issue(&tokens(vec![key("1", "k")]), NOW).unwrap();
         let both = tokens(vec![key("2", "n"), key("1", "k")]);
         assert!(both.verify(&old, NOW).is_ok());
-        let new = both.issue(&openid(), NOW).unwrap();
+        let new = issue(&both, NOW).unwrap();
         assert!(tokens(vec![key("1", "k")]).verify(&new, NOW).is_err());
     }
 
@@ -229,13 +241,13 @@ mod tests {
     fn whatever_is_wrong_with_it_it_is_refused() {
         let t = tokens(vec![key("1", "k")]);
         let good = json!({"sub": "alice", "aud": "wx1", "iat": NOW / 1_000, "exp": NOW / 1_000 + 50});
-        assert_eq!(t.verify(&signed(&header("1"), &good, "k"), NOW).unwrap().issued_ms, NOW / 1_000 * 1_000);
+        assert_eq!(t.verify(&signed(&header("1"), &good, "k"), NOW).unwrap().issued, Issued::by_time(NOW / 1_000 * 1_000));
         let with = |field: &str, value: serde_json::Value| {
             let mut claims = good.clone();
             claims[field] = value;
             signed(&header("1"), &claims, "k")
         };
-        let mut tampered = t.issue(&openid(), NOW).unwrap();
+        let mut tampered = issue(&t, NOW).unwrap();
         tampered.pop();
         let hs512 = Header { kid: Some("1".into()), ..Header::new(Algorithm::HS512) };
         for (bad, what) in [
@@ -259,13 +271,13 @@ mod tests {
     #[test]
     fn a_ban_ends_tokens_and_stops_new_ones() {
         let t = tokens(vec![key("1", "k")]);
-        let token = t.issue(&openid(), NOW).unwrap();
-        t.apply(&[Revocation { id: 1, openid: openid(), what: Revoked::Access, at: NOW }]);
+        let token = issue(&t, NOW).unwrap();
+        t.apply([Revocation { id: 1, openid: openid(), what: Revoked::Access, at: NOW }]);
         assert_eq!(t.verify(&token, NOW), Err(TokenRefused::Banned));
-        assert_eq!(t.issue(&openid(), NOW), Err(TokenRefused::Banned));
-        t.apply(&[Revocation { id: 2, openid: openid(), what: Revoked::Nothing, at: NOW }]);
+        assert_eq!(issue(&t, NOW), Err(TokenRefused::Banned));
+        t.apply([Revocation { id: 2, openid: openid(), what: Revoked::Nothing, at: NOW }]);
         assert_eq!(t.verify(&token, NOW), Err(TokenRefused::Unauthorized), "tokens from before stay dead");
-        let new = t.issue(&openid(), NOW).unwrap();
+        let new = issue(&t, NOW).unwrap();
         assert!(t.verify(&new, NOW).is_ok());
     }
 }

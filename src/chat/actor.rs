@@ -511,7 +511,7 @@ impl Handler<EndSessions> for ChatServer {
         for slot in ended {
             slot.close(end.close.clone());
         }
-        let joining = self.joining.extract_if(|_, new| new.openid == end.openid && end.which.covers(new.issued_ms));
+        let joining = self.joining.extract_if(|_, new| new.openid == end.openid && end.which.covers(new.issued));
         for (_, new) in joining.collect::<Vec<_>>() {
             let _ = new.outbox.close(end.close.clone());
             new.wake.do_send(super::messages::Wake);

@@ -7,6 +7,7 @@ use bytestring::ByteString;
 
 use super::outbox::Outbox;
 use crate::event::overview::Missed;
+use crate::event::revocation::Issued;
 use crate::event::{Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::inbound::Attention;
@@ -22,8 +23,8 @@ pub struct Connect {
     pub dialect: Dialect,
     /// `None`: the label that a user's sessions of one dialect share that have none of their own.
     pub device: Option<Device>,
-    /// The issue time of the token that it logged in with, Unix milliseconds; of the login itself where a code was used.
-    pub issued_ms: i64,
+    /// When the token was issued that it logged in with; or when it logged in, where a code was used.
+    pub issued: Issued,
     pub open_chat: Option<OpenId>,
     pub outbox: Arc<Outbox>,
     pub wake: Recipient<Wake>,
@@ -85,9 +86,10 @@ pub struct EndSessions {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    All,
-    /// Those that logged in at or before this time (Unix milliseconds).
-    LoggedInUntil(i64),
+    /// Those that logged in before this entry of the revocation log, written at `at` (Unix milliseconds).
+    LoggedInBefore { id: i64, at: i64 },
+    /// All but those that logged in when a later decision than this ban was known.
+    NotPardoned { id: i64 },
     /// Those of the token with this issue time.
     Token(i64),
 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::messages::{Connect, Replacements, Wake, Which};
 use super::outbox::{Outbox, Pushed};
+use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
 use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
@@ -21,7 +22,7 @@ pub struct Slot {
     /// The user does not look at the app on this device: frames come all the same.
     in_background: bool,
     device: Option<Device>,
-    issued_ms: i64,
+    issued: Issued,
     /// When it was let in: monotonic milliseconds, and by this machine's clock.
     pub joined_ms: u64,
     pub joined_at: i64,
@@ -108,7 +109,7 @@ impl Registry {
             outbox: new.outbox,
             in_background: false,
             device: new.device,
-            issued_ms: new.issued_ms,
+            issued: new.issued,
             joined_ms: now_ms,
             joined_at: crate::ids::now_ms(),
             elsewhere: SmallVec::new(),
@@ -210,7 +211,7 @@ impl Registry {
     /// Takes those sessions of a user out of the map.
     pub fn take(&mut self, openid: &OpenId, which: Which) -> Vec<Slot> {
         let Some(slots) = self.users.get(openid) else { return Vec::new() };
-        let ids: Vec<_> = slots.iter().filter(|s| which.covers(s.issued_ms)).map(|s| s.session).collect();
+        let ids: Vec<_> = slots.iter().filter(|s| which.covers(s.issued)).map(|s| s.session).collect();
         ids.into_iter().filter_map(|id| self.remove(openid, id)).collect()
     }
 
@@ -316,11 +317,11 @@ impl Takeovers {
 }
 
 impl Which {
-    pub(super) fn covers(self, issued_ms: i64) -> bool {
+    pub(super) fn covers(self, issued: Issued) -> bool {
         match self {
-            Self::All => true,
-            Self::LoggedInUntil(at) => issued_ms <= at,
-            Self::Token(issued) => issued_ms == issued,
+            Self::LoggedInBefore { id, at } => issued.is_before(id, at),
+            Self::NotPardoned { id } => issued.rev.is_none_or(|rev| rev < id),
+            Self::Token(ms) => issued.ms == ms,
         }
     }
 }
@@ -351,7 +352,7 @@ mod tests {
             session: SessionId::fresh(),
             dialect: Dialect::V1,
             device: Some(Device::parse(device).unwrap()),
-            issued_ms,
+            issued: Issued::by_time(issued_ms),
             open_chat: None,
             outbox: Arc::new(Outbox::new(Bounds::new(1024, 1024, Gauge::default()), 0)),
             wake: Nobody.start().recipient(),
@@ -437,8 +438,12 @@ mod tests {
         r.connect(hello("a", "2", 20), 0);
         let openid = OpenId::parse("a").unwrap();
         assert_eq!(r.take(&openid, Which::Token(15)).len(), 0);
-        assert_eq!(r.take(&openid, Which::LoggedInUntil(10)).len(), 1);
-        assert_eq!(r.take(&openid, Which::All).len(), 1);
+        assert_eq!(r.take(&openid, Which::LoggedInBefore { id: 1, at: 10 }).len(), 1);
+        assert_eq!(r.take(&openid, Which::NotPardoned { id: 1 }).len(), 1);
+        r.connect(Connect { issued: Issued { ms: 0, rev: Some(7) }, ..hello("a", "3", 0) }, 0);
+        assert_eq!(r.take(&openid, Which::NotPardoned { id: 7 }).len(), 0);
+        assert_eq!(r.take(&openid, Which::LoggedInBefore { id: 7, at: 9 }).len(), 0);
+        assert_eq!(r.take(&openid, Which::LoggedInBefore { id: 8, at: -1 }).len(), 1);
         assert_eq!(r.sessions(), 0);
     }
 }

@@ -58,9 +58,18 @@ async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
         outboxes.push(Arc::new(outbox));
         let (openid, device) = (openid.clone(), Device::parse(device).ok());
         let (outbox, wake) = (outboxes.last().unwrap().clone(), Sleeper.start().recipient());
-        chat.send(Connect { openid, session: SessionId::fresh(), dialect, device, issued_ms: 0, open_chat: None, outbox, wake })
-            .await
-            .unwrap();
+        chat.send(Connect {
+            openid,
+            session: SessionId::fresh(),
+            dialect,
+            device,
+            issued: crate::event::revocation::Issued::by_time(0),
+            open_chat: None,
+            outbox,
+            wake,
+        })
+        .await
+        .unwrap();
     }
     let frames = |outbox: &Outbox| outbox.take(1 << 20).frames.iter().map(ToString::to_string).collect::<Vec<_>>();
     for outbox in &outboxes {

@@ -10,7 +10,6 @@ use super::State;
 use super::address::Address;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
-use crate::ids::now_ms;
 use crate::protocol::Word;
 
 /// The user who calls: the token holds, and the user keeps to the pace of `limits.http_per_second`.
@@ -75,7 +74,7 @@ fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
     let token = bearer(request.headers())?
         .ok_or_else(|| ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer"))?;
-    let identity = state.tokens.verify(token, now_ms())?;
+    let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
     Ok(identity)
 }

@@ -11,7 +11,7 @@ use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, delete, get, head, post, resource, scope, to};
 
-use crate::auth::Tokens;
+use crate::auth::{RevocationLog, Tokens};
 use crate::config::Config;
 use crate::lifecycle::Draining;
 use crate::metrics::Metrics;
@@ -56,6 +56,8 @@ pub struct State {
     pub config: Arc<Config>,
     pub store: Store,
     pub tokens: Tokens,
+    /// How far the log of revocations was read, and the time by which tokens are dated.
+    pub revocations: RevocationLog,
     pub wechat: Recipient<ValidateCode>,
     pub metrics: Metrics,
     pub draining: Draining,

@@ -9,11 +9,11 @@ use actix_web::web;
 
 use super::admission::Admission;
 use super::{Pushes, State};
-use crate::auth::Tokens;
+use crate::auth::{RevocationLog, Tokens};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
 use crate::config::{self, *};
-use crate::ids::OpenId;
+use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
@@ -152,6 +152,7 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
     let mut state = State {
         store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
+        revocations: RevocationLog::new(now_ms()),
         wechat: wechat(),
         metrics,
         admission: Admission::new(&config.limits, &draining, None),

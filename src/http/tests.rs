@@ -227,7 +227,7 @@ async fn with_a_list_only_its_pages_may_call() {
 async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first() {
     let state = testing::state(testing::config());
     state.store.drain(Duration::ZERO).await;
-    let caller = || Caller(Identity { openid: OpenId::parse("me").unwrap(), issued_ms: 1 });
+    let caller = || Caller(Identity { openid: OpenId::parse("me").unwrap(), issued: crate::event::revocation::Issued::by_time(1) });
     fn word<T>(outcome: Result<T, ApiError>) -> Option<Word> {
         outcome.err().map(|e| e.word())
     }

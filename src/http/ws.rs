@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
-use crate::ids::{Device, OpenId, now_ms};
+use crate::ids::{Device, OpenId};
 use crate::protocol::{Close, Dialect, SUBPROTOCOL, Word};
 use crate::session::driver::Driver;
 use crate::session::member::{Hello, Refusal};
@@ -75,11 +75,11 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     let seat = state.admission.session(address).map_err(turn_away)?;
     let dialect = offer.dialect();
     let mut hello = hello(request, offer, state).await;
-    if let Ok(Hello { openid, issued_ms, .. }) = &hello {
+    if let Ok(Hello { openid, issued, .. }) = &hello {
         // Not before it is known who comes: strangers would take all the turns.
         state.admission.turn().await.map_err(turn_away)?;
         // Whose sessions were ended meanwhile had none to end.
-        let identity = Identity { openid: openid.clone(), issued_ms: *issued_ms };
+        let identity = Identity { openid: openid.clone(), issued: *issued };
         hello = state.tokens.not_revoked(&identity).map_err(ApiError::from).and(hello);
     }
     let driver = match hello {
@@ -132,20 +132,17 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
         return Err(ApiError::new(Word::OpenidMismatch, "the path names another user than the one who logged in"));
     }
     state.admission.user_http(&openid).map_err(ApiError::rate_limited)?;
-    Ok(Hello { openid, dialect, device: query.device, issued_ms: identity.issued_ms, open_chat: query.open_chat })
+    Ok(Hello { openid, dialect, device: query.device, issued: identity.issued, open_chat: query.open_chat })
 }
 
 /// The first credential that is there decides; an invalid one is refused, never skipped.
 async fn authenticate(request: &RequestHead, offer: Offer, code: Option<String>, state: &State) -> Result<Identity, ApiError> {
     let header = caller::bearer(&request.headers)?;
     if let Some(token) = header.or(offer.bearer.as_deref()) {
-        return state.tokens.verify(token, now_ms()).map_err(ApiError::from);
+        return state.tokens.verify(token, state.revocations.now_ms()).map_err(ApiError::from);
     }
     match code {
-        Some(code) => {
-            let openid = login::exchange(state, code).await?;
-            Ok(Identity { openid, issued_ms: now_ms() })
-        }
+        Some(code) => login::exchange(state, code).await,
         None if offer.v1 => Err(ApiError::new(Word::Unauthorized, "neither a token nor a code is given")),
         None => Err(ApiError::bad_request("code is missing")),
     }

@@ -8,6 +8,7 @@ use super::driver::{Driver, Next, Role};
 use super::{News, Outcome, Session, Shared};
 use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
 use crate::chat::outbox::Outbox;
+use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
 use crate::metrics::{CloseLabel, ErrorLabel};
 use crate::protocol::{Close, Dialect, Word, outbound};
@@ -17,7 +18,7 @@ pub struct Hello {
     pub openid: OpenId,
     pub dialect: Dialect,
     pub device: Option<Device>,
-    pub issued_ms: i64,
+    pub issued: Issued,
     pub open_chat: Option<OpenId>,
 }
 
@@ -37,7 +38,7 @@ enum Part {
     Session {
         session: Session,
         /// What the chat is told at the start.
-        announce: Option<Box<(Option<Device>, i64)>>,
+        announce: Option<Box<(Option<Device>, Issued)>>,
     },
     /// Is told why, and nothing else.
     Refused,
@@ -45,9 +46,9 @@ enum Part {
 
 impl Driver {
     pub fn open(hello: Hello, shared: &Arc<Shared>) -> Self {
-        let Hello { openid, dialect, device, issued_ms, open_chat } = hello;
+        let Hello { openid, dialect, device, issued, open_chat } = hello;
         let session = Session::new(SessionId::fresh(), openid, dialect, open_chat, shared.clone());
-        let part = Part::Session { session, announce: Some(Box::new((device, issued_ms))) };
+        let part = Part::Session { session, announce: Some(Box::new((device, issued))) };
         Self::new(Member(part), dialect, shared.outboxes.clone())
     }
 
@@ -66,10 +67,10 @@ impl Role for Member {
     fn started(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) -> Next {
         let Part::Session { session, announce } = &mut self.0 else { return Next::Deliver };
         if let Some(announce) = announce.take() {
-            let (device, issued_ms) = *announce;
+            let (device, issued) = *announce;
             let (openid, dialect, open_chat) = (session.openid.clone(), session.dialect, session.open_chat.clone());
             let (session, chat, outbox) = (session.id, &session.shared.chat, outbox.clone());
-            chat.do_send(Connect { openid, session, dialect, device, issued_ms, open_chat, outbox, wake });
+            chat.do_send(Connect { openid, session, dialect, device, issued, open_chat, outbox, wake });
         }
         Next::Nothing
     }

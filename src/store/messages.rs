@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::event::overview::{ListPlace, Overview, SyncCursor};
-use crate::event::revocation::Revoked;
+use crate::event::revocation::{Revocation, Revoked};
 use crate::event::{Draft, Finding, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
@@ -297,15 +297,27 @@ pub struct AvatarBytes {
     pub id: AvatarId,
 }
 
-/// The revocations written at or after `at` (Unix milliseconds), by id.
+/// A question to the log of revocations.
 #[derive(Debug)]
-pub struct RevocationsSince {
-    pub at: i64,
+pub enum LogQuestion {
+    /// What still matters: every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`]) ever made, what was written
+    /// in the last `lifetime_ms` milliseconds, and the entries of the `newest_ids` highest ids.
+    InForce { lifetime_ms: i64, newest_ids: i64 },
+    /// The entries above `id`, and those of `missing` that have come.
+    After { id: i64, missing: Vec<i64> },
 }
 
-/// Every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`]) ever made, by id.
+/// Entries of the log of revocations, by id.
 #[derive(Debug)]
-pub struct AccessDecisions;
+pub struct LogPage {
+    /// The database's clock, Unix milliseconds, before the entries were read.
+    pub now: i64,
+    /// The highest id that was committed then; 0 where there is none.
+    pub newest: i64,
+    pub entries: Vec<Revocation>,
+    /// Whether more follow above the last one.
+    pub has_more: bool,
+}
 
 /// Whether the database answers.
 #[derive(Debug)]

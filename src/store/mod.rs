@@ -36,6 +36,7 @@ mod nodes;
 mod profiles;
 mod audits;
 mod notices;
+mod revocations;
 mod queries;
 mod sync;
 mod schema;
@@ -51,7 +52,7 @@ pub use error::OpenError;
 use crate::event::revocation::Revoked;
 use clock::Clock;
 use lanes::{Lane, Shared};
-use messages::{Answer, Query, Revoke, Sync, Write};
+use messages::{Answer, LogPage, LogQuestion, Query, Revoke, Sync, Write};
 use readers::Readers;
 
 /// How often the watchdog looks.
@@ -204,6 +205,14 @@ impl Store {
         self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now() }).await
     }
 
+    /// Entries of the log of revocations.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn revocations(&self, question: LogQuestion) -> Result<LogPage, Unavailable> {
+        self.ask(revocations::LogQuestionAt { question, now: self.inner.shared.clock.now() }).await
+    }
+
     /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the
     /// lanes are closed, and SQLite's log is moved into the database for as long as there is time.
     pub async fn drain(&self, at_most: Duration) -> bool {
@@ -293,16 +302,12 @@ pub fn revoke(config: &config::Database, openid: &OpenId, what: Revoked) -> Resu
         conn::is_ours(path)?;
     }
     let written = match &config.url {
-        DatabaseUrl::Sqlite(path) => sqlite::append_revocation(&mut conn::sqlite_writer(path, config.cache_kib)?, &revoke, now_ms()),
-        DatabaseUrl::Postgres(url) => {
-            let (what, issued_ms) = batch::encode(revoke.what);
-            use schema::revocations::{at, issued_ms as issued, openid as who, table, what as kind};
-            conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
-                conn.batch_execute(&format!("SELECT {}", conn::DURABLE))?;
-                let entry = (who.eq(revoke.openid.as_str()), kind.eq(what), issued.eq(issued_ms), at.eq(now_ms()));
-                diesel::insert_into(table).values(entry).execute(conn).map(|_| ())
-            })
-        }
+        // The server's own time is not known here. Tokens of its own go by the order of the log.
+        DatabaseUrl::Sqlite(path) => revocations::append_on_sqlite(&mut conn::sqlite_writer(path, config.cache_kib)?, &revoke, now_ms()),
+        DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
+            conn.batch_execute(&format!("SELECT {}", conn::DURABLE))?;
+            revocations::append_on_postgres(conn, std::iter::once(&revoke))
+        }),
     };
     written.map_err(|e| OpenError::Write { reason: e.to_string() })
 }

@@ -13,12 +13,13 @@ use rand::Rng as _;
 
 use super::StoreLimits;
 use super::audits::{NewAudit, decide};
-use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, encode, key, message, repeat};
+use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::notices;
 use super::profiles::ProfileCall;
+use super::revocations;
 use super::schema::audits;
 use super::statement::Statement;
 use super::sync::{NOW, NowRow};
@@ -118,6 +119,7 @@ struct Besides {
     /// Findings of checks, and what is decided on them.
     audits: bool,
     notices: bool,
+    revocations: bool,
 }
 
 impl Besides {
@@ -125,7 +127,8 @@ impl Besides {
         let is_audit = |write: &Write| matches!(write, Write::Append(Append { finding: Some(_), .. }) | Write::Audit(_) | Write::Decide(_));
         let (audits, notices) = (writes.iter().any(is_audit), writes.iter().any(notices::is_one));
         let profiles = ProfileCall::of(writes);
-        (profiles.is_some() || audits || notices).then_some(Self { profiles, audits, notices })
+        let revocations = revocations::of(writes).next().is_some();
+        (profiles.is_some() || audits || notices || revocations).then_some(Self { profiles, audits, notices, revocations })
     }
 
     fn write(&self, conn: &mut PgConnection, writes: &[Write], outcomes: &mut [Outcome], now: i64) -> QueryResult<()> {
@@ -140,6 +143,9 @@ impl Besides {
                     *outcome = decide(conn, decision, now)?;
                 }
             }
+        }
+        if self.revocations {
+            revocations::append_on_postgres(conn, revocations::of(writes))?;
         }
         if self.notices {
             notices::lock(conn, writes)?;
@@ -215,11 +221,8 @@ impl Call {
                     };
                     call.row(op, openid, peer, Some(key(write)), 0, None);
                 }
-                Write::Revoke(w) => {
-                    let (what, issued) = encode(w.what);
-                    call.row(4, &w.openid, &w.openid, None, i64::from(what), issued);
-                }
-                Write::Profile(_)
+                Write::Revoke(_)
+                | Write::Profile(_)
                 | Write::Audit(_)
                 | Write::Decide(_)
                 | Write::Grant(_)

@@ -4,18 +4,16 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::batch::{decode, encode};
 use super::conn::Conn;
 use super::messages::{
-    AccessDecisions, BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach, Ping, Query,
-    RevocationsSince, Unread, UnreadSummary, Window,
+    BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach, Ping, Query, Unread,
+    UnreadSummary, Window,
 };
-use super::schema::{blocks, members, messages, revocations};
+use super::schema::{blocks, members, messages};
 use super::statement::Statement;
 use crate::event::Message;
 use crate::event::overview::ListPlace;
 use crate::event::overview::Overview;
-use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::{ClientMsgId, Kind, OpenId, Seq};
 
 /// A message as its row has it.
@@ -340,47 +338,6 @@ impl Query for Blocks {
         let blocks = shown.map(|(peer, at)| Ok(Blocked { peer: OpenId::parse(&peer).map_err(unreadable)?, at }));
         Ok(BlockPage { blocks: blocks.collect::<QueryResult<_>>()?, has_more })
     }
-}
-
-impl Query for RevocationsSince {
-    type Answer = Vec<Revocation>;
-
-    fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Revocation>> {
-        revocation_rows().filter(revocations::at.ge(self.at)).load(conn).and_then(known)
-    }
-}
-
-impl Query for AccessDecisions {
-    type Answer = Vec<Revocation>;
-
-    fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Revocation>> {
-        let decisions = [Revoked::Access, Revoked::Nothing].map(|what| encode(what).0);
-        revocation_rows().filter(revocations::what.eq_any(decisions)).load(conn).and_then(known)
-    }
-}
-
-type RevocationRow = (i64, String, i16, Option<i64>, i64);
-
-#[diesel::dsl::auto_type]
-fn revocation_rows() -> _ {
-    revocations::table.order(revocations::id).select((
-        revocations::id,
-        revocations::openid,
-        revocations::what,
-        revocations::issued_ms,
-        revocations::at,
-    ))
-}
-
-fn known(rows: Vec<RevocationRow>) -> QueryResult<Vec<Revocation>> {
-    let mut known = Vec::with_capacity(rows.len());
-    for (id, openid, what, issued_ms, at) in rows {
-        match decode(what, issued_ms) {
-            Some(what) => known.push(Revocation { id, openid: OpenId::parse(&openid).map_err(unreadable)?, what, at }),
-            None => log::warn!(id = id; "a revocation of a kind that this version does not know was passed over"),
-        }
-    }
-    Ok(known)
 }
 
 impl Query for Ping {

@@ -27,6 +27,8 @@ mod postgres_tls;
 mod starts;
 mod database_faults;
 mod clock;
+mod faketime;
+mod clocks_apart;
 mod soak;
 mod unharmed;
 mod bystanders;

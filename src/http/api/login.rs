@@ -6,14 +6,13 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::commit;
-use crate::auth::TokenRefused;
+use crate::auth::Identity;
 use crate::event::revocation::Revoked;
 use crate::http::State;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Newcomer};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
-use crate::ids::{OpenId, now_ms};
 use crate::store::messages::{Revoke, Write};
 use crate::wechat::{LoginRefused, ValidateCode};
 
@@ -56,24 +55,21 @@ pub struct LogoutRequest {
     responses((status = 200, body = LoginAnswer), LoginErrors)
 )]
 pub async fn login(_: Newcomer, body: Body<LoginRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let openid = exchange(&state, body.0.code).await?;
-    let token = state.tokens.issue(&openid, now_ms()).map_err(|why| match why {
-        TokenRefused::Banned => why.into(),
-        TokenRefused::Unauthorized => {
-            log::error!("a token could not be signed: check auth.keys");
-            ApiError::internal()
-        }
+    let identity = exchange(&state, body.0.code).await?;
+    let token = state.tokens.sign(&identity).map_err(|_| {
+        log::error!("a token could not be signed: check auth.keys");
+        ApiError::internal()
     })?;
     let expires_in = state.config.auth.token_ttl_s;
-    Ok(HttpResponse::Ok().json(LoginAnswer { openid: openid.as_str(), token, expires_in }))
+    Ok(HttpResponse::Ok().json(LoginAnswer { openid: identity.openid.as_str(), token, expires_in }))
 }
 
-/// The user behind a code, as WeChat says; the handshake with `code=` goes the same way. A banned user is refused.
+/// The login of the user behind a code, as WeChat says; the handshake with `code=` goes the same way. A banned user is refused.
 ///
 /// # Errors
 /// `bad_request` for an empty code; `bad_code`, `blocked_by_wechat`, `banned`; `rate_limited`, `wechat_unavailable` with a wait.
 /// Takes at most ten seconds.
-pub async fn exchange(state: &State, code: String) -> Result<OpenId, ApiError> {
+pub async fn exchange(state: &State, code: String) -> Result<Identity, ApiError> {
     if code.is_empty() {
         return Err(ApiError::bad_request("the code is empty"));
     }
@@ -90,10 +86,8 @@ pub async fn exchange(state: &State, code: String) -> Result<OpenId, ApiError> {
         _ => state.wechat_seen.answered(),
     }
     let openid = outcome?;
-    if state.tokens.is_banned(&openid) {
-        return Err(TokenRefused::Banned.into());
-    }
-    Ok(openid)
+    state.revocations.read_now().await;
+    Ok(state.tokens.admit(openid, state.revocations.now_ms())?)
 }
 
 /// Ends the token of this call and its sessions, or all of the user's
@@ -109,7 +103,7 @@ pub async fn exchange(state: &State, code: String) -> Result<OpenId, ApiError> {
 )]
 pub async fn logout(caller: Caller, body: Body<LogoutRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let Caller(identity) = caller;
-    let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued_ms } };
+    let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
     commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, answer })).await?;
     (state.revoked)();
     Ok(HttpResponse::NoContent().finish())

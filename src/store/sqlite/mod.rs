@@ -19,14 +19,14 @@ use self::statements::{StoreMarks, StoreSent};
 use self::wal::Room;
 use super::StoreLimits;
 use super::audits::{self, NewAudit};
-use super::batch::{MarkKind, Outcome, RECALLED_BODY, encode, pair, repeat};
+use super::batch::{MarkKind, Outcome, RECALLED_BODY, pair, repeat};
 use super::clock::Clock;
 use super::conn;
 use super::error::Trouble;
-use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Revoke, Write};
+use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::queries::{MessageRow, message_columns};
-use super::schema::{blocks, conversations, members, messages, revocations};
-use super::{notices, profiles, schema};
+use super::schema::{blocks, conversations, members, messages};
+use super::{notices, profiles, revocations, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
@@ -135,7 +135,7 @@ impl Batch<'_> {
             Write::Clear(Clear { openid, peer, up_to, .. }) => self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared),
             Write::Block(block) => self.block(block),
             Write::Revoke(revoke) => {
-                append_revocation(self.conn, revoke, self.now)?;
+                revocations::append_on_sqlite(self.conn, revoke, self.at)?;
                 Ok(Outcome::Done)
             }
             Write::Profile(change) => {
@@ -443,17 +443,4 @@ fn repeats_only(append: &Append) -> Option<Refusal> {
         Admission::RepeatsOnly(refusal) => Some(refusal),
         Admission::Open | Admission::Moderator => None,
     }
-}
-
-pub(super) fn append_revocation(conn: &mut SqliteConnection, revoke: &Revoke, now: i64) -> QueryResult<()> {
-    let (what, issued_ms) = encode(revoke.what);
-    diesel::insert_into(revocations::table)
-        .values((
-            revocations::openid.eq(revoke.openid.as_str()),
-            revocations::what.eq(what),
-            revocations::issued_ms.eq(issued_ms),
-            revocations::at.eq(now),
-        ))
-        .execute(conn)?;
-    Ok(())
 }

@@ -335,11 +335,20 @@ async fn revocations_are_followed(db: &mut Db) {
     }
     // The command line writes beside a server that runs.
     crate::store::revoke(&db.config, &o("b"), Revoked::Access).unwrap();
-    let log = rig.store.ask(RevocationsSince { at: before }).await.unwrap();
+    let after = |id, missing| rig.store.revocations(LogQuestion::After { id, missing });
+    let LogPage { now, newest, entries: log, has_more } = after(0, Vec::new()).await.unwrap();
+    assert!((before - 60_000..=now_ms() + 60_000).contains(&now) && !has_more);
     assert_eq!(log.iter().take(5).map(|r| r.what).collect::<Vec<_>>(), all);
     assert_eq!((log.len(), &log[5].openid), (6, &o("b")));
     assert!(log.windows(2).all(|two| two[0].id < two[1].id));
-    assert!(rig.store.ask(RevocationsSince { at: now_ms() + 1000 }).await.unwrap().is_empty());
+    assert_eq!(newest, log[5].id);
+    assert!(after(newest, Vec::new()).await.unwrap().entries.is_empty());
+    let ids = |page: LogPage| page.entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
+    assert_eq!(ids(after(log[3].id, vec![log[0].id, i64::MAX]).await.unwrap()), [log[0].id, log[4].id, log[5].id]);
+    let in_force = |lifetime_ms, newest_ids| rig.store.revocations(LogQuestion::InForce { lifetime_ms, newest_ids });
+    assert_eq!(in_force(600_000, 0).await.unwrap().entries, log);
+    assert_eq!(ids(in_force(-600_000, 0).await.unwrap()), [log[3].id, log[4].id, log[5].id]);
+    assert_eq!(ids(in_force(-600_000, 4).await.unwrap()), [log[2].id, log[3].id, log[4].id, log[5].id]);
     rig.store.ask(Ping).await.unwrap();
 }
 

@@ -343,6 +343,24 @@ pub static KEYS: &[Key] = &[
         },
     ),
     number(
+        "safety.per_minute_per_user",
+        "120",
+        COUNT,
+        "Checks by WeChat that one user causes in a minute, on this node, and as many at once; beyond it that user hears `rate_limited`. A text of 2500 characters is one, a longer one several; one that is remembered is none. 0: no limit.",
+        |c, n| {
+            c.safety.per_minute_per_user = n as u32;
+        },
+    ),
+    number(
+        "safety.per_minute_per_address",
+        "120",
+        COUNT,
+        "The same for nicknames that are set from one address (IPv6: a /64); 0: no limit.",
+        |c, n| {
+            c.safety.per_minute_per_address = n as u32;
+        },
+    ),
+    number(
         "safety.cache_entries",
         "65536",
         (0, 10_000_000),

@@ -242,6 +242,9 @@ pub struct Safety {
     pub timeout_ms: u64,
     /// Calls a minute of this node (0: no limit).
     pub per_minute: u32,
+    /// Calls a minute that one user causes, and that names set from one address cause (0: no limit).
+    pub per_minute_per_user: u32,
+    pub per_minute_per_address: u32,
     /// Verdicts remembered (0: none).
     pub cache_entries: usize,
     /// Messages that are being checked; beyond it `unavailable`.
@@ -381,6 +384,8 @@ impl Config {
                 scene: 0,
                 timeout_ms: 0,
                 per_minute: 0,
+                per_minute_per_user: 0,
+                per_minute_per_address: 0,
                 cache_entries: 0,
                 in_flight: 0,
                 breaker_failures: 0,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ask, commit};
 use crate::http::State;
+use crate::http::address::Address;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Passerby};
 use crate::http::error::ApiError;
@@ -73,7 +74,12 @@ pub async fn me(caller: Caller, state: web::Data<State>) -> Result<Json<User>, A
     security(("token" = [])),
     responses((status = 200, description = "Committed", body = User), CallErrors)
 )]
-pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state: web::Data<State>) -> Result<Json<User>, ApiError> {
+pub async fn change(
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<ProfileRequest, MAX_BYTES>,
+    state: web::Data<State>,
+) -> Result<Json<User>, ApiError> {
     let openid = caller.0.openid;
     let nickname = body.0.nickname.as_deref().map(Nickname::parse).transpose()?;
     let avatar = match body.0.avatar.as_deref() {
@@ -82,7 +88,8 @@ pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state
         Some(base64) => AvatarChange::Set(Avatar::from_base64(base64)?),
     };
     if let Some(nickname) = &nickname {
-        state.sessions.checks.nickname(&openid, nickname.as_str()).await?;
+        let address = Address::of(request.head(), &state.config.server).to_string();
+        state.sessions.checks.nickname(&openid, address, nickname.as_str()).await?;
     }
     commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer))).await?;
     Ok(Json(own(&state, openid).await?))

@@ -234,6 +234,13 @@ pub static KEYS: &[Key] = &[
     number("limits.blocks_per_user", "1000", COUNT, "Others that a user may block; 0: no limit.", |c, n| {
         c.limits.blocks_per_user = n as u32;
     }),
+    number(
+        "limits.bytes_per_day",
+        "20000000",
+        (0, 1 << 50),
+        "Bytes of messages, profiles and findings of checks that a user may have stored in a day of UTC, 256 more for each of them, on this node; beyond it `rate_limited` until the day ends. 0: no limit.",
+        |c, n| c.limits.bytes_per_day = n,
+    ),
     number("limits.sessions", "0", COUNT, "Live sessions in all; 0: what the descriptor limit allows.", |c, n| {
         c.limits.sessions = n as u32;
     }),
@@ -388,6 +395,13 @@ pub static KEYS: &[Key] = &[
         help: "Whether the audit table holds the texts that were refused, or are to be looked at.",
         kind: Kind::Switch { put: |c, on| c.safety.keep_text = on },
     },
+    number(
+        "safety.audit_days",
+        "180",
+        (0, 36_500),
+        "Days that findings are kept; those that somebody is still to look at stay. 0: for good.",
+        |c, n| c.safety.audit_days = n as u32,
+    ),
     Key {
         name: "safety.media",
         default: Default::Text("false"),

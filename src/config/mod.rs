@@ -205,6 +205,8 @@ pub struct Limits {
     pub new_conversations_per_day: u32,
     pub recall_within_ms: u64,
     pub blocks_per_user: u32,
+    /// Bytes that a user may have stored in a day of UTC, on this node (0: off).
+    pub bytes_per_day: u64,
     /// Live sessions in all; 0: what the descriptor limit allows.
     pub sessions: u32,
     pub frame_bytes: usize,
@@ -254,6 +256,8 @@ pub struct Safety {
     pub breaker_rest_ms: u64,
     /// Whether the audit table holds the texts themselves.
     pub keep_text: bool,
+    /// Days that findings are kept (0: for good).
+    pub audit_days: u32,
     /// Whether WeChat looks at images and recordings, too.
     pub media: bool,
 }
@@ -364,6 +368,7 @@ impl Config {
                 new_conversations_per_day: 0,
                 recall_within_ms: 0,
                 blocks_per_user: 0,
+                bytes_per_day: 0,
                 sessions: 0,
                 frame_bytes: 0,
                 frame_fragments: 0,
@@ -391,6 +396,7 @@ impl Config {
                 breaker_failures: 0,
                 breaker_rest_ms: 0,
                 keep_text: false,
+                audit_days: 0,
                 media: false,
             },
             log: Log { format: LogFormat::Text, filter: String::new() },

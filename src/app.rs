@@ -167,10 +167,13 @@ async fn compose(
         new_conversations_per_day: config.limits.new_conversations_per_day,
         recall_within_ms: i64::try_from(config.limits.recall_within_ms).unwrap_or(i64::MAX),
         blocks_per_user: config.limits.blocks_per_user,
+        bytes_per_day: config.limits.bytes_per_day,
     };
     let store = Store::open(&config.database, limits, &metrics, draining, chat.clone().recipient())?;
     // Nobody can have sent the chat anything yet.
     let _ = writer.set(store.clone());
+    actix_web::rt::spawn(store::watch_size(store.clone(), metrics.clone()));
+    actix_web::rt::spawn(store::prune_audits(store.clone(), config.safety.audit_days));
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;

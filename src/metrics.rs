@@ -115,6 +115,8 @@ pub struct Metrics {
     pub notices_in_flight: Gauge,
     /// 1 while none is sent, because WeChat refuses them for a setting or a quota.
     pub notices_resting: Gauge,
+    /// Bytes of the database on its disk.
+    pub database_bytes: Gauge,
     /// What became of texts that were checked.
     pub safety_verdicts: Family<VerdictLabel, Counter>,
     /// Messages that wait for a check.
@@ -173,6 +175,7 @@ impl Metrics {
             notices_pending: Gauge::default(),
             notices_in_flight: Gauge::default(),
             notices_resting: Gauge::default(),
+            database_bytes: Gauge::default(),
             safety_verdicts: Family::default(),
             safety_in_flight: Gauge::default(),
             safety_check_seconds: Histogram::new(latency()),
@@ -219,6 +222,7 @@ impl Metrics {
         r.register("notices_pending", "Conversations that wait to be judged for a notice", m.notices_pending.clone());
         r.register("notices_in_flight", "Notices under way to WeChat", m.notices_in_flight.clone());
         r.register("notices_resting", "1 while none is sent, because WeChat refuses them", m.notices_resting.clone());
+        r.register_with_unit("database", "Size of the database on its disk", Unit::Bytes, m.database_bytes.clone());
         r.register("safety_verdicts", "Texts checked, by what they are and what became of them", m.safety_verdicts.clone());
         r.register("safety_in_flight", "Messages that wait for a check", m.safety_in_flight.clone());
         r.register_with_unit("safety_check", "Time of the check of a message by WeChat", Unit::Seconds, m.safety_check_seconds.clone());

@@ -234,6 +234,13 @@ pub static KEYS: &[Key] = &[
     number("limits.blocks_per_user", "1000", COUNT, "Others that a user may block; 0: no limit.", |c, n| {
         c.limits.blocks_per_user = n as u32;
     }),
+    number(
+        "limits.bytes_per_day",
+        "20000000",
+        (0, 1 << 50),
+        "Bytes of messages, profiles and findings of checks that a user may have stored in a day of UTC, 256 more for each of them, on this node; beyond it `rate_limited` until the day ends. 0: no limit.",
+        |c, n| c.limits.bytes_per_day = n,
+    ),
     number("limits.sessions", "0", COUNT, "Live sessions in all; 0: what the descriptor limit allows.", |c, n| {
         c.limits.sessions = n as u32;
     }),
@@ -343,6 +350,24 @@ pub static KEYS: &[Key] = &[
         },
     ),
     number(
+        "safety.per_minute_per_user",
+        "120",
+        COUNT,
+        "Checks by WeChat that one user causes in a minute, on this node, and as many at once; beyond it that user hears `rate_limited`. A text of 2500 characters is one, a longer one several; one that is remembered is none. 0: no limit.",
+        |c, n| {
+            c.safety.per_minute_per_user = n as u32;
+        },
+    ),
+    number(
+        "safety.per_minute_per_address",
+        "120",
+        COUNT,
+        "The same for nicknames that are set from one address (IPv6: a /64); 0: no limit.",
+        |c, n| {
+            c.safety.per_minute_per_address = n as u32;
+        },
+    ),
+    number(
         "safety.cache_entries",
         "65536",
         (0, 10_000_000),
@@ -370,6 +395,13 @@ pub static KEYS: &[Key] = &[
         help: "Whether the audit table holds the texts that were refused, or are to be looked at.",
         kind: Kind::Switch { put: |c, on| c.safety.keep_text = on },
     },
+    number(
+        "safety.audit_days",
+        "180",
+        (0, 36_500),
+        "Days that findings are kept; those that somebody is still to look at stay. 0: for good.",
+        |c, n| c.safety.audit_days = n as u32,
+    ),
     Key {
         name: "safety.media",
         default: Default::Text("false"),

@@ -205,6 +205,8 @@ pub struct Limits {
     pub new_conversations_per_day: u32,
     pub recall_within_ms: u64,
     pub blocks_per_user: u32,
+    /// Bytes that a user may have stored in a day of UTC, on this node (0: off).
+    pub bytes_per_day: u64,
     /// Live sessions in all; 0: what the descriptor limit allows.
     pub sessions: u32,
     pub frame_bytes: usize,
@@ -242,6 +244,9 @@ pub struct Safety {
     pub timeout_ms: u64,
     /// Calls a minute of this node (0: no limit).
     pub per_minute: u32,
+    /// Calls a minute that one user causes, and that names set from one address cause (0: no limit).
+    pub per_minute_per_user: u32,
+    pub per_minute_per_address: u32,
     /// Verdicts remembered (0: none).
     pub cache_entries: usize,
     /// Messages that are being checked; beyond it `unavailable`.
@@ -251,6 +256,8 @@ pub struct Safety {
     pub breaker_rest_ms: u64,
     /// Whether the audit table holds the texts themselves.
     pub keep_text: bool,
+    /// Days that findings are kept (0: for good).
+    pub audit_days: u32,
     /// Whether WeChat looks at images and recordings, too.
     pub media: bool,
 }
@@ -361,6 +368,7 @@ impl Config {
                 new_conversations_per_day: 0,
                 recall_within_ms: 0,
                 blocks_per_user: 0,
+                bytes_per_day: 0,
                 sessions: 0,
                 frame_bytes: 0,
                 frame_fragments: 0,
@@ -381,11 +389,14 @@ impl Config {
                 scene: 0,
                 timeout_ms: 0,
                 per_minute: 0,
+                per_minute_per_user: 0,
+                per_minute_per_address: 0,
                 cache_entries: 0,
                 in_flight: 0,
                 breaker_failures: 0,
                 breaker_rest_ms: 0,
                 keep_text: false,
+                audit_days: 0,
                 media: false,
             },
             log: Log { format: LogFormat::Text, filter: String::new() },

@@ -66,6 +66,7 @@ pub fn config() -> Config {
             new_conversations_per_day: 200,
             recall_within_ms: 0,
             blocks_per_user: 0,
+            bytes_per_day: 0,
             sessions: 0,
             frame_bytes: 65_536,
             frame_fragments: 16,
@@ -105,7 +106,8 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
     let folder = tempfile::tempdir().unwrap();
     let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
-    let limits = StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0, recall_within_ms: 0, blocks_per_user: 0 };
+    let limits =
+        StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0, recall_within_ms: 0, blocks_per_user: 0, bytes_per_day: 0 };
     let store = Store::open(&database, limits, metrics, draining, chat.clone().recipient()).unwrap();
     FOLDERS.with_borrow_mut(|folders| folders.push(folder));
     (chat, store)

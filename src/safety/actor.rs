@@ -9,6 +9,7 @@ use futures_util::future::{join, join_all};
 use tokio::sync::oneshot;
 
 use super::breaker::Breaker;
+use super::budget::Budget;
 use super::cache::Cache;
 use super::handle::Common;
 use super::late;
@@ -28,6 +29,9 @@ use crate::wechat::{Failure, Judgement, MediaCheck, Push, Scene, TextCheck, Trac
 /// What mediaCheckAsync takes in a minute.
 const MEDIA_PER_MINUTE: u32 = 2_000;
 
+/// Milliseconds between two log lines on one limit that is reached.
+const SAID_EVERY_MS: u64 = 60_000;
+
 /// A message to be checked; it keeps its place among those of its sender to its recipient.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -46,6 +50,8 @@ pub struct Check {
 #[rtype(result = "Verdict")]
 pub struct CheckName {
     pub openid: OpenId,
+    /// What the caller's network is counted by.
+    pub address: String,
     pub name: String,
 }
 
@@ -96,6 +102,12 @@ pub struct ContentCheck {
     /// None: WeChat looks at no files.
     media: Option<Limiter>,
     limiter: Limiter,
+    /// Calls of each user, and of each address that sets names.
+    users: Budget<OpenId>,
+    addresses: Budget<String>,
+    /// When each of the two limits was last told of in the log.
+    user_said: Option<u64>,
+    quota_said: Option<u64>,
     breaker: Breaker,
     cache: Cache<Key, Judgement>,
     order: Order<(OpenId, OpenId), Ready>,
@@ -119,6 +131,10 @@ impl ContentCheck {
             scene,
             media: config.media.then(|| Limiter::new(config.per_minute.min(MEDIA_PER_MINUTE))),
             limiter: Limiter::new(config.per_minute),
+            users: Budget::new(config.per_minute_per_user),
+            addresses: Budget::new(config.per_minute_per_address),
+            user_said: None,
+            quota_said: None,
             breaker: Breaker::new(config.breaker_failures, config.breaker_rest_ms),
             cache: Cache::new(config.cache_entries),
             order: Order::new(),
@@ -132,47 +148,75 @@ impl ContentCheck {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What is known of a text without asking; or what to ask, and what the answer is remembered by.
-    fn look_up(&mut self, scene: Scene, text: String) -> (Option<Said>, Option<(Key, String)>) {
-        // WeChat takes no text without a character to be seen.
-        if text.trim().is_empty() {
-            return (None, None);
+    /// What is known without asking, and what WeChat is to be asked; nothing of either for a text without a character to be seen, which
+    /// WeChat takes not.
+    ///
+    /// # Errors
+    /// The author has used up the calls that one user, or one address, may cause: the milliseconds to wait.
+    fn plan(&mut self, author: &Author<'_>, scene: Scene, text: String, media: Option<Media>) -> Result<Plan, u64> {
+        let now = self.now();
+        let text = (!text.trim().is_empty()).then(|| ((scene, text::hash(&text)), text));
+        let mut known = text.as_ref().and_then(|(key, _)| self.remembered(key, now));
+        let mut text = text.filter(|_| known.is_none());
+        let media = media.filter(|_| self.media.is_some());
+        let of_text = text.as_ref().map_or(0, |(_, text)| u32::try_from(pieces(text).len()).unwrap_or(u32::MAX));
+        self.check_budgets(author, of_text.saturating_add(u32::from(media.is_some())), now)?;
+        if of_text > 0 {
+            // The breaker first, so that a rest uses up nothing of the quota. A try that the quota then forbids is made up for later.
+            if self.breaker.may_call(now) && self.take_quota(of_text, now) {
+                self.spend(author, of_text, now);
+            } else {
+                (known, text) = (Some(Said::Nothing), None);
+            }
         }
-        let key = (scene, text::hash(&text));
-        match self.known(&key, pieces(&text).len()) {
-            None => (None, Some((key, text))),
-            known => (known, None),
+        let media = media.map(|media| {
+            let may = self.breaker.may_call(now) && self.media.as_mut().is_some_and(|limiter| limiter.take(1, now));
+            if may {
+                self.spend(author, 1, now);
+            }
+            if may { Ok(media) } else { Err(Failure::Busy) }
+        });
+        Ok(Plan { known, text, media })
+    }
+
+    fn remembered(&mut self, key: &Key, now: u64) -> Option<Said> {
+        let judgement = self.cache.get(key, now)?;
+        self.common.metrics.safety_remembered.inc();
+        Some(Said::Judged(judgement))
+    }
+
+    fn check_budgets(&mut self, author: &Author<'_>, calls: u32, now: u64) -> Result<(), u64> {
+        let of_user = self.users.check(author.openid, calls, now);
+        let of_address = author.address.map_or(Ok(()), |address| self.addresses.check(address, calls, now));
+        let wait = of_user.err().max(of_address.err());
+        let Some(wait) = wait else { return Ok(()) };
+        if is_due(&mut self.user_said, now) {
+            log::warn!(openid:% = author.openid; "a user causes more checks by WeChat than one may; safety.per_minute_per_user slows them down");
+        }
+        Err(wait)
+    }
+
+    fn spend(&mut self, author: &Author<'_>, calls: u32, now: u64) {
+        self.users.spend(author.openid, calls, now);
+        if let Some(address) = author.address {
+            self.addresses.spend(address, calls, now);
         }
     }
 
-    /// What WeChat is to look at, where it does; an error where it may not be asked now.
-    fn may_look_at(&mut self, media: Media) -> Option<Result<Media, Failure>> {
-        let now = self.now();
-        let limiter = self.media.as_mut()?;
-        let may = self.breaker.may_call(now) && limiter.take(1, now);
-        Some(if may { Ok(media) } else { Err(Failure::Busy) })
+    /// Takes calls out of what this node may make in a minute: all of them, or none.
+    fn take_quota(&mut self, calls: u32, now: u64) -> bool {
+        if self.limiter.take(calls, now) {
+            return true;
+        }
+        self.common.metrics.safety_over_quota.inc();
+        if is_due(&mut self.quota_said, now) {
+            log::warn!("safety.per_minute is used up: WeChat is not asked about every text; safety.on_outage says what becomes of them");
+        }
+        false
     }
 
     fn decide_name(&self, said: Said, name: &str) -> Verdict {
         self.common.policy.decide(said, || self.common.words.current().refuses(name))
-    }
-
-    /// What is known of a text without asking, or why WeChat is not asked.
-    fn known(&mut self, key: &Key, calls: usize) -> Option<Said> {
-        let now = self.now();
-        if let Some(judgement) = self.cache.get(key, now) {
-            self.common.metrics.safety_remembered.inc();
-            return Some(Said::Judged(judgement));
-        }
-        // First, so that a rest uses up nothing of the quota. A try that the quota then forbids is made up for after a further rest.
-        if !self.breaker.may_call(now) {
-            return Some(Said::Nothing);
-        }
-        if !self.limiter.take(u32::try_from(calls).unwrap_or(u32::MAX), now) {
-            self.common.metrics.safety_over_quota.inc();
-            return Some(Said::Nothing);
-        }
-        None
     }
 
     /// What was said of a text; remembered where it was judged.
@@ -272,6 +316,31 @@ impl ContentCheck {
     }
 }
 
+/// Whose calls they are.
+struct Author<'a> {
+    openid: &'a OpenId,
+    /// Of a name: where it is set from.
+    address: Option<&'a String>,
+}
+
+/// What is known of a text without asking, and what to ask.
+struct Plan {
+    known: Option<Said>,
+    /// Text, and what its verdict is remembered by.
+    text: Option<(Key, String)>,
+    /// An error where WeChat may not be asked now.
+    media: Option<Result<Media, Failure>>,
+}
+
+/// Whether a limit that is reached is to be told of again.
+fn is_due(said: &mut Option<u64>, now: u64) -> bool {
+    let is_due = said.is_none_or(|at| now.saturating_sub(at) >= SAID_EVERY_MS);
+    if is_due {
+        *said = Some(now);
+    }
+    is_due
+}
+
 /// What WeChat is to be asked.
 struct Job {
     openid: OpenId,
@@ -295,9 +364,15 @@ impl Handler<Check> for ContentCheck {
             let append = self.common.decided(append, Source::Text, &whole, Verdict::Refused(Reason::of_list()));
             return self.release(ticket, Ready { append, place, since: None });
         }
-        let (known, text) = self.look_up(self.scene, whole);
-        let media = shown.media.clone().and_then(|media| self.may_look_at(media));
         let openid = append.draft.sender.clone();
+        let author = Author { openid: &openid, address: None };
+        let Plan { known, text, media } = match self.plan(&author, self.scene, whole, shown.media.clone()) {
+            Ok(plan) => plan,
+            Err(retry_after_ms) => {
+                let append = self.common.decided(append, Source::Text, "", Verdict::OverBudget { retry_after_ms });
+                return self.release(ticket, Ready { append, place, since: None });
+            }
+        };
         let waiting = Waiting { ticket, append, shown, known, place, since };
         if text.is_none() && media.is_none() {
             let known = waiting.known.clone();
@@ -310,8 +385,12 @@ impl Handler<Check> for ContentCheck {
 impl Handler<CheckName> for ContentCheck {
     type Result = ResponseFuture<Verdict>;
 
-    fn handle(&mut self, CheckName { openid, name }: CheckName, ctx: &mut Self::Context) -> Self::Result {
-        let (known, text) = self.look_up(Scene::Profile, name.clone());
+    fn handle(&mut self, CheckName { openid, address, name }: CheckName, ctx: &mut Self::Context) -> Self::Result {
+        let author = Author { openid: &openid, address: Some(&address) };
+        let Plan { known, text, .. } = match self.plan(&author, Scene::Profile, name.clone(), None) {
+            Ok(plan) => plan,
+            Err(retry_after_ms) => return Box::pin(async move { Verdict::OverBudget { retry_after_ms } }),
+        };
         if text.is_none() {
             let verdict = known.map_or(Verdict::Pass, |said| self.decide_name(said, &name));
             return Box::pin(async { verdict });

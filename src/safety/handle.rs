@@ -134,11 +134,12 @@ impl Checks {
         self.0.common.metrics.safety_in_flight.set(i64::try_from(self.0.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
     }
 
-    /// Whether a user may call herself so.
+    /// Whether a user may take this name. `address` is what the caller's network is counted by.
     ///
     /// # Errors
-    /// [`Refusal::ContentRefused`], or [`Refusal::Unavailable`] where that is not known now.
-    pub async fn nickname(&self, openid: &OpenId, name: &str) -> Result<(), Refusal> {
+    /// [`Refusal::ContentRefused`]; [`Refusal::Unavailable`] where that is not known now; [`Refusal::RateLimited`] where the user or the
+    /// address asks too often.
+    pub async fn nickname(&self, openid: &OpenId, address: String, name: &str) -> Result<(), Refusal> {
         let Inner { mode, common, asker, .. } = &*self.0;
         if *mode == SafetyMode::Off || name.is_empty() {
             return Ok(());
@@ -147,7 +148,7 @@ impl Checks {
             _ if mode.asks_list() && common.words.current().refuses(name) => Verdict::Refused(Reason::of_list()),
             None => Verdict::Pass,
             Some(asker) => {
-                let check = CheckName { openid: openid.clone(), name: name.to_owned() };
+                let check = CheckName { openid: openid.clone(), address, name: name.to_owned() };
                 asker.send(check).await.map_err(|_| Refusal::Unavailable)?
             }
         };
@@ -155,6 +156,7 @@ impl Checks {
         let (found, reason, answer) = match verdict {
             Verdict::Pass => return Ok(()),
             Verdict::Unjudged => return Err(Refusal::Unavailable),
+            Verdict::OverBudget { retry_after_ms } => return Err(Refusal::RateLimited { retry_after_ms }),
             Verdict::Noted(found, reason) => (found, reason, Ok(())),
             Verdict::Refused(reason) => (Found::Refused, reason, Err(Refusal::ContentRefused)),
         };
@@ -222,6 +224,7 @@ impl Common {
             Verdict::Noted(found, reason) => (append.admission, Some((found, reason))),
             Verdict::Refused(reason) => (Admission::RepeatsOnly(Refusal::ContentRefused), Some((Found::Refused, reason))),
             Verdict::Unjudged => (Admission::RepeatsOnly(Refusal::Unavailable), None),
+            Verdict::OverBudget { retry_after_ms } => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
         };
         let finding = noted.map(|(found, reason)| Box::new(self.finding(source, found, reason, text)));
         Append { admission, finding, ..append }
@@ -235,6 +238,7 @@ impl Common {
             Verdict::Noted(..) => "unchecked",
             Verdict::Refused(_) => "refused",
             Verdict::Unjudged => "unavailable",
+            Verdict::OverBudget { .. } => "rate_limited",
         };
         self.metrics.safety_verdicts.get_or_create(&VerdictLabel { of, verdict }).inc();
     }

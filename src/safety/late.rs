@@ -103,7 +103,7 @@ pub async fn take_back(store: &Store, sender: &OpenId, peer: &OpenId, seq: Seq) 
         body: "{}".into(),
         target: Some(seq),
     };
-    let recall = Append { draft, admission: Admission::Moderator, finding: None };
+    let recall = Append { draft, admission: Admission::Moderator, finding: None, charge: None };
     store.submit(Write::Append(recall)).map_err(|_| Unavailable)?;
     // What becomes of a message is told to sessions alone.
     let until = Instant::now() + COMMITTED_WITHIN;

@@ -11,6 +11,7 @@ mod reload;
 mod verdict;
 mod pieces;
 mod limiter;
+mod budget;
 mod breaker;
 mod cache;
 mod order;

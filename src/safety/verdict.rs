@@ -31,6 +31,10 @@ pub enum Verdict {
     Refused(Reason),
     /// It was not judged, and may not pass without.
     Unjudged,
+    /// Its author has used up the checks that one user may cause.
+    OverBudget {
+        retry_after_ms: u64,
+    },
 }
 
 /// Who says so.

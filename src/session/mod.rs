@@ -24,7 +24,7 @@ use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
 use crate::safety::Checks;
 use crate::store::messages::{Admission, Answer, Append, Mark, Write};
-use crate::store::{Full, Store};
+use crate::store::{self, Full, Store};
 use catch_up::Ask;
 use inbound::InboundLimits;
 
@@ -130,13 +130,21 @@ impl Session {
     fn append(&mut self, draft: Draft) -> Outcome {
         self.shared.metrics.messages_in.inc();
         let over_rate_ms = (self.shared.rate)(&self.openid).err();
+        // Taking something back is always possible: it makes room.
+        let charged = match (over_rate_ms, draft.target) {
+            (None, None) => self.shared.store.charge(&self.openid, store::row(draft.body.len())),
+            (None, Some(_)) => Ok(None),
+            (Some(wait), _) => Err(wait),
+        };
         let is_repeatable = draft.client_msg_id.is_some() || draft.target.is_some();
-        if let (Some(wait), false) = (over_rate_ms, is_repeatable) {
-            return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", draft.request_id.as_ref(), None, Some(wait)));
-        }
-        let admission =
-            over_rate_ms.map_or(Admission::Open, |retry_after_ms| Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }));
-        self.submitted(self.shared.checks.submit(Append { draft, admission, finding: None }))
+        let (admission, charge) = match charged {
+            Ok(charge) => (Admission::Open, charge),
+            Err(wait) if !is_repeatable => {
+                return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", draft.request_id.as_ref(), None, Some(wait)));
+            }
+            Err(retry_after_ms) => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
+        };
+        self.submitted(self.shared.checks.submit(Append { draft, admission, finding: None, charge }))
     }
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {

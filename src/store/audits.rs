@@ -1,18 +1,22 @@
 //! What checks of contents have found. A finding is written with the message that it is about, and so is known for as long as that.
 
+use std::cmp::Ordering;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
 use super::batch::Outcome;
 use super::conn::Conn;
 use super::messages::{
-    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Query, Review, ReviewById, ReviewPage, Reviews, Write,
+    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Prune, Query, Review, ReviewById, ReviewPage, Reviews, Write,
 };
 use super::queries::{and_one, seq, unreadable};
 use super::schema::audits;
 use super::statement::{Statement, Writer};
 use crate::event::{By, Finding, Found, Refusal, Source};
 use crate::ids::OpenId;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// A finding as its row is written.
 #[derive(Insertable)]
@@ -29,6 +33,8 @@ pub(super) struct NewAudit<'a> {
     trace_id: Option<&'a str>,
     hash: &'a [u8],
     content: Option<&'a str>,
+    /// Set where what was found before within the hour takes it up.
+    hour: Option<i64>,
 }
 
 impl<'a> NewAudit<'a> {
@@ -57,8 +63,71 @@ impl<'a> NewAudit<'a> {
             trace_id: Some(trace_id.as_str()).filter(|id| !id.is_empty()),
             hash,
             content: text.as_deref(),
+            // What is stored, or is to be looked at, has a row of its own.
+            hour: (seq.is_none() && (peer.is_some() || *outcome != Found::Review)).then_some(now.div_euclid(HOUR_MS)),
         })
     }
+
+    pub(super) fn is_folded(&self) -> bool {
+        self.hour.is_some()
+    }
+
+    /// By what makes two of them one row.
+    pub(super) fn compare(a: &Self, b: &Self) -> Ordering {
+        let key = |audit: &Self| (audit.openid, audit.hash, audit.hour, audit.source, audit.outcome);
+        key(a).cmp(&key(b))
+    }
+}
+
+/// Writes a finding, or counts it where it was found before within the hour. diesel has no such statement for an index of SQLite's with a
+/// condition; there is one writer.
+pub(super) fn fold_on_sqlite(conn: &mut SqliteConnection, audit: NewAudit<'_>) -> QueryResult<()> {
+    let same = audits::table
+        .filter(audits::openid.eq(audit.openid))
+        .filter(audits::hash.eq(audit.hash))
+        .filter(audits::hour.eq(audit.hour))
+        .filter(audits::source.eq(audit.source))
+        .filter(audits::outcome.eq(audit.outcome));
+    if diesel::update(same).set(audits::times.eq(audits::times + 1)).execute(conn)? == 0 {
+        diesel::insert_into(audits::table).values(audit).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The same where several nodes may write it at once.
+pub(super) fn fold_on_postgres(conn: &mut PgConnection, audit: NewAudit<'_>) -> QueryResult<()> {
+    diesel::insert_into(audits::table)
+        .values(audit)
+        .on_conflict((audits::openid, audits::hash, audits::hour, audits::source, audits::outcome))
+        .filter_target(audits::hour.is_not_null())
+        .do_update()
+        .set(audits::times.eq(audits::times + 1))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// What may be taken out of findings from before a time: not those of [`OPEN`].
+macro_rules! old {
+    () => {
+        "FROM audits WHERE at < $1 AND NOT (outcome = 1 AND decision IS NULL AND (seq IS NOT NULL OR peer IS NULL))"
+    };
+}
+
+const PRUNE: &str = concat!("DELETE FROM audits WHERE id IN (SELECT id ", old!(), " ORDER BY at LIMIT $2)");
+const HAS_OLD: &str = concat!("SELECT count(*) AS number FROM (SELECT id ", old!(), " LIMIT 1) AS old");
+
+pub(super) fn prune(conn: &mut impl Writer, Prune { before, rows, .. }: &Prune) -> QueryResult<()> {
+    conn.run(Statement::new(PRUNE).number(*before).number(*rows)).map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+pub(super) fn has_before(conn: &mut Conn, before: i64) -> QueryResult<bool> {
+    Ok(Statement::new(HAS_OLD).number(before).get_result::<Number>(conn)?.number > 0)
 }
 
 /// How the values of one kind stand in the table: by their places here.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
+use super::allowance::row;
 use super::content;
 use super::messages::{Admission, Answer, Append, Clear, ConversationSettings, Mark, Reservation, Write};
 use crate::event::revocation::Revoked;
@@ -63,7 +64,7 @@ pub(super) fn key(write: &Write) -> String {
         Write::Settings(w) => pair(&w.openid, &w.peer),
         Write::Decide(w) => w.audit.to_string(),
         Write::Settle(w) => w.id.to_string(),
-        Write::Abandon(_) => String::new(),
+        Write::Abandon(_) | Write::Prune(_) => String::new(),
     }
 }
 
@@ -195,6 +196,7 @@ impl Report {
             | Write::Profile(_)
             | Write::Audit(_)
             | Write::Decide(_)
+            | Write::Prune(_)
             | Write::Grant(_)
             | Write::Reserve(_)
             | Write::Settle(_)
@@ -245,7 +247,11 @@ impl Report {
 }
 
 fn appended(append: Append, outcome: Outcome) -> Event {
-    let Append { draft, admission, .. } = append;
+    let kept = kept(&append, &outcome);
+    let Append { draft, admission, charge, .. } = append;
+    if let Some(charge) = charge {
+        charge.keep(kept);
+    }
     match outcome {
         Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
         Outcome::Repeated { stored, muted } => {
@@ -253,6 +259,17 @@ fn appended(append: Append, outcome: Outcome) -> Event {
         }
         Outcome::Refused(why) => Event::Refused { draft, why },
         _ => Event::Refused { draft, why: Refusal::Unavailable },
+    }
+}
+
+/// The bytes that are stored of a message and of what was found about it.
+fn kept(append: &Append, outcome: &Outcome) -> u64 {
+    let of_finding = append.finding.as_ref().map_or(0, |finding| row(finding.text.as_ref().map_or(0, String::len)));
+    match outcome {
+        Outcome::Appended { .. } => row(append.draft.body.len()) + of_finding,
+        // Whether anything of it is stored is not known.
+        Outcome::Repeated { .. } | Outcome::Refused(Refusal::Unavailable) => 0,
+        _ => of_finding,
     }
 }
 

@@ -1,8 +1,8 @@
 //! A write without its answer, for when a thread that hangs holds the first one.
 
 use super::messages::{
-    Abandon, Answer, Append, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, QuietHours, Reserve,
-    Revoke, Settle, Write,
+    Abandon, Answer, Append, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours,
+    Reserve, Revoke, Settle, Write,
 };
 use crate::event::Draft;
 
@@ -10,7 +10,7 @@ impl Write {
     pub(super) fn without_answer(&self) -> Self {
         let answer = Answer::Nobody;
         match self {
-            Self::Append(Append { draft: d, admission, finding }) => Self::Append(Append {
+            Self::Append(Append { draft: d, admission, finding, charge }) => Self::Append(Append {
                 draft: Draft {
                     session: d.session,
                     request_id: d.request_id.clone(),
@@ -23,6 +23,7 @@ impl Write {
                 },
                 admission: *admission,
                 finding: finding.clone(),
+                charge: charge.clone(),
             }),
             Self::Mark(w) => Self::Mark(Mark { receipt: w.receipt.clone(), answer }),
             Self::Clear(w) => Self::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer }),
@@ -31,6 +32,7 @@ impl Write {
             Self::Profile(w) => Self::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), answer)),
             Self::Audit(w) => Self::Audit(Audit { openid: w.openid.clone(), finding: w.finding.clone(), answer }),
             Self::Decide(w) => Self::Decide(Decide { audit: w.audit, decision: w.decision, label: w.label, answer }),
+            Self::Prune(w) => Self::Prune(Prune { before: w.before, rows: w.rows, answer }),
             Self::Grant(w) => {
                 let (openid, template) = (w.openid.clone(), w.template.clone());
                 Self::Grant(GrantChange { openid, template, change: w.change.clone(), answer })

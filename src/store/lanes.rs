@@ -15,8 +15,8 @@ use super::batch::{Outcome, Report};
 use super::clock::Clock;
 use super::conn::FileLock;
 use super::messages::{
-    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, QuietHours, Reserve, Revoke,
-    Settle, Write,
+    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
+    Revoke, Settle, Write,
 };
 use crate::event::{Committed, Places, Refusal};
 use crate::lifecycle::{Draining, Vital};
@@ -147,6 +147,7 @@ impl Lane {
             | Write::Profile(ProfileChange { answer, .. })
             | Write::Audit(Audit { answer, .. })
             | Write::Decide(Decide { answer, .. })
+            | Write::Prune(Prune { answer, .. })
             | Write::Grant(GrantChange { answer, .. })
             | Write::Reserve(Reserve { answer, .. })
             | Write::Settle(Settle { answer, .. })

@@ -7,6 +7,7 @@ use crate::event::revocation::{Revocation, Revoked};
 use crate::event::{Draft, Finding, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
+use crate::store::Charge;
 
 mod notices;
 mod safety;
@@ -25,6 +26,7 @@ pub enum Write {
     Profile(ProfileChange),
     Audit(Audit),
     Decide(Decide),
+    Prune(Prune),
     Grant(GrantChange),
     Reserve(Reserve),
     Settle(Settle),
@@ -42,6 +44,8 @@ pub struct Append {
     /// What a check of it has found, which is kept with it: with its seq where it is stored now, without one where it is refused. A
     /// repeat was told of before.
     pub finding: Option<Box<Finding>>,
+    /// What was set aside for it of its sender's bytes. None: nothing is counted.
+    pub charge: Option<Charge>,
 }
 
 /// What may become of a message.

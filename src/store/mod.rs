@@ -22,6 +22,8 @@ use crate::metrics::Metrics;
 
 pub mod messages;
 mod copy;
+mod allowance;
+mod upkeep;
 mod lanes;
 mod executor;
 mod batch;
@@ -47,9 +49,12 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+pub use allowance::{Charge, row};
 pub use error::OpenError;
+pub use upkeep::{prune_audits, watch_size};
 
 use crate::event::revocation::Revoked;
+use allowance::Allowance;
 use clock::Clock;
 use lanes::{Lane, Shared};
 use messages::{Answer, LogPage, LogQuestion, Query, Revoke, Sync, Write};
@@ -74,6 +79,7 @@ struct Inner {
     /// The same on every node: a batch then meets only those of the other nodes' lanes of its number at the rows that both lock.
     hasher: BuildHasherDefault<DefaultHasher>,
     readers: Readers,
+    allowance: Allowance,
 }
 
 /// What the store is told of the limits.
@@ -87,6 +93,8 @@ pub struct StoreLimits {
     pub recall_within_ms: i64,
     /// How many others a user may block; 0: no limit.
     pub blocks_per_user: u32,
+    /// Bytes that a user may have stored in a day of UTC, on this node; 0: no limit.
+    pub bytes_per_day: u64,
 }
 
 /// The write was not accepted: too many are under way, or the server is leaving. Nothing is stored.
@@ -137,13 +145,28 @@ impl Store {
             executor::start(lane, config);
         }
         let readers = Readers::start(config, metrics, draining);
-        let inner = Inner { database: config.clone(), shared, lanes, hasher: BuildHasherDefault::default(), readers };
+        let inner = Inner {
+            database: config.clone(),
+            shared,
+            lanes,
+            hasher: BuildHasherDefault::default(),
+            readers,
+            allowance: Allowance::new(limits.bytes_per_day),
+        };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         let vital = Vital::new("store's watchdog", draining);
         let watchdog = std::thread::Builder::new().name("hongyan-watchdog".into()).spawn(move || watch(&watched, system, vital));
         watchdog.map_err(|e| OpenError::Threads { reason: e.to_string() })?;
         Ok(Self { inner })
+    }
+
+    /// Sets bytes of a user's day aside for what is to be stored; none where there is no limit. Whoever stores it says how much was kept.
+    ///
+    /// # Errors
+    /// The user has no more of them: the milliseconds until the day ends.
+    pub fn charge(&self, openid: &OpenId, bytes: u64) -> Result<Option<Charge>, u64> {
+        self.inner.allowance.charge(openid, bytes, now_ms())
     }
 
     /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its [`messages::Answer`]),

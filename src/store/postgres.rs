@@ -12,7 +12,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 use rand::Rng as _;
 
 use super::StoreLimits;
-use super::audits::{NewAudit, decide};
+use super::audits::{NewAudit, decide, fold_on_postgres, prune};
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
@@ -124,7 +124,9 @@ struct Besides {
 
 impl Besides {
     fn of(writes: &[Write]) -> Option<Self> {
-        let is_audit = |write: &Write| matches!(write, Write::Append(Append { finding: Some(_), .. }) | Write::Audit(_) | Write::Decide(_));
+        let is_audit = |write: &Write| {
+            matches!(write, Write::Append(Append { finding: Some(_), .. }) | Write::Audit(_) | Write::Decide(_) | Write::Prune(_))
+        };
         let (audits, notices) = (writes.iter().any(is_audit), writes.iter().any(notices::is_one));
         let profiles = ProfileCall::of(writes);
         let revocations = revocations::of(writes).next().is_some();
@@ -136,11 +138,19 @@ impl Besides {
             profiles.execute(conn)?;
         }
         if self.audits {
-            let found: Vec<_> = writes.iter().zip(&*outcomes).filter_map(|(write, outcome)| NewAudit::of(write, outcome, now)).collect();
-            diesel::insert_into(audits::table).values(found).execute(conn)?;
+            let found = writes.iter().zip(&*outcomes).filter_map(|(write, outcome)| NewAudit::of(write, outcome, now));
+            let (mut folded, own): (Vec<_>, Vec<_>) = found.partition(NewAudit::is_folded);
+            diesel::insert_into(audits::table).values(own).execute(conn)?;
+            // In one order on every node, so that no two wait for each other in a circle.
+            folded.sort_by(NewAudit::compare);
+            for audit in folded {
+                fold_on_postgres(conn, audit)?;
+            }
             for (write, outcome) in writes.iter().zip(&mut *outcomes) {
-                if let Write::Decide(decision) = write {
-                    *outcome = decide(conn, decision, now)?;
+                match write {
+                    Write::Decide(decision) => *outcome = decide(conn, decision, now)?,
+                    Write::Prune(old) => prune(conn, old)?,
+                    _ => {}
                 }
             }
         }
@@ -164,7 +174,7 @@ fn repeatable(write: &Write) -> bool {
         Write::Mark(_) | Write::Clear(_) | Write::Block(_) => true,
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
-        Write::Profile(_) | Write::Audit(_) | Write::Decide(_) | Write::Settings(_) | Write::Quiet(_) => true,
+        Write::Profile(_) | Write::Audit(_) | Write::Decide(_) | Write::Prune(_) | Write::Settings(_) | Write::Quiet(_) => true,
         Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) => true,
         // The second one would find that somebody has reserved it.
         Write::Reserve(_) => false,
@@ -225,6 +235,7 @@ impl Call {
                 | Write::Profile(_)
                 | Write::Audit(_)
                 | Write::Decide(_)
+                | Write::Prune(_)
                 | Write::Grant(_)
                 | Write::Settle(_)
                 | Write::Abandon(_)

@@ -87,6 +87,8 @@ diesel::table! {
         content -> Nullable<Text>,
         decided_at -> Nullable<BigInt>,
         decision -> Nullable<SmallInt>,
+        hour -> Nullable<BigInt>,
+        times -> BigInt,
     }
 }
 

@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "what these tests do not need, the proofs in tests/torture do")]
 mod harness;
 
+mod allowance;
 mod cluster;
 mod seed;
 mod v1;

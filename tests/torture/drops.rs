@@ -28,6 +28,7 @@ async fn all_are_cut_off_at_once_and_come_back_to_every_message() {
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.sessions_per_address", "0"),
         ("limits.messages_per_second", "0"),
+        ("limits.bytes_per_day", "0"),
         ("limits.new_conversations_per_day", "0"),
     ])
     .await;

@@ -28,6 +28,7 @@ async fn a_thousand_hostile_inputs_leave_nothing_behind() {
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.sessions_per_user", "0"),
         ("limits.messages_per_second", "0"),
+        ("limits.bytes_per_day", "0"),
         ("limits.http_burst", "0"),
         // The cache of the database grows with what is stored.
         ("database.cache_kib", "1024"),

@@ -29,6 +29,7 @@ async fn who_does_not_read_is_let_go_and_costs_the_others_nothing() {
     let many = size(20, 100);
     let server = Server::with([
         ("limits.messages_per_second", "0"),
+        ("limits.bytes_per_day", "0"),
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.new_conversations_per_day", "0"),
         // No more than those who are there at once: a place that is not given back is missed in the next round.

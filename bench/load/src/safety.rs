@@ -86,6 +86,7 @@ impl Safety {
         let server = self.programs.hongyan(&[
             ("HONGYAN_SAFETY__MODE", "wechat"),
             ("HONGYAN_SAFETY__PER_MINUTE", "0"),
+            ("HONGYAN_SAFETY__PER_MINUTE_PER_USER", "0"),
             ("HONGYAN_SAFETY__CACHE_ENTRIES", "0"),
             ("HONGYAN_SAFETY__TIMEOUT_MS", "60000"),
             ("HONGYAN_WECHAT__API_BASE", &wechat),

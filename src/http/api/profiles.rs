@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ask, commit};
 use crate::http::State;
+use crate::http::address::Address;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Passerby};
 use crate::http::error::ApiError;
@@ -15,6 +16,7 @@ use crate::http::tagged::tagged;
 use crate::ids::OpenId;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
+use crate::store::row;
 
 /// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write `/` as `\/`.
 const MAX_BYTES: usize = 48 * 1_024;
@@ -73,7 +75,12 @@ pub async fn me(caller: Caller, state: web::Data<State>) -> Result<Json<User>, A
     security(("token" = [])),
     responses((status = 200, description = "Committed", body = User), CallErrors)
 )]
-pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state: web::Data<State>) -> Result<Json<User>, ApiError> {
+pub async fn change(
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<ProfileRequest, MAX_BYTES>,
+    state: web::Data<State>,
+) -> Result<Json<User>, ApiError> {
     let openid = caller.0.openid;
     let nickname = body.0.nickname.as_deref().map(Nickname::parse).transpose()?;
     let avatar = match body.0.avatar.as_deref() {
@@ -81,8 +88,14 @@ pub async fn change(caller: Caller, body: Body<ProfileRequest, MAX_BYTES>, state
         Some("") => AvatarChange::Remove,
         Some(base64) => AvatarChange::Set(Avatar::from_base64(base64)?),
     };
+    let bytes = body.0.nickname.as_ref().map_or(0, String::len) + image_bytes(&avatar);
+    if let Some(charge) = state.store.charge(&openid, row(bytes)).map_err(ApiError::rate_limited)? {
+        // Kept whatever becomes of it: what is refused leaves a finding.
+        charge.keep(row(bytes));
+    }
     if let Some(nickname) = &nickname {
-        state.sessions.checks.nickname(&openid, nickname.as_str()).await?;
+        let address = Address::of(request.head(), &state.config.server).to_string();
+        state.sessions.checks.nickname(&openid, address, nickname.as_str()).await?;
     }
     commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer))).await?;
     Ok(Json(own(&state, openid).await?))
@@ -136,6 +149,13 @@ pub async fn avatar(_: Passerby, request: HttpRequest, path: web::Path<String>, 
     let mut answer = HttpResponse::Ok();
     answer.content_type(image.kind.media_type()).insert_header((header::CACHE_CONTROL, FOR_GOOD));
     Ok(tagged(&request, id.as_str(), answer, bytes))
+}
+
+fn image_bytes(change: &AvatarChange) -> usize {
+    match change {
+        AvatarChange::Set(avatar) => avatar.bytes().len(),
+        AvatarChange::Keep | AvatarChange::Remove => 0,
+    }
 }
 
 async fn own(state: &State, openid: OpenId) -> Result<User, ApiError> {

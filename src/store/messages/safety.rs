@@ -31,6 +31,14 @@ pub enum Decision {
     Queued,
 }
 
+/// Takes out so many findings from before a time (Unix milliseconds), but none that somebody is still to look at.
+#[derive(Debug)]
+pub struct Prune {
+    pub before: i64,
+    pub rows: i64,
+    pub answer: Answer,
+}
+
 /// The message that WeChat's check of this name was about, if it was stored.
 #[derive(Debug)]
 pub struct MessageOfTrace {

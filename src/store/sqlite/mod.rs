@@ -147,6 +147,10 @@ impl Batch<'_> {
                 Ok(Outcome::Done)
             }
             Write::Decide(decide) => Ok(audits::decide(self.conn, decide, self.now)?),
+            Write::Prune(old) => {
+                audits::prune(self.conn, old)?;
+                Ok(Outcome::Done)
+            }
             Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_) => {
                 // It looks at the members' rows.
                 self.store_members()?;
@@ -157,7 +161,11 @@ impl Batch<'_> {
 
     fn audit(&mut self, write: &Write, outcome: &Outcome) -> Result<(), Trouble> {
         if let Some(audit) = NewAudit::of(write, outcome, self.now) {
-            diesel::insert_into(schema::audits::table).values(audit).execute(self.conn)?;
+            if audit.is_folded() {
+                audits::fold_on_sqlite(self.conn, audit)?;
+            } else {
+                diesel::insert_into(schema::audits::table).values(audit).execute(self.conn)?;
+            }
         }
         Ok(())
     }

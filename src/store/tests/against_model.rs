@@ -165,7 +165,7 @@ impl Case<'_> {
             let draft = draft(name(from).as_str(), name(to).as_str(), client_msg_id.map(|id| id.to_string()).as_deref(), body);
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
             let draft = Draft { kind, target: target.map(s), request_id: Some(id.clone()), ..draft };
-            (Append { draft, admission, finding: None }.into(), None)
+            (Append { draft, admission, finding: None, charge: None }.into(), None)
         };
         match *op {
             Op::Send { from, to, id, text, admission } => append(from, to, admission, id, body(text), None),

@@ -13,6 +13,9 @@ on_both!(
     what_somebody_should_look_at,
     the_result_of_a_check_finds_its_message,
     whether_a_message_was_recalled,
+    what_is_refused_again_within_the_hour_is_one_row_that_counts,
+    old_findings_are_taken_out_but_those_to_be_looked_at,
+    the_size_of_the_database_is_known,
 );
 
 const REFUSED: Admission = Admission::RepeatsOnly(Refusal::ContentRefused);
@@ -129,7 +132,8 @@ async fn many_findings_in_one_batch(db: &mut Db) {
         rig.event().await;
     }
     let audits = rig.audits().await;
-    assert_eq!(audits.len(), 40);
+    // The twenty that were refused are one, which counts.
+    assert_eq!((audits.len(), db.numbers("SELECT times AS number FROM audits WHERE seq IS NULL")), (21, vec![20]));
     for audit in audits {
         let is_right = match audit.trace_id.parse::<i64>() {
             Ok(n) => audit.seq == Some(s(2 * n + 2)),
@@ -137,6 +141,77 @@ async fn many_findings_in_one_batch(db: &mut Db) {
         };
         assert!(is_right, "{audit:?}");
     }
+}
+
+async fn what_is_refused_again_within_the_hour_is_one_row_that_counts(db: &mut Db) {
+    let mut rig = db.open();
+    let of = |who: &str, hash: u8, outcome| {
+        let finding = Finding { hash: [hash; 32], ..finding(outcome, "") };
+        let draft = draft(who, "b", None, r#"{"message":"x"}"#.into());
+        let admission = if outcome == Found::Refused { REFUSED } else { Admission::Open };
+        Append { draft, admission, finding: Some(Box::new(finding)), charge: None }
+    };
+    for _ in 0..3 {
+        for (who, hash) in [("a", 1), ("a", 2), ("c", 1)] {
+            rig.outcome(of(who, hash, Found::Refused)).await;
+        }
+    }
+    let times = "SELECT times AS number FROM audits ORDER BY id";
+    assert_eq!(db.numbers(times), [3, 3, 3], "by user and by what was said");
+    // What is stored, and a name that somebody is to look at, stand for themselves.
+    for _ in 0..2 {
+        rig.outcome(of("a", 1, Found::Review)).await;
+        rig.of_name("a", Found::Review).await;
+        rig.of_name("a", Found::Refused).await;
+    }
+    assert_eq!(db.numbers(times), [3, 3, 3, 1, 1, 2, 1, 1]);
+    assert_eq!(rig.reviews(10, None).await.0.len(), 4);
+    db.exec("UPDATE audits SET hour = hour - 1");
+    rig.outcome(of("a", 1, Found::Refused)).await;
+    assert_eq!(db.numbers(times).len(), 9, "another hour");
+}
+
+async fn old_findings_are_taken_out_but_those_to_be_looked_at(db: &mut Db) {
+    let mut rig = db.open();
+    for (n, outcome) in [Found::Unchecked, Found::Review, Found::Review, Found::Unchecked].into_iter().enumerate() {
+        rig.outcome(found(&n.to_string(), "odd", Admission::Open, finding(outcome, &n.to_string()))).await;
+    }
+    // More than go with one write.
+    for n in 0..700 {
+        let finding = Finding { hash: [u8::try_from(n % 250).unwrap(); 32], text: None, ..finding(Found::Refused, "") };
+        rig.submit(Append {
+            draft: draft(&format!("u{n}"), "b", None, "{}".into()),
+            admission: REFUSED,
+            finding: Some(Box::new(finding)),
+            charge: None,
+        });
+    }
+    for _ in 0..700 {
+        rig.event().await;
+    }
+    rig.decide(3, Decision::Passed).await.unwrap();
+    let now = now_ms();
+    db.exec(&format!("UPDATE audits SET at = {} WHERE id <> 4", now - 1_000_000));
+    upkeep::prune(&rig.store, now - 1_000_001).await;
+    assert_eq!(db.numbers("SELECT count(*) AS number FROM audits"), [704]);
+    upkeep::prune(&rig.store, now - 500_000).await;
+    assert_eq!(db.numbers("SELECT id AS number FROM audits ORDER BY id"), [2, 4], "one is to be looked at, one is young");
+}
+
+async fn the_size_of_the_database_is_known(db: &mut Db) {
+    let mut rig = db.open();
+    let before = rig.store.ask(upkeep::DatabaseBytes).await.unwrap();
+    assert!(before > 10_000, "{before}");
+    // Of what is not easily made smaller.
+    let text: String = (0..8_000).map(|_| char::from(rand::random_range(b'a'..=b'z'))).collect();
+    for n in 0..300 {
+        rig.submit(append("a", "b", None, &format!("{n}{text}")));
+    }
+    for _ in 0..300 {
+        rig.event().await;
+    }
+    let after = rig.store.ask(upkeep::DatabaseBytes).await.unwrap();
+    assert!(after > before + 1_000_000, "{before} {after}");
 }
 
 async fn the_operator_recalls_what_its_sender_may_not(db: &mut Db) {

@@ -65,7 +65,7 @@ const BOUNDS: SyncBounds =
     SyncBounds { answer_bytes: 10_000, message_bytes: |message, _| message.body.len() + 100, conversation_bytes: 200 };
 
 const LIMITS: StoreLimits =
-    StoreLimits { writes_in_flight: 10_000, new_conversations_per_day: 0, recall_within_ms: 120_000, blocks_per_user: 0 };
+    StoreLimits { writes_in_flight: 10_000, new_conversations_per_day: 0, recall_within_ms: 120_000, blocks_per_user: 0, bytes_per_day: 0 };
 
 impl Db {
     fn sqlite() -> Self {
@@ -132,6 +132,20 @@ impl Db {
             DatabaseUrl::Sqlite(path) => conn::sqlite_writer(path, 1000).unwrap().batch_execute(sql).unwrap(),
             DatabaseUrl::Postgres(_) => self.direct().batch_execute(sql).unwrap(),
         }
+    }
+
+    /// What a query says, a `number` a row.
+    fn numbers(&self, sql: &str) -> Vec<i64> {
+        #[derive(diesel::QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            number: i64,
+        }
+        let rows: Vec<Row> = match &self.config.url {
+            DatabaseUrl::Sqlite(path) => diesel::sql_query(sql).load(&mut conn::sqlite_writer(path, 1000).unwrap()).unwrap(),
+            DatabaseUrl::Postgres(_) => diesel::sql_query(sql).load(&mut self.direct()).unwrap(),
+        };
+        rows.into_iter().map(|row| row.number).collect()
     }
 
     fn open(&self) -> Rig {
@@ -283,7 +297,7 @@ fn draft(from: &str, to: &str, id: Option<&str>, body: String) -> Draft {
 
 fn recall(from: &str, to: &str, target: i64) -> Append {
     let draft = Draft { kind: Kind::recall(), target: Some(s(target)), ..draft(from, to, None, "{}".into()) };
-    Append { draft, admission: Admission::Open, finding: None }
+    Append { draft, admission: Admission::Open, finding: None, charge: None }
 }
 
 /// Of one who writes too fast.
@@ -298,7 +312,7 @@ fn recv(who: &str, peer: &str, seq: i64) -> Receipt {
 }
 
 fn append(from: &str, to: &str, id: Option<&str>, text: &str) -> Append {
-    Append { draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)), admission: Admission::Open, finding: None }
+    Append { draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)), admission: Admission::Open, finding: None, charge: None }
 }
 
 impl From<Append> for Write {

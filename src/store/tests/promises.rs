@@ -49,7 +49,7 @@ async fn other_content_under_the_same_id_is_a_conflict(db: &mut Db) {
     other.draft.kind = Kind::parse("image").unwrap();
     assert!(matches!(rig.outcome(other).await, Event::Refused { why: Refusal::Conflict, .. }));
     let same = r#"{ "date":"later", "created_at":5, "id":"7", "message":"\u0068i" }"#;
-    let again = Append { draft: draft("a", "b", Some("m"), same.into()), admission: Admission::Open, finding: None };
+    let again = Append { draft: draft("a", "b", Some("m"), same.into()), admission: Admission::Open, finding: None, charge: None };
     assert!(matches!(rig.outcome(again).await, Event::Repeated { stored, .. } if &*stored.body == r#"{"message":"hi"}"#));
 }
 

@@ -5,6 +5,7 @@ mod wechat;
 mod outage;
 mod late;
 mod operators;
+mod budget;
 
 use std::path::Path;
 

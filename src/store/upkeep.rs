@@ -1,0 +1,94 @@
+//! What is done to the database from time to time: old findings are taken out, and its size is looked at.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use tokio::sync::oneshot;
+
+use super::Store;
+use super::conn::Conn;
+use super::messages::{Answer, Prune, Query, Write};
+use crate::ids::now_ms;
+use crate::metrics::Metrics;
+
+/// PostgreSQL asks the file system about every file of the database for its size.
+const SIZE_EVERY: Duration = Duration::from_secs(300);
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Rows taken out in one write: few, for the messages of its batch wait for them.
+const ROWS: i64 = 500;
+const DAY_MS: i64 = 86_400_000;
+
+/// Tells the metrics every five minutes how large the database is, from the start on.
+pub async fn watch_size(store: Store, metrics: Metrics) {
+    loop {
+        if let Ok(bytes) = store.ask(DatabaseBytes).await {
+            metrics.database_bytes.set(bytes);
+        }
+        tokio::time::sleep(SIZE_EVERY).await;
+    }
+}
+
+/// Takes out, from the start on and every hour, findings of checks that are older than so many days; 0: none.
+pub async fn prune_audits(store: Store, days: u32) {
+    while days > 0 {
+        prune(&store, now_ms().saturating_sub(i64::from(days) * DAY_MS)).await;
+        tokio::time::sleep(PRUNE_EVERY).await;
+    }
+}
+
+/// Takes out findings from before a time, but those that somebody is still to look at, for as long as there are some and the store takes it.
+pub(super) async fn prune(store: &Store, before: i64) {
+    while store.ask(HasAuditsBefore { before }).await == Ok(true) {
+        let (answer, answered) = oneshot::channel();
+        let prune = Prune { before, rows: ROWS, answer: Answer::Caller(answer) };
+        if store.submit_background(Write::Prune(prune)).is_err() || !matches!(answered.await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// Bytes of the database on its disk: of SQLite its file and the log beside it, of PostgreSQL what it says itself.
+#[derive(Debug)]
+pub(super) struct DatabaseBytes;
+
+/// Whether there are findings from before a time that may be taken out.
+#[derive(Debug)]
+pub(super) struct HasAuditsBefore {
+    pub(super) before: i64,
+}
+
+#[derive(QueryableByName)]
+struct File {
+    #[diesel(sql_type = Text)]
+    file: String,
+}
+
+#[derive(QueryableByName)]
+struct Bytes {
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+impl Query for DatabaseBytes {
+    type Answer = i64;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<i64> {
+        if matches!(conn, Conn::Postgres(_)) {
+            return Ok(diesel::sql_query("SELECT pg_database_size(current_database()) AS bytes").get_result::<Bytes>(conn)?.bytes);
+        }
+        let File { file } = diesel::sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'").get_result(conn)?;
+        // The log comes and goes.
+        let bytes = |path: &str| std::fs::metadata(path).map_or(0, |about| about.len());
+        Ok(i64::try_from(bytes(&file) + bytes(&format!("{file}-wal"))).unwrap_or(i64::MAX))
+    }
+}
+
+impl Query for HasAuditsBefore {
+    type Answer = bool;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
+        super::audits::has_before(conn, self.before)
+    }
+}

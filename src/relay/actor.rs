@@ -40,9 +40,6 @@ pub(super) const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
 const FOLLOW_AT_MOST: Duration = Duration::from_millis(1_500);
 /// How often the database is asked whether another node is cut off, in ticks.
 const CUT_OFF_TICKS: u64 = 4;
-/// What was told so long before everything is known to be told cannot come again out of the database: the store looks
-/// back half a minute further than it is asked to.
-const REMEMBER_MS: u64 = 60_000;
 /// Batches of hints that may wait for this actor.
 const MAILBOX: usize = 4_096;
 /// How long a farewell may take.
@@ -96,7 +93,6 @@ pub struct Relay {
     strangers_at: Option<u64>,
     /// Since when hints were not passed on that nobody has been told of.
     lost_since: Option<u64>,
-    remembered_until: u64,
     ticks: u64,
     _vital: Vital,
 }
@@ -139,7 +135,6 @@ impl Relay {
             others_cut_off: false,
             strangers_at: None,
             lost_since: None,
-            remembered_until: 0,
             ticks: 0,
             _vital: vital,
         }
@@ -330,10 +325,9 @@ impl Relay {
         }
         self.judge();
         self.catch_up(ctx);
-        if self.trust.told_until() >= self.remembered_until + REMEMBER_MS
-            && let Some(doors) = &self.doors
+        if let Some(doors) = &self.doors
+            && self.trust.may_forget()
         {
-            self.remembered_until = self.trust.told_until();
             doors.chat.do_send(ForgetTold);
         }
     }

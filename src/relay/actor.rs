@@ -8,8 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
-use async_nats::client::RequestErrorKind;
-use async_nats::{Client, Event, Request, Subscriber};
+use async_nats::{Client, Event, Subject, Subscriber};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, StreamExt as _};
 use tokio::sync::oneshot;
@@ -21,6 +20,7 @@ use super::connect;
 use super::handle::{LinkState, Relayed};
 use super::interest::{Bucket, Interest, bucket};
 use super::nodes::Nodes;
+use super::probe::{Begun, Probe};
 use super::subscriptions::{Intake, Subscriptions};
 use super::trust::Trust;
 use super::wire::{self, Says, Word};
@@ -40,9 +40,6 @@ pub(super) const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
 const FOLLOW_AT_MOST: Duration = Duration::from_millis(1_500);
 /// How often the database is asked whether another node is cut off, in ticks.
 const CUT_OFF_TICKS: u64 = 4;
-/// What was told so long before everything is known to be told cannot come again out of the database: the store looks
-/// back half a minute further than it is asked to.
-const REMEMBER_MS: u64 = 60_000;
 /// Batches of hints that may wait for this actor.
 const MAILBOX: usize = 4_096;
 /// How long a farewell may take.
@@ -69,6 +66,8 @@ pub struct Doors {
 pub struct Relay {
     settings: RelaySettings,
     node: String,
+    /// Names this node on every message that it publishes.
+    origin: Subject,
     metrics: Metrics,
     state: Arc<LinkState>,
     began: Instant,
@@ -86,7 +85,7 @@ pub struct Relay {
     last_number: u64,
     confirmed: u64,
     waiting: Vec<(u64, oneshot::Sender<()>)>,
-    probing: bool,
+    probe: Probe,
     trust: Trust,
     nodes: Nodes,
     others_cut_off: bool,
@@ -94,7 +93,6 @@ pub struct Relay {
     strangers_at: Option<u64>,
     /// Since when hints were not passed on that nobody has been told of.
     lost_since: Option<u64>,
-    remembered_until: u64,
     ticks: u64,
     _vital: Vital,
 }
@@ -112,9 +110,11 @@ impl Relay {
     }
 
     fn new(settings: RelaySettings, metrics: Metrics, state: Arc<LinkState>, vital: Vital) -> Self {
+        let node = format!("{:016x}", rand::random::<u64>());
         Self {
             settings,
-            node: format!("{:016x}", rand::random::<u64>()),
+            origin: Subject::from(format!("hongyan.from.{node}")),
+            node,
             metrics,
             state,
             began: Instant::now(),
@@ -129,13 +129,12 @@ impl Relay {
             last_number: 0,
             confirmed: 0,
             waiting: Vec::new(),
-            probing: false,
+            probe: Probe::default(),
             trust: Trust::new(0),
             nodes: Nodes::default(),
             others_cut_off: false,
             strangers_at: None,
             lost_since: None,
-            remembered_until: 0,
             ticks: 0,
             _vital: vital,
         }
@@ -165,16 +164,20 @@ impl Relay {
 
     fn connected(&mut self, client: Client, ctx: &mut Context<Self>) {
         self.client = Some(client.clone());
-        let words = async move { client.subscribe(NODES).await.ok() };
-        ctx.spawn(words.into_actor(self).map(|words, _, ctx| {
+        let own = self.probe_subject();
+        let subscribed = async move { (client.subscribe(NODES).await.ok(), client.subscribe(own).await.ok()) };
+        ctx.spawn(subscribed.into_actor(self).map(|(words, probes), relay, ctx| {
             if let Some(words) = words {
                 ctx.add_stream(words.map(Heard));
             }
+            if let Some(probes) = probes {
+                ctx.add_stream(probes.map(Probed));
+            }
+            relay.probe(ctx);
         }));
         for bucket in std::mem::take(&mut self.unsubscribed) {
             self.subscribe(bucket);
         }
-        self.probe(ctx);
     }
 
     fn subscribe(&mut self, bucket: Bucket) {
@@ -189,21 +192,26 @@ impl Relay {
         self.subscribed.insert(bucket, (subscriptions.add(subscriber), self.last_number));
     }
 
-    /// One round trip, by a request that nobody can answer: the server says so itself, after it has done all that was asked before.
+    fn probe_subject(&self) -> String {
+        format!("hongyan.probe.{}", self.node)
+    }
+
+    /// One round trip, by which every subscription before it is known to stand.
     fn probe(&mut self, ctx: &mut Context<Self>) {
-        let Some(client) = self.client.clone().filter(|_| !self.probing) else { return };
-        self.probing = true;
+        let Some(client) = self.client.clone() else { return };
+        let Some(Begun { number: probe, payload, returned }) = self.probe.begin() else { return };
         let (number, began) = (self.last_number, self.now());
-        let subject = format!("hongyan.probe.{}", self.node);
-        let asked = async move {
-            let request = client.send_request(subject, Request::new().timeout(None));
-            matches!(timeout(PROBE_AT_MOST, request).await, Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders)
-        };
-        ctx.spawn(asked.into_actor(self).map(move |answered, relay, ctx| relay.probed(answered, number, began, ctx)));
+        let (subject, origin) = (self.probe_subject(), self.origin.clone());
+        let gone = async move { client.publish_with_reply(subject, origin, payload).await.is_ok() && returned.await.is_ok() };
+        let within = timeout(PROBE_AT_MOST, gone);
+        ctx.spawn(within.into_actor(self).map(move |came, relay, ctx| {
+            if relay.probe.end(probe) {
+                relay.probed(came == Ok(true), number, began, ctx);
+            }
+        }));
     }
 
     fn probed(&mut self, answered: bool, number: u64, began: u64, ctx: &mut Context<Self>) {
-        self.probing = false;
         if !answered {
             return self.set_up(false);
         }
@@ -259,7 +267,10 @@ impl Relay {
         let client = self.client.as_ref().filter(|_| self.up);
         // Where the connection has no room at once, NATS does not keep up. Unconstrained, for tokio has a task wait after 128 steps
         // though there is room.
-        client.is_some_and(|client| unconstrained(client.publish(subject, payload)).now_or_never().is_some_and(|sent| sent.is_ok()))
+        client.is_some_and(|client| {
+            let sent = unconstrained(client.publish_with_reply(subject, self.origin.clone(), payload)).now_or_never();
+            sent.is_some_and(|sent| sent.is_ok())
+        })
     }
 
     fn say(&mut self, says: Says) -> bool {
@@ -314,10 +325,9 @@ impl Relay {
         }
         self.judge();
         self.catch_up(ctx);
-        if self.trust.told_until() >= self.remembered_until + REMEMBER_MS
-            && let Some(doors) = &self.doors
+        if let Some(doors) = &self.doors
+            && self.trust.may_forget()
         {
-            self.remembered_until = self.trust.told_until();
             doors.chat.do_send(ForgetTold);
         }
     }
@@ -357,9 +367,6 @@ impl Relay {
 
     fn heard(&mut self, word: Word) {
         let now = self.now();
-        if word.node == self.node {
-            return;
-        }
         if word.buckets != self.settings.buckets {
             if self.strangers_at.is_none() {
                 log::error!(node = word.node.as_str(), theirs = word.buckets, ours = self.settings.buckets; "another node has another relay.buckets: messages between the two come late; set it alike");
@@ -413,6 +420,7 @@ impl Handler<Begin> for Relay {
 
     fn handle(&mut self, Begin(doors): Begin, ctx: &mut Self::Context) {
         let intake = Intake {
+            origin: self.origin.clone(),
             interest: self.interest.clone(),
             buckets: self.settings.buckets,
             chat: doors.chat.clone(),
@@ -520,6 +528,9 @@ struct Heard(async_nats::Message);
 
 impl actix::StreamHandler<Heard> for Relay {
     fn handle(&mut self, Heard(message): Heard, _: &mut Self::Context) {
+        if message.reply.as_ref() == Some(&self.origin) {
+            return;
+        }
         if let Ok(word) = Word::decode(&message.payload) {
             return self.heard(word);
         }
@@ -527,6 +538,15 @@ impl actix::StreamHandler<Heard> for Relay {
             (Ok(hint @ Hint { what: What::Attends { .. }, .. }), Some(doors)) => doors.chat.do_send(Arrived(vec![hint])),
             _ => drop(self.metrics.relay_unknown.inc()),
         }
+    }
+}
+
+/// Something on the node's own subject.
+struct Probed(async_nats::Message);
+
+impl actix::StreamHandler<Probed> for Relay {
+    fn handle(&mut self, Probed(message): Probed, _: &mut Self::Context) {
+        self.probe.heard(&message.payload);
     }
 }
 
@@ -542,7 +562,10 @@ impl Handler<Happened> for Relay {
         let now = self.now();
         match event {
             Event::Connected => self.probe(ctx),
-            Event::Disconnected | Event::Closed => self.set_up(false),
+            Event::Disconnected | Event::Closed => {
+                self.probe.give_up();
+                self.set_up(false);
+            }
             Event::SlowConsumer(_) => self.trust.doubt(now.saturating_sub(TICK.as_millis() as u64), now),
             Event::ServerError(error) => log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?"),
             Event::ClientError(error) => self.not_reached(error.to_string()),

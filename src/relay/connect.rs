@@ -21,7 +21,6 @@ pub(super) fn to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOptions
         .map_or_else(ConnectOptions::new, |(user, password)| ConnectOptions::with_user_and_password(user, password));
     let options = options
         .name(format!("hongyan {node}"))
-        .no_echo()
         .skip_subject_validation(true)
         .retry_on_initial_connect()
         .ignore_discovered_servers()

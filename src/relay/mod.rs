@@ -11,6 +11,7 @@ mod connect;
 mod handle;
 mod interest;
 mod nodes;
+mod probe;
 mod subscriptions;
 mod trust;
 mod wire;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use actix::Addr;
-use async_nats::{Message, Subscriber};
+use async_nats::{Message, Subject, Subscriber};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, StreamExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -25,6 +25,8 @@ type Subscription = Abortable<Subscriber>;
 pub(super) struct Subscriptions(UnboundedSender<Subscription>);
 
 pub(super) struct Intake {
+    /// What this node's own messages name as their reply subject: they come back, and are left.
+    pub(super) origin: Subject,
     pub(super) interest: Rc<RefCell<Interest>>,
     pub(super) buckets: u32,
     pub(super) chat: Addr<ChatServer>,
@@ -72,6 +74,9 @@ impl Intake {
     }
 
     fn take(&self, message: &Message, hints: &mut Vec<Hint>) {
+        if message.reply.as_ref() == Some(&self.origin) {
+            return;
+        }
         self.metrics.relay_received.inc();
         match wire::decode(&message.payload) {
             // Others share the bucket.

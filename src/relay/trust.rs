@@ -12,6 +12,18 @@ const GAP_MS: u64 = 1_000;
 /// [`AT_LATEST_MS`].
 const REST: u64 = 3;
 const AT_LATEST_MS: u64 = 25_000;
+/// An asking covers at least so much before the time since when it asks, and the nodes that lose NATS notice it within this time of each
+/// other.
+const MARGIN_MS: u64 = 10_000;
+/// What was told so long before everything is known to be told cannot come again out of the database: the store looks back half a minute
+/// further than it is asked to.
+const REMEMBER_MS: u64 = 60_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: u64,
+    until: u64,
+}
 
 pub struct Trust {
     /// All that was committed before has been told.
@@ -22,18 +34,27 @@ pub struct Trust {
     due: Option<u64>,
     /// One more time after that, for one doubt.
     again: bool,
-    /// When the asking that is under way began.
-    asking: Option<u64>,
+    /// The asking that is under way: since when it asks, and when it began.
+    asking: Option<Span>,
+    /// What the database has answered for without a gap, so that it is told whatever hints say.
+    answered: Span,
     last_end: u64,
+    /// When a generation was forgotten last, as [`Trust::told_until`] stood.
+    forgotten_until: u64,
 }
 
 impl Trust {
     pub fn new(now: u64) -> Self {
-        Self { told_until: now, away: false, due: None, again: false, asking: None, last_end: 0 }
+        // Nobody was here before.
+        let answered = Span { from: now, until: now };
+        Self { told_until: now, away: false, due: None, again: false, asking: None, answered, last_end: 0, forgotten_until: 0 }
     }
 
-    /// Hints that were given since `from` may not have come.
+    /// Hints that were given since `from` may not have come. What the database was asked about since then is told all the same: a node that
+    /// had no NATS for long would else have all others read that whole time again.
     pub fn doubt(&mut self, from: u64, now: u64) {
+        let is_answered = from + MARGIN_MS >= self.answered.from;
+        let from = if is_answered { from.max(self.answered.until.saturating_sub(AGAIN_MS)) } else { from };
         self.told_until = self.told_until.min(from);
         self.again = true;
         self.hurry(now);
@@ -63,18 +84,20 @@ impl Trust {
             return None;
         }
         self.due = None;
-        self.asking = Some(now);
+        self.asking = Some(Span { from: self.told_until, until: now });
         Some(now.saturating_sub(self.told_until))
     }
 
     /// The asking has ended; `told`: everything was answered, and is told.
     pub fn asked(&mut self, told: bool, now: u64) {
-        let Some(began) = self.asking.take() else { return };
+        let Some(Span { from, until: began }) = self.asking.take() else { return };
         self.last_end = now;
         let rest = (REST * (now - began)).clamp(GAP_MS, AT_LATEST_MS);
         if !told {
             return self.hurry(now + rest);
         }
+        let from = if from <= self.answered.until { from.min(self.answered.from) } else { from };
+        self.answered = Span { from, until: began };
         // A doubt that came meanwhile goes further back.
         if self.due.is_none() {
             self.told_until = self.told_until.max(began);
@@ -88,8 +111,14 @@ impl Trust {
         }
     }
 
-    pub fn told_until(&self) -> u64 {
-        self.told_until
+    /// Whether a generation of what is remembered as told may be forgotten: what was told so long before cannot come again out of the
+    /// database.
+    pub fn may_forget(&mut self) -> bool {
+        let may = self.told_until >= self.forgotten_until + REMEMBER_MS;
+        if may {
+            self.forgotten_until = self.told_until;
+        }
+        may
     }
 
     fn hurry(&mut self, at: u64) {
@@ -109,7 +138,7 @@ mod tests {
             trust.confirm(now);
             assert_eq!(trust.ask(now), None);
         }
-        assert_eq!(trust.told_until(), 99_000);
+        assert_eq!(trust.told_until, 99_000);
     }
 
     #[test]
@@ -125,7 +154,7 @@ mod tests {
         assert_eq!(trust.ask(55_100), Some(55_100 - 46_000.min(50_000 - AGAIN_MS)));
         trust.asked(true, 55_200);
         trust.confirm(57_000);
-        assert_eq!((trust.ask(u64::MAX), trust.told_until()), (None, 57_000));
+        assert_eq!((trust.ask(u64::MAX), trust.told_until), (None, 57_000));
     }
 
     #[test]
@@ -158,8 +187,87 @@ mod tests {
         assert!(trust.ask(5_000).is_some());
         trust.doubt(1_000, 6_000);
         trust.asked(true, 7_000);
-        assert_eq!(trust.told_until(), 0);
+        assert_eq!(trust.told_until, 0);
         assert!(trust.ask(20_000).is_some());
+    }
+
+    /// The store looks back half a minute further than it is asked to, and `chat/told.rs` remembers two generations.
+    struct World {
+        trust: Trust,
+        told: [std::collections::BTreeSet<u64>; 2],
+        /// How often each message was told, by the time of its commit.
+        times: std::collections::BTreeMap<u64, u32>,
+        /// How far back the database was asked, by when.
+        askings: Vec<(u64, u64)>,
+    }
+
+    impl World {
+        fn tell(&mut self, message: u64) {
+            if !self.told.iter().any(|generation| generation.contains(&message)) {
+                self.told[0].insert(message);
+                *self.times.entry(message).or_default() += 1;
+            }
+        }
+
+        /// One step of the Relay, of 100 ms: a message, by a hint or not, and whatever is asked.
+        fn step(&mut self, now: u64, away: bool, answers: bool) {
+            self.times.insert(now, 0);
+            if !away {
+                self.tell(now);
+                self.trust.confirm(now);
+            }
+            self.trust.set_away(away, now);
+            if let Some(ago) = self.trust.ask(now) {
+                self.askings.push((now, ago));
+                if answers {
+                    let looked_back_to = now.saturating_sub(ago + 30_000);
+                    let found: Vec<_> = self.times.range(looked_back_to..).map(|(at, _)| *at).collect();
+                    found.into_iter().for_each(|message| self.tell(message));
+                }
+                self.trust.asked(answers, now + 50);
+            }
+            if self.trust.may_forget() {
+                self.told.swap(0, 1);
+                self.told[0].clear();
+            }
+        }
+    }
+
+    /// Every node says after an outage since when its hints were lost: what the database told meanwhile is not asked for again.
+    #[test]
+    fn after_five_minutes_without_nats_everything_was_told_once() {
+        let (gone, back) = (100_000, 400_000);
+        for unanswered in [0..0, gone..gone + 90_000, back - 50_000..back + 5_000] {
+            let mut world = World { trust: Trust::new(0), told: Default::default(), times: Default::default(), askings: Vec::new() };
+            for now in (0..600_000).step_by(100) {
+                world.step(now, (gone..back).contains(&now), !unanswered.contains(&now));
+                // Three nodes, of which one lost its link earlier than this one, and one says it late.
+                for (said, since) in [(back + 500, gone), (back + 900, gone - 3_000), (back + 12_000, gone + 1_500)] {
+                    if now == said {
+                        world.trust.doubt(since, now);
+                    }
+                }
+            }
+            let wrong: Vec<_> = world.times.iter().filter(|(at, times)| **at < 590_000 && **times != 1).collect();
+            assert!(wrong.is_empty(), "{unanswered:?}: {} not told once, {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+            let farthest = world.askings.iter().filter(|(at, _)| *at > back + 6_000).map(|(_, ago)| *ago).max().unwrap();
+            assert!(farthest < 30_000, "{unanswered:?}: {:?}", world.askings);
+        }
+    }
+
+    #[test]
+    fn a_doubt_about_a_time_that_nobody_was_asked_about_goes_back_there() {
+        let mut trust = Trust::new(0);
+        trust.confirm(200_000);
+        trust.doubt(199_000, 200_000);
+        assert_eq!(trust.ask(200_000), Some(1_000));
+        trust.asked(true, 200_100);
+        // The database was asked about the last seconds only.
+        trust.doubt(100_000, 201_100);
+        assert_eq!(trust.ask(201_100), Some(101_100));
+        trust.asked(true, 201_200);
+        trust.doubt(100_000, 210_000);
+        assert_eq!(trust.ask(210_000), Some(210_000 - (201_100 - AGAIN_MS)));
     }
 
     #[test]

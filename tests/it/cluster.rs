@@ -1,8 +1,9 @@
 //! Users on different nodes: the same as on one.
 
+use futures_util::StreamExt as _;
 use serde_json::json;
 
-use crate::harness::{Cluster, eventually};
+use crate::harness::{Cluster, Nats, Server, eventually};
 
 #[actix_web::test]
 async fn a_message_reaches_the_peer_and_the_senders_other_devices_on_other_nodes() {
@@ -156,13 +157,36 @@ async fn nats_away_delays_and_loses_nothing() {
     }
 }
 
+/// An operator's monitor, which hears everything and answers nothing: the link to NATS is judged as without it.
+#[actix_web::test]
+async fn a_passive_listener_on_every_subject_changes_nothing() {
+    for subject in ["hongyan.>", ">"] {
+        let (Some(nats), Some((database, _))) = (Nats::start(), Server::fresh_postgres()) else { return };
+        let monitor = async_nats::connect(nats.url()).await.unwrap();
+        let mut heard = monitor.subscribe(subject).await.unwrap();
+        let Some(cluster) = Cluster::over(2, nats, &database, &[]).await else { return };
+        let (mut alice, mut bob) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await);
+        // What nodes say every second: several probes of each have come and gone.
+        let mut words = 0;
+        while words < 10 {
+            words += usize::from(heard.next().await.unwrap().subject.as_str() == "hongyan.nodes");
+        }
+        alice.say("bob", "m1", "hello").await;
+        assert_eq!(bob.expect("text").await["seq"], 1);
+        for node in &cluster.nodes {
+            assert_eq!(node.metric("hongyan_relay_up").await, 1.0, "{subject}");
+            assert!(!node.log().contains("NATS does not answer"), "{subject}: {}", node.log());
+        }
+    }
+}
+
 #[actix_web::test]
 async fn a_node_starts_without_nats() {
-    let Some(mut nats) = crate::harness::Nats::start() else { return };
+    let Some(mut nats) = Nats::start() else { return };
     nats.kill();
-    let Some((database, _)) = crate::harness::Server::fresh_postgres() else { return };
+    let Some((database, _)) = Server::fresh_postgres() else { return };
     let url = nats.url();
-    let server = crate::harness::Server::with_all(&[("database.url", &database), ("relay.nats_url", &url)]).await;
+    let server = Server::with_all(&[("database.url", &database), ("relay.nats_url", &url)]).await;
     let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
     alice.say("bob", "m1", "hello").await;
     bob.expect("text").await;

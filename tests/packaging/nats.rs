@@ -129,9 +129,13 @@ fn the_relay_s_user_may_use_its_own_subjects_and_no_others() {
         assert!(matches!(&said[..], [error] if error.contains(&format!("Permissions Violation for {refused}"))), "{line}: {said:?}");
     }
 
-    // What the relay asks to know that the link lives: the server says that nobody can answer.
-    node.send("PUB hongyan.probe.node2 _INBOX.abc.1 0\r\n");
-    assert_eq!(node.said()[0].split(' ').take(3).collect::<Vec<_>>(), ["HMSG", "_INBOX.abc.1", "2"]);
+    // What tells the relay that the link lives: its own message comes back, whoever else hears it.
+    let mut monitor = Client::connect(&server, &server.password);
+    monitor.send("SUB hongyan.> 1");
+    assert!(monitor.said().is_empty());
+    node.send("PUB hongyan.probe.node1 hongyan.from.node1 1\r\n7");
+    assert_eq!(node.said(), ["MSG hongyan.probe.node1 1 hongyan.from.node1 1", "7"]);
+    assert_eq!(monitor.said(), ["MSG hongyan.probe.node1 1 hongyan.from.node1 1", "7"]);
 }
 
 /// A node with the URL that `deploy/make-secrets` made.

@@ -40,6 +40,8 @@ mod queries;
 mod sync;
 mod schema;
 mod conn;
+mod health;
+mod reach;
 mod backup;
 mod error;
 
@@ -47,9 +49,12 @@ mod error;
 mod tests;
 
 pub use error::OpenError;
+pub use health::DatabaseState;
+pub use reach::{NotYet, reach};
 
 use crate::event::revocation::Revoked;
 use clock::Clock;
+use health::Health;
 use lanes::{Lane, Shared};
 use messages::{Answer, Query, Revoke, Sync, Write};
 use readers::Readers;
@@ -117,6 +122,7 @@ impl Store {
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1)),
         };
         conn::migrate(config)?;
+        let health = Arc::<Health>::default();
         let clock = Clock::after(conn::last_change(config)?);
         let shared = Arc::new(Shared {
             committed,
@@ -124,6 +130,7 @@ impl Store {
             limits,
             clock,
             draining: draining.clone(),
+            health: health.clone(),
             taken: Arc::default(),
             profiles_taken: Arc::default(),
             closed: AtomicBool::new(false),
@@ -135,7 +142,7 @@ impl Store {
         for lane in &lanes {
             executor::start(lane, config);
         }
-        let readers = Readers::start(config, metrics, draining);
+        let readers = Readers::start(config, &health, metrics, draining);
         let inner = Inner { database: config.clone(), shared, lanes, hasher: BuildHasherDefault::default(), readers };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
@@ -202,6 +209,11 @@ impl Store {
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn sync(&self, sync: Sync) -> Result<SyncPage, Unavailable> {
         self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now() }).await
+    }
+
+    /// How things stand with the database, by the last connection that was tried.
+    pub fn state(&self) -> DatabaseState {
+        self.inner.shared.health.state()
     }
 
     /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the

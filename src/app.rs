@@ -1,5 +1,6 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
+mod waiting;
 mod welcome;
 
 use std::io::Write as _;
@@ -19,7 +20,7 @@ use crate::auth::{Follower, Identity, Tokens};
 use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
-use crate::config::{self, Config, Secret, dev};
+use crate::config::{self, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::{Issued, Revoked};
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve, wechat_events};
@@ -35,6 +36,7 @@ use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, Mark, MayReach, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
+use waiting::Waited;
 
 /// Which way the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,38 +98,53 @@ async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
 async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
     let descriptors = descriptors::raise_limit();
     let public = Listener::bind(&config.server.listen)?;
-    let ops = config.ops.listen.map(listen::tcp).transpose()?;
+    let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
     let double = match mode {
         Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config, &public.at())?),
         _ => None,
     };
     let public_at = public.at();
-    let ops_at = ops.as_ref().and_then(|l| l.local_addr().ok());
+    let ops_at = ops.as_ref().and_then(Listener::local_address);
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
     let words = Arc::new(Words::load(&config.safety)?);
     let reload = Arc::new(Notify::new());
     actix_web::rt::spawn(words.clone().follow(reload.clone()));
+    let double_at = double.as_ref().map(|double| double.at);
+    let mut is_told = false;
+    let mut tell_addresses = || {
+        if !std::mem::replace(&mut is_told, true) {
+            say("chat", &public_at);
+            ops_at.iter().for_each(|at| say("operators", &at.to_string()));
+            double_at.iter().for_each(|at| say("wechat double", &at.to_string()));
+        }
+    };
+    let mut signals = None;
+    if let DatabaseUrl::Postgres(_) = config.database.url {
+        let signals = signals.insert(Signals::listen().map_err(io("signals cannot be awaited"))?);
+        let ports = [Some(&public), ops.as_ref()];
+        if let Waited::Left { signal } = waiting::for_database(&config.database, ports, signals, &mut tell_addresses).await? {
+            log::info!(signal; "stopped");
+            return Ok(());
+        }
+    }
     let Rooms { state, relay, notices } = compose(config, sign_in, descriptors, draining, words).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
     let servers = [Some(spawn(public)), ops.map(spawn), double.as_ref().map(|d| d.handle.clone())];
 
-    // Not before: a start that waits for a database can be ended by any of them.
-    let signals = Signals::listen().map_err(io("signals cannot be awaited"))?;
-    say("chat", &public_at);
-    if let Some(at) = ops_at {
-        say("operators", &at.to_string());
-    }
-    if let Some(double) = &double {
-        say("wechat double", &double.at.to_string());
-    }
+    // Of SQLite not before: tables that are brought up to date hold this thread, and any signal may end that.
+    let signals = match signals {
+        Some(signals) => signals,
+        None => Signals::listen().map_err(io("signals cannot be awaited"))?,
+    };
+    tell_addresses();
     tell("hongyan: ready\n");
     log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
     if mode == Mode::Dev {
-        tell(&welcome::text(&public_at, ops_at, double.as_ref().map(|double| double.at), state.web == Some(SignIn::Dev)));
+        tell(&welcome::text(&public_at, ops_at, double_at, state.web == Some(SignIn::Dev)));
     }
 
     // In a terminal SIGHUP says that it is closed.
@@ -454,15 +471,18 @@ impl Signals {
     /// The signal that ends it. Until then SIGHUP has lists read anew, where there is somebody to be told.
     async fn leave(mut self, reload: Option<&Notify>) -> &'static str {
         loop {
-            let name = tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-                _ = self.hangup.recv() => "SIGHUP",
-            };
-            match (name, reload) {
+            match (self.next().await, reload) {
                 ("SIGHUP", Some(reload)) => reload.notify_one(),
-                _ => return name,
+                (name, _) => return name,
             }
+        }
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 }

@@ -19,5 +19,6 @@ pub mod auth;
 pub mod relay;
 pub mod http;
 pub mod lifecycle;
+pub mod outage;
 pub mod metrics;
 pub mod logging;

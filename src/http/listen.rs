@@ -50,6 +50,25 @@ impl Listener {
         }
     }
 
+    /// Its address, where it is no Unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
+
+    /// Another handle of the same socket: what waits to be accepted waits for whoever comes first.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener, path) => listener.try_clone().map(|listener| Self::Unix(listener, path.clone())),
+        }
+    }
+
     /// Where clients reach it: with port 0 asked for, the port that was given.
     pub fn at(&self) -> String {
         match self {

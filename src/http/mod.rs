@@ -40,6 +40,7 @@ pub mod wechat_events;
 pub mod descriptors;
 pub mod error;
 pub mod tally;
+pub mod waiting;
 mod turnstile;
 #[cfg(test)]
 mod testing;

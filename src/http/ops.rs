@@ -11,6 +11,7 @@ use super::State;
 use crate::ids::now_ms;
 use crate::notice::Seen;
 use crate::safety;
+use crate::store::DatabaseState;
 use crate::store::messages::Ping;
 
 /// How long the database may take to answer before the node counts as not ready.
@@ -65,6 +66,8 @@ struct Readiness {
 /// What operators want to know, though the node serves without it.
 #[derive(Debug, Serialize)]
 struct Details {
+    #[serde(flatten)]
+    database: DatabaseDetail,
     /// Logins and code handshakes fail while this is not `ok`; whoever has a token goes on.
     wechat: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +78,27 @@ struct Details {
     safety: Option<safety::Detail>,
     #[serde(skip_serializing_if = "Option::is_none")]
     notices: Option<NoticesDetail>,
+}
+
+/// While `database` is not `ok`, the node is not ready: `unreachable`, or `read_only` where what answers is no primary.
+#[derive(Debug, Serialize)]
+struct DatabaseDetail {
+    database: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_reason: Option<String>,
+}
+
+impl DatabaseDetail {
+    /// `answers`: whether it did just now, whatever the last connection says.
+    fn new(state: DatabaseState, answers: bool) -> Self {
+        let (database, database_reason) = match state {
+            DatabaseState::Ok if answers => ("ok", None),
+            DatabaseState::Ok => ("unreachable", None),
+            DatabaseState::Unreachable(reason) => ("unreachable", Some(reason)),
+            DatabaseState::ReadOnly(reason) => ("read_only", Some(reason)),
+        };
+        Self { database, database_reason }
+    }
 }
 
 /// How things stand with notices; left out where they are off.
@@ -123,7 +147,9 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     if state.draining.is_set() {
         reasons.push("draining");
     }
-    if !matches!(tokio::time::timeout(PING_AT_MOST, state.store.ask(Ping)).await, Ok(Ok(()))) {
+    let answers = matches!(tokio::time::timeout(PING_AT_MOST, state.store.ask(Ping)).await, Ok(Ok(())));
+    let database = DatabaseDetail::new(state.store.state(), answers);
+    if database.database != "ok" {
         reasons.push("store");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -135,6 +161,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
         ready: reasons.is_empty(),
         reasons,
         details: Details {
+            database,
             wechat,
             wechat_away_for_ms,
             relay,
@@ -142,6 +169,20 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
             notices: state.notices.as_ref().map(|standing| standing.seen().into()),
         },
     })
+}
+
+/// The answer of `/readyz` before there is a store to ask.
+pub fn not_ready(database: DatabaseState) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Waiting {
+        status: u16,
+        ready: bool,
+        reasons: [&'static str; 1],
+        details: DatabaseDetail,
+    }
+    let details = DatabaseDetail::new(database, false);
+    let body = Waiting { status: 503, ready: false, reasons: ["store"], details };
+    HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
 /// Every metric, as OpenMetrics 1.0.

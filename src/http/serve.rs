@@ -41,10 +41,15 @@ pub fn start_public(state: &web::Data<State>, listener: Listener) -> io::Result<
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_ops(state: &web::Data<State>, listener: std::net::TcpListener) -> io::Result<Server> {
+pub fn start_ops(state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
     let state = state.clone();
     let server = HttpServer::new(move || App::new().configure(|cfg| ops(cfg, &state)));
-    Ok(server.workers(1).shutdown_timeout(CALLS_LEAVE_S).disable_signals().listen(listener)?.run())
+    let server = server.workers(1).shutdown_timeout(CALLS_LEAVE_S).disable_signals();
+    let server = match listener {
+        Listener::Tcp(tcp) => server.listen(tcp)?,
+        Listener::Unix(unix, _) => server.listen_uds(unix)?,
+    };
+    Ok(server.run())
 }
 
 fn web_actors(state: &web::Data<State>, listener: Listener) -> io::Result<Server> {

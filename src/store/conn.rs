@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::{CacheSize, SimpleConnection};
@@ -12,6 +13,8 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::OpenError;
+use super::health::Health;
+use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -113,6 +116,29 @@ struct Session {
     isolation: String,
     #[diesel(sql_type = BigInt)]
     statement_timeout_ms: i64,
+    #[diesel(sql_type = Text)]
+    role: String,
+}
+
+/// [`PRIMARY`] where the server takes writes, else why not. On a standby `transaction_read_only` is always on (PostgreSQL, chapter "Hot
+/// Standby"); elsewhere it follows `default_transaction_read_only`.
+const ROLE: &str = "CASE WHEN pg_is_in_recovery() THEN 'standby' WHEN current_setting('transaction_read_only') = 'on' THEN 'read-only' \
+     ELSE 'primary' END";
+const PRIMARY: &str = "primary";
+
+fn check_role(role: &str) -> Result<(), OpenError> {
+    match role {
+        PRIMARY => Ok(()),
+        "standby" => Err(OpenError::ReadOnly { reason: "the server is a standby (in recovery)".to_owned() }),
+        _ => Err(OpenError::ReadOnly { reason: "default_transaction_read_only is on".to_owned() }),
+    }
+}
+
+/// Asks a connection whether it holds, and leads to a primary still: a pooler or a proxy may have put another server behind it.
+pub(super) fn check_alive(conn: &mut PgConnection) -> Result<(), OpenError> {
+    let asked = Statement::new(format!("SELECT {ROLE} AS value")).get_result::<Setting>(conn);
+    let role = asked.map_err(|e| OpenError::Postgres { hint: hint(""), reason: e.to_string() })?;
+    check_role(&role.value)
 }
 
 const SESSION: &str = "SELECT current_setting('fsync') AS fsync, current_setting('server_encoding') AS encoding, \
@@ -121,6 +147,7 @@ const SESSION: &str = "SELECT current_setting('fsync') AS fsync, current_setting
 
 impl Session {
     fn check(self) -> Result<(), OpenError> {
+        check_role(&self.role)?;
         if self.fsync != "on" {
             return Err(OpenError::Durability { setting: "fsync", found: self.fsync, wanted: "on" });
         }
@@ -144,7 +171,11 @@ impl Session {
 /// [`Database::prepared_statements`].
 pub(super) fn postgres(url: &str, prepared_statements: bool) -> Result<PgConnection, OpenError> {
     let failed = |reason: String| OpenError::Postgres { hint: hint(&reason), reason: without_secrets(&reason, url) };
-    let mut conn = PgConnection::establish(&with_timeouts(url)).map_err(|e| failed(e.to_string()))?;
+    let made = PgConnection::establish(&with_defaults(url)).map_err(|e| e.to_string());
+    let mut conn = made.map_err(|reason| match reason.contains(NO_HOST_IS_PRIMARY) {
+        true => OpenError::ReadOnly { reason: without_secrets(&reason, url) },
+        false => failed(reason),
+    })?;
     if prepared_statements {
         conn.batch_execute(&format!(
             "SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET lock_timeout = {STATEMENT_TIMEOUT_MS}; SET client_encoding = 'UTF8'; \
@@ -154,22 +185,29 @@ pub(super) fn postgres(url: &str, prepared_statements: bool) -> Result<PgConnect
     } else {
         conn.set_prepared_statement_cache_size(CacheSize::Disabled);
     }
-    diesel::sql_query(SESSION).get_result::<Session>(&mut conn).map_err(|e| failed(e.to_string()))?.check()?;
+    diesel::sql_query(format!("{SESSION}, {ROLE} AS role")).get_result::<Session>(&mut conn).map_err(|e| failed(e.to_string()))?.check()?;
     Ok(conn)
 }
+
+pub(super) const TLS_HINT: &str = "check sslmode and sslrootcert in database.url, and the name and the issuer of PostgreSQL's certificate";
 
 /// What to do about a server that cannot be reached.
 fn hint(reason: &str) -> &'static str {
     if ["certificate", "SSL", "TLS"].iter().any(|word| reason.contains(word)) {
-        "check sslmode and sslrootcert in database.url, and the name and the issuer of PostgreSQL's certificate"
+        TLS_HINT
     } else {
         "check that it runs and that database.url is right"
     }
 }
 
-/// Adds bounds on waiting for a silent server, where the URL does not set its own.
-fn with_timeouts(url: &str) -> String {
+/// libpq's word for a host that `target_session_attrs=read-write` passed over.
+const NO_HOST_IS_PRIMARY: &str = "session is read-only";
+
+/// Adds what the URL does not set itself: bounds on waiting for a silent server, and where it names several hosts, that only the one
+/// which takes writes will do.
+pub(super) fn with_defaults(url: &str) -> String {
     let mut url = url.to_owned();
+    let primary = has_several_hosts(&url).then_some(("target_session_attrs", "read-write"));
     let defaults = [
         ("connect_timeout", "2"),
         ("keepalives_idle", "5"),
@@ -178,13 +216,23 @@ fn with_timeouts(url: &str) -> String {
         ("tcp_user_timeout", "2500"),
         ("application_name", "hongyan"),
     ];
-    for (name, value) in defaults {
+    for (name, value) in defaults.into_iter().chain(primary) {
         if !url.contains(&format!("{name}=")) {
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(&format!("{name}={value}"));
         }
     }
     url
+}
+
+/// Hosts stand between `@` and `/`, or in the parameter `host`, separated by commas (PostgreSQL, "Connection URIs").
+fn has_several_hosts(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let hosts = authority.split('/').next().unwrap_or_default();
+    let named = parameters.split('&').filter_map(|parameter| parameter.strip_prefix("host="));
+    named.chain([hosts]).any(|hosts| hosts.contains(',') || hosts.contains("%2C") || hosts.contains("%2c"))
 }
 
 /// libpq repeats parts of a URL that it cannot read.
@@ -210,6 +258,7 @@ fn without_secrets(reason: &str, url: &str) -> String {
 #[derive(Clone)]
 pub(super) struct Opener {
     pub(super) database: Database,
+    pub(super) health: Arc<Health>,
 }
 
 impl r2d2::ManageConnection for Opener {
@@ -217,20 +266,19 @@ impl r2d2::ManageConnection for Opener {
     type Error = OpenError;
 
     fn connect(&self) -> Result<Conn, OpenError> {
-        match &self.database.url {
+        let made = match &self.database.url {
             DatabaseUrl::Sqlite(path) => sqlite_reader(path, self.database.cache_kib).map(Conn::Sqlite),
             DatabaseUrl::Postgres(url) => postgres(url, self.database.prepared_statements).map(Conn::Postgres),
-        }
+        };
+        made.inspect(|_| self.health.answered()).inspect_err(|error| self.health.not_connected(error))
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), OpenError> {
         match conn {
             // A file does not go away as a server does.
             Conn::Sqlite(_) => Ok(()),
-            Conn::Postgres(conn) => conn.batch_execute("SELECT 1").map_err(|e| {
-                let reason = e.to_string();
-                OpenError::Postgres { hint: hint(&reason), reason }
-            }),
+            // Of one that broke the attempt to make the next says why.
+            Conn::Postgres(conn) => check_alive(conn),
         }
     }
 
@@ -350,6 +398,7 @@ mod tests {
             encoding: "UTF8".to_owned(),
             isolation: "read committed".to_owned(),
             statement_timeout_ms: 2_000,
+            role: PRIMARY.to_owned(),
         };
         assert!(session("on").check().is_ok());
         assert!(session("off").check().unwrap_err().to_string().contains("fsync is off"));
@@ -357,8 +406,21 @@ mod tests {
 
     #[test]
     fn a_url_keeps_its_own_timeouts() {
-        let url = with_timeouts("postgres://db/im?connect_timeout=7");
+        let url = with_defaults("postgres://db/im?connect_timeout=7");
         assert!(url.starts_with("postgres://db/im?connect_timeout=7&keepalives_idle=5"), "{url}");
-        assert!(with_timeouts("postgres://db/im").contains("?connect_timeout=2&"));
+        assert!(with_defaults("postgres://db/im").contains("?connect_timeout=2&"));
+    }
+
+    #[test]
+    fn of_several_hosts_the_one_that_takes_writes_is_looked_for() {
+        let asks = |url| with_defaults(url).contains("target_session_attrs=read-write");
+        for url in
+            ["postgres://u:p@a:5432,b/im", "postgres://a,b/im?sslmode=require", "postgres:///im?host=a,b", "postgres:///im?host=a%2Cb"]
+        {
+            assert!(asks(url), "{url}");
+        }
+        for url in ["postgres://u:p,q@a/im", "postgres://a/im?options=a,b", "postgres://a,b/im?target_session_attrs=primary"] {
+            assert!(!asks(url), "{url}");
+        }
     }
 }

@@ -19,6 +19,8 @@ pub enum OpenError {
     Sqlite { path: PathBuf, reason: String },
     #[error("cannot reach PostgreSQL: {reason}; {hint}")]
     Postgres { reason: String, hint: &'static str },
+    #[error("PostgreSQL takes no writes: {reason}; let database.url name the primary, or all servers, separated by commas")]
+    ReadOnly { reason: String },
     #[error(
         "PostgreSQL's {setting} is {found}, it must be {wanted}; where database.prepared_statements is false, set it in the database: \
          ALTER ROLE … SET {setting} = {example}, and have the pooler reconnect"
@@ -51,6 +53,8 @@ pub enum OpenError {
 pub(super) enum Trouble {
     /// The connection is gone, or could not be made. `asked` tells whether the batch had been sent on it: then it may be stored.
     Gone { reason: String, asked: bool },
+    /// The server is no primary, or no longer: a standby, or made read-only. Nothing is stored, and its connection is of no use.
+    ReadOnly(String),
     /// The database is at work for others, or says no for now: nothing is stored.
     Busy(String),
     /// What was remembered of a conversation is no longer so. Nothing is stored; try again with fresh eyes.
@@ -62,7 +66,7 @@ pub(super) enum Trouble {
 impl Trouble {
     pub(super) fn reason(&self) -> &str {
         match self {
-            Self::Gone { reason, .. } | Self::Busy(reason) | Self::Refused(reason) => reason,
+            Self::Gone { reason, .. } | Self::ReadOnly(reason) | Self::Busy(reason) | Self::Refused(reason) => reason,
             Self::Stale => "a conversation changed under the writer",
         }
     }
@@ -75,14 +79,12 @@ impl From<Error> for Trouble {
                 Self::Gone { reason: info.message().to_owned(), asked: true }
             }
             Error::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure, _) => Self::Stale,
-            Error::DatabaseError(kind, info) => {
+            // SQLSTATE 25006, which diesel gives for PostgreSQL alone.
+            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => Self::ReadOnly(info.message().to_owned()),
+            Error::DatabaseError(_, info) => {
                 let reason = info.message().to_owned();
                 // SQLite's words for SQLITE_BUSY, SQLITE_LOCKED and a WAL that another process recovers; they are not translated.
-                if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) || reason.contains("is locked") {
-                    Self::Busy(reason)
-                } else {
-                    Self::Refused(reason)
-                }
+                if reason.contains("is locked") { Self::Busy(reason) } else { Self::Refused(reason) }
             }
             Error::BrokenTransactionManager => Self::Gone { reason: error.to_string(), asked: false },
             other => Self::Refused(other.to_string()),

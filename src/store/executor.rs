@@ -36,8 +36,6 @@ pub struct DbExecutor {
     generation: u64,
     database: Database,
     backend: Backend,
-    /// Whether the last batch failed: trouble is logged when it comes and when it goes.
-    in_trouble: bool,
     vital: Option<Vital>,
 }
 
@@ -68,7 +66,6 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
             vital: Some(Vital::new("store", &lane.shared().draining)),
             lane: lane.clone(),
             generation,
-            in_trouble: false,
         },
     );
     executor.do_send(Serve);
@@ -77,7 +74,10 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
 fn backend_of(database: &Database, shared: &Shared) -> Backend {
     match &database.url {
         DatabaseUrl::Sqlite(path) => Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock)),
-        DatabaseUrl::Postgres(url) => Backend::Postgres(PostgresLane::new(url.clone(), database.prepared_statements, shared.limits)),
+        DatabaseUrl::Postgres(url) => {
+            let health = shared.health.clone();
+            Backend::Postgres(PostgresLane::new(url.clone(), database.prepared_statements, shared.limits, health))
+        }
     }
 }
 
@@ -126,19 +126,19 @@ impl DbExecutor {
         self.lane.shared().metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         match result {
             Ok(outcomes) => {
-                if std::mem::take(&mut self.in_trouble) {
-                    log::info!("the database takes writes again");
-                }
+                self.lane.shared().health.written();
                 (outcomes, false)
             }
             Err(trouble) => {
-                if !std::mem::replace(&mut self.in_trouble, true) {
-                    log::error!(reason = trouble.reason(), writes = writes.len(); "the database does not take writes; they are answered as unavailable");
+                // What broke a connection to PostgreSQL has been said where it was noticed.
+                let is_said = matches!((&self.backend, &trouble), (Backend::Postgres(_), Trouble::Gone { .. } | Trouble::ReadOnly(_)));
+                if !is_said {
+                    self.lane.shared().health.write_refused(trouble.reason(), writes.len());
                 }
                 match trouble {
                     Trouble::Refused(_) | Trouble::Stale if writes.len() > 1 => (self.one_by_one(writes, began), false),
                     Trouble::Refused(_) | Trouble::Stale => (unavailable(writes), false),
-                    Trouble::Gone { .. } | Trouble::Busy(_) => (unavailable(writes), true),
+                    Trouble::Gone { .. } | Trouble::ReadOnly(_) | Trouble::Busy(_) => (unavailable(writes), true),
                 }
             }
         }
@@ -154,7 +154,7 @@ impl DbExecutor {
             match result {
                 Some(outcome) => {
                     failures = 0;
-                    self.in_trouble = false;
+                    self.lane.shared().health.written();
                     outcomes.push(outcome);
                 }
                 None => {

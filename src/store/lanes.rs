@@ -14,6 +14,7 @@ use super::StoreLimits;
 use super::batch::{Outcome, Report};
 use super::clock::Clock;
 use super::conn::FileLock;
+use super::health::Health;
 use super::messages::{
     Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
     Revoke, Settle, Write,
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) limits: StoreLimits,
     pub(super) clock: Clock,
     pub(super) draining: Draining,
+    pub(super) health: Arc<Health>,
     /// Places taken, see [`Places`].
     pub(super) taken: Arc<AtomicUsize>,
     /// The same of changes of profiles.

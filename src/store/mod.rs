@@ -43,6 +43,8 @@ mod queries;
 mod sync;
 mod schema;
 mod conn;
+mod health;
+mod reach;
 mod backup;
 mod error;
 
@@ -51,11 +53,14 @@ mod tests;
 
 pub use allowance::{Charge, row};
 pub use error::OpenError;
+pub use health::DatabaseState;
+pub use reach::{NotYet, reach};
 pub use upkeep::{prune_audits, watch_size};
 
 use crate::event::revocation::Revoked;
 use allowance::Allowance;
 use clock::Clock;
+use health::Health;
 use lanes::{Lane, Shared};
 use messages::{Answer, LogPage, LogQuestion, Query, Revoke, Sync, Write};
 use readers::Readers;
@@ -126,6 +131,7 @@ impl Store {
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1)),
         };
         conn::migrate(config)?;
+        let health = Arc::<Health>::default();
         let clock = Clock::after(conn::last_change(config)?);
         let shared = Arc::new(Shared {
             committed,
@@ -133,6 +139,7 @@ impl Store {
             limits,
             clock,
             draining: draining.clone(),
+            health: health.clone(),
             taken: Arc::default(),
             profiles_taken: Arc::default(),
             closed: AtomicBool::new(false),
@@ -144,7 +151,7 @@ impl Store {
         for lane in &lanes {
             executor::start(lane, config);
         }
-        let readers = Readers::start(config, metrics, draining);
+        let readers = Readers::start(config, &health, metrics, draining);
         let inner = Inner {
             database: config.clone(),
             shared,
@@ -234,6 +241,11 @@ impl Store {
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn revocations(&self, question: LogQuestion) -> Result<LogPage, Unavailable> {
         self.ask(revocations::LogQuestionAt { question, now: self.inner.shared.clock.now() }).await
+    }
+
+    /// How things stand with the database, by the last connection that was tried.
+    pub fn state(&self) -> DatabaseState {
+        self.inner.shared.health.state()
     }
 
     /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the

@@ -2,6 +2,7 @@
 //! has (profiles, findings, notices) follows in the same transaction.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -16,6 +17,7 @@ use super::audits::{NewAudit, decide, fold_on_postgres, prune};
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, key, message, repeat};
 use super::conn;
 use super::error::Trouble;
+use super::health::Health;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::notices;
 use super::profiles::ProfileCall;
@@ -42,13 +44,14 @@ pub(super) struct PostgresLane {
     url: String,
     prepared_statements: bool,
     limits: StoreLimits,
+    health: Arc<Health>,
     conn: Option<PgConnection>,
     used: Instant,
 }
 
 impl PostgresLane {
-    pub(super) fn new(url: String, prepared_statements: bool, limits: StoreLimits) -> Self {
-        Self { url, prepared_statements, limits, conn: None, used: Instant::now() }
+    pub(super) fn new(url: String, prepared_statements: bool, limits: StoreLimits, health: Arc<Health>) -> Self {
+        Self { url, prepared_statements, limits, health, conn: None, used: Instant::now() }
     }
 
     /// Makes a batch durable, all or nothing.
@@ -68,13 +71,15 @@ impl PostgresLane {
                 // A deadlock (40P01) is a refusal like others: diesel tells few SQLSTATEs, and not this one. Nothing of a refused batch
                 // is stored, so whatever the reason was, it may be tried again.
                 Trouble::Stale | Trouble::Refused(_) => (true, PATIENCE_REFUSED),
+                // Nothing is stored, and a new connection may lead to the primary.
+                Trouble::ReadOnly(_) => (attempt == 1, PATIENCE_GONE),
                 Trouble::Busy(_) => (false, Duration::ZERO),
             };
             if !again || attempt == ATTEMPTS || began.elapsed() > patience {
                 return Err(trouble);
             }
             log::debug!(reason = trouble.reason(), writes = writes.len(); "a batch is tried again");
-            if !matches!(trouble, Trouble::Gone { .. }) {
+            if self.conn.is_some() {
                 std::thread::sleep(rand::rng().random_range(Duration::ZERO..=PAUSE * attempt));
             }
             attempt += 1;
@@ -82,15 +87,19 @@ impl PostgresLane {
     }
 
     fn attempt(&mut self, writes: &[Write], call: &Call, besides: Option<&Besides>, now: i64) -> Result<Vec<Outcome>, Trouble> {
-        let alive = self.used.elapsed() < QUIET || self.conn.as_mut().is_none_or(|conn| conn.batch_execute("SELECT 1").is_ok());
+        let alive = self.used.elapsed() < QUIET || self.conn.as_mut().is_none_or(|conn| conn::check_alive(conn).is_ok());
         if !alive {
             self.conn = None;
         }
         let conn = match &mut self.conn {
             Some(conn) => conn,
-            none => none.insert(
-                conn::postgres(&self.url, self.prepared_statements).map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?,
-            ),
+            none => {
+                let made = conn::postgres(&self.url, self.prepared_statements);
+                none.insert(made.map_err(|error| {
+                    self.health.not_connected(&error);
+                    Trouble::Gone { reason: error.to_string(), asked: false }
+                })?)
+            }
         };
         let told = |rows| outcomes(writes, rows, now);
         let result = match besides {
@@ -103,12 +112,18 @@ impl PostgresLane {
         };
         self.used = Instant::now();
         let Err(trouble) = result else { return result };
+        if let Trouble::ReadOnly(reason) = &trouble {
+            self.health.read_only(reason);
+            self.conn = None;
+            return Err(trouble);
+        }
         // A server that goes away says so with an ordinary error first, and that may come after the commit.
         let lives = !matches!(trouble, Trouble::Gone { .. }) && conn.batch_execute("SELECT 1").is_ok();
         if lives {
             return Err(trouble);
         }
         self.conn = None;
+        self.health.gone(trouble.reason());
         Err(Trouble::Gone { reason: trouble.reason().to_owned(), asked: true })
     }
 }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
+use diesel::result::{DatabaseErrorKind, Error};
 use r2d2::{ManageConnection, Pool};
 use tokio::sync::oneshot;
 
 use super::Unavailable;
 use super::conn::Opener;
+use super::health::Health;
 use super::messages::Query;
 use crate::config::Database;
 use crate::lifecycle::{Draining, Vital};
@@ -29,6 +31,7 @@ const REPLACED: usize = 4;
 
 pub(super) struct Readers {
     database: Database,
+    health: Arc<Health>,
     metrics: Metrics,
     draining: Draining,
     crew: Mutex<Crew>,
@@ -48,9 +51,10 @@ struct Crew {
 
 impl Readers {
     /// Starts the threads. An actix system must be current. Connections are made as they are needed.
-    pub(super) fn start(database: &Database, metrics: &Metrics, draining: &Draining) -> Self {
+    pub(super) fn start(database: &Database, health: &Arc<Health>, metrics: &Metrics, draining: &Draining) -> Self {
         Self {
-            crew: Mutex::new(crew(database, metrics, draining)),
+            crew: Mutex::new(crew(database, health, metrics, draining)),
+            health: health.clone(),
             database: database.clone(),
             metrics: metrics.clone(),
             draining: draining.clone(),
@@ -91,12 +95,12 @@ impl Readers {
         if self.replaced.fetch_add(1, Ordering::SeqCst) >= REPLACED {
             drop(Vital::new("store: its reading threads hang in the database", &self.draining));
         }
-        let fresh = crew(&self.database, &self.metrics, &self.draining);
+        let fresh = crew(&self.database, &self.health, &self.metrics, &self.draining);
         *self.crew.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 
-fn crew(database: &Database, metrics: &Metrics, draining: &Draining) -> Crew {
+fn crew(database: &Database, health: &Arc<Health>, metrics: &Metrics, draining: &Draining) -> Crew {
     let threads = database.readers.max(1);
     let at_work: Arc<Vec<Mutex<Option<Instant>>>> = Arc::new((0..threads).map(|_| Mutex::default()).collect());
     let pool = Pool::builder()
@@ -104,14 +108,16 @@ fn crew(database: &Database, metrics: &Metrics, draining: &Draining) -> Crew {
         .min_idle(Some(1))
         .connection_timeout(CHECKOUT)
         .error_handler(Box::new(Quiet))
-        .build_unchecked(Opener { database: database.clone() });
+        .build_unchecked(Opener { database: database.clone(), health: health.clone() });
     let next = AtomicUsize::new(0);
-    let (desks, connections, metrics, draining) = (at_work.clone(), pool.clone(), metrics.clone(), draining.clone());
+    let (desks, connections, health) = (at_work.clone(), pool.clone(), health.clone());
+    let (metrics, draining) = (metrics.clone(), draining.clone());
     let address = SyncArbiter::start_with_thread_builder(
         threads,
         || std::thread::Builder::new().name("hongyan-reader".into()),
         move || Reader {
             pool: connections.clone(),
+            health: health.clone(),
             metrics: metrics.clone(),
             at_work: desks.clone(),
             desk: next.fetch_add(1, Ordering::SeqCst) % threads,
@@ -121,14 +127,12 @@ fn crew(database: &Database, metrics: &Metrics, draining: &Draining) -> Crew {
     Crew { address, at_work, pool, in_flight: Arc::default() }
 }
 
-/// Says why no connection could be made, once an attempt, without the URL.
+/// Says nothing: the [`Opener`] has told the [`Health`], which says it once for all threads.
 #[derive(Debug)]
 struct Quiet;
 
 impl r2d2::HandleError<<Opener as ManageConnection>::Error> for Quiet {
-    fn handle_error(&self, error: <Opener as ManageConnection>::Error) {
-        log::warn!(reason:% = error; "a reading connection could not be made");
-    }
+    fn handle_error(&self, _: <Opener as ManageConnection>::Error) {}
 }
 
 /// One read under way, counted.
@@ -165,6 +169,7 @@ struct Ask<Q: Query> {
 /// Answers reads, one at a time on its thread.
 struct Reader {
     pool: Pool<Opener>,
+    health: Arc<Health>,
     metrics: Metrics,
     at_work: Arc<Vec<Mutex<Option<Instant>>>>,
     desk: usize,
@@ -209,12 +214,17 @@ impl Reader {
 
     fn read<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Unavailable> {
         let mut conn = self.pool.get().map_err(|error| {
-            log::warn!(reason:% = error; "a read found no connection");
+            self.health.read_failed(&error.to_string());
             Unavailable
         })?;
-        query.run(&mut conn).map_err(|error| {
-            log::warn!(reason:% = error; "a read failed");
-            Unavailable
-        })
+        let result = query.run(&mut conn);
+        match &result {
+            Ok(_) => self.health.has_read(),
+            Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info)) => {
+                self.health.gone(info.message());
+            }
+            Err(error) => self.health.read_failed(&error.to_string()),
+        }
+        result.map_err(|_| Unavailable)
     }
 }

@@ -26,6 +26,8 @@ mod pgbouncer;
 mod postgres_tls;
 mod starts;
 mod database_faults;
+mod failover;
+mod late_start;
 mod clock;
 mod faketime;
 mod clocks_apart;

@@ -23,6 +23,50 @@ pub struct Postgres {
 impl Postgres {
     /// `None`, and a word on why, without the programs that `make test` finds or installs.
     pub fn start() -> Option<Self> {
+        let postgres = Self::made()?;
+        postgres.resume();
+        Some(postgres)
+    }
+
+    /// The same, not started yet.
+    pub fn made() -> Option<Self> {
+        let postgres = Self::nowhere()?;
+        postgres.run("initdb", &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
+        Some(postgres)
+    }
+
+    /// One whose commits wait until a standby has them.
+    pub fn synchronous() -> Option<Self> {
+        let postgres = Self::made()?;
+        postgres.resume_with("-c synchronous_standby_names='*'");
+        Some(postgres)
+    }
+
+    /// A standby of this one, streaming.
+    pub fn standby(&self) -> Self {
+        let standby = Self::nowhere().unwrap();
+        let from = format!("host=127.0.0.1 port={} user=postgres", self.port);
+        standby.run("pg_basebackup", &["-R", "-X", "stream", "-c", "fast", "-d", &from]);
+        standby.resume();
+        standby
+    }
+
+    /// Makes a primary of a standby.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["-w", "promote"]);
+    }
+
+    /// Makes a standby of a stopped primary, as an operator does who has not rewound it: it may have nothing to stream.
+    pub fn resume_as_standby_of(&self, primary: &Self) {
+        let data = self.folder.path().join("data");
+        let follow = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", primary.port);
+        let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        settings.write_all(follow.as_bytes()).unwrap();
+        std::fs::write(data.join("standby.signal"), "").unwrap();
+        self.resume();
+    }
+
+    fn nowhere() -> Option<Self> {
         let Ok(programs) = std::env::var("HONGYAN_TEST_PG_BIN") else {
             skipped("HONGYAN_TEST_PG_BIN is not set; `make test` finds the programs of PostgreSQL");
             return None;
@@ -30,14 +74,14 @@ impl Postgres {
         let folder = tempfile::tempdir().unwrap();
         // A port that was free a moment ago; nobody else binds to it meanwhile but by chance.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let postgres = Self { folder, programs: programs.into(), port };
         if is_root() {
-            let owned = Command::new("chown").args(["nobody", postgres.folder.path().to_str().unwrap()]).status().unwrap();
-            assert!(owned.success());
+            assert!(Command::new("chown").args(["nobody", folder.path().to_str().unwrap()]).status().unwrap().success());
         }
-        postgres.run("initdb", &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
-        postgres.resume();
-        Some(postgres)
+        Some(Self { folder, programs: programs.into(), port })
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.address())
     }
 
     pub fn address(&self) -> String {
@@ -50,7 +94,11 @@ impl Postgres {
     }
 
     pub fn resume(&self) {
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''", self.port);
+        self.resume_with("");
+    }
+
+    fn resume_with(&self, more: &str) {
+        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {more}", self.port);
         let log = self.folder.path().join("log");
         self.run("pg_ctl", &["-w", "-t", "60", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
     }
@@ -106,6 +154,7 @@ fn is_root() -> bool {
 /// for the server wants to be served while the test waits for its start.
 pub struct Wire {
     pub at: String,
+    target: Arc<Mutex<String>>,
     is_cut: Arc<AtomicBool>,
     ends: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -119,10 +168,11 @@ impl Wire {
     pub fn from(address: &str, target: String) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let at = listener.local_addr().unwrap().to_string();
-        let wire = Self { at, is_cut: Arc::default(), ends: Arc::default() };
-        let (is_cut, ends) = (wire.is_cut.clone(), wire.ends.clone());
+        let wire = Self { at, target: Arc::new(Mutex::new(target)), is_cut: Arc::default(), ends: Arc::default() };
+        let (target, is_cut, ends) = (wire.target.clone(), wire.is_cut.clone(), wire.ends.clone());
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
+                let target = target.lock().unwrap().clone();
                 let Ok(far) = TcpStream::connect(&target) else { continue };
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to, is_cut) = (from.try_clone().unwrap(), to.try_clone().unwrap(), is_cut.clone());
@@ -132,6 +182,11 @@ impl Wire {
             }
         });
         wire
+    }
+
+    /// Leads new connections elsewhere, as an address that moves; those that there are stay where they are.
+    pub fn lead_to(&self, target: String) {
+        *self.target.lock().unwrap() = target;
     }
 
     pub fn cut(&self) {

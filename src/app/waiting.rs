@@ -1,0 +1,78 @@
+//! A start that waits for its database: it says so, once and then once a minute, its ports answer meanwhile, and any signal ends it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use tokio::sync::oneshot;
+
+use super::{Error, Signals, io, spawn};
+use crate::config::Database;
+use crate::http::listen::Listener;
+use crate::http::waiting;
+use crate::outage::Outage;
+use crate::store::{self, DatabaseState, NotYet, OpenError};
+
+/// Between two attempts.
+const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a wait ended.
+pub(super) enum Waited {
+    /// The database is there, its tables are up to date.
+    Reached,
+    /// A signal came first.
+    Left { signal: &'static str },
+}
+
+/// Waits until the database can be opened. `begins` is called before the ports are served, where there is a wait at all.
+///
+/// # Errors
+/// What waiting does not mend.
+pub(super) async fn for_database(
+    config: &Database,
+    ports: [Option<&Listener>; 2],
+    signals: &mut Signals,
+    begins: impl FnOnce(),
+) -> Result<Waited, Error> {
+    let seen = waiting::Seen::new(Mutex::new(DatabaseState::Ok));
+    let (mut outage, mut begins, mut servers) = (Outage::default(), Some(begins), Vec::new());
+    let waited = loop {
+        let reached = tokio::select! {
+            reached = reach(config.clone()) => reached?,
+            signal = signals.next() => break Waited::Left { signal },
+        };
+        let Err(NotYet(state)) = reached else { break Waited::Reached };
+        if let (Some(away), DatabaseState::Unreachable(reason) | DatabaseState::ReadOnly(reason)) = (outage.failed(Instant::now()), &state)
+        {
+            log::warn!(reason, waited_s = away.as_secs(); "waiting for the database; nobody is let in, and /readyz says 503");
+        }
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        if let Some(begins) = begins.take() {
+            begins();
+            servers = serve(ports, &seen).map_err(io("the ports cannot be served while the database is waited for"))?;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ATTEMPT_INTERVAL) => {}
+            signal = signals.next() => break Waited::Left { signal },
+        }
+    };
+    for server in servers {
+        server.stop(false).await;
+    }
+    if let (Waited::Reached, Some(waited)) = (&waited, outage.answered(Instant::now())) {
+        log::info!(waited_s = waited.as_secs(); "the database is there");
+    }
+    Ok(waited)
+}
+
+fn serve(ports: [Option<&Listener>; 2], seen: &waiting::Seen) -> std::io::Result<Vec<ServerHandle>> {
+    ports.into_iter().flatten().map(|port| Ok(spawn(waiting::start(port.try_clone()?, seen)?))).collect()
+}
+
+/// On a thread that nobody waits for when the process ends.
+async fn reach(config: Database) -> Result<Result<(), NotYet>, OpenError> {
+    let (tell, told) = oneshot::channel();
+    let started = std::thread::Builder::new().name("hongyan-reach".into()).spawn(move || _ = tell.send(store::reach(&config)));
+    started.map_err(|e| OpenError::Threads { reason: e.to_string() })?;
+    told.await.unwrap_or_else(|_| Err(OpenError::Threads { reason: "the thread that looks for the database died".to_owned() }))
+}

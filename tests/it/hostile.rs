@@ -159,7 +159,8 @@ async fn bad_json_is_a_bad_frame() {
 
 #[actix_web::test]
 async fn who_does_not_read_is_closed_and_costs_nothing() {
-    let server = Server::with([("limits.messages_per_second", "0"), ("limits.writes_in_flight", "1000")]).await;
+    let server =
+        Server::with([("limits.messages_per_second", "0"), ("limits.bytes_per_day", "0"), ("limits.writes_in_flight", "1000")]).await;
     let neighbours = Neighbours::of(&server).await;
     let mut deaf = server.raw().await;
     deaf.hello("mallory", "ann").await;
@@ -185,9 +186,13 @@ async fn who_does_not_read_is_closed_and_costs_nothing() {
 
 #[actix_web::test]
 async fn who_is_ended_while_she_does_not_read_is_gone_soon() {
-    let server =
-        Server::with([("limits.messages_per_second", "0"), ("session.outbox_bytes", "134217728"), ("session.outboxes_bytes", "134217728")])
-            .await;
+    let server = Server::with([
+        ("limits.messages_per_second", "0"),
+        ("limits.bytes_per_day", "0"),
+        ("session.outbox_bytes", "134217728"),
+        ("session.outboxes_bytes", "134217728"),
+    ])
+    .await;
     let mut deaf = server.raw().await;
     deaf.hello("mallory", "ann").await;
     let mut flood = server.v1("flood").await;

@@ -26,6 +26,7 @@ mod pgbouncer;
 mod postgres_tls;
 mod starts;
 mod database_faults;
+mod slow_database;
 mod clock;
 mod soak;
 mod unharmed;

@@ -17,7 +17,7 @@ use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::told::{Mark, Told};
 use super::typing::Signs;
-use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
+use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, Reply};
 use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
@@ -38,7 +38,7 @@ pub struct Wires {
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
     /// Whether one user may show another that she types.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
-    /// Told of every message that was stored now for the first time, but recalls and those to oneself. It must not wait.
+    /// Told of every message that is stored, again where it is repeated, but of recalls and of those to oneself. It must not wait.
     pub stored: Option<StoredWire>,
     /// The way to the other nodes, where there are any.
     pub relay: Option<RelayWires>,
@@ -93,7 +93,7 @@ impl ChatServer {
         }
     }
 
-    fn appended(&mut self, draft: Draft, seq: Seq, sent_at: i64) {
+    fn appended(&mut self, draft: Draft, seq: Seq, sent_at: i64, reply: Reply) {
         let Draft { session, sender, peer, .. } = &draft;
         let mut overrun = Overrun::default();
         let mut frame = None;
@@ -110,16 +110,14 @@ impl ChatServer {
         let is_news_to_peer = to_self || self.is_news(peer, sender, seq);
         for slot in self.registry.of(sender) {
             let origin = slot.session == *session;
+            let mut is_acked = false;
             if origin {
                 abort_point("before-ack");
-                self.metrics.acks.inc();
-                if slot.dialect == Dialect::V1 {
-                    overrun.push(slot, sender, ack(&draft, seq, sent_at, false));
-                }
-                slot.answered();
+                is_acked = overrun.ack(slot, &draft, &Stored { seq, sent_at, duplicate: false }, reply);
+                self.metrics.acks.inc_by(u64::from(is_acked));
             }
             // A plain client that writes to itself gets it back, as in the seed.
-            if is_news_to_sender && (!origin || (to_self && slot.dialect == Dialect::Plain)) {
+            if is_news_to_sender && (!is_acked || (to_self && slot.dialect == Dialect::Plain)) {
                 self.metrics.messages_out.inc();
                 overrun.push(slot, sender, encode());
             }
@@ -146,22 +144,31 @@ impl ChatServer {
         self.drop_overrun(overrun);
     }
 
-    fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool) {
+    fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool, reply: Reply) {
         let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
+        // Whoever stored it may have died before anybody was told.
+        if let Some(wire) = &self.wires.stored
+            && !quiet
+            && sender != peer
+            && stored.target.is_none()
+            && !stored.recalled
+        {
+            wire(draft, stored.seq);
+        }
+        let mut is_acked = false;
         if let Some(origin) = self.registry.find(sender, *session) {
-            self.metrics.acks.inc();
+            let ack = Stored { seq: stored.seq, sent_at: stored.sent_at, duplicate: true };
+            is_acked = overrun.ack(origin, draft, &ack, reply);
+            self.metrics.acks.inc_by(u64::from(is_acked));
             self.metrics.duplicates.inc();
-            if origin.dialect == Dialect::V1 {
-                overrun.push(origin, sender, ack(draft, stored.seq, stored.sent_at, true));
-            }
-            origin.answered();
         }
         // The node that stored it may have died before it pushed; v1 clients drop by seq what they have.
         if !quiet {
             let frame: ByteString = outbound::stored(stored, peer).into();
             for (openid, slot) in self.both(sender, peer) {
-                if slot.session != *session && slot.dialect == Dialect::V1 {
+                let has_it = is_acked && slot.session == *session;
+                if !has_it && slot.dialect == Dialect::V1 {
                     self.metrics.messages_out.inc();
                     overrun.push(slot, openid, frame.clone());
                 }
@@ -333,11 +340,32 @@ impl Overrun {
         }
         matches!(pushed, Pushed::Queued | Pushed::Wake)
     }
+
+    /// Tells the session that sent a message that it is stored: as the answer to its frame, or, where that was answered as `unavailable`
+    /// before, as news. False where that would not say which message is meant: then the session is to be given the message itself.
+    fn ack(&mut self, slot: &Slot, draft: &Draft, stored: &Stored, reply: Reply) -> bool {
+        let Draft { sender, peer, client_msg_id, request_id, .. } = draft;
+        let is_v1 = slot.dialect == Dialect::V1;
+        if reply == Reply::Given && client_msg_id.is_none() {
+            return !is_v1;
+        }
+        if is_v1 {
+            let Stored { seq, sent_at, duplicate } = *stored;
+            let id = request_id.as_ref().filter(|_| reply == Reply::Due);
+            self.push(slot, sender, outbound::Ack { client_msg_id: client_msg_id.as_ref(), peer, seq, sent_at, duplicate }.encode(id));
+        }
+        if reply == Reply::Due {
+            slot.answered();
+        }
+        true
+    }
 }
 
-fn ack(draft: &Draft, seq: Seq, sent_at: i64, duplicate: bool) -> ByteString {
-    let ack = outbound::Ack { client_msg_id: draft.client_msg_id.as_ref(), peer: &draft.peer, seq, sent_at, duplicate };
-    ack.encode(draft.request_id.as_ref())
+/// Where a message stands, as its sender is told.
+struct Stored {
+    seq: Seq,
+    sent_at: i64,
+    duplicate: bool,
 }
 
 impl Actor for ChatServer {
@@ -356,8 +384,8 @@ impl Handler<Committed> for ChatServer {
     fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
         for event in committed.events {
             match event {
-                Event::Appended { draft, seq, sent_at } => self.appended(draft, seq, sent_at),
-                Event::Repeated { draft, stored, quiet } => self.repeated(&draft, &stored, quiet),
+                Event::Appended { draft, seq, sent_at, reply } => self.appended(draft, seq, sent_at, reply),
+                Event::Repeated { draft, stored, quiet, reply } => self.repeated(&draft, &stored, quiet, reply),
                 Event::Refused { draft, why } => self.refused(&draft, why),
                 Event::Marked { receipt, moved, to_peer, request_id } => self.marked(&receipt, moved, to_peer, request_id.as_ref()),
                 Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt)),

@@ -13,6 +13,8 @@ mod pulse;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod acks_tests;
 
 pub use actor::{ChatServer, ChatSettings, StoredWire, Wires};
 pub use elsewhere::RelayWires;

@@ -10,7 +10,7 @@ pub mod revocation;
 pub use finding::{By, Finding, Found, Source};
 
 /// What a sender handed in, on its way to the store and back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Draft {
     pub session: SessionId,
     pub request_id: Option<RequestId>,
@@ -62,14 +62,23 @@ pub enum Refusal {
     Unavailable,
 }
 
+/// Whether the session that sent a message still waits to hear what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// Its frame has no answer yet.
+    Due,
+    /// Its frame was answered with [`Refusal::Unavailable`] when its time was over. What became of it after all is news, and no answer.
+    Given,
+}
+
 /// One step of a conversation, in commit order.
 #[derive(Debug)]
 pub enum Event {
     /// Stored now for the first time, durable.
-    Appended { draft: Draft, seq: Seq, sent_at: i64 },
+    Appended { draft: Draft, seq: Seq, sent_at: i64, reply: Reply },
     /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: as a new message it would have been refused,
     /// or it is for somebody who has blocked the sender.
-    Repeated { draft: Draft, stored: Message, quiet: bool },
+    Repeated { draft: Draft, stored: Message, quiet: bool, reply: Reply },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
     /// A mark stands where the receipt says, durable. The peer is told of one that `moved` only where `to_peer` says so.
@@ -124,6 +133,11 @@ impl Places {
     pub fn take(taken: &std::sync::Arc<std::sync::atomic::AtomicUsize>, limit: usize) -> Option<Self> {
         use std::sync::atomic::Ordering::Relaxed;
         taken.fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1)).is_ok().then(|| Self { taken: taken.clone(), count: 1 })
+    }
+
+    /// No place: for what is told of writes whose places are kept, or were given back.
+    pub fn none() -> Self {
+        Self { taken: std::sync::Arc::default(), count: 0 }
     }
 
     /// Makes these places one with `other`, which must be of the same queue.

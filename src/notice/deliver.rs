@@ -16,8 +16,11 @@ use crate::store::Store;
 use crate::store::messages::{Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
-/// The store answers every write within three seconds.
-const RESERVED_WITHIN: Duration = Duration::from_secs(4);
+/// How long a reservation is waited for: its outcome comes when its commit is done, and one that nobody hears of is a grant lost. With what
+/// follows it stays below the age at which a reservation counts as abandoned.
+const RESERVED_WITHIN: Duration = Duration::from_secs(60);
+/// The store answers every other write within three seconds.
+const SETTLED_WITHIN: Duration = Duration::from_secs(4);
 /// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is abandoned, and never told again.
 const SETTLE_TRIES: u32 = 3;
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
@@ -100,7 +103,7 @@ impl Courier {
         for n in 1..=SETTLE_TRIES {
             let (answer, told) = oneshot::channel();
             let settle = Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
-            if self.store.submit(settle).is_ok() && matches!(timeout(RESERVED_WITHIN, told).await, Ok(Ok(Ok(())))) {
+            if self.store.submit(settle).is_ok() && matches!(timeout(SETTLED_WITHIN, told).await, Ok(Ok(Ok(())))) {
                 return;
             }
             if n < SETTLE_TRIES {

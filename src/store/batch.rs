@@ -1,6 +1,7 @@
 //! What both databases share: what became of each write of a batch, and how that is told.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -8,7 +9,7 @@ use super::allowance::row;
 use super::content;
 use super::messages::{Admission, Answer, Append, Clear, ConversationSettings, Mark, Reservation, Write};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal};
+use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal, Reply};
 use crate::ids::{OpenId, Seq};
 
 /// What became of one write, once its transaction is durable.
@@ -36,6 +37,17 @@ pub(super) enum Outcome {
         changed: bool,
     },
     Done,
+}
+
+impl Outcome {
+    /// The same, where a mark up to `told`, or newer settings, were told of already: what is behind that is no news.
+    pub(super) fn told_up_to(self, told: Seq) -> Self {
+        match self {
+            Self::Mark { seq, moved, to_peer } => Self::Mark { seq, moved: moved && seq > told, to_peer },
+            Self::Settings { .. } => Self::Settings { changed: false },
+            outcome => outcome,
+        }
+    }
 }
 
 /// The key of a conversation: both openids, sorted, joined by a character that no openid has.
@@ -157,6 +169,15 @@ pub(super) fn decode(what: i16, issued_ms: Option<i64>) -> Option<Revoked> {
     })
 }
 
+/// Whoever handed a write in, once it is being committed.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// Is told what becomes of it, and has waited for that since then.
+    Waits { answer: Answer, since: Instant },
+    /// Was told that it is unavailable when its time was over.
+    Answered,
+}
+
 /// A call that waits, and what it is told.
 enum Told {
     Caller(oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>),
@@ -175,21 +196,22 @@ impl Report {
         Self { events: Vec::with_capacity(writes), callers: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, write: Write, answer: Answer, outcome: Outcome) {
+    /// What became of a write, to whoever it concerns.
+    pub(super) fn add(&mut self, write: Write, asker: Asker, outcome: Outcome) {
         match write {
-            Write::Append(append) => self.events.push(appended(append, outcome)),
-            Write::Mark(Mark { receipt, .. }) => self.marked(receipt, answer, outcome),
+            Write::Append(append) => self.events.extend(appended(append, &asker, outcome)),
+            Write::Mark(Mark { receipt, .. }) => self.marked(receipt, asker, outcome),
             Write::Clear(Clear { openid, peer, .. }) => {
                 if let Outcome::Mark { seq, moved: true, .. } = outcome {
                     self.events.push(Event::Cleared { openid, peer, seq });
                 }
-                self.answer(answer, &outcome);
+                self.answer(asker, &outcome);
             }
             Write::Settings(ConversationSettings { openid, peer, muted, .. }) => {
                 if let Outcome::Settings { changed: true } = outcome {
                     self.events.push(Event::Settings { openid, peer, muted });
                 }
-                self.answer(answer, &outcome);
+                self.answer(asker, &outcome);
             }
             Write::Block(_)
             | Write::Revoke(_)
@@ -201,32 +223,50 @@ impl Report {
             | Write::Reserve(_)
             | Write::Settle(_)
             | Write::Abandon(_)
-            | Write::Quiet(_) => self.answer(answer, &outcome),
+            | Write::Quiet(_) => self.answer(asker, &outcome),
         }
     }
 
-    fn marked(&mut self, receipt: Receipt, answer: Answer, outcome: Outcome) {
-        match (outcome, answer) {
-            (Outcome::Refused(_), Answer::Nobody) => self.events.push(Event::MarkUnstored(receipt)),
-            (Outcome::Refused(why), Answer::Session(request_id)) => self.events.push(Event::MarkRefused { receipt, request_id, why }),
-            (outcome, answer) => {
-                let request_id = match answer {
-                    Answer::Session(id) => Some(id),
-                    answer => {
-                        self.answer(answer, &outcome);
-                        None
-                    }
-                };
-                if let Outcome::Mark { seq, moved, to_peer } = outcome
-                    && (moved || request_id.is_some())
-                {
-                    self.events.push(Event::Marked { receipt: Receipt { seq, ..receipt }, moved, to_peer, request_id });
-                }
+    /// The time of a write is over and its outcome open: whoever `answer` names hears `unavailable` now.
+    pub(super) fn add_overdue(&mut self, write: &Write, answer: Answer) {
+        let why = Refusal::Unavailable;
+        match (write, answer) {
+            (Write::Append(Append { draft, .. }), _) => self.events.push(Event::Refused { draft: draft.clone(), why }),
+            (Write::Mark(Mark { receipt, .. }), Answer::Session(request_id)) => {
+                self.events.push(Event::MarkRefused { receipt: receipt.clone(), request_id, why });
             }
+            (_, Answer::Caller(caller)) => self.callers.push(Told::Caller(caller, Err(why))),
+            (_, Answer::Reserver(caller)) => self.callers.push(Told::Reserver(caller, Err(why))),
+            (_, Answer::Nobody | Answer::Session(_)) => {}
         }
     }
 
-    fn answer(&mut self, answer: Answer, outcome: &Outcome) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.callers.is_empty()
+    }
+
+    fn marked(&mut self, receipt: Receipt, asker: Asker, outcome: Outcome) {
+        match (outcome, asker) {
+            (Outcome::Refused(_), Asker::Waits { answer: Answer::Nobody, .. }) => self.events.push(Event::MarkUnstored(receipt)),
+            (Outcome::Refused(why), Asker::Waits { answer: Answer::Session(request_id), .. }) => {
+                self.events.push(Event::MarkRefused { receipt, request_id, why });
+            }
+            (Outcome::Mark { seq, moved, to_peer }, Asker::Waits { answer: Answer::Session(id), .. }) => {
+                self.events.push(Event::Marked { receipt: Receipt { seq, ..receipt }, moved, to_peer, request_id: Some(id) });
+            }
+            (Outcome::Mark { seq, moved: true, to_peer }, asker) => {
+                // A session that was told that its mark may not stand hears where it stands as all others do.
+                let session = receipt.session.filter(|_| matches!(asker, Asker::Waits { .. }));
+                let receipt = Receipt { seq, session, ..receipt };
+                self.events.push(Event::Marked { receipt, moved: true, to_peer, request_id: None });
+                self.answer(asker, &Outcome::Done);
+            }
+            (outcome, asker) => self.answer(asker, &outcome),
+        }
+    }
+
+    fn answer(&mut self, asker: Asker, outcome: &Outcome) {
+        let Asker::Waits { answer, .. } = asker else { return };
         match answer {
             Answer::Caller(caller) => self.callers.push(Told::Caller(caller, told(outcome))),
             Answer::Reserver(caller) => self.callers.push(Told::Reserver(caller, reservation(outcome))),
@@ -246,19 +286,26 @@ impl Report {
     }
 }
 
-fn appended(append: Append, outcome: Outcome) -> Event {
+/// What is told of a message; nothing where its sender was answered already and nothing of it is stored.
+fn appended(append: Append, asker: &Asker, outcome: Outcome) -> Option<Event> {
     let kept = kept(&append, &outcome);
     let Append { draft, admission, charge, .. } = append;
     if let Some(charge) = charge {
         charge.keep(kept);
     }
+    let reply = match asker {
+        Asker::Waits { .. } => Reply::Due,
+        Asker::Answered => Reply::Given,
+    };
     match outcome {
-        Outcome::Appended { seq, sent_at } => Event::Appended { draft, seq, sent_at },
+        Outcome::Appended { seq, sent_at } => Some(Event::Appended { draft, seq, sent_at, reply }),
         Outcome::Repeated { stored, muted } => {
-            Event::Repeated { draft, stored, quiet: muted || matches!(admission, Admission::RepeatsOnly(_)) }
+            let quiet = muted || matches!(admission, Admission::RepeatsOnly(_));
+            Some(Event::Repeated { draft, stored, quiet, reply })
         }
-        Outcome::Refused(why) => Event::Refused { draft, why },
-        _ => Event::Refused { draft, why: Refusal::Unavailable },
+        _ if reply == Reply::Given => None,
+        Outcome::Refused(why) => Some(Event::Refused { draft, why }),
+        _ => Some(Event::Refused { draft, why: Refusal::Unavailable }),
     }
 }
 

@@ -4,27 +4,14 @@ use super::messages::{
     Abandon, Answer, Append, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours,
     Reserve, Revoke, Settle, Write,
 };
-use crate::event::Draft;
 
 impl Write {
     pub(super) fn without_answer(&self) -> Self {
         let answer = Answer::Nobody;
         match self {
-            Self::Append(Append { draft: d, admission, finding, charge }) => Self::Append(Append {
-                draft: Draft {
-                    session: d.session,
-                    request_id: d.request_id.clone(),
-                    sender: d.sender.clone(),
-                    peer: d.peer.clone(),
-                    client_msg_id: d.client_msg_id.clone(),
-                    kind: d.kind.clone(),
-                    body: d.body.clone(),
-                    target: d.target,
-                },
-                admission: *admission,
-                finding: finding.clone(),
-                charge: charge.clone(),
-            }),
+            Self::Append(Append { draft, admission, finding, charge }) => {
+                Self::Append(Append { draft: draft.clone(), admission: *admission, finding: finding.clone(), charge: charge.clone() })
+            }
             Self::Mark(w) => Self::Mark(Mark { receipt: w.receipt.clone(), answer }),
             Self::Clear(w) => Self::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer }),
             Self::Block(w) => Self::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer }),

@@ -1,9 +1,9 @@
 //! Group commit. A lane is a queue and one thread that empties it, a batch a transaction: what arrives while a batch is being
 //! committed goes into the next one, so a lone message waits for nobody and a crowd shares one sync of the disk.
 //!
-//! The writes of a batch stay here while a thread works on them, so that they can be answered when the thread does not come back.
+//! The writes of a batch stay here until its thread has come back with their outcomes, however late, and those are told then. Whoever waited
+//! for one is answered in time without it ([`state`]).
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix::Recipient;
 
 use super::StoreLimits;
-use super::batch::{Outcome, Report};
+use super::batch::Outcome;
 use super::clock::Clock;
 use super::conn::FileLock;
 use super::health::Health;
@@ -19,18 +19,21 @@ use super::messages::{
     Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
     Revoke, Settle, Write,
 };
-use crate::event::{Committed, Places, Refusal};
+use crate::event::{Committed, Places};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
-/// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third of what is under way.
-const BATCH: usize = 2048;
-/// How long after its submission a write is answered at the latest; the promise is three seconds.
-const DEADLINE: Duration = Duration::from_millis(2500);
+mod state;
+
+pub(super) use state::{Batch, OnHang};
+use state::{Next, Overdue, State, Telling};
+
 /// Threads that hang in the database and were replaced, at one time; beyond it the process ends. A stall that all lanes see once is not
 /// beyond it.
 const ABANDONED: usize = 32;
 const ABANDONED_A_LANE: usize = 8;
+/// How often the log says that the database is slow.
+const SLOW_EVERY: Duration = Duration::from_secs(10);
 
 /// How many threads of so many lanes may hang at one time.
 pub(super) fn abandoned_at_most(lanes: usize) -> usize {
@@ -59,13 +62,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn emit(&self, report: Report, places: Option<Places>) {
-        let mut report = report;
+    fn emit(&self, Telling { mut report, places }: Telling) {
+        if report.is_empty() && places.is_none() {
+            return;
+        }
         let events = std::mem::take(&mut report.events);
-        if let Some(places) = places
-            && !events.is_empty()
-        {
-            self.committed.do_send(Committed { events, places });
+        if !events.is_empty() {
+            self.committed.do_send(Committed { events, places: places.unwrap_or_else(Places::none) });
         }
         report.answer_callers();
         self.count();
@@ -77,56 +80,43 @@ impl Shared {
     }
 }
 
-/// A write in the queue, with its answer taken out.
-struct Pending {
-    write: Write,
-    answer: Answer,
-    since: Instant,
-    place: Places,
-}
-
-/// What a thread is at work on.
-struct Running {
-    writes: Arc<Vec<Write>>,
-    answers: Vec<Answer>,
-    places: Option<Places>,
-    oldest: Instant,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Pending>,
-    /// The writes that the thread is at work on, unless they were answered meanwhile.
-    running: Option<Running>,
-    /// Since when the thread is at work on a batch.
-    began: Option<Instant>,
-    /// The thread has told everything of what it did, and waits for work.
-    asleep: bool,
-    /// Which thread this lane listens to.
-    generation: u64,
-    /// Nobody will hand anything in any more.
-    closed: bool,
-    /// The thread has done its last after that.
-    ended: bool,
-}
-
 /// One queue. The same conversation always goes through the same lane of a node.
 pub(super) struct Lane {
     shared: Arc<Shared>,
     state: Mutex<State>,
+    /// Held by whoever tells, from the change of the state on: what is told keeps the order of that.
+    telling: Mutex<Slow>,
     /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
     /// message would pay for one more switch of threads there and back.
     work: Condvar,
+    /// The thread has done its last after the lane was closed.
+    ended: AtomicBool,
 }
 
-/// A batch that is to be committed now.
-pub(super) struct Batch {
-    pub(super) writes: Arc<Vec<Write>>,
+/// A database that is slow and does not hang, as the log has it: writes are answered twenty times a second then.
+#[derive(Default)]
+struct Slow {
+    /// Writes answered since the last line.
+    writes: usize,
+    said_at: Option<Instant>,
+}
+
+impl Slow {
+    /// So many more were answered; how many a line is to be written about now.
+    fn note(&mut self, writes: usize, now: Instant) -> Option<usize> {
+        self.writes += writes;
+        let is_time = self.said_at.is_none_or(|at| now.saturating_duration_since(at) >= SLOW_EVERY);
+        (self.writes > 0 && is_time).then(|| {
+            self.said_at = Some(now);
+            std::mem::take(&mut self.writes)
+        })
+    }
 }
 
 impl Lane {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, state: Mutex::default(), work: Condvar::new() }
+    pub(super) fn new(shared: Arc<Shared>, on_hang: OnHang) -> Self {
+        let (state, telling) = (Mutex::new(State::new(on_hang)), Mutex::default());
+        Self { shared, state, telling, work: Condvar::new(), ended: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,9 +124,13 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn telling(&self) -> MutexGuard<'_, Slow> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The generation that a thread started now belongs to.
     pub(super) fn generation(&self) -> u64 {
-        self.state().generation
+        self.state().generation()
     }
 
     pub(super) fn submit(&self, mut write: Write, place: Places) {
@@ -157,10 +151,8 @@ impl Lane {
             | Write::Settings(ConversationSettings { answer, .. })
             | Write::Quiet(QuietHours { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
         };
-        let mut state = self.state();
-        state.queue.push_back(Pending { write, answer, since: Instant::now(), place });
-        if std::mem::take(&mut state.asleep) {
-            drop(state);
+        let wake = self.state().submit(write, answer, place, Instant::now());
+        if wake {
             self.work.notify_one();
         }
     }
@@ -168,111 +160,50 @@ impl Lane {
     /// Waits for the next batch of the thread of this generation; none when the thread has been replaced or the lane is closed.
     pub(super) fn next(&self, generation: u64) -> Option<Batch> {
         let mut state = self.state();
-        let oldest = loop {
-            if state.generation != generation {
-                return None;
-            }
-            if let Some(pending) = state.queue.front() {
-                break pending.since;
-            }
-            if state.closed {
-                return None;
-            }
-            state.asleep = true;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-        };
-        let count = state.queue.len().min(BATCH);
-        let mut writes = Vec::with_capacity(count);
-        let mut answers = Vec::with_capacity(count);
-        let mut places: Option<Places> = None;
-        for pending in state.queue.drain(..count) {
-            writes.push(pending.write);
-            answers.push(pending.answer);
-            match &mut places {
-                Some(places) => places.join(pending.place),
-                none => *none = Some(pending.place),
+        loop {
+            match state.next(generation, Instant::now()) {
+                Next::Commit(batch) => return Some(batch),
+                Next::End => return None,
+                Next::Sleep => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        let writes = Arc::new(writes);
-        state.running = Some(Running { writes: writes.clone(), answers, places, oldest });
-        state.began = Some(Instant::now());
-        Some(Batch { writes })
     }
 
-    /// Tells what became of a batch, unless it was answered without its thread.
-    /// With `down` those who queued up meanwhile are refused too: they would only wait for the same refusal.
+    /// Tells what became of a batch, to all whom it concerns; its senders only, where their time was not over before. `down`: the database
+    /// is of no use to those in the queue either.
     pub(super) fn settle(&self, generation: u64, batch: Batch, outcomes: Vec<Outcome>, down: bool) {
-        let (running, queue) = {
-            let mut state = self.state();
-            if state.generation != generation {
-                log::warn!(writes = batch.writes.len(); "a thread came back late from the database; its writes had been answered as unavailable");
-                return;
-            }
-            let queue = if down { std::mem::take(&mut state.queue) } else { VecDeque::new() };
-            state.began = None;
-            (state.running.take(), queue)
-        };
+        let _telling = self.telling();
+        let settled = self.state().settle(generation, &outcomes, down);
         drop(batch);
-        if let Some(running) = running {
-            self.tell(running, outcomes);
+        if let Some((writes, since)) = settled.came_late() {
+            let after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            log::warn!(writes = writes, after_ms = after_ms; "the database answers late; what it stored is told now");
         }
-        self.refuse(queue);
+        self.shared.emit(settled.tell(outcomes));
     }
 
-    fn tell(&self, running: Running, outcomes: Vec<Outcome>) {
-        let writes = Arc::try_unwrap(running.writes).unwrap_or_else(|shared| shared.iter().map(Write::without_answer).collect());
-        let mut report = Report::with_capacity(writes.len());
-        let mut outcomes = outcomes.into_iter();
-        for (write, answer) in writes.into_iter().zip(running.answers) {
-            report.add(write, answer, outcomes.next().unwrap_or(Outcome::Refused(Refusal::Unavailable)));
-        }
-        self.shared.emit(report, running.places);
-    }
-
-    fn refuse(&self, queue: impl IntoIterator<Item = Pending>) {
-        let mut report = Report::default();
-        let mut places: Option<Places> = None;
-        for pending in queue {
-            report.add(pending.write, pending.answer, Outcome::Refused(Refusal::Unavailable));
-            match &mut places {
-                Some(places) => places.join(pending.place),
-                none => *none = Some(pending.place),
-            }
-        }
-        if places.is_some() {
-            self.shared.emit(report, places);
-        }
-    }
-
-    /// Answers what has waited too long since it was handed in. True when the thread has been at one batch for so long and is given up:
-    /// then another must be started. A thread that is slow, and not hung, is left to its work: two of them would hold each other up.
+    /// Answers what has waited too long since it was handed in. True when the thread is given up: then another must be started.
     pub(super) fn answer_overdue(&self, now: Instant) -> bool {
-        let overdue = |since: Instant| now.saturating_duration_since(since) >= DEADLINE;
-        let (late, queue, hung) = {
+        let mut slow = self.telling();
+        let (before, Overdue { telling, answered, is_hung }, after) = {
             let mut state = self.state();
-            let hung = state.began.is_some_and(overdue);
-            if hung {
-                state.generation += 1;
-                state.began = None;
-            }
-            let late = state.running.take_if(|running| hung || overdue(running.oldest));
-            let count = state.queue.iter().take_while(|pending| overdue(pending.since)).count();
-            (late, state.queue.drain(..count).collect::<Vec<_>>(), hung)
+            let before = state.generation();
+            let overdue = state.overdue(now);
+            (before, overdue, state.generation())
         };
-        let writes = late.as_ref().map_or(0, |running| running.writes.len()) + queue.len();
-        if hung {
-            log::error!(writes = writes; "the database does not answer; its writes are answered as unavailable, its thread is replaced");
+        let is_given_up = before != after;
+        if is_given_up {
+            log::error!(writes = answered; "the database does not answer; its writes are answered as unavailable, its thread is replaced");
             if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
                 drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
             }
-        } else if writes > 0 {
+        } else if is_hung {
+            log::error!(writes = answered; "the database does not answer; its writes are answered as unavailable until it does");
+        } else if let Some(writes) = slow.note(answered, now) {
             log::warn!(writes = writes; "the database is slow; writes that waited too long are answered as unavailable");
         }
-        if let Some(running) = late {
-            self.tell(running, Vec::new());
-        }
-        self.refuse(queue);
-        hung
+        self.shared.emit(telling);
+        is_given_up
     }
 
     /// A thread that had been given up has come back, and ends.
@@ -281,27 +212,26 @@ impl Lane {
     }
 
     pub(super) fn is_current(&self, generation: u64) -> bool {
-        self.state().generation == generation
+        self.state().generation() == generation
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state();
-        state.queue.is_empty() && state.asleep
+        self.state().is_idle()
     }
 
     /// Lets the thread end once the queue is empty.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        self.state().close();
         self.work.notify_one();
     }
 
     /// The thread that served this lane has ended in order.
     pub(super) fn end(&self) {
-        self.state().ended = true;
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.state().ended
+        self.ended.load(Ordering::SeqCst)
     }
 
     pub(super) fn shared(&self) -> &Shared {

@@ -61,7 +61,7 @@ use crate::event::revocation::Revoked;
 use allowance::Allowance;
 use clock::Clock;
 use health::Health;
-use lanes::{Lane, Shared};
+use lanes::{Lane, OnHang, Shared};
 use messages::{Answer, LogPage, LogQuestion, Query, Revoke, Sync, Write};
 use readers::Readers;
 
@@ -126,9 +126,9 @@ impl Store {
         committed: Recipient<Committed>,
     ) -> Result<Self, OpenError> {
         let system = System::try_current().ok_or_else(|| OpenError::Threads { reason: "no actix system is running".to_owned() })?;
-        let (lock, lanes) = match &config.url {
-            DatabaseUrl::Sqlite(path) => (Some(conn::FileLock::take(path)?), 1),
-            DatabaseUrl::Postgres(_) => (None, config.lanes.max(1)),
+        let (lock, lanes, on_hang) = match &config.url {
+            DatabaseUrl::Sqlite(path) => (Some(conn::FileLock::take(path)?), 1, OnHang::Wait),
+            DatabaseUrl::Postgres(_) => (None, config.lanes.max(1), OnHang::Replace),
         };
         conn::migrate(config)?;
         let health = Arc::<Health>::default();
@@ -147,7 +147,7 @@ impl Store {
             abandoned_at_most: lanes::abandoned_at_most(lanes),
             _lock: lock,
         });
-        let lanes: Vec<_> = (0..lanes).map(|_| Arc::new(Lane::new(shared.clone()))).collect();
+        let lanes: Vec<_> = (0..lanes).map(|_| Arc::new(Lane::new(shared.clone(), on_hang))).collect();
         for lane in &lanes {
             executor::start(lane, config);
         }
@@ -177,7 +177,7 @@ impl Store {
     }
 
     /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its [`messages::Answer`]),
-    /// within three seconds.
+    /// within three seconds; where its commit takes longer, that it is unavailable, and what became of it as an event of its own later.
     ///
     /// # Errors
     /// [`Full`] gives the write back.

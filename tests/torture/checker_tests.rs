@@ -69,6 +69,28 @@ fn an_id_that_stands_twice() {
 }
 
 #[test]
+fn what_was_unavailable_may_be_told_of_late_and_once() {
+    let late = |is_refused: bool, told: usize| {
+        let mut story = story();
+        let next = story.last_seq() + 1;
+        story.sent(PHONE, "late");
+        let (peer, key) = (story.peer(PHONE), Key::Message("late".to_owned()));
+        if is_refused {
+            story.logs[PHONE].push(What::Refused { peer: peer.clone(), key: key.clone(), word: "unavailable".into() });
+        }
+        for _ in 0..told {
+            let (peer, key) = (peer.clone(), key.clone());
+            story.logs[PHONE].push(What::ToldStored { peer, key, seq: next, sent_at: 9_000 + next, duplicate: false });
+        }
+        story.add(Some("late"), next);
+        story
+    };
+    late(true, 1).is_clean();
+    late(true, 2).breaks(I3);
+    late(false, 1).breaks(I3);
+}
+
+#[test]
 fn what_nobody_sent() {
     let mut phantom = story();
     let next = phantom.last_seq() + 1;

@@ -1,16 +1,15 @@
 //! The database goes away in every way it can: nobody is told a lie meanwhile, and all goes on when it is back.
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use serde_json::json;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Files};
 use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Client, Said, Server};
 use crate::pgbouncer::{self, PgBouncer};
@@ -171,18 +170,8 @@ async fn a_full_disk_stops_writing_and_not_reading() {
 
 #[actix_web::test]
 async fn a_disk_that_fails_every_write() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, trigger) = (folder.path().join("eio.so"), folder.path().join("trigger"));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture/eio.c");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
-    if !built.is_ok_and(|status| status.success()) {
-        skipped("no C compiler to build the fault with");
-        return;
-    }
+    let Some(files) = Files::new() else { return };
     let mut server = Server::with(UNLIMITED).await;
-    server.set_variable("LD_PRELOAD", library.to_str());
-    server.set_variable("HONGYAN_EIO", trigger.to_str());
-    server.again().await;
-    let strike = || drop(File::create(&trigger).unwrap());
-    suffer("SQLite, EIO", &server, true, strike, || std::fs::remove_file(&trigger).unwrap()).await;
+    files.carry(&mut server).await;
+    suffer("SQLite, EIO", &server, true, || files.fail(true), || files.fail(false)).await;
 }

@@ -1,4 +1,4 @@
-//! Disks of a test's own: one whose power can be cut, and one that is soon full.
+//! Disks of a test's own: one whose power can be cut, one that is soon full, and one that fails, or takes its time.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::harness::Server;
 use crate::size::skipped;
 
 /// Runs a program quietly; whether it succeeded.
@@ -90,5 +91,48 @@ impl Drop for Disk {
         if self.is_mounted {
             runs("umount", &["-l", text(&self.path())]);
         }
+    }
+}
+
+/// What stands between a server and the disk under its SQLite file: a library loaded before the C library.
+pub struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    /// `None`, and a word on why, without a C compiler.
+    pub fn new() -> Option<Self> {
+        let files = Self { folder: tempfile::tempdir().unwrap() };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture/disk.c");
+        let library = files.at("disk.so");
+        let built = runs("cc", &["-shared", "-fPIC", "-O1", "-o", text(&library), source, "-ldl"]);
+        if !built {
+            skipped("no C compiler to build the fault with");
+        }
+        built.then_some(files)
+    }
+
+    /// Starts the server again, over these.
+    pub async fn carry(&self, server: &mut Server) {
+        for (name, file) in [("LD_PRELOAD", "disk.so"), ("HONGYAN_EIO", "fails"), ("HONGYAN_SLOW", "slow")] {
+            server.set_variable(name, self.at(file).to_str());
+        }
+        server.again().await;
+    }
+
+    /// Every write and every flush fails from now on, or no more.
+    pub fn fail(&self, is_so: bool) {
+        if is_so { drop(File::create(self.at("fails")).unwrap()) } else { std::fs::remove_file(self.at("fails")).unwrap() }
+    }
+
+    /// Every flush that begins from now on takes so much longer.
+    pub fn slow_by(&self, ms: u64) {
+        // In one step: the server may be reading it.
+        std::fs::write(self.at("next"), ms.to_string()).unwrap();
+        std::fs::rename(self.at("next"), self.at("slow")).unwrap();
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }

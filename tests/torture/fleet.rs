@@ -412,7 +412,7 @@ impl User {
             }
             _ => {
                 let message = "x".repeat(self.random.random_range(1..400));
-                json!({ "type": "text", "to_user_openid": peer, "client_msg_id": key, "message": message, "n": self.written })
+                json!({ "type": "text", "id": key, "to_user_openid": peer, "client_msg_id": key, "message": message, "n": self.written })
             }
         };
         self.waiting.push_back(Waiting { key, frame, is_sent: false });

@@ -1,6 +1,6 @@
 //! What the checker reads: a log of each client, and what history says at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::record::Awaited;
@@ -25,6 +25,8 @@ pub struct Log {
     pub awaited: HashMap<String, Awaited>,
     /// Whom a client message id was sent to: an error names the id only.
     pub recipients: HashMap<String, String>,
+    /// Client message ids that were sent in frames with an `id`: an ack without one answers none of them.
+    pub with_id: HashSet<String>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -47,6 +49,14 @@ pub enum What {
         content: String,
     },
     Acked {
+        peer: String,
+        key: Key<String>,
+        seq: i64,
+        sent_at: i64,
+        duplicate: bool,
+    },
+    /// An ack without an `id`: of an attempt that had one, and was answered as unavailable before.
+    ToldStored {
         peer: String,
         key: Key<String>,
         seq: i64,
@@ -196,6 +206,7 @@ impl Log {
             entries: Vec::new(),
             awaited: HashMap::new(),
             recipients: HashMap::new(),
+            with_id: HashSet::new(),
         }
     }
 

@@ -28,6 +28,7 @@ mod starts;
 mod database_faults;
 mod failover;
 mod late_start;
+mod slow_database;
 mod clock;
 mod faketime;
 mod clocks_apart;

@@ -113,6 +113,9 @@ impl Log {
                 let (peer, key) = (text(frame, "to_user_openid"), optional(frame, "client_msg_id"));
                 if let Some(key) = &key {
                     self.recipients.insert(key.clone(), peer.clone());
+                    if id.is_some() {
+                        self.with_id.insert(key.clone());
+                    }
                 }
                 let key = key.map_or(Key::Plain, Key::Message);
                 self.push(What::Sent { peer, key, kind: kind.to_owned(), content: content(frame) });
@@ -127,7 +130,12 @@ impl Log {
             "ack" => {
                 let (peer, key) = self.answered(frame).unwrap_or_else(|| panic!("an answer to nothing: {frame}"));
                 let (seq, sent_at, duplicate) = (number(frame, "seq"), number(frame, "sent_at"), frame["duplicate"] == true);
-                self.push(What::Acked { peer, key, seq, sent_at, duplicate });
+                let is_answer = frame["id"].is_string() || !matches!(&key, Key::Message(id) if self.with_id.contains(id));
+                self.push(if is_answer {
+                    What::Acked { peer, key, seq, sent_at, duplicate }
+                } else {
+                    What::ToldStored { peer, key, seq, sent_at, duplicate }
+                });
             }
             "error" => {
                 if let Some((peer, key)) = self.answered(frame) {

@@ -64,6 +64,21 @@ fn an_attempt_and_its_answer_have_the_same_key() {
 }
 
 #[test]
+fn an_ack_without_an_id_answers_nothing() {
+    let sends = [json!({ "type": "text", "id": "q", "to_user_openid": "bob", "client_msg_id": "m1", "message": "x" })];
+    let came = [
+        json!({ "type": "error", "id": "q", "client_msg_id": "m1", "error": "unavailable" }),
+        json!({ "type": "ack", "client_msg_id": "m1", "to_user_openid": "bob", "seq": 5, "sent_at": 60, "duplicate": false }),
+    ];
+    let (peer, key) = ("bob".to_owned(), Key::Message("m1".to_owned()));
+    let expected = [
+        What::Refused { peer: peer.clone(), key: key.clone(), word: "unavailable".into() },
+        What::ToldStored { peer, key, seq: 5, sent_at: 60, duplicate: false },
+    ];
+    assert_eq!(recorded(&sends, &came)[1..], expected);
+}
+
+#[test]
 fn an_echo_is_told_from_a_receipt() {
     let sends = [
         json!({ "type": "read", "id": "1", "to_user_openid": "bob", "seq": 9 }),

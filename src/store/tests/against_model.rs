@@ -133,18 +133,21 @@ impl Case<'_> {
     fn heard(&mut self, event: Event, drawn: &mut BTreeMap<(char, char), VecDeque<Drawn>>) -> Result<Drawn, String> {
         let text = format!("{event:?}");
         let (who, peer, id, outcome) = match event {
-            Event::Appended { draft, seq, sent_at } => {
+            Event::Appended { draft, seq, sent_at, reply: Reply::Due } => {
                 self.model.stamp(letter(&draft.sender), letter(&draft.peer), seq.get(), sent_at);
                 (draft.sender, draft.peer, draft.request_id, Outcome::Appended { seq: seq.get() })
             }
-            Event::Repeated { draft, stored, quiet } => (draft.sender, draft.peer, draft.request_id, Outcome::Repeated { stored, quiet }),
+            Event::Repeated { draft, stored, quiet, reply: Reply::Due } => {
+                (draft.sender, draft.peer, draft.request_id, Outcome::Repeated { stored, quiet })
+            }
             Event::Refused { draft, why } => (draft.sender, draft.peer, draft.request_id, Outcome::Refused(without_clock(why))),
             Event::Marked { receipt: r, moved, to_peer, request_id } => {
                 (r.openid, r.peer, request_id, Outcome::Marked { seq: r.seq.get(), moved, to_peer })
             }
             Event::Cleared { openid, peer, seq } => (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true }),
             Event::Settings { openid, peer, muted } => (openid, peer, None, Outcome::Muted { muted }),
-            Event::MarkUnstored(_) | Event::MarkRefused { .. } => return Err(text),
+            // Whoever hears of it late was refused before.
+            Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) | Event::MarkRefused { .. } => return Err(text),
         };
         let (who, peer) = (letter(&who), letter(&peer));
         let waiting = drawn.get_mut(&pair(who, peer)).and_then(VecDeque::pop_front);

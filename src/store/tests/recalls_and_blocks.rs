@@ -20,7 +20,7 @@ async fn a_recall_is_a_message_of_its_own_and_overwrites_its_target(db: &mut Db)
     for text in ["one", "two", "three"] {
         rig.outcome(append("a", "b", Some(text), text)).await;
     }
-    let Event::Appended { draft, seq, sent_at } = rig.outcome(recall("a", "b", 2)).await else { panic!() };
+    let Event::Appended { draft, seq, sent_at, .. } = rig.outcome(recall("a", "b", 2)).await else { panic!() };
     assert_eq!((seq, draft.target), (s(4), Some(s(2))));
     let page = rig.store.ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 }).await.unwrap();
     let [one, two, _, event] = page.messages.as_slice() else { panic!() };

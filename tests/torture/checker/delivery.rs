@@ -88,7 +88,7 @@ pub fn who_caught_up_has_everything(index: &Index<'_>, found: &mut Found) {
             match &entry.what {
                 What::Received { message, via: Via::Live | Via::Sync } => has.insert((message.peer.as_str(), message.seq)),
                 // The client has its own from the ack.
-                What::Acked { peer, seq, .. } => has.insert((peer.as_str(), *seq)),
+                What::Acked { peer, seq, .. } | What::ToldStored { peer, seq, .. } => has.insert((peer.as_str(), *seq)),
                 _ => false,
             };
         }

@@ -77,7 +77,7 @@ pub fn a_key_stands_once(index: &Index<'_>, found: &mut Found) {
 
 pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
     for (log, entry) in &index.unasked {
-        let What::Acked { peer, key, seq, .. } = &entry.what else { continue };
+        let (What::Acked { peer, key, seq, .. } | What::ToldStored { peer, key, seq, .. }) = &entry.what else { continue };
         found.add(Invariant::I3, || format!("{}: an ack ({seq}) of {key:?} to {peer}, which waits for none", index.client(*log)));
     }
     for (pair, conversation) in &index.conversations {

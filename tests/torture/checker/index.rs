@@ -161,11 +161,14 @@ impl<'a> Index<'a> {
     fn add_log(&mut self, number: usize, log: &'a Log) {
         let mut connection = 0;
         let mut open: HashMap<(&str, Key<&str>), VecDeque<usize>> = HashMap::new();
+        // Answered so: what became of them may still be told, once each.
+        let mut unavailable: HashMap<(&str, Key<&str>), VecDeque<usize>> = HashMap::new();
         for entry in &log.entries {
             match &entry.what {
                 What::Connected { .. } | What::Disconnected => {
                     connection += 1;
                     open.clear();
+                    unavailable.clear();
                 }
                 What::Sent { peer, key: Key::Plain, kind, content } => {
                     *self.plain.entry((pair(&log.openid, peer), &log.openid, kind, content)).or_default() += 1;
@@ -177,9 +180,10 @@ impl<'a> Index<'a> {
                     self.writes[write].attempts.push(attempt);
                     open.entry((peer, key.borrowed())).or_default().push_back(attempt);
                 }
-                What::Acked { peer, key, seq, sent_at, duplicate } => {
+                What::Acked { peer, key, seq, sent_at, duplicate } | What::ToldStored { peer, key, seq, sent_at, duplicate } => {
                     let (seq, sent_at, duplicate) = (*seq, *sent_at, *duplicate);
-                    match self.answered(open.get_mut(&(peer.as_str(), key.borrowed()))) {
+                    let asked = if matches!(entry.what, What::Acked { .. }) { &mut open } else { &mut unavailable };
+                    match self.answered(asked.get_mut(&(peer.as_str(), key.borrowed()))) {
                         Some(attempt) => {
                             self.attempts[attempt].answer = Answer::Acked { seq, duplicate };
                             let write = self.attempts[attempt].write;
@@ -188,9 +192,13 @@ impl<'a> Index<'a> {
                         None => self.unasked.push((number, entry)),
                     }
                 }
-                What::Refused { peer, key, .. } => {
-                    if let Some(attempt) = self.answered(open.get_mut(&(peer.as_str(), key.borrowed()))) {
+                What::Refused { peer, key, word } => {
+                    let key = (peer.as_str(), key.borrowed());
+                    if let Some(attempt) = self.answered(open.get_mut(&key)) {
                         self.attempts[attempt].answer = Answer::Refused;
+                        if word == "unavailable" {
+                            unavailable.entry(key).or_default().push_back(attempt);
+                        }
                     }
                 }
                 _ => {}

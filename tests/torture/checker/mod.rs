@@ -124,7 +124,7 @@ fn count(index: &Index<'_>) -> Counts {
     for entry in index.logs.iter().flat_map(|log| &log.entries) {
         counts.entries += 1;
         match &entry.what {
-            What::Acked { duplicate, .. } => {
+            What::Acked { duplicate, .. } | What::ToldStored { duplicate, .. } => {
                 counts.acks += 1;
                 counts.duplicates += usize::from(*duplicate);
             }

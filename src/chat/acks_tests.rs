@@ -1,0 +1,178 @@
+//! What the one who sent a message is told of it, and who else hears of a repeat.
+
+use std::sync::{Arc, Mutex};
+
+use actix::{Actor, Addr, Context, Handler};
+use serde_json::Value;
+
+use super::messages::{Connect, Wake};
+use super::outbox::{Bounds, Outbox};
+use super::*;
+use crate::event::revocation::Issued;
+use crate::event::{Committed, Draft, Event, Message, Places, Refusal, Reply};
+use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
+use crate::lifecycle::{Draining, Vital};
+use crate::metrics::Metrics;
+use crate::protocol::{Dialect, FrameLimits};
+
+struct Sleeper;
+
+impl Actor for Sleeper {
+    type Context = Context<Self>;
+}
+
+impl Handler<Wake> for Sleeper {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, _: &mut Self::Context) {}
+}
+
+/// A chat, and what it has told the Notifier.
+struct Rig {
+    chat: Addr<ChatServer>,
+    stored: Arc<Mutex<Vec<(OpenId, Seq)>>>,
+    bounds: Arc<Bounds>,
+}
+
+/// A session, as the chat sees it.
+struct Seat {
+    session: SessionId,
+    outbox: Arc<Outbox>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let stored = Arc::<Mutex<Vec<_>>>::default();
+        let told = stored.clone();
+        let wires = Wires {
+            write_mark: Box::new(Err),
+            may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
+            stored: Some(Box::new(move |draft, seq| told.lock().unwrap().push((draft.peer.clone(), seq)))),
+            relay: None,
+        };
+        let settings = ChatSettings {
+            registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
+            pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
+            heartbeat_ms: 30_000,
+            frames: FrameLimits { frame_bytes: 1, message_bytes: 1, fields_bytes: 1, messages_per_second: 1, message_burst: 1 },
+        };
+        let (metrics, draining) = (Metrics::new(), Draining::default());
+        draining.begin();
+        let bounds = Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone());
+        let chat = ChatServer::new(settings, metrics, Vital::new("chat", &draining), wires).start();
+        Self { chat, stored, bounds }
+    }
+
+    async fn sit(&self, openid: &str, dialect: Dialect) -> Seat {
+        let (session, outbox) = (SessionId::fresh(), Arc::new(Outbox::new(self.bounds.clone(), 0)));
+        // The end of it is what differs.
+        let label = session.to_string();
+        let (openid, device) = (o(openid), Device::parse(&label[label.len() - 8..]).ok());
+        let wake = Sleeper.start().recipient();
+        let connect =
+            Connect { openid, session, dialect, device, issued: Issued::by_time(0), open_chat: None, outbox: outbox.clone(), wake };
+        self.chat.send(connect).await.unwrap();
+        let seat = Seat { session, outbox };
+        assert_eq!(seat.hears()[0]["type"], "init");
+        seat
+    }
+
+    async fn commit(&self, event: Event) {
+        self.chat.send(Committed { events: vec![event], places: Places::none() }).await.unwrap();
+    }
+}
+
+impl Seat {
+    fn hears(&self) -> Vec<Value> {
+        self.outbox.take(1 << 20).frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
+    }
+
+    /// The one frame that came.
+    fn hears_one(&self) -> Value {
+        let frames = self.hears();
+        assert_eq!(frames.len(), 1, "{frames:?}");
+        frames[0].clone()
+    }
+
+    fn sends(&self, openid: &str, client_msg_id: Option<&str>) -> Draft {
+        Draft {
+            session: self.session,
+            request_id: Some(RequestId::parse(r#""q""#, "q").unwrap()),
+            sender: o(openid),
+            peer: o("bob"),
+            client_msg_id: client_msg_id.map(|id| ClientMsgId::parse(id).unwrap()),
+            kind: Kind::parse("text").unwrap(),
+            body: r#"{"message":"hi"}"#.into(),
+            target: None,
+        }
+    }
+}
+
+fn o(text: &str) -> OpenId {
+    OpenId::parse(text).unwrap()
+}
+
+fn appended(draft: &Draft, reply: Reply) -> Event {
+    Event::Appended { draft: draft.clone(), seq: Seq::ZERO.next(), sent_at: 5, reply }
+}
+
+fn repeated(draft: &Draft, quiet: bool, reply: Reply) -> Event {
+    let Draft { sender, kind, body, client_msg_id, target, .. } = draft.clone();
+    let stored = Message { seq: Seq::ZERO.next(), sender, kind, body, sent_at: 5, client_msg_id, recalled: false, target };
+    Event::Repeated { draft: draft.clone(), stored, quiet, reply }
+}
+
+#[actix_web::test]
+async fn what_was_answered_as_unavailable_is_acked_without_an_id_and_gives_no_second_place() {
+    let rig = Rig::new();
+    let (phone, tablet) = (rig.sit("alice", Dialect::V1).await, rig.sit("alice", Dialect::V1).await);
+    let bob = rig.sit("bob", Dialect::Plain).await;
+    let draft = phone.sends("alice", Some("m"));
+    rig.commit(Event::Refused { draft: draft.clone(), why: Refusal::Unavailable }).await;
+    let error = phone.hears_one();
+    assert_eq!((&error["error"], &error["id"], phone.outbox.take_answered()), (&"unavailable".into(), &"q".into(), 1));
+    rig.commit(appended(&draft, Reply::Given)).await;
+    let ack = phone.hears_one();
+    assert_eq!((&ack["type"], &ack["client_msg_id"], &ack["seq"], ack.get("id")), (&"ack".into(), &"m".into(), &1.into(), None));
+    assert_eq!(phone.outbox.take_answered(), 0);
+    // Everybody else hears it as ever.
+    assert_eq!((tablet.hears_one()["message"].clone(), bob.hears_one()["message"].clone()), ("hi".into(), "hi".into()));
+    // In time it is an answer.
+    rig.commit(appended(&phone.sends("alice", Some("n")), Reply::Due)).await;
+    let ack = phone.hears_one();
+    assert_eq!((&ack["type"], &ack["id"], phone.outbox.take_answered()), (&"ack".into(), &"q".into(), 1));
+}
+
+#[actix_web::test]
+async fn what_has_no_name_of_its_own_is_given_to_its_sender_as_it_is_stored() {
+    let rig = Rig::new();
+    let (phone, old) = (rig.sit("alice", Dialect::V1).await, rig.sit("carol", Dialect::Plain).await);
+    for event in [appended, |draft: &Draft, reply| repeated(draft, false, reply)] {
+        rig.commit(event(&phone.sends("alice", None), Reply::Given)).await;
+        let given = phone.hears_one();
+        assert_eq!((&given["type"], &given["message"], &given["seq"]), (&"text".into(), &"hi".into(), &1.into()));
+        assert_eq!(phone.outbox.take_answered(), 0);
+        // A plain client would take it for another's.
+        rig.commit(event(&old.sends("carol", None), Reply::Given)).await;
+        assert_eq!(old.hears(), [] as [Value; 0]);
+    }
+}
+
+#[actix_web::test]
+async fn a_repeat_reaches_the_notifier_too() {
+    let rig = Rig::new();
+    let phone = rig.sit("alice", Dialect::V1).await;
+    let told = || std::mem::take(&mut *rig.stored.lock().unwrap());
+    let draft = phone.sends("alice", Some("m"));
+    rig.commit(appended(&draft, Reply::Given)).await;
+    assert_eq!(told(), [(o("bob"), Seq::ZERO.next())]);
+    for reply in [Reply::Due, Reply::Given] {
+        rig.commit(repeated(&draft, false, reply)).await;
+        assert_eq!(told(), [(o("bob"), Seq::ZERO.next())]);
+    }
+    // Not of one that the recipient has blocked, nor of a recall.
+    rig.commit(repeated(&draft, true, Reply::Due)).await;
+    rig.commit(repeated(&Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft.clone() }, false, Reply::Due)).await;
+    rig.commit(repeated(&Draft { peer: o("alice"), ..draft }, false, Reply::Due)).await;
+    assert_eq!(told(), []);
+}

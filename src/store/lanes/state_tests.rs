@@ -1,0 +1,263 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::super::super::messages::{Admission, Append, Reservation, Reserve};
+use super::*;
+use crate::event::{Draft, Event, Receipt, ReceiptKind, Reply};
+use crate::ids::{Kind, RequestId, SessionId, TemplateId};
+
+fn o(text: &str) -> OpenId {
+    OpenId::parse(text).unwrap()
+}
+
+fn s(number: i64) -> Seq {
+    Seq::parse(number).unwrap()
+}
+
+fn id() -> RequestId {
+    RequestId::parse(r#""r""#, "r").unwrap()
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A lane without a thread: the tests are the thread.
+struct Desk {
+    state: State,
+    began: Instant,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Desk {
+    fn new(on_hang: OnHang) -> Self {
+        Self { state: State::new(on_hang), began: Instant::now(), taken: Arc::default() }
+    }
+
+    fn at(&self, at: u64) -> Instant {
+        self.began + ms(at)
+    }
+
+    fn submit(&mut self, at: u64, write: Write, answer: Answer) {
+        let place = Places::take(&self.taken, 1_000).unwrap();
+        self.state.submit(write, answer, place, self.began + ms(at));
+    }
+
+    fn send(&mut self, at: u64, text: &str) {
+        let (sender, peer) = (o("a"), o("b"));
+        let kind = Kind::parse("text").unwrap();
+        let session = SessionId::fresh();
+        let draft = Draft { session, request_id: None, sender, peer, client_msg_id: None, kind, body: text.into(), target: None };
+        self.submit(at, Write::Append(Append { draft, admission: Admission::Open, finding: None, charge: None }), Answer::Nobody);
+    }
+
+    fn read(&mut self, at: u64, seq: i64, answer: Answer) {
+        let receipt = Receipt { kind: ReceiptKind::Read, openid: o("a"), peer: o("b"), seq: s(seq), session: Some(SessionId::fresh()) };
+        self.submit(at, Write::Mark(Mark { receipt, answer: Answer::Nobody }), answer);
+    }
+
+    fn take(&mut self, generation: u64, at: u64) -> Batch {
+        match self.state.next(generation, self.at(at)) {
+            Next::Commit(batch) => batch,
+            Next::Sleep | Next::End => panic!("there is no batch"),
+        }
+    }
+
+    /// What is told when the thread of that generation comes back.
+    fn settle(&mut self, generation: u64, batch: Batch, outcomes: Vec<Outcome>) -> Vec<String> {
+        let settled = self.state.settle(generation, &outcomes, false);
+        drop(batch);
+        told(settled.tell(outcomes))
+    }
+
+    fn overdue(&mut self, at: u64) -> (Vec<String>, bool) {
+        let Overdue { telling, is_hung, .. } = self.state.overdue(self.at(at));
+        (told(telling), is_hung)
+    }
+
+    fn places(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+}
+
+/// What is told, in short; callers are answered.
+fn told(telling: Telling) -> Vec<String> {
+    let Telling { mut report, places } = telling;
+    let events = std::mem::take(&mut report.events);
+    report.answer_callers();
+    drop(places);
+    let short = |event| match event {
+        Event::Appended { draft, seq, reply, .. } => {
+            format!("{} is {}{}", draft.body, seq.get(), if reply == Reply::Given { ", as news" } else { "" })
+        }
+        Event::Refused { draft, why } => format!("{} is {why:?}", draft.body),
+        Event::Marked { receipt, request_id, .. } => {
+            let to = match (request_id, receipt.session) {
+                (Some(_), _) => ", as an answer",
+                (None, Some(_)) => "",
+                (None, None) => ", to all",
+            };
+            format!("read {}{to}", receipt.seq.get())
+        }
+        Event::MarkRefused { receipt, why, .. } => format!("read {} is {why:?}", receipt.seq.get()),
+        Event::MarkUnstored(receipt) => format!("read {} is to be handed in again", receipt.seq.get()),
+        other => format!("{other:?}"),
+    };
+    events.into_iter().map(short).collect()
+}
+
+fn appended(seq: i64) -> Outcome {
+    Outcome::Appended { seq: s(seq), sent_at: 0 }
+}
+
+fn marked(seq: i64) -> Outcome {
+    Outcome::Mark { seq: s(seq), moved: true, to_peer: true }
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused(Refusal::Unavailable)
+}
+
+#[test]
+fn only_what_is_overdue_is_answered_and_the_outcome_of_all_is_told() {
+    let mut desk = Desk::new(OnHang::Wait);
+    desk.send(0, "first");
+    let busy = desk.take(0, 0);
+    desk.send(100, "early");
+    desk.send(1_500, "late");
+    assert_eq!(desk.settle(0, busy, vec![appended(1)]), ["first is 1"]);
+    let batch = desk.take(0, 1_600);
+    assert_eq!(desk.overdue(2_599), (vec![], false));
+    assert_eq!(desk.overdue(2_600), (vec!["early is Unavailable".into()], false));
+    // Each is answered once.
+    assert_eq!(desk.overdue(2_700), (vec![], false));
+    assert_eq!(desk.places(), 2, "a running batch keeps its places");
+    assert_eq!(desk.settle(0, batch, vec![appended(2), appended(3)]), ["early is 2, as news", "late is 3"]);
+    assert_eq!(desk.places(), 0);
+    // What was not stored is no news to one who was told so.
+    desk.send(3_000, "again");
+    let batch = desk.take(0, 3_000);
+    assert_eq!(desk.overdue(5_499).0, [""; 0]);
+    assert_eq!(desk.overdue(5_500), (vec!["again is Unavailable".into()], true));
+    assert_eq!(desk.settle(0, batch, vec![refused()]), [""; 0]);
+}
+
+#[test]
+fn what_waits_in_the_queue_for_too_long_is_refused_and_not_stored() {
+    let mut desk = Desk::new(OnHang::Wait);
+    desk.send(0, "running");
+    let batch = desk.take(0, 0);
+    desk.send(100, "queued");
+    desk.send(2_000, "young");
+    assert_eq!(desk.overdue(2_600), (vec!["running is Unavailable".into(), "queued is Unavailable".into()], true));
+    assert_eq!(desk.settle(0, batch, vec![appended(1)]), ["running is 1, as news"]);
+    let batch = desk.take(0, 4_000);
+    assert_eq!(desk.settle(0, batch, vec![appended(2)]), ["young is 2"]);
+}
+
+#[test]
+fn a_thread_that_is_waited_for_goes_on() {
+    let mut desk = Desk::new(OnHang::Wait);
+    desk.send(0, "one");
+    let batch = desk.take(0, 0);
+    assert!(desk.overdue(2_500).1);
+    assert_eq!(desk.overdue(9_000), (vec![], false), "it is said once");
+    assert_eq!((desk.state.generation(), desk.places()), (0, 1));
+    assert_eq!(desk.settle(0, batch, vec![appended(1)]), ["one is 1, as news"]);
+    assert!(matches!(desk.state.next(0, desk.at(9_100)), Next::Sleep));
+    assert!(desk.state.is_idle());
+}
+
+#[test]
+fn a_thread_that_was_given_up_tells_what_it_did_when_it_is_back() {
+    let mut desk = Desk::new(OnHang::Replace);
+    desk.send(0, "hangs");
+    let hangs = desk.take(0, 0);
+    desk.send(2_400, "waits");
+    assert_eq!(desk.overdue(2_500), (vec!["hangs is Unavailable".into()], true));
+    assert_eq!((desk.state.generation(), desk.places()), (1, 1), "its places are free for others");
+    let next = desk.take(1, 2_500);
+    assert_eq!(desk.settle(1, next, vec![appended(2)]), ["waits is 2"]);
+    assert!(matches!(desk.state.next(1, desk.at(2_600)), Next::Sleep));
+    assert!(!desk.state.is_idle(), "its outcome is still to be told");
+    let settled = desk.state.settle(0, &[appended(1)], true);
+    assert_eq!(settled.came_late().map(|(writes, since)| (writes, since == desk.began)), Some((1, true)));
+    drop(hangs);
+    assert_eq!(told(settled.tell(vec![appended(1)])), ["hangs is 1, as news"]);
+    assert!(matches!(desk.state.next(0, desk.at(9_000)), Next::End));
+    assert!(desk.state.is_idle());
+}
+
+#[test]
+fn those_in_the_queue_do_not_suffer_for_a_thread_that_was_given_up() {
+    let mut desk = Desk::new(OnHang::Replace);
+    desk.send(0, "hangs");
+    let hangs = desk.take(0, 0);
+    desk.overdue(2_500);
+    desk.send(2_600, "new");
+    let settled = desk.state.settle(0, &[refused()], true);
+    drop(hangs);
+    assert_eq!(told(settled.tell(vec![refused()])), [""; 0]);
+    // The thread that serves the lane takes them with it.
+    let next = desk.take(1, 2_700);
+    desk.send(2_800, "newer");
+    let settled = desk.state.settle(1, &[refused()], true);
+    drop(next);
+    assert_eq!(told(settled.tell(vec![refused()])), ["new is Unavailable", "newer is Unavailable"]);
+}
+
+#[test]
+fn marks_do_not_go_back_when_the_one_that_moved_first_is_told_last() {
+    let mut desk = Desk::new(OnHang::Replace);
+    for seq in [5, 9] {
+        desk.read(0, seq, Answer::Session(id()));
+    }
+    let hangs = desk.take(0, 0);
+    assert_eq!(desk.overdue(2_500).0, ["read 5 is Unavailable", "read 9 is Unavailable"]);
+    desk.read(2_600, 7, Answer::Session(id()));
+    let next = desk.take(1, 2_600);
+    assert_eq!(desk.settle(1, next, vec![marked(7)]), ["read 7, as an answer"]);
+    // The session that was told that it may not stand hears of it as all others do.
+    assert_eq!(desk.settle(0, hangs, vec![marked(5), marked(9)]), ["read 9, to all"]);
+}
+
+#[test]
+fn settings_that_were_changed_since_are_not_told() {
+    let mut desk = Desk::new(OnHang::Replace);
+    let settings = |muted| Write::Settings(ConversationSettings { openid: o("a"), peer: o("b"), muted, answer: Answer::Nobody });
+    desk.submit(0, settings(true), Answer::Nobody);
+    let hangs = desk.take(0, 0);
+    desk.overdue(2_500);
+    desk.submit(2_600, settings(false), Answer::Nobody);
+    let next = desk.take(1, 2_600);
+    assert_eq!(desk.settle(1, next, vec![Outcome::Settings { changed: true }]).len(), 1);
+    assert_eq!(desk.settle(0, hangs, vec![Outcome::Settings { changed: true }]), [""; 0]);
+}
+
+#[test]
+fn a_call_is_answered_once_and_a_notice_waits_for_its_outcome() {
+    let mut desk = Desk::new(OnHang::Wait);
+    let (call, mut called) = oneshot::channel();
+    desk.read(0, 3, Answer::Caller(call));
+    let (reserver, mut reserved) = oneshot::channel();
+    let template = TemplateId::parse("t").unwrap();
+    let mut reserve = Reserve::new((o("a"), o("b")), template, s(1), "node".into(), reserver);
+    let answer = std::mem::replace(&mut reserve.answer, Answer::Nobody);
+    desk.submit(0, Write::Reserve(reserve), answer);
+    // Of what the chat has gathered nobody waits for a word: it is not handed in again while it is being written.
+    desk.read(0, 4, Answer::Nobody);
+    let batch = desk.take(0, 0);
+    assert_eq!(desk.overdue(2_500).0, [""; 0]);
+    assert_eq!(called.try_recv(), Ok(Err(Refusal::Unavailable)));
+    assert!(reserved.try_recv().is_err());
+    let reservation = Reservation::Reserved { id: 1, unread: 2 };
+    let outcomes = vec![marked(3), Outcome::Reservation(reservation), marked(4)];
+    assert_eq!(desk.settle(0, batch, outcomes), ["read 3, to all", "read 4"]);
+    assert_eq!(reserved.try_recv(), Ok(Ok(reservation)));
+    // But it is, where it is not stored.
+    desk.read(3_000, 5, Answer::Nobody);
+    let batch = desk.take(0, 3_000);
+    desk.overdue(6_000);
+    assert_eq!(desk.settle(0, batch, vec![refused()]), ["read 5 is to be handed in again"]);
+}

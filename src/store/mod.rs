@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 pub mod messages;
 mod copy;
 mod lanes;
+mod leases;
 mod executor;
 mod batch;
 mod content;

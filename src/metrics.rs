@@ -94,6 +94,8 @@ pub struct Metrics {
     pub relay_up: Gauge,
     /// Other nodes heard lately.
     pub relay_nodes: Gauge,
+    /// Other nodes that the database shows alive and NATS does not bring.
+    pub relay_nodes_away: Gauge,
     /// Subjects subscribed to.
     pub relay_subscriptions: Gauge,
     pub relay_published: Counter,
@@ -163,6 +165,7 @@ impl Metrics {
             http_responses: Family::default(),
             relay_up: Gauge::default(),
             relay_nodes: Gauge::default(),
+            relay_nodes_away: Gauge::default(),
             relay_subscriptions: Gauge::default(),
             relay_published: Counter::default(),
             relay_dropped: Counter::default(),
@@ -210,6 +213,8 @@ impl Metrics {
         r.register("http_responses", "HTTP responses, by route and status", m.http_responses.clone());
         r.register("relay_up", "1 while hints go to other nodes and come from them", m.relay_up.clone());
         r.register("relay_nodes", "Other nodes heard lately", m.relay_nodes.clone());
+        let away = "Other nodes that the database shows alive and NATS does not bring";
+        r.register("relay_nodes_away", away, m.relay_nodes_away.clone());
         r.register("relay_subscriptions", "NATS subjects subscribed to", m.relay_subscriptions.clone());
         r.register("relay_published", "Hints passed on to NATS", m.relay_published.clone());
         r.register("relay_dropped", "Hints not passed on, because NATS was away or did not keep up", m.relay_dropped.clone());

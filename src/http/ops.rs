@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::State;
 use crate::ids::now_ms;
 use crate::notice::Seen;
+use crate::relay::Link;
 use crate::safety;
 use crate::store::DatabaseState;
 use crate::store::messages::Ping;
@@ -128,10 +129,24 @@ impl From<Seen> for NoticesDetail {
 /// How things stand between this node and the others; left out where there is no relay.
 #[derive(Debug, Serialize)]
 struct RelayDetail {
-    /// While this is not `ok`, messages between nodes come up to ten seconds late, out of the database.
+    /// While this is not `ok`, messages between nodes come up to ten seconds late, out of the database: all of them while it is
+    /// `unavailable`, those from nodes that are away while it is `split`.
     nats: &'static str,
     /// Other nodes that were heard lately.
     nodes: usize,
+    /// Other nodes that the database shows alive and NATS does not bring.
+    away: usize,
+}
+
+impl From<Link> for RelayDetail {
+    fn from(Link { up, heard, away }: Link) -> Self {
+        let nats = match (up, away) {
+            (false, _) => "unavailable",
+            (true, 0) => "ok",
+            (true, _) => "split",
+        };
+        Self { nats, nodes: heard, away }
+    }
 }
 
 /// Says that the process is alive
@@ -155,7 +170,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let wechat_away_for_ms = state.wechat_seen.away_for_ms();
     let wechat = if wechat_away_for_ms.is_some() { "unavailable" } else { "ok" };
-    let relay = state.relay.as_ref().map(|link| RelayDetail { nats: if link.is_up() { "ok" } else { "unavailable" }, nodes: link.nodes() });
+    let relay = state.relay.as_ref().map(|state| state.link().into());
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
         status: status.as_u16(),
         ready: reasons.is_empty(),

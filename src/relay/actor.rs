@@ -1,5 +1,7 @@
 //! The Relay: holds the connection to NATS, passes hints on, and finds out when none can have come.
 
+mod requests;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -7,19 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
+use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use async_nats::{Client, Event, Subject, Subscriber};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, StreamExt as _};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::catch_up::catch_up;
 use super::connect;
-use super::handle::{LinkState, Relayed};
+use super::handle::{Link, LinkState, Relayed};
 use super::interest::{Bucket, Interest, bucket};
-use super::nodes::Nodes;
+use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
 use super::subscriptions::{Intake, Subscriptions};
 use super::trust::Trust;
@@ -30,22 +32,20 @@ use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::messages::CutOff;
+use crate::store::messages::WriteHeartbeat;
 
 /// How often the link is tried and the other nodes hear that this one lives.
 const TICK: Duration = Duration::from_millis(1_000);
 /// A server that takes longer for one round trip is as good as away.
 pub(super) const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
-/// How long a session waits for its subscription before it is let in all the same.
-const FOLLOW_AT_MOST: Duration = Duration::from_millis(1_500);
-/// How often the database is asked whether another node is cut off, in ticks.
-const CUT_OFF_TICKS: u64 = 4;
+/// How often this node's heartbeat is written and those of the others are read, in ticks.
+const HEARTBEAT_TICKS: u64 = 2;
 /// Batches of hints that may wait for this actor.
 const MAILBOX: usize = 4_096;
-/// How long a farewell may take.
-const LEAVE_AT_MOST: Duration = Duration::from_secs(1);
 
 const NODES: &str = "hongyan.nodes";
+
+pub(super) use requests::{Follow, Leave, Publish, TellRevoked, Unfollow};
 
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
@@ -87,8 +87,10 @@ pub struct Relay {
     waiting: Vec<(u64, oneshot::Sender<()>)>,
     probe: Probe,
     trust: Trust,
-    nodes: Nodes,
-    others_cut_off: bool,
+    peers: Peers,
+    /// Held while a heartbeat is written: none follows the removal of this node's row.
+    heartbeat: Rc<Mutex<()>>,
+    is_leaving: bool,
     /// Other nodes that spread users differently, and when one was heard last.
     strangers_at: Option<u64>,
     /// Since when hints were not passed on that nobody has been told of.
@@ -131,8 +133,9 @@ impl Relay {
             waiting: Vec::new(),
             probe: Probe::default(),
             trust: Trust::new(0),
-            nodes: Nodes::default(),
-            others_cut_off: false,
+            peers: Peers::default(),
+            heartbeat: Rc::default(),
+            is_leaving: false,
             strangers_at: None,
             lost_since: None,
             ticks: 0,
@@ -229,7 +232,7 @@ impl Relay {
         if std::mem::replace(&mut self.up, up) != up {
             if up {
                 self.trouble = None;
-                self.nodes.pardon(now);
+                self.peers.pardon(now);
                 log::info!("NATS answers: hints go to other nodes and come from them");
             } else {
                 log::warn!(
@@ -252,15 +255,36 @@ impl Relay {
         }
     }
 
-    /// Whether hints come: not while this node is cut off, or another one, or while one spreads users differently.
+    /// Whether hints come: not while NATS does not answer, or does not bring those of another node, or one spreads users differently.
     fn judge(&mut self) {
         let now = self.now();
+        if self.up {
+            let changes = self.peers.judge();
+            self.tell_changes(changes, now);
+        }
         let has_strangers = self.strangers_at.is_some_and(|at| now < at + 10_000);
-        self.trust.set_away(!self.up || self.others_cut_off || has_strangers, now);
-        self.state.set(self.up, self.nodes.count());
-        self.metrics.relay_up.set(i64::from(self.up));
-        self.metrics.relay_nodes.set(i64::try_from(self.nodes.count()).unwrap_or(i64::MAX));
-        self.metrics.relay_subscriptions.set(i64::try_from(self.subscribed.len()).unwrap_or(i64::MAX));
+        let link = Link { up: self.up, heard: self.peers.heard_count(), away: if self.up { self.peers.away_count() } else { 0 } };
+        self.trust.set_away(!link.up || link.away > 0 || has_strangers, now);
+        self.state.set(link);
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.relay_up.set(i64::from(link.up));
+        self.metrics.relay_nodes.set(gauge(link.heard));
+        self.metrics.relay_nodes_away.set(gauge(link.away));
+        self.metrics.relay_subscriptions.set(gauge(self.subscribed.len()));
+    }
+
+    fn tell_changes(&mut self, Changes { began, ended }: Changes, now: u64) {
+        let away = self.peers.away_count();
+        if !began.is_empty() {
+            let names: Vec<_> = began.iter().map(|(node, _)| node.as_str()).collect();
+            log::warn!(nodes = names.join(","), away = away; "the database shows nodes alive that NATS does not bring here, as when its servers are split: messages between them and this node are brought out of the database, up to ten seconds late; nothing is lost");
+        }
+        for (_, since) in began {
+            self.trust.doubt(since, now);
+        }
+        if !ended.is_empty() {
+            log::warn!(nodes = ended.join(","), away = away; "nodes that NATS did not bring here are heard again, or have ended");
+        }
     }
 
     fn send(&mut self, subject: String, payload: bytes::Bytes) -> bool {
@@ -309,7 +333,7 @@ impl Relay {
         }
         self.probe(ctx);
         if self.up {
-            for (node, heard) in self.nodes.vanished(now) {
+            for (node, heard) in self.peers.silent(now) {
                 log::warn!(node = node.as_str(); "a node vanished without farewell; the database is asked for what it may not have told");
                 self.trust.doubt(heard, now);
             }
@@ -320,8 +344,8 @@ impl Relay {
                 self.lost_since = None;
             }
         }
-        if self.ticks.is_multiple_of(CUT_OFF_TICKS) || !self.up {
-            self.ask_who_is_cut_off(ctx);
+        if self.ticks.is_multiple_of(HEARTBEAT_TICKS) {
+            self.write_heartbeat(ctx);
         }
         self.judge();
         self.catch_up(ctx);
@@ -332,16 +356,20 @@ impl Relay {
         }
     }
 
-    fn ask_who_is_cut_off(&mut self, ctx: &mut Context<Self>) {
-        let Some(doors) = self.doors.clone() else { return };
-        let query = CutOff { node: self.node.clone(), me: !self.up };
-        let asked = async move { doors.store.ask(query).await };
-        ctx.spawn(asked.into_actor(self).map(|others, relay, _| {
-            // Without the database nothing is committed here that others would have to be told.
-            let Ok(others) = others else { return };
-            if std::mem::replace(&mut relay.others_cut_off, others > 0) != (others > 0) {
-                log::info!(nodes = others; "other nodes that are cut off from NATS");
-            }
+    fn write_heartbeat(&mut self, ctx: &mut Context<Self>) {
+        let Some(doors) = self.doors.clone().filter(|_| !self.is_leaving) else { return };
+        let (writing, began) = (self.heartbeat.clone(), self.now());
+        let query = WriteHeartbeat { node: self.node.clone(), version: env!("CARGO_PKG_VERSION"), cut_off: !self.up };
+        let written = async move {
+            // The one before may still wait for the database.
+            let _writing = writing.try_lock().ok()?;
+            doors.store.ask(query).await.ok()
+        };
+        ctx.spawn(written.into_actor(self).map(move |live, relay, _| {
+            // Without the database nothing is committed that anybody would have to be told.
+            let Some(live) = live else { return };
+            let heartbeat = |age_ms, cut_off| Heartbeat { at: began.saturating_sub(age_ms), cut_off };
+            relay.peers.seen(live.into_iter().map(|node| (node.name, heartbeat(node.age_ms, node.cut_off))));
             relay.judge();
         }));
     }
@@ -373,13 +401,13 @@ impl Relay {
             }
             self.strangers_at = Some(now);
         }
-        if word.says != Says::Bye && self.nodes.heard(&word.node, now) {
+        if word.says != Says::Bye && self.peers.heard(&word.node, now) {
             log::info!(node = word.node.as_str(); "another node is heard");
         }
         match word.says {
             Says::Alive => {}
             Says::Bye => {
-                self.nodes.left(&word.node);
+                self.peers.left(&word.node);
                 log::info!(node = word.node.as_str(); "another node has left");
             }
             Says::Lost { ago_ms } => self.trust.doubt(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now),
@@ -430,96 +458,8 @@ impl Handler<Begin> for Relay {
         self.doors = Some(Rc::new(doors));
         self.connect(ctx);
         ctx.run_interval(TICK, Self::tick);
+        self.write_heartbeat(ctx);
         self.judge();
-    }
-}
-
-/// Hints for the other nodes.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Publish(pub(super) Vec<Hint>);
-
-impl Handler<Publish> for Relay {
-    type Result = ();
-
-    fn handle(&mut self, Publish(hints): Publish, _: &mut Self::Context) {
-        for hint in hints {
-            self.publish(&hint);
-        }
-    }
-}
-
-/// Hints for this user are wanted here.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Follow(pub(super) OpenId);
-
-impl Handler<Follow> for Relay {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, Follow(openid): Follow, ctx: &mut Self::Context) -> Self::Result {
-        let bucket = self.bucket(&openid);
-        if self.interest.borrow_mut().follow(openid, bucket) {
-            self.subscribe(bucket);
-        }
-        let number = self.subscribed.get(&bucket).map(|(_, number)| *number);
-        match number.filter(|number| self.up && *number > self.confirmed) {
-            None => Box::pin(std::future::ready(())),
-            Some(number) => {
-                let (done, confirmed) = oneshot::channel();
-                self.waiting.push((number, done));
-                self.probe(ctx);
-                // Dropped, it says the same: go on.
-                Box::pin(timeout(FOLLOW_AT_MOST, confirmed).map(drop))
-            }
-        }
-    }
-}
-
-/// Takes one [`Follow`] back.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Unfollow(pub(super) OpenId);
-
-impl Handler<Unfollow> for Relay {
-    type Result = ();
-
-    fn handle(&mut self, Unfollow(openid): Unfollow, _: &mut Self::Context) {
-        let (bucket, now) = (self.bucket(&openid), self.now());
-        self.interest.borrow_mut().unfollow(&openid, bucket, now);
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TellRevoked;
-
-impl Handler<TellRevoked> for Relay {
-    type Result = ();
-
-    fn handle(&mut self, _: TellRevoked, _: &mut Self::Context) {
-        self.say(Says::Revoked);
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Leave;
-
-impl Handler<Leave> for Relay {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
-        // Who could not say everything must be taken for one who vanished.
-        if self.lost_since.is_none() {
-            self.say(Says::Bye);
-        }
-        match self.client.clone().filter(|_| self.up) {
-            Some(client) => Box::pin(async move {
-                let _ = timeout(LEAVE_AT_MOST, client.flush()).await;
-            }),
-            None => Box::pin(std::future::ready(())),
-        }
     }
 }
 

@@ -15,25 +15,33 @@ use crate::metrics::Metrics;
 #[derive(Debug, Default)]
 pub struct LinkState {
     up: AtomicBool,
-    nodes: AtomicUsize,
+    heard: AtomicUsize,
+    away: AtomicUsize,
     /// The Relay was handed more than it could take: hints were dropped before it saw them.
     pub(super) overrun: AtomicBool,
 }
 
+/// How things stood at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Whether NATS answers, as far as is known; it takes up to three seconds to find out that it does not.
+    pub up: bool,
+    /// Other nodes that were heard lately.
+    pub heard: usize,
+    /// Other nodes that the database shows alive and NATS does not bring.
+    pub away: usize,
+}
+
 impl LinkState {
-    /// Whether hints go out and come in, as far as is known; it takes up to three seconds to find out that they do not.
-    pub fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+    pub fn link(&self) -> Link {
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        Link { up: self.up.load(Ordering::Relaxed), heard: count(&self.heard), away: count(&self.away) }
     }
 
-    /// How many other nodes were heard lately.
-    pub fn nodes(&self) -> usize {
-        self.nodes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set(&self, up: bool, nodes: usize) {
+    pub(super) fn set(&self, Link { up, heard, away }: Link) {
         self.up.store(up, Ordering::Relaxed);
-        self.nodes.store(nodes, Ordering::Relaxed);
+        self.heard.store(heard, Ordering::Relaxed);
+        self.away.store(away, Ordering::Relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way to the other nodes: hints about what was committed, over NATS. Whatever befalls it, nothing is lost and no sender waits: the
 //! database is the truth, and what hints did not tell is asked of it.
 //!
-//! [`actor`] is the Relay; [`interest`] says whose hints are wanted, [`trust`] when the database must be asked, [`nodes`] who else there
+//! [`actor`] is the Relay; [`interest`] says whose hints are wanted, [`trust`] when the database must be asked, [`peers`] who else there
 //! is, [`wire`] how it all looks on NATS, [`catch_up`] does the asking, [`connect`] says how NATS is
 //! reached.
 
@@ -10,11 +10,11 @@ mod catch_up;
 mod connect;
 mod handle;
 mod interest;
-mod nodes;
+mod peers;
 mod probe;
 mod subscriptions;
 mod trust;
 mod wire;
 
 pub use actor::{Doors, Relay, RelaySettings};
-pub use handle::{LinkState, Relayed};
+pub use handle::{Link, LinkState, Relayed};

@@ -253,11 +253,45 @@ pub struct Changed {
     pub users: Vec<OpenId>,
 }
 
-/// How many other nodes have said lately that they are cut off from NATS; `me`: this node says so as well.
+/// Writes that this node lives, and tells which others the database shows alive. On PostgreSQL only, as [`ChangedUsers`].
 #[derive(Debug)]
-pub struct CutOff {
+pub struct WriteHeartbeat {
     pub node: String,
-    pub me: bool,
+    pub version: &'static str,
+    /// Whether NATS does not answer this node.
+    pub cut_off: bool,
+}
+
+/// Another node that the database shows alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveNode {
+    pub name: String,
+    /// Milliseconds since its heartbeat.
+    pub age_ms: u64,
+    /// Whether it says that NATS does not answer it.
+    pub cut_off: bool,
+}
+
+/// Takes this node's heartbeat away: it leaves in order.
+#[derive(Debug)]
+pub struct RemoveHeartbeat {
+    pub node: String,
+}
+
+/// Takes or renews what only one node does at a time, for so long by the database's clock; whether `node` has it. A SQLite file has one
+/// node, which has everything.
+#[derive(Debug)]
+pub struct TakeLease {
+    pub what: &'static str,
+    pub node: String,
+    pub for_ms: i64,
+}
+
+/// Gives a lease back before its end, if `node` has it.
+#[derive(Debug)]
+pub struct ReleaseLease {
+    pub what: &'static str,
+    pub node: String,
 }
 
 /// Whether `openid` may show `peer` that she types: they have a conversation, and `peer` has not blocked her.

@@ -25,6 +25,7 @@ mod copy;
 mod allowance;
 mod upkeep;
 mod lanes;
+mod leases;
 mod executor;
 mod batch;
 mod content;

@@ -1,17 +1,19 @@
 //! What several nodes ask of the PostgreSQL that they share.
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::conn::Conn;
-use super::messages::{Changed, ChangedUsers, CutOff, Query};
+use super::messages::{Changed, ChangedUsers, LiveNode, Query, RemoveHeartbeat, WriteHeartbeat};
 use super::queries::unreadable;
 use super::statement::Statement;
 use super::sync::{NOW, NowRow, OVERLAP_MS};
 use crate::ids::OpenId;
 
-/// How long what a node says of itself holds, in milliseconds. It says it again every few seconds.
-const HOLDS_MS: i64 = 20_000;
+/// A node whose heartbeat is older is dead, in milliseconds. It is written every two seconds.
+const ALIVE_MS: i64 = 20_000;
+/// Heartbeats that are older are removed, by whichever node comes next.
+const KEPT_MS: i64 = 10 * ALIVE_MS;
 
 /// The users as one text: no openid has a comma. The plan must go by the keys, however many are named.
 const CHANGED: &str = "SELECT DISTINCT m.openid FROM unnest(string_to_array($1, ',')) AS u (openid) \
@@ -19,9 +21,24 @@ const CHANGED: &str = "SELECT DISTINCT m.openid FROM unnest(string_to_array($1, 
      JOIN members p ON p.openid = m.peer AND p.peer = m.openid \
      WHERE m.shown_at >= $2 OR m.kept_at >= $3 OR p.shown_at >= $4";
 
-const SAY_CUT_OFF: &str = "INSERT INTO nodes_cut_off (node, at) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET at = excluded.at";
-const FORGET_CUT_OFF: &str = "DELETE FROM nodes_cut_off WHERE at < $1";
-const OTHERS_CUT_OFF: &str = "SELECT count(*) AS now FROM nodes_cut_off WHERE node <> $1 AND at >= $2";
+/// It need not outlive a crash of the database, so it waits for no disk.
+const HEARTBEAT: &str = "WITH clock AS MATERIALIZED (\
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now WHERE set_config('synchronous_commit', 'off', true) = 'off'), \
+     mine AS (INSERT INTO nodes (name, version, seen_at, cut_off) SELECT $1, $2, now, $3 = 1 FROM clock \
+         ON CONFLICT (name) DO UPDATE SET version = excluded.version, seen_at = excluded.seen_at, cut_off = excluded.cut_off), \
+     old AS (DELETE FROM nodes USING clock WHERE name <> $4 AND seen_at < now - $5) \
+     SELECT name, now - seen_at AS age_ms, cut_off FROM nodes, clock WHERE name <> $6 AND seen_at >= now - $7";
+const REMOVE: &str = "DELETE FROM nodes WHERE name = $1";
+
+#[derive(QueryableByName)]
+struct NodeRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    age_ms: i64,
+    #[diesel(sql_type = Bool)]
+    cut_off: bool,
+}
 
 #[derive(QueryableByName)]
 struct UserRow {
@@ -50,18 +67,27 @@ impl Query for ChangedUsers {
     }
 }
 
-impl Query for CutOff {
-    type Answer = i64;
+impl Query for WriteHeartbeat {
+    type Answer = Vec<LiveNode>;
 
-    fn run(&self, conn: &mut Conn) -> QueryResult<i64> {
+    fn run(&self, conn: &mut Conn) -> QueryResult<Vec<LiveNode>> {
         if matches!(conn, Conn::Sqlite(_)) {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let now = now(conn)?;
-        if self.me {
-            Statement::new(SAY_CUT_OFF).text(&self.node).number(now).execute(conn)?;
-            Statement::new(FORGET_CUT_OFF).number(now - 10 * HOLDS_MS).execute(conn)?;
+        let heartbeat = Statement::new(HEARTBEAT).text(&self.node).text(self.version).number(i64::from(self.cut_off));
+        let rows = heartbeat.text(&self.node).number(KEPT_MS).text(&self.node).number(ALIVE_MS).load::<NodeRow>(conn)?;
+        let live = |NodeRow { name, age_ms, cut_off }| LiveNode { name, age_ms: u64::try_from(age_ms).unwrap_or(0), cut_off };
+        Ok(rows.into_iter().map(live).collect())
+    }
+}
+
+impl Query for RemoveHeartbeat {
+    type Answer = ();
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<()> {
+        if matches!(conn, Conn::Sqlite(_)) {
+            return Ok(());
         }
-        Ok(Statement::new(OTHERS_CUT_OFF).text(&self.node).number(now - HOLDS_MS).get_result::<NowRow>(conn)?.now)
+        Statement::new(REMOVE).text(&self.node).execute(conn).map(|_| ())
     }
 }

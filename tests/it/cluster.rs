@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use crate::harness::{Cluster, Nats, Server, eventually};
+use crate::harness::{Cluster, Http, Nats, Server, eventually};
 
 #[actix_web::test]
 async fn a_message_reaches_the_peer_and_the_senders_other_devices_on_other_nodes() {
@@ -126,7 +126,7 @@ async fn a_logout_ends_the_sessions_on_every_node_and_the_token_everywhere() {
         session.expect_close(4501).await;
     }
     for node in &cluster.nodes {
-        let call = crate::harness::Http::new(&node.at, Some(calls.token()));
+        let call = Http::new(&node.at, Some(calls.token()));
         eventually("refused", async || (call.get("/v1/unread").await.0 == 401).then_some(())).await;
     }
 }
@@ -143,7 +143,7 @@ async fn nats_away_delays_and_loses_nothing() {
         assert_eq!(bob.expect("text").await["seq"], n);
     }
     for node in &cluster.nodes {
-        let (status, ready) = crate::harness::Http::new(&node.ops, None).get("/readyz").await;
+        let (status, ready) = Http::new(&node.ops, None).get("/readyz").await;
         assert_eq!((status, &ready["details"]["relay"]["nats"]), (200, &json!("unavailable")));
     }
     cluster.nats.resume();
@@ -178,6 +178,37 @@ async fn a_passive_listener_on_every_subject_changes_nothing() {
             assert!(!node.log().contains("NATS does not answer"), "{subject}: {}", node.log());
         }
     }
+}
+
+/// NATS answers both and brings neither what the other says: the database shows that the other lives.
+#[actix_web::test]
+async fn nodes_on_two_nats_servers_that_are_no_cluster_find_each_other_in_the_database() {
+    let (Some(one), Some(other), Some((database, _))) = (Nats::start(), Nats::start(), Server::fresh_postgres()) else { return };
+    let start = |nats: &Nats| Server::alone(&[Cluster::SHARED, &[("database.url", &database), ("relay.nats_url", &nats.url())]].concat());
+    let mut nodes = [start(&one), start(&other)];
+    let (mut alice, mut bob) = (nodes[0].v1("alice").await, nodes[1].v1("bob").await);
+    for n in 1..=3 {
+        alice.say("bob", &format!("m{n}"), "before it is noticed").await;
+    }
+    for n in 1..=3 {
+        assert_eq!(bob.expect("text").await["seq"], n);
+    }
+    for node in &nodes {
+        node.metric_becomes("hongyan_relay_nodes_away", 1.0).await;
+        let (status, ready) = Http::new(&node.ops, None).get("/readyz").await;
+        assert_eq!((status, &ready["details"]["relay"]), (200, &json!({ "nats": "split", "nodes": 0, "away": 1 })));
+        assert_eq!(node.log().matches("shows nodes alive that NATS does not bring here").count(), 1, "{}", node.log());
+    }
+    bob.say("alice", "m4", "while it is known").await;
+    assert_eq!(alice.expect("text").await["seq"], 4);
+    bob.nothing_came().await;
+    // Who leaves in order is missed no more, and what it told last comes.
+    bob.say("alice", "m5", "farewell").await;
+    nodes[1].signal("TERM");
+    assert!(nodes[1].ended().await.success());
+    nodes[0].metric_becomes("hongyan_relay_nodes_away", 0.0).await;
+    assert_eq!(alice.expect("text").await["seq"], 5);
+    assert_eq!(nodes[0].log().matches("are heard again, or have ended").count(), 1, "{}", nodes[0].log());
 }
 
 #[actix_web::test]

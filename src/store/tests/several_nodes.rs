@@ -26,6 +26,9 @@ directly_and_pooled!(
     every_commit_is_durable,
     a_reservation_waits_for_what_is_being_read,
     many_users_notices_at_two_nodes_wait_for_each_other_in_one_order,
+    a_heartbeat_shows_a_node_alive_until_it_leaves_or_is_too_old,
+    nodes_of_the_release_before_say_that_they_are_cut_off_and_see_who_is,
+    a_lease_is_one_node_s_until_it_ends,
 );
 
 fn count(conn: &mut PgConnection, query: &str) -> i64 {
@@ -302,4 +305,69 @@ async fn many_users_notices_at_two_nodes_wait_for_each_other_in_one_order(db: &m
     }
     let mut conn = db.direct();
     assert_eq!(count(&mut conn, "SELECT sum(available)::bigint FROM grants"), 40 * USERS);
+}
+
+fn heartbeat(node: &str, cut_off: bool) -> WriteHeartbeat {
+    WriteHeartbeat { node: node.to_owned(), version: "1.2.3", cut_off }
+}
+
+async fn a_heartbeat_shows_a_node_alive_until_it_leaves_or_is_too_old(db: &mut Db) {
+    let (rig, mut conn) = (db.open(), db.direct());
+    let live = async |node: &str| {
+        let mut live = rig.store.ask(heartbeat(node, node == "b")).await.unwrap();
+        live.sort_by(|a, b| a.name.cmp(&b.name));
+        assert!(live.iter().all(|node| node.age_ms < 15_000), "{live:?}");
+        live.into_iter().map(|node| (node.name, node.cut_off)).collect::<Vec<_>>()
+    };
+    let seen = |name: &str, cut_off| (name.to_owned(), cut_off);
+    assert_eq!(live("a").await, []);
+    assert_eq!(live("b").await, [seen("a", false)]);
+    assert_eq!(live("c").await, [seen("a", false), seen("b", true)]);
+    assert_eq!(live("a").await, [seen("b", true), seen("c", false)]);
+    assert_eq!(text(&mut conn, "SELECT version FROM nodes WHERE name = 'a'"), "1.2.3");
+    rig.store.ask(RemoveHeartbeat { node: "c".to_owned() }).await.unwrap();
+    conn.batch_execute("UPDATE nodes SET seen_at = seen_at - 20001 WHERE name = 'b'").unwrap();
+    assert_eq!(live("a").await, []);
+    // Too old to be alive, it stands there for a while yet.
+    assert_eq!(count(&mut conn, "SELECT count(*) FROM nodes"), 2);
+    conn.batch_execute("UPDATE nodes SET seen_at = seen_at - 200000").unwrap();
+    assert_eq!(live("a").await, []);
+    assert_eq!(count(&mut conn, "SELECT count(*) FROM nodes"), 1);
+}
+
+/// Word for word what they ask, which goes through a view now.
+async fn nodes_of_the_release_before_say_that_they_are_cut_off_and_see_who_is(db: &mut Db) {
+    let (rig, mut conn) = (db.open(), db.direct());
+    let now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    for _ in 0..2 {
+        let say = format!("INSERT INTO nodes_cut_off (node, at) VALUES ('old', {now}) ON CONFLICT (node) DO UPDATE SET at = excluded.at");
+        conn.batch_execute(&say).unwrap();
+    }
+    let live = rig.store.ask(heartbeat("new", false)).await.unwrap();
+    assert!(matches!(&live[..], [LiveNode { name, cut_off: true, .. }] if name == "old"), "{live:?}");
+    let others = format!("SELECT count(*) AS now FROM nodes_cut_off WHERE node <> 'old' AND at >= {now} - 20000");
+    assert_eq!(count(&mut conn, &others), 0);
+    rig.store.ask(heartbeat("new", true)).await.unwrap();
+    assert_eq!(count(&mut conn, &others), 1);
+    conn.batch_execute(&format!("DELETE FROM nodes_cut_off WHERE at < {now} + 1000")).unwrap();
+    assert_eq!(rig.store.ask(heartbeat("new", false)).await.unwrap(), []);
+}
+
+async fn a_lease_is_one_node_s_until_it_ends(db: &mut Db) {
+    let (rig, mut conn) = (db.open(), db.direct());
+    let take =
+        async |what: &'static str, node: &str| rig.store.ask(TakeLease { what, node: node.to_owned(), for_ms: 60_000 }).await.unwrap();
+    assert!(take("x", "a").await && take("x", "a").await && take("y", "b").await);
+    assert!(!take("x", "b").await);
+    conn.batch_execute("UPDATE leases SET until = until - 60001").unwrap();
+    assert!(take("x", "b").await && !take("x", "a").await);
+    rig.store.ask(ReleaseLease { what: "x", node: "a".to_owned() }).await.unwrap();
+    assert!(!take("x", "a").await);
+    rig.store.ask(ReleaseLease { what: "x", node: "b".to_owned() }).await.unwrap();
+    assert!(take("x", "a").await);
+    // Of many at once one gets it.
+    conn.batch_execute("UPDATE leases SET until = 0").unwrap();
+    let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    let took = futures_util::future::join_all(names.iter().map(|node| take("x", node))).await;
+    assert_eq!(took.iter().filter(|took| **took).count(), 1, "{took:?}");
 }

@@ -1,0 +1,115 @@
+//! What the rest of the server asks of the Relay.
+
+use std::time::Duration;
+
+use actix::{Handler, Message, ResponseFuture};
+use futures_util::future::FutureExt as _;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::Relay;
+use crate::chat::messages::Hint;
+use crate::ids::OpenId;
+use crate::relay::wire::Says;
+use crate::store::messages::RemoveHeartbeat;
+
+/// How long a session waits for its subscription before it is let in all the same.
+const FOLLOW_AT_MOST: Duration = Duration::from_millis(1_500);
+/// How long a farewell may take.
+const LEAVE_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Hints for the other nodes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Publish(pub Vec<Hint>);
+
+impl Handler<Publish> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, Publish(hints): Publish, _: &mut Self::Context) {
+        for hint in hints {
+            self.publish(&hint);
+        }
+    }
+}
+
+/// Hints for this user are wanted here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Follow(pub OpenId);
+
+impl Handler<Follow> for Relay {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Follow(openid): Follow, ctx: &mut Self::Context) -> Self::Result {
+        let bucket = self.bucket(&openid);
+        if self.interest.borrow_mut().follow(openid, bucket) {
+            self.subscribe(bucket);
+        }
+        let number = self.subscribed.get(&bucket).map(|(_, number)| *number);
+        match number.filter(|number| self.up && *number > self.confirmed) {
+            None => Box::pin(std::future::ready(())),
+            Some(number) => {
+                let (done, confirmed) = oneshot::channel();
+                self.waiting.push((number, done));
+                self.probe(ctx);
+                // Dropped, it says the same: go on.
+                Box::pin(timeout(FOLLOW_AT_MOST, confirmed).map(drop))
+            }
+        }
+    }
+}
+
+/// Takes one [`Follow`] back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Unfollow(pub OpenId);
+
+impl Handler<Unfollow> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, Unfollow(openid): Unfollow, _: &mut Self::Context) {
+        let (bucket, now) = (self.bucket(&openid), self.now());
+        self.interest.borrow_mut().unfollow(&openid, bucket, now);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellRevoked;
+
+impl Handler<TellRevoked> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, _: TellRevoked, _: &mut Self::Context) {
+        self.say(Says::Revoked);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave;
+
+impl Handler<Leave> for Relay {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+        // Who could not say everything must be taken for one who vanished.
+        if self.lost_since.is_none() {
+            self.say(Says::Bye);
+        }
+        self.is_leaving = true;
+        let (client, doors, writing) = (self.client.clone().filter(|_| self.up), self.doors.clone(), self.heartbeat.clone());
+        let query = RemoveHeartbeat { node: self.node.clone() };
+        let left = async move {
+            if let Some(client) = client {
+                let _ = client.flush().await;
+            }
+            if let Some(doors) = doors {
+                let _writing = writing.lock().await;
+                let _ = doors.store.ask(query).await;
+            }
+        };
+        Box::pin(timeout(LEAVE_AT_MOST, left).map(drop))
+    }
+}

@@ -2,7 +2,7 @@
 
 import { avatar, nameOf } from './avatar.js'
 import { $, make } from './dom.js'
-import { explain, summary, text } from './text.js'
+import { explain, fileOf, summary, text } from './text.js'
 import { longTime } from './time.js'
 
 const SEPARATOR_MS = 5 * 60_000
@@ -54,9 +54,17 @@ export function recalled(message, user) {
 function bubble(message, user) {
   const who = message.mine ? text('me') : nameOf(user)
   const said = make('div', { className: 'bubble', dir: 'auto' })
-  said.append(make('span', { className: 'unseen', textContent: text('says', { name: who }) }), ...linked(summary(message)))
+  said.append(make('span', { className: 'unseen', textContent: text('says', { name: who }) }), ...content(message))
   return said
 }
+
+/** A file is a link that says what kind it is. */
+function content(message) {
+  const file = fileOf(message)
+  return file && URL.canParse(file) ? [link(file, summary(message))] : linked(summary(message))
+}
+
+const link = (href, words) => make('a', { href, target: '_blank', rel: 'noopener noreferrer', textContent: words })
 
 function marks(state, mark, retry) {
   if (state === 'sending') return [make('span', { className: 'spinner', role: 'img', 'aria-label': text('sending') })]
@@ -78,7 +86,7 @@ function linked(words) {
     while (CLOSING.includes(found[end - 1])) end--
     const address = found.slice(0, end)
     if (!URL.canParse(address)) continue
-    parts.push(words.slice(from, index), make('a', { href: address, target: '_blank', rel: 'noopener noreferrer', textContent: address }))
+    parts.push(words.slice(from, index), link(address, address))
     from = index + address.length
   }
   parts.push(words.slice(from))

@@ -52,7 +52,7 @@ const zh = {
   type_file: '[文件]',
   type_location: '[位置]',
   type_card: '[名片]',
-  unknown_type: '[{type}]',
+  unknown_type: '[消息]',
   mute: '消息免打扰',
   unmute: '取消免打扰',
   muted: '已免打扰',
@@ -147,7 +147,7 @@ const en = {
   type_file: '[File]',
   type_location: '[Location]',
   type_card: '[Contact card]',
-  unknown_type: '[{type}]',
+  unknown_type: '[Message]',
   mute: 'Mute',
   unmute: 'Unmute',
   muted: 'Muted',
@@ -208,11 +208,17 @@ export function explain(error) {
   return words[`error_${error.word}`] ?? error.message
 }
 
-/** What a message says in one line, for the list and for screen readers. */
+/** What a message says in one line, for the list and for screen readers. Nothing that the server does not check: no name that its sender has given
+ * to a type, and no address of a file. */
 export function summary({ type, message }) {
   if (type === 'text') return message
-  const kind = words[`type_${type}`] ?? text('unknown_type', { type })
-  return message ? `${kind} ${message}` : kind
+  const kind = Object.hasOwn(words, `type_${type}`) ? words[`type_${type}`] : text('unknown_type')
+  return message && !fileOf({ type, message }) ? `${kind} ${message}` : kind
+}
+
+/** The address of an image or a recording; nothing where the message is words. */
+export function fileOf({ type, message }) {
+  return /^(image|voice)$/.test(type) && /^https?:\/\//i.test(message) ? message : ''
 }
 
 /** Fills the page's own texts in. */

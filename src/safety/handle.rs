@@ -207,7 +207,7 @@ impl Common {
     /// Whether the list has a word of it.
     pub fn is_listed(&self, shown: &Shown) -> bool {
         let list = self.words.current();
-        shown.texts.iter().any(|text| list.refuses(text))
+        !list.is_empty() && shown.views().any(|text| list.refuses(&text))
     }
 
     pub fn finding(&self, source: Source, outcome: Found, reason: Reason, text: &str) -> Finding {

@@ -1,22 +1,34 @@
-//! What of a message people read, and so is checked.
+//! The text of a message: the one place that decides what of it people may come to read, and so is checked. No client of this project shows
+//! more: `message`, but the address of an image or a recording; and a name of its own for each type.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::Draft;
 use crate::wechat::MediaKind;
 
-/// Fields that are kept for programs and shown to nobody, or of a form of their own.
-const NOT_SHOWN: [&str; 1] = ["client_msg_id"];
+/// Types that have a name of their own in every client.
+const NAMED_TYPES: [&str; 8] = ["text", "image", "voice", "video", "file", "location", "card", "custom"];
 
-/// The texts of one message: `message` first, then every further field of the top level that is a string. What stands deeper, in objects
-/// and arrays, is for programs: no client shows it. Their length is bounded by `limits.fields_bytes`.
-#[derive(Debug, PartialEq, Eq)]
+/// Names of fields that every message has.
+const NAMED_FIELDS: [&str; 4] = ["message", "client_msg_id", "date", "created_at"];
+
+/// A field of the top level that is shown to nobody, and of a form of its own.
+const NOT_SHOWN: &str = "client_msg_id";
+
+/// What is checked of one message: every string in it, at any depth, and what its sender calls things. Their length is bounded by
+/// `limits.fields_bytes`.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    pub texts: Vec<String>,
+    /// `message` first where there is one, then every further string as they stand.
+    texts: Vec<String>,
+    /// Names of fields at any depth, and a type that is none of [`NAMED_TYPES`], each once.
+    names: BTreeSet<String>,
     /// A file that WeChat can look at.
     pub media: Option<Media>,
 }
@@ -29,31 +41,129 @@ pub struct Media {
 
 impl Shown {
     pub fn of(draft: &Draft) -> Self {
-        // What the parser of frames has let in is an object of distinct names.
-        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(&draft.body).unwrap_or_default();
-        let string = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
-        let message = fields.get("message").and_then(|raw| string(raw)).unwrap_or_default();
+        let Found { message, mut texts, mut names } = Found::in_message(&draft.body);
         let kind = match draft.kind.as_str() {
             "image" => Some(MediaKind::Image),
             "voice" => Some(MediaKind::Audio),
             _ => None,
         };
-        let media = kind.filter(|_| is_url(&message)).map(|kind| Media { url: message.clone(), kind });
-        let message = if media.is_some() { None } else { Some(message) };
-        let others = fields.iter().filter(|(name, _)| *name != "message" && !NOT_SHOWN.contains(&name.as_ref()));
-        let texts = message.into_iter().chain(others.filter_map(|(_, raw)| string(raw)));
-        Self { texts: texts.filter(|text| !text.trim().is_empty()).collect(), media }
+        let media = kind.zip(message.as_ref().filter(|message| is_address(message))).map(|(kind, url)| Media { url: url.clone(), kind });
+        if let (Some(message), None) = (message, &media) {
+            texts.insert(0, message);
+        }
+        texts.retain(|text| !text.trim().is_empty());
+        names.retain(|name| !NAMED_FIELDS.contains(&name.as_str()) && !name.trim().is_empty());
+        if !NAMED_TYPES.contains(&draft.kind.as_str()) {
+            names.insert(draft.kind.as_str().to_owned());
+        }
+        Self { texts, names, media }
     }
 
-    /// All in one, as WeChat is asked for it.
+    /// All in one, a line each, as WeChat is asked for it. Names that look like a program's are left out: they are the same in every message.
     pub fn whole(&self) -> String {
-        self.texts.join("\n")
+        let names = self.names.iter().filter(|name| !is_identifier(name));
+        self.texts.iter().chain(names).map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What the word list looks at: the strings as lines of one text, so that a word does not hide in two of them, with the message before
+    /// the others and behind them; and each name alone, since names of a letter would spell things.
+    pub fn views(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let joined: Vec<Cow<'_, str>> = match self.texts.as_slice() {
+            [] => Vec::new(),
+            [text] => vec![Cow::from(text)],
+            [first, rest @ ..] => {
+                let rest = rest.join("\n");
+                vec![Cow::from(format!("{first}\n{rest}")), Cow::from(format!("{rest}\n{first}"))]
+            }
+        };
+        joined.into_iter().chain(self.names.iter().map(Cow::from))
     }
 }
 
-fn is_url(text: &str) -> bool {
-    let has_scheme = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
-    has_scheme && text.len() <= 2_048 && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+/// What stands in a JSON object.
+#[derive(Default)]
+struct Found {
+    /// `message` of the top level.
+    message: Option<String>,
+    texts: Vec<String>,
+    names: BTreeSet<String>,
+}
+
+impl Found {
+    fn in_message(body: &str) -> Self {
+        let mut found = Self::default();
+        for (name, value) in fields(body) {
+            match (name.as_str(), string(value)) {
+                ("message", message @ Some(_)) => found.message = message,
+                (NOT_SHOWN, Some(_)) => {}
+                _ => found.take(value),
+            }
+            found.names.insert(name);
+        }
+        found
+    }
+
+    /// Depth was checked when the frame came in, so that this ends. Numbers are not looked at: none is too large for it.
+    fn take(&mut self, value: &RawValue) {
+        match value.get().as_bytes().first() {
+            Some(b'"') => self.texts.extend(string(value)),
+            Some(b'{') => {
+                for (name, value) in fields(value.get()) {
+                    self.take(value);
+                    self.names.insert(name);
+                }
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+                items.into_iter().for_each(|item| self.take(item));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The fields of an object in the order given; of a name that stands twice, both.
+fn fields(object: &str) -> Vec<(String, &RawValue)> {
+    serde_json::from_str::<Fields<'_>>(object).map(|fields| fields.0).unwrap_or_default()
+}
+
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
+/// Whether it is a web address and nothing else (RFC 3986 §2), so that a client can show a name instead of it.
+fn is_address(text: &str) -> bool {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let fits = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&c);
+    rest.is_some_and(|rest| !rest.is_empty() && text.len() <= 2_048 && rest.bytes().all(fits))
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c))
 }
 
 /// Names a text without telling it.
@@ -80,19 +190,50 @@ mod tests {
     }
 
     #[test]
-    fn every_string_that_is_shown_is_checked() {
-        let body = r#"{"title":"t\u0061","message":"hello","client_msg_id":"x","n":1,"deep":{"a":"b"},"list":["c"],"empty":" ","no":null}"#;
-        assert_eq!(shown("text", body).texts, ["hello", "ta"]);
-        assert_eq!(shown("text", body).whole(), "hello\nta");
-        assert!(shown("dice", r#"{"n":6}"#).texts.is_empty());
+    fn every_string_is_checked_at_any_depth() {
+        let body = r#"{"title":"t\u0061","message":"hello","client_msg_id":"x","n":1.5e400,"deep":{"a":"b","a":["c",{"z":"d"}]},"empty":" ","no":null}"#;
+        assert_eq!(shown("text", body).texts, ["hello", "ta", "b", "c", "d"]);
+        assert_eq!(shown("text", body).whole(), "hello\nta\nb\nc\nd");
+        assert!(shown("custom", r#"{"n":6,"yes":true}"#).texts.is_empty());
+        let deep = format!(r#"{{"a":{}"x"{}}}"#, "[".repeat(30), "]".repeat(30));
+        assert_eq!(shown("text", &deep).texts, ["x"]);
     }
 
     #[test]
-    fn the_address_of_an_image_is_no_text() {
-        let image = shown("image", r#"{"message":"https://example.com/a.png","caption":"see"}"#);
-        assert_eq!(image.media, Some(Media { url: "https://example.com/a.png".into(), kind: MediaKind::Image }));
+    fn names_of_the_senders_own_are_checked() {
+        let names = |kind, body: &str| shown(kind, body).names.into_iter().collect::<Vec<_>>();
+        assert_eq!(names("text", r#"{"message":"","date":"","created_at":1,"client_msg_id":""}"#), [""; 0]);
+        assert_eq!(names("dice", r#"{"n":{"坏":1}}"#), ["dice", "n", "坏"]);
+        // WeChat is asked about those that are words.
+        assert_eq!(shown("dice", r#"{"message":"x","avatarUrl":"y","坏 词":1}"#).whole(), "x\ny\n坏 词");
+    }
+
+    #[test]
+    fn the_list_sees_the_fields_as_lines_of_one_text() {
+        let views = |body| shown("text", body).views().map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(views(r#"{"message":"坏"}"#), ["坏"]);
+        assert_eq!(views(r#"{"a":"1","message":"m","b":["2"]}"#), ["m\n1\n2", "1\n2\nm", "a", "b"]);
+        assert!(views("{}").is_empty());
+    }
+
+    #[test]
+    fn the_address_of_an_image_is_no_text_and_nothing_else_is_one() {
+        let image = shown("image", r#"{"message":"https://example.com/a.png?x=%20","caption":"see"}"#);
+        assert_eq!(image.media, Some(Media { url: "https://example.com/a.png?x=%20".into(), kind: MediaKind::Image }));
         assert_eq!(image.texts, ["see"]);
-        for (kind, message) in [("text", "https://example.com/a"), ("image", "https://a b"), ("image", "words"), ("video", "https://a/b")] {
+        assert_eq!(shown("voice", r#"{"message":"http://a/b"}"#).media.unwrap().kind, MediaKind::Audio);
+        let long = format!("https://a/{}", "b".repeat(2_048));
+        for (kind, message) in [
+            ("text", "https://example.com/a"),
+            ("image", "https://a b"),
+            ("image", "https://a/坏词"),
+            ("image", "https://a\u{FEFF}b"),
+            ("image", "HTTPS://a/b"),
+            ("image", "https://"),
+            ("image", &long),
+            ("image", "words"),
+            ("video", "https://a/b"),
+        ] {
             let shown = shown(kind, &format!(r#"{{"message":"{message}"}}"#));
             assert_eq!((shown.media, shown.texts.as_slice()), (None, &[message.to_owned()][..]));
         }

@@ -71,6 +71,7 @@ async function plainClient(t, { browser }, server, openid, peer) {
       const now = new Date()
       socket.send(JSON.stringify({ type: 'text', message, from_user_openid: from, to_user_openid: to, date: now.toLocaleString(), created_at: now.getTime() }))
     }, [message, openid, peer]),
+    send: frame => page.evaluate(frame => socket.send(JSON.stringify(frame)), frame),
     /** The first frame with this message. */
     hears: message => page.waitForFunction(message => heard.find(frame => frame.message === message), message).then(found => found.jsonValue()),
     frames: () => page.evaluate(() => heard),

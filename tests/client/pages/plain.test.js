@@ -18,4 +18,9 @@ test('a plain client talks with the mini-program', async (t) => {
   const frame = await bob.hears('to the seed')
   assert.deepEqual([frame.type, frame.status, frame.from_user_openid, frame.to_user_openid], ['text', 200, 'alice', 'bob'])
   assert.deepEqual(await said(alice), ['from the seed', 'to the seed'])
+  // Nothing is shown that the server does not check: the address of a file, and what a sender calls a type.
+  for (const frame of [{ type: 'image', message: 'https://files.test/words.png' }, { type: 'buy-my-things', n: 1 }, { message: 'last' }]) await bob.send(frame)
+  await bubble(alice, 'last').waitFor()
+  const shown = (await said(alice)).slice(2)
+  assert.ok(shown.length === 3 && !/words|buy/.test(shown.join()), shown.join())
 })

@@ -27,6 +27,24 @@ test('the seed’s client and the page', async t => {
   assert.deepEqual([...kinds].sort(), ['init', 'text'])
 })
 
+test('nothing is shown that the server does not check: the address of a file, and what a sender calls a type', async t => {
+  const server = await Server.start(t)
+  const { page: alice } = await signedIn(t, shared, server, 'alice', DARK)
+  const bob = await plainClient(t, shared, server, 'bob', 'alice')
+  const file = 'https://files.test/words-in-an-address.png?more=words'
+  for (const frame of [
+    { type: 'image', message: file }, { type: 'voice', message: file.toUpperCase() }, { type: 'image', message: `https://a\ufeffb c` },
+    { type: 'buy-my-things', n: 1 }, { type: 'toString', message: 'said' }, { type: 'image', message: 'a caption' }, { type: 'file', message: 'last' },
+  ]) await bob.send(frame)
+  await alice.click('#conversations a[data-peer=bob]')
+  await bubble(alice, 'last').waitFor()
+  assert.deepEqual(await said(alice), ['[Photo]', '[Voice]', '[Photo]', '[Message]', '[Message] said', '[Photo] a caption', '[File] last'])
+  // The file can be opened all the same.
+  assert.equal(await alice.locator('.bubble a').first().getAttribute('href'), file)
+  const page = await alice.locator('body').innerText()
+  assert.ok(!/words|buy/i.test(page), page)
+})
+
 test('a v1 client without a conversation hears of it from a plain one at once', async t => {
   const server = await Server.start(t)
   const { page: alice } = await signedIn(t, shared, server, 'alice', DARK)

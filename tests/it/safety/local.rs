@@ -28,18 +28,40 @@ async fn a_listed_word_is_refused_without_a_hint_and_not_stored() {
 }
 
 #[actix_web::test]
-async fn every_field_that_is_shown_is_looked_at_and_so_are_plain_clients() {
+async fn every_text_of_a_message_is_looked_at_and_so_are_plain_clients() {
     let server = Guarded::new("local", &[("safety.keep_text", "true")]);
+    std::fs::write(server.lists().join("words"), "badword\n坏词\n").unwrap();
+    eventually("the list", async || (server.operators().get("/readyz").await.1["details"]["safety"]["words"] == 2).then_some(())).await;
     let mut plain = server.seed("alice", "bob").await;
-    for frame in [json!({ "message": "badword" }), json!({ "type": "card", "message": "hello", "title": "b a d w o r d" })] {
+    for frame in [
+        json!({ "message": "badword" }),
+        json!({ "type": "card", "message": "hello", "title": "b a d w o r d" }),
+        // Deeper, in an array, as a name, as a type of one's own, in two fields either way round, behind a number that is too large.
+        json!({ "message": "hello", "deep": { "x": [1, { "y": "badword" }] } }),
+        json!({ "message": "hello", "deep": { "badword": 1 } }),
+        json!({ "message": "hello", "badword": 1 }),
+        json!({ "type": "badword", "n": 1 }),
+        json!({ "message": "坏", "title": "词" }),
+        json!({ "message": "词", "title": "坏" }),
+        // What is no address, though it begins like one.
+        json!({ "type": "image", "message": "https://a/ badword" }),
+        json!({ "type": "image", "message": "https://a/坏词" }),
+        json!({ "type": "voice", "message": "badword" }),
+        json!({ "type": "video", "message": "https://a/badword" }),
+    ] {
         plain.send(frame).await;
         plain.expect_error("content_refused").await;
     }
-    plain.send(json!({ "message": "hello", "client_msg_id": "badword", "deep": { "x": "badword" } })).await;
+    plain.text(r#"{"message":"hello","n":1e999,"deep":{"a":"badword","a":""}}"#).await;
+    plain.expect_error("content_refused").await;
+    let kept: Vec<_> = server.findings().into_iter().map(|finding| finding.content.unwrap()).collect();
+    assert_eq!(kept[..3], ["badword", "hello\nb a d w o r d", "hello\nbadword"]);
+    // No client shows these.
+    plain.send(json!({ "message": "hello", "client_msg_id": "badword" })).await;
     eventually("the message", async || (!server.history("alice", "bob").await.is_empty()).then_some(())).await;
     assert_eq!(server.history("alice", "bob").await, ["hello"]);
-    let kept: Vec<_> = server.findings().into_iter().map(|finding| finding.content.unwrap()).collect();
-    assert_eq!(kept, ["badword", "hello\nb a d w o r d"]);
+    plain.send(json!({ "type": "image", "message": "https://a/badword.png" })).await;
+    eventually("the image", async || (server.history("alice", "bob").await.len() == 2).then_some(())).await;
 }
 
 #[actix_web::test]

@@ -16,6 +16,7 @@ mod safety;
 mod web;
 mod wechat;
 mod hostile;
+mod connections;
 mod reaper;
 mod lifecycle;
 mod store_trouble;

@@ -112,7 +112,7 @@ impl Programs {
 const APPID: &str = "wx-dev";
 const SECRET: &str = "dev-secret";
 
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 13] = [
     ("HONGYAN_SERVER__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_OPS__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_SERVER__WORKERS", "1"),
@@ -121,6 +121,7 @@ const SETTINGS: [(&str, &str); 12] = [
     ("HONGYAN_LIMITS__HANDSHAKES_PER_SECOND", "0"),
     ("HONGYAN_LIMITS__HANDSHAKES_PER_SECOND_PER_ADDRESS", "0"),
     ("HONGYAN_LIMITS__SESSIONS_PER_ADDRESS", "0"),
+    ("HONGYAN_LIMITS__CONNECTIONS_PER_ADDRESS", "0"),
     ("HONGYAN_LIMITS__SESSIONS_PER_USER", "0"),
     ("HONGYAN_LIMITS__NEW_CONVERSATIONS_PER_DAY", "0"),
     ("HONGYAN_SAFETY__MODE", "off"),

@@ -23,7 +23,7 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, S
 use crate::config::{self, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::{Issued, Revoked};
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{Admission, Pushes, SignIn, State, descriptors, serve, wechat_events};
+use crate::http::{Admission, Budget, Pushes, SignIn, State, descriptors, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -96,7 +96,8 @@ async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
 }
 
 async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
-    let descriptors = descriptors::raise_limit();
+    let budget = Budget::new(descriptors::raise_limit(), &config);
+    config.wechat.connections = budget.to_wechat;
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
     let double = match mode {
@@ -129,7 +130,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, sign_in, descriptors, draining, words).await?;
+    let Rooms { state, relay, notices } = compose(config, sign_in, budget, draining, words).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -167,13 +168,7 @@ struct Rooms {
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(
-    config: Config,
-    sign_in: SignIn,
-    descriptors: Option<u64>,
-    draining: &Draining,
-    words: Arc<Words>,
-) -> Result<Rooms, Error> {
+async fn compose(config: Config, sign_in: SignIn, budget: Budget, draining: &Draining, words: Arc<Words>) -> Result<Rooms, Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
@@ -204,7 +199,7 @@ async fn compose(
         let _ = notified.set(notices.clone());
     }
     let checks = start_checks(&config, words, &store, &chat, &wechat, &metrics, draining);
-    let admission = Admission::new(&config.limits, draining, descriptors);
+    let admission = Admission::new(&config.limits, draining, budget.sessions);
     shed_regularly(admission.clone());
 
     let rate = admission.clone();
@@ -229,6 +224,7 @@ async fn compose(
         metrics,
         draining: draining.clone(),
         admission,
+        budget,
         wechat_seen: Default::default(),
         sessions,
         revoked: Box::new(move || {

@@ -77,6 +77,10 @@ pub struct Metrics {
     pub errors: Family<ErrorLabel, Counter>,
     /// Handshakes turned away with plain HTTP, before anything was read.
     pub handshakes_refused: Family<ErrorLabel, Counter>,
+    /// Connections of the public port without a session.
+    pub connections: Gauge,
+    /// Connections turned away as soon as they were accepted.
+    pub connections_refused: Family<ErrorLabel, Counter>,
     /// From the start of a transaction to its end.
     pub commit_seconds: Histogram,
     /// Writes in one transaction.
@@ -154,6 +158,8 @@ impl Metrics {
             duplicates: Counter::default(),
             errors: Family::default(),
             handshakes_refused: Family::default(),
+            connections: Gauge::default(),
+            connections_refused: Family::default(),
             commit_seconds: Histogram::new(latency()),
             batch_writes: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             writes_in_flight: Gauge::default(),
@@ -202,6 +208,8 @@ impl Metrics {
         r.register("duplicates", "Messages acked that were stored before", m.duplicates.clone());
         r.register("errors", "Errors told to clients, by word", m.errors.clone());
         r.register("handshakes_refused", "Handshakes refused with plain HTTP, by word", m.handshakes_refused.clone());
+        r.register("connections", "Connections without a session", m.connections.clone());
+        r.register("connections_refused", "Connections turned away, by reason", m.connections_refused.clone());
         r.register_with_unit("commit", "Time of one transaction", Unit::Seconds, m.commit_seconds.clone());
         r.register("batch_writes", "Writes in one transaction", m.batch_writes.clone());
         r.register("writes_in_flight", "Writes accepted and not yet delivered", m.writes_in_flight.clone());

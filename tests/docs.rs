@@ -127,6 +127,7 @@ fn metrics() -> BTreeMap<String, String> {
     let error = ErrorLabel { error: "x" };
     m.errors.get_or_create(&error).inc();
     m.handshakes_refused.get_or_create(&error).inc();
+    m.connections_refused.get_or_create(&error).inc();
     m.sessions_opened.get_or_create(&DialectLabel { dialect: "x" }).inc();
     m.closes.get_or_create(&CloseLabel { code: 1, reason: "x" }).inc();
     m.wechat_calls.get_or_create(&CallLabel { call: "x", result: "x" }).inc();

@@ -244,6 +244,29 @@ pub static KEYS: &[Key] = &[
     number("limits.sessions", "0", COUNT, "Live sessions in all; 0: what the descriptor limit allows.", |c, n| {
         c.limits.sessions = n as u32;
     }),
+    number(
+        "limits.connections",
+        "0",
+        COUNT,
+        "Connections without a session, such as logins and calls over HTTP; beyond it the one that has been idle longest is closed. 0: an eighth or so of the descriptors, at most 3072; more is taken from the sessions.",
+        |c, n| c.limits.connections = n as u32,
+    ),
+    number(
+        "limits.connections_per_address",
+        "500",
+        COUNT,
+        "Of these, those of one address (IPv6: a /64), and never more than half of all; not counted of trusted proxies. 0: no limit.",
+        |c, n| c.limits.connections_per_address = n as u32,
+    ),
+    number(
+        "limits.http_write_ms",
+        "20000",
+        MILLIS,
+        "An answer over HTTP of which the caller takes nothing for so long, in ms, ends its connection.",
+        |c, n| {
+            c.limits.http_write_ms = n;
+        },
+    ),
     number("limits.frame_bytes", "65536", BYTES, "Bytes of a frame and of a reassembled message; beyond it 1009.", |c, n| {
         c.limits.frame_bytes = n as usize;
     }),

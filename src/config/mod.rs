@@ -118,6 +118,8 @@ pub struct WeChat {
     pub api_base: String,
     /// Milliseconds that one call to WeChat may take.
     pub timeout_ms: u64,
+    /// Connections of each HTTP client to it. No setting: the server lowers it where descriptors are few.
+    pub connections: usize,
     /// What WeChat's pushes are signed with; empty: none are taken.
     pub push_token: Secret,
     /// What they are encrypted with, as base64 without its last `=`; empty: they come plain.
@@ -209,6 +211,12 @@ pub struct Limits {
     pub bytes_per_day: u64,
     /// Live sessions in all; 0: what the descriptor limit allows.
     pub sessions: u32,
+    /// Connections without a session; 0: what the descriptor limit allows.
+    pub connections: u32,
+    /// Of these, those of one address (0: off); of a proxy's none are counted.
+    pub connections_per_address: u32,
+    /// Milliseconds that an answer may stand still because its reader takes nothing.
+    pub http_write_ms: u64,
     pub frame_bytes: usize,
     pub frame_fragments: u32,
     pub message_bytes: usize,
@@ -342,6 +350,7 @@ impl Config {
                 secret: Secret::new(""),
                 api_base: String::new(),
                 timeout_ms: 0,
+                connections: 1_024,
                 push_token: Secret::new(""),
                 push_aes_key: Secret::new(""),
             },
@@ -370,6 +379,9 @@ impl Config {
                 blocks_per_user: 0,
                 bytes_per_day: 0,
                 sessions: 0,
+                connections: 0,
+                connections_per_address: 0,
+                http_write_ms: 0,
                 frame_bytes: 0,
                 frame_fragments: 0,
                 message_bytes: 0,

@@ -14,8 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-use super::address::Address;
-use super::descriptors;
+use super::address::{Address, Network};
 use super::error::ApiError;
 use super::turnstile::Turnstile;
 use crate::config::Limits;
@@ -32,9 +31,9 @@ pub struct Admission(Arc<Inner>);
 
 struct Inner {
     draining: Draining,
-    handshakes: Pace<Address>,
-    passersby: Pace<Address>,
-    pushes: Pace<Address>,
+    handshakes: AddressPace,
+    passersby: AddressPace,
+    pushes: AddressPace,
     /// Handshakes of all addresses, once it is known who comes.
     turnstile: Option<Turnstile>,
     calls: Pace<OpenId>,
@@ -42,8 +41,8 @@ struct Inner {
     /// Live sessions in all, and how many there may be.
     sessions: AtomicU32,
     sessions_limit: u32,
-    /// Live sessions by address; no entry stands at zero.
-    by_address: Mutex<HashMap<Address, u32>>,
+    /// Live sessions by network; no entry stands at zero.
+    by_address: Mutex<HashMap<Network, u32>>,
     by_address_limit: Option<NonZeroU32>,
 }
 
@@ -83,17 +82,16 @@ pub struct Seat {
 }
 
 impl Admission {
-    /// `descriptors` is what [`descriptors::raise_limit`] gave: `limits.sessions` never goes beyond what that allows.
-    pub fn new(limits: &Limits, draining: &Draining, descriptors: Option<u64>) -> Self {
-        let possible = descriptors::for_sessions(descriptors);
+    /// `possible` is how many sessions the descriptors allow ([`super::Budget`]): `limits.sessions` never goes beyond that.
+    pub fn new(limits: &Limits, draining: &Draining, possible: u32) -> Self {
         if limits.sessions > possible {
             log::warn!(wanted = limits.sessions, possible = possible; "limits.sessions is beyond the limit on open files, which decides");
         }
         Self(Arc::new(Inner {
             draining: draining.clone(),
-            handshakes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
-            passersby: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
-            pushes: Pace::new(limits.handshakes_per_second_per_address, limits.handshakes_per_second_per_address),
+            handshakes: AddressPace::new(limits.handshakes_per_second_per_address),
+            passersby: AddressPace::new(limits.handshakes_per_second_per_address),
+            pushes: AddressPace::new(limits.handshakes_per_second_per_address),
             turnstile: NonZeroU32::new(limits.handshakes_per_second).map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
             calls: Pace::new(limits.http_per_second, limits.http_burst),
             messages: Pace::new(limits.messages_per_second, limits.message_burst),
@@ -114,7 +112,7 @@ impl Admission {
     /// # Errors
     /// [`Refused::TooFast`]. A draining server still logs in: the token is good on every node.
     pub fn login(&self, address: Address) -> Result<(), Refused> {
-        self.0.handshakes.step(&address).map_err(|retry_after_ms| Refused::TooFast { retry_after_ms })
+        self.0.handshakes.step(address).map_err(|retry_after_ms| Refused::TooFast { retry_after_ms })
     }
 
     /// Somebody without a token fetches what anybody may see. Counted apart from logins, so that a page full of images keeps nobody out.
@@ -122,7 +120,7 @@ impl Admission {
     /// # Errors
     /// Too fast: the milliseconds to wait.
     pub fn passerby(&self, address: Address) -> Result<(), u64> {
-        self.0.passersby.step(&address)
+        self.0.passersby.step(address)
     }
 
     /// Somebody tells what only WeChat may. Counted apart, so that whoever pretends to be WeChat slows down nobody else.
@@ -130,7 +128,7 @@ impl Admission {
     /// # Errors
     /// Too fast: the milliseconds to wait.
     pub fn push(&self, address: Address) -> Result<(), u64> {
-        self.0.pushes.step(&address)
+        self.0.pushes.step(address)
     }
 
     /// A handshake begins; asked before anything costs.
@@ -160,13 +158,18 @@ impl Admission {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < *sessions_limit).then_some(n + 1))
             .map_err(|_| Refused::TooManySessions)?;
         let mut by_address = self.by_address();
-        let here = by_address.get(&address).copied().unwrap_or(0);
-        if by_address_limit.is_some_and(|limit| here >= limit.get()) {
+        let is_full = |network: Network| {
+            let here = by_address.get(&network).copied().unwrap_or(0);
+            by_address_limit.is_some_and(|limit| here >= limit.get().saturating_mul(network.factor()))
+        };
+        if address.networks().any(is_full) {
             drop(by_address);
             sessions.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::TooManyFromAddress);
         }
-        by_address.insert(address, here + 1);
+        for network in address.networks() {
+            *by_address.entry(network).or_default() += 1;
+        }
         drop(by_address);
         Ok(Seat { house: self.clone(), address })
     }
@@ -216,7 +219,7 @@ impl Admission {
         }
     }
 
-    fn by_address(&self) -> MutexGuard<'_, HashMap<Address, u32>> {
+    fn by_address(&self) -> MutexGuard<'_, HashMap<Network, u32>> {
         // Nothing panics while it is held; the counts stay right either way.
         self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -225,13 +228,36 @@ impl Admission {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.house.0.sessions.fetch_sub(1, Ordering::Relaxed);
-        if let Entry::Occupied(mut entry) = self.house.by_address().entry(self.address) {
-            if *entry.get() > 1 {
-                *entry.get_mut() -= 1;
-            } else {
-                entry.remove();
+        let mut by_address = self.house.by_address();
+        for network in self.address.networks() {
+            if let Entry::Occupied(mut entry) = by_address.entry(network) {
+                if *entry.get() > 1 {
+                    *entry.get_mut() -= 1;
+                } else {
+                    entry.remove();
+                }
             }
         }
+    }
+}
+
+/// How fast an address may go, and the networks that it is in: one [`Pace`] a width.
+struct AddressPace(Vec<Pace<Network>>);
+
+impl AddressPace {
+    /// `per_second` is for one address; 0: off.
+    fn new(per_second: u32) -> Self {
+        let widths = Address::V6([0; 8]).networks().map(|network| per_second.saturating_mul(network.factor()));
+        Self(widths.map(|rate| Pace::new(rate, rate)).collect())
+    }
+
+    /// One more; the error is the wait in milliseconds, 1 at the least.
+    fn step(&self, address: Address) -> Result<(), u64> {
+        self.0.iter().zip(address.networks()).try_for_each(|(pace, network)| pace.step(&network))
+    }
+
+    fn shed(&self) {
+        self.0.iter().for_each(Pace::shed);
     }
 }
 
@@ -278,7 +304,7 @@ mod tests {
     }
 
     fn house(limits: &Limits) -> Admission {
-        Admission::new(limits, &Draining::default(), None)
+        Admission::new(limits, &Draining::default(), u32::MAX)
     }
 
     fn address(last: u8) -> Address {
@@ -350,7 +376,7 @@ mod tests {
     #[test]
     fn nobody_comes_in_while_the_house_empties() {
         let draining = Draining::default();
-        let house = Admission::new(&limits(|_| ()), &draining, None);
+        let house = Admission::new(&limits(|_| ()), &draining, u32::MAX);
         house.handshake(address(1)).unwrap();
         draining.begin();
         assert_eq!(house.handshake(address(1)).err(), Some(Refused::Draining));
@@ -361,10 +387,27 @@ mod tests {
     #[test]
     fn the_descriptor_limit_caps_the_sessions() {
         let draining = Draining::default();
-        let of = |sessions, descriptors| Admission::new(&limits(|l| l.sessions = sessions), &draining, descriptors).sessions_limit();
-        assert_eq!(of(0, Some(1_024)), 922);
-        assert_eq!(of(100, Some(1_024)), 100);
-        assert_eq!(of(5_000, Some(1_024)), 922);
+        let of = |sessions, possible| Admission::new(&limits(|l| l.sessions = sessions), &draining, possible).sessions_limit();
+        assert_eq!(of(0, 630), 630);
+        assert_eq!(of(100, 630), 100);
+        assert_eq!(of(5_000, 630), 630);
+    }
+
+    #[test]
+    fn a_block_of_ipv6_has_a_limit_of_its_own() {
+        let house = house(&limits(|l| (l.handshakes_per_second_per_address, l.sessions_per_address) = (2, 2)));
+        let of = |high: u8, low: u8| Address::V6([0x20, 1, 0xd, 0xb8, 0, 0, high, low]);
+        // Each /64 may do two, its /56 eight, its /48 thirty-two.
+        let in_turn =
+            |most: usize, count: usize| (0..count).filter(|n| house.login(of((n / most) as u8, (n % most) as u8)).is_ok()).count();
+        assert_eq!(in_turn(100, 100), 8);
+        let seats: Vec<_> = (0..200_u8).flat_map(|n| house.session(of(n / 8, n % 8)).ok()).collect();
+        assert_eq!(seats.len(), 32);
+        assert_eq!(house.session(of(255, 0)).err(), Some(Refused::TooManyFromAddress));
+        let elsewhere = Address::V6([0x20, 1, 0xd, 0xb9, 0, 0, 0, 0]);
+        house.session(elsewhere).unwrap();
+        drop(seats);
+        assert!(house.by_address().is_empty());
     }
 
     #[test]

@@ -1,6 +1,24 @@
-//! How many files and sockets the process may have open.
+//! File descriptors of the process: their limit, and how they are shared out.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// Connections of the operators' port that are served at once.
+pub const OPS_CONNECTIONS: u32 = 16;
+
+/// Descriptors of a process that serves nobody yet: standard streams, listeners, the runtime of each fixed thread, NATS, the log.
+const BASE: u64 = 56;
+/// Descriptors of a worker's runtime.
+const PER_WORKER: u64 = 4;
+/// Descriptors of a database connection: SQLite opens the file and its write-ahead log.
+const PER_DATABASE_CONNECTION: u64 = 2;
+/// HTTP clients that ask WeChat: logins, checks of contents, notices.
+const WECHAT_CLIENTS: u64 = 3;
+/// Maximum connections of one of them.
+const WECHAT_CONNECTIONS: u64 = 1_024;
+/// Maximum connections of the public port that are accepted and hold no session, where the settings name no number.
+const ACCEPTED: u64 = 4_096;
 
 /// Raises the soft limit on open descriptors to the hard one, which needs no right, and gives what holds then; `None`: no limit.
 /// Called once, before anything listens: shells and service managers hand out a soft limit of 1024 for the sake of `select`.
@@ -14,24 +32,79 @@ pub fn raise_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many of `limit` descriptors sessions may take: the rest is for the database, the listeners, calls over HTTP and WeChat.
-/// A tenth stays free, 64 at the least and 4096 at the most.
-pub fn for_sessions(limit: Option<u64>) -> u32 {
-    let sessions = limit.map_or(u64::MAX, |n| n.saturating_sub((n / 10).clamp(64, 4096)));
-    u32::try_from(sessions).unwrap_or(u32::MAX)
+/// Shares of the descriptors. They add up to no more than the limit, less what the database and the operators' port need: so these
+/// have theirs whatever the public port and WeChat hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Maximum sessions.
+    pub sessions: u32,
+    /// Maximum connections of the public port without a session that are served at once.
+    pub connections: u32,
+    /// The same with those accepted and not looked at yet.
+    pub accepted: u32,
+    /// Maximum connections of each HTTP client that asks WeChat.
+    pub to_wechat: usize,
+}
+
+impl Budget {
+    /// `limit` is what [`raise_limit`] gave.
+    pub fn new(limit: Option<u64>, config: &Config) -> Self {
+        let database = PER_DATABASE_CONNECTION * (config.database.lanes + config.database.readers) as u64;
+        let reserve = BASE + PER_WORKER * config.server.workers as u64 + database + u64::from(OPS_CONNECTIONS);
+        let free = limit.map_or(u64::MAX, |n| n.saturating_sub(reserve));
+        let to_wechat = (free / 32).clamp(4, WECHAT_CONNECTIONS);
+        let public = free.saturating_sub(WECHAT_CLIENTS * to_wechat);
+        // A quarter of the accepted ones may wait to be looked at.
+        let accepted = match u64::from(config.limits.connections) {
+            0 => (public / 4).min(64 + public / 8).min(ACCEPTED),
+            wanted => (wanted * 4).div_ceil(3).min(public / 4 * 3),
+        };
+        Self {
+            sessions: u32::try_from(public - accepted).unwrap_or(u32::MAX),
+            connections: (accepted * 3 / 4) as u32,
+            accepted: accepted as u32,
+            to_wechat: to_wechat as usize,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(limit: Option<u64>) -> Budget {
+        let mut config = Config::default();
+        (config.server.workers, config.database.lanes, config.database.readers) = (2, 4, 4);
+        Budget::new(limit, &config)
+    }
+
     #[test]
-    fn sessions_leave_room_for_the_store_and_the_health_checks() {
-        assert_eq!(for_sessions(Some(1_024)), 922);
-        assert_eq!(for_sessions(Some(256)), 192);
-        assert_eq!(for_sessions(Some(1_048_576)), 1_044_480);
-        assert_eq!(for_sessions(Some(10)), 0);
-        assert_eq!(for_sessions(None), u32::MAX);
+    fn the_shares_leave_room_for_the_store_and_the_operators() {
+        for limit in [0, 10, 128, 256, 1_024, 20_000, 262_144, u64::MAX] {
+            let Budget { sessions, accepted, connections, to_wechat } = of(Some(limit));
+            let public = u64::from(sessions) + u64::from(accepted);
+            let given = public + 3 * to_wechat as u64;
+            assert!(public == 0 || given + 56 + 8 + 16 + 16 <= limit, "{limit}: {given}");
+            assert!(connections <= accepted, "{limit}");
+        }
+        assert_eq!(of(Some(256)), Budget { sessions: 109, connections: 27, accepted: 36, to_wechat: 5 });
+        assert_eq!(of(Some(1_024)), Budget { sessions: 672, connections: 126, accepted: 169, to_wechat: 29 });
+        assert_eq!(of(Some(262_144)), Budget { sessions: 254_880, connections: 3_072, accepted: 4_096, to_wechat: 1_024 });
+        assert_eq!(of(None).sessions, u32::MAX);
+    }
+
+    #[test]
+    fn a_number_of_connections_that_the_settings_name_is_taken_from_the_sessions() {
+        let of = |wanted, limit| {
+            let mut config = Config::default();
+            (config.server.workers, config.limits.connections) = (2, wanted);
+            let Budget { sessions, connections, .. } = Budget::new(Some(limit), &config);
+            (sessions, connections)
+        };
+        assert_eq!(of(10_000, 20_000).1, 10_000);
+        assert_eq!(of(10_000, 20_000).0 + 13_334, of(0, 20_000).0 + 2_318);
+        assert!(of(1_000_000, 20_000).0 > 4_000, "sessions keep a quarter");
+        assert_eq!(of(8, 256).1, 8);
     }
 
     #[test]

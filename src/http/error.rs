@@ -92,6 +92,17 @@ impl ApiError {
         self.retry_after_ms
     }
 
+    /// The whole HTTP answer, behind which the connection ends: for a caller who is turned away before anything is read.
+    pub fn last_answer(&self) -> String {
+        let body = serde_json::to_string(&self.body()).unwrap_or_default();
+        let status = self.status_code();
+        let retry_after = self.retry_after_ms.map(|ms| format!("retry-after: {}\r\n", ms.div_ceil(1_000).max(1))).unwrap_or_default();
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\n{retry_after}content-length: {length}\r\n\r\n{body}"
+        )
+    }
+
     fn body(&self) -> ErrorBody<'_> {
         ErrorBody { status: self.word.status(), error: self.word, message: &self.message, retry_after_ms: self.retry_after_ms }
     }

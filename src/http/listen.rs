@@ -1,14 +1,11 @@
-//! Where the server listens, and what each accepted socket is given.
+//! Where the server listens.
 
-use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use actix_web::dev::Extensions;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::config::Listen;
 
@@ -105,16 +102,4 @@ fn unix(path: &Path) -> std::io::Result<UnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// What every accepted socket gets: the kernel drops it when what was sent stays unread or unacknowledged for `unsent_after`
-/// (tcp(7), `TCP_USER_TIMEOUT`), because a session whose peer does not read is not polled and cannot drop itself.
-pub fn on_connect(unsent_after: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Clone + Send + 'static {
-    move |socket, _| {
-        if let Some(tcp) = socket.downcast_ref::<actix_web::rt::net::TcpStream>()
-            && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(unsent_after))
-        {
-            log::debug!(error:% = error; "TCP_USER_TIMEOUT could not be set");
-        }
-    }
 }

@@ -38,6 +38,8 @@ pub mod tagged;
 pub mod web;
 pub mod wechat_events;
 pub mod descriptors;
+pub mod connections;
+pub mod stream;
 pub mod error;
 pub mod tally;
 pub mod waiting;
@@ -48,6 +50,7 @@ mod testing;
 pub use address::Address;
 pub use admission::{Admission, Refused, Seat};
 pub use caller::{Caller, Newcomer};
+pub use descriptors::Budget;
 pub use error::ApiError;
 pub use web::SignIn;
 pub use wechat_events::Pushes;
@@ -63,6 +66,8 @@ pub struct State {
     pub metrics: Metrics,
     pub draining: Draining,
     pub admission: Admission,
+    /// How the descriptors are shared out.
+    pub budget: Budget,
     pub wechat_seen: ops::WeChatSeen,
     pub sessions: Arc<session::Shared>,
     /// Asks every node to look at the log of revocations now.

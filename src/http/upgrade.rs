@@ -17,17 +17,18 @@ use tokio_util::codec::Encoder as _;
 
 use super::State;
 use super::error::ApiError;
+use super::stream::{Accepted, GuardedStream};
 use super::ws::{Admitted, handshake};
 use crate::protocol::{Dialect, SUBPROTOCOL};
-use crate::session::takeover::{self, Socket};
+use crate::session::takeover;
 
 /// A peer that is turned away has so long to take its answer.
 const ANSWER_AT_MOST: Duration = Duration::from_secs(5);
 
-type Framed<T> = actix_codec::Framed<T, h1::Codec>;
+type Framed<T> = actix_codec::Framed<GuardedStream<T>, h1::Codec>;
 
 /// The service of requests with `Connection: upgrade`.
-pub fn service<T: Socket>(
+pub fn service<T: Accepted>(
     state: web::Data<State>,
 ) -> impl ServiceFactory<(Request, Framed<T>), Config = (), Response = (), Error = actix_web::Error, InitError = ()> {
     fn_service(move |(request, framed): (Request, Framed<T>)| {
@@ -36,8 +37,9 @@ pub fn service<T: Socket>(
     })
 }
 
-async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State) -> io::Result<()> {
+async fn upgrade<T: Accepted>(request: &Request, framed: Framed<T>, state: &State) -> io::Result<()> {
     let parts = framed.into_parts();
+    let busy = parts.io.handle().busy();
     let judged = match request.path().trim_start_matches('/') {
         deeper if deeper.contains('/') => Err(ApiError::not_found().error_response()),
         _ => handshake(request.head(), state).await,
@@ -47,10 +49,14 @@ async fn upgrade<T: Socket>(request: &Request, framed: Framed<T>, state: &State)
             let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes())).unwrap_or_default();
             // A copy: the buffer itself would stay with the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
-            takeover::start(driver, state.sessions.limits.inbound, seat, parts.io, accepted(parts.write_buf, &key, dialect), early);
+            let socket = parts.io.into_session();
+            takeover::start(driver, state.sessions.limits.inbound, seat, socket, accepted(parts.write_buf, &key, dialect), early);
             Ok(())
         }
-        Err(response) => turn_away(parts.io, parts.codec, parts.write_buf, response).await,
+        Err(response) => {
+            drop(busy);
+            turn_away(parts.io, parts.codec, parts.write_buf, response).await
+        }
     }
 }
 
@@ -67,7 +73,12 @@ fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect) -> BytesMut {
     head
 }
 
-async fn turn_away<T: Socket>(mut socket: T, mut codec: h1::Codec, mut out: BytesMut, response: HttpResponse) -> io::Result<()> {
+async fn turn_away<T: Accepted>(
+    mut socket: GuardedStream<T>,
+    mut codec: h1::Codec,
+    mut out: BytesMut,
+    response: HttpResponse,
+) -> io::Result<()> {
     let (head, body) = response.into_parts();
     let head: Response<()> = head.into();
     let body: Bytes = body.try_into_bytes().unwrap_or_default();

@@ -12,6 +12,7 @@ use super::address::Address;
 use super::admission::Seat;
 use super::api::login;
 use super::caller;
+use super::connections::ConnectionHandle;
 use super::error::ApiError;
 use super::openapi::MachineRefusals;
 use super::origin;
@@ -48,7 +49,12 @@ pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Da
         Err(refused) => return refused,
     };
     match ws::handshake_with_protocols(&request, &[SUBPROTOCOL]) {
-        Ok(mut response) => response.streaming(web_actors::start(driver, state.sessions.limits.inbound, seat, payload)),
+        Ok(mut response) => {
+            if let Some(connection) = request.conn_data::<ConnectionHandle>() {
+                connection.becomes_session();
+            }
+            response.streaming(web_actors::start(driver, state.sessions.limits.inbound, seat, payload))
+        }
         Err(error) => error.error_response(),
     }
 }

@@ -9,7 +9,7 @@ use rand::Rng as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::client::{CALLS_AT_ONCE, WeChatClient};
+use super::client::WeChatClient;
 use super::token::TokenCache;
 use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefused, ValidateCode};
 use crate::config;
@@ -18,7 +18,7 @@ use crate::lifecycle::Vital;
 use crate::metrics::{CallLabel, Metrics};
 
 /// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
-const LOGINS_AT_ONCE: usize = CALLS_AT_ONCE;
+const LOGINS_AT_ONCE: usize = 1_024;
 
 /// Tries of one call, the first one included.
 const TRIES: u32 = 3;

@@ -219,7 +219,14 @@ impl WeChatApi {
         metrics: &Metrics,
         timeout: Duration,
     ) -> Self {
-        Self { http: client::http(timeout), base: config.api_base.clone(), token, refused, metrics: metrics.clone(), timeout }
+        Self {
+            http: client::http(timeout, config.connections),
+            base: config.api_base.clone(),
+            token,
+            refused,
+            metrics: metrics.clone(),
+            timeout,
+        }
     }
 
     /// msgSecCheck: what WeChat says of a text.

@@ -17,9 +17,6 @@ use crate::ids::OpenId;
 /// An answer of WeChat's has some hundred bytes.
 const BODY_BYTES: usize = 64 * 1024;
 
-/// Connections, of which each carries one call. awc's own hundred would let calls that no answer comes for keep out the others.
-pub const CALLS_AT_ONCE: usize = 1_024;
-
 /// Speaks for one mini-program. Cheap to clone; bound to its thread.
 #[derive(Clone)]
 pub struct WeChatClient {
@@ -67,7 +64,7 @@ struct TokenAnswer {
 
 impl WeChatClient {
     pub fn new(config: &config::WeChat) -> Self {
-        let http = http(Duration::from_millis(config.timeout_ms));
+        let http = http(Duration::from_millis(config.timeout_ms), config.connections);
         Self { http, base: config.api_base.clone(), appid: config.appid.clone(), secret: config.secret.clone() }
     }
 
@@ -95,9 +92,9 @@ impl WeChatClient {
 }
 
 /// An HTTP client whose calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
-/// that.
-pub fn http(timeout: Duration) -> Client {
-    let mut connector = Connector::new().timeout(timeout / 2).handshake_timeout(timeout / 2).limit(CALLS_AT_ONCE);
+/// that. Of `connections` each carries one call; awc's own hundred would let calls that no answer comes for keep out the others.
+pub fn http(timeout: Duration, connections: usize) -> Client {
+    let mut connector = Connector::new().timeout(timeout / 2).handshake_timeout(timeout / 2).limit(connections);
     match trusting_the_system() {
         Ok(tls) => connector = connector.openssl(tls),
         Err(error) => log::error!(error:% = error; "TLS could not be set up with the system's certificates"),

@@ -17,6 +17,7 @@ mod safety;
 mod web;
 mod wechat;
 mod hostile;
+mod connections;
 mod reaper;
 mod revocations;
 mod lifecycle;

@@ -27,6 +27,8 @@ async fn all_are_cut_off_at_once_and_come_back_to_every_message() {
     let server = Server::with([
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.sessions_per_address", "0"),
+        ("limits.connections_per_address", "0"),
+        ("limits.connections", &many.to_string()),
         ("limits.messages_per_second", "0"),
         ("limits.bytes_per_day", "0"),
         ("limits.new_conversations_per_day", "0"),

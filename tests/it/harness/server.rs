@@ -18,6 +18,8 @@ pub struct Server {
     /// `dev`, or `serve`.
     command: &'static str,
     settings: BTreeMap<String, String>,
+    /// Its limit on open files; `None`: that of the tests.
+    descriptors: Option<u32>,
     child: Child,
     pub at: String,
     pub ops: String,
@@ -56,17 +58,22 @@ impl Server {
 
     /// One server whatever `HONGYAN_TEST_NODES` says.
     pub fn alone(settings: &[(&str, &str)]) -> Self {
-        Self::run("dev", settings)
+        Self::run("dev", settings, None)
+    }
+
+    /// One server that may open so many files.
+    pub fn with_descriptors(descriptors: u32, settings: &[(&str, &str)]) -> Self {
+        Self::run("dev", settings, Some(descriptors))
     }
 
     /// `hongyan serve`, without a WeChat.
     pub fn serving(settings: &[(&str, &str)]) -> Self {
         let keys = format!("k1:{}", "k".repeat(32));
         let own = [("wechat.appid", "wx0"), ("wechat.secret", "secret"), ("wechat.api_base", "http://127.0.0.1:1"), ("auth.keys", &keys)];
-        Self::run("serve", &[&own, settings].concat())
+        Self::run("serve", &[&own, settings].concat(), None)
     }
 
-    fn run(command: &'static str, settings: &[(&str, &str)]) -> Self {
+    fn run(command: &'static str, settings: &[(&str, &str)], descriptors: Option<u32>) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -77,8 +84,8 @@ impl Server {
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();
-        let (child, [at, ops, double]) = launch(folder.path(), command, &all);
-        Self { folder, command, settings: all, child, at, ops, double, beside: None }
+        let (child, [at, ops, double]) = launch(folder.path(), command, &all, descriptors);
+        Self { folder, command, settings: all, descriptors, child, at, ops, double, beside: None }
     }
 
     async fn several(nodes: usize, settings: &[(&str, &str)]) -> Self {
@@ -224,7 +231,7 @@ impl Server {
 
     /// Another command of the binary, with this server's settings.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        prepare(self.folder(), &self.settings).args(arguments).output().unwrap()
+        prepare(BINARY, self.folder(), &self.settings).args(arguments).output().unwrap()
     }
 
     pub fn signal(&self, name: &str) {
@@ -242,7 +249,7 @@ impl Server {
     pub async fn again(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        (self.child, [self.at, self.ops, self.double]) = launch(self.folder.path(), self.command, &self.settings);
+        (self.child, [self.at, self.ops, self.double]) = launch(self.folder.path(), self.command, &self.settings, self.descriptors);
     }
 
     /// What it has logged.
@@ -265,8 +272,8 @@ fn variable(key: &str) -> String {
     format!("HONGYAN_{}", key.replace('.', "__").to_uppercase())
 }
 
-fn prepare(folder: &Path, settings: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(BINARY);
+fn prepare(program: &str, folder: &Path, settings: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HONGYAN_") || name == "RUST_LOG") {
         command.env_remove(name);
     }
@@ -275,9 +282,17 @@ fn prepare(folder: &Path, settings: &BTreeMap<String, String>) -> Command {
 }
 
 /// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and its double's.
-fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>) -> (Child, [String; 3]) {
+fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, descriptors: Option<u32>) -> (Child, [String; 3]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut child = prepare(folder, settings).arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut program = match descriptors {
+        None => prepare(BINARY, folder, settings),
+        Some(limit) => {
+            let mut shell = prepare("sh", folder, settings);
+            shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string(), BINARY]);
+            shell
+        }
+    };
+    let mut child = program.arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

@@ -260,12 +260,12 @@ impl Lane {
         };
         let writes = late.as_ref().map_or(0, |running| running.writes.len()) + queue.len();
         if hung {
-            log::error!(writes = writes; "the database does not answer; its writes are answered as unavailable, its thread is replaced");
+            self.shared.health.hung(writes);
             if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
                 drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
             }
         } else if writes > 0 {
-            log::warn!(writes = writes; "the database is slow; writes that waited too long are answered as unavailable");
+            self.shared.health.slow(writes);
         }
         if let Some(running) = late {
             self.tell(running, Vec::new());

@@ -2,6 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::config::{Config, DatabaseUrl};
+
 /// Raises the soft limit on open descriptors to the hard one, which needs no right, and gives what holds then; `None`: no limit.
 /// Called once, before anything listens: shells and service managers hand out a soft limit of 1024 for the sake of `select`.
 pub fn raise_limit() -> Option<u64> {
@@ -12,6 +14,17 @@ pub fn raise_limit() -> Option<u64> {
         log::warn!(error:% = e; "the limit on open files could not be raised");
     }
     getrlimit(Resource::Nofile).current
+}
+
+/// A start is refused below so many: each worker has four of its own (its poll, what wakes it, and its share of the signals), each
+/// connection to the database two (SQLite: the file and its log). The rest, 47 with the double of WeChat beside it, is what the actors'
+/// threads, the ports and files take, with room for a few connections.
+pub fn needed(config: &Config) -> u64 {
+    let connections = match config.database.url {
+        DatabaseUrl::Sqlite(_) => config.database.readers + 1,
+        DatabaseUrl::Postgres(_) => config.database.readers + config.database.lanes,
+    };
+    u64::try_from(80 + 4 * config.server.workers + 2 * connections).unwrap_or(u64::MAX)
 }
 
 /// How many of `limit` descriptors sessions may take: the rest is for the database, the listeners, calls over HTTP and WeChat.

@@ -20,6 +20,10 @@ use crate::config::Transport;
 /// A handshake, or the head of a request, that is not finished by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// A connection without a request is kept for so long: longer than proxies keep theirs to a server (nginx 60 s, Caddy 120 s, Traefik 90 s), or
+/// one of them would now and then send a call on a connection that has just been closed, and answer 502.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(130);
+
 /// What calls under way may still take when the server stops, in whole seconds.
 const CALLS_LEAVE_S: u64 = 1;
 
@@ -57,6 +61,7 @@ fn web_actors(state: &web::Data<State>, listener: Listener) -> io::Result<Server
     let server = HttpServer::new(move || App::new().wrap(from_fn(bound_chunks)).configure(|cfg| public(cfg, &data)))
         .workers(state.config.server.workers)
         .max_connections(NO_LIMIT)
+        .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HANDSHAKE)
         .tcp_nodelay(true)
         .shutdown_timeout(CALLS_LEAVE_S)
@@ -88,6 +93,7 @@ fn takeover(state: &web::Data<State>, listener: Listener) -> io::Result<Server> 
                 .into_factory()
                 .map_err(|e: actix_web::Error| e.error_response());
             HttpService::<$socket, _, _>::build()
+                .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(HANDSHAKE)
                 .tcp_nodelay(true)
                 .graceful_shutdown_signal(move || {

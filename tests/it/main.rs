@@ -17,6 +17,7 @@ mod web;
 mod wechat;
 mod hostile;
 mod reaper;
+mod descriptors;
 mod lifecycle;
 mod store_trouble;
 mod notices;

@@ -58,6 +58,11 @@ pub enum Error {
     Words(#[from] BadList),
     #[error("the token could not be signed: check auth.keys")]
     Token,
+    #[error(
+        "the limit on open files is {limit}, and these settings need {needed}: raise it (ulimit -n, LimitNOFILE=, --ulimit nofile=), or lower \
+         server.workers, database.readers or database.lanes"
+    )]
+    Descriptors { limit: u64, needed: u64 },
     #[error("{what}")]
     Io { what: &'static str, source: std::io::Error },
 }
@@ -96,12 +101,16 @@ async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
 }
 
 async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
-    let budget = Budget::new(descriptors::raise_limit(), &config);
+    let (limit, needed) = (descriptors::raise_limit(), descriptors::needed(&config));
+    if let Some(limit) = limit.filter(|limit| *limit < needed) {
+        return Err(Error::Descriptors { limit, needed });
+    }
+    let budget = Budget::new(limit, &config);
     config.wechat.connections = budget.to_wechat;
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
     let double = match mode {
-        Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config, &public.at())?),
+        Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config, &public.at(), draining)?),
         _ => None,
     };
     let public_at = public.at();
@@ -125,7 +134,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     if let DatabaseUrl::Postgres(_) = config.database.url {
         let signals = signals.insert(Signals::listen().map_err(io("signals cannot be awaited"))?);
         let ports = [Some(&public), ops.as_ref()];
-        if let Waited::Left { signal } = waiting::for_database(&config.database, ports, signals, &mut tell_addresses).await? {
+        if let Waited::Left { signal } = waiting::for_database(&config.database, ports, signals, draining, &mut tell_addresses).await? {
             log::info!(signal; "stopped");
             return Ok(());
         }
@@ -134,7 +143,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
-    let servers = [Some(spawn(public)), ops.map(spawn), double.as_ref().map(|d| d.handle.clone())];
+    let servers = [Some(spawn(public, draining)), ops.map(|ops| spawn(ops, draining)), double.as_ref().map(|d| d.handle.clone())];
 
     // Of SQLite not before: tables that are brought up to date hold this thread, and any signal may end that.
     let signals = match signals {
@@ -393,10 +402,20 @@ fn shed_regularly(admission: Admission) {
     });
 }
 
-/// Runs a server beside this task.
-fn spawn(server: Server) -> ServerHandle {
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
+/// Runs a server beside this task. One that cannot start its workers, or whose own task dies, ends the process: nobody would hear a port
+/// that nobody serves.
+fn spawn(server: Server, draining: &Draining) -> ServerHandle {
+    let (handle, vital) = (server.handle(), Vital::new("http server", draining));
+    actix_web::rt::spawn(async move {
+        match server.await {
+            // It was stopped.
+            Ok(()) => std::mem::forget(vital),
+            Err(error) => {
+                log::error!(error:% = error; "a port cannot be served");
+                drop(vital);
+            }
+        }
+    });
     handle
 }
 
@@ -406,7 +425,7 @@ struct Double {
 }
 
 /// `server`: where the public port is, by which the double tells what WeChat tells.
-fn start_double(config: &mut Config, server: &str) -> Result<Double, Error> {
+fn start_double(config: &mut Config, server: &str, draining: &Draining) -> Result<Double, Error> {
     let listener = listen::tcp((Ipv4Addr::LOCALHOST, 0).into())?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
     config.wechat.api_base = format!("http://{at}");
@@ -420,7 +439,7 @@ fn start_double(config: &mut Config, server: &str) -> Result<Double, Error> {
     let client = (is_on_port && config.web.enabled).then(|| format!("http://{server}/"));
     let settings = fake::Settings { push, client, ..fake::Settings::of(&config.wechat.appid, config.wechat.secret.clone()) };
     let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
-    Ok(Double { at, handle: spawn(server) })
+    Ok(Double { at, handle: spawn(server, draining) })
 }
 
 /// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes hear of it.

@@ -1,5 +1,6 @@
 //! Every metric that the server shows at `/metrics`, in one place.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -247,7 +248,7 @@ impl Metrics {
         m
     }
 
-    /// The text of `/metrics` (OpenMetrics 1.0).
+    /// Every metric, as OpenMetrics 1.0.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
@@ -255,6 +256,27 @@ impl Metrics {
         }
         text
     }
+
+    /// Every metric, in Prometheus' text exposition format 0.0.4.
+    pub fn encode_prometheus(&self) -> String {
+        as_prometheus(&self.encode())
+    }
+}
+
+/// OpenMetrics names a counter without the `_total` of its samples, and has units and an end; the older format does not.
+fn as_prometheus(openmetrics: &str) -> String {
+    let lines: Vec<&str> = openmetrics.lines().collect();
+    let counters: HashSet<&str> = lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(openmetrics.len());
+    for line in lines.into_iter().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let named = ["# HELP ", "# TYPE "].into_iter().find_map(|word| Some((word, line.strip_prefix(word)?.split_once(' ')?)));
+        match named {
+            Some((word, (name, rest))) if counters.contains(name) => text.extend([word, name, "_total ", rest]),
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 impl Default for Metrics {
@@ -272,8 +294,18 @@ mod tests {
         let m = Metrics::new();
         m.acks.inc();
         m.errors.get_or_create(&ErrorLabel { error: "bad_frame" }).inc();
-        let text = m.encode();
-        assert!(text.contains("hongyan_acks_total 1"), "{text}");
-        assert!(text.contains("hongyan_errors_total{error=\"bad_frame\"} 1"), "{text}");
+        for text in [m.encode(), m.encode_prometheus()] {
+            assert!(text.contains("\nhongyan_acks_total 1\n"), "{text}");
+            assert!(text.contains("\nhongyan_errors_total{error=\"bad_frame\"} 1\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_older_format_names_counters_as_their_samples_and_has_no_end() {
+        let text = Metrics::new().encode_prometheus();
+        assert!(text.contains("# TYPE hongyan_acks_total counter\nhongyan_acks_total 0\n"), "{text}");
+        assert!(text.contains("# TYPE hongyan_sessions gauge\nhongyan_sessions 0\n"));
+        assert!(text.contains("# TYPE hongyan_commit_seconds histogram\nhongyan_commit_seconds_sum 0"));
+        assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
     }
 }

@@ -46,6 +46,10 @@ pub struct SharedOutage {
 }
 
 impl SharedOutage {
+    pub const fn new() -> Self {
+        Self { is_away: AtomicBool::new(false), outage: Mutex::new(Outage { since: None, said: None, is_told: false }) }
+    }
+
     /// [`Outage::failed`], now.
     pub fn failed(&self) -> Option<Duration> {
         let mut outage = self.lock();

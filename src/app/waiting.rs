@@ -10,6 +10,7 @@ use super::{Error, Signals, io, spawn};
 use crate::config::Database;
 use crate::http::listen::Listener;
 use crate::http::waiting;
+use crate::lifecycle::Draining;
 use crate::outage::Outage;
 use crate::store::{self, DatabaseState, NotYet, OpenError};
 
@@ -32,6 +33,7 @@ pub(super) async fn for_database(
     config: &Database,
     ports: [Option<&Listener>; 2],
     signals: &mut Signals,
+    draining: &Draining,
     begins: impl FnOnce(),
 ) -> Result<Waited, Error> {
     let seen = waiting::Seen::new(Mutex::new(DatabaseState::Ok));
@@ -49,7 +51,7 @@ pub(super) async fn for_database(
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = state;
         if let Some(begins) = begins.take() {
             begins();
-            servers = serve(ports, &seen).map_err(io("the ports cannot be served while the database is waited for"))?;
+            servers = serve(ports, &seen, draining).map_err(io("the ports cannot be served while the database is waited for"))?;
         }
         tokio::select! {
             () = tokio::time::sleep(ATTEMPT_INTERVAL) => {}
@@ -65,8 +67,8 @@ pub(super) async fn for_database(
     Ok(waited)
 }
 
-fn serve(ports: [Option<&Listener>; 2], seen: &waiting::Seen) -> std::io::Result<Vec<ServerHandle>> {
-    ports.into_iter().flatten().map(|port| Ok(spawn(waiting::start(port.try_clone()?, seen)?))).collect()
+fn serve(ports: [Option<&Listener>; 2], seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
+    ports.into_iter().flatten().map(|port| Ok(spawn(waiting::start(port.try_clone()?, seen)?, draining))).collect()
 }
 
 /// On a thread that nobody waits for when the process ends.

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{Config, DatabaseUrl};
 
 /// Connections of the operators' port that are served at once.
 pub const OPS_CONNECTIONS: u32 = 16;
@@ -15,8 +15,10 @@ const PER_WORKER: u64 = 4;
 const PER_DATABASE_CONNECTION: u64 = 2;
 /// HTTP clients that ask WeChat: logins, checks of contents, notices.
 const WECHAT_CLIENTS: u64 = 3;
-/// Maximum connections of one of them.
-const WECHAT_CONNECTIONS: u64 = 1_024;
+/// Least and greatest bound on the connections of one of them.
+const WECHAT_CONNECTIONS: (u64, u64) = (4, 1_024);
+/// Descriptors that the public port has at the least.
+const PUBLIC_AT_LEAST: u64 = 16;
 /// Maximum connections of the public port that are accepted and hold no session, where the settings name no number.
 const ACCEPTED: u64 = 4_096;
 
@@ -30,6 +32,20 @@ pub fn raise_limit() -> Option<u64> {
         log::warn!(error:% = e; "the limit on open files could not be raised");
     }
     getrlimit(Resource::Nofile).current
+}
+
+/// The least limit that a start is possible with.
+pub fn needed(config: &Config) -> u64 {
+    reserve(config) + WECHAT_CLIENTS * WECHAT_CONNECTIONS.0 + PUBLIC_AT_LEAST
+}
+
+/// Descriptors that neither the public port nor WeChat may have.
+fn reserve(config: &Config) -> u64 {
+    let connections = match config.database.url {
+        DatabaseUrl::Sqlite(_) => config.database.readers + 1,
+        DatabaseUrl::Postgres(_) => config.database.readers + config.database.lanes,
+    };
+    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + u64::from(OPS_CONNECTIONS)
 }
 
 /// Shares of the descriptors. They add up to no more than the limit, less what the database and the operators' port need: so these
@@ -49,10 +65,8 @@ pub struct Budget {
 impl Budget {
     /// `limit` is what [`raise_limit`] gave.
     pub fn new(limit: Option<u64>, config: &Config) -> Self {
-        let database = PER_DATABASE_CONNECTION * (config.database.lanes + config.database.readers) as u64;
-        let reserve = BASE + PER_WORKER * config.server.workers as u64 + database + u64::from(OPS_CONNECTIONS);
-        let free = limit.map_or(u64::MAX, |n| n.saturating_sub(reserve));
-        let to_wechat = (free / 32).clamp(4, WECHAT_CONNECTIONS);
+        let free = limit.map_or(u64::MAX, |n| n.saturating_sub(reserve(config)));
+        let to_wechat = (free / 32).clamp(WECHAT_CONNECTIONS.0, WECHAT_CONNECTIONS.1);
         let public = free.saturating_sub(WECHAT_CLIENTS * to_wechat);
         // A quarter of the accepted ones may wait to be looked at.
         let accepted = match u64::from(config.limits.connections) {

@@ -1,7 +1,8 @@
 //! Where the server listens.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub enum Listener {
 pub enum BindError {
     #[error("cannot listen on {at}: the address is in use (is another hongyan running? choose another with server.listen)")]
     InUse { at: String },
+    #[error("cannot listen on {at}: what stands there is no socket; move it away, or choose another path with server.listen")]
+    NoSocket { at: String },
     #[error("cannot listen on {at}")]
     Io { at: String, source: std::io::Error },
 }
@@ -29,7 +32,7 @@ pub enum BindError {
 impl BindError {
     fn new(at: &str, source: std::io::Error) -> Self {
         match source.kind() {
-            std::io::ErrorKind::AddrInUse => Self::InUse { at: at.into() },
+            ErrorKind::AddrInUse => Self::InUse { at: at.into() },
             _ => Self::Io { at: at.into(), source },
         }
     }
@@ -42,6 +45,7 @@ impl Listener {
         match listen {
             Listen::Tcp(at) => tcp(*at).map(Self::Tcp),
             Listen::Unix(path) => {
+                make_way(path)?;
                 unix(path).map_err(|e| BindError::new(&path.display().to_string(), e)).map(|l| Self::Unix(l, path.clone()))
             }
         }
@@ -89,14 +93,24 @@ pub fn tcp(at: SocketAddr) -> Result<TcpListener, BindError> {
     bind().map_err(|e| BindError::new(&at.to_string(), e))
 }
 
-/// A socket file that nobody answers on is one that a killed server left behind.
-fn unix(path: &Path) -> std::io::Result<UnixListener> {
-    if path.exists() {
-        if UnixStream::connect(path).is_ok() {
-            return Err(std::io::ErrorKind::AddrInUse.into());
-        }
-        std::fs::remove_file(path)?;
+/// A socket that refuses connections is one that a killed server left behind. Nothing else is replaced: not a file, not a link, not a
+/// socket of another kind, not one that this user may not connect to or whose queue is full (unix(7)).
+fn make_way(path: &Path) -> Result<(), BindError> {
+    let at = path.display().to_string();
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(BindError::Io { at, source }),
+        Ok(there) if !there.file_type().is_socket() => Err(BindError::NoSocket { at }),
+        Ok(_) => match UnixStream::connect(path) {
+            Ok(_) => Err(BindError::InUse { at }),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(|e| BindError::new(&at, e)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(BindError::InUse { at }),
+            Err(source) => Err(BindError::Io { at, source }),
+        },
     }
+}
+
+fn unix(path: &Path) -> std::io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     // As open as a loopback port; the folder that it stands in says who may reach it.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;

@@ -119,8 +119,10 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     config.service(healthz());
-    config.service(resource("/readyz").route(get().to(ops::readyz)).default_service(to(tally::wrong_method)));
-    config.service(resource("/metrics").route(get().to(ops::metrics)).default_service(to(tally::wrong_method)));
+    config.service(resource("/readyz").route(get().to(ops::readyz)).route(head().to(ops::readyz)).default_service(to(tally::wrong_method)));
+    config.service(
+        resource("/metrics").route(get().to(ops::metrics)).route(head().to(ops::metrics)).default_service(to(tally::wrong_method)),
+    );
     config.service(resource("/reviews").route(get().to(reviews::list)).default_service(to(tally::wrong_method)));
     config.service(resource("/reviews/{id}").route(post().to(reviews::decide)).default_service(to(tally::wrong_method)));
     config.service(resource("/profiles/{openid}").route(delete().to(reviews::strip)).default_service(to(tally::wrong_method)));

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use actix_web::http::header::Quality;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -20,6 +21,7 @@ const PING_AT_MOST: Duration = Duration::from_millis(1_500);
 
 /// What [`metrics`] is written in.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Since when WeChat has not answered, as the logins of this node have seen it.
 #[derive(Debug, Default)]
@@ -200,15 +202,51 @@ pub fn not_ready(database: DatabaseState) -> HttpResponse {
     HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-/// Every metric, as OpenMetrics 1.0.
-pub async fn metrics(state: web::Data<State>) -> HttpResponse {
+/// Every metric: as OpenMetrics 1.0 for who accepts that at least as gladly as plain text, else in Prometheus' own text format.
+pub async fn metrics(state: web::Data<State>, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
     state.sessions.checks.count();
-    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, OPENMETRICS)).body(state.metrics.encode())
+    let (text, format) = match accept.is_some_and(|accept| prefers_openmetrics(&accept)) {
+        true => (state.metrics.encode(), OPENMETRICS),
+        false => (state.metrics.encode_prometheus(), PROMETHEUS),
+    };
+    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, format)).insert_header((header::VARY, "accept")).body(text)
+}
+
+/// Prometheus names OpenMetrics, with its weight; browsers and curl do not.
+fn prefers_openmetrics(accept: &header::Accept) -> bool {
+    let weight = |wanted: &str| {
+        let named = accept.iter().filter(|entry| entry.item.essence_str() == wanted);
+        named.map(|entry| entry.quality).fold(Quality::ZERO, |most, weight| if weight > most { weight } else { most })
+    };
+    let openmetrics = weight("application/openmetrics-text");
+    openmetrics > Quality::ZERO && openmetrics >= weight("text/plain")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn openmetrics_is_for_who_names_it() {
+        let prefers = |accept: &str| {
+            let request = actix_web::test::TestRequest::default().insert_header((header::ACCEPT, accept)).to_http_request();
+            prefers_openmetrics(&actix_web::http::header::Header::parse(&request).unwrap())
+        };
+        // As Prometheus 2 and 3 ask.
+        assert!(prefers(
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+        ));
+        assert!(prefers("application/openmetrics-text; version=1.0.0"));
+        for other in [
+            "*/*",
+            "text/html,*/*;q=0.8",
+            "text/plain;version=0.0.4",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=0.3,text/plain;q=0.5",
+        ] {
+            assert!(!prefers(other), "{other}");
+        }
+    }
 
     #[test]
     fn wechat_is_away_from_the_first_failure_to_the_next_answer() {

@@ -33,6 +33,10 @@ use crate::protocol::Word;
 /// A handshake, or the head of a request, that is not finished by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// A connection without a request is kept for so long: longer than proxies keep theirs to a server (nginx 60 s, Caddy 120 s, Traefik 90 s), or
+/// one of them would now and then send a call on a connection that has just been closed, and answer 502.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(130);
+
 /// What calls under way may still take when the server stops, in whole seconds.
 const CALLS_LEAVE_S: u64 = 1;
 
@@ -103,6 +107,7 @@ macro_rules! service {
             .into_factory()
             .map_err(|e: Error| e.error_response());
         let http = HttpService::<GuardedStream<$socket>, _, _>::build()
+            .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HANDSHAKE)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

@@ -163,7 +163,7 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
     let ready = || TestRequest::with_uri("/readyz").to_request();
     let (status, body) = json_of(server.call(ready()).await.unwrap()).await;
     assert_eq!((status, &body["reasons"]), (200, &json!([])));
-    assert_eq!(body["details"], json!({"wechat": "ok"}));
+    assert_eq!(body["details"], json!({"database": "ok", "wechat": "ok"}));
     state.draining.begin();
     assert_eq!(api::login::exchange(&state, "away".into()).await.unwrap_err().word(), Word::WechatUnavailable);
     let (_, body) = json_of(server.call(ready()).await.unwrap()).await;
@@ -176,10 +176,11 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
 }
 
 #[actix_web::test]
-async fn the_metrics_are_openmetrics() {
+async fn the_metrics_are_openmetrics_for_who_asks_for_that() {
     let state = testing::state(testing::config());
     let server = ops_server(&state).await;
-    let response = server.call(TestRequest::with_uri("/metrics").to_request()).await.unwrap();
+    let asked = TestRequest::with_uri("/metrics").insert_header((header::ACCEPT, "application/openmetrics-text; version=1.0.0"));
+    let response = server.call(asked.to_request()).await.unwrap();
     let kind = response.headers().get(header::CONTENT_TYPE).unwrap().to_str().unwrap().to_owned();
     assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
     assert!(read_body(response).await.ends_with(b"# EOF\n"));

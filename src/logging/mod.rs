@@ -2,6 +2,7 @@
 //!
 //! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value …`. JSON: `ts`, `level`, `target`, `msg`, then the fields.
 
+mod foreign;
 mod queue;
 
 use std::fmt::Write as _;
@@ -64,6 +65,7 @@ pub fn init(config: &Log) -> Result<(), InitError> {
     let level = inner.filter();
     log::set_boxed_logger(Box::new(Logger { inner, queue }))?;
     log::set_max_level(level);
+    foreign::redirect();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();

@@ -19,6 +19,7 @@ use super::{Doors, Settings, ledger};
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::Vital;
 use crate::metrics::{Metrics, NoticeLabel};
+use crate::outage::Outage;
 use crate::store::Store;
 use crate::store::messages::{Abandon, Answer, Candidate, UntoldSince, Write};
 use crate::wechat::WeChatApi;
@@ -52,6 +53,8 @@ pub struct Notifier {
     judging: bool,
     in_flight: usize,
     rest: Rest,
+    /// Notices that WeChat is not reached for.
+    unreached: Outage,
     /// Set once the server leaves: told when nothing is under way.
     leaving: Option<Vec<oneshot::Sender<()>>>,
     _vital: Vital,
@@ -90,6 +93,7 @@ impl Notifier {
             judging: false,
             in_flight: 0,
             rest: Rest::default(),
+            unreached: Outage::default(),
             leaving: None,
             _vital: vital,
         }
@@ -212,6 +216,7 @@ impl Notifier {
         let rest_until = self.now() + self.settings.delay_ms.saturating_mul(10).min(AGAIN_AT_MOST_MS);
         match aftermath {
             Aftermath::Sent { .. } | Aftermath::Empty { .. } | Aftermath::Failed { .. } => {
+                self.unreached.answered(Instant::now());
                 if self.rest.end() {
                     log::info!("WeChat takes notices again");
                 }
@@ -233,6 +238,7 @@ impl Notifier {
                 let due = self.now() + wait;
                 self.put(Waiting { tries: waiting.tries + 1, ..waiting }, due);
             }
+            Aftermath::Again | Aftermath::Unknown if self.unreached.failed(Instant::now()).is_none() => {}
             Aftermath::Again => log::warn!(tries = TRIES; "WeChat was not reached for a notice; it is given up, and its grant kept"),
             Aftermath::Unknown => log::warn!("it is not known whether WeChat took a notice; it is not sent again"),
         }

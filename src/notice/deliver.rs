@@ -12,6 +12,7 @@ use super::schedule::Pair;
 use super::{Settings, ledger};
 use crate::ids::Seq;
 use crate::lifecycle::abort_point;
+use crate::outage::SharedOutage;
 use crate::store::Store;
 use crate::store::messages::{Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
@@ -36,6 +37,9 @@ pub enum Delivered {
     /// The store did not answer: nothing was sent.
     StoreAway,
 }
+
+/// Outcomes that the store does not take.
+static UNSETTLED: SharedOutage = SharedOutage::new();
 
 #[derive(Clone)]
 pub struct Courier {
@@ -104,13 +108,16 @@ impl Courier {
             let (answer, told) = oneshot::channel();
             let settle = Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
             if self.store.submit(settle).is_ok() && matches!(timeout(SETTLED_WITHIN, told).await, Ok(Ok(Ok(())))) {
+                UNSETTLED.answered();
                 return;
             }
             if n < SETTLE_TRIES {
                 sleep(SETTLE_AGAIN).await;
             }
         }
-        log::warn!(reservation = id; "the store did not take what came of a notice; it counts as sent");
+        if UNSETTLED.failed().is_some() {
+            log::warn!(reservation = id; "the store did not take what came of a notice; it counts as sent");
+        }
     }
 
     /// What the peer's newest message says, if it is a text.

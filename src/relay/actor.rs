@@ -31,6 +31,7 @@ use crate::chat::messages::{Arrived, ForgetTold, Hint, What};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
+use crate::outage::Outage;
 use crate::store::Store;
 use crate::store::messages::WriteHeartbeat;
 
@@ -74,8 +75,9 @@ pub struct Relay {
     doors: Option<Rc<Doors>>,
     client: Option<Client>,
     up: bool,
-    /// Why it last could not be reached, as the log was told.
-    trouble: Option<String>,
+    unreached: Outage,
+    refused: Outage,
+    unasked: Outage,
     interest: Rc<RefCell<Interest>>,
     subscriptions: Option<Subscriptions>,
     /// By bucket: how to end it, and its number, by which it is known whether the server has it.
@@ -123,7 +125,9 @@ impl Relay {
             doors: None,
             client: None,
             up: false,
-            trouble: None,
+            unreached: Outage::default(),
+            refused: Outage::default(),
+            unasked: Outage::default(),
             interest: Rc::default(),
             subscriptions: None,
             subscribed: HashMap::new(),
@@ -231,7 +235,8 @@ impl Relay {
         let now = self.now();
         if std::mem::replace(&mut self.up, up) != up {
             if up {
-                self.trouble = None;
+                self.unreached.answered(Instant::now());
+                self.refused.answered(Instant::now());
                 self.peers.pardon(now);
                 log::info!("NATS answers: hints go to other nodes and come from them");
             } else {
@@ -247,11 +252,12 @@ impl Relay {
         self.judge();
     }
 
-    /// Tells the log why, once until that changes: it is tried again every second.
-    fn not_reached(&mut self, why: String) {
-        if !self.up && self.trouble.as_ref() != Some(&why) {
-            log::warn!(error = why.as_str(); "NATS at relay.nats_url is not reached; it is tried again and again");
-            self.trouble = Some(why);
+    /// Tells the log why, once a minute: it is tried again every second.
+    fn not_reached(&mut self, why: &str) {
+        if !self.up
+            && let Some(away) = self.unreached.failed(Instant::now())
+        {
+            log::warn!(error = why, away_s = away.as_secs(); "NATS at relay.nats_url is not reached; it is tried again and again");
         }
     }
 
@@ -383,9 +389,14 @@ impl Relay {
             relay.metrics.relay_catch_ups.inc();
             relay.metrics.relay_catch_up_seconds.observe(began.elapsed().as_secs_f64());
             match told {
-                Ok(users) => log::debug!(users = users, ago_ms = ago_ms; "users were told out of the database"),
+                Ok(users) => {
+                    relay.unasked.answered(Instant::now());
+                    log::debug!(users = users, ago_ms = ago_ms; "users were told out of the database");
+                }
                 Err(_) => {
-                    log::warn!(ago_ms = ago_ms; "the database could not be asked for what hints may not have told; it is asked again")
+                    if relay.unasked.failed(Instant::now()).is_some() {
+                        log::warn!(ago_ms = ago_ms; "the database could not be asked for what hints may not have told; it is asked again");
+                    }
                 }
             }
             let now = relay.now();
@@ -507,8 +518,12 @@ impl Handler<Happened> for Relay {
                 self.set_up(false);
             }
             Event::SlowConsumer(_) => self.trust.doubt(now.saturating_sub(TICK.as_millis() as u64), now),
-            Event::ServerError(error) => log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?"),
-            Event::ClientError(error) => self.not_reached(error.to_string()),
+            Event::ServerError(error) => {
+                if self.refused.failed(Instant::now()).is_some() {
+                    log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?");
+                }
+            }
+            Event::ClientError(error) => self.not_reached(&error.to_string()),
             Event::LameDuckMode | Event::Draining => {}
         }
     }

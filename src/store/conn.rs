@@ -54,10 +54,11 @@ pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnect
     let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
     let mut conn = sqlite(path, cache_kib)?;
     // What a recall overwrites is overwritten in the file, not only unlinked (secure_delete).
+    // A log that grew while somebody read for long is cut to 64 MiB when it is begun anew, not below: what `wal` keeps is within that.
     // Checkpoints move 16 000 pages (64 MiB) at a time: with the default of 1 000 a busy server rewrites the same index pages again and again.
     conn.batch_execute(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; \
-         PRAGMA secure_delete = ON",
+         PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864",
     )
     .map_err(failed)?;
     let mode = setting(&mut conn, "SELECT journal_mode AS value FROM pragma_journal_mode").map_err(failed)?;

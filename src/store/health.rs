@@ -23,6 +23,8 @@ pub(super) struct Health {
     connections: SharedOutage,
     /// Writes that the database refuses on a connection that holds.
     writes: SharedOutage,
+    /// Writes that wait for a database that does not answer, or slowly.
+    stalls: SharedOutage,
     /// Reads that fail on a connection that holds, or for want of one.
     reads: SharedOutage,
 }
@@ -81,8 +83,23 @@ impl Health {
         }
     }
 
+    /// Takes in that a lane's thread hangs.
+    pub(super) fn hung(&self, writes: usize) {
+        if let Some(away) = self.stalls.failed() {
+            log::error!(writes, away_s = away.as_secs(); "the database does not answer; its writes are answered as unavailable until it does");
+        }
+    }
+
+    /// Takes in that writes waited too long for a thread that is at work.
+    pub(super) fn slow(&self, writes: usize) {
+        if let Some(away) = self.stalls.failed() {
+            log::warn!(writes, away_s = away.as_secs(); "the database is slow; writes that waited too long are answered as unavailable");
+        }
+    }
+
     pub(super) fn written(&self) {
         self.answered();
+        self.stalls.answered();
         if self.writes.answered().is_some() {
             log::info!("the database takes writes again");
         }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::Recipient;
 
@@ -32,8 +32,6 @@ use state::{Next, Overdue, State, Telling};
 /// beyond it.
 const ABANDONED: usize = 32;
 const ABANDONED_A_LANE: usize = 8;
-/// How often the log says that the database is slow.
-const SLOW_EVERY: Duration = Duration::from_secs(10);
 
 /// How many threads of so many lanes may hang at one time.
 pub(super) fn abandoned_at_most(lanes: usize) -> usize {
@@ -85,32 +83,12 @@ pub(super) struct Lane {
     shared: Arc<Shared>,
     state: Mutex<State>,
     /// Held by whoever tells, from the change of the state on: what is told keeps the order of that.
-    telling: Mutex<Slow>,
+    telling: Mutex<()>,
     /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
     /// message would pay for one more switch of threads there and back.
     work: Condvar,
     /// The thread has done its last after the lane was closed.
     ended: AtomicBool,
-}
-
-/// A database that is slow and does not hang, as the log has it: writes are answered twenty times a second then.
-#[derive(Default)]
-struct Slow {
-    /// Writes answered since the last line.
-    writes: usize,
-    said_at: Option<Instant>,
-}
-
-impl Slow {
-    /// So many more were answered; how many a line is to be written about now.
-    fn note(&mut self, writes: usize, now: Instant) -> Option<usize> {
-        self.writes += writes;
-        let is_time = self.said_at.is_none_or(|at| now.saturating_duration_since(at) >= SLOW_EVERY);
-        (self.writes > 0 && is_time).then(|| {
-            self.said_at = Some(now);
-            std::mem::take(&mut self.writes)
-        })
-    }
 }
 
 impl Lane {
@@ -124,7 +102,7 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn telling(&self) -> MutexGuard<'_, Slow> {
+    fn telling(&self) -> MutexGuard<'_, ()> {
         self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,7 +162,7 @@ impl Lane {
 
     /// Answers what has waited too long since it was handed in. True when the thread is given up: then another must be started.
     pub(super) fn answer_overdue(&self, now: Instant) -> bool {
-        let mut slow = self.telling();
+        let _telling = self.telling();
         let (before, Overdue { telling, answered, is_hung }, after) = {
             let mut state = self.state();
             let before = state.generation();
@@ -192,15 +170,13 @@ impl Lane {
             (before, overdue, state.generation())
         };
         let is_given_up = before != after;
-        if is_given_up {
-            log::error!(writes = answered; "the database does not answer; its writes are answered as unavailable, its thread is replaced");
-            if self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
-                drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
-            }
-        } else if is_hung {
-            log::error!(writes = answered; "the database does not answer; its writes are answered as unavailable until it does");
-        } else if let Some(writes) = slow.note(answered, now) {
-            log::warn!(writes = writes; "the database is slow; writes that waited too long are answered as unavailable");
+        if is_hung {
+            self.shared.health.hung(answered);
+        } else if answered > 0 {
+            self.shared.health.slow(answered);
+        }
+        if is_given_up && self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
+            drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
         }
         self.shared.emit(telling);
         is_given_up

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
@@ -16,6 +17,7 @@ use crate::config;
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::{CallLabel, Metrics};
+use crate::outage::{Outage, SharedOutage};
 
 /// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
 const LOGINS_AT_ONCE: usize = 1_024;
@@ -36,6 +38,10 @@ pub struct WeChatAuth {
     client: Option<WeChatClient>,
     token: TokenCache,
     logins: Rc<Cell<usize>>,
+    /// Logins that WeChat does not answer.
+    unanswered: Arc<SharedOutage>,
+    /// Access tokens that it does not give.
+    tokenless: Outage,
     started: Instant,
     _vital: Vital,
 }
@@ -48,6 +54,8 @@ impl WeChatAuth {
             client: None,
             token: TokenCache::default(),
             logins: Rc::default(),
+            unanswered: Arc::default(),
+            tokenless: Outage::default(),
             started: Instant::now(),
             _vital: vital,
         }
@@ -62,6 +70,13 @@ impl WeChatAuth {
     }
 }
 
+/// Takes in that WeChat answered a login, if only by a refusal of the code.
+fn answered(unanswered: &SharedOutage) {
+    if unanswered.answered().is_some() {
+        log::info!("code2session is answered again");
+    }
+}
+
 impl Actor for WeChatAuth {
     type Context = Context<Self>;
 }
@@ -70,7 +85,7 @@ impl Handler<ValidateCode> for WeChatAuth {
     type Result = ResponseFuture<Result<OpenId, LoginRefused>>;
 
     fn handle(&mut self, ValidateCode(code): ValidateCode, _: &mut Self::Context) -> Self::Result {
-        let (client, metrics) = (self.client(), self.metrics.clone());
+        let (client, metrics, unanswered) = (self.client(), self.metrics.clone(), self.unanswered.clone());
         let Some(place) = Place::take(&self.logins) else {
             count(&metrics, "code2session", &Err::<(), _>(Failure::Busy));
             return Box::pin(async { Err(LoginRefused::Unavailable) });
@@ -78,12 +93,16 @@ impl Handler<ValidateCode> for WeChatAuth {
         Box::pin(async move {
             let _place = place;
             let outcome = patiently(&metrics, "code2session", || client.code_to_openid(&code)).await;
+            if outcome.is_ok() {
+                answered(&unanswered);
+            }
             outcome.map_err(|failure| {
                 let refused = LoginRefused::from(&failure);
-                if refused == LoginRefused::Unavailable {
-                    log::warn!(failure:% = failure, hint = hint(&failure); "code2session failed");
-                } else {
+                if refused != LoginRefused::Unavailable {
+                    answered(&unanswered);
                     log::debug!(failure:% = failure; "code2session refused a code");
+                } else if let Some(away) = unanswered.failed() {
+                    log::warn!(failure:% = failure, hint = hint(&failure), away_s = away.as_secs(); "code2session failed");
                 }
                 refused
             })
@@ -100,8 +119,13 @@ impl Handler<GetAccessToken> for WeChatAuth {
             let (client, metrics) = (self.client(), self.metrics.clone());
             let fetch = async move { patiently(&metrics, "stable_token", || client.stable_token()).await };
             ctx.spawn(fetch.into_actor(self).map(|outcome, auth, _| {
-                if let Err(failure) = &outcome {
-                    log::warn!(failure:% = failure, hint = hint(failure); "stable_token failed");
+                match &outcome {
+                    Ok(_) => _ = auth.tokenless.answered(std::time::Instant::now()),
+                    Err(failure) => {
+                        if let Some(away) = auth.tokenless.failed(std::time::Instant::now()) {
+                            log::warn!(failure:% = failure, hint = hint(failure), away_s = away.as_secs(); "stable_token failed");
+                        }
+                    }
                 }
                 auth.token.fetched(outcome, auth.now());
             }));

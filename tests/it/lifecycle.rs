@@ -101,6 +101,84 @@ async fn a_second_server_on_the_same_data_or_port_says_what_is_wrong() {
 }
 
 #[actix_web::test]
+async fn a_unix_socket_takes_the_place_of_one_that_nobody_listens_on_and_of_nothing_else() {
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    let server = Server::start().await;
+    let at = |name: &str| server.folder().join(name);
+    let refused = |name: &str| {
+        let listen = format!("unix:{}", at(name).display());
+        let out = server.command(&["dev", "--listen", &listen, "--database-url", "sqlite://other.db"]);
+        assert_eq!(out.status.code(), Some(1), "{name}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    std::fs::write(at("file"), "precious").unwrap();
+    std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+    std::os::unix::fs::symlink(at("nothing"), at("dangling")).unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    for name in ["file", "link", "dangling", "folder"] {
+        let said = refused(name);
+        assert!(said.contains("is no socket") && said.lines().count() == 1, "{name}: {said}");
+    }
+    assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "precious");
+    assert!(at("link").is_symlink() && at("dangling").is_symlink() && at("folder").is_dir());
+    let _somebody = UnixListener::bind(at("somebody")).unwrap();
+    assert!(refused("somebody").contains("in use"));
+    let _datagrams = UnixDatagram::bind(at("datagrams")).unwrap();
+    refused("datagrams");
+    assert!(at("somebody").exists() && at("datagrams").exists());
+
+    drop(UnixListener::bind(at("stale")).unwrap());
+    let served = Server::alone(&[("server.listen", &format!("unix:{}", at("stale").display()))]);
+    assert!(std::os::unix::net::UnixStream::connect(at("stale")).is_ok());
+    drop(served);
+}
+
+#[actix_web::test]
+async fn an_idle_connection_is_kept_longer_than_proxies_keep_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for transport in ["takeover", "actix-web-actors"] {
+        let server = Server::alone(&[("server.transport", transport)]);
+        let mut socket = tokio::net::TcpStream::connect(&server.at).await.unwrap();
+        // Longer than the five seconds that HTTP servers keep by default.
+        for wait in [0, 6] {
+            tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+            socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            let mut answer = [0; 12];
+            socket.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200", "{transport}");
+            let mut rest = vec![0; 4096];
+            assert!(socket.read(&mut rest).await.unwrap() > 0);
+        }
+        // It does not hold up a stop.
+        let mut server = server;
+        let began = std::time::Instant::now();
+        server.signal("TERM");
+        assert_eq!(server.ended().await.code(), Some(0));
+        assert!(began.elapsed().as_secs() < 10, "{transport}: {:?}", began.elapsed());
+    }
+}
+
+#[actix_web::test]
+async fn operators_may_ask_by_head_and_for_either_format_of_metrics() {
+    let server = Server::start().await;
+    let ops = Http::new(&server.ops, None);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let head = ops.fetch(awc::http::Method::HEAD, path, &[]).await;
+        let get = ops.fetch(awc::http::Method::GET, path, &[]).await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+    }
+    assert_eq!(server.http().call(awc::http::Method::HEAD, "/healthz", None).await.0, 200);
+    let metrics = async |accept: &str| ops.fetch(awc::http::Method::GET, "/metrics", &[("accept", accept)]).await;
+    let plain = metrics("*/*").await;
+    assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!String::from_utf8_lossy(&plain.body).contains("# EOF"));
+    let asked = metrics("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3").await;
+    assert_eq!(asked.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(asked.body.ends_with(b"# EOF\n"));
+}
+
+#[actix_web::test]
 async fn dev_stays_on_this_machine() {
     let server = Server::start().await;
     let out = server.command(&["dev", "--listen", "0.0.0.0:0"]);

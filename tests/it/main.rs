@@ -20,6 +20,7 @@ mod hostile;
 mod connections;
 mod reaper;
 mod revocations;
+mod descriptors;
 mod lifecycle;
 mod store_trouble;
 mod notices;

@@ -26,6 +26,17 @@ fn nginx() -> Option<PathBuf> {
     found
 }
 
+/// A call on a connection that the server is closing is a 502.
+#[test]
+fn nginx_gives_connections_up_before_hongyan_does() {
+    for nodes in ["one", "several", "compose"] {
+        let upstream = text(&format!("deploy/nginx/nodes/{nodes}.conf"));
+        let line = upstream.lines().find_map(|line| line.trim().strip_prefix("keepalive_timeout ")?.strip_suffix("s;"));
+        let kept = Duration::from_secs(line.unwrap().parse().unwrap());
+        assert!(kept + Duration::from_secs(10) < hongyan::http::serve::KEEP_ALIVE, "{nodes}: {kept:?}");
+    }
+}
+
 struct Nginx {
     child: Child,
     folder: tempfile::TempDir,

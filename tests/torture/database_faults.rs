@@ -155,6 +155,49 @@ async fn postgres_behind_a_wire_that_swallows_everything() {
     suffer("PostgreSQL, packets swallowed", &server, false, || wire.cut(), || wire.mend()).await;
 }
 
+/// Whatever the number of connections that notice, and of calls that are refused.
+#[actix_web::test]
+async fn a_database_that_is_away_is_told_in_few_lines() {
+    let Some(postgres) = Postgres::start() else { return };
+    let server = Server::with_all(&with(&[("database.url", &postgres.url()), ("database.readers", "32"), ("database.lanes", "8")])).await;
+    let fleet = Fleet::start(&server, Plan { pace: Duration::from_millis(10), ..Plan::default() });
+    fleet.goes_on(50).await;
+    let readers = futures_util::future::join_all((0..32).map(|n| server.http_as(["user0", "user1", "user2", "user3"][n % 4]))).await;
+    postgres.stop();
+    let began = Instant::now();
+    while began.elapsed() < fault() {
+        let asked = futures_util::future::join_all(readers.iter().map(|http| http.get("/v1/unread"))).await;
+        assert!(asked.iter().all(|(status, _)| *status == 503));
+    }
+    postgres.resume();
+    fleet.goes_on(20).await;
+    let report = fleet.finish(&server).await;
+    assert!(report.is_clean(), "{report}");
+    let log = server.log();
+    let lines = |word: &str| log.lines().filter(|line| line.contains(word)).count();
+    let minutes = usize::try_from(fault().as_secs() / 60).unwrap();
+    assert_eq!(lines("the database cannot be reached"), 1 + minutes, "{log}");
+    assert_eq!(lines("the database answers again"), 1, "{log}");
+    // Of what reads of its own there may be a word, too: revocations, and one read that was under way.
+    let rest = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).count() - lines("cannot be reached");
+    assert!(rest <= 3, "{rest} more: {log}");
+}
+
+/// PostgreSQL warns while a connection is made, and libpq would print that on standard error.
+#[actix_web::test]
+async fn what_libpq_prints_is_a_log_line_and_said_once() {
+    let Some((url, name)) = Server::fresh_postgres() else { return };
+    let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
+    admin.batch_execute(&format!("ALTER DATABASE {name} SET default_text_search_config = 'missing'")).unwrap();
+    let server = Server::with_all(&with(&[("database.url", &url), ("log.format", "json"), ("database.readers", "8")])).await;
+    server.v1("alice").await.say("bob", "1", "x").await;
+    let log = server.log();
+    assert_eq!(log.matches("default_text_search_config").count(), 1, "{log}");
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "a bare line: {line}");
+    }
+}
+
 #[actix_web::test]
 async fn a_full_disk_stops_writing_and_not_reading() {
     let Some(disk) = Disk::tmpfs(24) else { return };

@@ -148,6 +148,30 @@ fn a_full_disk_means_unavailable_until_there_is_room() {
     });
 }
 
+/// Somebody reads for so long that the log cannot be begun anew.
+#[test]
+fn a_log_that_grew_is_cut_when_it_is_begun_anew() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            let log = db.dir.path().join("made/by/the/server.db-wal");
+            let mebibytes = || std::fs::metadata(&log).unwrap().len() >> 20;
+            let mut reader = SqliteConnection::establish(db.path().to_str().unwrap()).unwrap();
+            reader.batch_execute("BEGIN; SELECT count(*) FROM messages").unwrap();
+            let mut other = conn::sqlite_writer(&db.path(), 1_024).unwrap();
+            other.batch_execute("CREATE TABLE ballast (x); INSERT INTO ballast VALUES (randomblob(80000000))").unwrap();
+            assert!(mebibytes() > 70, "{}", mebibytes());
+            reader.batch_execute("ROLLBACK").unwrap();
+            other.batch_execute("PRAGMA wal_checkpoint(PASSIVE)").unwrap();
+            assert_eq!(rig.send("a", "b", "2").await, 2);
+            assert_eq!(mebibytes(), 64);
+            assert_eq!(rig.send("a", "b", "3").await, 3);
+            assert_eq!(mebibytes(), 64);
+        })
+    });
+}
+
 #[test]
 fn a_stop_in_order_leaves_everything_in_the_database_itself() {
     run(Some(Db::sqlite()), |db| {

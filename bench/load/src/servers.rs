@@ -112,7 +112,7 @@ impl Programs {
 const APPID: &str = "wx-dev";
 const SECRET: &str = "dev-secret";
 
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("HONGYAN_SERVER__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_OPS__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_SERVER__WORKERS", "1"),

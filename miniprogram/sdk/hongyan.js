@@ -280,8 +280,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** @type {any} */
   const listeners = {}
-  const changedPeers = new Set()
-  let toldUnread = 0
+  const touched = new Set()
+  let told = 0
 
   /** Each listener has a turn of its own: one that throws is heard of, and stops nobody. */
   function emit(event, detail) {
@@ -289,14 +289,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   const tellChanges = lazy(0, () => {
     const total = unread()
-    changedPeers.forEach(peer => emit('messages', { peer }))
-    changedPeers.clear()
+    touched.forEach(peer => emit('messages', { peer }))
+    touched.clear()
     emit('conversations', { total })
-    if (total !== toldUnread) emit('unread', { total })
-    toldUnread = total
+    if (total !== told) emit('unread', { total })
+    told = total
   })
   function changed(row) {
-    if (row) changedPeers.add(row.peer)
+    if (row) touched.add(row.peer)
     tellChanges()
     saveSoon()
   }
@@ -368,7 +368,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** @type {import('./hongyan').State} */
   let state = 'stopped'
-  let error, tries, isSecondToken, heardAt
+  let error, tries, isSecond, heardAt
   /** Null until it is open, and after its end. */
   let socket = null
   /** Ends the socket, for a reason. */
@@ -409,8 +409,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   function hear(frame) {
     const { id, type, from_user_openid: from, to_user_openid: to } = frame
-    const isOwn = from === me
-    const row = from && rowOf(isOwn ? to : from)
+    // An ack says only whom its message went to.
+    const isOwn = !from || from === me
+    const row = to && rowOf(isOwn ? to : from)
     if (frames[type]) frames[type](frame, row, isOwn)
     else if (row) receive(row, eventOf(frame))
     if (!asked.has(id) || type === 'sync' && !frame.cursor) return
@@ -427,7 +428,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   async function session(mine) {
     const bearer = await token()
     let link, isOver
-    let farewell = {}
+    let bye = {}
     if (mine === run) await new Promise((resolve, reject) => {
       end = reject
       setTimeout(() => socket === link || reject(fault('timeout')), ANSWER_MS)
@@ -440,7 +441,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
             const frame = JSON.parse(text)
             heardAt = now()
             // Why a session is closed stands in the frame before.
-            farewell = frame.error ? frame : {}
+            bye = frame.error ? frame : {}
             if (frame.type === 'init') socket = link
             hear(frame)
           } catch (e) {
@@ -449,8 +450,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         },
         close(code, reason) {
           const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = code >= 4500 ? reason : farewell.error
-          const message = farewell.message || reason
+          const word = code >= 4500 ? reason : bye.error
+          const message = bye.message || reason
           reject(Object.assign(word ? fault(word, message) : toFault({ message }), { code, retry_after_ms: wait && +wait }))
         },
       })
@@ -467,13 +468,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** One attempt after the other, until it is stopped or refused. */
   async function stay() {
     const mine = ++run
-    tries = isSecondToken = 0
+    tries = isSecond = 0
     while (mine === run) {
       turn('connecting')
       const why = await session(mine).catch(toFault)
       if (mine !== run) return
       // Tokens end, and codes grow old. Another one mends that, or none does.
-      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !isSecondToken++) continue
+      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !isSecond++) continue
       if (why.code >= 4500 || isFinal(why)) return turn('refused', why)
       const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
       turn('waiting', why, now() + wait)
@@ -508,6 +509,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         // What has come since is not counted there; and what was read while there was no connection is not known there.
         row.unread = row.read_seq > marks.read_seq ? unreadAbove(row, row.read_seq) : marks.unread + unreadAbove(row, marks.last_seq)
       }
+    },
+    /** Without an `id` it is of what was answered as `unavailable` before, and need not be sent again. */
+    ack(frame, row) {
+      const entry = !asked.has(frame.id) && row.outbox.find(each => each.client_msg_id === frame.client_msg_id)
+      if (entry) acked(row, entry, frame)
     },
     read({ seq }, row, isOwn) {
       raise(row, isOwn ? { read_seq: seq, read_told: seq } : { peer_read_seq: seq })
@@ -614,7 +620,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       }
     }
     syncLater()
-    tries = isSecondToken = 0
+    tries = isSecond = 0
     if (socket && state !== 'online') turn('online')
     rows.forEach(flush)
     if (openPeer) open(openPeer).catch(noop)
@@ -630,24 +636,26 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let typed = {}
   const bytesOf = text => encodeURIComponent(text).replace(/%../g, '%').length
 
-  const flushing = new Set()
+  /** Conversations of which something is on its way. */
+  const busy = new Set()
 
+  function acked(row, entry, { seq, sent_at }) {
+    receive(row, Object.assign(entry, { seq, sent_at }))
+    // Before a first message the peer hears of no marks: they are told anew.
+    if (!row.window.filter(event => event.mine)[1]) row.recv_seq = row.read_told = 0
+  }
   /** One message of a conversation is on its way at a time, so that one that must be sent again is not overtaken. */
   async function flush(row) {
-    if (flushing.has(row)) return
-    flushing.add(row)
+    if (busy.has(row)) return
+    busy.add(row)
     const next = () => isOnline() && row.outbox.find(entry => entry.state === 'sending' && !entry.seq)
     for (let entry; (entry = next());) {
       const { type, message, client_msg_id, extra } = entry
       try {
-        const { seq, sent_at } = await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id })
-        Object.assign(entry, { seq, sent_at })
-        receive(row, { ...entry })
-        // Before a first message the peer hears of no marks: they are told anew.
-        if (row.window.filter(event => event.mine).length < 2) row.recv_seq = row.read_told = 0
+        acked(row, entry, await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id }))
       } catch (e) {
         // Hours are no time to wait for. And a socket that is closed for what was sent would be closed for it again.
-        if (isFinal(e) || e.retry_after_ms > 60000 || /1007|1009|4506/.test(e.code)) {
+        if (isFinal(e) || e.retry_after_ms > 60000 || /100[79]|4506/.test(e.code)) {
           entry.state = 'failed'
           entry.error = { ...e, message: e.message }
           saveOutbox()
@@ -655,7 +663,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         } else await after(e.retry_after_ms || (e.status ? 1000 : 0))
       }
     }
-    flushing.delete(row)
+    busy.delete(row)
   }
   function send(peer, text, { type = 'text', extra = {} } = {}) {
     // Half an emoji, as an <input> with a maximal length leaves it, would be refused.
@@ -716,8 +724,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     // A page may be all recalls, which show nothing.
     for (let hasMore = true; hasMore && shown(row).length <= before;) {
       const first = firstOf(row)
-      const below = row.to ? `&before_seq=${first}` : ''
-      const page = await call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${below}`)
+      const page = await call('GET', `/v1/messages?peer=${peer}&limit=${pageSize}${row.to ? `&before_seq=${first}` : ''}`)
       take(row, page.messages.map(eventOf), Infinity)
       hasMore = page.has_more && firstOf(row) !== first
     }
@@ -762,7 +769,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   const shown = row => [...row.window.filter(isMessage), ...row.outbox]
   /** Where nothing but recalls is known, the last of them. */
-  const lastOf = row => [...row.window.slice(-1), ...row.window.filter(isMessage).slice(-1), ...row.outbox].pop()
+  const lastOf = row => shown(row).pop() || row.window.slice(-1)[0]
   const listed = () => all().filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
   const unread = () => all().reduce((total, row) => total + (row.muted ? 0 : row.unread), 0)
 
@@ -867,8 +874,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     retry: (peer, id) => takeFailed(peer, id, true),
     discard: takeFailed,
     async recall(peer, target) {
-      const { seq, sent_at } = await ask({ type: 'recall', to_user_openid: peer, target_seq: target })
-      receive(rowOf(peer), { seq, sent_at, target, type: 'recall', mine: true })
+      receive(rowOf(peer), { ...await ask({ type: 'recall', to_user_openid: peer, target_seq: target }), target, type: 'recall', mine: true })
     },
     typing(peer) {
       if (now() < typed[peer]) return

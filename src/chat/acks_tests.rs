@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use actix::{Actor, Addr, Context, Handler};
 use serde_json::Value;
 
-use super::messages::{Connect, Wake};
-use super::outbox::{Bounds, Outbox};
-use super::*;
+use super::super::messages::{Connect, Wake};
+use super::super::outbox::{Bounds, Outbox};
+use super::super::*;
 use crate::event::revocation::Issued;
 use crate::event::{Committed, Draft, Event, Message, Places, Refusal, Reply};
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};

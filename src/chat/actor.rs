@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use rand::Rng as _;
 
+use super::acks::Stored;
 use super::attention::Asked;
 use super::elsewhere::RelayWires;
 use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
@@ -340,32 +341,6 @@ impl Overrun {
         }
         matches!(pushed, Pushed::Queued | Pushed::Wake)
     }
-
-    /// Tells the session that sent a message that it is stored: as the answer to its frame, or, where that was answered as `unavailable`
-    /// before, as news. False where that would not say which message is meant: then the session is to be given the message itself.
-    fn ack(&mut self, slot: &Slot, draft: &Draft, stored: &Stored, reply: Reply) -> bool {
-        let Draft { sender, peer, client_msg_id, request_id, .. } = draft;
-        let is_v1 = slot.dialect == Dialect::V1;
-        if reply == Reply::Given && client_msg_id.is_none() {
-            return !is_v1;
-        }
-        if is_v1 {
-            let Stored { seq, sent_at, duplicate } = *stored;
-            let id = request_id.as_ref().filter(|_| reply == Reply::Due);
-            self.push(slot, sender, outbound::Ack { client_msg_id: client_msg_id.as_ref(), peer, seq, sent_at, duplicate }.encode(id));
-        }
-        if reply == Reply::Due {
-            slot.answered();
-        }
-        true
-    }
-}
-
-/// Where a message stands, as its sender is told.
-struct Stored {
-    seq: Seq,
-    sent_at: i64,
-    duplicate: bool,
 }
 
 impl Actor for ChatServer {

@@ -4,6 +4,7 @@ pub mod messages;
 mod registry;
 pub mod outbox;
 mod actor;
+mod acks;
 mod elsewhere;
 mod attention;
 mod told;
@@ -13,8 +14,6 @@ mod pulse;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod acks_tests;
 
 pub use actor::{ChatServer, ChatSettings, StoredWire, Wires};
 pub use elsewhere::RelayWires;

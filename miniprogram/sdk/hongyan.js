@@ -280,8 +280,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** @type {any} */
   const listeners = {}
-  const changedPeers = new Set()
-  let toldUnread = 0
+  const touched = new Set()
+  let told = 0
 
   /** Each listener has a turn of its own: one that throws is heard of, and stops nobody. */
   function emit(event, detail) {
@@ -289,14 +289,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   const tellChanges = lazy(0, () => {
     const total = unread()
-    changedPeers.forEach(peer => emit('messages', { peer }))
-    changedPeers.clear()
+    touched.forEach(peer => emit('messages', { peer }))
+    touched.clear()
     emit('conversations', { total })
-    if (total !== toldUnread) emit('unread', { total })
-    toldUnread = total
+    if (total !== told) emit('unread', { total })
+    told = total
   })
   function changed(row) {
-    if (row) changedPeers.add(row.peer)
+    if (row) touched.add(row.peer)
     tellChanges()
     saveSoon()
   }
@@ -368,7 +368,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** @type {import('./hongyan').State} */
   let state = 'stopped'
-  let error, tries, isSecondToken, heardAt
+  let error, tries, isSecond, heardAt
   /** Null until it is open, and after its end. */
   let socket = null
   /** Ends the socket, for a reason. */
@@ -427,7 +427,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   async function session(mine) {
     const bearer = await token()
     let link, isOver
-    let farewell = {}
+    let bye = {}
     if (mine === run) await new Promise((resolve, reject) => {
       end = reject
       setTimeout(() => socket === link || reject(fault('timeout')), ANSWER_MS)
@@ -440,7 +440,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
             const frame = JSON.parse(text)
             heardAt = now()
             // Why a session is closed stands in the frame before.
-            farewell = frame.error ? frame : {}
+            bye = frame.error ? frame : {}
             if (frame.type === 'init') socket = link
             hear(frame)
           } catch (e) {
@@ -449,8 +449,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         },
         close(code, reason) {
           const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = code >= 4500 ? reason : farewell.error
-          const message = farewell.message || reason
+          const word = code >= 4500 ? reason : bye.error
+          const message = bye.message || reason
           reject(Object.assign(word ? fault(word, message) : toFault({ message }), { code, retry_after_ms: wait && +wait }))
         },
       })
@@ -467,13 +467,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** One attempt after the other, until it is stopped or refused. */
   async function stay() {
     const mine = ++run
-    tries = isSecondToken = 0
+    tries = isSecond = 0
     while (mine === run) {
       turn('connecting')
       const why = await session(mine).catch(toFault)
       if (mine !== run) return
       // Tokens end, and codes grow old. Another one mends that, or none does.
-      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !isSecondToken++) continue
+      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !isSecond++) continue
       if (why.code >= 4500 || isFinal(why)) return turn('refused', why)
       const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
       turn('waiting', why, now() + wait)
@@ -567,7 +567,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     }
     look()
     changed(row)
-    tellMarksSoon()
+    marksSoon()
   }
   /** The server has another history than is known here, as after a backup was restored. What is not in it goes out again. */
   function startOver() {
@@ -582,7 +582,6 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- sync: what was missed
 
-  const syncLater = lazy(300000, () => sync())
   let isWished = false
   let named = {}
   /** How often everything was forgotten. */
@@ -602,26 +601,31 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       isWished = false
       const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
       named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
-      const answer = await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).catch(e => {
+      await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).then(answer => {
+        cursor = answer.cursor
+        hasMore = answer.has_more
+        // What goes on after that came meanwhile. An older server says only when there is no more.
+        if (answer.caught_up || !hasMore) arrive()
+      }, e => {
         if (!e.status) throw e
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
         return after(e.retry_after_ms || 1000)
       })
-      if (answer) {
-        cursor = answer.cursor
-        hasMore = answer.has_more
-      }
     }
     syncLater()
-    tries = isSecondToken = 0
-    if (socket && state !== 'online') turn('online')
+  })
+  const syncLater = lazy(300000, sync)
+  /** What was missed is here. */
+  function arrive() {
+    tries = isSecond = 0
+    if (!isOnline() && socket) turn('online')
     rows.forEach(flush)
     if (openPeer) open(openPeer).catch(noop)
     known.clear()
-    tellMarksSoon()
+    marksSoon()
     changed()
-  })
+  }
 
   // ---- outbox
 
@@ -687,7 +691,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- marks: how far a device has everything (`recv`), and how far it was read. What the server does not know yet is told again.
 
-  const tellMarksSoon = lazy(500, () => {
+  const marksSoon = lazy(500, () => {
     let room = 20
     for (const row of all()) {
       const tellMark = (type, seq) => room-- > 0 && tell({ type, id: 'r', to_user_openid: row.peer, seq })
@@ -696,7 +700,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       if (theirs > row.recv_seq && tellMark('recv', row.to)) row.recv_seq = row.to
       if (row.read_seq > row.read_told) tellMark('read', theirs > row.read_seq ? row.read_seq : row.to)
     }
-    if (room < 0) tellMarksSoon()
+    if (room < 0) marksSoon()
   })
   /** Who looks at a chat has read what stands there. */
   function look() {
@@ -705,7 +709,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     row.read_seq = row.to
     row.unread = 0
     changed(row)
-    tellMarksSoon()
+    marksSoon()
   }
 
   // ---- history

@@ -30,6 +30,7 @@ mod clock;
 mod soak;
 mod unharmed;
 mod bystanders;
+mod busy;
 mod drops;
 mod slow_consumers;
 mod handshakes;

@@ -176,6 +176,11 @@ impl SessionId {
         Self((u128::from(ms) << 80) | (u128::from(process) << 40) | u128::from(count))
     }
 
+    /// The last 64 bits: the count, and some bits of the process.
+    pub fn low_bits(self) -> u64 {
+        u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or_default()
+    }
+
     /// One that another node wrote down: 32 hexadecimal digits.
     ///
     /// # Errors

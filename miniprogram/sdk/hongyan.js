@@ -573,7 +573,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     }
     look()
     changed(row)
-    tellMarksSoon()
+    marksSoon()
   }
   /** The server has another history than is known here, as after a backup was restored. What is not in it goes out again. */
   function startOver() {
@@ -588,7 +588,6 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- sync: what was missed
 
-  const syncLater = lazy(300000, () => sync())
   let isWished = false
   let named = {}
   /** How often everything was forgotten. */
@@ -608,26 +607,31 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       isWished = false
       const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
       named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
-      const answer = await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).catch(e => {
+      await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).then(answer => {
+        cursor = answer.cursor
+        hasMore = answer.has_more
+        // What goes on after that came meanwhile. An older server says only when there is no more.
+        if (answer.caught_up || !hasMore) arrive()
+      }, e => {
         if (!e.status) throw e
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
         return after(e.retry_after_ms || 1000)
       })
-      if (answer) {
-        cursor = answer.cursor
-        hasMore = answer.has_more
-      }
     }
     syncLater()
+  })
+  const syncLater = lazy(300000, sync)
+  /** What was missed is here. */
+  function arrive() {
     tries = isSecond = 0
     if (socket && state !== 'online') turn('online')
     rows.forEach(flush)
     if (openPeer) open(openPeer).catch(noop)
     known.clear()
-    tellMarksSoon()
+    marksSoon()
     changed()
-  })
+  }
 
   // ---- outbox
 
@@ -695,7 +699,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- marks: how far a device has everything (`recv`), and how far it was read. What the server does not know yet is told again.
 
-  const tellMarksSoon = lazy(500, () => {
+  const marksSoon = lazy(500, () => {
     let room = 20
     for (const row of all()) {
       const tellMark = (type, seq) => room-- > 0 && tell({ type, id: 'r', to_user_openid: row.peer, seq })
@@ -704,7 +708,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       if (theirs > row.recv_seq && tellMark('recv', row.to)) row.recv_seq = row.to
       if (row.read_seq > row.read_told) tellMark('read', theirs > row.read_seq ? row.read_seq : row.to)
     }
-    if (room < 0) tellMarksSoon()
+    if (room < 0) marksSoon()
   })
   /** Who looks at a chat has read what stands there. */
   function look() {
@@ -713,7 +717,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     row.read_seq = row.to
     row.unread = 0
     changed(row)
-    tellMarksSoon()
+    marksSoon()
   }
 
   // ---- history

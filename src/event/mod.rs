@@ -4,6 +4,7 @@
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 mod finding;
+pub mod cursor;
 pub mod overview;
 pub mod revocation;
 

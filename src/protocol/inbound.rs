@@ -4,7 +4,7 @@ use super::json::{self, TopLevel};
 use super::sync::{self, SyncRequest};
 use super::{FrameLimits, Word};
 use crate::event::ReceiptKind;
-use crate::event::overview::SyncCursor;
+use crate::event::cursor::SyncCursor;
 use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
 
 /// Which protocol a session speaks: the seed's, or `hongyan.v1`.
@@ -267,7 +267,7 @@ impl<'a> Fields<'a> {
     fn sync(&self) -> Result<SyncRequest, Fault> {
         let since = match self.get("since") {
             Some(raw) if raw.get() == "null" => None,
-            _ => self.text("since")?.map(|text| SyncCursor::parse(&text)).transpose()?,
+            _ => self.text("since")?.map(|text| SyncCursor::parse(&text)).transpose()?.flatten(),
         };
         let named = self.get("conversations").map(|raw| sync::named(raw.get())).transpose()?.unwrap_or_default();
         let limit = self.get("limit").map(|raw| sync::limit(raw.get())).transpose()?.unwrap_or(sync::LIMIT_DEFAULT);

@@ -7,7 +7,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::outbound;
 use crate::event::Message;
-use crate::event::overview::{Overview, SyncCursor, SyncPage};
+use crate::event::cursor::SyncCursor;
+use crate::event::overview::{Overview, SyncPage};
 use crate::ids::{Malformed, OpenId, RequestId, Seq};
 
 /// What a `sync` asks for.
@@ -93,7 +94,7 @@ pub fn message_bytes(message: &Message, peer: &OpenId) -> usize {
     ENVELOPE + names + id + message.body.len()
 }
 
-/// The frames, in order: each has `conversations`, the last one `has_more` and `cursor` too. A conversation that does not fit goes on in
+/// The frames, in order: each has `conversations`, the last one `has_more`, `caught_up` and `cursor` too. A conversation that does not fit goes on in
 /// the next frame, under the same peer.
 pub fn frames(page: &SyncPage, id: Option<&RequestId>, reader: &OpenId) -> Vec<ByteString> {
     let mut frames = Vec::new();
@@ -118,7 +119,7 @@ pub fn frames(page: &SyncPage, id: Option<&RequestId>, reader: &OpenId) -> Vec<B
             frames.push(std::mem::replace(&mut frame, Frame::begin(id)).end());
         }
     }
-    let _ = write!(frame.text, r#"],"has_more":{},"cursor":"{}"}}"#, page.has_more, page.cursor.encode());
+    let _ = write!(frame.text, r#"],"has_more":{},"caught_up":{},"cursor":"{}"}}"#, page.has_more, page.caught_up, page.cursor.encode());
     frames.push(frame.text.into());
     frames
 }
@@ -207,7 +208,7 @@ mod tests {
     }
 
     fn cut(conversations: Vec<Missed>) -> Vec<Value> {
-        let page = SyncPage { conversations, has_more: true, cursor: SyncCursor { began: i64::MAX, rest: None } };
+        let page = SyncPage { conversations, has_more: true, caught_up: false, cursor: SyncCursor::Through { began: 36 } };
         let id = RequestId::parse(r#""r""#, "r").unwrap();
         let frames = frames(&page, Some(&id), &OpenId::parse("me").unwrap());
         frames.iter().for_each(|frame| assert!(frame.len() <= FRAME_BYTES, "{}", frame.len()));
@@ -238,10 +239,7 @@ mod tests {
     fn nothing_missed_is_one_frame() {
         let frames = cut(Vec::new());
         assert_eq!(frames.len(), 1);
-        assert_eq!(
-            (&frames[0]["id"], &frames[0]["has_more"], &frames[0]["cursor"]),
-            (&"r".into(), &true.into(), &i64::MAX.to_string().into())
-        );
+        assert_eq!((&frames[0]["id"], &frames[0]["has_more"], &frames[0]["cursor"]), (&"r".into(), &true.into(), &"c1.10".into()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use actix::Addr;
 use crate::chat::ChatServer;
 use crate::chat::messages::{CaughtUp, Users};
 use crate::event::Message;
-use crate::event::overview::SyncCursor;
+use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::ids::OpenId;
 use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
 use crate::store::{Store, Unavailable};
@@ -40,12 +40,13 @@ pub(super) async fn catch_up(store: &Store, chat: &Addr<ChatServer>, ago_ms: u64
 }
 
 async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, began: i64) -> Result<(), Unavailable> {
-    let mut since = SyncCursor { began, rest: None };
+    let mut since = SyncCursor::Through { began };
     for _ in 0..ANSWERS {
         let page = store
             .sync(Sync {
                 openid: openid.clone(),
                 since: Some(since),
+                session: SessionTag::NONE,
                 named: Vec::new(),
                 limit: MESSAGES,
                 sent_since: Some(began.saturating_sub(CLOCKS_DIFFER)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use super::Shared;
-use crate::ids::{OpenId, RequestId};
+use crate::ids::{OpenId, RequestId, SessionId};
 use crate::metrics::ErrorLabel;
 use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{Word, outbound};
@@ -75,13 +75,14 @@ impl CatchUp {
 pub struct Ask {
     shared: Arc<Shared>,
     openid: OpenId,
+    session: SessionId,
     id: Option<RequestId>,
     request: SyncRequest,
 }
 
 impl Ask {
-    pub(super) fn new(shared: Arc<Shared>, openid: OpenId, id: Option<RequestId>, request: SyncRequest) -> Self {
-        Self { shared, openid, id, request }
+    pub(super) fn new(shared: Arc<Shared>, openid: OpenId, session: SessionId, id: Option<RequestId>, request: SyncRequest) -> Self {
+        Self { shared, openid, session, id, request }
     }
 
     fn failure(&self, word: Word, why: &str) -> ByteString {
@@ -97,8 +98,8 @@ impl Ask {
             message_bytes: sync::message_bytes,
             conversation_bytes: sync::CONVERSATION_BYTES,
         };
-        let (openid, since, named) = (self.openid.clone(), since.clone(), named.clone());
-        match self.shared.store.sync(Sync { openid, since, named, limit: *limit, sent_since: None, bounds }).await {
+        let (openid, since, session, named) = (self.openid.clone(), since.clone(), self.session.into(), named.clone());
+        match self.shared.store.sync(Sync { openid, since, session, named, limit: *limit, sent_since: None, bounds }).await {
             Ok(page) => {
                 self.shared.metrics.syncs.inc();
                 Answered { frames: sync::frames(&page, self.id.as_ref(), &self.openid) }

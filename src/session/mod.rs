@@ -175,7 +175,9 @@ impl Session {
             }
             (ClientFrame::Attention(attention), _) => Outcome::Tell(News::Looks(attention)),
             (ClientFrame::Typing(peer), _) => Outcome::Tell(News::Types(peer)),
-            (ClientFrame::Sync(request), id) => Outcome::Sync(Box::new(Ask::new(self.shared.clone(), self.openid.clone(), id, *request))),
+            (ClientFrame::Sync(request), id) => {
+                Outcome::Sync(Box::new(Ask::new(self.shared.clone(), self.openid.clone(), self.id, id, *request)))
+            }
             _ => Outcome::Done,
         }
     }

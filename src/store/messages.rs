@@ -2,7 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use crate::event::overview::{ListPlace, Overview, SyncCursor};
+use crate::event::cursor::{SessionTag, SyncCursor};
+use crate::event::overview::{ListPlace, Overview};
 use crate::event::revocation::{Revocation, Revoked};
 use crate::event::{Draft, Finding, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
@@ -219,6 +220,8 @@ pub struct Sync {
     pub openid: OpenId,
     /// The cursor of an earlier answer. Without one, or with one from a future that the clock has left, everything is new.
     pub since: Option<SyncCursor>,
+    /// Who asks: what changes is pushed there since before the first answer.
+    pub session: SessionTag,
     pub named: Vec<(OpenId, Seq)>,
     /// Messages of one conversation at most.
     pub limit: usize,

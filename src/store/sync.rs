@@ -12,13 +12,14 @@ use super::queries::{MessageRow, OverviewRow, floor, message_columns, unread, un
 use super::schema::messages;
 use super::statement::Statement;
 use crate::event::Message;
-use crate::event::overview::{Missed, Overview, Rest, SyncCursor, SyncPage};
+use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, Told};
+use crate::event::overview::{Missed, Overview, SyncPage};
 use crate::ids::{OpenId, Seq};
 
 /// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits within three seconds.
 pub(super) const OVERLAP_MS: i64 = 30_000;
-/// How far it goes back before the beginning of a walk that is over. Less than [`OVERLAP_MS`], or who was told a lot just now would be
-/// told again for as long: what a write moves in a walk it moves when it commits, seldom later than this.
+/// How far a closing walk goes back before the beginning of the walk that it closes. Less than [`OVERLAP_MS`], or who was told a lot just
+/// now would be told it again: a write moves its conversation when it commits, seldom later than this.
 const AGAIN_MS: i64 = 3_000;
 /// Conversations of one answer, besides those named.
 const CHANGED_AT_MOST: i64 = 500;
@@ -105,35 +106,72 @@ impl Query for SyncAt {
             Conn::Sqlite(_) => self.now,
             Conn::Postgres(_) => Statement::new(NOW).get_result::<NowRow>(conn)?.now,
         };
-        let walk = Walk::of(self.sync.since.as_ref(), now);
-        let mut answer = Answer { sync: &self.sync, left: self.sync.bounds.answer_bytes, conversations: Vec::new(), has_messages: false };
+        let walk = Walk::of(&self.sync, now);
+        let mut answer = Answer::new(&self.sync, &walk);
         let named_all = answer.named(conn)?;
-        let rest = if named_all { answer.changed(conn, &walk)?.or_else(|| walk.again()) } else { Some(walk.rest.clone()) };
+        let came = if named_all { answer.changed(conn, &walk)? } else { Came::Nowhere };
         let conversations = answer.conversations;
         let named_more = !named_all || self.sync.named.iter().zip(&conversations).any(|(_, missed)| missed.has_more);
-        Ok(SyncPage { has_more: named_more || rest.is_some(), conversations, cursor: SyncCursor { began: walk.began, rest } })
+        let is_through = matches!(came, Came::Through);
+        let caught_up = !named_more && (is_through || walk.closes.is_some());
+        let cursor = walk.after(came, named_more);
+        let has_more = named_more || !is_through || matches!(cursor, SyncCursor::Closing { .. });
+        Ok(SyncPage { has_more, caught_up, conversations, cursor })
     }
 }
 
 /// Which changes an answer is to tell, the newest first.
 struct Walk {
+    from: SyncCursor,
+    session: SessionTag,
     began: i64,
-    rest: Rest,
+    since: i64,
+    told: Option<Told>,
+    /// Of a closing walk: when the walk began that it closes.
+    closes: Option<i64>,
+}
+
+/// How far an answer has come with its walk.
+enum Came {
+    /// Nothing of it had room.
+    Nowhere,
+    To(Told),
+    Through,
 }
 
 impl Walk {
-    fn of(since: Option<&SyncCursor>, now: i64) -> Self {
-        match since.filter(|cursor| cursor.began <= now + OVERLAP_MS) {
-            Some(SyncCursor { began, rest: Some(rest) }) => Self { began: if rest.is_all() { now } else { *began }, rest: rest.clone() },
-            Some(SyncCursor { began, rest: None }) => Self { began: now, rest: Rest::all(began.saturating_sub(OVERLAP_MS)) },
-            None => Self { began: now, rest: Rest::all(0) },
-        }
+    fn of(sync: &Sync, now: i64) -> Self {
+        let from = sync.since.clone().filter(|cursor| cursor.latest() <= now + OVERLAP_MS).unwrap_or(SyncCursor::BEGINNING);
+        let session = sync.session;
+        let since = |began: i64| began.saturating_sub(OVERLAP_MS).max(0);
+        let first = |began: i64| (now, since(began), None, None);
+        let (began, since, told, closes) = match &from {
+            SyncCursor::Through { began } => first(*began),
+            SyncCursor::Walk { began, since, told } => (*began, *since, Some(told.clone()), None),
+            SyncCursor::Closing { began, walk: None } => (now, began.saturating_sub(AGAIN_MS).max(0), None, Some(*began)),
+            SyncCursor::Closing { began, walk: Some(walk) } if walk.session == session => {
+                (walk.began, began.saturating_sub(AGAIN_MS).max(0), Some(walk.told.clone()), Some(*began))
+            }
+            // What the closing walk has passed and changed since then, that session was pushed, and this one was not.
+            SyncCursor::Closing { began, walk: Some(_) } => first(*began),
+        };
+        Self { from, session, began, since, told, closes }
     }
 
-    /// What is left when it has come to its end. In several answers it may have missed what changed meanwhile and so moved to places
-    /// that it had passed: that is looked for by another walk.
-    fn again(&self) -> Option<Rest> {
-        (!self.rest.is_all()).then(|| Rest::all(self.began.saturating_sub(AGAIN_MS)))
+    /// Where the next answer goes on. One walk through several answers may have missed what changed meanwhile and so moved to places that
+    /// it had passed: a closing walk looks for that, once. What moves while that one goes on is pushed, and found by the next sync.
+    fn after(self, came: Came, named_more: bool) -> SyncCursor {
+        match (came, self.closes) {
+            (Came::Nowhere, _) => self.from,
+            (Came::To(told), None) => SyncCursor::Walk { began: self.began, since: self.since, told },
+            (Came::To(told), Some(began)) => {
+                SyncCursor::Closing { began, walk: Some(ClosingWalk { began: self.began, session: self.session, told }) }
+            }
+            // While those named go on, a walk from 30 s back would tell the same again with each answer.
+            (Came::Through, None) if self.told.is_some() || named_more => SyncCursor::Closing { began: self.began, walk: None },
+            (Came::Through, Some(_)) if named_more => SyncCursor::Closing { began: self.began, walk: None },
+            (Came::Through, _) => SyncCursor::Through { began: self.began },
+        }
     }
 }
 
@@ -145,9 +183,28 @@ struct Answer<'a> {
     conversations: Vec<Missed>,
     /// Whether it holds a message.
     has_messages: bool,
+    news: News,
 }
 
-impl Answer<'_> {
+/// Which messages of a conversation that is not named are told.
+struct News {
+    /// None that were sent before this, by the clock of the node that took them.
+    sent_since: i64,
+    /// But the newest ones whenever they were sent.
+    at_least: usize,
+}
+
+impl<'a> Answer<'a> {
+    fn new(sync: &'a Sync, walk: &Walk) -> Self {
+        let news = match (walk.closes, sync.sent_since) {
+            (_, Some(sent_since)) => News { sent_since, at_least: 0 },
+            // The newest one, so that a conversation which nobody has heard of yet is more than a name.
+            (Some(began), None) => News { sent_since: began, at_least: 1 },
+            (None, None) => News { sent_since: i64::MIN, at_least: 0 },
+        };
+        Self { sync, left: sync.bounds.answer_bytes, conversations: Vec::new(), has_messages: false, news }
+    }
+
     /// Adds the conversations that were named, in that order; whether all found room.
     fn named(&mut self, conn: &mut Conn) -> QueryResult<bool> {
         if self.sync.named.is_empty() {
@@ -174,28 +231,28 @@ impl Answer<'_> {
         Ok(true)
     }
 
-    /// Adds what changed; what is left of the walk, if anything.
-    fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Option<Rest>> {
-        let Rest { since, changed_at, peer } = &walk.rest;
+    /// Adds what changed.
+    fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Came> {
+        let (changed_at, peer) = walk.told.as_ref().map_or((i64::MAX, ""), |told| (told.changed_at, told.peer.as_str()));
         let rows = Statement::new(CHANGED)
             .text(self.sync.openid.as_str())
-            .number(*since)
-            .number(*changed_at)
-            .number(*changed_at)
-            .text(peer.as_ref().map_or("", |peer| peer.as_str()))
+            .number(walk.since)
+            .number(changed_at)
+            .number(changed_at)
+            .text(peer)
             .number(CHANGED_AT_MOST)
             .load::<ViewRow>(conn)?;
         let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
-        let (mut rest, named) = (walk.rest.clone(), self.conversations.len());
+        let (mut came, named) = (walk.told.clone().map_or(Came::Nowhere, Came::To), self.conversations.len());
         for row in &rows {
             let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.standing.peer);
             if !is_named {
-                let Some(missed) = self.newest(conn, row, self.conversations.len() == named)? else { return Ok(Some(rest)) };
+                let Some(missed) = self.newest(conn, row, self.conversations.len() == named)? else { return Ok(came) };
                 self.conversations.push(missed);
             }
-            rest = Rest { since: *since, changed_at: row.changed_at, peer: Some(OpenId::parse(&row.standing.peer).map_err(unreadable)?) };
+            came = Came::To(Told { changed_at: row.changed_at, peer: OpenId::parse(&row.standing.peer).map_err(unreadable)? });
         }
-        Ok(is_full.then_some(rest))
+        Ok(if is_full { came } else { Came::Through })
     }
 
     fn has_room_for_one_more(&self) -> bool {
@@ -234,7 +291,7 @@ impl Answer<'_> {
             let chunk = self.stretch(conn, row, row.standing.cleared_seq, below, missed.messages.len(), true)?;
             let Some(first) = chunk.last().map(|m| m.seq.get()) else { break };
             for message in chunk {
-                if self.sync.sent_since.is_some_and(|since| message.sent_at < since) {
+                if message.sent_at < self.news.sent_since && missed.messages.len() >= self.news.at_least {
                     break 'full;
                 }
                 if !self.take(&message, &missed) {

@@ -35,6 +35,7 @@ mod clocks_apart;
 mod soak;
 mod unharmed;
 mod bystanders;
+mod busy;
 mod drops;
 mod slow_consumers;
 mod handshakes;

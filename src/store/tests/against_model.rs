@@ -5,7 +5,7 @@
 //! async and has no place for a database that all sequences share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -13,6 +13,8 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use super::model::{AGE_MS, DAY_MS, Model, Op, Outcome, USERS, body, pair};
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
+use crate::event::Message;
+use crate::event::overview::Overview;
 
 /// A sequence as it is tried.
 struct Case<'a> {
@@ -26,6 +28,10 @@ struct Case<'a> {
 
 type Checked = Result<(), String>;
 
+/// Room for a conversation or two.
+const SMALL: SyncBounds = SyncBounds { answer_bytes: 500, ..BOUNDS };
+/// Answers of a walk and of the one that closes it, with a conversation each, and one that finds nothing.
+const ANSWERS: usize = 2 * USERS.len() + 1;
 /// Room for every answer to a sync.
 const BOUNDLESS: SyncBounds = SyncBounds { answer_bytes: usize::MAX, ..BOUNDS };
 
@@ -69,6 +75,7 @@ impl Case<'_> {
                     self.look_back(*who, *peer, *after, *before, *limit).await?;
                     self.look_over(*who, *after, *limit).await?;
                 }
+                Step::Walk { who, meanwhile } => self.walk(*who, meanwhile).await?,
                 Step::Restart => {
                     self.rig = None;
                     self.rig = Some(reopened(self.db).await);
@@ -255,13 +262,48 @@ impl Case<'_> {
         Ok(())
     }
 
+    /// Asks on until there is no more. By then all is told that changed before the walk was through, and the rest by the next sync.
+    async fn walk(&mut self, who: char, meanwhile: &[Op]) -> Checked {
+        let mut known = Known::default();
+        let (mut since, mut late, mut caught_up) = (None, BTreeSet::new(), false);
+        let mut ops = meanwhile.iter();
+        for answers in 1.. {
+            let page = self.answer(who, since, SMALL).await?;
+            known.take(&page);
+            caught_up |= page.caught_up;
+            same((who, "answers", answers), &(answers <= ANSWERS), &true)?;
+            since = Some(page.cursor);
+            if !page.has_more {
+                break;
+            }
+            if let Some(op) = ops.next() {
+                self.write(std::slice::from_ref(op)).await?;
+                if caught_up {
+                    late.insert(op.conversation());
+                }
+            }
+        }
+        let of_this = |peer: &&char| !late.contains(&pair(who, **peer));
+        known.holds(&self.model, who, USERS.iter().filter(of_this))?;
+        known.take(&self.answer(who, since, BOUNDLESS).await?);
+        known.holds(&self.model, who, USERS.iter())
+    }
+
+    async fn answer(&self, who: char, since: Option<SyncCursor>, bounds: SyncBounds) -> Result<SyncPage, String> {
+        let rig = self.rig.as_ref().ok_or("the store is closed")?;
+        let openid = self.model.name(who);
+        let sync = Sync { openid, since, session: SessionTag::NONE, named: Vec::new(), limit: 2, sent_since: None, bounds };
+        rig.store.sync(sync).await.map_err(|e| e.to_string())
+    }
+
     /// Compares what a sync says of those named, from after that seq on, and of the others.
     async fn look_at_sync(&self, who: char, named: &[char], since: Option<SyncCursor>, after: i64, limit: usize) -> Checked {
         let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let only_changed = since.is_some();
         let have = named.iter().map(|peer| (model.name(*peer), s(after))).collect();
-        let sync = Sync { openid: model.name(who), since, named: have, limit, sent_since: None, bounds: BOUNDLESS };
+        let sync =
+            Sync { openid: model.name(who), since, session: SessionTag::NONE, named: have, limit, sent_since: None, bounds: BOUNDLESS };
         let mut page = rig.store.sync(sync).await.map_err(|e| e.to_string())?;
         let mut others = page.conversations.split_off(named.len().min(page.conversations.len()));
         let expected: Vec<_> = named.iter().map(|peer| model.named(who, *peer, after, limit)).collect();
@@ -272,6 +314,28 @@ impl Case<'_> {
         let mut expected = model.missed(who, only_changed, limit);
         expected.retain(|missed| !named.contains(&letter(&missed.overview.peer)));
         same((who, "sync", named, only_changed, limit), &others, &expected)
+    }
+}
+
+/// What a client has heard of each peer: how the conversation stands, and its newest message.
+#[derive(Default)]
+struct Known(BTreeMap<OpenId, (Overview, Option<Message>)>);
+
+impl Known {
+    fn take(&mut self, page: &SyncPage) {
+        for missed in &page.conversations {
+            let newest = missed.messages.last().cloned();
+            self.0.insert(missed.overview.peer.clone(), (missed.overview.clone(), newest));
+        }
+    }
+
+    /// Whether it is how it stands with those.
+    fn holds<'a>(&self, model: &Model, who: char, peers: impl Iterator<Item = &'a char>) -> Checked {
+        for peer in peers.filter(|peer| model.last_seq(who, **peer) > 0) {
+            let newest = model.history(who, *peer, Window::Newest, 1).0.pop();
+            same((who, "walk", peer), &self.0.get(&model.name(*peer)), &Some(&(model.overview(who, *peer), newest)))?;
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::messages::*;
 use super::*;
 use crate::config::Database;
-use crate::event::overview::{ListPlace, SyncCursor, SyncPage};
+use crate::event::cursor::{SessionTag, SyncCursor};
+use crate::event::overview::{ListPlace, SyncPage};
 use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, Reply};
 use crate::ids::{ClientMsgId, Kind, RequestId, Seq, SessionId};
@@ -244,8 +245,12 @@ impl Rig {
     }
 
     async fn sync(&self, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
+        self.sync_in(SessionTag::NONE, who, since, named, limit).await
+    }
+
+    async fn sync_in(&self, session: SessionTag, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
         let named = named.iter().map(|(peer, seq)| (o(peer), s(*seq))).collect();
-        self.store.sync(Sync { openid: o(who), since, named, limit, sent_since: None, bounds: BOUNDS }).await.unwrap()
+        self.store.sync(Sync { openid: o(who), since, session, named, limit, sent_since: None, bounds: BOUNDS }).await.unwrap()
     }
 
     async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {

@@ -19,6 +19,11 @@ pub(super) enum Step {
         before: i64,
         limit: usize,
     },
+    /// A user asks on through a walk of small answers, and after each of them one of these is written.
+    Walk {
+        who: char,
+        meanwhile: Vec<Op>,
+    },
     Restart,
 }
 
@@ -70,11 +75,13 @@ fn other_steps() -> impl Strategy<Value = Vec<Step>> {
     // Time passes and nobody writes: only then a mark is all that changes.
     let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => mute_op()], 0..5);
     let look = (two(), 0..6i64, 0..9i64, 1..4usize);
+    let walk = (user(), prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op(), 1 => mute_op()], 0..8));
     prop_oneof![
         6 => block_op().prop_map(|op| vec![alone(op)]),
         2 => mute_op().prop_map(|op| vec![alone(op)]),
         2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
         6 => look.prop_map(|((who, peer), after, before, limit)| vec![Step::Look { who, peer, after, before, limit }]),
+        2 => walk.prop_map(|(who, meanwhile)| vec![Step::Walk { who, meanwhile }]),
         1 => Just(vec![Step::Restart]),
     ]
 }

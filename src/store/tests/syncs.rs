@@ -1,8 +1,9 @@
 //! What somebody finds who was away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::event::cursor::ClosingWalk;
 use crate::event::overview::Missed;
 
 on_both!(
@@ -10,6 +11,10 @@ on_both!(
     what_changed_since_is_found_and_nothing_else,
     a_full_answer_goes_on_where_it_ended,
     what_moves_while_a_walk_goes_on_is_told_after_it,
+    a_closing_walk_brings_what_is_newer_than_the_walk_and_ends,
+    a_closing_walk_is_gone_on_with_by_its_own_session_alone,
+    those_named_go_on_without_the_rest_again,
+    those_named_may_leave_no_room_for_others,
     a_conversation_that_alone_is_too_large_comes_in_parts,
     what_is_too_large_gets_through_beside_those_named,
     whoever_asks_on_has_everything_soon,
@@ -28,6 +33,12 @@ fn peers(page: &SyncPage) -> Vec<&str> {
 /// As if so much time had passed since everything that is stored.
 fn age(db: &Db, ms: i64) {
     db.exec(&format!("UPDATE members SET shown_at = shown_at - {ms}, kept_at = kept_at - {ms}"));
+}
+
+/// The same, and for the people who look at it.
+fn age_for_all(db: &Db, ms: i64) {
+    age(db, ms);
+    db.exec(&format!("UPDATE messages SET sent_at = sent_at - {ms}"));
 }
 
 async fn what_is_named_follows_what_one_has(db: &mut Db) {
@@ -122,7 +133,7 @@ async fn a_full_answer_goes_on_where_it_ended(db: &mut Db) {
         if !page.has_more {
             break;
         }
-        since = Some(SyncCursor::parse(&page.cursor.encode()).unwrap());
+        since = SyncCursor::parse(&page.cursor.encode()).unwrap();
     }
     found.sort_unstable();
     found.dedup();
@@ -138,14 +149,118 @@ async fn what_moves_while_a_walk_goes_on_is_told_after_it(db: &mut Db) {
     }
     age(db, 100_000);
     let first = rig.sync("me", None, &[], 20).await;
-    assert!(first.has_more && first.cursor.rest.is_some() && !peers(&first).contains(&"p00"));
+    assert!(first.has_more && !first.caught_up && !peers(&first).contains(&"p00"));
     rig.send("late", "me", "hi").await;
     rig.read("me", "p00", 1).await.unwrap();
     let last = rig.sync("me", Some(first.cursor), &[], 20).await;
-    assert!(last.has_more && !peers(&last).contains(&"late") && !peers(&last).contains(&"p00"));
+    assert!(last.has_more && last.caught_up && !peers(&last).contains(&"late") && !peers(&last).contains(&"p00"));
     let mut after = rig.sync("me", Some(last.cursor), &[], 20).await;
     after.conversations.sort_by_key(|c| c.overview.peer.to_string());
     assert_eq!((peers(&after), after.has_more), (vec!["late", "p00"], false));
+    // Not more than the newest of what is older than the walk.
+    assert_eq!((seqs(&after.conversations[0]), seqs(&after.conversations[1])), (vec![1], vec![1]));
+}
+
+/// Twelve people who have each written three times, of which no answer holds more than a part.
+async fn twelve_have_written(db: &mut Db) -> Rig {
+    let mut rig = db.open();
+    let text = "x".repeat(600);
+    for n in 0..36 {
+        rig.send(&format!("p{:02}", n % 12), "me", &text).await;
+    }
+    age_for_all(db, 100_000);
+    rig
+}
+
+async fn a_closing_walk_brings_what_is_newer_than_the_walk_and_ends(db: &mut Db) {
+    let mut rig = twelve_have_written(db).await;
+    let (mut cursor, mut answers, mut until_caught_up) = (None, 0, 0);
+    loop {
+        let page = rig.sync("me", cursor, &[], 20).await;
+        answers += 1;
+        if until_caught_up > 0 {
+            for missed in &page.conversations {
+                assert!(missed.messages.iter().all(|m| m.seq.get() > 3), "{missed:?}");
+                assert_eq!(missed.messages.last().map(|m| m.seq), Some(missed.overview.last_seq));
+            }
+        } else if page.caught_up {
+            until_caught_up = answers;
+        }
+        // All of them write on, more than an answer holds.
+        for n in 0..12 {
+            rig.send(&format!("p{n:02}"), "me", &"y".repeat(1_500)).await;
+        }
+        cursor = Some(page.cursor);
+        if !page.has_more {
+            break;
+        }
+        assert!(answers < 40, "it does not end");
+    }
+    assert!(until_caught_up >= 2 && answers <= until_caught_up + 12, "{until_caught_up} of {answers} answers");
+    assert!(matches!(cursor, Some(SyncCursor::Through { .. })));
+    // And what the closing walk has passed, the next sync has.
+    let mut found = BTreeSet::new();
+    loop {
+        let page = rig.sync("me", cursor, &[], 1).await;
+        found.extend(peers(&page).into_iter().map(str::to_owned));
+        cursor = Some(page.cursor);
+        if page.caught_up {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 12);
+}
+
+async fn a_closing_walk_is_gone_on_with_by_its_own_session_alone(db: &mut Db) {
+    let mut rig = twelve_have_written(db).await;
+    let own = SessionTag::from(SessionId::fresh());
+    let mut page = rig.sync_in(own, "me", None, &[], 20).await;
+    while !page.caught_up {
+        page = rig.sync_in(own, "me", Some(page.cursor), &[], 20).await;
+    }
+    for n in 0..12 {
+        rig.send(&format!("p{n:02}"), "me", &"y".repeat(3_000)).await;
+    }
+    page = rig.sync_in(own, "me", Some(page.cursor), &[], 20).await;
+    let SyncCursor::Closing { walk: Some(ClosingWalk { told, .. }), .. } = &page.cursor else { panic!("{page:?}") };
+    // This moves past where that walk has come to: who is connected is pushed it.
+    let passed = peers(&page).into_iter().find(|peer| *peer != told.peer.as_str()).unwrap().to_owned();
+    rig.send(&passed, "me", "late").await;
+    let after = |page: &SyncPage| page.conversations.iter().any(|c| c.overview.peer == o(&passed) && seqs(c).contains(&5));
+    let gone_on = rig.sync_in(own, "me", Some(page.cursor.clone()), &[], 20).await;
+    assert!(!after(&gone_on));
+    let other = SessionTag::from(SessionId::fresh());
+    let (mut cursor, mut found) = (page.cursor, false);
+    for _ in 0..20 {
+        let page = rig.sync_in(other, "me", Some(cursor), &[], 20).await;
+        found |= after(&page);
+        cursor = page.cursor;
+        if !page.has_more {
+            break;
+        }
+    }
+    assert!(found && matches!(cursor, SyncCursor::Through { .. }));
+}
+
+async fn those_named_go_on_without_the_rest_again(db: &mut Db) {
+    let mut rig = db.open();
+    for _ in 0..20 {
+        rig.send("long", "me", "hi").await;
+        rig.send("other", "me", "hi").await;
+    }
+    let (mut have, mut cursor, mut of_other) = (0, None, Vec::new());
+    loop {
+        let page = rig.sync("me", cursor, &[("long", have)], 4).await;
+        have = page.conversations[0].messages.last().map_or(have, |m| m.seq.get());
+        of_other.push(page.conversations.iter().any(|c| c.overview.peer == o("other") && c.messages.len() > 1));
+        assert_eq!(page.caught_up, !page.conversations[0].has_more);
+        cursor = Some(page.cursor);
+        if !page.has_more {
+            break;
+        }
+        age(db, 10_000);
+    }
+    assert_eq!((have, of_other), (20, vec![true, false, false, false, false]));
 }
 
 async fn a_conversation_that_alone_is_too_large_comes_in_parts(db: &mut Db) {
@@ -197,7 +312,7 @@ async fn what_is_too_large_gets_through_beside_those_named(db: &mut Db) {
     assert_eq!((seqs(&page.conversations[1]), page.has_more), (vec![31], false));
 }
 
-/// Someone who does as the protocol says, whatever is in store and however much of it is written while she asks.
+/// Someone who does as the protocol says, whatever is in store and however much of it is written, and pushed, while the answers come.
 async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
     let mut rig = db.open();
     for round in 0..20 {
@@ -206,9 +321,14 @@ async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
         let (mut has, mut cursor, mut asks) = (BTreeMap::<String, i64>::new(), None, 0);
         let limit = rand::random_range(1..30);
         loop {
-            for _ in 0..rand::random_range(0..if asks == 0 { 60 } else { 2 }) {
+            for _ in 0..rand::random_range(0..if asks == 0 { 60 } else { limit.min(5) + 1 }) {
                 let length = if rand::random_ratio(1, 20) { 12_000 } else { rand::random_range(1..900) };
-                rig.send(&format!("p{}", rand::random_range(0..peers)), &me, &"x".repeat(length)).await;
+                let peer = format!("p{}", rand::random_range(0..peers));
+                let seq = rig.send(&peer, &me, &"x".repeat(length)).await;
+                // A hole shows, and is asked for by name.
+                if asks > 0 {
+                    has.entry(peer).and_modify(|has| *has += i64::from(*has + 1 == seq)).or_insert(i64::from(seq == 1));
+                }
             }
             let named: Vec<_> = has.iter().map(|(peer, seq)| (peer.as_str(), *seq)).collect();
             let page = rig.sync(&me, cursor, &named, limit).await;
@@ -218,7 +338,7 @@ async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
                 }
             }
             asks += 1;
-            assert!(asks < 40, "{me} asked {asks} times of {peers} peers, {limit} messages each: {page:?}");
+            assert!(asks < 100, "{me} asked {asks} times of {peers} peers, {limit} messages each: {page:?}");
             cursor = Some(page.cursor);
             if !page.has_more {
                 break;
@@ -230,6 +350,16 @@ async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
             assert_eq!(has.get(&peer).copied(), last, "{me} and {peer}");
         }
     }
+}
+
+async fn those_named_may_leave_no_room_for_others(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("long", "me", &"x".repeat(BOUNDS.answer_bytes - 450)).await;
+    rig.send("other", "me", "hi").await;
+    let page = rig.sync("me", None, &[("long", 0)], 20).await;
+    assert_eq!((peers(&page), page.has_more, page.caught_up), (vec!["long"], true, false));
+    let page = rig.sync("me", Some(page.cursor), &[("long", 1)], 20).await;
+    assert_eq!((peers(&page), page.has_more, page.caught_up), (vec!["long", "other"], false, true));
 }
 
 async fn strangers_marks_change_nothing_that_one_sees(db: &mut Db) {
@@ -252,8 +382,8 @@ async fn a_cursor_from_the_future_shows_everything(db: &mut Db) {
     rig.send("a", "me", "hi").await;
     age(db, 100_000);
     let cursor = rig.sync("me", None, &[], 20).await.cursor;
-    let future = SyncCursor { began: cursor.began + 86_400_000, rest: None };
+    let future = SyncCursor::Through { began: cursor.latest() + 86_400_000 };
     let page = rig.sync("me", Some(future), &[], 20).await;
     assert_eq!(peers(&page), ["a"]);
-    assert!(page.cursor.began < cursor.began + 80_000_000);
+    assert!(page.cursor.latest() < cursor.latest() + 80_000_000);
 }

@@ -215,6 +215,8 @@ test('the first sync of a device brings the whole list, with the last message of
     await world.tick(1)
     if (i === 5) world.server.say('peer3', 'alice', 'while it goes on')
   }
+  // That comes with one more answer.
+  await world.tick(20)
   assert.ok(world.heard('sync').length > 2)
   const list = alice.chat.conversations()
   assert.deepEqual([list.length, list[0].peer, list[0].last.message, list[0].unread], [700, 'peer3', 'while it goes on', 3])
@@ -432,3 +434,61 @@ async function older(world, device, peer) {
   await world.tick(10)
   await loaded
 }
+
+test('who is written to without pause comes online, and the outbox goes out', async () => {
+  const world = new World()
+  const { server } = world
+  const text = 'x'.repeat(1000)
+  const peers = Array.from({ length: 14 }, (_, i) => `p${i}`)
+  const write = () => peers.forEach(peer => server.say(peer, 'alice', text))
+  for (let i = 0; i < 25; i++) write()
+  const alice = await world.online('alice')
+  alice.kill()
+  for (let i = 0; i < 25; i++) write()
+  const before = world.heard('sync').length
+  // A second passes before each answer, in which all of them write.
+  server.faults = frame => [{ ...frame, delay: 1000 }]
+  alice.start()
+  const sent = alice.chat.send('p0', 'I am here')
+  for (let i = 0; i < 20; i++) {
+    write()
+    await world.tick(500)
+  }
+  server.reset()
+  await world.tick(1100)
+  assert.equal(alice.chat.state, 'online')
+  assert.deepEqual(alice.chat.messages('p0').filter(m => m.client_msg_id === sent.client_msg_id).map(m => m.state), ['sent'])
+  assert.equal(world.heard('sync').length - before, 3, 'two answers for the pages, one for what came meanwhile')
+  for (const peer of peers) assert.equal(alice.chat.messages(peer).filter(m => !m.mine).pop().seq, server.conversation(peer, 'alice').events.filter(e => e.from === peer).pop().seq)
+})
+
+test('what came meanwhile keeps nobody offline', async () => {
+  const world = new World()
+  for (let i = 0; i < 400; i++) world.server.say(`p${i}`, 'alice', 'x'.repeat(600))
+  const alice = world.device('alice')
+  let isCaughtUp = false
+  let closing = 0
+  // The closing answer takes five seconds.
+  world.server.faults = frame => {
+    if (!frame.cursor) return [frame]
+    if (isCaughtUp) closing++
+    const delay = isCaughtUp ? 5000 : 0
+    isCaughtUp = isCaughtUp || frame.caught_up
+    return [{ ...frame, delay }]
+  }
+  alice.start()
+  const sent = alice.chat.send('p1', 'I am here')
+  await world.tick(100)
+  assert.deepEqual([closing, alice.chat.state, alice.chat.conversations().length], [1, 'online', 400])
+  assert.equal(alice.chat.messages('p1').find(m => m.client_msg_id === sent.client_msg_id).state, 'sent')
+  await world.tick(6000)
+  assert.equal(alice.chat.state, 'online')
+})
+
+test('a server that does not say when all is there has said it when there is no more', async () => {
+  const world = new World()
+  world.server.faults = ({ caught_up, ...frame }) => [frame]
+  world.server.say('bob', 'alice', '1')
+  const alice = await world.online('alice')
+  assert.deepEqual(alice.texts('bob'), ['1'])
+})

@@ -18,6 +18,7 @@ class Server {
     this.sessions = new Set()
     this.tokens = new Map()
     this.tokenCount = 0
+    this.sessionCount = 0
     this.changes = 0
     this.tokenTtl = 604800
     /** Of subscribe messages; no templates, no notices. */
@@ -84,7 +85,7 @@ class Server {
     const event = known || { type, from, seq: events.length + 1, sent_at: this.clock.now(), client_msg_id, fields, target }
     if (!known) {
       events.push(event)
-      conversation.at = ++this.changes
+      conversation.at = event.at = ++this.changes
       if (target) events[target - 1].recalled = true
       else this.member(from, to).sent = event.seq
     }
@@ -198,12 +199,15 @@ class Server {
     })
   }
 
-  // ---- sync: a walk through what changed, the newest first, and a short one again where that took several answers
+  // ---- sync: a walk through what changed, the newest first, and where that took several answers a closing one through what changed meanwhile
 
   sync(session, { id, since, conversations: named = {}, limit = 20 }) {
     const me = session.openid
-    const walk = since ? JSON.parse(since) : { began: this.changes, from: 0 }
-    if (!walk.below) walk.began = this.changes
+    let walk = since ? JSON.parse(since) : { from: 0 }
+    // Another session was pushed what that one has passed.
+    if (walk.closes !== undefined && walk.below && walk.session !== session.id) walk = { from: walk.closes }
+    const isClosing = walk.closes !== undefined
+    const began = walk.below ? walk.began : this.changes
     let room = ANSWER_BYTES
     let isFull = false
     let hasMore = false
@@ -233,12 +237,15 @@ class Server {
       if (a === me || b === me) peers.push({ peer: a === me ? b : a, at: conversation.at, events: conversation.events })
     }
     // It reaches a little back, so that some things come twice.
-    const changed = peers.filter(p => p.events.length && p.at > walk.from - 3 && (!walk.below || p.at < walk.below)).sort((a, b) => b.at - a.at)
-    let below
-    for (const { peer, at, events } of hasMore && room < 0 ? [] : changed) {
+    const floor = (isClosing ? walk.closes : walk.from) - 3
+    const changed = peers.filter(p => p.events.length && p.at > floor && (!walk.below || p.at < walk.below)).sort((a, b) => b.at - a.at)
+    let { below } = walk
+    const hasRoom = !(hasMore && room < 0)
+    for (const { peer, at, events } of hasRoom ? changed : []) {
       if (!(peer in named)) {
         const visible = events.slice(this.member(me, peer).cleared)
-        const { isCut, ...part } = add(peer, visible.slice(-limit), visible.length > limit)
+        const told = visible.filter((event, i) => !isClosing || event.at > walk.closes || i === visible.length - 1).slice(-limit)
+        const { isCut, ...part } = add(peer, told, visible.length > told.length)
         if (isCut) {
           isFull = true
           break
@@ -247,9 +254,17 @@ class Server {
       }
       below = at
     }
-    const again = walk.below && !isFull
-    const cursor = JSON.stringify(isFull ? { began: walk.began, from: walk.from, below: below || walk.below } : { from: walk.began })
-    this.frames(session, { type: 'sync', status: 200, id }, said, { has_more: hasMore || isFull || !!again, cursor })
+    const isThrough = hasRoom && !isFull
+    const next = () => {
+      if (!isThrough && !below) return walk
+      if (!isThrough) return { ...walk, began, below, session: session.id }
+      return isClosing ? (hasMore ? { closes: began } : { from: began }) : walk.below || hasMore ? { closes: began } : { from: began }
+    }
+    const cursor = next()
+    const caught_up = !hasMore && (isThrough || isClosing)
+    this.frames(session, { type: 'sync', status: 200, id }, said, {
+      has_more: hasMore || !isThrough || cursor.closes !== undefined, caught_up, cursor: JSON.stringify(cursor),
+    })
   }
   /** In frames of 64 KiB: a conversation that does not fit goes on in the next one. */
   frames(session, head, said, tail) {
@@ -356,7 +371,7 @@ class Server {
 /** One socket, from the client's side and from the server's. */
 class Session {
   constructor(server, openid, device, on) {
-    Object.assign(this, { server, openid, device, on, isGone: false })
+    Object.assign(this, { server, openid, device, on, isGone: false, id: ++server.sessionCount })
   }
   send(text) {
     // A socket that has vanished takes what is sent, as a dead TCP connection does.

@@ -141,3 +141,33 @@ test('the first answer to somebody shows her what was read before it', async t =
   dave.send('carol', 'hi')
   await until([carol], 'it is read', () => carol.messages('dave')[0].state === 'read')
 })
+
+test('who is written to by many without pause comes online, and what was written meanwhile goes out', async t => {
+  const server = await Server.start(t, '--set', 'limits.messages_per_second=0', '--set', 'limits.http_per_second=0')
+  const adapter = nodeAdapter('hub')
+  let hub = client(server, 'hub', adapter)
+  const peers = Array.from({ length: 14 }, (_, i) => client(server, `peer${i}`))
+  let beat
+  atEnd(t, () => {
+    clearInterval(beat)
+    for (const each of [hub, ...peers]) each.stop()
+  })
+  const text = 'x'.repeat(1000)
+  const write = (chat, count) => {
+    for (let i = 0; i < count; i++) chat.send('hub', text)
+  }
+  const acked = chat => chat.messages('hub').filter(m => m.seq).length
+  for (const each of [hub, ...peers]) each.start()
+  await until([hub, ...peers], 'all are online', () => [hub, ...peers].every(each => each.state === 'online'))
+  peers.forEach(each => write(each, 1))
+  await until([hub], 'the first message of each', () => hub.conversations().length === 14)
+  hub.stop()
+  // Of each more than a page, all pages together more than an answer.
+  peers.forEach(each => write(each, 25))
+  await until(peers, 'what is missed', () => peers.every(each => acked(each) === 26))
+  beat = setInterval(() => peers.forEach(each => each.messages('hub').every(m => m.seq) && write(each, 1)), 100)
+  hub = client(server, 'hub', adapter)
+  const { client_msg_id: id } = hub.send('peer0', 'I am back')
+  hub.start()
+  await until([hub], 'online, and its message acked, while they write', () => hub.state === 'online' && hub.messages('peer0').some(m => m.client_msg_id === id && m.seq))
+})

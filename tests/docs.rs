@@ -109,7 +109,6 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
         Close::FrameTooBig,
         Close::InvalidUtf8,
         Close::ProtocolError,
-        Close::ClosedByProxy,
         Close::Unsupported,
     ] {
         let reason = close.reason(Dialect::V1).replace("=0", "=N");

@@ -33,8 +33,6 @@ pub enum Close {
     InvalidUtf8,
     /// RFC 6455 §7.4.1: a frame that breaks the framing rules.
     ProtocolError,
-    /// A Close without a mask. Clients mask (RFC 6455 §5.3); a proxy that ends both of its sides does not (Caddy, when it is reloaded).
-    ClosedByProxy,
     /// RFC 6455 §7.4.1: a binary frame.
     Unsupported,
 }
@@ -43,7 +41,7 @@ impl Close {
     pub fn code(&self) -> u16 {
         match self {
             Self::Normal => 1000,
-            Self::ProtocolError | Self::ClosedByProxy => 1002,
+            Self::ProtocolError => 1002,
             Self::Unsupported => 1003,
             Self::InvalidUtf8 => 1007,
             Self::FrameTooBig => 1009,
@@ -91,7 +89,6 @@ impl Close {
             Self::FrameTooBig => "frame_too_big",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::ProtocolError => "protocol_error",
-            Self::ClosedByProxy => "closed_by_proxy",
             Self::Unsupported => "unsupported",
         }
     }

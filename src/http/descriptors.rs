@@ -87,9 +87,13 @@ mod tests {
     use super::*;
 
     fn of(limit: Option<u64>) -> Budget {
+        Budget::new(limit, &config())
+    }
+
+    fn config() -> Config {
         let mut config = Config::default();
-        (config.server.workers, config.database.lanes, config.database.readers) = (2, 4, 4);
-        Budget::new(limit, &config)
+        (config.server.workers, config.database.readers) = (2, 7);
+        config
     }
 
     #[test]
@@ -108,6 +112,14 @@ mod tests {
     }
 
     #[test]
+    fn with_as_many_as_are_needed_everything_has_a_few() {
+        let needed = needed(&config());
+        assert_eq!(needed, 56 + 8 + 16 + 16 + 12 + 16);
+        let Budget { sessions, connections, to_wechat, .. } = of(Some(needed));
+        assert!(sessions >= 8 && connections >= 3 && to_wechat >= 4, "{sessions} {connections} {to_wechat}");
+    }
+
+    #[test]
     fn a_number_of_connections_that_the_settings_name_is_taken_from_the_sessions() {
         let of = |wanted, limit| {
             let mut config = Config::default();
@@ -116,7 +128,7 @@ mod tests {
             (sessions, connections)
         };
         assert_eq!(of(10_000, 20_000).1, 10_000);
-        assert_eq!(of(10_000, 20_000).0 + 13_334, of(0, 20_000).0 + 2_318);
+        assert_eq!(of(10_000, 20_000).0 + 13_334, of(0, 20_000).0 + of(0, 20_000).1.div_ceil(3) * 4);
         assert!(of(1_000_000, 20_000).0 > 4_000, "sessions keep a quarter");
         assert_eq!(of(8, 256).1, 8);
     }

@@ -17,14 +17,14 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
-use super::catch_up::catch_up;
+use super::catch_up::Walks;
 use super::connect;
 use super::handle::{Link, LinkState, Relayed};
 use super::interest::{Bucket, Interest, bucket};
 use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
 use super::subscriptions::{Intake, Subscriptions};
-use super::trust::Trust;
+use super::trust::{Asked, Trust};
 use super::wire::{self, Says, Word};
 use crate::chat::ChatServer;
 use crate::chat::messages::{Arrived, ForgetTold, Hint, What};
@@ -86,9 +86,10 @@ pub struct Relay {
     unsubscribed: Vec<Bucket>,
     last_number: u64,
     confirmed: u64,
-    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    waiting: Vec<Waiting>,
     probe: Probe,
     trust: Trust,
+    walks: Walks,
     peers: Peers,
     /// Held while a heartbeat is written: none follows the removal of this node's row.
     heartbeat: Rc<Mutex<()>>,
@@ -99,6 +100,13 @@ pub struct Relay {
     lost_since: Option<u64>,
     ticks: u64,
     _vital: Vital,
+}
+
+/// A session that waits until NATS has confirmed a subscription.
+struct Waiting {
+    number: u64,
+    since: u64,
+    let_in: oneshot::Sender<()>,
 }
 
 impl Relay {
@@ -137,6 +145,7 @@ impl Relay {
             waiting: Vec::new(),
             probe: Probe::default(),
             trust: Trust::new(0),
+            walks: Walks::default(),
             peers: Peers::default(),
             heartbeat: Rc::default(),
             is_leaving: false,
@@ -225,7 +234,13 @@ impl Relay {
         self.confirmed = number;
         self.set_up(true);
         self.trust.confirm(began);
-        self.waiting.retain_mut(|(wanted, _)| *wanted > number);
+        let now = self.now();
+        for Waiting { since, let_in, .. } in self.waiting.extract_if(.., |waiting| waiting.number <= number) {
+            // One that had waited too long is in since then, and not everything may have come for it.
+            if let_in.send(()).is_err() {
+                self.trust.doubt(since, now);
+            }
+        }
         if !self.waiting.is_empty() {
             self.probe(ctx);
         }
@@ -261,7 +276,8 @@ impl Relay {
         }
     }
 
-    /// Whether hints come: not while NATS does not answer, or does not bring those of another node, or one spreads users differently.
+    /// Whether hints come: not while NATS does not answer, does not bring those of another node or has not been asked for some, nor while a
+    /// node spreads users differently.
     fn judge(&mut self) {
         let now = self.now();
         if self.up {
@@ -270,7 +286,9 @@ impl Relay {
         }
         let has_strangers = self.strangers_at.is_some_and(|at| now < at + 10_000);
         let link = Link { up: self.up, heard: self.peers.heard_count(), away: if self.up { self.peers.away_count() } else { 0 } };
-        self.trust.set_away(!link.up || link.away > 0 || has_strangers, now);
+        // Users of these are let in all the same.
+        let lacks_subscriptions = !self.unsubscribed.is_empty();
+        self.trust.set_away(!link.up || link.away > 0 || has_strangers || lacks_subscriptions, now);
         self.state.set(link);
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.relay_up.set(i64::from(link.up));
@@ -384,8 +402,9 @@ impl Relay {
         let Some(doors) = self.doors.clone() else { return };
         let Some(ago_ms) = self.trust.ask(self.now()) else { return };
         let began = Instant::now();
-        let asked = async move { catch_up(&doors.store, &doors.chat, ago_ms).await };
-        ctx.spawn(asked.into_actor(self).map(move |told, relay, _| {
+        let mut walks = std::mem::take(&mut self.walks);
+        let asked = async move { (walks.go_on(&doors.store, &doors.chat, ago_ms).await, walks) };
+        ctx.spawn(asked.into_actor(self).map(move |(told, walks), relay, _| {
             relay.metrics.relay_catch_ups.inc();
             relay.metrics.relay_catch_up_seconds.observe(began.elapsed().as_secs_f64());
             match told {
@@ -399,8 +418,14 @@ impl Relay {
                     }
                 }
             }
+            let asked = match (told, walks.are_over()) {
+                (Err(_), _) => Asked::Failed,
+                (Ok(_), true) => Asked::Whole,
+                (Ok(_), false) => Asked::GoesOn,
+            };
+            relay.walks = walks;
             let now = relay.now();
-            relay.trust.asked(told.is_ok(), now);
+            relay.trust.asked(asked, now);
         }));
     }
 

@@ -24,7 +24,8 @@ struct Peer {
     heard_at: u64,
     is_heard: bool,
     heartbeat: Option<Heartbeat>,
-    is_away: bool,
+    /// Of one that is away: when it was heard last as it went.
+    away_from: Option<u64>,
 }
 
 /// What the database shows of a node that it takes for alive.
@@ -45,8 +46,8 @@ pub struct Changes {
 impl Peer {
     fn judge(&self) -> bool {
         self.heartbeat.is_some_and(|Heartbeat { at, cut_off }| {
-            // What it said of itself before it was heard again counts no more.
-            at >= self.heard_at + if cut_off { 0 } else { AWAY_AFTER_MS }
+            // Who is away stays so until it is heard again; what it said of itself before that counts no more.
+            self.away_from == Some(self.heard_at) || at >= self.heard_at + if cut_off { 0 } else { AWAY_AFTER_MS }
         })
     }
 }
@@ -60,7 +61,7 @@ impl Peers {
         }
         let has_room = self.peers.len() < PEERS_AT_MOST;
         if has_room {
-            let peer = Peer { heard_at: now, is_heard: true, heartbeat: None, is_away: false };
+            let peer = Peer { heard_at: now, is_heard: true, heartbeat: None, away_from: None };
             self.peers.insert(node.to_owned(), peer);
         }
         has_room
@@ -70,7 +71,7 @@ impl Peers {
     pub fn left(&mut self, node: &str) {
         // Away until the next look at the database, which tells of its end: what it told last is asked for then.
         match self.peers.get_mut(node) {
-            Some(peer) if peer.is_away => (peer.heartbeat, peer.is_heard) = (None, false),
+            Some(peer) if peer.away_from.is_some() => (peer.heartbeat, peer.is_heard) = (None, false),
             _ => drop(self.peers.remove(node)),
         }
     }
@@ -84,7 +85,7 @@ impl Peers {
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.heartbeat = Some(heartbeat);
             } else if self.peers.len() < PEERS_AT_MOST {
-                let peer = Peer { heard_at: heartbeat.at, is_heard: false, heartbeat: Some(heartbeat), is_away: false };
+                let peer = Peer { heard_at: heartbeat.at, is_heard: false, heartbeat: Some(heartbeat), away_from: None };
                 self.peers.insert(node, peer);
             }
         }
@@ -106,10 +107,10 @@ impl Peers {
     pub fn judge(&mut self) -> Changes {
         let mut changes = Changes::default();
         for (node, peer) in &mut self.peers {
-            let is_away = peer.judge();
-            match (std::mem::replace(&mut peer.is_away, is_away), is_away) {
-                (false, true) => changes.began.push((node.clone(), peer.heard_at)),
-                (true, false) => changes.ended.push(node.clone()),
+            let away_from = peer.judge().then_some(peer.heard_at);
+            match (std::mem::replace(&mut peer.away_from, away_from), away_from) {
+                (None, Some(heard_at)) => changes.began.push((node.clone(), heard_at)),
+                (Some(_), None) => changes.ended.push(node.clone()),
                 _ => {}
             }
         }
@@ -121,7 +122,7 @@ impl Peers {
     pub fn pardon(&mut self, now: u64) {
         for peer in self.peers.values_mut() {
             peer.heard_at = now;
-            peer.is_away = false;
+            peer.away_from = None;
         }
     }
 
@@ -131,7 +132,7 @@ impl Peers {
     }
 
     pub fn away_count(&self) -> usize {
-        self.peers.values().filter(|peer| peer.is_away).count()
+        self.peers.values().filter(|peer| peer.away_from.is_some()).count()
     }
 }
 
@@ -198,6 +199,19 @@ mod tests {
         assert_eq!(look(&mut peers, "b", 20_000), ended("a"));
         peers.heard("b", 20_500);
         assert_eq!(look(&mut peers, "b", 23_000), none());
+    }
+
+    #[test]
+    fn who_was_cut_off_and_is_not_heard_after_it_stays_away() {
+        let mut peers = Peers::default();
+        peers.seen([("a".to_owned(), Heartbeat { at: 1_000, cut_off: true })]);
+        assert_eq!(peers.judge(), began("a", 1_000));
+        // It reached a NATS server that is none of ours.
+        for at in [2_000, 3_000, 5_000] {
+            assert_eq!(look(&mut peers, "a", at), none());
+        }
+        peers.heard("a", 6_000);
+        assert_eq!(look(&mut peers, "a", 6_500), ended("a"));
     }
 
     #[test]

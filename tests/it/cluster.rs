@@ -1,7 +1,11 @@
 //! Users on different nodes: the same as on one.
 
+use std::time::{Duration, Instant};
+
 use futures_util::StreamExt as _;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Cluster, Http, Nats, Server, eventually};
 
@@ -178,6 +182,88 @@ async fn a_passive_listener_on_every_subject_changes_nothing() {
             assert!(!node.log().contains("NATS does not answer"), "{subject}: {}", node.log());
         }
     }
+}
+
+/// A TCP proxy that hands everything on to its target so late, and nothing back later than it came.
+async fn late(target: String, late: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    actix_web::rt::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let (mut from_near, mut to_near) = near.into_split();
+            let (mut from_far, mut to_far) = TcpStream::connect(&target).await.unwrap().into_split();
+            actix_web::rt::spawn(async move { tokio::io::copy(&mut from_far, &mut to_near).await });
+            let (hold, mut held) = tokio::sync::mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+            actix_web::rt::spawn(async move {
+                while let Some((due, bytes)) = held.recv().await {
+                    tokio::time::sleep_until(due.into()).await;
+                    if to_far.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            actix_web::rt::spawn(async move {
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(read @ 1..) = from_near.read(&mut buffer).await {
+                    let _ = hold.send((Instant::now() + late, buffer[..read].to_vec()));
+                }
+            });
+        }
+    });
+    at
+}
+
+/// NATS is slow to confirm: who was let in meanwhile is told what hints could not bring.
+#[actix_web::test]
+async fn who_is_let_in_before_the_subscription_stands_misses_nothing() {
+    let (Some(nats), Some((database, _))) = (Nats::start(), Server::fresh_postgres()) else { return };
+    // Longer than a session waits, and shorter than what is taken for away.
+    let slow = format!("nats://{}", late(format!("127.0.0.1:{}", nats.port), Duration::from_millis(1_800)).await);
+    let start = |url: &str| Server::alone(&[Cluster::SHARED, &[("database.url", &database), ("relay.nats_url", url)]].concat());
+    let nodes = [start(&nats.url()), start(&slow)];
+    for node in &nodes {
+        node.metric_becomes("hongyan_relay_up", 1.0).await;
+        node.metric_becomes("hongyan_relay_nodes", 1.0).await;
+    }
+    let mut alice = nodes[0].v1("alice").await;
+    for n in 0..3 {
+        let name = format!("bob{n}");
+        let mut bob = nodes[1].v1(&name).await;
+        alice.say(&name, &name, "are you there?").await;
+        assert_eq!(bob.expect("text").await["seq"], 1);
+    }
+}
+
+/// More than one asking brings to one user: it goes on, at a pace that the user's outbox can bear.
+#[actix_web::test]
+async fn what_was_missed_without_nats_comes_whole_however_much_it_is() {
+    const PEERS: usize = 20;
+    const EACH: usize = 15;
+    let unlimited = [("limits.messages_per_second", "0"), ("limits.handshakes_per_second_per_address", "0")];
+    let Some(mut cluster) = Cluster::of(2, &unlimited).await else { return };
+    let mut bob = cluster.v1(1, "bob").await;
+    let text = "x".repeat(8_000);
+    let mut peers = Vec::new();
+    for n in 0..PEERS {
+        peers.push(cluster.v1(0, &format!("peer{n}")).await);
+    }
+    cluster.nats.kill();
+    let write = peers.iter_mut().map(async |peer| {
+        for m in 0..EACH {
+            let frame = json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": m.to_string(), "message": text });
+            peer.send(frame).await;
+        }
+        for _ in 0..EACH {
+            peer.expect("ack").await;
+        }
+    });
+    futures_util::future::join_all(write).await;
+    let mut came = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for _ in 0..PEERS * EACH {
+        let message = bob.expect("text").await;
+        came.entry(message["from_user_openid"].as_str().unwrap().to_owned()).or_default().push(message["seq"].as_u64().unwrap());
+    }
+    assert!(came.len() == PEERS && came.values().all(|seqs| seqs.iter().copied().eq(1..=EACH as u64)), "{came:?}");
 }
 
 /// NATS answers both and brings neither what the other says: the database shows that the other lives.

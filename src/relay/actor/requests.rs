@@ -7,7 +7,7 @@ use futures_util::future::FutureExt as _;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::Relay;
+use super::{Relay, Waiting};
 use crate::chat::messages::Hint;
 use crate::ids::OpenId;
 use crate::relay::wire::Says;
@@ -45,13 +45,16 @@ impl Handler<Follow> for Relay {
         let bucket = self.bucket(&openid);
         if self.interest.borrow_mut().follow(openid, bucket) {
             self.subscribe(bucket);
+            if !self.unsubscribed.is_empty() {
+                self.judge();
+            }
         }
         let number = self.subscribed.get(&bucket).map(|(_, number)| *number);
         match number.filter(|number| self.up && *number > self.confirmed) {
             None => Box::pin(std::future::ready(())),
             Some(number) => {
-                let (done, confirmed) = oneshot::channel();
-                self.waiting.push((number, done));
+                let (let_in, confirmed) = oneshot::channel();
+                self.waiting.push(Waiting { number, since: self.now(), let_in });
                 self.probe(ctx);
                 // Dropped, it says the same: go on.
                 Box::pin(timeout(FOLLOW_AT_MOST, confirmed).map(drop))

@@ -463,18 +463,16 @@ async fn the_tables_go_back_and_forth(db: &mut Db) {
     rig.mute("b", "a", true).await.unwrap();
     drop(rig);
     drop(reopened(db).await);
-    let down = match &db.config.url {
-        DatabaseUrl::Sqlite(_) => [
-            include_str!("../../../migrations/sqlite/2026-11-28-000001_notices/down.sql"),
-            include_str!("../../../migrations/sqlite/2026-11-28-000000_safety/down.sql"),
-        ],
-        DatabaseUrl::Postgres(_) => [
-            include_str!("../../../migrations/postgresql/2026-11-28-000001_notices/down.sql"),
-            include_str!("../../../migrations/postgresql/2026-11-28-000000_safety/down.sql"),
-        ],
+    let dialect = match &db.config.url {
+        DatabaseUrl::Sqlite(_) => "sqlite",
+        DatabaseUrl::Postgres(_) => "postgresql",
     };
-    for sql in down {
-        db.exec(sql);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(dialect);
+    let mut migrations: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    migrations.retain(|path| path.file_name().unwrap().to_str().unwrap() >= "2026-11-28");
+    migrations.sort();
+    for migration in migrations.iter().rev() {
+        db.exec(&std::fs::read_to_string(migration.join("down.sql")).unwrap());
     }
     db.exec("DELETE FROM __diesel_schema_migrations WHERE version >= '20261128'");
     let mut rig = reopened(db).await;

@@ -26,7 +26,7 @@ const CHECKOUT: Duration = Duration::from_secs(2);
 const READS_EACH: usize = 128;
 /// A thread that is at one read for so long hangs.
 const HUNG: Duration = Duration::from_secs(6);
-/// How often the threads are replaced because all of them hang, before the process ends.
+/// Crews that were replaced because all of their threads hung, and that hang still; beyond it the process ends.
 const REPLACED: usize = 4;
 
 pub(super) struct Readers {
@@ -35,15 +35,18 @@ pub(super) struct Readers {
     metrics: Metrics,
     draining: Draining,
     crew: Mutex<Crew>,
-    replaced: AtomicUsize,
+    /// The desks of the crews that were replaced, as long as one of them hangs.
+    replaced: Mutex<Vec<Desks>>,
 }
+
+/// When each thread of a crew began the read that it is at.
+type Desks = Arc<Vec<Mutex<Option<Instant>>>>;
 
 /// The threads of one generation.
 #[derive(Clone)]
 struct Crew {
     address: Addr<Reader>,
-    /// When each thread began the read that it is at.
-    at_work: Arc<Vec<Mutex<Option<Instant>>>>,
+    at_work: Desks,
     pool: Pool<Opener>,
     /// Reads under way with this crew: those that hang with one crew take no place from the next.
     in_flight: Arc<AtomicUsize>,
@@ -58,7 +61,7 @@ impl Readers {
             database: database.clone(),
             metrics: metrics.clone(),
             draining: draining.clone(),
-            replaced: AtomicUsize::new(0),
+            replaced: Mutex::default(),
         }
     }
 
@@ -85,24 +88,31 @@ impl Readers {
         let state = current.pool.state();
         self.metrics.pool_connections.set(i64::from(state.connections));
         self.metrics.pool_idle.set(i64::from(state.idle_connections));
-        let hung = |since: &Mutex<Option<Instant>>| {
-            since.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| now.duration_since(since) >= HUNG)
-        };
-        if !current.at_work.iter().all(hung) {
+        let hangs = |desk: &Mutex<Option<Instant>>| at_work_since(desk).is_some_and(|since| now.duration_since(since) >= HUNG);
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        // Threads that came back end, for nobody asks them any more.
+        replaced.retain(|desks| desks.iter().any(|desk| at_work_since(desk).is_some()));
+        if !current.at_work.iter().all(hangs) {
             return;
         }
         log::error!("every reading thread hangs in the database; they are replaced");
-        if self.replaced.fetch_add(1, Ordering::SeqCst) >= REPLACED {
+        if replaced.len() >= REPLACED {
             drop(Vital::new("store: its reading threads hang in the database", &self.draining));
         }
+        replaced.push(current.at_work);
+        drop(replaced);
         let fresh = crew(&self.database, &self.health, &self.metrics, &self.draining);
         *self.crew.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 
+fn at_work_since(desk: &Mutex<Option<Instant>>) -> Option<Instant> {
+    *desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn crew(database: &Database, health: &Arc<Health>, metrics: &Metrics, draining: &Draining) -> Crew {
     let threads = database.readers.max(1);
-    let at_work: Arc<Vec<Mutex<Option<Instant>>>> = Arc::new((0..threads).map(|_| Mutex::default()).collect());
+    let at_work: Desks = Arc::new((0..threads).map(|_| Mutex::default()).collect());
     let pool = Pool::builder()
         .max_size(u32::try_from(threads).unwrap_or(u32::MAX))
         .min_idle(Some(1))
@@ -171,7 +181,7 @@ struct Reader {
     pool: Pool<Opener>,
     health: Arc<Health>,
     metrics: Metrics,
-    at_work: Arc<Vec<Mutex<Option<Instant>>>>,
+    at_work: Desks,
     desk: usize,
     vital: Option<Vital>,
 }
@@ -228,3 +238,7 @@ impl Reader {
         result.map_err(|_| Unavailable)
     }
 }
+
+#[cfg(test)]
+#[path = "readers_tests.rs"]
+mod tests;

@@ -181,6 +181,40 @@ fn a_database_that_falls_silent_comes_back_by_itself() {
 }
 
 #[test]
+fn a_thread_that_was_given_up_tells_what_it_stored() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let proxy = through_proxy(db);
+            db.config.lanes = 1;
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            // Nothing is lost on the way: it is late.
+            proxy.set(SILENT);
+            let event = rig.outcome(append("a", "b", Some("2"), "2")).await;
+            assert!(matches!(event, Event::Refused { why: Refusal::Unavailable, .. }), "{event:?}");
+            proxy.set(PASS);
+            let event = rig.event().await;
+            assert!(matches!(event, Event::Appended { seq, reply: Reply::Given, .. } if seq == s(2)), "{event:?}");
+            rig.until_stored("a", "b", "3").await;
+            proxy.set(SILENT);
+            let request = RequestId::parse("1", "1").unwrap();
+            let receipt = Receipt { session: Some(SessionId::fresh()), ..read("b", "a", 1) };
+            let event = rig.outcome(Write::Mark(Mark { receipt, answer: Answer::Session(request) })).await;
+            assert!(matches!(event, Event::MarkRefused { .. }), "{event:?}");
+            proxy.set(PASS);
+            let event = rig.event().await;
+            assert!(
+                matches!(event, Event::Marked { receipt: Receipt { session: None, .. }, moved: true, request_id: None, .. }),
+                "{event:?}"
+            );
+            rig.until_stored("a", "b", "4").await;
+            assert!(matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Repeated { reply: Reply::Due, .. }));
+            assert_eq!(rig.history("a", "b", Window::After(s(0)), 100).await.0, [1, 2, 3, 4]);
+        })
+    });
+}
+
+#[test]
 fn a_connection_that_broke_while_it_was_quiet_is_made_anew() {
     run(Db::postgres(), |db| {
         Box::pin(async {

@@ -4,6 +4,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const esbuild = require('esbuild')
 const { readProject } = require('./project')
+const { compiledByWechat } = require('./wcc')
 const { compileWxml } = require('./wxml')
 const { compileStyles, scopeOf } = require('./wxss')
 
@@ -29,6 +30,7 @@ async function build(source, out, { replace = {} } = {}) {
     logLevel: 'warning',
   })
   fs.writeFileSync(path.join(out, 'app.css'), styles.shared)
+  fs.writeFileSync(path.join(out, 'wechat.js'), compiledByWechat(project.root) || '')
   fs.copyFileSync(path.join(BROWSER, 'host.css'), path.join(out, 'host.css'))
   fs.copyFileSync(path.join(BROWSER, 'index.html'), path.join(out, 'index.html'))
   for (const file of fs.readdirSync(project.root, { recursive: true })) {

@@ -6,18 +6,13 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
+const { wcc } = require('../host/wcc')
 
 const CLIENT = path.join(__dirname, '..')
 const ROOT = path.join(CLIENT, '../../miniprogram')
-const WCC = path.join(CLIENT, 'node_modules/miniprogram-compiler/bin', { linux: 'linux/wcc', darwin: 'mac/wcc' }[os.platform()] || 'windows/wcc.exe')
 const files = fs.readdirSync(ROOT, { recursive: true }).filter((file) => fs.statSync(path.join(ROOT, file)).isFile())
 const ending = (...suffixes) => files.filter((file) => suffixes.includes(path.extname(file)))
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8')
-
-const wcc = (folder, names) => {
-  fs.chmodSync(WCC, 0o755)
-  return spawnSync(WCC, ['-d', ...names], { cwd: folder, encoding: 'utf8' })
-}
 
 test('tsc has nothing to say, with the types of WeChat’s API', () => {
   const { status, stdout } = spawnSync(process.execPath, [path.join(CLIENT, 'node_modules/typescript/bin/tsc'), '-p', CLIENT], { encoding: 'utf8' })

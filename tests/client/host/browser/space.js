@@ -2,6 +2,7 @@
 import * as glass from 'glass-easel'
 import { MiniProgramEnv } from 'glass-easel-miniprogram-adapter'
 import { BUILT_IN } from '../built-in.js'
+import { compareWithWechat } from './compare.js'
 import { settings } from './settings.js'
 
 const env = new MiniProgramEnv()
@@ -62,6 +63,7 @@ function watchSetData(instance) {
     settings.setData.calls += 1
     settings.setData.largest = Math.max(settings.setData.largest, json.length)
     setData.call(this, JSON.parse(json))
+    compareWithWechat.changed()
     if (done) requestAnimationFrame(() => done.call(this))
   }
 }
@@ -73,7 +75,11 @@ export function define(file, load) {
       lifetimes: {
         created() { watchSetData(this) },
         // Ready is what has been painted once.
-        attached() { requestAnimationFrame(() => this._$.triggerLifetime('ready', [])) },
+        attached() {
+          requestAnimationFrame(() => this._$.triggerLifetime('ready', []))
+          compareWithWechat.attached(this, file)
+        },
+        detached() { compareWithWechat.detached(this) },
       },
     })
     const withWatch = (definition) => ({ ...definition, behaviors: [watched, ...(definition.behaviors || [])] })

@@ -106,6 +106,7 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
         Close::Kicked,
         Close::Banned,
         Close::TooManyErrors,
+        Close::ProxyClosed,
         Close::FrameTooBig,
         Close::InvalidUtf8,
         Close::ProtocolError,

@@ -27,6 +27,8 @@ pub enum Close {
     Kicked,
     Banned,
     TooManyErrors,
+    /// A proxy between ended the connection: its Close has no mask, which a client's always has.
+    ProxyClosed,
     /// RFC 6455 §7.4.1.
     FrameTooBig,
     /// RFC 6455 §7.4.1: not UTF-8 in a text frame.
@@ -41,6 +43,7 @@ impl Close {
     pub fn code(&self) -> u16 {
         match self {
             Self::Normal => 1000,
+            Self::ProxyClosed => 1001,
             Self::ProtocolError => 1002,
             Self::Unsupported => 1003,
             Self::InvalidUtf8 => 1007,
@@ -75,6 +78,7 @@ impl Close {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Normal => "normal",
+            Self::ProxyClosed => "proxy_closed",
             Self::Draining { .. } => "draining",
             Self::SlowConsumer => "slow_consumer",
             Self::HeartbeatTimeout => "heartbeat_timeout",

@@ -104,6 +104,10 @@ impl FrameGuard {
             (short, _) => (u64::from(short), 0),
         };
         self.have = 0;
+        // Caddy, when it reloads, tells both sides goodbye in the same words (1001), and masks neither.
+        if first == FIN | OPCODE_CLOSE && usize::from(second) <= CONTROL_BYTES {
+            return Err(Close::ProxyClosed);
+        }
         if first & RESERVED_BITS != 0 || second & MASKED == 0 || !(least..=LENGTH_MAX).contains(&length) {
             return Err(Close::ProtocolError);
         }
@@ -245,6 +249,16 @@ mod tests {
             &frame(0x89, 126),
             &[frame(0x01, 1), frame(0x81, 1)].concat(),
         ] {
+            assert_eq!(judge(bad), Some(Close::ProtocolError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_close_without_a_mask_is_a_proxys() {
+        assert_eq!(judge(&[0x88, 0x02, 0x03, 0xE9]), Some(Close::ProxyClosed));
+        assert_eq!(judge(&[0x88, 0x00]), Some(Close::ProxyClosed));
+        assert_eq!(judge(&frame(0x88, 2)), None);
+        for bad in [&[0x88, 126, 0, 126][..], &[0x08, 0x00], &[0x89, 0x00], &[0xC8, 0x00]] {
             assert_eq!(judge(bad), Some(Close::ProtocolError), "{bad:?}");
         }
     }

@@ -97,7 +97,9 @@ impl Role for Member {
         let Part::Session { session, .. } = std::mem::replace(&mut self.0, Part::Refused) else { return };
         let (openid, id, reason) = (session.openid.as_str(), session.id, why.label());
         match why {
-            Close::Normal | Close::Draining { .. } => log::debug!(openid = openid, session:% = id; "session ended"),
+            Close::Normal | Close::ProxyClosed | Close::Draining { .. } => {
+                log::debug!(openid = openid, session:% = id, code = why.code(), reason = reason; "session ended");
+            }
             _ => log::info!(openid = openid, session:% = id, code = why.code(), reason = reason; "session closed"),
         }
         session.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });

@@ -50,7 +50,8 @@ fn passes(url: &str) -> bool {
     matches!(answer, pq_sys::PGPing::PQPING_REJECT | pq_sys::PGPing::PQPING_NO_RESPONSE)
 }
 
-/// PgBouncer's word for a PostgreSQL behind it that it does not reach; of one that refuses the login it names that.
+/// PgBouncer's word for a PostgreSQL behind it that does not let it in now: not reached, or starting. Who is refused by PgBouncer itself hears
+/// another, and a database that does not exist is named.
 fn is_pooler_waiting(reason: &str) -> bool {
-    reason.contains("server_login_retry") && reason.contains("connect failed")
+    reason.contains("server_login_retry") && !reason.contains("does not exist")
 }

@@ -399,3 +399,18 @@ async fn what_ends_in_the_middle_leaves_nothing_behind() {
     server.metric_becomes("hongyan_sessions", 0.0).await;
     neighbours.did_not_notice(16 * MIB).await;
 }
+
+/// Caddy's Close at its reload: 1001, and no mask.
+#[actix_web::test]
+async fn a_proxys_close_is_not_held_against_the_user() {
+    for transport in ["takeover", "actix-web-actors"] {
+        let server = Server::alone(&[("server.transport", transport)]);
+        let mut behind = server.raw().await;
+        behind.hello("alice", "bob").await;
+        behind.send(&[0x88, 0x02, 0x03, 0xE9]).await;
+        assert_eq!(behind.close_code().await, 1001);
+        server.metric_becomes("hongyan_session_closes_total{code=\"1001\",reason=\"proxy_closed\"}", 1.0).await;
+        assert!(server.metric("hongyan_session_closes_total{code=\"1002\",reason=\"protocol_error\"}").await < 1.0);
+        assert!(!server.log().contains("session closed"), "{}", server.log());
+    }
+}

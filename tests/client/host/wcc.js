@@ -15,7 +15,7 @@ function wcc(folder, args) {
 
 /** The script that defines `$gwx` over every template of a mini-program; empty where wcc does not run here. */
 function compileWithWcc(root) {
-  const files = fs.readdirSync(root, { recursive: true }).filter((file) => /\.(wxml|wxs)$/.test(file))
+  const files = fs.readdirSync(root, { recursive: true }).filter((file) => /\.(wxml|wxs)$/.test(file) && !file.includes('node_modules'))
   const { error, status, stdout, stderr } = wcc(root, files)
   if (error) {
     console.log(`skipped: what the pages draw is not held against WeChat's compiler: wcc does not run here: ${error.message}`)

@@ -13,7 +13,7 @@ const APP = {
   'app.json': '{ "pages": ["page"] }',
   'app.js': 'App({})',
   'page.json': '{}',
-  'page.js': 'Page({ data: { given: "x", none: null } })',
+  'page.js': 'Page({ data: { given: "x", none: "" } })',
   'page.wxml': '<view>{{given}}</view><view>{{none}}</view><view>{{missing}}</view><view wx:if="{{none}}">hidden</view>',
   'page.wxss': '',
 }
@@ -33,6 +33,7 @@ const shared = studio(folder)
 test('a page that would show the word in WeChat fails its test', { skip: !script }, async t => {
   const phone = await openPhone(t, shared, undefined, 'alice')
   const said = phone.page.waitForEvent('console', message => message.type() === 'error')
+  await phone.page.evaluate(() => getCurrentPages()[0].setData({ none: null }))
   phone.expected = /page\.wxml: WeChat draws "null", this host undefined/
   assert.match((await said).text(), phone.expected)
 })

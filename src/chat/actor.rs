@@ -1,6 +1,6 @@
 //! ChatServer: holds the openid-to-session map, delivers what is committed, reaps who is silent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, WrapFuture as _};
@@ -9,12 +9,14 @@ use futures_util::future::BoxFuture;
 use rand::Rng as _;
 
 use super::attention::Asked;
+use super::deliver::Delivery;
 use super::elsewhere::RelayWires;
 use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
+use super::sequencer::{Patience, Room};
 use super::told::{Mark, Told};
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
@@ -56,6 +58,12 @@ pub struct ChatServer {
     pub(super) hints: Vec<Hint>,
     pub(super) asked: Asked,
     calendar: Calendar,
+    /// Sessions for which frames wait for their predecessors, whether a timer runs for the next of them, and how much may wait.
+    pub(super) holds: Calendar,
+    pub(super) holds_watched: bool,
+    pub(super) held: Room,
+    /// Whose conversation with whom the database is asked about.
+    pub(super) filling: HashSet<(OpenId, OpenId)>,
     pub(super) receipts: Receipts,
     signs: Signs,
     /// Questions whether a sign of typing may pass that have no answer yet.
@@ -82,6 +90,10 @@ impl ChatServer {
             hints: Vec::new(),
             asked: Asked::default(),
             calendar: Calendar::default(),
+            holds: Calendar::default(),
+            holds_watched: false,
+            held: Room::new(metrics.frames_held.clone()),
+            filling: HashSet::new(),
             receipts: Receipts::default(),
             signs: Signs::default(),
             asking: 0,
@@ -107,10 +119,9 @@ impl ChatServer {
             stored(&draft, seq);
         }
         let is_news_to_sender = self.is_news(sender, peer, seq);
-        let is_news_to_peer = to_self || self.is_news(peer, sender, seq);
+        let is_news_to_peer = !to_self && self.is_news(peer, sender, seq);
         for slot in self.registry.of(sender) {
-            let origin = slot.session == *session;
-            if origin {
+            if slot.session == *session {
                 abort_point("before-ack");
                 self.metrics.acks.inc();
                 if slot.dialect == Dialect::V1 {
@@ -118,32 +129,25 @@ impl ChatServer {
                 }
                 slot.answered();
             }
-            // A plain client that writes to itself gets it back, as in the seed.
-            if is_news_to_sender && (!origin || (to_self && slot.dialect == Dialect::Plain)) {
-                self.metrics.messages_out.inc();
-                overrun.push(slot, sender, encode());
-            }
         }
+        self.drop_overrun(overrun);
+        let delivery = Delivery { to: sender, peer, seq, incoming: false, target: draft.target, patience: Patience::Waits };
+        // A plain client that writes to itself gets it back, as in the seed.
+        let wanted = |slot: &Slot| is_news_to_sender && (slot.session != *session || (to_self && slot.dialect == Dialect::Plain));
+        self.deliver(delivery, &mut encode, wanted);
         abort_point("before-push");
-        if !to_self && is_news_to_peer {
-            for slot in self.registry.of(peer) {
-                self.metrics.messages_out.inc();
-                let queued = overrun.push(slot, peer, encode());
-                if queued && slot.is_looking_at(sender) {
-                    let (openid, peer) = (peer.clone(), sender.clone());
-                    self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None });
-                }
-            }
+        if is_news_to_peer {
+            self.deliver(Delivery { to: peer, peer: sender, incoming: true, ..delivery }, &mut encode, |_| true);
         }
         if self.has_relay() {
             let frame = encode();
             // Both, because a user's devices may be on several nodes.
-            self.hint(sender, What::Message { peer: peer.clone(), seq, incoming: false, frame: frame.clone() });
+            let target = draft.target;
+            self.hint(sender, What::Message { peer: peer.clone(), seq, incoming: false, target, frame: frame.clone() });
             if !to_self {
-                self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, frame });
+                self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, target, frame });
             }
         }
-        self.drop_overrun(overrun);
     }
 
     fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool) {
@@ -353,7 +357,7 @@ impl Actor for ChatServer {
 impl Handler<Committed> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
+    fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
         for event in committed.events {
             match event {
                 Event::Appended { draft, seq, sent_at } => self.appended(draft, seq, sent_at),
@@ -372,6 +376,7 @@ impl Handler<Committed> for ChatServer {
             }
         }
         self.send_hints();
+        self.watch_holds(ctx);
     }
 }
 

@@ -4,6 +4,8 @@ pub mod messages;
 mod registry;
 pub mod outbox;
 mod actor;
+mod deliver;
+mod sequencer;
 mod elsewhere;
 mod attention;
 mod told;

@@ -16,6 +16,7 @@ mod safety;
 mod web;
 mod wechat;
 mod hostile;
+mod order;
 mod reaper;
 mod revocations;
 mod lifecycle;

@@ -33,7 +33,7 @@ use crate::relay::{Doors, Relay, RelaySettings, Relayed};
 use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
-use crate::store::messages::{Answer, Mark, MayReach, Write};
+use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
 use waiting::Waited;
@@ -77,6 +77,8 @@ const SESSIONS_LEAVE: Duration = Duration::from_millis(3_500);
 const CHECKS_DRAIN: Duration = Duration::from_secs(2);
 /// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s that supervisors wait.
 const STORE_DRAINS: Duration = Duration::from_secs(3);
+/// Messages that are read in one go where some are missing in a conversation.
+const GAP_MESSAGES: usize = 200;
 /// How often forgotten users and addresses leave the limiters.
 const SHED_EVERY: Duration = Duration::from_secs(10);
 
@@ -309,7 +311,7 @@ fn start_chat(
         frames: frame_limits(config),
     };
     let (metrics, vital) = (metrics.clone(), Vital::new("chat", draining));
-    let reader = writer.clone();
+    let (reader, between) = (writer.clone(), writer.clone());
     let wires = Wires {
         write_mark: Box::new(move |receipt| {
             let write = Write::Mark(Mark { receipt: receipt.clone(), answer: Answer::Nobody });
@@ -331,7 +333,7 @@ fn start_chat(
                 }
             })
         }),
-        relay: relay.map(relay_wires),
+        relay: relay.map(|relay| relay_wires(relay, between)),
     };
     ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))
 }
@@ -369,12 +371,21 @@ fn start_checks(
     Checks::new(&safety, common, asker)
 }
 
-fn relay_wires(relay: Relayed) -> RelayWires {
+fn relay_wires(relay: Relayed, reader: Arc<OnceLock<Store>>) -> RelayWires {
     let (publisher, follower) = (relay.clone(), relay.clone());
     RelayWires {
         publish: Box::new(move |hints| publisher.publish(hints)),
         follow: Box::new(move |openid| follower.follow(openid)),
         unfollow: Box::new(move |openid| relay.unfollow(openid)),
+        between: Box::new(move |openid, peer, after, before| {
+            let store = reader.get().cloned();
+            Box::pin(async move {
+                let Some(store) = store else { return Vec::new() };
+                let window = Window::Between { after, before };
+                let page = store.ask(History { openid, peer, window, limit: GAP_MESSAGES }).await;
+                page.map_or_else(|_| Vec::new(), |page| page.messages)
+            })
+        }),
     }
 }
 

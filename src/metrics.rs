@@ -66,6 +66,14 @@ pub struct Metrics {
     pub messages_in: Counter,
     /// Message frames queued for sessions.
     pub messages_out: Counter,
+    /// Frames that wait for their predecessor from another node.
+    pub frames_held: Gauge,
+    /// Frames told before their predecessor, which did not come in time or could not be waited for.
+    pub frames_out_of_turn: Counter,
+    /// Frames that came after a later one was told.
+    pub frames_late: Counter,
+    /// Askings of the database for what is missing before a frame that waits.
+    pub gap_reads: Counter,
     /// Bytes of frames that wait for sessions to take them.
     pub outbox_bytes: Gauge,
     /// Receipts queued for sessions that did not ask for them.
@@ -152,6 +160,10 @@ impl Metrics {
             closes: Family::default(),
             messages_in: Counter::default(),
             messages_out: Counter::default(),
+            frames_held: Gauge::default(),
+            frames_out_of_turn: Counter::default(),
+            frames_late: Counter::default(),
+            gap_reads: Counter::default(),
             outbox_bytes: Gauge::default(),
             receipts_out: Counter::default(),
             syncs: Counter::default(),
@@ -202,6 +214,10 @@ impl Metrics {
         r.register("session_closes", "Sessions closed, by close code", m.closes.clone());
         r.register("messages_in", "Well-formed messages from clients", m.messages_in.clone());
         r.register("messages_out", "Message frames queued for sessions", m.messages_out.clone());
+        r.register("frames_held", "Frames that wait for their predecessor from another node", m.frames_held.clone());
+        r.register("frames_out_of_turn", "Frames told before their predecessor", m.frames_out_of_turn.clone());
+        r.register("frames_late", "Frames that came after a later one was told", m.frames_late.clone());
+        r.register("gap_reads", "Askings of the database for what is missing before a frame that waits", m.gap_reads.clone());
         r.register("outbox_bytes", "Bytes of frames that wait for sessions to take them", m.outbox_bytes.clone());
         r.register("receipts_out", "Receipts queued for sessions", m.receipts_out.clone());
         r.register("syncs", "Syncs answered", m.syncs.clone());

@@ -88,7 +88,8 @@ impl Follower {
                 self.log.set(page.now);
                 self.take_up(&page);
                 // Who was kicked long ago may be here again.
-                return Ok(self.end_sessions(page.entries.iter().filter(|entry| entry.what != Revoked::Sessions), page.now));
+                self.end_sessions(page.entries.iter().filter(|entry| entry.what != Revoked::Sessions), page.now);
+                return Ok(());
             }
             self.tokens.apply(page.entries.iter().map(|entry| dated(entry, page.now)));
             self.place.read(page.entries.iter().map(|entry| entry.id), elapsed_ms(self.began));

@@ -1,6 +1,6 @@
 //! ChatServer: holds the openid-to-session map, delivers what is committed, reaps who is silent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, WrapFuture as _};
@@ -10,12 +10,14 @@ use rand::Rng as _;
 
 use super::acks::Stored;
 use super::attention::Asked;
+use super::deliver::Delivery;
 use super::elsewhere::RelayWires;
 use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
+use super::sequencer::{Patience, Room};
 use super::told::{Mark, Told};
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, Reply};
@@ -57,6 +59,12 @@ pub struct ChatServer {
     pub(super) hints: Vec<Hint>,
     pub(super) asked: Asked,
     calendar: Calendar,
+    /// Sessions for which frames wait for their predecessors, whether a timer runs for the next of them, and how much may wait.
+    pub(super) holds: Calendar,
+    pub(super) holds_watched: bool,
+    pub(super) held: Room,
+    /// Whose conversation with whom the database is asked about.
+    pub(super) filling: HashSet<(OpenId, OpenId)>,
     pub(super) receipts: Receipts,
     signs: Signs,
     /// Questions whether a sign of typing may pass that have no answer yet.
@@ -83,6 +91,10 @@ impl ChatServer {
             hints: Vec::new(),
             asked: Asked::default(),
             calendar: Calendar::default(),
+            holds: Calendar::default(),
+            holds_watched: false,
+            held: Room::new(metrics.frames_held.clone()),
+            filling: HashSet::new(),
             receipts: Receipts::default(),
             signs: Signs::default(),
             asking: 0,
@@ -108,41 +120,32 @@ impl ChatServer {
             stored(&draft, seq);
         }
         let is_news_to_sender = self.is_news(sender, peer, seq);
-        let is_news_to_peer = to_self || self.is_news(peer, sender, seq);
-        for slot in self.registry.of(sender) {
-            let origin = slot.session == *session;
-            let mut is_acked = false;
-            if origin {
-                abort_point("before-ack");
-                is_acked = overrun.ack(slot, &draft, &Stored { seq, sent_at, duplicate: false }, reply);
-                self.metrics.acks.inc_by(u64::from(is_acked));
-            }
-            // A plain client that writes to itself gets it back, as in the seed.
-            if is_news_to_sender && (!is_acked || (to_self && slot.dialect == Dialect::Plain)) {
-                self.metrics.messages_out.inc();
-                overrun.push(slot, sender, encode());
-            }
+        let is_news_to_peer = !to_self && self.is_news(peer, sender, seq);
+        let mut is_acked = false;
+        if let Some(origin) = self.registry.find(sender, *session) {
+            abort_point("before-ack");
+            is_acked = overrun.ack(origin, &draft, &Stored { seq, sent_at, duplicate: false }, reply);
+            self.metrics.acks.inc_by(u64::from(is_acked));
         }
+        self.drop_overrun(overrun);
+        let delivery = Delivery { to: sender, peer, seq, incoming: false, target: draft.target, patience: Patience::Waits };
+        // A plain client that writes to itself gets it back, as in the seed.
+        let needs_it = |slot: &Slot| slot.session != *session || !is_acked || (to_self && slot.dialect == Dialect::Plain);
+        let wanted = |slot: &Slot| is_news_to_sender && needs_it(slot);
+        self.deliver(delivery, &mut encode, wanted);
         abort_point("before-push");
-        if !to_self && is_news_to_peer {
-            for slot in self.registry.of(peer) {
-                self.metrics.messages_out.inc();
-                let queued = overrun.push(slot, peer, encode());
-                if queued && slot.is_looking_at(sender) {
-                    let (openid, peer) = (peer.clone(), sender.clone());
-                    self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None });
-                }
-            }
+        if is_news_to_peer {
+            self.deliver(Delivery { to: peer, peer: sender, incoming: true, ..delivery }, &mut encode, |_| true);
         }
         if self.has_relay() {
             let frame = encode();
             // Both, because a user's devices may be on several nodes.
-            self.hint(sender, What::Message { peer: peer.clone(), seq, incoming: false, frame: frame.clone() });
+            let target = draft.target;
+            self.hint(sender, What::Message { peer: peer.clone(), seq, incoming: false, target, frame: frame.clone() });
             if !to_self {
-                self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, frame });
+                self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, target, frame });
             }
         }
-        self.drop_overrun(overrun);
     }
 
     fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool, reply: Reply) {
@@ -356,7 +359,7 @@ impl Actor for ChatServer {
 impl Handler<Committed> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
+    fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
         for event in committed.events {
             match event {
                 Event::Appended { draft, seq, sent_at, reply } => self.appended(draft, seq, sent_at, reply),
@@ -375,6 +378,7 @@ impl Handler<Committed> for ChatServer {
             }
         }
         self.send_hints();
+        self.watch_holds(ctx);
     }
 }
 

@@ -7,12 +7,14 @@ use futures_util::future::BoxFuture;
 
 use super::ChatServer;
 use super::actor::Overrun;
+use super::deliver::Delivery;
 use super::messages::{Arrived, CaughtUp, Connect, ForgetTold, Hint, Replacements, Users, What};
 use super::outbox::monotonic_ms;
-use super::registry::{Contest, Slot};
+use super::registry::Contest;
+use super::sequencer::Patience;
 use super::told::Mark;
 use crate::event::overview::{Missed, Overview};
-use crate::event::{Receipt, ReceiptKind};
+use crate::event::{Message, Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::{Close, Dialect, outbound};
 
@@ -23,11 +25,12 @@ pub struct RelayWires {
     /// Ready once hints for this user come here, or cannot for now. Each call stands for one [`RelayWires::unfollow`].
     pub follow: Box<dyn Fn(OpenId) -> BoxFuture<'static, ()> + Send>,
     pub unfollow: Box<dyn Fn(OpenId) + Send>,
+    /// What the database has of the first one's conversation with the second, above the one seq and below the other; nothing where it does
+    /// not answer.
+    pub between: BetweenWire,
 }
 
-/// Messages older than a plain session by more than this are not brought to it out of the database: nodes' clocks may differ by so much,
-/// in milliseconds.
-const BEFORE_JOINING: i64 = 2_000;
+pub type BetweenWire = Box<dyn Fn(OpenId, OpenId, Seq, Seq) -> BoxFuture<'static, Vec<Message>> + Send>;
 
 impl ChatServer {
     pub(super) fn has_relay(&self) -> bool {
@@ -83,9 +86,10 @@ impl ChatServer {
 
     fn arrived(&mut self, Hint { to, what }: Hint) {
         match what {
-            What::Message { peer, seq, incoming, frame } => {
+            What::Message { peer, seq, incoming, target, frame } => {
                 if self.is_news(&to, &peer, seq) {
-                    self.bring(&to, &peer, seq, incoming, &frame, |_| true);
+                    let delivery = Delivery { to: &to, peer: &peer, seq, incoming, target, patience: Patience::Waits };
+                    self.deliver(delivery, || frame.clone(), |_| true);
                 }
             }
             What::Frame(frame) => self.tell_v1(&to, &frame),
@@ -98,20 +102,6 @@ impl ChatServer {
             What::Attention { ask, within_ms } => self.asked_elsewhere(&to, ask, within_ms),
             What::Attends { ask } => self.asked.answered(ask, to),
         }
-    }
-
-    /// Queues a message for those of a user's sessions that are `wanted`, by the rules of one that was committed here.
-    fn bring(&mut self, to: &OpenId, peer: &OpenId, seq: Seq, incoming: bool, frame: &ByteString, wanted: impl Fn(&Slot) -> bool) {
-        let mut overrun = Overrun::default();
-        for slot in self.registry.of(to).iter().filter(|slot| wanted(slot)) {
-            self.metrics.messages_out.inc();
-            let queued = overrun.push(slot, to, frame.clone());
-            if incoming && queued && slot.is_looking_at(peer) {
-                let (openid, peer) = (to.clone(), peer.clone());
-                self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None });
-            }
-        }
-        self.drop_overrun(overrun);
     }
 
     /// Tells a user's v1 sessions of a mark, unless they were told of it or of a later one.
@@ -190,14 +180,8 @@ impl ChatServer {
     fn caught_up(&mut self, openid: &OpenId, missed: Missed) {
         let Missed { overview, messages, .. } = missed;
         let peer = overview.peer.clone();
-        for message in messages {
-            let incoming = message.sender != *openid;
-            if self.is_news(openid, &peer, message.seq) {
-                let frame: ByteString = outbound::as_seen(&message, openid, &peer).into();
-                // A plain client cannot tell its own message from another's, nor an old one from a new one.
-                let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && message.sent_at >= slot.joined_at - BEFORE_JOINING);
-                self.bring(openid, &peer, message.seq, incoming, &frame, wanted);
-            }
+        for message in &messages {
+            self.tell_stored(openid, &peer, message);
         }
         let Overview { cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, .. } = overview;
         self.tell_receipt(openid, ReceiptKind::Recv, openid, &peer, recv_seq);
@@ -211,11 +195,12 @@ impl ChatServer {
 impl Handler<Arrived> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Arrived(hints): Arrived, _: &mut Self::Context) {
+    fn handle(&mut self, Arrived(hints): Arrived, ctx: &mut Self::Context) {
         for hint in hints {
             self.arrived(hint);
         }
         self.send_hints();
+        self.watch_holds(ctx);
     }
 }
 

@@ -133,7 +133,8 @@ pub struct Hint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// A message of the conversation with `peer` was stored for the first time; `incoming`: it is the peer's, not the user's own.
-    Message { peer: OpenId, seq: Seq, incoming: bool, frame: ByteString },
+    /// Where it recalls one, that is `target`.
+    Message { peer: OpenId, seq: Seq, incoming: bool, target: Option<Seq>, frame: ByteString },
     /// A frame that is for v1 sessions only.
     Frame(ByteString),
     /// `who`, one of the two, has received or read the conversation with `peer` up to `seq`.

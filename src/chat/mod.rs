@@ -5,6 +5,8 @@ mod registry;
 pub mod outbox;
 mod actor;
 mod acks;
+mod deliver;
+mod sequencer;
 mod elsewhere;
 mod attention;
 mod told;

@@ -25,6 +25,11 @@ impl Calendar {
         self.0.push(Reverse((at, session, openid)));
     }
 
+    /// When the next one's time comes.
+    pub fn next(&self) -> Option<u64> {
+        self.0.peek().map(|Reverse((at, ..))| *at)
+    }
+
     /// The next one whose time has come.
     pub fn pop(&mut self, now: u64) -> Option<(SessionId, OpenId)> {
         if self.0.peek().is_none_or(|Reverse((at, ..))| *at > now) {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::messages::{Connect, Replacements, Wake, Which};
 use super::outbox::{Outbox, Pushed};
+use super::sequencer::Sequencer;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
 use crate::protocol::inbound::Attention;
@@ -28,6 +29,8 @@ pub struct Slot {
     pub joined_at: i64,
     /// The user's sessions on other nodes, as they answered when this one was let in.
     pub elsewhere: SmallVec<[SessionId; 1]>,
+    /// The order of its live frames, where there are other nodes.
+    pub sequencer: Option<Box<Sequencer>>,
     wake: Recipient<Wake>,
     takeovers: Takeovers,
 }
@@ -55,7 +58,7 @@ const SETTLED_MS: u64 = 5_000;
 /// What came of announcing a session.
 pub enum Connected {
     /// It is in the map; these gave way to it.
-    Joined { replaced: SmallVec<[Slot; 1]> },
+    Joined { replaced: Vec<Slot> },
     /// Its label was taken over too often; it is not in the map.
     TooOften { retry_ms: u64 },
 }
@@ -90,7 +93,7 @@ impl Registry {
     /// Adds a session. One with the same label gives way to it, and beyond the user's cap the oldest.
     pub fn connect(&mut self, new: Connect, now_ms: u64) -> Connected {
         let slots = self.users.entry(new.openid).or_default();
-        let mut replaced = SmallVec::new();
+        let mut replaced = Vec::new();
         let mut takeovers = Takeovers::default();
         if let Some(at) = slots.iter().position(|s| (s.dialect, &s.device) == (new.dialect, &new.device)) {
             takeovers = slots[at].takeovers.one_more(now_ms);
@@ -113,6 +116,7 @@ impl Registry {
             joined_ms: now_ms,
             joined_at: crate::ids::now_ms(),
             elsewhere: SmallVec::new(),
+            sequencer: None,
             wake: new.wake,
             takeovers,
         });
@@ -218,6 +222,10 @@ impl Registry {
     /// A user's sessions, the oldest first.
     pub fn of(&self, openid: &OpenId) -> &[Slot] {
         self.users.get(openid).map_or(&[], |slots| slots)
+    }
+
+    pub fn of_mut(&mut self, openid: &OpenId) -> &mut [Slot] {
+        self.users.get_mut(openid).map_or(&mut [], |slots| slots)
     }
 
     pub fn find(&self, openid: &OpenId, session: SessionId) -> Option<&Slot> {

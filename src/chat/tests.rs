@@ -1,14 +1,16 @@
 //! What the chat brings to whom, of what has no way in from a client.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Addr, Context, Handler};
 
-use super::messages::{Connect, Hint, Wake, What};
+use super::messages::{Arrived, Connect, Hint, Wake, What};
 use super::outbox::{Bounds, Outbox};
 use super::*;
-use crate::event::{Committed, Event, Places};
-use crate::ids::{Device, OpenId, SessionId};
+use crate::event::revocation::Issued;
+use crate::event::{Committed, Event, Message, Places};
+use crate::ids::{Device, Kind, OpenId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::protocol::{Dialect, FrameLimits};
@@ -25,14 +27,25 @@ impl Handler<Wake> for Sleeper {
     fn handle(&mut self, _: Wake, _: &mut Self::Context) {}
 }
 
-#[actix_web::test]
-async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
+/// A chat with other nodes, and sessions of users that have got their `init`.
+struct Rig {
+    chat: Addr<ChatServer>,
+    bounds: Arc<Bounds>,
+    metrics: Metrics,
+    hints: Arc<Mutex<Vec<Hint>>>,
+}
+
+/// `stored`: what the database has.
+fn rig(stored: Vec<Message>) -> Rig {
     let hints = Arc::new(Mutex::new(Vec::new()));
     let heard = hints.clone();
+    let between =
+        move |after: Seq, before: Seq| stored.iter().filter(move |m| m.seq > after && m.seq < before).cloned().collect::<Vec<_>>();
     let relay = RelayWires {
         publish: Box::new(move |hints| heard.lock().unwrap().extend(hints)),
         follow: Box::new(|_| Box::pin(std::future::ready(()))),
         unfollow: Box::new(|_| {}),
+        between: Box::new(move |_, _, after, before| Box::pin(std::future::ready(between(after, before)))),
     };
     let wires = Wires {
         write_mark: Box::new(Err),
@@ -49,39 +62,126 @@ async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
     let (metrics, draining) = (Metrics::new(), Draining::default());
     draining.begin();
     let bounds = Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone());
-    let chat = ChatServer::new(settings, metrics, Vital::new("chat", &draining), wires).start();
-    let [alice, bob] = ["alice", "bob"].map(|name| OpenId::parse(name).unwrap());
-    let sessions = [(&bob, Dialect::V1, "phone"), (&bob, Dialect::V1, "tablet"), (&bob, Dialect::Plain, "old"), (&alice, Dialect::V1, "a")];
-    let mut outboxes = Vec::new();
-    for (openid, dialect, device) in sessions {
-        let outbox = Outbox::new(bounds.clone(), 0);
-        outboxes.push(Arc::new(outbox));
-        let (openid, device) = (openid.clone(), Device::parse(device).ok());
-        let (outbox, wake) = (outboxes.last().unwrap().clone(), Sleeper.start().recipient());
-        chat.send(Connect {
-            openid,
+    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &draining), wires).start();
+    Rig { chat, bounds, metrics, hints }
+}
+
+fn id(name: &str) -> OpenId {
+    OpenId::parse(name).unwrap()
+}
+
+fn seq(number: i64) -> Seq {
+    Seq::parse(number).unwrap()
+}
+
+fn frames(outbox: &Outbox) -> Vec<String> {
+    outbox.take(1 << 20).frames.iter().map(ToString::to_string).collect()
+}
+
+impl Rig {
+    async fn session(&self, openid: &str, dialect: Dialect, device: &str) -> Arc<Outbox> {
+        let outbox = Arc::new(Outbox::new(self.bounds.clone(), 0));
+        let connect = Connect {
+            openid: id(openid),
             session: SessionId::fresh(),
             dialect,
-            device,
-            issued: crate::event::revocation::Issued::by_time(0),
+            device: Device::parse(device).ok(),
+            issued: Issued::by_time(0),
             open_chat: None,
-            outbox,
-            wake,
-        })
-        .await
-        .unwrap();
+            outbox: outbox.clone(),
+            wake: Sleeper.start().recipient(),
+        };
+        self.chat.send(connect).await.unwrap();
+        assert_eq!(self.next(&outbox, 1).await.len(), 1);
+        outbox
     }
-    let frames = |outbox: &Outbox| outbox.take(1 << 20).frames.iter().map(ToString::to_string).collect::<Vec<_>>();
-    for outbox in &outboxes {
-        while frames(outbox).is_empty() {
-            tokio::task::yield_now().await;
+
+    /// So many frames.
+    async fn next(&self, outbox: &Outbox, many: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        while all.len() < many {
+            all.extend(frames(outbox));
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        all
     }
-    hints.lock().unwrap().clear();
-    let events = vec![Event::Settings { openid: bob.clone(), peer: alice, muted: true }];
-    chat.send(Committed { events, places: Places::take(&Arc::default(), 1).unwrap() }).await.unwrap();
+
+    /// Another node says that these messages of Alice's to Bob were stored; of each a frame that says its seq.
+    async fn hear(&self, seqs: impl IntoIterator<Item = (i64, Option<i64>)>) {
+        let what = |(number, target): (i64, Option<i64>)| What::Message {
+            peer: id("alice"),
+            seq: seq(number),
+            incoming: true,
+            target: target.map(seq),
+            frame: number.to_string().into(),
+        };
+        self.chat.send(Arrived(seqs.into_iter().map(|one| Hint { to: id("bob"), what: what(one) }).collect())).await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn a_frame_waits_for_its_predecessor_and_what_is_late_comes_to_plain_clients_only() {
+    let rig = rig(Vec::new());
+    let (v1, plain) = (rig.session("bob", Dialect::V1, "v1").await, rig.session("bob", Dialect::Plain, "plain").await);
+    rig.hear([(1, None), (3, None), (4, None), (2, None)]).await;
+    for outbox in [&v1, &plain] {
+        assert_eq!(frames(outbox), ["1", "2", "3", "4"]);
+    }
+    rig.hear([(7, None), (8, None)]).await;
+    for outbox in [&v1, &plain] {
+        assert_eq!(rig.next(outbox, 2).await, ["7", "8"]);
+    }
+    rig.hear([(6, None), (9, None)]).await;
+    assert_eq!((frames(&v1), frames(&plain)), (vec!["9".to_owned()], vec!["6".to_owned(), "9".to_owned()]));
+    assert_eq!((rig.metrics.frames_out_of_turn.get(), rig.metrics.frames_late.get(), rig.metrics.frames_held.get()), (4, 2, 0));
+}
+
+#[actix_web::test]
+async fn what_no_node_tells_comes_out_of_the_database_in_its_place() {
+    let stored = (1..=3).map(|number| Message {
+        seq: seq(number),
+        sender: id("alice"),
+        kind: Kind::parse("text").unwrap(),
+        body: "{}".into(),
+        sent_at: now_ms(),
+        client_msg_id: None,
+        recalled: false,
+        target: None,
+    });
+    let rig = rig(stored.collect());
+    let (v1, plain) = (rig.session("bob", Dialect::V1, "v1").await, rig.session("bob", Dialect::Plain, "plain").await);
+    rig.hear([(1, None), (4, None)]).await;
+    for outbox in [&v1, &plain] {
+        let told = rig.next(outbox, 4).await;
+        assert!(told[1].contains(r#""seq":2,"#) && told[2].contains(r#""seq":3,"#), "{told:?}");
+        assert_eq!((told[0].as_str(), told[3].as_str()), ("1", "4"));
+    }
+    assert_eq!((rig.metrics.gap_reads.get(), rig.metrics.frames_late.get()), (1, 0));
+}
+
+#[actix_web::test]
+async fn a_message_does_not_come_after_its_recall() {
+    let rig = rig(Vec::new());
+    let plain = rig.session("bob", Dialect::Plain, "plain").await;
+    // The first frame of the conversation waits for nobody.
+    rig.hear([(5, Some(4)), (4, None), (3, None), (6, None)]).await;
+    assert_eq!(frames(&plain), ["5", "3", "6"]);
+}
+
+#[actix_web::test]
+async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
+    let rig = rig(Vec::new());
+    let sessions =
+        [("bob", Dialect::V1, "phone"), ("bob", Dialect::V1, "tablet"), ("bob", Dialect::Plain, "old"), ("alice", Dialect::V1, "a")];
+    let mut outboxes = Vec::new();
+    for (openid, dialect, device) in sessions {
+        outboxes.push(rig.session(openid, dialect, device).await);
+    }
+    rig.hints.lock().unwrap().clear();
+    let events = vec![Event::Settings { openid: id("bob"), peer: id("alice"), muted: true }];
+    rig.chat.send(Committed { events, places: Places::take(&Arc::default(), 1).unwrap() }).await.unwrap();
     let told: Vec<_> = outboxes.iter().map(|outbox| frames(outbox)).collect();
     let frame = r#"{"type":"settings","peer":"alice","muted":true}"#.to_owned();
     assert_eq!(told, [vec![frame.clone()], vec![frame.clone()], vec![], vec![]]);
-    assert_eq!(*hints.lock().unwrap(), [Hint { to: bob, what: What::Frame(frame.into()) }]);
+    assert_eq!(*rig.hints.lock().unwrap(), [Hint { to: id("bob"), what: What::Frame(frame.into()) }]);
 }

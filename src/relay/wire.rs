@@ -28,6 +28,9 @@ enum Kind {
         seq: i64,
         #[serde(rename = "in")]
         incoming: bool,
+        /// The message that it recalls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<i64>,
     },
     Frame,
     Receipt {
@@ -75,8 +78,9 @@ pub struct Unknown;
 pub fn encode(hint: &Hint) -> Bytes {
     let texts = |sessions: &[SessionId]| sessions.iter().take(SESSIONS).map(SessionId::to_string).collect();
     let (kind, frame) = match &hint.what {
-        What::Message { peer, seq, incoming, frame } => {
-            (Kind::Message { peer: peer.as_str().to_owned(), seq: seq.get(), incoming: *incoming }, Some(frame))
+        What::Message { peer, seq, incoming, target, frame } => {
+            let (peer, target) = (peer.as_str().to_owned(), target.map(Seq::get));
+            (Kind::Message { peer, seq: seq.get(), incoming: *incoming, target }, Some(frame))
         }
         What::Frame(frame) => (Kind::Frame, Some(frame)),
         What::Receipt { kind, who, peer, seq } => {
@@ -115,7 +119,10 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
     let session = |text: &str| SessionId::parse(text).map_err(|_| Unknown);
     let sessions = |texts: &[String]| texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>();
     let what = match head.kind {
-        Kind::Message { peer, seq, incoming } => What::Message { peer: openid(&peer)?, seq: parse_seq(seq)?, incoming, frame: frame()? },
+        Kind::Message { peer, seq, incoming, target } => {
+            let target = target.map(parse_seq).transpose()?;
+            What::Message { peer: openid(&peer)?, seq: parse_seq(seq)?, incoming, target, frame: frame()? }
+        }
         Kind::Frame => What::Frame(frame()?),
         Kind::Receipt { who, peer, seq, read } => What::Receipt {
             kind: if read { ReceiptKind::Read } else { ReceiptKind::Recv },
@@ -197,7 +204,14 @@ mod tests {
         let (one, two) = (SessionId::fresh(), SessionId::fresh());
         let frame = ByteString::from("{\"message\":\"línea\\n\"}");
         for what in [
-            What::Message { peer: id("bob"), seq: Seq::parse(7).unwrap(), incoming: true, frame: frame.clone() },
+            What::Message { peer: id("bob"), seq: Seq::parse(7).unwrap(), incoming: true, target: None, frame: frame.clone() },
+            What::Message {
+                peer: id("bob"),
+                seq: Seq::parse(8).unwrap(),
+                incoming: false,
+                target: Seq::parse(7).ok(),
+                frame: frame.clone(),
+            },
             What::Frame(frame),
             What::Receipt { kind: ReceiptKind::Recv, who: id("alice"), peer: id("bob"), seq: Seq::parse(3).unwrap() },
             What::Cleared { peer: id("bob"), seq: Seq::parse(4).unwrap() },

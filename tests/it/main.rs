@@ -18,6 +18,7 @@ mod web;
 mod wechat;
 mod hostile;
 mod connections;
+mod order;
 mod reaper;
 mod revocations;
 mod descriptors;

@@ -1,7 +1,7 @@
-//! The checker against a small story: as it is nothing is wrong with it, and each change breaks one invariant and no other. I1 to I8.
+//! The checker against a small story: as it is nothing is wrong with it, and each change breaks one invariant and no other. I1 to I8, I11.
 
-use crate::checker::Invariant::{I1, I2, I3, I4, I5, I6, I7, I8};
-use crate::log::{Key, Message, Via, What};
+use crate::checker::Invariant::{I1, I2, I3, I4, I5, I6, I7, I8, I11};
+use crate::log::{Entry, Key, Message, Via, What};
 use crate::story::{BOB, PHONE, Story, TABLET, story};
 
 #[test]
@@ -136,6 +136,37 @@ fn a_plain_message_that_is_there_more_often_than_it_was_sent() {
     story.is_clean();
     story.add(None, next + 2);
     story.breaks(I3);
+}
+
+/// Where two came live to Bob from Alice on one connection, one behind the other, each sent once.
+fn two_live_to_bob(story: &Story) -> [usize; 2] {
+    let entries = &story.logs[BOB].entries;
+    let mut before = None;
+    for (at, entry) in entries.iter().enumerate() {
+        match (&entry.what, before) {
+            (What::Connected { .. }, _) => before = None,
+            (What::Received { message, via: Via::Live }, _) if ["m1", "m4"].map(Some).contains(&message.client_msg_id.as_deref()) => {}
+            (What::Received { message, via: Via::Live }, None) if message.peer == "alice" => before = Some(at),
+            (What::Received { message, via: Via::Live }, Some(before)) if message.peer == "alice" => return [before, at],
+            _ => {}
+        }
+    }
+    panic!("there are none");
+}
+
+#[test]
+fn live_frames_that_step_back() {
+    let mut story = story();
+    let [one, other] = two_live_to_bob(&story);
+    let entries = &mut story.logs[BOB].entries;
+    let swapped = entries[one].what.clone();
+    entries[one].what = std::mem::replace(&mut entries[other].what, swapped);
+    story.breaks(I11);
+    // On another connection it is another order.
+    let at = story.logs[BOB].entries[other].at;
+    let reconnect = [What::Disconnected, What::Connected { session: "later".into() }].map(|what| Entry { at, what });
+    story.logs[BOB].entries.splice(other..other, reconnect);
+    story.is_clean();
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub enum Fault {
     PushBeforeCommit,
     /// A sync leaves out the first message that it should give.
     SyncFromOneTooHigh,
+    /// What a batch has stored is pushed the last first.
+    PushLastFirst,
     /// A read is answered when it is taken; a crash loses it.
     ReadBeforeCommit,
 }
@@ -204,6 +206,7 @@ impl Sim {
         for (openid, peer, seq) in std::mem::take(&mut self.reads) {
             self.store_read(&openid, &peer, seq);
         }
+        let mut put_off = Vec::new();
         for Taken { client, connection, message, seq } in std::mem::take(&mut self.taken) {
             let answers = self.clients[client].connection == Some(connection);
             let conversation = self.committed.entry(pair(&message.from, &message.to)).or_default();
@@ -236,9 +239,14 @@ impl Sim {
             if answers && (self.fault != Fault::AckBeforeCommit || message.is_recall()) {
                 self.ack(client, &message, false);
             }
-            if self.fault != Fault::PushBeforeCommit || message.is_recall() {
-                self.push(&message, answers.then_some(client));
+            match self.fault {
+                Fault::PushLastFirst => put_off.push((message, answers.then_some(client))),
+                Fault::PushBeforeCommit if !message.is_recall() => {}
+                _ => self.push(&message, answers.then_some(client)),
             }
+        }
+        for (message, but) in put_off.into_iter().rev() {
+            self.push(&message, but);
         }
         self.now += 7;
         if self.now % 3 == 0 {

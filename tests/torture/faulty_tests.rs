@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::checker::Invariant::{self, I1, I2, I4, I6, I7, I8, I9};
+use crate::checker::Invariant::{self, I1, I2, I4, I6, I7, I8, I9, I11};
 use crate::checker::{Report, check};
 use crate::faulty::{Fault, Sim};
 use crate::log::{Histories, Log};
@@ -107,6 +107,7 @@ fn each_fault_is_caught_in_every_run() {
         (Fault::CounterOutsideTransaction, I4),
         (Fault::CounterBehind, I4),
         (Fault::PushBeforeCommit, I6),
+        (Fault::PushLastFirst, I11),
         (Fault::SyncFromOneTooHigh, I7),
         (Fault::ReadBeforeCommit, I9),
     ];

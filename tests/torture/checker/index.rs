@@ -20,6 +20,7 @@ pub enum Answer {
 
 /// One sending of one write.
 pub struct Attempt<'a> {
+    pub at: u64,
     pub log: usize,
     /// Counts the connections of that log.
     pub connection: usize,
@@ -176,7 +177,16 @@ impl<'a> Index<'a> {
                 What::Sent { peer, key, kind, content } => {
                     let write = self.write_of(log, peer, key.borrowed(), entry.at);
                     let attempt = self.attempts.len();
-                    self.attempts.push(Attempt { log: number, connection, write, kind, content, answer: Answer::Open, sure: true });
+                    self.attempts.push(Attempt {
+                        at: entry.at,
+                        log: number,
+                        connection,
+                        write,
+                        kind,
+                        content,
+                        answer: Answer::Open,
+                        sure: true,
+                    });
                     self.writes[write].attempts.push(attempt);
                     open.entry((peer, key.borrowed())).or_default().push_back(attempt);
                 }

@@ -35,6 +35,8 @@ pub enum Invariant {
     I9,
     /// Unread is exact at the end, and no answered read is lost.
     I10,
+    /// Live frames of one connection and conversation have rising seqs, but for what its sender sent again.
+    I11,
 }
 
 pub struct Violation {
@@ -107,6 +109,7 @@ pub fn check(logs: &[Log], histories: &Histories) -> Report {
     history::all_acks_of_a_write_agree(&index, &mut found);
     order::seqs_are_dense(&index, &mut found);
     order::the_order_is_the_order_of_sending(&index, &mut found);
+    order::live_frames_come_in_order(&index, &mut found);
     delivery::all_copies_agree(&index, &mut found);
     delivery::who_caught_up_has_everything(&index, &mut found);
     marks::marks_never_go_back(&index, &mut found);

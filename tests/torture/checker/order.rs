@@ -1,10 +1,10 @@
-//! Places in a conversation: I4, I5.
+//! Places in a conversation: I4, I5, I11.
 
 use std::collections::HashMap;
 
-use super::index::{Answer, Index};
+use super::index::{Answer, Index, pair};
 use super::{Found, Invariant};
-use crate::log::Key;
+use crate::log::{Key, Message, Via, What};
 
 pub fn seqs_are_dense(index: &Index<'_>, found: &mut Found) {
     for conversation in index.conversations.values() {
@@ -89,5 +89,30 @@ fn as_one_session_sent(index: &Index<'_>, found: &mut Found) {
             });
         }
         *before = (*before).max((seq, attempt.write));
+    }
+}
+
+/// All logs are of v1 sessions. What is sent again is pushed again.
+pub fn live_frames_come_in_order(index: &Index<'_>, found: &mut Found) {
+    let was_sent_again = |message: &Message, at: u64| {
+        let write = index.write(pair(&message.from, &message.to), &message.from, message.key());
+        write.is_some_and(|write| write.attempts.iter().filter(|attempt| index.attempts[**attempt].at < at).count() > 1)
+    };
+    for (number, log) in index.logs.iter().enumerate() {
+        let mut last = HashMap::new();
+        for entry in &log.entries {
+            match &entry.what {
+                What::Connected { .. } | What::Disconnected => last.clear(),
+                What::Received { message, via: Via::Live } if !was_sent_again(message, entry.at) => {
+                    let before = last.insert(message.peer.as_str(), message.seq).unwrap_or(0);
+                    if message.seq <= before {
+                        found.add(Invariant::I11, || {
+                            format!("{}, live with {}: {} came after {before}", index.client(number), message.peer, message.seq)
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }

@@ -1,0 +1,432 @@
+//! The order of one session's live frames, by conversation: a frame whose predecessor is still on its way from another node waits for it, but
+//! not for long. A plain value; times are monotonic milliseconds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytestring::ByteString;
+use prometheus_client::metrics::gauge::Gauge;
+use smallvec::SmallVec;
+
+use crate::ids::{OpenId, Seq};
+
+/// How long a frame waits for its predecessor.
+const HOLD_MS: u64 = 200;
+/// After so long the database is asked for what is missing.
+const ASK_MS: u64 = 50;
+/// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the next frame waits for nobody.
+const LINES_AT_MOST: usize = 4_096;
+/// What waits in all sessions together, a frame counted for each session that it waits for.
+const HELD_FRAMES: usize = 16_384;
+const HELD_BYTES: usize = 16 << 20;
+
+/// A message on its way to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    pub seq: Seq,
+    /// It is the peer's, not the user's own.
+    pub incoming: bool,
+    /// The message that it recalls.
+    pub target: Option<Seq>,
+    /// None where this session needs none: it wrote the message itself.
+    pub frame: Option<ByteString>,
+}
+
+/// Whether a frame waits for its predecessor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    Waits,
+    /// What comes out of the database has no predecessor on its way.
+    None,
+}
+
+/// What becomes of a message that came.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// These are told now, in this order.
+    Ready(Ready),
+    /// The same, before a predecessor has come: too much waits elsewhere.
+    NoRoom(Ready),
+    /// It waits. `Some`: call [`Sequencer::look`] then; before that it was not to be called.
+    Held(Option<u64>),
+    /// A later one was told before.
+    Late(Live),
+}
+
+pub type Ready = SmallVec<[Live; 1]>;
+
+/// One session's.
+#[derive(Debug, Default)]
+pub struct Sequencer {
+    lines: HashMap<OpenId, Line>,
+    /// Conversations in which something waits, or did when [`Sequencer::look`] was last to be called.
+    waiting: Vec<OpenId>,
+}
+
+/// One conversation.
+#[derive(Debug)]
+struct Line {
+    /// All up to here was told, needed not be told, or was waited for in vain.
+    settled: i64,
+    /// The last frame that was told.
+    told: i64,
+    /// By seq.
+    held: Vec<Held>,
+    /// It is among those that are waiting.
+    is_waiting: bool,
+    /// The database was asked for what is missing before the first of them.
+    is_asked: bool,
+}
+
+/// What waits for whom.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// By conversation, what has waited long enough, with what follows on it.
+    pub ready: Vec<(OpenId, Ready)>,
+    pub gaps: Vec<Gap>,
+    /// When to look again, if anything waits still.
+    pub next: Option<u64>,
+}
+
+/// What is missing before something that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    pub peer: OpenId,
+    /// Both exclusive.
+    pub after: Seq,
+    pub before: Seq,
+}
+
+#[derive(Debug)]
+struct Held {
+    live: Live,
+    since: u64,
+    _space: Space,
+}
+
+impl Sequencer {
+    /// Takes a message of the conversation with `peer` that has not come before.
+    pub fn offer(&mut self, peer: &OpenId, live: Live, patience: Patience, room: &Room, now: u64) -> Offer {
+        let seq = live.seq.get();
+        let Some(line) = self.lines.get_mut(peer) else {
+            let mut line = Line { settled: seq, told: 0, held: Vec::new(), is_waiting: false, is_asked: false };
+            let ready = line.tell(live);
+            self.begin(peer, line);
+            return Offer::Ready(ready);
+        };
+        if live.frame.is_some() && seq <= line.told {
+            return Offer::Late(live);
+        }
+        if seq <= line.settled + 1 {
+            return Offer::Ready(line.tell(live));
+        }
+        if patience == Patience::None {
+            return Offer::Ready(line.tell_all_up_to(live));
+        }
+        let Some(space) = room.take(live.frame.as_ref().map_or(0, |frame| frame.len())) else {
+            return Offer::NoRoom(line.tell_all_up_to(live));
+        };
+        let at = line.held.partition_point(|held| held.live.seq < live.seq);
+        line.held.insert(at, Held { live, since: now, _space: space });
+        let nothing_waited = self.waiting.is_empty();
+        if !std::mem::replace(&mut line.is_waiting, true) {
+            self.waiting.push(peer.clone());
+        }
+        Offer::Held(nothing_waited.then_some(now + ASK_MS))
+    }
+
+    fn begin(&mut self, peer: &OpenId, line: Line) {
+        if self.lines.len() >= LINES_AT_MOST {
+            self.lines.retain(|_, line| line.is_waiting);
+        }
+        self.lines.insert(peer.clone(), line);
+    }
+
+    /// Looks after what waits.
+    pub fn look(&mut self, now: u64) -> Looked {
+        let mut looked = Looked::default();
+        let lines = &mut self.lines;
+        self.waiting.retain(|peer| {
+            let Some(line) = lines.get_mut(peer) else { return false };
+            let has_expired = |held: &&Held| held.since + HOLD_MS <= now;
+            if let Some(last) = line.held.iter().filter(has_expired).map(|held| held.live.seq.get()).max() {
+                looked.ready.push((peer.clone(), line.release(last)));
+            }
+            line.is_waiting = !line.held.is_empty();
+            let Some(since) = line.held.iter().map(|held| held.since).min() else {
+                line.is_asked = false;
+                return false;
+            };
+            if !line.is_asked && since + ASK_MS <= now {
+                line.is_asked = true;
+                looked.gaps.extend(line.gap(peer));
+            }
+            let due = since + if line.is_asked { HOLD_MS } else { ASK_MS };
+            looked.next = Some(looked.next.map_or(due, |next| next.min(due)));
+            true
+        });
+        looked
+    }
+}
+
+impl Line {
+    /// Tells a message, and what has waited for it.
+    fn tell(&mut self, live: Live) -> Ready {
+        let mut ready = Ready::new();
+        self.settle(live, &mut ready);
+        self.follow(&mut ready);
+        ready
+    }
+
+    /// The same, after all that waits below it.
+    fn tell_all_up_to(&mut self, live: Live) -> Ready {
+        let mut ready = self.release(live.seq.get());
+        self.settle(live, &mut ready);
+        self.follow(&mut ready);
+        ready
+    }
+
+    /// Tells what waits up to `seq`, and what follows on it.
+    fn release(&mut self, seq: i64) -> Ready {
+        let mut ready = Ready::new();
+        let end = self.held.partition_point(|held| held.live.seq.get() <= seq);
+        let released: SmallVec<[Live; 4]> = self.held.drain(..end).map(|held| held.live).collect();
+        for live in released {
+            self.settle(live, &mut ready);
+        }
+        self.follow(&mut ready);
+        ready
+    }
+
+    fn follow(&mut self, ready: &mut Ready) {
+        while self.held.first().is_some_and(|held| held.live.seq.get() <= self.settled + 1) {
+            let held = self.held.remove(0);
+            self.settle(held.live, ready);
+        }
+    }
+
+    fn gap(&self, peer: &OpenId) -> Option<Gap> {
+        let before = self.held.first()?.live.seq;
+        Some(Gap { peer: peer.clone(), after: Seq::parse(self.settled).ok()?, before })
+    }
+
+    fn settle(&mut self, live: Live, ready: &mut Ready) {
+        let seq = live.seq.get();
+        self.settled = self.settled.max(seq);
+        if live.frame.is_some() {
+            self.told = self.told.max(seq);
+            ready.push(live);
+        }
+    }
+}
+
+/// What waits in all sessions, and how much may.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<Taken>);
+
+#[derive(Debug)]
+struct Taken {
+    frames: AtomicUsize,
+    bytes: AtomicUsize,
+    shown: Gauge,
+}
+
+/// A part of it, given back when dropped.
+#[derive(Debug)]
+struct Space {
+    taken: Arc<Taken>,
+    bytes: usize,
+}
+
+impl Room {
+    /// `shown` shows how many frames wait.
+    pub fn new(shown: Gauge) -> Self {
+        Self(Arc::new(Taken { frames: AtomicUsize::new(0), bytes: AtomicUsize::new(0), shown }))
+    }
+
+    fn take(&self, bytes: usize) -> Option<Space> {
+        let Taken { frames, bytes: all_bytes, shown } = &*self.0;
+        if frames.load(Ordering::Relaxed) >= HELD_FRAMES || all_bytes.load(Ordering::Relaxed) + bytes > HELD_BYTES {
+            return None;
+        }
+        frames.fetch_add(1, Ordering::Relaxed);
+        all_bytes.fetch_add(bytes, Ordering::Relaxed);
+        shown.inc();
+        Some(Space { taken: self.0.clone(), bytes })
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.taken.frames.fetch_sub(1, Ordering::Relaxed);
+        self.taken.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.taken.shown.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Session {
+        sequencer: Sequencer,
+        room: Room,
+        shown: Gauge,
+    }
+
+    fn session() -> Session {
+        let shown = Gauge::default();
+        Session { sequencer: Sequencer::default(), room: Room::new(shown.clone()), shown }
+    }
+
+    fn peer(name: &str) -> OpenId {
+        OpenId::parse(name).unwrap()
+    }
+
+    fn live(seq: i64) -> Live {
+        Live { seq: Seq::parse(seq).unwrap(), incoming: true, target: None, frame: Some("frame".into()) }
+    }
+
+    fn own(seq: i64) -> Live {
+        Live { frame: None, incoming: false, ..live(seq) }
+    }
+
+    fn seqs(ready: &[Live]) -> Vec<i64> {
+        ready.iter().map(|live| live.seq.get()).collect()
+    }
+
+    impl Session {
+        fn offer(&mut self, live: Live, now: u64) -> Offer {
+            self.sequencer.offer(&peer("a"), live, Patience::Waits, &self.room, now)
+        }
+
+        /// What is told at once.
+        fn told(&mut self, live: Live, now: u64) -> Vec<i64> {
+            match self.offer(live, now) {
+                Offer::Ready(ready) | Offer::NoRoom(ready) => seqs(&ready),
+                Offer::Held(_) => Vec::new(),
+                Offer::Late(live) => panic!("late: {live:?}"),
+            }
+        }
+
+        fn expired(&mut self, now: u64) -> (Vec<i64>, Option<u64>) {
+            let Looked { ready, next, .. } = self.sequencer.look(now);
+            (ready.iter().flat_map(|(_, ready)| seqs(ready)).collect(), next)
+        }
+    }
+
+    #[test]
+    fn the_first_frame_waits_for_nobody_and_the_next_for_its_predecessor() {
+        let mut s = session();
+        assert_eq!(s.told(live(4), 0), [4]);
+        assert_eq!(s.told(live(5), 0), [5]);
+        assert_eq!(s.offer(live(8), 10), Offer::Held(Some(60)));
+        assert_eq!(s.offer(live(7), 20), Offer::Held(None));
+        assert_eq!(s.shown.get(), 2);
+        assert_eq!(s.told(live(6), 30), [6, 7, 8]);
+        assert_eq!((s.expired(210), s.shown.get()), ((vec![], None), 0));
+    }
+
+    #[test]
+    fn a_conversation_does_not_hold_up_another() {
+        let mut s = session();
+        s.told(live(1), 0);
+        assert_eq!(s.offer(live(3), 0), Offer::Held(Some(50)));
+        let Session { sequencer, room, .. } = &mut s;
+        for seq in 1..4 {
+            let offer = sequencer.offer(&peer("b"), live(seq), Patience::Waits, room, 0);
+            assert!(matches!(offer, Offer::Ready(_)), "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn who_does_not_come_in_time_is_late_and_the_others_are_in_order() {
+        let mut s = session();
+        s.told(live(1), 0);
+        s.offer(live(4), 0);
+        s.offer(live(6), 100);
+        assert_eq!(s.expired(199), (vec![], Some(200)));
+        assert_eq!(s.expired(200), (vec![4], Some(300)));
+        assert_eq!(s.offer(live(3), 201), Offer::Late(live(3)));
+        assert_eq!(s.told(live(5), 202), [5, 6]);
+        assert_eq!(s.told(live(7), 203), [7]);
+    }
+
+    #[test]
+    fn what_is_missing_is_asked_for_once_before_it_is_given_up() {
+        let mut s = session();
+        s.told(live(1), 0);
+        assert_eq!(s.offer(live(5), 0), Offer::Held(Some(50)));
+        s.offer(live(7), 10);
+        assert_eq!(s.sequencer.look(49), Looked { next: Some(50), ..Looked::default() });
+        let gap = Gap { peer: peer("a"), after: Seq::parse(1).unwrap(), before: Seq::parse(5).unwrap() };
+        assert_eq!(s.sequencer.look(50), Looked { gaps: vec![gap], next: Some(200), ..Looked::default() });
+        assert_eq!(s.sequencer.look(199), Looked { next: Some(200), ..Looked::default() });
+        for seq in 2..5 {
+            let offer = s.sequencer.offer(&peer("a"), live(seq), Patience::None, &s.room, 199);
+            assert!(matches!(&offer, Offer::Ready(ready) if ready.len() == if seq == 4 { 2 } else { 1 }), "{offer:?}");
+        }
+        assert_eq!(s.expired(209), (vec![], Some(210)));
+        assert_eq!(s.expired(210), (vec![7], None));
+        // The next time it is asked again.
+        assert_eq!(s.offer(live(9), 300), Offer::Held(Some(350)));
+        assert_eq!(s.sequencer.look(350).gaps.len(), 1);
+    }
+
+    #[test]
+    fn what_came_later_and_has_a_lower_seq_goes_with_what_has_waited_long_enough() {
+        let mut s = session();
+        s.told(live(1), 0);
+        s.offer(live(5), 0);
+        s.offer(live(3), 150);
+        assert_eq!(s.expired(200), (vec![3, 5], None));
+    }
+
+    #[test]
+    fn ones_own_message_settles_its_place_but_makes_nothing_late() {
+        let mut s = session();
+        s.told(live(1), 0);
+        assert_eq!(s.told(own(2), 0), [0; 0]);
+        assert_eq!(s.told(live(3), 0), [3]);
+        // Acked while the one before it is still on its way: that one is no step back, however late.
+        assert_eq!(s.offer(own(5), 0), Offer::Held(Some(50)));
+        assert_eq!(s.expired(200), (vec![], None));
+        assert_eq!(s.told(live(4), 900), [4]);
+        assert_eq!(s.told(live(6), 900), [6]);
+    }
+
+    #[test]
+    fn what_the_database_tells_waits_for_nobody_and_overtakes_nobody() {
+        let mut s = session();
+        s.told(live(1), 0);
+        s.offer(live(4), 0);
+        let offer = s.sequencer.offer(&peer("a"), live(6), Patience::None, &s.room, 1);
+        assert!(matches!(&offer, Offer::Ready(ready) if seqs(ready) == [4, 6]), "{offer:?}");
+    }
+
+    #[test]
+    fn where_no_more_may_wait_it_is_told_at_once_in_order() {
+        let mut s = session();
+        s.told(live(1), 0);
+        let most = i64::try_from(HELD_FRAMES).unwrap();
+        for seq in 3..3 + most {
+            assert!(matches!(s.offer(live(seq), 0), Offer::Held(_)));
+        }
+        let Offer::NoRoom(ready) = s.offer(live(3 + most), 0) else { panic!("it waits") };
+        assert_eq!(seqs(&ready), (3..=3 + most).collect::<Vec<_>>());
+        assert_eq!(s.shown.get(), 0);
+        s.offer(live(9 + most), 0);
+        drop(s.sequencer);
+        assert_eq!(s.shown.get(), 0, "what a session that went had waiting");
+    }
+
+    #[test]
+    fn a_flood_of_conversations_takes_no_memory() {
+        let mut s = session();
+        for n in 0..2 * LINES_AT_MOST {
+            s.sequencer.offer(&peer(&format!("p{n}")), live(1), Patience::Waits, &s.room, 0);
+        }
+        assert!(s.sequencer.lines.len() <= LINES_AT_MOST);
+    }
+}

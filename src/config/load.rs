@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::keys::{self, KEYS, Key, Shown};
 use super::problem::{Problem, Problems, Source};
 use super::value::{self, Value};
-use super::{Config, DatabaseUrl, Listen, dev, environment, file};
+use super::{Config, DatabaseUrl, Listen, Safety, Unjudged, dev, environment, file};
 
 /// The settings file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "hongyan.toml";
@@ -166,7 +166,18 @@ fn warnings(config: &Config) -> Vec<String> {
     if value::is_plain_http_elsewhere(&config.wechat.api_base) {
         warnings.push("wechat.api_base: plain http to another machine shows the AppSecret to the network".to_owned());
     }
+    if passes_unread(&config.safety) && !config.wechat.api_base.is_empty() {
+        let why = "WeChat checks nothing that a user writes who was not in the mini-program for two hours (61010), and no word list stands behind \
+                   it: set safety.words, or safety.on_inactive to closed";
+        warnings.push(format!("safety.mode: {why}"));
+    }
     warnings
+}
+
+/// Whether nobody reads what a user writes whom WeChat does not know to be there.
+fn passes_unread(safety: &Safety) -> bool {
+    let is_listed = safety.words.is_some() && (safety.mode.asks_list() || safety.on_inactive == Unjudged::Local);
+    safety.mode.asks_wechat() && safety.on_inactive != Unjudged::Closed && !is_listed
 }
 
 impl Loaded {

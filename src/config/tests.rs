@@ -386,6 +386,34 @@ fn no_form_of_the_settings_prints_a_secret() {
 }
 
 #[test]
+fn a_check_that_can_be_inactive_without_a_list_behind_it_is_warned_of() {
+    let warned = |settings: &[(&str, &str)]| {
+        let case = settings.iter().fold(Case::new(), |case, (name, value)| case.env(name, value));
+        case.loaded().warnings.iter().any(|warning| warning.contains("61010"))
+    };
+    let (mode, words, inactive) = ("HONGYAN_SAFETY__MODE", "HONGYAN_SAFETY__WORDS", "HONGYAN_SAFETY__ON_INACTIVE");
+    for unread in [
+        &[(mode, "wechat")][..],
+        &[(mode, "local+wechat")],
+        &[(mode, "wechat"), (inactive, "open")],
+        &[(mode, "wechat"), (inactive, "open"), (words, "words.txt")],
+    ] {
+        assert!(warned(unread), "{unread:?}");
+    }
+    for read in [
+        &[][..],
+        &[(mode, "local")],
+        &[(mode, "wechat"), (words, "words.txt")],
+        &[(mode, "local+wechat"), (inactive, "open"), (words, "words.txt")],
+        &[(mode, "wechat"), (inactive, "closed")],
+        // The double that only `dev` has.
+        &[(mode, "wechat"), ("HONGYAN_WECHAT__API_BASE", "")],
+    ] {
+        assert!(!warned(read), "{read:?}");
+    }
+}
+
+#[test]
 fn plain_http_to_another_machine_is_warned_of() {
     let warned = |base: &str| !Case::new().env("HONGYAN_WECHAT__API_BASE", base).loaded().warnings.is_empty();
     assert!(warned("http://wechat.internal:8080") && warned("http://192.0.2.1"));

@@ -5,6 +5,8 @@ use icu_normalizer::ComposingNormalizer;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, Script};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
+use super::alike::{self, Looks, looks};
+
 /// What stands between a letter and the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
@@ -33,6 +35,8 @@ pub struct Folded {
 
 enum Class {
     Letter,
+    /// Laid over the letter before it, or beside it.
+    Mark,
     Unseen,
     Filler,
     Wall,
@@ -41,12 +45,16 @@ enum Class {
 impl Folded {
     pub fn of(text: &str) -> Self {
         // ASCII is composed already, and most of what is sent in some places.
-        let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { fold(text) };
+        let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { alike::unframed(fold(text)) };
         let mut all = Self { letters: String::with_capacity(folded.len()), index: Vec::with_capacity(folded.len()) };
         let mut gap = Gap::None;
+        let mut base = None;
         for c in folded.chars() {
             match class(c) {
-                Class::Letter => {
+                Class::Mark if !belongs(c, base) => {}
+                Class::Letter | Class::Mark => {
+                    base = Some(c);
+                    let c = if c.is_ascii() { c } else { alike::simplified(c) };
                     all.index.push(Letter { at: all.letters.len(), gap, unspaced: is_unspaced(c) });
                     all.letters.push(c);
                     gap = Gap::None;
@@ -59,13 +67,55 @@ impl Folded {
         all
     }
 
+    /// The same letters, those that look like Latin ones as these; none where there is no such letter.
+    pub fn as_latin(&self) -> Option<AsLatin> {
+        if self.letters.is_ascii() || !self.letters.chars().any(|c| matches!(looks(c), Looks::Like(_))) {
+            return None;
+        }
+        let mut folded = Self { letters: String::with_capacity(self.letters.len()), index: Vec::with_capacity(self.index.len()) };
+        let mut latin = AsLatin { counts: vec![Counts::default()], words: Vec::with_capacity(self.index.len()), folded: Self::default() };
+        let (mut counts, mut word) = (Counts::default(), 0);
+        for (number, (letter, c)) in self.index.iter().zip(self.letters.chars()).enumerate() {
+            let looks = looks(c);
+            match looks {
+                Looks::Latin => counts.latin += 1,
+                Looks::Like(_) => counts.alike += 1,
+                Looks::Foreign => counts.foreign += 1,
+                Looks::Other => {}
+            }
+            latin.counts.push(counts);
+            if letter.gap > Gap::None {
+                word = number;
+            }
+            latin.words.push(word);
+            folded.index.push(Letter { at: folded.letters.len(), ..*letter });
+            folded.letters.push(if let Looks::Like(like) = looks { like } else { c });
+        }
+        latin.folded = folded;
+        Some(latin)
+    }
+
     /// The letters between two places in bytes, by their number. Both must be where letters begin or end.
     pub fn numbers(&self, from: usize, to: usize) -> std::ops::Range<usize> {
         let number = |at: usize| self.index.partition_point(|letter| letter.at < at);
         number(from)..number(to)
     }
 
-    pub fn gap_before(&self, number: usize) -> Gap {
+    /// How many letters there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Before which letters something stands.
+    pub fn breaks(&self) -> Breaks {
+        let numbers = || 1..self.index.len();
+        Breaks {
+            words: numbers().filter(|number| !self.joins(*number)).collect(),
+            any: numbers().filter(|number| self.gap_before(*number) > Gap::None).collect(),
+        }
+    }
+
+    fn gap_before(&self, number: usize) -> Gap {
         self.index.get(number).map_or(Gap::Wall, |letter| letter.gap)
     }
 
@@ -75,7 +125,7 @@ impl Folded {
     }
 
     /// Whether this letter and the one before it may belong to one word.
-    pub fn joins(&self, number: usize) -> bool {
+    fn joins(&self, number: usize) -> bool {
         let Some(previous) = number.checked_sub(1) else { return false };
         let unspaced = |number: usize| self.index.get(number).is_some_and(|letter| letter.unspaced);
         match self.gap_before(number) {
@@ -91,6 +141,54 @@ impl Folded {
             before == 0 || self.gap_before(before) > Gap::None || unspaced(before - 1) || unspaced(before)
         };
         is_edge(number) && is_edge(number + 1)
+    }
+}
+
+/// Numbers of letters, rising.
+#[derive(Debug)]
+pub struct Breaks {
+    /// Those that belong to no word with the one before.
+    pub words: Vec<usize>,
+    /// Those with anything before them.
+    pub any: Vec<usize>,
+}
+
+/// A text whose look-alikes stand as Latin letters, and what they are.
+#[derive(Debug)]
+pub struct AsLatin {
+    pub folded: Folded,
+    /// Before each letter, and behind the last one.
+    counts: Vec<Counts>,
+    /// Of each letter, the first one of its word.
+    words: Vec<usize>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    latin: usize,
+    alike: usize,
+    foreign: usize,
+}
+
+impl AsLatin {
+    /// Whether these letters are disguised: their words mix Latin letters with look-alikes of another script; or they are look-alikes
+    /// throughout, and the text has Latin letters and none that only another script has. A word that is whole in its own script is
+    /// itself, though it looks like another.
+    pub fn is_disguised(&self, letters: &std::ops::Range<usize>) -> bool {
+        let from = self.words.get(letters.start).copied().unwrap_or(letters.start);
+        let last = letters.end.saturating_sub(1);
+        let to = self.words.get(last).map_or(letters.end, |word| self.words.partition_point(|other| other <= word));
+        let here = self.between(from, to);
+        let all = self.counts.last().copied().unwrap_or_default();
+        let is_mixed = here.alike > 0 && here.latin > 0;
+        let is_whole = self.between(letters.start, letters.end).alike == letters.len();
+        is_mixed || (is_whole && all.latin > 0 && all.foreign == 0)
+    }
+
+    fn between(&self, from: usize, to: usize) -> Counts {
+        let at = |number: usize| self.counts.get(number).copied().unwrap_or_default();
+        let (from, to) = (at(from), at(to));
+        Counts { latin: to.latin - from.latin, alike: to.alike - from.alike, foreign: to.foreign - from.foreign }
     }
 }
 
@@ -111,8 +209,7 @@ fn class(c: char) -> Class {
     match category {
         G::Format => Class::Unseen,
         _ if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) => Class::Unseen,
-        // Strokes and dots that are laid over any letter. Marks of a script of their own are letters of it.
-        G::NonspacingMark | G::EnclosingMark if CodePointMapData::<Script>::new().get(c) == Script::Inherited => Class::Unseen,
+        G::NonspacingMark | G::EnclosingMark | G::SpacingMark => Class::Mark,
         G::MathSymbol | G::CurrencySymbol | G::ModifierSymbol | G::OtherSymbol | G::ConnectorPunctuation => Class::Filler,
         G::PrivateUse | G::Unassigned => Class::Filler,
         _ if matches!(c, '*' | '·' | '•' | '‧' | '・') => Class::Filler,
@@ -120,6 +217,14 @@ fn class(c: char) -> Class {
         G::OtherPunctuation | G::SpaceSeparator | G::LineSeparator | G::ParagraphSeparator | G::Control => Class::Wall,
         _ => Class::Letter,
     }
+}
+
+/// Whether a mark is a letter of the script that the letter before it is of. Strokes and dots that are laid over any letter are not, nor
+/// are marks of one script on a letter of another.
+fn belongs(mark: char, base: Option<char>) -> bool {
+    let script = |c| CodePointMapData::<Script>::new().get(c);
+    let of_mark = script(mark);
+    of_mark != Script::Inherited && of_mark != Script::Common && base.is_some_and(|base| script(base) == of_mark)
 }
 
 fn is_unspaced(c: char) -> bool {
@@ -148,10 +253,26 @@ mod tests {
             ("e\u{301}", "é"),
             ("ไทย", "ไทย"),
             ("ᅠ坏\u{3164}词", "坏词"),
+            // A mark of another script, laid over or beside.
+            ("坏\u{E31}词\u{93E}", "坏词"),
+            ("b\u{5B0}ad", "bad"),
+            ("हिन्दी", "हिन्दी"),
+            ("臺獨 繁體", "台独繁体"),
+            ("🅑🇦🅳", "bad"),
         ] {
             assert_eq!(Folded::of(text).letters, letters, "{text:?}");
         }
         assert_eq!(Folded::of(" \n.!😀").letters, "");
+    }
+
+    #[test]
+    fn a_disguised_word_mixes_scripts_or_stands_among_latin_ones() {
+        let disguised = |text: &str, letters| Folded::of(text).as_latin().is_some_and(|latin| latin.is_disguised(&letters));
+        assert_eq!(Folded::of("сосkа").as_latin().unwrap().folded.letters, "cocka");
+        assert!(disguised("сосk", 0..4) && disguised("с о с k", 0..4) && disguised("the сос", 3..6));
+        assert!(disguised("xсос", 1..4), "the rest of the word counts");
+        assert!(!disguised("сос", 0..3) && !disguised("the сос щ", 3..6) && !disguised("the сос", 0..3) && !disguised("plain", 0..5));
+        assert!(!disguised("the соска", 0..2));
     }
 
     #[test]

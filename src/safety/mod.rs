@@ -4,6 +4,7 @@
 //! to [`ContentCheck`], which asks about many at a time and hands each to the store once those before it, by the same sender to the same
 //! recipient, have gone. What becomes of a text stands in `verdict`; what WeChat says of a file later is dealt with in `late`.
 
+mod alike;
 mod fold;
 mod text;
 pub mod words;

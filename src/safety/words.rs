@@ -14,11 +14,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::Path;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::fold::{Folded, Gap};
+use super::fold::Folded;
 
 /// A list of a million words has some 10 MiB.
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -68,25 +69,82 @@ impl WordList {
 
     /// How many words there are.
     pub fn len(&self) -> usize {
-        self.words.gaps.len()
+        self.words.count
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the text has a listed word.
+    /// Whether the text has a listed word, or so many places where one nearly stands that it is not to be found out.
     pub fn refuses(&self, text: &str) -> bool {
         if self.is_empty() {
             return false;
         }
         let text = Folded::of(text);
-        let mut excused = None;
-        self.words.found(&text, Spelling::Any).any(|word| {
-            let excused = excused.get_or_insert_with(|| self.exceptions.found(&text, Spelling::Whole).collect::<Vec<_>>());
-            !excused.iter().any(|exception| exception.start <= word.start && word.end <= exception.end)
-        })
+        let mut places = PLACES;
+        if self.stands_in(&text, View::Plain, &mut places, |_| true) {
+            return true;
+        }
+        let latin = text.as_latin();
+        latin.is_some_and(|latin| self.stands_in(&latin.folded, View::Latin, &mut places, |letters| latin.is_disguised(letters)))
     }
+
+    fn stands_in(&self, text: &Folded, view: View, places: &mut usize, counts: impl Fn(&Range<usize>) -> bool) -> bool {
+        let (mut breaks, mut excused) = (None, None);
+        for word in self.words.found(text, view) {
+            if *places == 0 {
+                return true;
+            }
+            *places -= 1;
+            let Some(Place { letters, own }) = word else { continue };
+            let breaks = breaks.get_or_insert_with(|| text.breaks());
+            if !stands(&breaks.words, &letters, own) || !counts(&letters) {
+                continue;
+            }
+            let excused = excused.get_or_insert_with(|| Excused::new(&self.exceptions, text, view, &breaks.any));
+            if !excused.covers(&letters) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Places where the letters of an entry stand, of one text: a list whose entries lie in each other finds some at each letter.
+const PLACES: usize = 20_000;
+
+/// Where excepted words stand: by the number of the letter at which they begin or before, how far they reach.
+struct Excused(Vec<usize>);
+
+impl Excused {
+    fn new(exceptions: &Entries, text: &Folded, view: View, breaks: &[usize]) -> Self {
+        let mut ends = vec![0; text.len()];
+        // The rest of so many would excuse nothing that those before do not.
+        for Place { letters, own } in exceptions.found(text, view).take(PLACES).flatten() {
+            if stands(breaks, &letters, own)
+                && let Some(end) = ends.get_mut(letters.start)
+            {
+                *end = letters.end.max(*end);
+            }
+        }
+        let mut furthest = 0;
+        for end in &mut ends {
+            furthest = furthest.max(*end);
+            *end = furthest;
+        }
+        Self(ends)
+    }
+
+    fn covers(&self, letters: &Range<usize>) -> bool {
+        self.0.get(letters.start).is_some_and(|end| *end >= letters.end)
+    }
+}
+
+/// Whether nothing breaks an entry but what it has there itself. `breaks` are the numbers of letters before which something does, rising.
+fn stands(breaks: &[usize], letters: &Range<usize>, own: &[usize]) -> bool {
+    let inside = breaks.get(breaks.partition_point(|number| *number <= letters.start)..).unwrap_or_default();
+    inside.iter().take_while(|number| **number < letters.end).all(|number| own.binary_search(&(number - letters.start)).is_ok())
 }
 
 /// The text of a file with a list.
@@ -102,23 +160,41 @@ pub fn read(path: &Path) -> Result<String, Unusable> {
     String::from_utf8(bytes).map_err(|_| Unusable::NotText)
 }
 
-/// How an entry must stand in a text to count.
-#[derive(Clone, Copy)]
-enum Spelling {
-    Any,
-    Whole,
+/// How a text, or an entry, is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// In its own letters.
+    Plain,
+    /// With look-alikes as the Latin letters that they look like.
+    Latin,
 }
 
 #[derive(Debug)]
 struct Entries {
     automaton: AhoCorasick,
-    /// Of each entry, the letters before which it has something itself, by their number.
-    gaps: Vec<Box<[usize]>>,
+    spellings: Vec<Entry>,
+    /// Lines of the list.
+    count: usize,
+}
+
+/// One spelling of an entry.
+#[derive(Debug)]
+struct Entry {
+    /// `None`: it is the same in both.
+    view: Option<View>,
+    /// The letters before which the entry has something itself, by their number, rising.
+    gaps: Box<[usize]>,
+}
+
+/// Where an entry's letters are in a text, and the entry's own gaps.
+struct Place<'a> {
+    letters: Range<usize>,
+    own: &'a [usize],
 }
 
 impl Entries {
     fn new(text: &str) -> Result<Self, Unusable> {
-        let (mut patterns, mut gaps) = (Vec::new(), Vec::new());
+        let (mut patterns, mut spellings, mut count) = (Vec::new(), Vec::new(), 0);
         for (number, line) in text.trim_start_matches('\u{FEFF}').lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -128,26 +204,25 @@ impl Entries {
             if folded.letters.is_empty() {
                 return Err(Unusable::NoLetters(number + 1));
             }
-            gaps.push(folded.gaps().collect());
+            count += 1;
+            let gaps: Box<[usize]> = folded.gaps().collect();
+            let latin = folded.as_latin();
+            spellings.push(Entry { view: latin.as_ref().map(|_| View::Plain), gaps: gaps.clone() });
             patterns.push(folded.letters);
+            if let Some(latin) = latin {
+                spellings.push(Entry { view: Some(View::Latin), gaps });
+                patterns.push(latin.folded.letters);
+            }
         }
         let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).map_err(|_| Unusable::TooMany)?;
-        Ok(Self { automaton, gaps })
+        Ok(Self { automaton, spellings, count })
     }
 
-    /// Every place where an entry stands, by the numbers of its letters.
-    fn found<'a>(&'a self, text: &'a Folded, spelling: Spelling) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
-        self.automaton.find_overlapping_iter(&text.letters).filter_map(move |found| {
-            let letters = text.numbers(found.start(), found.end());
-            let own = self.gaps.get(found.pattern().as_usize())?;
-            let stands = letters.clone().skip(1).all(|number| {
-                let fits = match spelling {
-                    Spelling::Any => text.joins(number),
-                    Spelling::Whole => text.gap_before(number) == Gap::None,
-                };
-                fits || own.contains(&(number - letters.start))
-            });
-            stands.then_some(letters)
+    /// Every place where the letters of an entry are; none for one that is of the other view.
+    fn found<'a>(&'a self, text: &'a Folded, view: View) -> impl Iterator<Item = Option<Place<'a>>> + 'a {
+        self.automaton.find_overlapping_iter(&text.letters).map(move |found| {
+            let entry = self.spellings.get(found.pattern().as_usize()).filter(|entry| entry.view.is_none_or(|of| of == view))?;
+            Some(Place { letters: text.numbers(found.start(), found.end()), own: &entry.gaps })
         })
     }
 }
@@ -198,6 +273,89 @@ mod tests {
         for text in ["", "bad", "a bad", "word", "badger words", "坏的词", "bad new place", "89 64", "8 964", "b4dword"] {
             assert!(!list.refuses(text), "{text:?}");
         }
+    }
+
+    #[test]
+    fn disguises_do_not_get_around_it() {
+        let list = list("badword\n台独\n後門\nсука\nхуй\nλόγος\nкот", "");
+        for text in [
+            // Traditional for simplified, and back.
+            "臺獨",
+            "台獨",
+            "后门",
+            "後门",
+            // A mark of another script inside of a word.
+            "台\u{E31}独",
+            "台\u{93F}独",
+            "台\u{64B}獨",
+            "bad\u{5B0}word",
+            // Look-alikes: some of the letters, all of them among Latin words, spelled out, and Latin ones in a Russian word.
+            "bаdword",
+            "baԁwоrd",
+            "ЬАD badwоrd",
+            "bαdword",
+            "b а d w о r d",
+            "BАDWОRD",
+            "ⅽ ｂａԁｗоｒｄ",
+            "cукa",
+            "СYКА",
+            "хyй",
+            "kот",
+            "λόγoς",
+            // Letters in frames.
+            "🅑🅐🅓🅦🅞🅡🅓",
+            "🅱🅰🅳🆆🅾🆁🅳",
+            "🇧🇦🇩🇼🇴🇷🇩",
+            "🇧 🇦 🇩 🇼 🇴 🇷 🇩",
+            "🄱🄰🄳🅆🄾🅁🄳",
+            "ⓑ🅐🄳word",
+        ] {
+            assert!(list.refuses(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn innocent_words_that_look_like_listed_ones_pass() {
+        let list = list("cock\nsex\ntop\npop\nnob\ncop\nhope\nbum\nlol\nvol\nрот\nкот\n发财\n台独\n后门\nanoc", "");
+        for text in [
+            "соска и потоп в посёлке",
+            "Соска",
+            "сос",
+            "Рассорились, сорок восемь раз, порох",
+            "Новости: новый автопарк, авторы, спор и вопрос",
+            "ο τόπος και ο τρόπος, πόνος, νόμος",
+            "the burn and the barn, 101, 10v0l",
+            "my corner is on hold",
+            "一台电脑独自放在门后",
+            "皇后之后发了财务报表",
+            "頭髮、出發、乾淨、后天",
+            "🇸🇪🇽🇰 🇹🇴",
+            "à la française, naïve, Ærøskøbing, sık sık",
+            "Привет! Wi-Fi, IT-отдел, чатGPT, 4К и А4",
+            "हिन्दी ไทยน้ำ עִבְרִית العَرَبِيَّة",
+        ] {
+            let found: Vec<_> =
+                ["cock", "sex", "top", "pop", "nob", "cop", "hope", "bum", "lol", "vol", "рот", "кот", "发财", "台独", "后门"]
+                    .into_iter()
+                    .filter(|word| super::WordList::new(word, "").unwrap().refuses(text))
+                    .collect();
+            assert!(!list.refuses(text), "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_with_too_many_places_is_refused_and_costs_no_more_than_they() {
+        // Entries that lie in each other, and a text in which each nearly stands at each letter.
+        let nested: String = (11..400).map(|n| format!("{}\n", "a".repeat(n))).collect();
+        let nested = list(&nested, "");
+        let text = "aaaaaaaaaa ".repeat(1_400);
+        let began = std::time::Instant::now();
+        assert!(nested.refuses(&text));
+        println!("{} places in {} bytes: {:?}", PLACES, text.len(), began.elapsed());
+        assert!(!nested.refuses(&"aaaaaaaaaa ".repeat(6)), "a few are looked at, each");
+        // What excuses them is looked for once.
+        let excused = list("a", &"a".repeat(20));
+        assert!(!excused.refuses(&"a".repeat(16_000)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
+mod generation;
 mod welcome;
 
 use std::io::Write as _;
@@ -171,6 +172,7 @@ async fn compose(
     let store = Store::open(&config.database, limits, &metrics, draining, chat.clone().recipient())?;
     // Nobody can have sent the chat anything yet.
     let _ = writer.set(store.clone());
+    generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     let read_now = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;

@@ -10,7 +10,9 @@ use rand::Rng as _;
 
 use super::attention::Asked;
 use super::elsewhere::RelayWires;
-use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
+use super::messages::{
+    Acknowledge, Connect, CountSessions, DatabaseIs, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What,
+};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
@@ -18,7 +20,7 @@ use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::told::{Mark, Told};
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal};
-use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
 use crate::protocol::{Close, Dialect, FrameLimits, Word, outbound};
@@ -62,6 +64,8 @@ pub struct ChatServer {
     asking: usize,
     pub(super) wires: Wires,
     settings: ChatSettings,
+    /// None until the store is open: nobody is let in before.
+    generation: Option<DatabaseGeneration>,
     pub(super) metrics: Metrics,
     /// Once the server drains: over how many milliseconds those who are told so come back.
     draining: Option<u64>,
@@ -87,6 +91,7 @@ impl ChatServer {
             asking: 0,
             wires,
             settings,
+            generation: None,
             metrics,
             draining: None,
             _vital: vital,
@@ -393,7 +398,8 @@ impl ChatServer {
                 for old in replaced {
                     old.close(Close::Replaced);
                 }
-                let init = outbound::init(&openid, session, now_ms(), self.settings.heartbeat_ms, &self.settings.frames);
+                let (settings, generation) = (&self.settings, self.generation.unwrap_or_default());
+                let init = outbound::init(&openid, session, now_ms(), settings.heartbeat_ms, generation, &settings.frames);
                 if let Some(slot) = self.registry.find(&openid, session) {
                     let _ = slot.after(slot.outbox.push(init));
                     // Its handshake was under way when the others were told.
@@ -531,6 +537,20 @@ impl Handler<DrainSessions> for ChatServer {
         }
         self.flush_receipts();
         self.registry.sessions()
+    }
+}
+
+impl Handler<DatabaseIs> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, DatabaseIs { generation, spread_ms }: DatabaseIs, _: &mut Self::Context) {
+        let Some(before) = self.generation.replace(generation).filter(|before| *before != generation) else { return };
+        log::warn!(generation:% = generation, before:% = before; "the database is another one (failed over, or restored): every session is told to connect again");
+        // The same seqs may be those of other messages.
+        self.told = Told::default();
+        for slot in self.registry.all() {
+            say_farewell(slot, spread_ms);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use actix::Addr;
 use crate::chat::ChatServer;
 use crate::chat::messages::{CaughtUp, Users};
 use crate::event::Message;
-use crate::event::cursor::{SessionTag, SyncCursor};
+use crate::event::cursor::{SessionTag, SyncCursor, SyncPlace};
 use crate::ids::OpenId;
 use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
 use crate::store::{Store, Unavailable};
@@ -40,7 +40,7 @@ pub(super) async fn catch_up(store: &Store, chat: &Addr<ChatServer>, ago_ms: u64
 }
 
 async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, began: i64) -> Result<(), Unavailable> {
-    let mut since = SyncCursor::Through { began };
+    let mut since = SyncCursor { generation: store.generation(), place: SyncPlace::Through { began } };
     for _ in 0..ANSWERS {
         let page = store
             .sync(Sync {

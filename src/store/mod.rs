@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use crate::config::{self, DatabaseUrl};
 use crate::event::overview::SyncPage;
 use crate::event::{Committed, Places};
-use crate::ids::{OpenId, now_ms};
+use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
@@ -27,6 +27,7 @@ mod executor;
 mod batch;
 mod content;
 mod clock;
+mod generation;
 mod sqlite;
 mod postgres;
 mod readers;
@@ -73,6 +74,8 @@ struct Inner {
     /// The same on every node: a batch then meets only those of the other nodes' lanes of its number at the rows that both lock.
     hasher: BuildHasherDefault<DefaultHasher>,
     readers: Readers,
+    /// The number of the [`DatabaseGeneration`] that was seen last.
+    generation: AtomicU64,
 }
 
 /// What the store is told of the limits.
@@ -117,6 +120,7 @@ impl Store {
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1)),
         };
         conn::migrate(config)?;
+        let generation = AtomicU64::new(generation::at_start(config)?.number());
         let clock = Clock::after(conn::last_change(config)?);
         let shared = Arc::new(Shared {
             committed,
@@ -136,7 +140,7 @@ impl Store {
             executor::start(lane, config);
         }
         let readers = Readers::start(config, metrics, draining);
-        let inner = Inner { database: config.clone(), shared, lanes, hasher: BuildHasherDefault::default(), readers };
+        let inner = Inner { database: config.clone(), shared, lanes, hasher: BuildHasherDefault::default(), readers, generation };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         let vital = Vital::new("store's watchdog", draining);
@@ -201,7 +205,28 @@ impl Store {
     /// # Errors
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn sync(&self, sync: Sync) -> Result<SyncPage, Unavailable> {
-        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now() }).await
+        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now(), generation: self.generation() }).await
+    }
+
+    /// Which database it is, as it was seen last.
+    pub fn generation(&self) -> DatabaseGeneration {
+        DatabaseGeneration::of_number(self.inner.generation.load(Ordering::Relaxed))
+    }
+
+    /// Whether another database may take the place of this one while the server runs.
+    pub fn may_change_generation(&self) -> bool {
+        matches!(self.inner.database.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Looks which database it is now.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn look_at_generation(&self) -> Result<DatabaseGeneration, Unavailable> {
+        if let Some(now) = self.ask(generation::GenerationNow).await? {
+            self.inner.generation.store(now.number(), Ordering::Relaxed);
+        }
+        Ok(self.generation())
     }
 
     /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the

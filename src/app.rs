@@ -1,5 +1,6 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
+mod generation;
 mod waiting;
 mod welcome;
 
@@ -195,6 +196,7 @@ async fn compose(config: Config, sign_in: SignIn, budget: Budget, draining: &Dra
     let store = Store::open(&config.database, limits, &metrics, draining, chat.clone().recipient())?;
     // Nobody can have sent the chat anything yet.
     let _ = writer.set(store.clone());
+    generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
     actix_web::rt::spawn(store::watch_size(store.clone(), metrics.clone()));
     actix_web::rt::spawn(store::prune_audits(store.clone(), config.safety.audit_days));
 

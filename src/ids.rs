@@ -198,6 +198,66 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// Which database it is that a server's seqs and cursors are from. One that was restored from a backup, or took over from another, has
+/// another, and may give the same seqs to other messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DatabaseGeneration(u64);
+
+impl DatabaseGeneration {
+    /// Ten digits.
+    const END: u64 = 36_u64.pow(10);
+
+    pub fn random() -> Self {
+        Self::of_number(rand::random())
+    }
+
+    /// The one that these bytes stand for, on every node alike.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(bytes);
+        Self::of_number(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    pub fn of_number(number: u64) -> Self {
+        Self(number % Self::END)
+    }
+
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        from_base36(text).filter(|number| *number < Self::END).map(Self)
+    }
+}
+
+impl fmt::Display for DatabaseGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&to_base36(self.0))
+    }
+}
+
+const RADIX: u32 = 36;
+
+/// A number in digits and lower-case letters.
+pub fn to_base36(mut number: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.extend(char::from_digit(u32::try_from(number % u64::from(RADIX)).unwrap_or_default(), RADIX));
+        number /= u64::from(RADIX);
+        if number == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}
+
+/// Reads what [`to_base36`] wrote.
+pub fn from_base36(text: &str) -> Option<u64> {
+    let is_ours = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+    is_ours.then(|| u64::from_str_radix(text, RADIX).ok()).flatten()
+}
+
 /// Names bytes for good: their SHA-256, in 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -215,7 +215,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** Goes with the token: whose it is must be known wherever that is. */
   let me = ''
-  let cursor
+  /** Which database `cursor` and all seqs are from. */
+  let cursor, generation
   let openPeer = ''
   let isVisible = true
   const rows = new Map()
@@ -254,7 +255,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const stored = listed().map((row, i) => ({ ...row, window: row.window.slice(i < 30 ? -pageSize : -1), outbox: [] }))
       .filter(row => (room -= JSON.stringify(row).length) > 0)
     // A cursor says that everything before it is here. Where that is not so, the list is fetched anew after a restart.
-    store('chats', { cursor: room > 0 ? cursor : null, stored })
+    store('chats', { cursor: room > 0 ? cursor : null, generation, stored })
   }
   const saveSoon = lazy(1000, save)
   function saveOutbox() {
@@ -337,13 +338,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   const exchange = code => http('POST', '/v1/login', { code })
   /** The code is fresh: if it is refused, it is another mini-program's. */
-  const signInByCode = async () => exchange(await timely(login())).catch(e => {
+  const byCode = async () => exchange(await timely(login())).catch(e => {
     throw e.word === 'bad_code' ? fault('wrong_appid', 'check wechat.appid and wechat.secret', e) : e
   })
   /** Not while it is stopped: who has signed out stays so. */
   const renew = single(async () => {
     if (state === 'stopped') throw fault('offline')
-    const { openid, token, expires_in } = await own((signIn || signInByCode)({ login: exchange }))
+    const { openid, token, expires_in } = await own((signIn || byCode)({ login: exchange }))
     // A proxy's answer names nobody, and costs nobody what is here.
     if (!openid || !token) throw fault('unavailable')
     if (me && me !== openid) {
@@ -379,7 +380,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Each `start` has a number: what comes of an earlier one is not heard. */
   let run = 0
   let questions = 0
-  let isClockTold = 0
+  let isWarned = 0
   const asked = new Map()
 
   function turn(next, why, retryAt) {
@@ -487,11 +488,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** All but messages. Other answers are taken where they were asked for. */
   const frames = {
     __proto__: null,
-    init({ server_time, heartbeat_ms, limits }) {
+    init({ server_time, heartbeat_ms, limits, generation: next }) {
+      // Of another database, as after a backup was restored, the seqs say nothing.
+      if (generation && next !== generation) startOver()
+      generation = next
       most = { ...most, ...limits }
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
-      if (Math.abs(server_time - now()) > 300000 && !isClockTold++) {
+      if (Math.abs(server_time - now()) > 300000 && !isWarned++) {
         emit('error', fault('server_clock', 'set the clock'))
       }
       sync()
@@ -686,7 +690,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     return view(row, entry)
   }
   /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
-  function takeFailed(peer, id, isAgain) {
+  function takeOut(peer, id, isAgain) {
     const row = rowOf(peer)
     const failed = row.outbox.find(entry => entry.client_msg_id === id && entry.state === 'failed')
     if (!failed) return
@@ -753,13 +757,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (openid && !known.has(openid)) {
       known.add(openid)
       wanted.push(openid)
-      askUsersSoon()
+      usersSoon()
     }
     return { openid, nickname, avatar: avatar && base + avatar }
   }
-  const askUsersSoon = lazy(0, () => {
+  const usersSoon = lazy(0, () => {
     const openids = wanted.splice(0, 100)
-    if (wanted.length) askUsersSoon()
+    if (wanted.length) usersSoon()
     // Names are an ornament: where they cannot be had, there are none.
     call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users)).catch(noop)
   })
@@ -795,7 +799,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     chats.stored.forEach(row => rows.set(row.peer, { ...newRow(), ...row }))
     for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox.push(...outbox)
     for (const [openid, each] of load('users', [])) users.set(openid, each)
-    cursor = chats.cursor
+    ;({ cursor, generation } = chats)
   } catch (e) {
     // Somebody else wrote there.
     forgetUser()
@@ -861,7 +865,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     async removeConversation(peer) {
       const { last_seq: seq, outbox } = rowOf(peer)
       await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
-      outbox.forEach(entry => takeFailed(peer, entry.client_msg_id))
+      outbox.forEach(entry => takeOut(peer, entry.client_msg_id))
       frames.cleared({ peer, seq })
     },
     setMuted: (peer, muted) => call('PUT', `/v1/conversations/${peer}/settings`, { muted }),
@@ -875,8 +879,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     },
 
     send,
-    retry: (peer, id) => takeFailed(peer, id, true),
-    discard: takeFailed,
+    retry: (peer, id) => takeOut(peer, id, true),
+    discard: takeOut,
     async recall(peer, target) {
       receive(rowOf(peer), { ...await ask({ type: 'recall', to_user_openid: peer, target_seq: target }), target, type: 'recall', mine: true })
     },

@@ -12,7 +12,9 @@ use super::acks::Stored;
 use super::attention::Asked;
 use super::deliver::Delivery;
 use super::elsewhere::RelayWires;
-use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What};
+use super::messages::{
+    Acknowledge, Connect, CountSessions, DatabaseIs, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What,
+};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
@@ -21,7 +23,7 @@ use super::sequencer::{Patience, Room};
 use super::told::{Mark, Told};
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, Reply};
-use crate::ids::{OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
 use crate::protocol::{Close, Dialect, FrameLimits, Word, outbound};
@@ -71,6 +73,8 @@ pub struct ChatServer {
     asking: usize,
     pub(super) wires: Wires,
     settings: ChatSettings,
+    /// None until the store is open: nobody is let in before.
+    generation: Option<DatabaseGeneration>,
     pub(super) metrics: Metrics,
     /// Once the server drains: over how many milliseconds those who are told so come back.
     draining: Option<u64>,
@@ -100,6 +104,7 @@ impl ChatServer {
             asking: 0,
             wires,
             settings,
+            generation: None,
             metrics,
             draining: None,
             _vital: vital,
@@ -400,7 +405,8 @@ impl ChatServer {
                 for old in replaced {
                     old.close(Close::Replaced);
                 }
-                let init = outbound::init(&openid, session, now_ms(), self.settings.heartbeat_ms, &self.settings.frames);
+                let (settings, generation) = (&self.settings, self.generation.unwrap_or_default());
+                let init = outbound::init(&openid, session, now_ms(), settings.heartbeat_ms, generation, &settings.frames);
                 if let Some(slot) = self.registry.find(&openid, session) {
                     let _ = slot.after(slot.outbox.push(init));
                     // Its handshake was under way when the others were told.
@@ -538,6 +544,20 @@ impl Handler<DrainSessions> for ChatServer {
         }
         self.flush_receipts();
         self.registry.sessions()
+    }
+}
+
+impl Handler<DatabaseIs> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, DatabaseIs { generation, spread_ms }: DatabaseIs, _: &mut Self::Context) {
+        let Some(before) = self.generation.replace(generation).filter(|before| *before != generation) else { return };
+        log::warn!(generation:% = generation, before:% = before; "the database is another one (failed over, or restored): every session is told to connect again");
+        // The same seqs may be those of other messages.
+        self.told = Told::default();
+        for slot in self.registry.all() {
+            say_farewell(slot, spread_ms);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use crate::event::overview::Missed;
 use crate::event::revocation::Issued;
 use crate::event::{Receipt, ReceiptKind};
-use crate::ids::{Device, OpenId, Seq, SessionId};
+use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
 use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
 
@@ -92,6 +92,15 @@ pub enum Which {
     NotPardoned { id: i64 },
     /// Those of the token with this issue time.
     Token(i64),
+}
+
+/// Which database stands behind the server. Where it has become another one, the seqs that sessions know are not its own: they are told to
+/// connect again, spread over so many milliseconds.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct DatabaseIs {
+    pub generation: DatabaseGeneration,
+    pub spread_ms: u64,
 }
 
 /// Closes every session with 4001, its `retry_ms` spread over `spread_ms`; answers how many there were.

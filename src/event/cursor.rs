@@ -3,11 +3,18 @@
 
 use std::fmt::Write as _;
 
-use crate::ids::{Malformed, OpenId, SessionId};
+use crate::ids::{DatabaseGeneration, Malformed, OpenId, SessionId, from_base36, to_base36};
 
-/// The point up to which a client knows what changed.
+/// The point up to which a client knows what changed, in one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SyncCursor {
+pub struct SyncCursor {
+    pub generation: DatabaseGeneration,
+    pub place: SyncPlace,
+}
+
+/// That point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncPlace {
     /// All that changed before `began` is known.
     Through { began: i64 },
     /// A walk that began at `began` through all that changed at `since` or later has told the conversations down to `told`.
@@ -48,35 +55,22 @@ impl From<SessionId> for SessionTag {
 
 /// Begins every cursor of this form: an older server's began with a digit.
 const FORM: &str = "c1";
-/// Digits of a number in a cursor.
-const RADIX: u32 = 36;
 /// Times end in the year 5188: nine digits.
 const TIMES_END: u64 = 36_u64.pow(9);
 
 impl SyncCursor {
-    /// Nothing is known.
-    pub const BEGINNING: Self = Self::Through { began: 0 };
-
-    /// The latest time in it that an answer came.
-    pub fn latest(&self) -> i64 {
-        match self {
-            Self::Through { began } | Self::Walk { began, .. } | Self::Closing { began, walk: None } => *began,
-            Self::Closing { walk: Some(walk), .. } => walk.began,
-        }
-    }
-
     /// The text that clients keep: at most 128 characters that need no escape anywhere.
     pub fn encode(&self) -> String {
-        let mut text = FORM.to_owned();
-        match self {
-            Self::Through { began } => push_time(&mut text, *began),
-            Self::Walk { began, since, told } => {
+        let mut text = format!("{FORM}.{}", self.generation);
+        match &self.place {
+            SyncPlace::Through { began } => push_time(&mut text, *began),
+            SyncPlace::Walk { began, since, told } => {
                 push_time(&mut text, *began);
                 text.push_str(".w");
                 push_time(&mut text, *since);
                 told.push(&mut text);
             }
-            Self::Closing { began, walk } => {
+            SyncPlace::Closing { began, walk } => {
                 push_time(&mut text, *began);
                 text.push_str(".c");
                 if let Some(ClosingWalk { began, session, told }) = walk {
@@ -97,8 +91,25 @@ impl SyncCursor {
         let wrong = Malformed("since", "a cursor that this server gave");
         let parts: Vec<&str> = text.split('.').collect();
         match parts.as_slice() {
-            [FORM, rest @ ..] => Self::of_parts(rest).map(Some).ok_or(wrong),
+            [FORM, generation, place @ ..] => {
+                let (generation, place) = (DatabaseGeneration::parse(generation), SyncPlace::of_parts(place));
+                let (generation, place) = generation.zip(place).ok_or(wrong)?;
+                Ok(Some(Self { generation, place }))
+            }
             older => is_of_before_this_form(older).then_some(None).ok_or(wrong),
+        }
+    }
+}
+
+impl SyncPlace {
+    /// Nothing is known.
+    pub const BEGINNING: Self = Self::Through { began: 0 };
+
+    /// The latest time in it that an answer came.
+    pub fn latest(&self) -> i64 {
+        match self {
+            Self::Through { began } | Self::Walk { began, .. } | Self::Closing { began, walk: None } => *began,
+            Self::Closing { walk: Some(walk), .. } => walk.began,
         }
     }
 
@@ -110,7 +121,7 @@ impl SyncCursor {
             }
             [began, "c"] => Self::Closing { began: time(began)?, walk: None },
             [began, "c", then, session, changed_at, peer] => {
-                let session = SessionTag(number(session)?);
+                let session = SessionTag(from_base36(session)?);
                 let walk = ClosingWalk { began: time(then)?, session, told: Told::parse(changed_at, peer)? };
                 Self::Closing { began: time(began)?, walk: Some(walk) }
             }
@@ -142,32 +153,17 @@ fn is_of_before_this_form(parts: &[&str]) -> bool {
     }
 }
 
-/// A part that is a number, as [`push_number`] writes it.
-fn number(text: &str) -> Option<u64> {
-    let is_ours = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-    is_ours.then(|| u64::from_str_radix(text, RADIX).ok()).flatten()
-}
-
 fn time(text: &str) -> Option<i64> {
-    number(text).filter(|n| *n < TIMES_END).and_then(|n| i64::try_from(n).ok())
+    from_base36(text).filter(|n| *n < TIMES_END).and_then(|n| i64::try_from(n).ok())
 }
 
 fn push_time(text: &mut String, time: i64) {
     push_number(text, u64::try_from(time).unwrap_or(0).min(TIMES_END - 1));
 }
 
-fn push_number(text: &mut String, mut number: u64) {
-    let mut digits = Vec::new();
-    loop {
-        let digit = u32::try_from(number % u64::from(RADIX)).unwrap_or(0);
-        digits.extend(char::from_digit(digit, RADIX));
-        number /= u64::from(RADIX);
-        if number == 0 {
-            break;
-        }
-    }
+fn push_number(text: &mut String, number: u64) {
     text.push('.');
-    text.extend(digits.iter().rev());
+    text.push_str(&to_base36(number));
 }
 
 #[cfg(test)]
@@ -182,20 +178,23 @@ mod tests {
     fn a_cursor_comes_back_as_it_went_and_fits() {
         let last = 36_i64.pow(9) - 1;
         let longest = "x".repeat(64);
-        let closing = |walk| SyncCursor::Closing { began: last, walk };
-        for cursor in [
-            SyncCursor::BEGINNING,
-            SyncCursor::Through { began: last },
-            SyncCursor::Walk { began: last, since: 0, told: told("a-_Z9") },
-            SyncCursor::Walk { began: last, since: last, told: told(&longest) },
+        let generation = DatabaseGeneration::of_number(36_u64.pow(10) - 1);
+        let closing = |walk| SyncPlace::Closing { began: last, walk };
+        for place in [
+            SyncPlace::BEGINNING,
+            SyncPlace::Through { began: last },
+            SyncPlace::Walk { began: last, since: 0, told: told("a-_Z9") },
+            SyncPlace::Walk { began: last, since: last, told: told(&longest) },
             closing(None),
             closing(Some(ClosingWalk { began: last, session: SessionTag(u64::MAX), told: told(&longest) })),
         ] {
+            let cursor = SyncCursor { generation, place };
             let text = cursor.encode();
             assert!(text.len() <= 128, "{} {text}", text.len());
             assert_eq!(SyncCursor::parse(&text).unwrap().as_ref(), Some(&cursor));
         }
-        assert_eq!(SyncCursor::Through { began: -30_000 }.encode(), "c1.0");
+        let cursor = SyncCursor { generation: DatabaseGeneration::of_number(36), place: SyncPlace::Through { began: -30_000 } };
+        assert_eq!(cursor.encode(), "c1.10.0");
     }
 
     #[test]
@@ -223,17 +222,21 @@ mod tests {
             "1.2.-3.a",
             "nonsense",
             "c1",
-            "c1.",
-            "c1.A",
-            "c1.+1",
-            "c1.1000000000",
-            "c1.1.x",
-            "c1.1.w",
-            "c1.1.w.2.3",
-            "c1.1.w.2.3.v1",
-            "c1.1.w.2.3.a.b",
-            "c1.1.c.2",
-            "c1.1.c.2.3.4.",
+            "c1.g",
+            "c1.G.1",
+            "c1..1",
+            "c1.10000000000.1",
+            "c1.g.",
+            "c1.g.A",
+            "c1.g.+1",
+            "c1.g.1000000000",
+            "c1.g.1.x",
+            "c1.g.1.w",
+            "c1.g.1.w.2.3",
+            "c1.g.1.w.2.3.v1",
+            "c1.g.1.w.2.3.a.b",
+            "c1.g.1.c.2",
+            "c1.g.1.c.2.3.4.",
             "c2.1",
         ] {
             assert!(SyncCursor::parse(text).is_err(), "{text}");

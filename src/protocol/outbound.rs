@@ -7,13 +7,20 @@ use serde_json::value::RawValue;
 
 use super::{FrameLimits, Word, json};
 use crate::event::{Draft, Message, Receipt, ReceiptKind};
-use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
+use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
 /// The first frame of a session: the seed's three fields, and more that a plain client ignores.
-pub fn init(openid: &OpenId, session: SessionId, now: i64, heartbeat_ms: u64, limits: &FrameLimits) -> ByteString {
+pub fn init(
+    openid: &OpenId,
+    session: SessionId,
+    now: i64,
+    heartbeat_ms: u64,
+    generation: DatabaseGeneration,
+    limits: &FrameLimits,
+) -> ByteString {
     let limits = serde_json::to_string(limits).unwrap_or_else(|_| "{}".into());
     format!(
-        r#"{{"type":"init","status":200,"data":"link ok","openid":"{openid}","session":"{session}","server_time":{now},"heartbeat_ms":{heartbeat_ms},"limits":{limits}}}"#
+        r#"{{"type":"init","status":200,"data":"link ok","openid":"{openid}","session":"{session}","server_time":{now},"heartbeat_ms":{heartbeat_ms},"generation":"{generation}","limits":{limits}}}"#
     )
     .into()
 }

@@ -175,8 +175,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::event::cursor::SyncPlace;
     use crate::event::overview::Missed;
-    use crate::ids::{ClientMsgId, Kind};
+    use crate::ids::{ClientMsgId, DatabaseGeneration, Kind};
 
     fn message(seq: i64, bytes: usize) -> Message {
         Message {
@@ -208,7 +209,9 @@ mod tests {
     }
 
     fn cut(conversations: Vec<Missed>) -> Vec<Value> {
-        let page = SyncPage { conversations, has_more: true, caught_up: false, cursor: SyncCursor::Through { began: 36 } };
+        let place = SyncPlace::Through { began: 36 };
+        let cursor = SyncCursor { generation: DatabaseGeneration::of_number(35), place };
+        let page = SyncPage { conversations, has_more: true, caught_up: false, cursor };
         let id = RequestId::parse(r#""r""#, "r").unwrap();
         let frames = frames(&page, Some(&id), &OpenId::parse("me").unwrap());
         frames.iter().for_each(|frame| assert!(frame.len() <= FRAME_BYTES, "{}", frame.len()));
@@ -239,7 +242,7 @@ mod tests {
     fn nothing_missed_is_one_frame() {
         let frames = cut(Vec::new());
         assert_eq!(frames.len(), 1);
-        assert_eq!((&frames[0]["id"], &frames[0]["has_more"], &frames[0]["cursor"]), (&"r".into(), &true.into(), &"c1.10".into()));
+        assert_eq!((&frames[0]["id"], &frames[0]["has_more"], &frames[0]["cursor"]), (&"r".into(), &true.into(), &"c1.z.10".into()));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use actix::Addr;
 use crate::chat::ChatServer;
 use crate::chat::messages::{CaughtUp, Users};
 use crate::event::Message;
-use crate::event::cursor::{SessionTag, SyncCursor};
-use crate::ids::OpenId;
+use crate::event::cursor::{SessionTag, SyncCursor, SyncPlace};
+use crate::ids::{DatabaseGeneration, OpenId};
 use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
 use crate::store::{Store, Unavailable};
 
@@ -37,8 +37,9 @@ struct Walk {
 }
 
 impl Walk {
-    fn from(began: i64) -> Self {
-        Self { sent_since: began.saturating_sub(CLOCKS_DIFFER), cursor: SyncCursor::Through { began }, next: None }
+    fn from(began: i64, generation: DatabaseGeneration) -> Self {
+        let cursor = SyncCursor { generation, place: SyncPlace::Through { began } };
+        Self { sent_since: began.saturating_sub(CLOCKS_DIFFER), cursor, next: None }
     }
 }
 
@@ -48,11 +49,11 @@ impl Walks {
         self.0.is_empty()
     }
 
-    fn begin(&mut self, openid: OpenId, began: i64) {
+    fn begin(&mut self, openid: OpenId, began: i64, generation: DatabaseGeneration) {
         self.0
             .entry(openid)
             .and_modify(|walk| walk.next = Some(walk.next.map_or(began, |next| next.min(began))))
-            .or_insert_with(|| Walk::from(began));
+            .or_insert_with(|| Walk::from(began, generation));
     }
 
     /// Tells the sessions here what changed in the last `ago_ms`, after what is left of earlier askings; how many users that concerned.
@@ -66,7 +67,7 @@ impl Walks {
         for some in users.chunks(USERS_AT_ONCE) {
             let Changed { now, users } = store.ask(ChangedUsers { openids: some.to_vec(), ago_ms }).await?;
             for openid in users {
-                self.begin(openid, now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX)));
+                self.begin(openid, now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX)), store.generation());
             }
         }
         let openids: Vec<_> = self.0.keys().cloned().collect();
@@ -99,7 +100,7 @@ async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mu
         if page.has_more {
             walk.cursor = page.cursor;
         } else if let Some(began) = walk.next.take() {
-            *walk = Walk::from(began);
+            *walk = Walk::from(began, store.generation());
         } else {
             return Ok(true);
         }

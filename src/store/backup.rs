@@ -9,11 +9,14 @@ use std::time::Duration;
 use libsqlite3_sys as ffi;
 
 use super::error::OpenError;
+use super::{conn, generation};
 
 /// Pages copied at a time; between two steps the source is free.
 const PAGES: c_int = 1024;
 /// The pause between two steps.
 const PAUSE: Duration = Duration::from_millis(2);
+/// The page cache of the connection that finishes the copy.
+const CACHE_KIB: u32 = 1_024;
 /// How long a busy source is waited for, in all.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,7 +29,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(OpenError::BackupExists { path: to.to_owned() }),
         Err(e) => return Err(failed(e.to_string())),
     }
-    let copied = copy_pages(from, to).and_then(|()| {
+    let copied = copy_pages(from, to).and_then(|()| make_another(to)).and_then(|()| {
         let file = std::fs::File::open(to).map_err(|e| e.to_string())?;
         file.sync_all().map_err(|e| e.to_string())
     });
@@ -35,6 +38,12 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
         let _ = std::fs::remove_file(to);
         failed(reason)
     })
+}
+
+/// Takes out of the copy which database it is of: once restored it is another one.
+fn make_another(copy: &Path) -> Result<(), String> {
+    let mut conn = conn::sqlite_writer(copy, CACHE_KIB).map_err(|e| e.to_string())?;
+    generation::take_out_of_copy(&mut conn).map_err(|e| e.to_string())
 }
 
 fn copy_pages(from: &Path, to: &Path) -> Result<(), String> {

@@ -13,6 +13,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::OpenError;
+use super::generation;
 use super::health::Health;
 use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl};
@@ -72,7 +73,7 @@ pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnect
     Ok(conn)
 }
 
-fn sqlite_reader(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
+pub(super) fn sqlite_reader(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     let mut conn = sqlite(path, cache_kib)?;
     conn.batch_execute("PRAGMA query_only = ON").map_err(|e| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() })?;
     Ok(conn)
@@ -294,7 +295,10 @@ pub(super) fn migrate(database: &Database) -> Result<(), OpenError> {
         DatabaseUrl::Sqlite(path) => {
             make_directory(path)?;
             let mut conn = sqlite_writer(path, database.cache_kib)?;
-            conn.immediate_transaction(|conn| run(conn, SQLITE_MIGRATIONS))
+            conn.immediate_transaction(|conn| {
+                run(conn, SQLITE_MIGRATIONS)?;
+                Ok(generation::make_on_sqlite(conn)?)
+            })
         }
         DatabaseUrl::Postgres(url) => {
             let mut conn = postgres(url, database.prepared_statements)?;

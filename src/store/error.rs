@@ -34,6 +34,8 @@ pub enum OpenError {
     Newer { version: String },
     #[error("the tables cannot be brought up to date: {reason}; nothing was changed")]
     Migrate { reason: String },
+    #[error("cannot read which database it is: {reason}; try again, or restore a backup")]
+    Generation { reason: String },
     #[error("cannot start the store: {reason}")]
     Threads { reason: String },
     #[error("the database cannot be written: {reason}")]

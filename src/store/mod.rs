@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use crate::config::{self, DatabaseUrl};
 use crate::event::overview::SyncPage;
 use crate::event::{Committed, Places};
-use crate::ids::{OpenId, now_ms};
+use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
@@ -30,6 +30,7 @@ mod executor;
 mod batch;
 mod content;
 mod clock;
+mod generation;
 mod sqlite;
 mod postgres;
 mod readers;
@@ -86,6 +87,8 @@ struct Inner {
     hasher: BuildHasherDefault<DefaultHasher>,
     readers: Readers,
     allowance: Allowance,
+    /// The number of the [`DatabaseGeneration`] that was seen last.
+    generation: AtomicU64,
 }
 
 /// What the store is told of the limits.
@@ -133,6 +136,7 @@ impl Store {
         };
         conn::migrate(config)?;
         let health = Arc::<Health>::default();
+        let generation = AtomicU64::new(generation::at_start(config)?.number());
         let clock = Clock::after(conn::last_change(config)?);
         let shared = Arc::new(Shared {
             committed,
@@ -160,6 +164,7 @@ impl Store {
             hasher: BuildHasherDefault::default(),
             readers,
             allowance: Allowance::new(limits.bytes_per_day),
+            generation,
         };
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
@@ -233,7 +238,28 @@ impl Store {
     /// # Errors
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn sync(&self, sync: Sync) -> Result<SyncPage, Unavailable> {
-        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now() }).await
+        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now(), generation: self.generation() }).await
+    }
+
+    /// Which database it is, as it was seen last.
+    pub fn generation(&self) -> DatabaseGeneration {
+        DatabaseGeneration::of_number(self.inner.generation.load(Ordering::Relaxed))
+    }
+
+    /// Whether another database may take the place of this one while the server runs.
+    pub fn may_change_generation(&self) -> bool {
+        matches!(self.inner.database.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Looks which database it is now.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn look_at_generation(&self) -> Result<DatabaseGeneration, Unavailable> {
+        if let Some(now) = self.ask(generation::GenerationNow).await? {
+            self.inner.generation.store(now.number(), Ordering::Relaxed);
+        }
+        Ok(self.generation())
     }
 
     /// Entries of the log of revocations.

@@ -4,17 +4,18 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::conn::Conn;
+use super::generation;
 use super::messages::{Query, Sync};
 use super::queries::{MessageRow, OverviewRow, floor, message_columns, unread, unreadable};
 use super::schema::messages;
 use super::statement::Statement;
 use crate::event::Message;
-use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, Told};
+use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, SyncPlace, Told};
 use crate::event::overview::{Missed, Overview, SyncPage};
-use crate::ids::{OpenId, Seq};
+use crate::ids::{DatabaseGeneration, OpenId, Seq};
 
 /// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits within three seconds.
 pub(super) const OVERLAP_MS: i64 = 30_000;
@@ -26,10 +27,12 @@ const CHANGED_AT_MOST: i64 = 500;
 /// Messages read in one go.
 const MESSAGES_AT_ONCE: usize = 32;
 
-/// A sync, and the store's own time at which it came (PostgreSQL's is asked for there).
+/// A sync, and what PostgreSQL is asked for there: the store's own time at which it came, and which database it is.
 pub(super) struct SyncAt {
     pub(super) sync: Sync,
     pub(super) now: i64,
+    /// A standby of PostgreSQL's goes by it too: the last that is known.
+    pub(super) generation: DatabaseGeneration,
 }
 
 /// A user's view of her conversations `$1`, and when each last changed for her.
@@ -98,15 +101,30 @@ pub(super) struct NowRow {
     pub(super) now: i64,
 }
 
+const NOW_AND_GENERATION: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now, hongyan_generation() AS generation";
+
+#[derive(QueryableByName)]
+struct NowAndGeneration {
+    #[diesel(sql_type = BigInt)]
+    now: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    generation: Option<String>,
+}
+
 impl Query for SyncAt {
     type Answer = SyncPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<SyncPage> {
-        let now = match conn {
-            Conn::Sqlite(_) => self.now,
-            Conn::Postgres(_) => Statement::new(NOW).get_result::<NowRow>(conn)?.now,
+        let (now, generation) = match conn {
+            Conn::Sqlite(_) => (self.now, self.generation),
+            Conn::Postgres(_) => {
+                let row = Statement::new(NOW_AND_GENERATION).get_result::<NowAndGeneration>(conn)?;
+                (row.now, row.generation.map_or(self.generation, |text| generation::of_text(&text)))
+            }
         };
-        let walk = Walk::of(&self.sync, now);
+        // A cursor from another database says nothing of this one.
+        let since = self.sync.since.as_ref().filter(|cursor| cursor.generation == generation).map(|cursor| &cursor.place);
+        let walk = Walk::of(since, self.sync.session, now);
         let mut answer = Answer::new(&self.sync, &walk);
         let named_all = answer.named(conn)?;
         let came = if named_all { answer.changed(conn, &walk)? } else { Came::Nowhere };
@@ -114,15 +132,15 @@ impl Query for SyncAt {
         let named_more = !named_all || self.sync.named.iter().zip(&conversations).any(|(_, missed)| missed.has_more);
         let is_through = matches!(came, Came::Through);
         let caught_up = !named_more && (is_through || walk.closes.is_some());
-        let cursor = walk.after(came, named_more);
-        let has_more = named_more || !is_through || matches!(cursor, SyncCursor::Closing { .. });
-        Ok(SyncPage { has_more, caught_up, conversations, cursor })
+        let place = walk.after(came, named_more);
+        let has_more = named_more || !is_through || matches!(place, SyncPlace::Closing { .. });
+        Ok(SyncPage { has_more, caught_up, conversations, cursor: SyncCursor { generation, place } })
     }
 }
 
 /// Which changes an answer is to tell, the newest first.
 struct Walk {
-    from: SyncCursor,
+    from: SyncPlace,
     session: SessionTag,
     began: i64,
     since: i64,
@@ -140,37 +158,36 @@ enum Came {
 }
 
 impl Walk {
-    fn of(sync: &Sync, now: i64) -> Self {
-        let from = sync.since.clone().filter(|cursor| cursor.latest() <= now + OVERLAP_MS).unwrap_or(SyncCursor::BEGINNING);
-        let session = sync.session;
+    fn of(since: Option<&SyncPlace>, session: SessionTag, now: i64) -> Self {
+        let from = since.filter(|place| place.latest() <= now + OVERLAP_MS).cloned().unwrap_or(SyncPlace::BEGINNING);
         let since = |began: i64| began.saturating_sub(OVERLAP_MS).max(0);
         let first = |began: i64| (now, since(began), None, None);
         let (began, since, told, closes) = match &from {
-            SyncCursor::Through { began } => first(*began),
-            SyncCursor::Walk { began, since, told } => (*began, *since, Some(told.clone()), None),
-            SyncCursor::Closing { began, walk: None } => (now, began.saturating_sub(AGAIN_MS).max(0), None, Some(*began)),
-            SyncCursor::Closing { began, walk: Some(walk) } if walk.session == session => {
+            SyncPlace::Through { began } => first(*began),
+            SyncPlace::Walk { began, since, told } => (*began, *since, Some(told.clone()), None),
+            SyncPlace::Closing { began, walk: None } => (now, began.saturating_sub(AGAIN_MS).max(0), None, Some(*began)),
+            SyncPlace::Closing { began, walk: Some(walk) } if walk.session == session => {
                 (walk.began, began.saturating_sub(AGAIN_MS).max(0), Some(walk.told.clone()), Some(*began))
             }
             // What the closing walk has passed and changed since then, that session was pushed, and this one was not.
-            SyncCursor::Closing { began, walk: Some(_) } => first(*began),
+            SyncPlace::Closing { began, walk: Some(_) } => first(*began),
         };
         Self { from, session, began, since, told, closes }
     }
 
     /// Where the next answer goes on. One walk through several answers may have missed what changed meanwhile and so moved to places that
     /// it had passed: a closing walk looks for that, once. What moves while that one goes on is pushed, and found by the next sync.
-    fn after(self, came: Came, named_more: bool) -> SyncCursor {
+    fn after(self, came: Came, named_more: bool) -> SyncPlace {
         match (came, self.closes) {
             (Came::Nowhere, _) => self.from,
-            (Came::To(told), None) => SyncCursor::Walk { began: self.began, since: self.since, told },
+            (Came::To(told), None) => SyncPlace::Walk { began: self.began, since: self.since, told },
             (Came::To(told), Some(began)) => {
-                SyncCursor::Closing { began, walk: Some(ClosingWalk { began: self.began, session: self.session, told }) }
+                SyncPlace::Closing { began, walk: Some(ClosingWalk { began: self.began, session: self.session, told }) }
             }
             // While those named go on, a walk from 30 s back would tell the same again with each answer.
-            (Came::Through, None) if self.told.is_some() || named_more => SyncCursor::Closing { began: self.began, walk: None },
-            (Came::Through, Some(_)) if named_more => SyncCursor::Closing { began: self.began, walk: None },
-            (Came::Through, _) => SyncCursor::Through { began: self.began },
+            (Came::Through, None) if self.told.is_some() || named_more => SyncPlace::Closing { began: self.began, walk: None },
+            (Came::Through, Some(_)) if named_more => SyncPlace::Closing { began: self.began, walk: None },
+            (Came::Through, _) => SyncPlace::Through { began: self.began },
         }
     }
 }

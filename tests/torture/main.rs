@@ -36,6 +36,7 @@ mod soak;
 mod unharmed;
 mod bystanders;
 mod busy;
+mod generations;
 mod drops;
 mod slow_consumers;
 mod handshakes;

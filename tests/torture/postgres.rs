@@ -103,6 +103,18 @@ impl Postgres {
         self.run("pg_ctl", &["-w", "-t", "60", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
     }
 
+    /// Makes it a standby of nobody and promotes it, as after a fail-over: it goes on in another timeline.
+    pub fn change_timeline(&self) {
+        self.run("pg_ctl", &["-m", "fast", "-w", "stop"]);
+        let signal = self.folder.path().join("data/standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        if is_root() {
+            assert!(Command::new("chown").arg("nobody").arg(&signal).status().unwrap().success());
+        }
+        self.resume();
+        self.promote();
+    }
+
     /// From its next start on.
     pub fn serve_tls(&self, certificate: &Path, key: &Path) {
         let (folder, mut files) = (self.folder.path().join("data"), Vec::new());

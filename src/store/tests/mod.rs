@@ -16,7 +16,7 @@ use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::event::overview::{ListPlace, SyncPage};
 use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, Reply};
-use crate::ids::{ClientMsgId, Kind, RequestId, Seq, SessionId};
+use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, RequestId, Seq, SessionId};
 
 /// Each test once for each database, and once with a pooler before it.
 macro_rules! on_both {

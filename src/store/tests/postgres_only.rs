@@ -274,3 +274,38 @@ fn errors_tell_what_to_do_without_the_password() {
         assert!(crate::store::backup(&config, Path::new("x")).unwrap_err().to_string().contains("pg_dump"));
     });
 }
+
+#[test]
+fn tables_that_were_made_anew_are_another_database() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let rig = db.open();
+            let original = rig.store.look_at_generation().await.unwrap();
+            // As pg_restore --clean does.
+            db.exec("CREATE TABLE restored (LIKE messages INCLUDING ALL); DROP TABLE messages; ALTER TABLE restored RENAME TO messages");
+            assert_ne!(rig.store.look_at_generation().await.unwrap(), original);
+        })
+    });
+}
+
+#[test]
+fn a_role_without_the_right_to_look_at_the_cluster_does_without() {
+    run(Db::postgres(), |db| {
+        Box::pin(async {
+            let rig = db.open();
+            let with = rig.store.generation();
+            let role = format!("plain_{:016x}", rand::random::<u64>());
+            // The function is one of each database.
+            db.exec(&format!(
+                "CREATE ROLE {role}; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC; ALTER FUNCTION hongyan_generation() SECURITY DEFINER; \
+                 GRANT USAGE, CREATE ON SCHEMA public TO {role}; ALTER FUNCTION hongyan_generation() OWNER TO {role}"
+            ));
+            let without = rig.store.look_at_generation().await;
+            db.exec(&format!(
+                "GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC; ALTER FUNCTION hongyan_generation() OWNER TO CURRENT_USER; \
+                 DROP OWNED BY {role}; DROP ROLE {role}"
+            ));
+            assert_ne!(without.unwrap(), with);
+        })
+    });
+}

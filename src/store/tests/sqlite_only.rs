@@ -230,3 +230,30 @@ impl Drop for Mount {
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
     }
 }
+
+#[test]
+fn each_restore_of_a_backup_is_another_database() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            rig.send("a", "b", "1").await;
+            let original = rig.store.generation();
+            let copy = db.dir.path().join("copy.db");
+            crate::store::backup(&db.config, &copy).unwrap();
+            drop(rig);
+            assert_eq!(reopened(db).await.store.generation(), original);
+            let mut restored = Vec::new();
+            for n in 0..2 {
+                let file = db.dir.path().join(format!("restored{n}.db"));
+                std::fs::copy(&copy, &file).unwrap();
+                db.config.url = DatabaseUrl::Sqlite(file);
+                let rig = reopened(db).await;
+                assert_eq!(rig.history("a", "b", Window::Newest, 9).await.0, [1]);
+                restored.push(rig.store.generation());
+                drop(rig);
+                assert_eq!(Some(&reopened(db).await.store.generation()), restored.last());
+            }
+            assert!(restored[0] != restored[1] && !restored.contains(&original), "{original:?} {restored:?}");
+        })
+    });
+}

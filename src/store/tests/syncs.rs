@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::event::cursor::ClosingWalk;
+use crate::event::cursor::{ClosingWalk, SyncPlace};
 use crate::event::overview::Missed;
 
 on_both!(
@@ -20,6 +20,7 @@ on_both!(
     whoever_asks_on_has_everything_soon,
     strangers_marks_change_nothing_that_one_sees,
     a_cursor_from_the_future_shows_everything,
+    a_cursor_of_another_database_counts_as_none,
 );
 
 fn seqs(missed: &Missed) -> Vec<i64> {
@@ -197,7 +198,7 @@ async fn a_closing_walk_brings_what_is_newer_than_the_walk_and_ends(db: &mut Db)
         assert!(answers < 40, "it does not end");
     }
     assert!(until_caught_up >= 2 && answers <= until_caught_up + 12, "{until_caught_up} of {answers} answers");
-    assert!(matches!(cursor, Some(SyncCursor::Through { .. })));
+    assert!(matches!(cursor, Some(SyncCursor { place: SyncPlace::Through { .. }, .. })));
     // And what the closing walk has passed, the next sync has.
     let mut found = BTreeSet::new();
     loop {
@@ -222,7 +223,7 @@ async fn a_closing_walk_is_gone_on_with_by_its_own_session_alone(db: &mut Db) {
         rig.send(&format!("p{n:02}"), "me", &"y".repeat(3_000)).await;
     }
     page = rig.sync_in(own, "me", Some(page.cursor), &[], 20).await;
-    let SyncCursor::Closing { walk: Some(ClosingWalk { told, .. }), .. } = &page.cursor else { panic!("{page:?}") };
+    let SyncPlace::Closing { walk: Some(ClosingWalk { told, .. }), .. } = &page.cursor.place else { panic!("{page:?}") };
     // This moves past where that walk has come to: who is connected is pushed it.
     let passed = peers(&page).into_iter().find(|peer| *peer != told.peer.as_str()).unwrap().to_owned();
     rig.send(&passed, "me", "late").await;
@@ -239,7 +240,7 @@ async fn a_closing_walk_is_gone_on_with_by_its_own_session_alone(db: &mut Db) {
             break;
         }
     }
-    assert!(found && matches!(cursor, SyncCursor::Through { .. }));
+    assert!(found && matches!(cursor.place, SyncPlace::Through { .. }));
 }
 
 async fn those_named_go_on_without_the_rest_again(db: &mut Db) {
@@ -382,8 +383,24 @@ async fn a_cursor_from_the_future_shows_everything(db: &mut Db) {
     rig.send("a", "me", "hi").await;
     age(db, 100_000);
     let cursor = rig.sync("me", None, &[], 20).await.cursor;
-    let future = SyncCursor::Through { began: cursor.latest() + 86_400_000 };
+    let place = SyncPlace::Through { began: cursor.place.latest() + 86_400_000 };
+    let future = SyncCursor { place, ..cursor };
     let page = rig.sync("me", Some(future), &[], 20).await;
     assert_eq!(peers(&page), ["a"]);
-    assert!(page.cursor.latest() < cursor.latest() + 80_000_000);
+    assert!(page.cursor.place.latest() < cursor.place.latest() + 80_000_000);
+}
+
+async fn a_cursor_of_another_database_counts_as_none(db: &mut Db) {
+    let mut rig = db.open();
+    rig.send("a", "me", "hi").await;
+    age(db, 100_000);
+    let cursor = rig.sync("me", None, &[], 20).await.cursor;
+    assert!(rig.sync("me", Some(cursor.clone()), &[], 20).await.conversations.is_empty());
+    let generation = DatabaseGeneration::of_number(cursor.generation.number() + 1);
+    let page = rig.sync("me", Some(SyncCursor { generation, ..cursor.clone() }), &[], 20).await;
+    assert_eq!((peers(&page), page.cursor.generation), (vec!["a"], cursor.generation));
+    // It stays what it is over a restart.
+    assert_eq!(cursor.generation, rig.store.look_at_generation().await.unwrap());
+    drop(rig);
+    assert_eq!(cursor.generation, reopened(db).await.store.generation());
 }

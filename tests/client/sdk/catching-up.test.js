@@ -373,6 +373,34 @@ test('a server that has lost its history: what it has now is shown, and nothing 
   }
 })
 
+test('a restored database: nothing of the lost seqs is taken for known, and what was not acked goes out', async () => {
+  for (const isRestarted of [false, true]) {
+    const world = new World()
+    const { server } = world
+    const alice = await world.online('alice')
+    server.say('bob', 'alice', ...numbers(1, 12))
+    await world.tick(3000)
+    server.answers = frame => (frame.type === 'text' ? null : undefined)
+    alice.chat.send('bob', 'mine')
+    await world.tick(100)
+    if (isRestarted) alice.kill()
+    server.restore(7)
+    server.reset()
+    // As many as the device knows of, and one more.
+    server.say('bob', 'alice', ...numbers(101, 106))
+    if (isRestarted) alice.start()
+    await world.tick(30_000)
+    assert.deepEqual(alice.texts('bob'), [...numbers(1, 7), ...numbers(101, 106), 'mine'])
+    assert.deepEqual(alice.states('bob').pop(), 'sent')
+    // And there is peace.
+    const syncs = world.heard('sync').length
+    server.cut()
+    await world.tick(3000)
+    assert.equal(world.heard('sync').length, syncs + 1)
+    assert.ok(world.heard('sync').pop().since)
+  }
+})
+
 test('a server that is another one altogether, and knows neither the cursor nor the history', async () => {
   const world = new World()
   const alice = await world.online('alice')

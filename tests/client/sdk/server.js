@@ -19,6 +19,7 @@ class Server {
     this.tokens = new Map()
     this.tokenCount = 0
     this.sessionCount = 0
+    this.generation = 'first'
     this.changes = 0
     this.tokenTtl = 604800
     /** Of subscribe messages; no templates, no notices. */
@@ -123,6 +124,12 @@ class Server {
   loseEverything() {
     this.conversations.clear()
   }
+  /** The same where so many messages of each conversation were in it. */
+  restore(count) {
+    this.generation = `${this.generation}'`
+    for (const { events } of this.conversations.values()) events.splice(count)
+    this.cut(undefined, 4001, 'draining retry_ms=10')
+  }
 
   // ---- sockets
 
@@ -158,7 +165,7 @@ class Server {
       for (const other of [...this.sessions]) if (other.openid === session.openid && other.device === session.device) other.end(4503, 'replaced')
       this.sessions.add(session)
       session.deliver({
-        type: 'init', status: 200, data: 'link ok', openid: session.openid, session: '1', server_time: this.clock.now(), heartbeat_ms: 30000,
+        type: 'init', status: 200, data: 'link ok', openid: session.openid, session: '1', server_time: this.clock.now(), heartbeat_ms: 30000, generation: this.generation,
         limits: { frame_bytes: 65536, message_bytes: 8192, fields_bytes: 16384, messages_per_second: 20, message_burst: 40 },
       })
     })

@@ -3,6 +3,8 @@
 /** Two clients on the real server, which is killed and comes back while both write. */
 
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
 const { test } = require('node:test')
 const WebSocket = require('ws')
 const { createClient } = require('../../../miniprogram/sdk/hongyan.js')
@@ -170,4 +172,38 @@ test('who is written to by many without pause comes online, and what was written
   const { client_msg_id: id } = hub.send('peer0', 'I am back')
   hub.start()
   await until([hub], 'online, and its message acked, while they write', () => hub.state === 'online' && hub.messages('peer0').some(m => m.client_msg_id === id && m.seq))
+})
+
+test('after a restore from a backup every new message is seen, by who was there and by who comes later', async t => {
+  const server = await Server.start(t, '--set', 'limits.messages_per_second=0', '--set', 'limits.http_per_second=0')
+  const adapters = { alice: nodeAdapter('alice'), late: nodeAdapter('alice') }
+  const alice = client(server, 'alice', adapters.alice)
+  let late = client(server, 'alice', adapters.late)
+  const bob = client(server, 'bob')
+  atEnd(t, () => [alice, late, bob].forEach(each => each.stop()))
+  const write = (from, to) => {
+    for (let i = from; i <= to; i++) bob.send('alice', `${i}`)
+  }
+  const shown = (chat, peer) => chat.messages(peer).filter(m => m.seq).map(m => m.message)
+  for (const each of [alice, late, bob]) each.start()
+  await until([alice, late, bob], 'all are online', () => [alice, late, bob].every(each => each.state === 'online'))
+  write(1, 7)
+  await until([alice, late, bob], 'seven', () => [shown(alice, 'bob'), shown(late, 'bob'), shown(bob, 'alice')].every(texts => texts.length === 7))
+  server.command('backup', 'copy.db')
+  write(8, 12)
+  await until([alice, late, bob], 'twelve', () => [shown(alice, 'bob'), shown(late, 'bob'), shown(bob, 'alice')].every(texts => texts.length === 12))
+  late.stop()
+
+  await server.kill()
+  const database = path.join(server.folder, 'data/hongyan.db')
+  for (const end of ['-wal', '-shm']) fs.rmSync(database + end, { force: true })
+  fs.renameSync(path.join(server.folder, 'copy.db'), database)
+  await server.restart()
+  await until([alice, bob], 'back', () => alice.state === 'online' && bob.state === 'online')
+  write(101, 106)
+  const whole = [1, 2, 3, 4, 5, 6, 7, 101, 102, 103, 104, 105, 106].join()
+  await until([alice, bob], 'all thirteen', () => shown(alice, 'bob').join() === whole && shown(bob, 'alice').join() === whole)
+  late = client(server, 'alice', adapters.late)
+  late.start()
+  await until([late], 'all thirteen, for who comes later', () => shown(late, 'bob').join() === whole)
 })

@@ -1,0 +1,1 @@
+DROP FUNCTION hongyan_generation();

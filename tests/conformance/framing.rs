@@ -17,7 +17,7 @@ pub fn cases() -> Vec<Case> {
         Case::fault("5.1", "an unmasked text", &[vec![0x81, 2, b'h', b'i']], 1002),
         Case::fault("5.1", "an unmasked empty text", &[vec![0x81, 0]], 1002),
         Case::fault("5.1", "an unmasked ping", &[vec![0x89, 0]], 1002),
-        Case::fault("5.1", "an unmasked close", &[vec![0x88, 0]], 1002),
+        Case::fault("5.1", "an unmasked close, which is a proxy's", &[vec![0x88, 0]], 1001),
         Case::fault("5.1", "an unmasked continuation", &[frame(0x01, b"a"), vec![0x80, 1, b'b']], 1002),
         Case::fault("5.6", "a binary frame, which this server does not take", &[frame(0x82, b"\x01\x02")], 1003),
         Case::fault("5.6", "an empty binary frame", &[frame(0x82, b"")], 1003),

@@ -14,6 +14,7 @@ use super::api::login;
 use super::caller;
 use super::connections::ConnectionHandle;
 use super::error::ApiError;
+use super::hosts;
 use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
@@ -71,6 +72,7 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
         return Err(no_handshake(request.uri.path()));
     }
+    hosts::public(request, state)?;
     if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
         return Err(origin::turn_away(&state.metrics));
     }
@@ -149,7 +151,7 @@ async fn authenticate(request: &RequestHead, offer: Offer, code: Option<String>,
     }
     match code {
         Some(code) => {
-            let openid = login::exchange(state, code).await?;
+            let openid = login::exchange(state, Address::of(request, &state.config.server), code).await?;
             Ok(Identity { openid, issued_ms: now_ms() })
         }
         None if offer.v1 => Err(ApiError::new(Word::Unauthorized, "neither a token nor a code is given")),

@@ -21,7 +21,7 @@ use crate::auth::{Follower, Identity, Tokens};
 use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
-use crate::config::{self, Config, DatabaseUrl, Secret, dev};
+use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::{Issued, Revoked};
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::{Admission, Budget, Pushes, SignIn, State, descriptors, serve, wechat_events};
@@ -142,7 +142,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, sign_in, budget, draining, words).await?;
+    let Rooms { state, relay, notices } = compose(config, mode, sign_in, budget, draining, words).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -180,7 +180,14 @@ struct Rooms {
 }
 
 /// Starts every actor, each after what it needs.
-async fn compose(config: Config, sign_in: SignIn, budget: Budget, draining: &Draining, words: Arc<Words>) -> Result<Rooms, Error> {
+async fn compose(
+    config: Config,
+    mode: Mode,
+    sign_in: SignIn,
+    budget: Budget,
+    draining: &Draining,
+    words: Arc<Words>,
+) -> Result<Rooms, Error> {
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
@@ -215,13 +222,12 @@ async fn compose(config: Config, sign_in: SignIn, budget: Budget, draining: &Dra
     let admission = Admission::new(&config.limits, draining, budget.sessions);
     shed_regularly(admission.clone());
 
-    let rate = admission.clone();
     let sessions = Arc::new(Shared {
         chat: chat.clone(),
         store: store.clone(),
         checks: checks.clone(),
         metrics: metrics.clone(),
-        rate: Box::new(move |openid| rate.user_messages(openid)),
+        budget: Arc::new(admission.clone()),
         limits: session_limits(&config),
         outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
     });
@@ -238,6 +244,7 @@ async fn compose(config: Config, sign_in: SignIn, budget: Budget, draining: &Dra
         draining: draining.clone(),
         admission,
         budget,
+        is_dev: mode == Mode::Dev,
         wechat_seen: Default::default(),
         sessions,
         revoked: Box::new(move || {
@@ -450,7 +457,9 @@ fn start_double(config: &mut Config, server: &str, draining: &Draining) -> Resul
         format: fake::Format::Json,
     });
     let client = (is_on_port && config.web.enabled).then(|| format!("http://{server}/"));
-    let settings = fake::Settings { push, client, ..fake::Settings::of(&config.wechat.appid, config.wechat.secret.clone()) };
+    let allowed_hosts = config.ops.allowed_hosts.clone();
+    let known = fake::Settings::of(&config.wechat.appid, config.wechat.secret.clone());
+    let settings = fake::Settings { push, client, allowed_hosts, ..known };
     let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
     Ok(Double { at, handle: spawn(server, draining) })
 }
@@ -546,11 +555,10 @@ pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Bind`].
-pub fn fake_wechat(at: SocketAddr) -> Result<(), Error> {
+pub fn fake_wechat(at: SocketAddr, allowed_hosts: AllowedHosts) -> Result<(), Error> {
     let listener = listen::tcp(at)?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
-    let settings =
-        fake::Settings { appid: dev::APPID.into(), secret: Secret::new(dev::SECRET), enforce_quota: true, push: None, client: None };
+    let settings = fake::Settings { allowed_hosts, ..fake::Settings::of(dev::APPID, Secret::new(dev::SECRET)) };
     actix::System::new().block_on(async move {
         let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
         say("wechat double", &at.to_string());

@@ -69,6 +69,9 @@ enum Command {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9980")]
         listen: SocketAddr,
+        /// A name under which it may be asked, besides IP addresses and localhost; may be given again
+        #[arg(long, value_name = "NAME")]
+        allowed_host: Vec<String>,
     },
 }
 
@@ -214,9 +217,12 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
             store::backup(&database, &file)?;
             say(&format!("{}\n", file.display()))
         }
-        Command::FakeWechat { listen } => {
+        Command::FakeWechat { listen, allowed_host } => {
+            let allowed = config::AllowedHosts::new(&allowed_host).map_err(|odd| {
+                Problems(vec![config::Problem::new("--allowed-host", None, format!("{odd:?} is no host name: a name without a port"))])
+            })?;
             logging::init(&config::Config::default().log)?;
-            Ok(app::fake_wechat(listen)?)
+            Ok(app::fake_wechat(listen, allowed)?)
         }
     }
 }

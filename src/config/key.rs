@@ -35,8 +35,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     Whole,
-    /// Of a URL, all but the password.
-    UrlWithoutPassword,
+    /// Of a URL, all but the password, or what stands there in its place.
+    UrlWithoutCredentials,
     /// Of `id:secret`, the id.
     IdOnly,
     Nothing,

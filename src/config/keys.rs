@@ -3,7 +3,7 @@
 
 use super::key::{Kind, list, number, text};
 use super::value;
-use super::{Config, Secret, notice};
+use super::{AllowedHosts, Config, Secret, notice};
 
 pub use super::key::{Default, Key, Shape, Shown};
 
@@ -74,6 +74,15 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    list(
+        "ops.allowed_hosts",
+        "host names without a port, such as hongyan.internal",
+        "Names under which the operators' port may be asked (`Host`), besides IP addresses and localhost; under `dev` the public port and the double of WeChat, too.",
+        |c, items| {
+            c.ops.allowed_hosts = AllowedHosts::new(items).map_err(|odd| value::Wrong::because(format!("{odd:?} is no host name")))?;
+            Ok(())
+        },
+    ),
     Key {
         name: "web.enabled",
         default: Default::Text("false"),
@@ -90,7 +99,7 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
     )
-    .masked(Shown::UrlWithoutPassword),
+    .masked(Shown::UrlWithoutCredentials),
     number("database.lanes", "4", (1, 64), "Connections that write (PostgreSQL; SQLite has one writer).", |c, n| {
         c.database.lanes = n as usize;
     }),
@@ -128,7 +137,8 @@ pub static KEYS: &[Key] = &[
             c.wechat.api_base = value::http_base(t)?;
             Ok(())
         },
-    ),
+    )
+    .masked(Shown::UrlWithoutCredentials),
     number("wechat.timeout_ms", "3000", (10, 60_000), "Milliseconds that one call to WeChat may take.", |c, n| {
         c.wechat.timeout_ms = n;
     }),
@@ -245,6 +255,20 @@ pub static KEYS: &[Key] = &[
         c.limits.sessions = n as u32;
     }),
     number(
+        "limits.answer_bytes_per_second",
+        "2097152",
+        COUNT,
+        "Bytes a second of answers that a user asks for, over HTTP and by `sync`; 16 seconds' worth at once, and each answer counts for 16 KiB at the least. 0: no limit.",
+        |c, n| c.limits.answer_bytes_per_second = n,
+    ),
+    number(
+        "limits.bad_codes_per_minute",
+        "60",
+        COUNT,
+        "Bad login codes a minute of an address (IPv6: a /64); beyond it WeChat is not asked. 0: no limit.",
+        |c, n| c.limits.bad_codes_per_minute = n as u32,
+    ),
+    number(
         "limits.connections",
         "0",
         COUNT,
@@ -295,7 +319,7 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
     )
-    .masked(Shown::UrlWithoutPassword),
+    .masked(Shown::UrlWithoutCredentials),
     number(
         "relay.buckets",
         "1048576",

@@ -94,13 +94,19 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
             },
         }
     }
-    let loaded = Loaded { warnings: warnings(&config), config, given };
+    let loaded = Loaded { warnings: warnings(profile, &config), config, given };
     // Relations between values that were refused would only confuse.
     if problems.is_empty() {
         problems.extend(loaded.contradictions());
         match profile {
-            Profile::Serve => problems.extend(loaded.missing()),
-            Profile::Dev { .. } => problems.extend(loaded.open_to_others()),
+            Profile::Serve => {
+                problems.extend(loaded.missing());
+                problems.extend(loaded.known_to_all());
+            }
+            Profile::Dev { .. } => {
+                problems.extend(loaded.open_to_others());
+                problems.extend(loaded.too_good_for_dev());
+            }
             Profile::Tool => {}
         }
     }
@@ -161,8 +167,21 @@ fn refusal(key: &Key, value: &Value, wrong: &value::Wrong) -> String {
     format!("{got}{reason}must be {}", key.allowed())
 }
 
-fn warnings(config: &Config) -> Vec<String> {
+fn warnings(profile: &Profile, config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
+    if *profile == Profile::Serve && value::is_loopback_http(&config.wechat.api_base) {
+        let what =
+            "wechat.api_base: this is a double of WeChat on this machine, which logs in whoever names a user; leave it out for WeChat";
+        warnings.push(what.to_owned());
+    }
+    if config.ops.listen.is_some_and(|at| at.ip().is_unspecified()) {
+        let what = "ops.listen: every network reaches the operators' port, which asks nobody who they are: name the address that operators use, or keep others out by a firewall or a NetworkPolicy";
+        warnings.push(what.to_owned());
+    }
+    if config.server.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        let what = "server.trusted_proxies: everybody is believed to be a proxy, so that anybody chooses the address they are counted by: name the proxy's own";
+        warnings.push(what.to_owned());
+    }
     if value::is_plain_http_elsewhere(&config.wechat.api_base) {
         warnings.push("wechat.api_base: plain http to another machine shows the AppSecret to the network".to_owned());
     }

@@ -11,6 +11,8 @@ pub mod load;
 pub mod show;
 pub mod dev;
 pub mod notice;
+pub mod hosts;
+mod public_keys;
 mod environment;
 mod file;
 mod problem;
@@ -19,6 +21,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};
 pub use notice::Notice;
 pub use problem::{Problem, Problems, Source};
@@ -72,6 +75,8 @@ pub enum Transport {
 pub struct Ops {
     /// `None`: no operators' port.
     pub listen: Option<SocketAddr>,
+    /// Names under which it may be asked, and under `dev` the others too.
+    pub allowed_hosts: AllowedHosts,
 }
 
 #[derive(Debug, Clone)]
@@ -217,6 +222,10 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Milliseconds that an answer may stand still because its reader takes nothing.
     pub http_write_ms: u64,
+    /// Bytes a second of answers that a user asks for, over HTTP and by `sync` (0: off).
+    pub answer_bytes_per_second: u64,
+    /// Bad codes a minute of one address (0: off).
+    pub bad_codes_per_minute: u32,
     pub frame_bytes: usize,
     pub frame_fragments: u32,
     pub message_bytes: usize,
@@ -342,7 +351,7 @@ impl Config {
                 trusted_proxies: Vec::new(),
                 allowed_origins: Vec::new(),
             },
-            ops: Ops { listen: None },
+            ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
             web: Web { enabled: false },
             database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0, prepared_statements: true },
             wechat: WeChat {
@@ -382,6 +391,8 @@ impl Config {
                 connections: 0,
                 connections_per_address: 0,
                 http_write_ms: 0,
+                answer_bytes_per_second: 0,
+                bad_codes_per_minute: 0,
                 frame_bytes: 0,
                 frame_fragments: 0,
                 message_bytes: 0,

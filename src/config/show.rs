@@ -43,7 +43,7 @@ fn mask(shown: Shown, text: &str) -> String {
         Shown::Whole => text.to_owned(),
         Shown::Nothing => "***".to_owned(),
         Shown::IdOnly => format!("{}:***", text.split(':').next().unwrap_or_default()),
-        Shown::UrlWithoutPassword => url_without_password(text),
+        Shown::UrlWithoutCredentials => urls_without_credentials(text),
     }
 }
 
@@ -51,16 +51,27 @@ fn mask(shown: Shown, text: &str) -> String {
 const OPEN_PARAMETERS: [&str; 8] =
     ["application_name", "connect_timeout", "dbname", "host", "port", "sslmode", "sslrootcert", "target_session_attrs"];
 
-/// Hides rather too much than too little: a password with an unescaped `@`, `/` or `?` is hidden whole.
-fn url_without_password(url: &str) -> String {
+/// One URL, or several separated by commas.
+fn urls_without_credentials(text: &str) -> String {
+    let urls: Vec<&str> = text.split(',').collect();
+    // A comma may also stand in a password.
+    match urls.iter().all(|url| url.contains("://")) {
+        true => urls.into_iter().map(url_without_credentials).collect::<Vec<_>>().join(","),
+        false => url_without_credentials(text),
+    }
+}
+
+/// Hides rather too much than too little: a password with an unescaped `@`, `/` or `?` is hidden whole, and a user without a password may be
+/// a token.
+fn url_without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "***".to_owned() };
     if scheme == "sqlite" {
         return url.to_owned();
     }
     let (user, place) = match rest.rsplit_once('@') {
         Some((userinfo, place)) => match userinfo.split_once(':') {
-            Some((user, _)) => (format!("{user}:***@"), place),
-            None => (format!("{userinfo}@"), place),
+            Some((user, _)) if !user.contains(['@', ',', '/']) => (format!("{user}:***@"), place),
+            _ => ("***@".to_owned(), place),
         },
         None => (String::new(), rest),
     };

@@ -143,7 +143,7 @@ fn secrets_can_come_from_files() {
 
 #[test]
 fn an_unknown_key_is_refused_wherever_it_stands() {
-    let ops = "unknown key; the keys of ops are listen";
+    let ops = "unknown key; the keys of ops are listen, allowed_hosts";
     assert_eq!(Case::new().file("[ops]\n\nlisen = \"\"\n").line(), format!("ops.lisen (h.toml:3): {ops}"));
     let env = Case::new().env("HONGYAN_OPS__LISEN", "").line();
     assert_eq!(env, format!("HONGYAN_OPS__LISEN (environment HONGYAN_OPS__LISEN): {ops}"));
@@ -469,4 +469,89 @@ fn a_switch_is_true_or_false_in_toml_and_as_a_word() {
         assert!(!is_on(Case::new().file(&format!("[database]\nprepared_statements = {text}\n"))));
     }
     assert!(!is_on(Case::new().env("HONGYAN_DATABASE__PREPARED_STATEMENTS", "false")));
+}
+
+/// What a profile says of these settings, without where they stand.
+fn problems(profile: &Profile, settings: &[(&str, &str)]) -> Vec<String> {
+    let case = settings.iter().fold(Case::new(), |case, (key, value)| case.flag("--set", key, value));
+    load(profile, &case.inputs).err().map(|problems| problems.0.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+const COMPLETE: [(&str, &str); 3] = [("wechat.appid", "wx1"), ("wechat.secret", "s"), ("auth.keys", KEY)];
+
+#[test]
+fn serve_takes_no_secret_that_everybody_knows() {
+    assert_eq!(problems(&Profile::Serve, &COMPLETE), [""; 0]);
+    for (key, value) in [
+        ("auth.keys", "k1:YOUR-SIGNING-KEY-OF-32-BYTES-OR-MORE"),
+        ("auth.keys", "k1:$(head -c 32 /dev/urandom | base64)"),
+        ("auth.keys", "k1:0123456789abcdef0123456789abcdef,k2:please-change-me-please-change-me"),
+        ("wechat.secret", "YOUR-APP-SECRET"),
+        ("database.url", "postgres://hongyan:YOUR-DATABASE-PASSWORD@db/hongyan"),
+    ] {
+        let said = problems(&Profile::Serve, &[&COMPLETE[..], &[(key, value)]].concat());
+        assert_eq!(said.len(), 1, "{value}: {said:?}");
+        assert!(said[0].starts_with(&format!("{key} (flag --set): the value of an example")), "{said:?}");
+        assert!(!said[0].contains(value), "{said:?}");
+    }
+    for (key, value) in [("auth.keys", "dev:0123456789abcdef0123456789abcdef"), ("wechat.push_token", dev::PUSH_TOKEN)] {
+        let said = problems(&Profile::Serve, &[&COMPLETE[..], &[(key, value)]].concat());
+        assert!(said.len() == 1 && said[0].contains("is one of `hongyan dev`"), "{said:?}");
+    }
+}
+
+#[test]
+fn dev_does_not_sign_with_the_key_of_a_server() {
+    let said = |settings: &[(&str, &str)]| problems(&Profile::Dev { auth_keys: None }, settings);
+    let refused = said(&[("auth.keys", KEY)]);
+    assert_eq!(
+        refused,
+        [
+            "auth.keys (flag --set): dev would sign tokens for anybody with the key of a server: leave it out, or give one whose id begins with dev"
+        ]
+    );
+    assert_eq!(said(&[("auth.keys", KEY), ("wechat.api_base", "http://127.0.0.1:9980")]), refused, "another double is one, too");
+    assert_eq!(said(&[("auth.keys", "dev2:0123456789abcdef0123456789abcdef")]), [""; 0]);
+    assert_eq!(said(&[("auth.keys", KEY), ("wechat.api_base", "https://api.weixin.qq.com")]), [""; 0], "WeChat itself says who it is");
+}
+
+#[test]
+fn what_is_open_to_everybody_is_warned_of() {
+    let warned = |profile: &Profile, settings: &[(&str, &str)]| -> Vec<String> {
+        let all = [&COMPLETE[..], settings].concat();
+        let case = all.iter().fold(Case::new(), |case, (key, value)| case.flag("--set", key, value));
+        let warnings = load(profile, &case.inputs).unwrap().warnings;
+        warnings.iter().map(|warning| warning.split(':').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(warned(&Profile::Serve, &[]), [""; 0]);
+    for listen in ["0.0.0.0:9990", "[::]:9990"] {
+        assert_eq!(warned(&Profile::Serve, &[("ops.listen", listen)]), ["ops.listen"]);
+    }
+    for everybody in ["0.0.0.0/0", "10.0.0.0/8,::/0"] {
+        assert_eq!(warned(&Profile::Serve, &[("server.trusted_proxies", everybody)]), ["server.trusted_proxies"]);
+    }
+    for double in ["http://127.0.0.1:9980", "http://localhost:9980", "http://[::1]:9980"] {
+        assert_eq!(warned(&Profile::Serve, &[("wechat.api_base", double)]), ["wechat.api_base"]);
+        assert_eq!(warned(&Profile::Tool, &[("wechat.api_base", double)]), [""; 0]);
+    }
+}
+
+#[test]
+fn no_url_shows_what_lets_somebody_in() {
+    for (key, url, shown) in [
+        ("relay.nats_url", "nats://t0ken@nats:4222", "nats://***@nats:4222"),
+        ("relay.nats_url", "nats://h:t0ken@a:4222,tls://t0ken@b", "nats://h:***@a:4222,tls://***@b"),
+        ("relay.nats_url", "nats://t0ken@a,nats://h:t0ken@b", "nats://***@a,nats://h:***@b"),
+        ("database.url", "postgres://t0ken@db/h", "postgres://***@db/h"),
+        ("database.url", "postgres://h:a,t0k@en@db/h?password=t0ken", "postgres://h:***@db/h?password=***"),
+    ] {
+        let case = Case::new().flag("--set", key, url);
+        // NATS wants a PostgreSQL beside it; that is not what is asked here.
+        let case = if key == "relay.nats_url" { case.flag("--set", "database.url", "postgres://db/h") } else { case };
+        let all = show::settings(&case.loaded());
+        assert!(all.contains(&format!("{key} = \"{shown}\"")), "{url}: {all}");
+        assert!(!all.contains("t0k"), "{all}");
+    }
+    let refused = Case::new().flag("--set", "wechat.api_base", "https://h:t0ken@wechat").line();
+    assert!(!refused.contains("t0ken"), "{refused}");
 }

@@ -121,13 +121,18 @@ pub fn http_base(text: &str) -> Result<String, Wrong> {
 
 /// Whether a service is asked in the clear on another machine.
 pub fn is_plain_http_elsewhere(base: &str) -> bool {
-    let Some(rest) = base.strip_prefix("http://") else { return false };
+    base.starts_with("http://") && !is_loopback_http(base)
+}
+
+/// Whether a service is one of this machine.
+pub fn is_loopback_http(base: &str) -> bool {
+    let Some(rest) = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://")) else { return false };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 pub fn appid(text: &str) -> Result<String, Wrong> {
@@ -164,12 +169,14 @@ pub fn networks(items: &[String]) -> Result<Vec<IpNet>, Wrong> {
 /// Origins as browsers send them: scheme and host in lower case, no path, no slash at the end.
 pub fn origins(items: &[String]) -> Result<Vec<String>, Wrong> {
     let one = |item: &String| {
-        let fits = item.split_once("://").is_some_and(|(scheme, host)| {
-            !scheme.is_empty()
-                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-                && !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
-        });
+        // What a page from a file, or in a sandbox, is: RFC 6454 §7.1.
+        let fits = item == "null"
+            || item.split_once("://").is_some_and(|(scheme, host)| {
+                !scheme.is_empty()
+                    && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+                    && !host.is_empty()
+                    && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+            });
         if fits { Ok(item.to_ascii_lowercase()) } else { Err(Wrong::because(format!("{item:?} is no origin"))) }
     };
     items.iter().map(one).collect()

@@ -15,12 +15,29 @@ use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::address::{Address, Network};
+use super::debit::DebitLimiter;
 use super::error::ApiError;
 use super::turnstile::Turnstile;
 use crate::config::Limits;
 use crate::ids::OpenId;
 use crate::lifecycle::Draining;
 use crate::metrics::{ErrorLabel, Metrics};
+use crate::session::UserBudget;
+
+/// Seconds' worth of answers that a user may ask for at once.
+const ANSWER_BURST_S: u64 = 16;
+
+/// Bytes that one answer counts for at the least: a question to the database costs, however little it finds.
+const ANSWER_AT_LEAST: u64 = 16 << 10;
+
+/// Bytes of a control frame, generously.
+const CONTROL_BYTES: u64 = 1 << 10;
+
+/// Bytes that one frame counts for at the least.
+const FRAME_AT_LEAST: u64 = 256;
+
+/// Seconds' worth of frames that a user may send at once.
+const FRAME_BURST_S: u64 = 4;
 
 /// A handshake waits so long for its turn at the most.
 const TURN: Duration = Duration::from_secs(5);
@@ -38,6 +55,11 @@ struct Inner {
     turnstile: Option<Turnstile>,
     calls: Pace<OpenId>,
     messages: Pace<OpenId>,
+    /// Bytes of frames that a user sends.
+    frames: DebitLimiter<OpenId>,
+    /// Bytes of answers that a user asks for.
+    answers: DebitLimiter<OpenId>,
+    bad_codes: AddressDebits,
     /// Live sessions in all, and how many there may be.
     sessions: AtomicU32,
     sessions_limit: u32,
@@ -95,6 +117,9 @@ impl Admission {
             turnstile: NonZeroU32::new(limits.handshakes_per_second).map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
             calls: Pace::new(limits.http_per_second, limits.http_burst),
             messages: Pace::new(limits.messages_per_second, limits.message_burst),
+            frames: frame_budget(limits),
+            answers: DebitLimiter::new(limits.answer_bytes_per_second, limits.answer_bytes_per_second.saturating_mul(ANSWER_BURST_S)),
+            bad_codes: AddressDebits::new(limits.bad_codes_per_minute),
             sessions: AtomicU32::new(0),
             sessions_limit: if limits.sessions == 0 { possible } else { limits.sessions.min(possible) },
             by_address: Mutex::default(),
@@ -204,6 +229,19 @@ impl Admission {
         self.0.calls.step(openid)
     }
 
+    /// Whether an address may try another code: the bad ones of late are counted.
+    ///
+    /// # Errors
+    /// Too many: the milliseconds to wait.
+    pub fn code(&self, address: Address) -> Result<(), u64> {
+        self.0.bad_codes.check(address, Instant::now())
+    }
+
+    /// A code was bad.
+    pub fn bad_code(&self, address: Address) {
+        self.0.bad_codes.charge(address, Instant::now());
+    }
+
     /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up; to be called every ten
     /// seconds or so, so that memory follows those who are active. Looks at every key: with very many users not on a thread that
     /// serves sockets.
@@ -213,6 +251,10 @@ impl Admission {
         self.0.pushes.shed();
         self.0.calls.shed();
         self.0.messages.shed();
+        let now = Instant::now();
+        self.0.frames.shed(now);
+        self.0.answers.shed(now);
+        self.0.bad_codes.shed(now);
         let mut by_address = self.by_address();
         if by_address.capacity() > 1_024 && by_address.len() < by_address.capacity() / 4 {
             by_address.shrink_to_fit();
@@ -258,6 +300,63 @@ impl AddressPace {
 
     fn shed(&self) {
         self.0.iter().for_each(Pace::shed);
+    }
+}
+
+impl UserBudget for Admission {
+    fn message(&self, openid: &OpenId) -> Result<(), u64> {
+        self.user_messages(openid)
+    }
+
+    fn frame(&self, openid: &OpenId, bytes: usize) -> Result<(), u64> {
+        let (frames, now) = (&self.0.frames, Instant::now());
+        frames.check(openid, now)?;
+        frames.charge(openid, (bytes as u64).max(FRAME_AT_LEAST), now);
+        Ok(())
+    }
+
+    fn question(&self, openid: &OpenId) -> Result<(), u64> {
+        self.0.answers.check(openid, Instant::now())
+    }
+
+    fn answer(&self, openid: &OpenId, bytes: usize) {
+        self.0.answers.charge(openid, (bytes as u64).max(ANSWER_AT_LEAST), Instant::now());
+    }
+}
+
+/// Bytes of frames that a user may send: as many as the messages and the control frames that the limits allow can have. What is beyond is
+/// not even parsed. Without a limit on messages there is none on their bytes.
+fn frame_budget(limits: &Limits) -> DebitLimiter<OpenId> {
+    let is_limited = limits.messages_per_second > 0 && limits.message_burst > 0;
+    let messages = u64::from(limits.messages_per_second) * limits.fields_bytes as u64;
+    let rate = if is_limited { messages + u64::from(limits.controls_per_second) * CONTROL_BYTES } else { 0 };
+    let burst = u64::from(limits.message_burst) * limits.fields_bytes as u64;
+    DebitLimiter::new(rate, rate.saturating_mul(FRAME_BURST_S).max(burst))
+}
+
+/// What an address, and the networks that it is in, used up: one [`DebitLimiter`] a width.
+struct AddressDebits(Vec<DebitLimiter<Network>>);
+
+impl AddressDebits {
+    /// Units of one: a limit is for a minute, and its units are paid by the second.
+    const UNITS: u64 = 60;
+
+    fn new(per_minute: u32) -> Self {
+        let widths = Address::V6([0; 8]).networks().map(|network| u64::from(per_minute) * u64::from(network.factor()));
+        // A minute's worth at once; the one that uses it up is the last.
+        Self(widths.map(|n| DebitLimiter::new(n, (n * Self::UNITS).saturating_sub(1))).collect())
+    }
+
+    fn check(&self, address: Address, now: Instant) -> Result<(), u64> {
+        self.0.iter().zip(address.networks()).try_for_each(|(limiter, network)| limiter.check(&network, now))
+    }
+
+    fn charge(&self, address: Address, now: Instant) {
+        self.0.iter().zip(address.networks()).for_each(|(limiter, network)| limiter.charge(&network, Self::UNITS, now));
+    }
+
+    fn shed(&self, now: Instant) {
+        self.0.iter().for_each(|limiter| limiter.shed(now));
     }
 }
 

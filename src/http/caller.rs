@@ -4,13 +4,15 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use super::State;
 use super::address::Address;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
+use crate::ids::OpenId;
 use crate::protocol::Word;
+use crate::session::UserBudget as _;
 
 /// The user who calls: the token holds, and the user keeps to the pace of `limits.http_per_second`.
 ///
@@ -26,6 +28,9 @@ impl FromRequest for Caller {
         ready(identify(request).map(Self))
     }
 }
+
+/// Who is to be charged for the answer of a request, among its extensions.
+pub struct Asked(pub OpenId);
 
 /// Somebody without a token yet, let in at the pace of logins and handshakes that one address may have.
 ///
@@ -76,6 +81,8 @@ fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
         .ok_or_else(|| ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer"))?;
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
+    state.admission.question(&identity.openid).map_err(ApiError::rate_limited)?;
+    request.extensions_mut().insert(Asked(identity.openid.clone()));
     Ok(identity)
 }
 

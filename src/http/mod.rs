@@ -34,11 +34,14 @@ pub mod body;
 pub mod admission;
 pub mod address;
 pub mod origin;
+pub mod hosts;
 pub mod tagged;
 pub mod web;
 pub mod wechat_events;
 pub mod descriptors;
 pub mod connections;
+pub mod debit;
+pub mod page;
 pub mod stream;
 pub mod error;
 pub mod tally;
@@ -66,6 +69,8 @@ pub struct State {
     pub metrics: Metrics,
     pub draining: Draining,
     pub admission: Admission,
+    /// Whether it is `hongyan dev`, where any code logs in.
+    pub is_dev: bool,
     /// How the descriptors are shared out.
     pub budget: Budget,
     pub wechat_seen: ops::WeChatSeen,
@@ -99,7 +104,9 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     }
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     config.service(v1.wrap(fixed).wrap(cors(&state.config.server.allowed_origins)));
-    config.service(healthz().wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
+    let healthz = resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
+    let healthz = healthz.default_service(to(tally::wrong_method));
+    config.service(healthz.wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
     if state.pushes.is_some() {
         config.service(wechat_events::events().wrap(from_fn(|r, next| tally::count(wechat_events::PATH, r, next))));
     }
@@ -118,7 +125,8 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
 /// The operators' port: `/healthz`, `/readyz`, `/metrics`, and what waits for their decision. Asks nobody who they are: it listens where only operators reach it.
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
-    config.service(healthz());
+    let healthz = resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz));
+    config.service(healthz.default_service(to(tally::wrong_method)));
     config.service(resource("/readyz").route(get().to(ops::readyz)).route(head().to(ops::readyz)).default_service(to(tally::wrong_method)));
     config.service(
         resource("/metrics").route(get().to(ops::metrics)).route(head().to(ops::metrics)).default_service(to(tally::wrong_method)),
@@ -136,10 +144,6 @@ fn common(config: &mut ServiceConfig, state: &Data<State>) {
         }))
         .app_data(PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()))
         .default_service(to(tally::nowhere));
-}
-
-fn healthz() -> actix_web::Resource {
-    resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz)).default_service(to(tally::wrong_method))
 }
 
 /// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.

@@ -7,6 +7,7 @@ use actix_web::http::header;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use super::caller::Passerby;
 use super::error::{ApiError, ErrorBody};
 use super::{api, ops, ws};
 
@@ -40,7 +41,7 @@ use super::{api, ops, ws};
         api::notices::grant,
         api::notices::quiet,
         document,
-        ops::healthz,
+        ops::public_healthz,
         ws::connect
     ),
     components(schemas(ErrorBody)),
@@ -68,8 +69,13 @@ static TEXT: LazyLock<Option<String>> = LazyLock::new(|| match Document::openapi
 });
 
 /// This document
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub async fn document() -> Result<HttpResponse, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    tag = "server",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object), OpenErrors)
+)]
+pub async fn document(_: Passerby) -> Result<HttpResponse, ApiError> {
     let text = TEXT.as_deref().ok_or_else(ApiError::internal)?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(text))
 }
@@ -90,7 +96,7 @@ pub enum CallErrors {
     /// `too_large`: the body is larger than it may be, or the list that something is to be put on is full
     #[response(status = 413)]
     TooLarge(ErrorBody<'static>),
-    /// `rate_limited`: more calls a second than the user may make
+    /// `rate_limited`: more calls a second, or more bytes of answers, than the user may have
     #[response(status = 429)]
     RateLimited(ErrorBody<'static>),
     /// `internal`
@@ -99,6 +105,15 @@ pub enum CallErrors {
     /// `unavailable`: the store is down or overloaded; what was to be written may or may not be, and may be written again
     #[response(status = 503)]
     Unavailable(ErrorBody<'static>),
+}
+
+/// What a call without a token may be refused with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "stands for responses in the document only")]
+pub enum OpenErrors {
+    /// `rate_limited`: more calls a second than one address may make
+    #[response(status = 429)]
+    RateLimited(ErrorBody<'static>),
 }
 
 /// What an image may be refused with.
@@ -135,7 +150,7 @@ pub enum LoginErrors {
     /// `too_large`: the body is larger than 1 KiB
     #[response(status = 413)]
     TooLarge(ErrorBody<'static>),
-    /// `rate_limited`: by WeChat, or by the limit on logins and handshakes of one address
+    /// `rate_limited`: by WeChat, or by the limits on logins, handshakes and bad codes of one address
     #[response(status = 429)]
     RateLimited(ErrorBody<'static>),
     /// `internal`
@@ -223,7 +238,7 @@ mod tests {
         for call in &api::CALLS {
             let operation = &document["paths"][call.path][call.method.as_str().to_lowercase()];
             let refusals = match call.path {
-                "/v1/openapi.json" => &[][..],
+                "/v1/openapi.json" => &["429"][..],
                 "/v1/avatars/{sha256}" => &["404", "429", "500", "503"],
                 _ => &["400", "401", "403", "413", "429", "500", "503"],
             };

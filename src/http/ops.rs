@@ -9,6 +9,8 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::State;
+use super::caller::Passerby;
+use super::openapi::OpenErrors;
 use crate::ids::now_ms;
 use crate::notice::Seen;
 use crate::relay::Link;
@@ -152,7 +154,12 @@ impl From<Link> for RelayDetail {
 }
 
 /// Says that the process is alive
-#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Alive)))]
+#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Alive), OpenErrors))]
+pub async fn public_healthz(_: Passerby) -> HttpResponse {
+    healthz().await
+}
+
+/// The same for operators, who are not counted.
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Alive { status: 200 })
 }

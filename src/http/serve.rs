@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::listen::Listener;
 use super::stream::{Accepted, GuardedStream};
 use super::turnstile::doorway;
-use super::{State, ops, public, upgrade};
+use super::{State, hosts, ops, public, upgrade};
 use crate::config::Transport;
 use crate::metrics::{ErrorLabel, Metrics};
 use crate::protocol::Word;
@@ -98,9 +98,10 @@ async fn occupied<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Res
 
 /// The HTTP service of a port, for one type of socket: types differ with it, and closures cannot be generic.
 macro_rules! service {
-    ($socket:ty, $port:ident, $stopping:ident, $configure:expr $(, $upgrade:expr)?) => {{
+    ($socket:ty, $port:ident, $stopping:ident, $names:path, $configure:expr $(, $upgrade:expr)?) => {{
         let (port, stopping) = ($port.clone(), $stopping.clone());
         let app = App::new()
+            .wrap(from_fn($names))
             .wrap(from_fn(bound_chunks))
             .wrap(from_fn(occupied))
             .configure($configure)
@@ -136,7 +137,7 @@ pub fn start_public(state: &web::Data<State>, listener: Listener) -> io::Result<
         ($socket:ty $(, $upgrade:expr)?) => {
             move || {
                 let state = state.clone();
-                doorway().and_then(service!($socket, port, stopping, |cfg| public(cfg, &state) $(, $upgrade(state.clone()))?))
+                doorway().and_then(service!($socket, port, stopping, hosts::public_only, |cfg| public(cfg, &state) $(, $upgrade(state.clone()))?))
             }
         };
     }
@@ -163,7 +164,7 @@ pub fn start_ops(state: &web::Data<State>, listener: Listener) -> io::Result<Ser
         ($socket:ty) => {
             move || {
                 let state = state.clone();
-                service!($socket, port, stopping, |cfg| ops(cfg, &state))
+                service!($socket, port, stopping, hosts::ops_only, |cfg| ops(cfg, &state))
             }
         };
     }

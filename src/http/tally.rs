@@ -1,25 +1,30 @@
 //! Counts what is answered, by route and status, and logs at most one debug line of each: no path, no query, no body.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::State;
+use super::caller::Asked;
 use super::error::ApiError;
 use crate::metrics::{ErrorLabel, HttpLabel};
 use crate::protocol::Word;
+use crate::session::UserBudget as _;
 
 /// The route of what has none: every path that the server does not know counts as one.
 const NO_ROUTE: &str = "other";
 
-/// Lets the request pass, and counts its answer under `route`. The body goes through untouched.
+/// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body goes through untouched.
 pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let answer = next.call(request).await?;
     let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::word);
     if let Some(state) = answer.request().app_data::<web::Data<State>>() {
         note(state, route, answer.request().method(), answer.status().as_u16(), error);
+        if let (Some(Asked(openid)), BodySize::Sized(bytes)) = (answer.request().extensions().get(), answer.response().body().size()) {
+            state.admission.answer(openid, usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
     }
     Ok(answer)
 }

@@ -165,11 +165,11 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
     assert_eq!((status, &body["reasons"]), (200, &json!([])));
     assert_eq!(body["details"], json!({"database": "ok", "wechat": "ok"}));
     state.draining.begin();
-    assert_eq!(api::login::exchange(&state, "away".into()).await.unwrap_err().word(), Word::WechatUnavailable);
+    assert_eq!(api::login::exchange(&state, Address::Socket, "away".into()).await.unwrap_err().word(), Word::WechatUnavailable);
     let (_, body) = json_of(server.call(ready()).await.unwrap()).await;
     assert_eq!(body["reasons"], json!(["draining"]));
     assert_eq!(body["details"]["wechat"], "unavailable");
-    assert!(api::login::exchange(&state, "someone".into()).await.is_ok());
+    assert!(api::login::exchange(&state, Address::Socket, "someone".into()).await.is_ok());
     assert_eq!(state.wechat_seen.away_for_ms(), None);
     let (status, _) = json_of(server.call(TestRequest::with_uri("/healthz").to_request()).await.unwrap()).await;
     assert_eq!(status, 200, "alive even while leaving");

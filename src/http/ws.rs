@@ -14,6 +14,7 @@ use super::api::login;
 use super::caller;
 use super::connections::ConnectionHandle;
 use super::error::ApiError;
+use super::hosts;
 use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
@@ -71,6 +72,7 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
         return Err(no_handshake(request.uri.path()));
     }
+    hosts::public(request, state)?;
     if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
         return Err(origin::turn_away(&state.metrics));
     }
@@ -148,7 +150,7 @@ async fn authenticate(request: &RequestHead, offer: Offer, code: Option<String>,
         return state.tokens.verify(token, state.revocations.now_ms()).map_err(ApiError::from);
     }
     match code {
-        Some(code) => login::exchange(state, code).await,
+        Some(code) => login::exchange(state, Address::of(request, &state.config.server), code).await,
         None if offer.v1 => Err(ApiError::new(Word::Unauthorized, "neither a token nor a code is given")),
         None => Err(ApiError::bad_request("code is missing")),
     }

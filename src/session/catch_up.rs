@@ -102,7 +102,9 @@ impl Ask {
         match self.shared.store.sync(Sync { openid, since, session, named, limit: *limit, sent_since: None, bounds }).await {
             Ok(page) => {
                 self.shared.metrics.syncs.inc();
-                Answered { frames: sync::frames(&page, self.id.as_ref(), &self.openid) }
+                let frames = sync::frames(&page, self.id.as_ref(), &self.openid);
+                self.shared.budget.answer(&self.openid, frames.iter().map(|frame| frame.len()).sum());
+                Answered { frames }
             }
             Err(_) => {
                 let frame = self.failure(Word::Unavailable, "the server cannot tell now what was missed: ask again");

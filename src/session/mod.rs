@@ -28,8 +28,34 @@ use crate::store::{self, Full, Store};
 use catch_up::Ask;
 use inbound::InboundLimits;
 
-/// Counts a user's message against her rate: `Err` with the milliseconds to wait.
-pub type MessageRate = Box<dyn Fn(&OpenId) -> Result<(), u64> + Send + Sync>;
+/// What a user may do in all sessions and calls together. Each error is the milliseconds to wait.
+pub trait UserBudget: Send + Sync {
+    /// Counts a message.
+    ///
+    /// # Errors
+    /// Too many messages.
+    fn message(&self, openid: &OpenId) -> Result<(), u64>;
+
+    /// Counts a frame, before it is parsed.
+    ///
+    /// # Errors
+    /// Too many bytes.
+    fn frame(&self, openid: &OpenId, bytes: usize) -> Result<(), u64>;
+
+    /// Asked before a question whose answer may be long.
+    ///
+    /// # Errors
+    /// Too many bytes of answers.
+    fn question(&self, openid: &OpenId) -> Result<(), u64>;
+
+    /// Counts the bytes of an answer.
+    fn answer(&self, openid: &OpenId, bytes: usize);
+}
+
+/// Frames over the rate, without a second's pause between two of them; then 4506.
+const OVER_RATE_FRAMES: u32 = 200;
+/// After such a pause a session's frames over the rate are forgiven, in milliseconds.
+const FORGIVEN_AFTER_MS: u64 = 1_000;
 
 /// What all sessions share: one a process.
 pub struct Shared {
@@ -38,7 +64,7 @@ pub struct Shared {
     /// What a message goes through on its way to the store.
     pub checks: Checks,
     pub metrics: Metrics,
-    pub rate: MessageRate,
+    pub budget: Arc<dyn UserBudget>,
     pub limits: SessionLimits,
     pub outboxes: Arc<Bounds>,
 }
@@ -61,6 +87,7 @@ pub struct Session {
     open_chat: Option<OpenId>,
     bad_frames: u32,
     controls: Controls,
+    over_rate: OverRate,
     shared: Arc<Shared>,
 }
 
@@ -91,11 +118,15 @@ pub enum News {
 
 impl Session {
     pub fn new(id: SessionId, openid: OpenId, dialect: Dialect, open_chat: Option<OpenId>, shared: Arc<Shared>) -> Self {
-        Self { id, openid, dialect, open_chat, bad_frames: 0, controls: Controls::default(), shared }
+        Self { id, openid, dialect, open_chat, bad_frames: 0, controls: Controls::default(), over_rate: OverRate::default(), shared }
     }
 
     /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
+        if let Err(wait) = self.shared.budget.frame(&self.openid, text.len()) {
+            let frame = self.failure(Word::RateLimited, "too many bytes: this frame was not read", None, None, Some(wait));
+            return self.over_rate(Some(frame), now);
+        }
         match frames::parse(text, self.dialect, &self.openid, &self.shared.limits.frames) {
             Ok(Parsed { id, frame: ClientFrame::Message(message) }) => self.message(id, *message),
             Ok(Parsed { id, frame: ClientFrame::Recall { peer, target } }) => self.recall(id, peer, target),
@@ -129,7 +160,7 @@ impl Session {
 
     fn append(&mut self, draft: Draft) -> Outcome {
         self.shared.metrics.messages_in.inc();
-        let over_rate_ms = (self.shared.rate)(&self.openid).err();
+        let over_rate_ms = self.shared.budget.message(&self.openid).err();
         // Taking something back is always possible: it makes room.
         let charged = match (over_rate_ms, draft.target) {
             (None, None) => self.shared.store.charge(&self.openid, store::row(draft.body.len())),
@@ -149,11 +180,12 @@ impl Session {
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {
         if let Err(wait) = self.controls.take(self.shared.limits.controls_per_second, now) {
-            return match self.dialect {
+            let frame = match self.dialect {
                 // The seed's hearts have no answer.
-                Dialect::Plain => Outcome::Done,
-                Dialect::V1 => Outcome::Reply(self.failure(Word::RateLimited, "too many control frames", id.as_ref(), None, Some(wait))),
+                Dialect::Plain => None,
+                Dialect::V1 => Some(self.failure(Word::RateLimited, "too many control frames", id.as_ref(), None, Some(wait))),
             };
+            return self.over_rate(frame, now);
         }
         match (frame, id) {
             (ClientFrame::Heart, Some(id)) if self.dialect == Dialect::V1 => Outcome::Reply(outbound::heart(&id, now_ms())),
@@ -175,10 +207,23 @@ impl Session {
             }
             (ClientFrame::Attention(attention), _) => Outcome::Tell(News::Looks(attention)),
             (ClientFrame::Typing(peer), _) => Outcome::Tell(News::Types(peer)),
-            (ClientFrame::Sync(request), id) => {
-                Outcome::Sync(Box::new(Ask::new(self.shared.clone(), self.openid.clone(), self.id, id, *request)))
-            }
+            (ClientFrame::Sync(request), id) => match self.shared.budget.question(&self.openid) {
+                Ok(()) => Outcome::Sync(Box::new(Ask::new(self.shared.clone(), self.openid.clone(), self.id, id, *request))),
+                Err(wait) => Outcome::Reply(self.failure(Word::RateLimited, "too many bytes of answers", id.as_ref(), None, Some(wait))),
+            },
             _ => Outcome::Done,
+        }
+    }
+
+    /// A frame came over the rate. `answer` says so, where the client is told.
+    fn over_rate(&mut self, answer: Option<ByteString>, now: u64) -> Outcome {
+        match (self.over_rate.strike(now), answer) {
+            (true, answer) => {
+                let answer = answer.unwrap_or_else(|| self.failure(Word::RateLimited, "too many control frames", None, None, None));
+                Outcome::Farewell(answer, Close::TooManyErrors)
+            }
+            (false, Some(answer)) => Outcome::Reply(answer),
+            (false, None) => Outcome::Done,
         }
     }
 
@@ -217,6 +262,24 @@ impl Session {
     }
 }
 
+/// A session's frames over the rate.
+#[derive(Debug, Default)]
+struct OverRate {
+    count: u32,
+    last: u64,
+}
+
+impl OverRate {
+    /// One more at `now`, in milliseconds; whether it is one too many.
+    fn strike(&mut self, now: u64) -> bool {
+        if now.saturating_sub(self.last) >= FORGIVEN_AFTER_MS {
+            self.count = 0;
+        }
+        (self.count, self.last) = (self.count + 1, now);
+        self.count >= OVER_RATE_FRAMES
+    }
+}
+
 /// A session's control frames, counted as GCRA does: the time at which the next one would be due at the exact rate.
 #[derive(Debug, Default)]
 struct Controls {
@@ -250,5 +313,14 @@ mod tests {
         assert_eq!(controls.take(50, 0), Err(20));
         assert!(controls.take(50, 20).is_ok());
         assert!((0..1_000).all(|_| controls.take(0, 0).is_ok()));
+    }
+
+    #[test]
+    fn a_flood_ends_and_a_pause_forgives() {
+        let mut over_rate = OverRate::default();
+        let last = u64::from(OVER_RATE_FRAMES) - 1;
+        assert!((0..last).all(|n| !over_rate.strike(n)));
+        assert!(over_rate.strike(last));
+        assert!(!over_rate.strike(last + FORGIVEN_AFTER_MS));
     }
 }

@@ -165,6 +165,8 @@ pub struct Listed {
     pub overview: Overview,
     /// None where all is cleared.
     pub last_message: Option<Message>,
+    /// What lists are ordered by.
+    pub last_at: i64,
 }
 
 /// A stretch of one conversation, ascending, never below the caller's cleared mark. An unknown peer gives an empty page.

@@ -224,6 +224,7 @@ impl ListedRow {
         };
         Ok(Listed {
             overview: self.standing.overview()?,
+            last_at: self.last_at,
             // What is cleared is shown to nobody who cleared it.
             last_message: (last_seq > cleared_seq).then(|| last_message.into_message()).transpose()?,
         })

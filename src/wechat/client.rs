@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
-use awc::http::StatusCode;
+use awc::http::{StatusCode, Version};
 use awc::{Client, ClientRequest, Connector};
 use openssl::ssl::{SslConnector, SslMethod};
 use serde::de::DeserializeOwned;
@@ -94,7 +94,8 @@ impl WeChatClient {
 /// An HTTP client whose calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
 /// that. Of `connections` each carries one call; awc's own hundred would let calls that no answer comes for keep out the others.
 pub fn http(timeout: Duration, connections: usize) -> Client {
-    let mut connector = Connector::new().timeout(timeout / 2).handshake_timeout(timeout / 2).limit(connections);
+    let mut connector =
+        Connector::new().max_http_version(Version::HTTP_11).timeout(timeout / 2).handshake_timeout(timeout / 2).limit(connections);
     match trusting_the_system() {
         Ok(tls) => connector = connector.openssl(tls),
         Err(error) => log::error!(error:% = error; "TLS could not be set up with the system's certificates"),

@@ -123,6 +123,69 @@ fn the_example_settings_can_be_loaded() {
     load(&Profile::Serve, &inputs(file)).unwrap();
 }
 
+/// Files that people copy secrets from, and what they begin with there.
+#[test]
+fn no_secret_of_a_shipped_file_is_accepted() {
+    let files = [
+        "README.md",
+        "README.zh-CN.md",
+        "compose.yaml",
+        "hongyan.example.toml",
+        "deploy/make-secrets",
+        "deploy/systemd/hongyan.service",
+        "deploy/kubernetes/secret.example.yaml",
+        "deploy/kubernetes/hongyan.yaml",
+        "docs/OPERATIONS.md",
+        "docs/CLUSTER.md",
+        "Dockerfile",
+    ];
+    let mut keys = Vec::new();
+    for file in files {
+        // Whatever follows `k1:` or `k2:` up to the end of its quotes or its line.
+        for line in text(file).lines() {
+            for id in ["k1:", "k2:"] {
+                let Some(at) = line.find(id).filter(|at| *at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric()) else { continue };
+                let rest = &line[at..];
+                let end = rest.find(['"', '\'', '`']).unwrap_or(rest.len());
+                keys.push((file, rest[..end].trim_end_matches([']', ' ', ')']).to_owned(), rest.to_owned()));
+            }
+        }
+    }
+    assert!(keys.len() >= 5, "the examples were not found: {keys:?}");
+    let folder = tempfile::tempdir().unwrap();
+    for (file, key, line) in keys {
+        for key in [key, line] {
+            let all = [("HONGYAN_WECHAT__APPID", "wx1"), ("HONGYAN_WECHAT__SECRET", "s"), ("HONGYAN_AUTH__KEYS", key.as_str())];
+            for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", ""]] {
+                let out = hongyan(folder.path(), command, &all);
+                assert_eq!(out.status.code(), Some(2), "{file}: {key} is accepted by {command:?}");
+                assert!(stderr(&out).contains("auth.keys"), "{file}: {}", stderr(&out));
+            }
+        }
+    }
+    // The other secrets of the example for Kubernetes.
+    let example = text("deploy/kubernetes/secret.example.yaml");
+    let value = |name: &str| example.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: "))).unwrap().to_owned();
+    let good = format!("k1:{}", "k".repeat(32));
+    let nats = [("HONGYAN_RELAY__NATS_URL", value("nats-url")), ("HONGYAN_DATABASE__URL", "postgres://h:p@db/h".to_owned())];
+    for (name, variable) in
+        [("wechat-secret", "HONGYAN_WECHAT__SECRET"), ("database-url", "HONGYAN_DATABASE__URL"), ("nats-url", "HONGYAN_RELAY__NATS_URL")]
+    {
+        let secret = value(name);
+        let mut all = vec![("HONGYAN_WECHAT__APPID", "wx1"), ("HONGYAN_AUTH__KEYS", good.as_str())];
+        if name != "wechat-secret" {
+            all.push(("HONGYAN_WECHAT__SECRET", "s"));
+        }
+        if name == "nats-url" {
+            all.push((nats[1].0, nats[1].1.as_str()));
+        }
+        all.push((variable, secret.as_str()));
+        let out = hongyan(folder.path(), &["config", "check"], &all);
+        assert_eq!((out.status.code(), stderr(&out).lines().count()), (Some(2), 1), "{name}: {}", stderr(&out));
+        assert!(stderr(&out).contains("the value of an example"), "{name}: {}", stderr(&out));
+    }
+}
+
 #[test]
 fn wrong_settings_end_with_one_line_and_code_2() {
     let folder = tempfile::tempdir().unwrap();

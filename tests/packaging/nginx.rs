@@ -40,6 +40,7 @@ fn nginx_gives_connections_up_before_hongyan_does() {
 struct Nginx {
     child: Child,
     folder: tempfile::TempDir,
+    plain: u16,
     tls: u16,
 }
 
@@ -58,11 +59,15 @@ fn free_port() -> u16 {
 /// The shipped site, under the shipped main file, with only paths and ports replaced, in front of `nodes`: one of deploy/nginx/nodes.
 fn start_nginx(program: &Path, nodes: &str) -> Nginx {
     let folder = tempfile::tempdir().unwrap();
-    let tls = set_up(folder.path(), nodes);
+    let ports = set_up(folder.path(), nodes);
     let main = command(program, folder.path());
     check(program, folder.path());
+    started(main, folder, ports)
+}
+
+fn started(main: Command, folder: tempfile::TempDir, (plain, tls): (u16, u16)) -> Nginx {
     let child = { main }.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let nginx = Nginx { child, folder, tls };
+    let nginx = Nginx { child, folder, plain, tls };
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(("127.0.0.1", tls)).is_err() {
         assert!(Instant::now() < deadline, "nginx does not listen");
@@ -84,8 +89,8 @@ fn check(program: &Path, dir: &Path) {
     assert!(!stderr(&check).contains("[warn]"), "nginx -t: {}", stderr(&check));
 }
 
-/// Writes everything that nginx reads; the port of TLS.
-fn set_up(dir: &Path, nodes: &str) -> u16 {
+/// Writes everything that nginx reads; the ports, plain and of TLS.
+fn set_up(dir: &Path, nodes: &str) -> (u16, u16) {
     let here = dir.display().to_string();
     let (key, certificate) = certificate();
     fs::write(dir.join("privkey.pem"), key).unwrap();
@@ -97,9 +102,13 @@ fn set_up(dir: &Path, nodes: &str) -> u16 {
             ("/etc/ssl/hongyan/", &format!("{here}/")),
             ("/var/log/nginx/", &format!("{here}/")),
             ("listen 80;", &format!("listen 127.0.0.1:{plain};")),
+            ("listen 80 default_server;", &format!("listen 127.0.0.1:{plain} default_server;")),
             ("listen [::]:80;", ""),
+            ("listen [::]:80 default_server;", ""),
             ("listen 443 ssl;", &format!("listen 127.0.0.1:{tls} ssl;")),
+            ("listen 443 ssl default_server;", &format!("listen 127.0.0.1:{tls} ssl default_server;")),
             ("listen [::]:443 ssl;", ""),
+            ("listen [::]:443 ssl default_server;", ""),
         ],
     );
     fs::create_dir(dir.join("conf.d")).unwrap();
@@ -118,7 +127,7 @@ fn set_up(dir: &Path, nodes: &str) -> u16 {
         ],
     );
     fs::write(dir.join("nginx.conf"), main).unwrap();
-    tls
+    (plain, tls)
 }
 
 /// A text with each of `changes`, which all have a place in it.
@@ -160,12 +169,17 @@ fn certificate() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn tls(port: u16) -> openssl::ssl::SslStream<TcpStream> {
+    tls_as("chat.example.com", port).unwrap()
+}
+
+/// With this name in the handshake.
+fn tls_as(name: &str, port: u16) -> Option<openssl::ssl::SslStream<TcpStream>> {
     use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
     let mut connector = SslConnector::builder(SslMethod::tls()).unwrap();
     connector.set_verify(SslVerifyMode::NONE);
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    connector.build().configure().unwrap().verify_hostname(false).connect("chat.example.com", stream).unwrap()
+    connector.build().configure().unwrap().verify_hostname(false).connect(name, stream).ok()
 }
 
 /// The head of a request or an answer.
@@ -300,15 +314,18 @@ impl Node {
 
 /// The status that a handshake is answered with.
 fn handshake(nginx: &Nginx) -> u16 {
-    ask(nginx, "GET /alice?to_user_openid=bob&code=c0de HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    ask(
+        nginx,
+        "GET /alice?to_user_openid=bob&code=c0de HTTP/1.1\r\nHost: chat.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    )
 }
 
 fn unread(nginx: &Nginx) -> u16 {
-    ask(nginx, "GET /v1/unread HTTP/1.1\r\nHost: x\r\n\r\n")
+    ask(nginx, "GET /v1/unread HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")
 }
 
 fn login(nginx: &Nginx) -> u16 {
-    let start = "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    let start = "POST /v1/login HTTP/1.1\r\nHost: chat.example.com\r\nContent-Type: application/json\r\nConnection: close\r\n";
     ask(nginx, &format!("{start}Content-Length: 15\r\n\r\n{{\"code\":\"c0de\"}}"))
 }
 
@@ -330,7 +347,7 @@ fn nginx_packs_the_files_of_the_browser_client_and_nothing_else() {
     let Some(program) = nginx() else { return };
     let node = Node::start(Answer::Script);
     let nginx = start_nginx(&program, &two(&node.at, &node.at));
-    let get = |path: &str| answer(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"));
+    let get = |path: &str| answer(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nAccept-Encoding: gzip\r\n\r\n"));
     let file = get("/assets/app.js");
     for line in ["Content-Encoding: gzip", "Vary: Accept-Encoding", "ETag: W/\"abc\"", "Cache-Control: no-cache"] {
         assert!(file.lines().any(|l| l == line), "{line}: {file}");
@@ -442,4 +459,67 @@ fn every_way_of_naming_nodes_says_the_same_of_the_rest() {
         lines.map(|line| if line.starts_with("server ") { line.splitn(3, ' ').last().unwrap() } else { line }.to_owned()).collect()
     };
     assert_eq!(rest(&several), rest(&text("deploy/nginx/nodes/compose.conf")));
+}
+
+#[test]
+fn only_the_sites_own_name_is_answered_and_browsers_stay_with_https() {
+    let Some(program) = nginx() else { return };
+    let node = Node::start(Answer::Script);
+    let nginx = start_nginx(&program, &two(&node.at, &node.at));
+    let page = answer(&nginx, "GET / HTTP/1.1\r\nHost: chat.example.com\r\n\r\n");
+    assert!(page.lines().any(|line| line == "Strict-Transport-Security: max-age=31536000"), "{page}");
+    assert!(tls_as("evil.example", nginx.tls).is_none(), "no certificate for another name");
+    // A name that the handshake did not have is no way around either.
+    assert_eq!(answer(&nginx, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"), "");
+    let plain = |host: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", nginx.plain)).unwrap();
+        stream.write_all(format!("GET /a?code=c0de HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
+        head(&mut stream)
+    };
+    assert!(plain("chat.example.com").starts_with("HTTP/1.1 301 "));
+    assert_eq!((plain("evil.example"), plain("127.0.0.1")), (String::new(), String::new()));
+    // Refused by name, the request is not in the log of the site.
+    let log = fs::read_to_string(nginx.folder.path().join("access.log")).unwrap_or_default();
+    assert!(!log.contains("evil") && node.has_read() == 1, "{log}");
+}
+
+/// The /64 of an IPv6 address is counted as one, as the shipped site has it, with a limit of two connections.
+#[test]
+fn nginx_counts_connections_of_ipv6_by_the_subscriber() {
+    let Some(program) = nginx() else { return };
+    let node = Node::start(Answer::Welcome);
+    let folder = tempfile::tempdir().unwrap();
+    let ports = set_up(folder.path(), &two(&node.at, &node.at));
+    let site = folder.path().join("conf.d/hongyan.conf");
+    let believed = "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; limit_conn hongyan_connections 2;";
+    let changes = [("limit_conn hongyan_connections 2000;", believed)];
+    fs::write(&site, changed(&fs::read_to_string(&site).unwrap(), &changes)).unwrap();
+    check(&program, folder.path());
+    let main = command(&program, folder.path());
+    let nginx = started(main, folder, ports);
+    // Of each group the first two are one subscriber's, as is the third, which is too many; the last is another's.
+    for [first, second, third, other] in [
+        ["2001:db8:1:2::1", "2001:db8:1:2:a:b:c:d", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"],
+        ["2001:db8::1", "2001:db8::2:3:4:5", "2001:db8::ffff:1", "2001:db8:0:1::1"],
+        ["2001:db8:7::1", "2001:db8:7::8:9", "2001:db8:7::1:0:1", "2001:db8:8::1"],
+        ["2001::5:1:2:3:4", "2001::5:6:7:8:9", "2001::5:1:1:1:1", "2001::6:1:2:3:4"],
+        ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"],
+        ["1::1", "1::2", "1::3:4", "1:1::1"],
+    ] {
+        let mut open = Vec::new();
+        let mut statuses = Vec::new();
+        for address in [first, second, third, other] {
+            let mut client = tls(nginx.tls);
+            let upgrade = "Upgrade: websocket\r\nConnection: Upgrade";
+            client
+                .write_all(
+                    format!("GET /a?code=x HTTP/1.1\r\nHost: chat.example.com\r\nX-Forwarded-For: {address}\r\n{upgrade}\r\n\r\n")
+                        .as_bytes(),
+                )
+                .unwrap();
+            statuses.push(head(&mut client).split(' ').nth(1).unwrap_or_default().to_owned());
+            open.push(client);
+        }
+        assert_eq!(statuses, ["101", "101", "429", "101"], "{third}");
+    }
 }

@@ -89,7 +89,7 @@ fn message(id: &str) -> Value {
 
 #[actix_web::test]
 async fn canaries_in_every_place_are_found_nowhere() {
-    let server = Server::with(settings(&format!("k:{AUTH_KEY}"), "sqlite://data/hongyan.db")).await;
+    let server = Server::with(settings(&format!("dev:{AUTH_KEY}"), "sqlite://data/hongyan.db")).await;
     let alice = server.http_as(OWNER).await;
     let mut hunt = Hunt::new(alice.token());
     calls(&server, alice.token(), &mut hunt).await;
@@ -330,7 +330,7 @@ async fn a_postgres_in_trouble_shows_no_canary() {
     let Some((url, name)) = Server::fresh_postgres() else { return };
     let with_password = url.replace("postgres@", &format!("postgres:{PASSWORD}@"));
     assert_ne!(url, with_password);
-    let server = Server::with(settings(&format!("k:{AUTH_KEY}"), &with_password)).await;
+    let server = Server::with(settings(&format!("dev:{AUTH_KEY}"), &with_password)).await;
     let alice = server.http_as(OWNER).await;
     let mut hunt = Hunt::new(alice.token());
     frames(&server, alice.token(), &mut hunt).await;

@@ -19,6 +19,7 @@ use crate::log::{Histories, Log, What, stamp};
 pub const UNLIMITED: [(&str, &str); 7] = [
     ("limits.messages_per_second", "0"),
     ("limits.http_per_second", "0"),
+    ("limits.answer_bytes_per_second", "0"),
     ("limits.handshakes_per_second_per_address", "0"),
     ("limits.replacements_per_minute", "0"),
     ("limits.new_conversations_per_day", "0"),

@@ -112,13 +112,14 @@ impl Programs {
 const APPID: &str = "wx-dev";
 const SECRET: &str = "dev-secret";
 
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("HONGYAN_SERVER__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_OPS__LISTEN", "127.0.0.1:0"),
     ("HONGYAN_SERVER__WORKERS", "1"),
     ("HONGYAN_LIMITS__MESSAGES_PER_SECOND", "0"),
     ("HONGYAN_LIMITS__BYTES_PER_DAY", "0"),
     ("HONGYAN_LIMITS__HTTP_PER_SECOND", "0"),
+    ("HONGYAN_LIMITS__ANSWER_BYTES_PER_SECOND", "0"),
     ("HONGYAN_LIMITS__HANDSHAKES_PER_SECOND", "0"),
     ("HONGYAN_LIMITS__HANDSHAKES_PER_SECOND_PER_ADDRESS", "0"),
     ("HONGYAN_LIMITS__SESSIONS_PER_ADDRESS", "0"),

@@ -9,13 +9,14 @@ use super::messages::peer;
 use super::{ask, commit, cursor, limit};
 use crate::event::overview::ListPlace;
 use crate::event::{Receipt, ReceiptKind};
-use crate::http::State;
 use crate::http::body::Body;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
+use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::outbound;
+use crate::protocol::sync::CONVERSATION_BYTES;
 use crate::store::messages::{Clear, Conversations, Listed, Mark, Unread, Write};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -68,7 +69,7 @@ pub struct Conversation {
 pub struct UnreadAnswer {
     /// Exact, over all conversations.
     total: i64,
-    /// Those with unread messages, at most 100, the one with the newest message first.
+    /// Those with unread messages, at most 100 and 256 KiB, the one with the newest message first.
     conversations: Vec<UnreadConversation>,
     /// Whether there are more than are listed.
     has_more: bool,
@@ -116,10 +117,11 @@ pub async fn list(caller: Caller, params: web::Query<ListParams>, state: web::Da
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let after = params.cursor.as_deref().map(place).transpose()?;
     let page = ask(&state, Conversations { openid: openid.clone(), limit, after }).await?;
-    Ok(Json(ListAnswer {
-        conversations: page.conversations.iter().map(|o| conversation(o, &openid)).collect(),
-        next_cursor: page.next.as_ref().map(cursor::write),
-    }))
+    let mut conversations: Vec<_> = page.conversations.iter().map(|o| conversation(o, &openid)).collect();
+    let fitting = page::fitting(conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())));
+    let next = if fitting < conversations.len() { page.conversations.get(fitting - 1).map(place_of) } else { page.next };
+    conversations.truncate(fitting);
+    Ok(Json(ListAnswer { conversations, next_cursor: next.as_ref().map(cursor::write) }))
 }
 
 /// How much is unread: an exact total for a badge, and where
@@ -137,7 +139,11 @@ pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<Unre
         let Conversation { peer, unread, last_message, .. } = conversation(listed, &openid);
         UnreadConversation { peer, unread, last_message }
     });
-    Ok(Json(UnreadAnswer { total: summary.total, conversations: listed.collect(), has_more: summary.has_more }))
+    let mut conversations: Vec<_> = listed.collect();
+    let fitting = page::fitting(conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())));
+    let has_more = summary.has_more || fitting < conversations.len();
+    conversations.truncate(fitting);
+    Ok(Json(UnreadAnswer { total: summary.total, conversations, has_more }))
 }
 
 /// Marks a conversation as read up to a seq
@@ -183,7 +189,7 @@ pub async fn clear(
 }
 
 fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
-    let Listed { overview, last_message } = listed;
+    let Listed { overview, last_message, .. } = listed;
     Conversation {
         peer: overview.peer.as_str().to_owned(),
         last_seq: overview.last_seq.get(),
@@ -196,6 +202,11 @@ fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
         muted: overview.muted,
         last_message: last_message.as_ref().map(|m| outbound::as_seen_raw(m, reader, &overview.peer)),
     }
+}
+
+/// Where the page ends that ends with this conversation.
+fn place_of(last: &Listed) -> ListPlace {
+    ListPlace { sent_at: last.last_at, peer: last.overview.peer.clone() }
 }
 
 fn place(text: &str) -> Result<ListPlace, ApiError> {
@@ -235,7 +246,7 @@ mod tests {
             unread: 7,
             muted: true,
         };
-        let mut listed = Listed { overview, last_message: Some(last) };
+        let mut listed = Listed { overview, last_message: Some(last), last_at: 5 };
         let shown = serde_json::to_string(&conversation(&listed, &me)).unwrap();
         let want = json!({
             "peer": "peer", "last_seq": 9, "cleared_seq": 1, "read_seq": 2, "recv_seq": 3, "peer_read_seq": 4, "peer_recv_seq": 5, "unread": 7,

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::commit;
 use crate::auth::Identity;
 use crate::event::revocation::Revoked;
-use crate::http::State;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Newcomer};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
+use crate::http::{Address, State};
+use crate::protocol::Word;
 use crate::store::messages::{Revoke, Write};
 use crate::wechat::{LoginRefused, ValidateCode};
 
@@ -54,8 +55,8 @@ pub struct LogoutRequest {
     request_body = LoginRequest,
     responses((status = 200, body = LoginAnswer), LoginErrors)
 )]
-pub async fn login(_: Newcomer, body: Body<LoginRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let identity = exchange(&state, body.0.code).await?;
+pub async fn login(from: Newcomer, body: Body<LoginRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let identity = exchange(&state, from.0, body.0.code).await?;
     let token = state.tokens.sign(&identity).map_err(|_| {
         log::error!("a token could not be signed: check auth.keys");
         ApiError::internal()
@@ -69,10 +70,11 @@ pub async fn login(_: Newcomer, body: Body<LoginRequest>, state: web::Data<State
 /// # Errors
 /// `bad_request` for an empty code; `bad_code`, `blocked_by_wechat`, `banned`; `rate_limited`, `wechat_unavailable` with a wait.
 /// Takes at most ten seconds.
-pub async fn exchange(state: &State, code: String) -> Result<Identity, ApiError> {
+pub async fn exchange(state: &State, from: Address, code: String) -> Result<Identity, ApiError> {
     if code.is_empty() {
         return Err(ApiError::bad_request("the code is empty"));
     }
+    state.admission.code(from).map_err(|wait| ApiError::new(Word::RateLimited, "too many bad codes from this address").after(wait))?;
     let outcome = match tokio::time::timeout(WECHAT_AT_MOST, state.wechat.send(ValidateCode(code))).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {
@@ -83,6 +85,10 @@ pub async fn exchange(state: &State, code: String) -> Result<Identity, ApiError>
     };
     match outcome {
         Err(LoginRefused::Unavailable) => state.wechat_seen.away(),
+        Err(LoginRefused::BadCode) => {
+            state.admission.bad_code(from);
+            state.wechat_seen.answered();
+        }
         _ => state.wechat_seen.answered(),
     }
     let openid = outcome?;

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{ask, limit};
-use crate::http::State;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
+use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::outbound;
 use crate::store::messages::{History, Window};
@@ -34,7 +34,7 @@ pub struct HistoryParams {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = History)]
 pub struct HistoryAnswer {
-    /// Ascending by seq.
+    /// Ascending by seq; at most 256 KiB of them.
     #[schema(value_type = Vec<MessageSchema>)]
     messages: Vec<Box<RawValue>>,
     /// Whether more stand in the direction that was asked for.
@@ -59,7 +59,22 @@ pub async fn history(caller: Caller, params: web::Query<HistoryParams>, state: w
     let window = window(params.before_seq, params.after_seq)?;
     let page = ask(&state, History { openid: openid.clone(), peer: peer.clone(), window, limit }).await?;
     let messages = page.messages.iter().map(|m| outbound::as_seen_raw(m, &openid, &peer)).collect();
-    Ok(Json(HistoryAnswer { messages, has_more: page.has_more }))
+    Ok(Json(cut(messages, window, page.has_more)))
+}
+
+/// Leaves of a stretch what one page may hold: the end that the next page does not begin with.
+fn cut(mut messages: Vec<Box<RawValue>>, window: Window, has_more: bool) -> HistoryAnswer {
+    let all = messages.len();
+    match window {
+        Window::Newest | Window::Before(_) => {
+            let kept = page::fitting(messages.iter().rev().map(|m| page::size(Some(m))));
+            messages.drain(..all - kept);
+        }
+        Window::After(_) | Window::Between { .. } => {
+            messages.truncate(page::fitting(messages.iter().map(|m| page::size(Some(m)))));
+        }
+    }
+    HistoryAnswer { has_more: has_more || messages.len() < all, messages }
 }
 
 /// The other side of a conversation, as a client named it.
@@ -80,6 +95,27 @@ fn window(before: Option<i64>, after: Option<i64>) -> Result<Window, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_cut_at_the_end_that_the_next_one_begins_with() {
+        let messages = |n: usize| -> Vec<Box<RawValue>> {
+            let long = "x".repeat(page::PAGE_BYTES / 4);
+            (0..n).map(|n| RawValue::from_string(format!("\"{n}{long}\"")).unwrap()).collect()
+        };
+        let seqs = |answer: &HistoryAnswer| -> Vec<char> { answer.messages.iter().map(|m| m.get().chars().nth(1).unwrap()).collect() };
+        let seq = |n| Seq::parse(n).unwrap();
+        for (window, kept) in [
+            (Window::Newest, ['3', '4', '5']),
+            (Window::Before(seq(9)), ['3', '4', '5']),
+            (Window::After(seq(0)), ['0', '1', '2']),
+            (Window::Between { after: seq(0), before: seq(9) }, ['0', '1', '2']),
+        ] {
+            let answer = cut(messages(6), window, false);
+            assert_eq!((seqs(&answer).as_slice(), answer.has_more), (&kept[..], true));
+        }
+        assert!(!cut(messages(2), Window::Newest, false).has_more);
+        assert!(cut(messages(2), Window::Newest, true).has_more);
+    }
 
     #[test]
     fn bounds_name_the_window() {

@@ -12,12 +12,13 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HOST, HeaderValue, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::config::Secret;
+use crate::config::{AllowedHosts, Pages, Secret};
 
 mod checks;
 mod control;
@@ -45,12 +46,14 @@ pub struct Settings {
     pub push: Option<PushTo>,
     /// The browser client of that server, such as `http://127.0.0.1:9999/`: where a tap on a message leads.
     pub client: Option<String>,
+    /// Names under which it may be asked, besides IP addresses and localhost.
+    pub allowed_hosts: AllowedHosts,
 }
 
 impl Settings {
     /// WeChat as it is, for a mini-program that has set no more up.
     pub fn of(appid: &str, secret: Secret) -> Self {
-        Self { appid: appid.to_owned(), secret, enforce_quota: true, push: None, client: None }
+        Self { appid: appid.to_owned(), secret, enforce_quota: true, push: None, client: None, allowed_hosts: AllowedHosts::default() }
     }
 }
 
@@ -100,8 +103,16 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
     Ok(HttpServer::new(app).workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
 }
 
-/// A page of somebody else's, open in the same browser, does not steer the double.
+/// A page of somebody else's, open in the same browser, does not steer the double, whatever name it made this machine's.
 async fn from_here(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse, Error> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or("?").to_owned();
+    let named = request.headers().get_all(HOST).map(text).chain(request.uri().authority().map(|target| target.to_string()));
+    let named: Vec<String> = named.collect();
+    let origin = request.headers().get(ORIGIN).map(text);
+    let hosts = request.app_data::<web::Data<Double>>().map(|double| double.settings.allowed_hosts.clone()).unwrap_or_default();
+    if let Err(why) = hosts.judge(named.iter().map(String::as_str), origin.as_deref(), Pages::Own) {
+        return Ok(request.into_response(HttpResponse::Forbidden().body(format!("{why}\n"))));
+    }
     if request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return Ok(request.into_response(HttpResponse::Forbidden().finish()));
     }

@@ -81,6 +81,8 @@ impl Server {
             ("HONGYAN_DATABASE__CACHE_KIB".to_owned(), "4096".to_owned()),
             ("HONGYAN_SAFETY__MODE".to_owned(), "off".to_owned()),
             ("HONGYAN_NOTICE__TEMPLATE_ID".to_owned(), String::new()),
+            // What tests write into Host themselves.
+            ("HONGYAN_OPS__ALLOWED_HOSTS".to_owned(), "t,x,test".to_owned()),
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! Group commit. A lane is a queue and one thread that empties it, a batch a transaction: what arrives while a batch is being
 //! committed goes into the next one, so a lone message waits for nobody and a crowd shares one sync of the disk.
 //!
-//! The writes of a batch stay here until its thread has come back with their outcomes, however late, and those are told then. Whoever waited
-//! for one is answered in time without it ([`state`]).
+//! A batch stays here until its thread is back, however late, and its outcomes are emitted then. Its requesters are
+//! answered in time without them ([`state`]).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,14 +25,14 @@ use crate::metrics::Metrics;
 mod state;
 
 pub(super) use state::{Batch, OnHang};
-use state::{Next, Overdue, State, Telling};
+use state::{Emission, LaneState, NextStep, OverdueSweep};
 
 /// Threads that hang in the database and were replaced, at one time; beyond it the process ends. A stall that all lanes see once is not
 /// beyond it.
 const ABANDONED: usize = 32;
 const ABANDONED_A_LANE: usize = 8;
-/// How often the log says that the database is slow.
-const SLOW_EVERY: Duration = Duration::from_secs(10);
+/// Minimum time between two warnings that the database is slow.
+const SLOW_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many threads of so many lanes may hang at one time.
 pub(super) fn abandoned_at_most(lanes: usize) -> usize {
@@ -60,7 +60,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn emit(&self, Telling { mut report, places }: Telling) {
+    fn emit(&self, Emission { mut report, places }: Emission) {
         if report.is_empty() && places.is_none() {
             return;
         }
@@ -81,9 +81,9 @@ impl Shared {
 /// One queue. The same conversation always goes through the same lane of a node.
 pub(super) struct Lane {
     shared: Arc<Shared>,
-    state: Mutex<State>,
-    /// Held by whoever tells, from the change of the state on: what is told keeps the order of that.
-    telling: Mutex<Slow>,
+    state: Mutex<LaneState>,
+    /// Taken before the state is changed and held until the emission is sent: emissions keep the order of the changes.
+    emit_order: Mutex<SlowLog>,
     /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
     /// message would pay for one more switch of threads there and back.
     work: Condvar,
@@ -91,21 +91,21 @@ pub(super) struct Lane {
     ended: AtomicBool,
 }
 
-/// A database that is slow and does not hang, as the log has it: writes are answered twenty times a second then.
+/// Limits the warnings about a slow database: without it there could be twenty a second.
 #[derive(Default)]
-struct Slow {
-    /// Writes answered since the last line.
+struct SlowLog {
+    /// Overdue writes since the last line.
     writes: usize,
-    said_at: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
-impl Slow {
-    /// So many more were answered; how many a line is to be written about now.
+impl SlowLog {
+    /// Adds overdue writes. Returns the number to log now, if a line is due.
     fn note(&mut self, writes: usize, now: Instant) -> Option<usize> {
         self.writes += writes;
-        let is_time = self.said_at.is_none_or(|at| now.saturating_duration_since(at) >= SLOW_EVERY);
+        let is_time = self.logged_at.is_none_or(|at| now.saturating_duration_since(at) >= SLOW_LOG_INTERVAL);
         (self.writes > 0 && is_time).then(|| {
-            self.said_at = Some(now);
+            self.logged_at = Some(now);
             std::mem::take(&mut self.writes)
         })
     }
@@ -113,17 +113,17 @@ impl Slow {
 
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, on_hang: OnHang) -> Self {
-        let (state, telling) = (Mutex::new(State::new(on_hang)), Mutex::default());
-        Self { shared, state, telling, work: Condvar::new(), ended: AtomicBool::new(false) }
+        let (state, emit_order) = (Mutex::new(LaneState::new(on_hang)), Mutex::default());
+        Self { shared, state, emit_order, work: Condvar::new(), ended: AtomicBool::new(false) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LaneState> {
         // No code under this lock panics half way; should it, the state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn telling(&self) -> MutexGuard<'_, Slow> {
-        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    fn emit_order(&self) -> MutexGuard<'_, SlowLog> {
+        self.emit_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The generation that a thread started now belongs to.
@@ -159,30 +159,30 @@ impl Lane {
         let mut state = self.state();
         loop {
             match state.next(generation, Instant::now()) {
-                Next::Commit(batch) => return Some(batch),
-                Next::End => return None,
-                Next::Sleep => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                NextStep::Commit(batch) => return Some(batch),
+                NextStep::End => return None,
+                NextStep::Sleep => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// Tells what became of a batch, to all whom it concerns; its senders only, where their time was not over before. `down`: the database
-    /// is of no use to those in the queue either.
+    /// Emits the outcomes of a batch. With `down` the queued writes are refused too, because the database would refuse
+    /// them as well.
     pub(super) fn settle(&self, generation: u64, batch: Batch, outcomes: Vec<Outcome>, down: bool) {
-        let _telling = self.telling();
+        let _order = self.emit_order();
         let settled = self.state().settle(generation, &outcomes, down);
         drop(batch);
         if let Some((writes, since)) = settled.came_late() {
             let after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
             log::warn!(writes = writes, after_ms = after_ms; "the database answers late; what it stored is told now");
         }
-        self.shared.emit(settled.tell(outcomes));
+        self.shared.emit(settled.emission(outcomes));
     }
 
-    /// Answers what has waited too long since it was handed in. True when the thread is given up: then another must be started.
+    /// Answers overdue writes as unavailable. Returns true when the thread is given up and another must be started.
     pub(super) fn answer_overdue(&self, now: Instant) -> bool {
-        let mut slow = self.telling();
-        let (before, Overdue { telling, answered, is_hung }, after) = {
+        let mut slow = self.emit_order();
+        let (before, OverdueSweep { emission, answered, is_hung }, after) = {
             let mut state = self.state();
             let before = state.generation();
             let overdue = state.overdue(now);
@@ -199,7 +199,7 @@ impl Lane {
         } else if let Some(writes) = slow.note(answered, now) {
             log::warn!(writes = writes; "the database is slow; writes that waited too long are answered as unavailable");
         }
-        self.shared.emit(telling);
+        self.shared.emit(emission);
         is_given_up
     }
 

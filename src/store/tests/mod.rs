@@ -14,7 +14,7 @@ use super::*;
 use crate::config::Database;
 use crate::event::overview::{ListPlace, SyncCursor, SyncPage};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, Reply};
+use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{ClientMsgId, Kind, RequestId, Seq, SessionId};
 
 /// Each test once for each database, and once with a pooler before it.

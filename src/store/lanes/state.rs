@@ -55,7 +55,7 @@ struct BatchInFlight {
     /// One for each write.
     requesters: Vec<Requester>,
     places: Option<Places>,
-    /// Highest seqs that later batches of the lane emitted for the same marks and settings, by place in this batch. Only
+    /// Highest seqs that other batches of the lane emitted meanwhile for the same marks and settings, by place in this batch. Only
     /// a batch whose thread was given up has any.
     told: HashMap<usize, Seq>,
 }
@@ -139,17 +139,20 @@ impl LaneState {
     /// Takes the batch of a thread that is back. With `down` the queued writes are refused too: they would only wait for
     /// the same refusal.
     pub(super) fn settle(&mut self, generation: u64, outcomes: &[Outcome], down: bool) -> SettledBatch {
-        if generation != self.generation {
-            let late = self.given_up.iter().position(|batch| batch.generation == generation);
-            return SettledBatch { running: late.map(|at| self.given_up.remove(at)), refused: VecDeque::new() };
-        }
-        let running = self.running.take();
+        let is_late = generation != self.generation;
+        let running = if is_late {
+            let place = self.given_up.iter().position(|batch| batch.generation == generation);
+            place.map(|place| self.given_up.remove(place))
+        } else {
+            self.running.take()
+        };
         if let Some(running) = &running {
-            for late in &mut self.given_up {
-                late.overtaken_by(&running.writes, outcomes);
+            for other in &mut self.given_up {
+                other.overtaken_by(&running.writes, outcomes);
             }
         }
-        SettledBatch { running, refused: if down { std::mem::take(&mut self.queue) } else { VecDeque::new() } }
+        let refused = if down && !is_late { std::mem::take(&mut self.queue) } else { VecDeque::new() };
+        SettledBatch { running, refused }
     }
 
     /// Answers overdue writes. A batch in flight stays, and its outcomes are emitted when its thread is back.
@@ -158,7 +161,8 @@ impl LaneState {
         let Emission { report, places } = &mut overdue.emission;
         if let Some(running) = &mut self.running {
             overdue.answered += running.answer_overdue(now, report);
-            overdue.is_hung = is_over(running.began, now) && !std::mem::replace(&mut running.is_hung, is_over(running.began, now));
+            overdue.is_hung = !running.is_hung && is_over(running.began, now);
+            running.is_hung |= overdue.is_hung;
         }
         if overdue.is_hung && self.on_hang == OnHang::Replace {
             self.generation += 1;
@@ -203,7 +207,7 @@ impl BatchInFlight {
         answered
     }
 
-    /// Notes the marks that a later batch emitted: marks never go back, although this batch is emitted last.
+    /// Notes the marks that another batch emits before this one: marks never go back.
     fn overtaken_by(&mut self, writes: &[Write], outcomes: &[Outcome]) {
         let mut told = HashMap::new();
         for (write, outcome) in writes.iter().zip(outcomes) {

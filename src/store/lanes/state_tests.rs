@@ -223,6 +223,19 @@ fn marks_do_not_go_back_when_the_one_that_moved_first_is_told_last() {
 }
 
 #[test]
+fn of_two_threads_that_were_given_up_the_one_that_is_back_last_tells_no_older_mark() {
+    let mut desk = Desk::new(OnHang::Replace);
+    desk.read(0, 5, Answer::Session(id()));
+    let first = desk.take(0, 0);
+    desk.overdue(2_500);
+    desk.read(2_500, 8, Answer::Session(id()));
+    let second = desk.take(1, 2_500);
+    desk.overdue(5_000);
+    assert_eq!(desk.settle(1, second, vec![marked(8)]), ["read 8, to all"]);
+    assert_eq!(desk.settle(0, first, vec![marked(5)]), [""; 0]);
+}
+
+#[test]
 fn settings_that_were_changed_since_are_not_told() {
     let mut desk = Desk::new(OnHang::Replace);
     let settings = |muted| Write::Settings(ConversationSettings { openid: o("a"), peer: o("b"), muted, answer: Answer::Nobody });

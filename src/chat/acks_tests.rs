@@ -1,4 +1,4 @@
-//! What the one who sent a message is told of it, and who else hears of a repeat.
+//! Acks in time and late, and repeats that reach the Notifier.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use super::super::messages::{Connect, Wake};
 use super::super::outbox::{Bounds, Outbox};
 use super::super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Committed, Draft, Event, Message, Places, Refusal, Reply};
+use crate::event::{Committed, Draft, Event, Message, Places, Refusal, RequestState};
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -27,7 +27,7 @@ impl Handler<Wake> for Sleeper {
     fn handle(&mut self, _: Wake, _: &mut Self::Context) {}
 }
 
-/// A chat, and what it has told the Notifier.
+/// A chat, and the messages that its Notifier was told of.
 struct Rig {
     chat: Addr<ChatServer>,
     stored: Arc<Mutex<Vec<(OpenId, Seq)>>>,
@@ -65,7 +65,7 @@ impl Rig {
 
     async fn sit(&self, openid: &str, dialect: Dialect) -> Seat {
         let (session, outbox) = (SessionId::fresh(), Arc::new(Outbox::new(self.bounds.clone(), 0)));
-        // The end of it is what differs.
+        // Two sessions of one moment differ at the end.
         let label = session.to_string();
         let (openid, device) = (o(openid), Device::parse(&label[label.len() - 8..]).ok());
         let wake = Sleeper.start().recipient();
@@ -112,14 +112,14 @@ fn o(text: &str) -> OpenId {
     OpenId::parse(text).unwrap()
 }
 
-fn appended(draft: &Draft, reply: Reply) -> Event {
-    Event::Appended { draft: draft.clone(), seq: Seq::ZERO.next(), sent_at: 5, reply }
+fn appended(draft: &Draft, request: RequestState) -> Event {
+    Event::Appended { draft: draft.clone(), seq: Seq::ZERO.next(), sent_at: 5, request }
 }
 
-fn repeated(draft: &Draft, quiet: bool, reply: Reply) -> Event {
+fn repeated(draft: &Draft, quiet: bool, request: RequestState) -> Event {
     let Draft { sender, kind, body, client_msg_id, target, .. } = draft.clone();
     let stored = Message { seq: Seq::ZERO.next(), sender, kind, body, sent_at: 5, client_msg_id, recalled: false, target };
-    Event::Repeated { draft: draft.clone(), stored, quiet, reply }
+    Event::Repeated { draft: draft.clone(), stored, quiet, request }
 }
 
 #[actix_web::test]
@@ -131,14 +131,14 @@ async fn what_was_answered_as_unavailable_is_acked_without_an_id_and_gives_no_se
     rig.commit(Event::Refused { draft: draft.clone(), why: Refusal::Unavailable }).await;
     let error = phone.hears_one();
     assert_eq!((&error["error"], &error["id"], phone.outbox.take_answered()), (&"unavailable".into(), &"q".into(), 1));
-    rig.commit(appended(&draft, Reply::Given)).await;
+    rig.commit(appended(&draft, RequestState::Answered)).await;
     let ack = phone.hears_one();
     assert_eq!((&ack["type"], &ack["client_msg_id"], &ack["seq"], ack.get("id")), (&"ack".into(), &"m".into(), &1.into(), None));
     assert_eq!(phone.outbox.take_answered(), 0);
     // Everybody else hears it as ever.
     assert_eq!((tablet.hears_one()["message"].clone(), bob.hears_one()["message"].clone()), ("hi".into(), "hi".into()));
     // In time it is an answer.
-    rig.commit(appended(&phone.sends("alice", Some("n")), Reply::Due)).await;
+    rig.commit(appended(&phone.sends("alice", Some("n")), RequestState::Open)).await;
     let ack = phone.hears_one();
     assert_eq!((&ack["type"], &ack["id"], phone.outbox.take_answered()), (&"ack".into(), &"q".into(), 1));
 }
@@ -147,13 +147,13 @@ async fn what_was_answered_as_unavailable_is_acked_without_an_id_and_gives_no_se
 async fn what_has_no_name_of_its_own_is_given_to_its_sender_as_it_is_stored() {
     let rig = Rig::new();
     let (phone, old) = (rig.sit("alice", Dialect::V1).await, rig.sit("carol", Dialect::Plain).await);
-    for event in [appended, |draft: &Draft, reply| repeated(draft, false, reply)] {
-        rig.commit(event(&phone.sends("alice", None), Reply::Given)).await;
+    for event in [appended, |draft: &Draft, request| repeated(draft, false, request)] {
+        rig.commit(event(&phone.sends("alice", None), RequestState::Answered)).await;
         let given = phone.hears_one();
         assert_eq!((&given["type"], &given["message"], &given["seq"]), (&"text".into(), &"hi".into(), &1.into()));
         assert_eq!(phone.outbox.take_answered(), 0);
         // A plain client would take it for another's.
-        rig.commit(event(&old.sends("carol", None), Reply::Given)).await;
+        rig.commit(event(&old.sends("carol", None), RequestState::Answered)).await;
         assert_eq!(old.hears(), [] as [Value; 0]);
     }
 }
@@ -164,15 +164,15 @@ async fn a_repeat_reaches_the_notifier_too() {
     let phone = rig.sit("alice", Dialect::V1).await;
     let told = || std::mem::take(&mut *rig.stored.lock().unwrap());
     let draft = phone.sends("alice", Some("m"));
-    rig.commit(appended(&draft, Reply::Given)).await;
+    rig.commit(appended(&draft, RequestState::Answered)).await;
     assert_eq!(told(), [(o("bob"), Seq::ZERO.next())]);
-    for reply in [Reply::Due, Reply::Given] {
-        rig.commit(repeated(&draft, false, reply)).await;
+    for request in [RequestState::Open, RequestState::Answered] {
+        rig.commit(repeated(&draft, false, request)).await;
         assert_eq!(told(), [(o("bob"), Seq::ZERO.next())]);
     }
     // Not of one that the recipient has blocked, nor of a recall.
-    rig.commit(repeated(&draft, true, Reply::Due)).await;
-    rig.commit(repeated(&Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft.clone() }, false, Reply::Due)).await;
-    rig.commit(repeated(&Draft { peer: o("alice"), ..draft }, false, Reply::Due)).await;
+    rig.commit(repeated(&draft, true, RequestState::Open)).await;
+    rig.commit(repeated(&Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft.clone() }, false, RequestState::Open)).await;
+    rig.commit(repeated(&Draft { peer: o("alice"), ..draft }, false, RequestState::Open)).await;
     assert_eq!(told(), []);
 }

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use futures_util::future::BoxFuture;
 use rand::Rng as _;
 
-use super::acks::Stored;
+use super::acks::StoredAt;
 use super::attention::Asked;
 use super::deliver::Delivery;
 use super::elsewhere::RelayWires;
@@ -22,7 +22,7 @@ use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::sequencer::{Patience, Room};
 use super::told::{Mark, Told};
 use super::typing::Signs;
-use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, Reply};
+use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
@@ -111,7 +111,7 @@ impl ChatServer {
         }
     }
 
-    fn appended(&mut self, draft: Draft, seq: Seq, sent_at: i64, reply: Reply) {
+    fn appended(&mut self, draft: Draft, seq: Seq, sent_at: i64, request: RequestState) {
         let Draft { session, sender, peer, .. } = &draft;
         let mut overrun = Overrun::default();
         let mut frame = None;
@@ -129,7 +129,7 @@ impl ChatServer {
         let mut is_acked = false;
         if let Some(origin) = self.registry.find(sender, *session) {
             abort_point("before-ack");
-            is_acked = overrun.ack(origin, &draft, &Stored { seq, sent_at, duplicate: false }, reply);
+            is_acked = overrun.ack(origin, &draft, &StoredAt { seq, sent_at, duplicate: false }, request);
             self.metrics.acks.inc_by(u64::from(is_acked));
         }
         self.drop_overrun(overrun);
@@ -153,10 +153,10 @@ impl ChatServer {
         }
     }
 
-    fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool, reply: Reply) {
+    fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool, request: RequestState) {
         let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
-        // Whoever stored it may have died before anybody was told.
+        // The node that stored it may have died before the Notifier was told.
         if let Some(wire) = &self.wires.stored
             && !quiet
             && sender != peer
@@ -167,8 +167,8 @@ impl ChatServer {
         }
         let mut is_acked = false;
         if let Some(origin) = self.registry.find(sender, *session) {
-            let ack = Stored { seq: stored.seq, sent_at: stored.sent_at, duplicate: true };
-            is_acked = overrun.ack(origin, draft, &ack, reply);
+            let ack = StoredAt { seq: stored.seq, sent_at: stored.sent_at, duplicate: true };
+            is_acked = overrun.ack(origin, draft, &ack, request);
             self.metrics.acks.inc_by(u64::from(is_acked));
             self.metrics.duplicates.inc();
         }
@@ -367,8 +367,8 @@ impl Handler<Committed> for ChatServer {
     fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
         for event in committed.events {
             match event {
-                Event::Appended { draft, seq, sent_at, reply } => self.appended(draft, seq, sent_at, reply),
-                Event::Repeated { draft, stored, quiet, reply } => self.repeated(&draft, &stored, quiet, reply),
+                Event::Appended { draft, seq, sent_at, request } => self.appended(draft, seq, sent_at, request),
+                Event::Repeated { draft, stored, quiet, request } => self.repeated(&draft, &stored, quiet, request),
                 Event::Refused { draft, why } => self.refused(&draft, why),
                 Event::Marked { receipt, moved, to_peer, request_id } => self.marked(&receipt, moved, to_peer, request_id.as_ref()),
                 Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt)),

@@ -63,23 +63,23 @@ pub enum Refusal {
     Unavailable,
 }
 
-/// Whether the session that sent a message still waits to hear what became of it.
+/// State of the frame by which a session sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply {
-    /// Its frame has no answer yet.
-    Due,
-    /// Its frame was answered with [`Refusal::Unavailable`] when its time was over. What became of it after all is news, and no answer.
-    Given,
+pub enum RequestState {
+    /// It has no answer yet.
+    Open,
+    /// It was answered with [`Refusal::Unavailable`] at the deadline: the outcome is news to the session, and no answer.
+    Answered,
 }
 
 /// One step of a conversation, in commit order.
 #[derive(Debug)]
 pub enum Event {
     /// Stored now for the first time, durable.
-    Appended { draft: Draft, seq: Seq, sent_at: i64, reply: Reply },
+    Appended { draft: Draft, seq: Seq, sent_at: i64, request: RequestState },
     /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: as a new message it would have been refused,
     /// or it is for somebody who has blocked the sender.
-    Repeated { draft: Draft, stored: Message, quiet: bool, reply: Reply },
+    Repeated { draft: Draft, stored: Message, quiet: bool, request: RequestState },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
     /// A mark stands where the receipt says, durable. The peer is told of one that `moved` only where `to_peer` says so.
@@ -136,7 +136,7 @@ impl Places {
         taken.fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1)).is_ok().then(|| Self { taken: taken.clone(), count: 1 })
     }
 
-    /// No place: for what is told of writes whose places are kept, or were given back.
+    /// No place: for events of writes whose places are kept, or were given back before.
     pub fn none() -> Self {
         Self { taken: std::sync::Arc::default(), count: 0 }
     }

@@ -17,11 +17,11 @@ use crate::store::Store;
 use crate::store::messages::{Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
-/// How long a reservation is waited for: its outcome comes when its commit is done, and one that nobody hears of is a grant lost. With what
-/// follows it stays below the age at which a reservation counts as abandoned.
-const RESERVED_WITHIN: Duration = Duration::from_secs(60);
-/// The store answers every other write within three seconds.
-const SETTLED_WITHIN: Duration = Duration::from_secs(4);
+/// Timeout of a reservation. The store answers it when its commit is done, however late, because a reservation that nobody
+/// hears of is a grant lost; with the calls that follow, this stays below the age at which it counts as abandoned.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of the other writes, which the store answers within three seconds.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is abandoned, and never told again.
 const SETTLE_TRIES: u32 = 3;
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ impl Courier {
         let Settings { template, node, .. } = &*self.settings;
         let reserve = Reserve::new((pair.recipient.clone(), pair.peer.clone()), template.clone(), up_to, node.clone(), answer);
         self.store.submit_background(Write::Reserve(reserve)).ok()?;
-        timeout(RESERVED_WITHIN, told).await.ok()?.ok()?.ok()
+        timeout(RESERVE_TIMEOUT, told).await.ok()?.ok()?.ok()
     }
 
     async fn send(
@@ -107,7 +107,7 @@ impl Courier {
         for n in 1..=SETTLE_TRIES {
             let (answer, told) = oneshot::channel();
             let settle = Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
-            if self.store.submit(settle).is_ok() && matches!(timeout(SETTLED_WITHIN, told).await, Ok(Ok(Ok(())))) {
+            if self.store.submit(settle).is_ok() && matches!(timeout(SETTLE_TIMEOUT, told).await, Ok(Ok(Ok(())))) {
                 UNSETTLED.answered();
                 return;
             }

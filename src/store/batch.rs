@@ -9,7 +9,7 @@ use super::allowance::row;
 use super::content;
 use super::messages::{Admission, Answer, Append, Clear, ConversationSettings, Mark, Reservation, Write};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal, Reply};
+use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{OpenId, Seq};
 
 /// What became of one write, once its transaction is durable.
@@ -40,7 +40,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// The same, where a mark up to `told`, or newer settings, were told of already: what is behind that is no news.
+    /// Outcome without the change that is outdated, because a mark up to `told`, or newer settings, were emitted already.
     pub(super) fn told_up_to(self, told: Seq) -> Self {
         match self {
             Self::Mark { seq, moved, to_peer } => Self::Mark { seq, moved: moved && seq > told, to_peer },
@@ -169,12 +169,12 @@ pub(super) fn decode(what: i16, issued_ms: Option<i64>) -> Option<Revoked> {
     })
 }
 
-/// Whoever handed a write in, once it is being committed.
+/// Requester of a write that is being committed.
 #[derive(Debug)]
-pub(super) enum Asker {
-    /// Is told what becomes of it, and has waited for that since then.
+pub(super) enum Requester {
+    /// Waits for the outcome, since its submission.
     Waits { answer: Answer, since: Instant },
-    /// Was told that it is unavailable when its time was over.
+    /// Was answered as unavailable at the deadline.
     Answered,
 }
 
@@ -196,22 +196,22 @@ impl Report {
         Self { events: Vec::with_capacity(writes), callers: Vec::new() }
     }
 
-    /// What became of a write, to whoever it concerns.
-    pub(super) fn add(&mut self, write: Write, asker: Asker, outcome: Outcome) {
+    /// Adds the outcome of a write: its event, and the answer to its requester if that still waits.
+    pub(super) fn add(&mut self, write: Write, requester: Requester, outcome: Outcome) {
         match write {
-            Write::Append(append) => self.events.extend(appended(append, &asker, outcome)),
-            Write::Mark(Mark { receipt, .. }) => self.marked(receipt, asker, outcome),
+            Write::Append(append) => self.events.extend(appended(append, &requester, outcome)),
+            Write::Mark(Mark { receipt, .. }) => self.marked(receipt, requester, outcome),
             Write::Clear(Clear { openid, peer, .. }) => {
                 if let Outcome::Mark { seq, moved: true, .. } = outcome {
                     self.events.push(Event::Cleared { openid, peer, seq });
                 }
-                self.answer(asker, &outcome);
+                self.answer(requester, &outcome);
             }
             Write::Settings(ConversationSettings { openid, peer, muted, .. }) => {
                 if let Outcome::Settings { changed: true } = outcome {
                     self.events.push(Event::Settings { openid, peer, muted });
                 }
-                self.answer(asker, &outcome);
+                self.answer(requester, &outcome);
             }
             Write::Block(_)
             | Write::Revoke(_)
@@ -223,11 +223,11 @@ impl Report {
             | Write::Reserve(_)
             | Write::Settle(_)
             | Write::Abandon(_)
-            | Write::Quiet(_) => self.answer(asker, &outcome),
+            | Write::Quiet(_) => self.answer(requester, &outcome),
         }
     }
 
-    /// The time of a write is over and its outcome open: whoever `answer` names hears `unavailable` now.
+    /// Adds the answer `unavailable` to a write whose deadline is over and whose outcome is open.
     pub(super) fn add_overdue(&mut self, write: &Write, answer: Answer) {
         let why = Refusal::Unavailable;
         match (write, answer) {
@@ -245,28 +245,28 @@ impl Report {
         self.events.is_empty() && self.callers.is_empty()
     }
 
-    fn marked(&mut self, receipt: Receipt, asker: Asker, outcome: Outcome) {
-        match (outcome, asker) {
-            (Outcome::Refused(_), Asker::Waits { answer: Answer::Nobody, .. }) => self.events.push(Event::MarkUnstored(receipt)),
-            (Outcome::Refused(why), Asker::Waits { answer: Answer::Session(request_id), .. }) => {
+    fn marked(&mut self, receipt: Receipt, requester: Requester, outcome: Outcome) {
+        match (outcome, requester) {
+            (Outcome::Refused(_), Requester::Waits { answer: Answer::Nobody, .. }) => self.events.push(Event::MarkUnstored(receipt)),
+            (Outcome::Refused(why), Requester::Waits { answer: Answer::Session(request_id), .. }) => {
                 self.events.push(Event::MarkRefused { receipt, request_id, why });
             }
-            (Outcome::Mark { seq, moved, to_peer }, Asker::Waits { answer: Answer::Session(id), .. }) => {
+            (Outcome::Mark { seq, moved, to_peer }, Requester::Waits { answer: Answer::Session(id), .. }) => {
                 self.events.push(Event::Marked { receipt: Receipt { seq, ..receipt }, moved, to_peer, request_id: Some(id) });
             }
-            (Outcome::Mark { seq, moved: true, to_peer }, asker) => {
-                // A session that was told that its mark may not stand hears where it stands as all others do.
-                let session = receipt.session.filter(|_| matches!(asker, Asker::Waits { .. }));
+            (Outcome::Mark { seq, moved: true, to_peer }, requester) => {
+                // A session that was told `unavailable` hears of the mark as all others do.
+                let session = receipt.session.filter(|_| matches!(requester, Requester::Waits { .. }));
                 let receipt = Receipt { seq, session, ..receipt };
                 self.events.push(Event::Marked { receipt, moved: true, to_peer, request_id: None });
-                self.answer(asker, &Outcome::Done);
+                self.answer(requester, &Outcome::Done);
             }
-            (outcome, asker) => self.answer(asker, &outcome),
+            (outcome, requester) => self.answer(requester, &outcome),
         }
     }
 
-    fn answer(&mut self, asker: Asker, outcome: &Outcome) {
-        let Asker::Waits { answer, .. } = asker else { return };
+    fn answer(&mut self, requester: Requester, outcome: &Outcome) {
+        let Requester::Waits { answer, .. } = requester else { return };
         match answer {
             Answer::Caller(caller) => self.callers.push(Told::Caller(caller, told(outcome))),
             Answer::Reserver(caller) => self.callers.push(Told::Reserver(caller, reservation(outcome))),
@@ -286,24 +286,24 @@ impl Report {
     }
 }
 
-/// What is told of a message; nothing where its sender was answered already and nothing of it is stored.
-fn appended(append: Append, asker: &Asker, outcome: Outcome) -> Option<Event> {
+/// Event of a message; none when its sender was answered already and it is not stored.
+fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<Event> {
     let kept = kept(&append, &outcome);
     let Append { draft, admission, charge, .. } = append;
     if let Some(charge) = charge {
         charge.keep(kept);
     }
-    let reply = match asker {
-        Asker::Waits { .. } => Reply::Due,
-        Asker::Answered => Reply::Given,
+    let request = match requester {
+        Requester::Waits { .. } => RequestState::Open,
+        Requester::Answered => RequestState::Answered,
     };
     match outcome {
-        Outcome::Appended { seq, sent_at } => Some(Event::Appended { draft, seq, sent_at, reply }),
+        Outcome::Appended { seq, sent_at } => Some(Event::Appended { draft, seq, sent_at, request }),
         Outcome::Repeated { stored, muted } => {
             let quiet = muted || matches!(admission, Admission::RepeatsOnly(_));
-            Some(Event::Repeated { draft, stored, quiet, reply })
+            Some(Event::Repeated { draft, stored, quiet, request })
         }
-        _ if reply == Reply::Given => None,
+        _ if request == RequestState::Answered => None,
         Outcome::Refused(why) => Some(Event::Refused { draft, why }),
         _ => Some(Event::Refused { draft, why: Refusal::Unavailable }),
     }

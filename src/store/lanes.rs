@@ -1,8 +1,8 @@
 //! Group commit. A lane is a queue and one thread that empties it, a batch a transaction: what arrives while a batch is being
 //! committed goes into the next one, so a lone message waits for nobody and a crowd shares one sync of the disk.
 //!
-//! The writes of a batch stay here until its thread has come back with their outcomes, however late, and those are told then. Whoever waited
-//! for one is answered in time without it ([`state`]).
+//! A batch stays here until its thread is back, however late, and its outcomes are emitted then. Its requesters are
+//! answered in time without them ([`state`]).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 mod state;
 
 pub(super) use state::{Batch, OnHang};
-use state::{Next, Overdue, State, Telling};
+use state::{Emission, LaneState, NextStep, OverdueSweep};
 
 /// Threads that hang in the database and were replaced, at one time; beyond it the process ends. A stall that all lanes see once is not
 /// beyond it.
@@ -60,7 +60,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn emit(&self, Telling { mut report, places }: Telling) {
+    fn emit(&self, Emission { mut report, places }: Emission) {
         if report.is_empty() && places.is_none() {
             return;
         }
@@ -81,9 +81,9 @@ impl Shared {
 /// One queue. The same conversation always goes through the same lane of a node.
 pub(super) struct Lane {
     shared: Arc<Shared>,
-    state: Mutex<State>,
-    /// Held by whoever tells, from the change of the state on: what is told keeps the order of that.
-    telling: Mutex<()>,
+    state: Mutex<LaneState>,
+    /// Taken before the state is changed and held until the emission is sent: emissions keep the order of the changes.
+    emit_order: Mutex<()>,
     /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
     /// message would pay for one more switch of threads there and back.
     work: Condvar,
@@ -93,17 +93,17 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, on_hang: OnHang) -> Self {
-        let (state, telling) = (Mutex::new(State::new(on_hang)), Mutex::default());
-        Self { shared, state, telling, work: Condvar::new(), ended: AtomicBool::new(false) }
+        let (state, emit_order) = (Mutex::new(LaneState::new(on_hang)), Mutex::default());
+        Self { shared, state, emit_order, work: Condvar::new(), ended: AtomicBool::new(false) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LaneState> {
         // No code under this lock panics half way; should it, the state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn telling(&self) -> MutexGuard<'_, ()> {
-        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    fn emit_order(&self) -> MutexGuard<'_, ()> {
+        self.emit_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The generation that a thread started now belongs to.
@@ -140,30 +140,30 @@ impl Lane {
         let mut state = self.state();
         loop {
             match state.next(generation, Instant::now()) {
-                Next::Commit(batch) => return Some(batch),
-                Next::End => return None,
-                Next::Sleep => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                NextStep::Commit(batch) => return Some(batch),
+                NextStep::End => return None,
+                NextStep::Sleep => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// Tells what became of a batch, to all whom it concerns; its senders only, where their time was not over before. `down`: the database
-    /// is of no use to those in the queue either.
+    /// Emits the outcomes of a batch. With `down` the queued writes are refused too, because the database would refuse
+    /// them as well.
     pub(super) fn settle(&self, generation: u64, batch: Batch, outcomes: Vec<Outcome>, down: bool) {
-        let _telling = self.telling();
+        let _order = self.emit_order();
         let settled = self.state().settle(generation, &outcomes, down);
         drop(batch);
         if let Some((writes, since)) = settled.came_late() {
             let after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
             log::warn!(writes = writes, after_ms = after_ms; "the database answers late; what it stored is told now");
         }
-        self.shared.emit(settled.tell(outcomes));
+        self.shared.emit(settled.emission(outcomes));
     }
 
-    /// Answers what has waited too long since it was handed in. True when the thread is given up: then another must be started.
+    /// Answers overdue writes as unavailable. Returns true when the thread is given up and another must be started.
     pub(super) fn answer_overdue(&self, now: Instant) -> bool {
-        let _telling = self.telling();
-        let (before, Overdue { telling, answered, is_hung }, after) = {
+        let _order = self.emit_order();
+        let (before, OverdueSweep { emission, answered, is_hung }, after) = {
             let mut state = self.state();
             let before = state.generation();
             let overdue = state.overdue(now);
@@ -178,7 +178,7 @@ impl Lane {
         if is_given_up && self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
             drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
         }
-        self.shared.emit(telling);
+        self.shared.emit(emission);
         is_given_up
     }
 

@@ -26,7 +26,7 @@ const CHECKOUT: Duration = Duration::from_secs(2);
 const READS_EACH: usize = 128;
 /// A thread that is at one read for so long hangs.
 const HUNG: Duration = Duration::from_secs(6);
-/// Crews that were replaced because all of their threads hung, and that hang still; beyond it the process ends.
+/// Maximum number of replaced crews that still hang; beyond it the process ends.
 const REPLACED: usize = 4;
 
 pub(super) struct Readers {
@@ -35,11 +35,11 @@ pub(super) struct Readers {
     metrics: Metrics,
     draining: Draining,
     crew: Mutex<Crew>,
-    /// The desks of the crews that were replaced, as long as one of them hangs.
+    /// Desks of replaced crews that still have a thread at work.
     replaced: Mutex<Vec<Desks>>,
 }
 
-/// When each thread of a crew began the read that it is at.
+/// Start of each thread's current read.
 type Desks = Arc<Vec<Mutex<Option<Instant>>>>;
 
 /// The threads of one generation.

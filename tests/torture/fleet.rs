@@ -16,7 +16,7 @@ use crate::harness::{Client, Http, PATIENCE, Said, Server, eventually};
 use crate::log::{Histories, Log, What, stamp};
 
 /// Settings under which nothing but what is tested says no.
-pub const UNLIMITED: [(&str, &str); 7] = [
+pub const UNLIMITED: [(&str, &str); 8] = [
     ("limits.messages_per_second", "0"),
     ("limits.http_per_second", "0"),
     ("limits.answer_bytes_per_second", "0"),

@@ -29,8 +29,7 @@ async fn what_is_acked_survives_a_power_cut() {
     let Some(mut disk) = Disk::ext4() else { return };
     let database = disk.path().join("hongyan.db");
     let url = format!("sqlite://{}", database.display());
-    let [a, b, c, d, e, f, g] = UNLIMITED;
-    let mut server = Server::with([a, b, c, d, e, f, g, ("database.url", &url)]).await;
+    let mut server = Server::with_all(&[&UNLIMITED[..], &[("database.url", &url)]].concat()).await;
     let fleet = Fleet::start(&server, Plan::default());
     let rounds = size(2, 50);
     for _ in 0..rounds {

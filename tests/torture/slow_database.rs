@@ -1,4 +1,4 @@
-//! A database whose commits take seconds: who waited for too long is told so, and what is stored is told to all, once and as it is stored.
+//! A database whose commits take seconds: overdue senders hear `unavailable`, and everything that is stored reaches everybody, once.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,16 +15,16 @@ use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Client, Http, Said, Server};
 use crate::size::{figure, is_long, size};
 
-/// Between two messages of the one whose answers are counted, and of the plain one.
-const PACE: Duration = Duration::from_millis(50);
-/// A write is answered as unavailable so long after it was handed in, and not before.
-const DEADLINE: Duration = Duration::from_millis(2_500);
-/// How long the last word on what was sent may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Time between two messages of a sender.
+const SEND_INTERVAL: Duration = Duration::from_millis(50);
+/// Time after which the server answers a write as unavailable, and before which it must not.
+const ANSWER_DEADLINE: Duration = Duration::from_millis(2_500);
+/// Time within which everything settles.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
 const NOTICES: [(&str, &str); 3] =
     [("notice.template_id", "unread"), ("notice.fields", "thing1={sender},number2={count}"), ("notice.delay_ms", "100")];
 
-/// A session that stays, and all that it has heard.
+/// A session that stays connected, and all frames that it got.
 struct Station {
     say: mpsc::UnboundedSender<Value>,
     heard: Rc<RefCell<Vec<(Instant, Value)>>>,
@@ -56,7 +56,7 @@ impl Station {
         self.say.send(frame).unwrap();
     }
 
-    /// What it heard of somebody, by seq.
+    /// Messages that it got from this user, with their seqs.
     fn messages_of(&self, openid: &str) -> Vec<(i64, Value)> {
         let heard = self.heard.borrow();
         let of_them = heard.iter().filter(|(_, frame)| frame["type"] == "text" && frame["from_user_openid"] == openid);
@@ -68,7 +68,7 @@ impl Station {
 async fn comes_to(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
-        assert!(began.elapsed() < PATIENCE, "never came: {what}");
+        assert!(began.elapsed() < SETTLE_TIMEOUT, "never came: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -86,32 +86,32 @@ async fn history(reader: &Http, peer: &str) -> Vec<Value> {
     }
 }
 
-/// What became of the messages that somebody sent once, and never again.
+/// Outcomes of the messages of one sender, each sent once.
 #[derive(Default)]
 struct Tally {
     sent: usize,
     acked: usize,
     /// Answered as unavailable, and told of as stored later.
     told: usize,
-    /// The shortest time after which somebody heard `unavailable`.
+    /// Shortest time from a message to its `unavailable`.
     soonest: Option<Duration>,
 }
 
-/// Who writes, who is there, and who is away.
+/// Senders, recipients that are connected, and the server.
 struct World {
     server: Server,
-    /// A v1 client that sends each message once.
+    /// v1 sender that sends each message once.
     anna: Station,
-    /// The same, of the seed's protocol.
+    /// Plain sender.
     sam: Station,
-    /// Writes to one who is away, and sends again what is not stored.
+    /// v1 sender to a user who is away; sends again what is not stored.
     olga: Station,
-    /// Hear what is pushed, and ask for nothing.
+    /// Recipients, v1 and plain, that only listen.
     vera: Station,
     paul: Station,
     fleet: Fleet,
     sent: BTreeMap<String, Instant>,
-    /// Messages to the one who is away.
+    /// Number of messages to the user who is away.
     notes: usize,
 }
 
@@ -144,10 +144,10 @@ impl World {
         self.olga.say(json!({ "type": "text", "id": id, "client_msg_id": id, "to_user_openid": "nora", "message": id }));
     }
 
-    /// Waits until the one who is away is told of the last note. It is sent again only where it had no place in a batch in time.
+    /// Waits for the notice of the last note. The note is sent again only where it was refused in the queue.
     async fn note_is_shown(&self, delay: u64) {
         let wechat = self.server.wechat();
-        let again_after = Duration::from_millis(2 * delay) + DEADLINE;
+        let again_after = Duration::from_millis(2 * delay) + ANSWER_DEADLINE;
         let mut last_sent = Instant::now();
         comes_to("a notice", async || {
             let id = format!("n{}", self.notes);
@@ -161,23 +161,23 @@ impl World {
         .await;
     }
 
-    /// Everybody writes for so long; the one who is away is written to once.
+    /// Lets everybody write for so long, and one note go to the user who is away.
     async fn write_for(&mut self, time: Duration) {
         self.notes += 1;
         self.note();
-        let mut pace = tokio::time::interval(PACE);
+        let mut pace = tokio::time::interval(SEND_INTERVAL);
         let began = Instant::now();
         while began.elapsed() < time {
             pace.tick().await;
             let n = self.sent.len();
-            let to = if n % 2 == 0 { "vera" } else { "paul" };
+            let to = if n.is_multiple_of(2) { "vera" } else { "paul" };
             self.send(to);
             // What a plain client sends has no name of its own.
             self.sam.say(json!({ "type": "text", "to_user_openid": to, "message": format!("sam {n}") }));
         }
     }
 
-    /// Waits until all that is stored was told, and holds it against what everybody heard.
+    /// Waits until everything stored has been told, and compares history with what each session got.
     async fn is_told(&self, since: usize) -> Tally {
         let Self { server, anna, vera, paul, sent, .. } = self;
         let (vera_reads, paul_reads) = (server.http_as("vera").await, server.http_as("paul").await);
@@ -232,7 +232,6 @@ impl World {
                 let after = answers[0].0 - *sent_at;
                 tally.soonest = Some(tally.soonest.map_or(after, |soonest| soonest.min(after)));
             }
-            // By name, and not by time.
             let number: usize = id[1..].parse().unwrap();
             if number >= since {
                 tally.sent += 1;
@@ -244,14 +243,14 @@ impl World {
     }
 }
 
-/// Everybody writes while each commit takes as long as `slow` says, once for each of `delays` (milliseconds).
+/// Runs the world once for each of `delays` (milliseconds), which `slow` sets for each commit.
 async fn outlasts(name: &str, server: Server, delays: &[u64], slow: impl Fn(u64), mut judge: impl FnMut(u64, &Tally)) {
     let mut world = World::new(server).await;
     for delay in delays {
         let since = world.sent.len();
         slow(*delay);
         world.write_for(Duration::from_secs(size(4, 30))).await;
-        // Whoever is away is told while it is slow, and though the sender was answered first.
+        // The notice comes while the database is slow, although the sender was answered first.
         world.note_is_shown(*delay).await;
         slow(0);
         let tally = world.is_told(since).await;
@@ -264,7 +263,7 @@ async fn outlasts(name: &str, server: Server, delays: &[u64], slow: impl Fn(u64)
             format!("{sent} sent once: {acked} acked, {told} told of later, {} not stored; {soonest}", sent - acked - told),
         );
         judge(*delay, &tally);
-        // Another stretch of unread messages.
+        // The next note begins another stretch of unread messages.
         let nora = world.server.http_as("nora").await;
         let read = json!({ "peer": "olga", "seq": world.notes });
         comes_to("the note is read", async || nora.post("/v1/read", &read).await.0 == 204).await;
@@ -293,7 +292,7 @@ async fn a_disk_whose_syncs_take_seconds() {
         |ms| files.slow_by(ms),
         |delay, tally| {
             // Nobody is refused for a neighbour's sake.
-            assert!(tally.soonest.is_none_or(|soonest| soonest >= DEADLINE), "{:?}", tally.soonest);
+            assert!(tally.soonest.is_none_or(|soonest| soonest >= ANSWER_DEADLINE), "{:?}", tally.soonest);
             if is_long() && delay <= 1_600 {
                 assert!(tally.acked * 2 > tally.sent, "{} of {} were acked at once", tally.acked, tally.sent);
             }

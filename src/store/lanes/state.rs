@@ -1,175 +1,180 @@
-//! What waits in a lane, what its thread is at work on, and who was answered meanwhile: a plain value, without thread, clock or chat.
+//! State machine of one lane: the queue, the batches in flight, and the requesters that were answered meanwhile. It has no
+//! thread and no clock, and sends nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::batch::{Asker, MarkKind, Outcome, Report};
+use super::super::batch::{MarkKind, Outcome, Report, Requester};
 use super::super::messages::{Answer, Clear, ConversationSettings, Mark, Write};
 use crate::event::{Places, Refusal};
 use crate::ids::{OpenId, Seq};
 
 /// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third of what is under way.
-const BATCH: usize = 2048;
-/// How long after its submission a write is answered at the latest; the promise is three seconds.
-const DEADLINE: Duration = Duration::from_millis(2500);
+const MAX_BATCH_WRITES: usize = 2048;
+/// Time from its submission after which a write is answered as unavailable; the protocol promises three seconds.
+const ANSWER_DEADLINE: Duration = Duration::from_millis(2500);
 
-/// What is done about a thread that has been at one batch for the whole of that time.
+/// Policy for a thread that has been at one batch for [`ANSWER_DEADLINE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum OnHang {
-    /// It is given up, and another one serves the lane: a new connection may get through.
+    /// The thread is given up and another one serves the lane: a new connection may get through.
     Replace,
-    /// It is waited for: a SQLite file has one writer at a time, and another thread would wait for this one.
+    /// The thread is waited for: a SQLite file has one writer at a time, so that another thread would wait for this one.
     Wait,
 }
 
-/// A batch that is to be committed now.
+/// Writes to be committed now, in one transaction.
 pub(in crate::store) struct Batch {
     pub(in crate::store) writes: Arc<Vec<Write>>,
 }
 
-/// What a thread is to do next.
-pub(super) enum Next {
+/// Next step of a lane's thread.
+pub(super) enum NextStep {
     Commit(Batch),
-    /// Nothing is there: it sleeps until it is woken.
+    /// The queue is empty: sleep until woken.
     Sleep,
-    /// Another thread serves the lane, or nobody will hand anything in any more.
+    /// Another thread serves the lane, or the lane is closed and empty.
     End,
 }
 
 /// A write in the queue, with its answer taken out.
-struct Pending {
+struct QueuedWrite {
     write: Write,
     answer: Answer,
     since: Instant,
     place: Places,
 }
 
-/// What a thread is at work on.
-struct Running {
+/// A batch handed to a thread that has not come back.
+struct BatchInFlight {
     generation: u64,
     began: Instant,
     is_hung: bool,
     writes: Arc<Vec<Write>>,
-    /// Of each write, who handed it in.
-    askers: Vec<Asker>,
+    /// One for each write.
+    requesters: Vec<Requester>,
     places: Option<Places>,
-    /// Of a batch whose thread was given up: what later ones have told meanwhile of the same marks and settings, by place in the batch.
+    /// Highest seqs that other batches of the lane emitted meanwhile for the same marks and settings, by place in this batch. Only
+    /// a batch whose thread was given up has any.
     told: HashMap<usize, Seq>,
 }
 
-/// What is to be told, once no lock is held.
+/// Events and answers to be sent once the state is unlocked.
 #[derive(Default)]
-pub(super) struct Telling {
+pub(super) struct Emission {
     pub(super) report: Report,
-    /// Given back when that is told.
+    /// Given back once the events are delivered.
     pub(super) places: Option<Places>,
 }
 
-/// What a thread has done, to be made a [`Telling`] of.
-pub(super) struct Settled {
-    running: Option<Running>,
-    refused: VecDeque<Pending>,
+/// Outcomes of a thread, not yet turned into an [`Emission`].
+pub(super) struct SettledBatch {
+    running: Option<BatchInFlight>,
+    refused: VecDeque<QueuedWrite>,
 }
 
-/// What the watchdog has found.
+/// Result of one look of the watchdog.
 #[derive(Default)]
-pub(super) struct Overdue {
-    pub(super) telling: Telling,
-    /// Writes that were answered.
+pub(super) struct OverdueSweep {
+    pub(super) emission: Emission,
+    /// Number of writes answered.
     pub(super) answered: usize,
-    /// The thread counts as hung from now on.
+    /// Set when the thread counts as hung from now on.
     pub(super) is_hung: bool,
 }
 
-pub(super) struct State {
+pub(super) struct LaneState {
     on_hang: OnHang,
-    queue: VecDeque<Pending>,
-    running: Option<Running>,
-    /// The batches of threads that were given up and have not come back.
-    given_up: Vec<Running>,
-    /// Which thread serves this lane.
+    queue: VecDeque<QueuedWrite>,
+    running: Option<BatchInFlight>,
+    /// Batches of threads that were given up and have not come back.
+    given_up: Vec<BatchInFlight>,
+    /// Generation of the thread that serves this lane.
     generation: u64,
-    /// The thread has told everything of what it did, and waits for work.
+    /// The thread has emitted everything and waits for work.
     asleep: bool,
-    /// Nobody will hand anything in any more.
+    /// No further write is submitted.
     closed: bool,
 }
 
-impl State {
+impl LaneState {
     pub(super) fn new(on_hang: OnHang) -> Self {
         let (queue, given_up) = (VecDeque::new(), Vec::new());
         Self { on_hang, queue, running: None, given_up, generation: 0, asleep: false, closed: false }
     }
 
-    /// The generation that a thread started now belongs to.
+    /// Generation of a thread that is started now.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether the thread is to be woken.
+    /// Queues a write. Returns true when the thread must be woken.
     pub(super) fn submit(&mut self, write: Write, answer: Answer, place: Places, now: Instant) -> bool {
-        self.queue.push_back(Pending { write, answer, since: now, place });
+        self.queue.push_back(QueuedWrite { write, answer, since: now, place });
         std::mem::take(&mut self.asleep)
     }
 
-    pub(super) fn next(&mut self, generation: u64, now: Instant) -> Next {
+    pub(super) fn next(&mut self, generation: u64, now: Instant) -> NextStep {
         if self.generation != generation {
-            return Next::End;
+            return NextStep::End;
         }
         if self.queue.is_empty() {
             self.asleep = !self.closed;
-            return if self.closed { Next::End } else { Next::Sleep };
+            return if self.closed { NextStep::End } else { NextStep::Sleep };
         }
-        let count = self.queue.len().min(BATCH);
-        let (mut writes, mut askers, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count), None);
-        for Pending { write, answer, since, place } in self.queue.drain(..count) {
+        let count = self.queue.len().min(MAX_BATCH_WRITES);
+        let (mut writes, mut requesters, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count), None);
+        for QueuedWrite { write, answer, since, place } in self.queue.drain(..count) {
             writes.push(write);
-            askers.push(Asker::Waits { answer, since });
+            requesters.push(Requester::Waits { answer, since });
             join(&mut places, Some(place));
         }
         let writes = Arc::new(writes);
         let told = HashMap::new();
-        self.running = Some(Running { generation, began: now, is_hung: false, writes: writes.clone(), askers, places, told });
-        Next::Commit(Batch { writes })
+        self.running = Some(BatchInFlight { generation, began: now, is_hung: false, writes: writes.clone(), requesters, places, told });
+        NextStep::Commit(Batch { writes })
     }
 
-    /// Takes what a thread has done out of its hands. With `down` those who queued up meanwhile are refused too: they would only wait for
+    /// Takes the batch of a thread that is back. With `down` the queued writes are refused too: they would only wait for
     /// the same refusal.
-    pub(super) fn settle(&mut self, generation: u64, outcomes: &[Outcome], down: bool) -> Settled {
-        if generation != self.generation {
-            let late = self.given_up.iter().position(|batch| batch.generation == generation);
-            return Settled { running: late.map(|at| self.given_up.remove(at)), refused: VecDeque::new() };
-        }
-        let running = self.running.take();
+    pub(super) fn settle(&mut self, generation: u64, outcomes: &[Outcome], down: bool) -> SettledBatch {
+        let is_late = generation != self.generation;
+        let running = if is_late {
+            let place = self.given_up.iter().position(|batch| batch.generation == generation);
+            place.map(|place| self.given_up.remove(place))
+        } else {
+            self.running.take()
+        };
         if let Some(running) = &running {
-            for late in &mut self.given_up {
-                late.overtaken_by(&running.writes, outcomes);
+            for other in &mut self.given_up {
+                other.overtaken_by(&running.writes, outcomes);
             }
         }
-        Settled { running, refused: if down { std::mem::take(&mut self.queue) } else { VecDeque::new() } }
+        let refused = if down && !is_late { std::mem::take(&mut self.queue) } else { VecDeque::new() };
+        SettledBatch { running, refused }
     }
 
-    /// Answers those who have waited too long since they handed a write in. What is being committed stays: its outcome is told when it
-    /// is there. A thread that is slow, and does not hang, is left to its work: two of them would hold each other up.
-    pub(super) fn overdue(&mut self, now: Instant) -> Overdue {
-        let mut overdue = Overdue::default();
-        let Telling { report, places } = &mut overdue.telling;
+    /// Answers overdue writes. A batch in flight stays, and its outcomes are emitted when its thread is back.
+    pub(super) fn overdue(&mut self, now: Instant) -> OverdueSweep {
+        let mut overdue = OverdueSweep::default();
+        let Emission { report, places } = &mut overdue.emission;
         if let Some(running) = &mut self.running {
             overdue.answered += running.answer_overdue(now, report);
-            overdue.is_hung = is_over(running.began, now) && !std::mem::replace(&mut running.is_hung, is_over(running.began, now));
+            overdue.is_hung = !running.is_hung && is_over(running.began, now);
+            running.is_hung |= overdue.is_hung;
         }
         if overdue.is_hung && self.on_hang == OnHang::Replace {
             self.generation += 1;
             self.given_up.extend(self.running.take().map(|mut late| {
-                // Nobody knows when it comes back, and the lane goes on without it.
+                // It may never come back, and the lane goes on without it.
                 join(places, late.places.take());
                 late
             }));
         }
         let late = self.queue.iter().take_while(|pending| is_over(pending.since, now)).count();
         overdue.answered += late;
-        refuse(self.queue.drain(..late), &mut overdue.telling);
+        refuse(self.queue.drain(..late), &mut overdue.emission);
         overdue
     }
 
@@ -183,18 +188,18 @@ impl State {
     }
 }
 
-impl Running {
-    /// Answers who may not be kept waiting; how many that were.
+impl BatchInFlight {
+    /// Answers the overdue writes of the batch. Returns their number.
     fn answer_overdue(&mut self, now: Instant, report: &mut Report) -> usize {
         let mut answered = 0;
-        for (write, asker) in self.writes.iter().zip(&mut self.askers) {
-            let Asker::Waits { answer, since } = asker else { continue };
+        for (write, requester) in self.writes.iter().zip(&mut self.requesters) {
+            let Requester::Waits { answer, since } = requester else { continue };
             if !is_over(*since, now) {
                 break;
             }
-            // A notice has time, and a receipt that nobody asked for too: their outcome is worth more than a quick word.
+            // A reservation of a notice can wait, and so can a gathered receipt: there the outcome is worth more than a quick answer.
             let is_waited_for = matches!(write, Write::Append(_)) || matches!(answer, Answer::Session(_) | Answer::Caller(_));
-            if is_waited_for && let Asker::Waits { answer, .. } = std::mem::replace(asker, Asker::Answered) {
+            if is_waited_for && let Requester::Waits { answer, .. } = std::mem::replace(requester, Requester::Answered) {
                 report.add_overdue(write, answer);
                 answered += 1;
             }
@@ -202,7 +207,7 @@ impl Running {
         answered
     }
 
-    /// Marks never go back, also where the one that was moved first is told last.
+    /// Notes the marks that another batch emits before this one: marks never go back.
     fn overtaken_by(&mut self, writes: &[Write], outcomes: &[Outcome]) {
         let mut told = HashMap::new();
         for (write, outcome) in writes.iter().zip(outcomes) {
@@ -225,39 +230,39 @@ impl Running {
     }
 }
 
-impl Settled {
-    /// How many writes whose thread had hung, and since when.
+impl SettledBatch {
+    /// Number of writes and start of a batch whose thread had hung.
     pub(super) fn came_late(&self) -> Option<(usize, Instant)> {
         self.running.as_ref().filter(|running| running.is_hung).map(|running| (running.writes.len(), running.began))
     }
 
-    /// The batch that was handed out must be dropped before.
-    pub(super) fn tell(self, outcomes: Vec<Outcome>) -> Telling {
-        let mut telling = Telling::default();
-        if let Some(Running { writes, askers, places, told, .. }) = self.running {
+    /// Turns the outcomes into events and answers. The thread's own [`Batch`] must be dropped before.
+    pub(super) fn emission(self, outcomes: Vec<Outcome>) -> Emission {
+        let mut emission = Emission::default();
+        if let Some(BatchInFlight { writes, requesters, places, told, .. }) = self.running {
             let writes = Arc::try_unwrap(writes).unwrap_or_else(|shared| shared.iter().map(Write::without_answer).collect());
-            telling = Telling { report: Report::with_capacity(writes.len()), places };
+            emission = Emission { report: Report::with_capacity(writes.len()), places };
             let mut outcomes = outcomes.into_iter();
-            for (place, (write, asker)) in writes.into_iter().zip(askers).enumerate() {
+            for (place, (write, requester)) in writes.into_iter().zip(requesters).enumerate() {
                 let outcome = outcomes.next().unwrap_or(Outcome::Refused(Refusal::Unavailable));
                 let outcome = if let Some(told) = told.get(&place) { outcome.told_up_to(*told) } else { outcome };
-                telling.report.add(write, asker, outcome);
+                emission.report.add(write, requester, outcome);
             }
         }
-        refuse(self.refused, &mut telling);
-        telling
+        refuse(self.refused, &mut emission);
+        emission
     }
 }
 
 fn is_over(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) >= DEADLINE
+    now.saturating_duration_since(since) >= ANSWER_DEADLINE
 }
 
-/// Nothing of these is stored.
-fn refuse(queue: impl IntoIterator<Item = Pending>, telling: &mut Telling) {
-    for Pending { write, answer, since, place } in queue {
-        telling.report.add(write, Asker::Waits { answer, since }, Outcome::Refused(Refusal::Unavailable));
-        join(&mut telling.places, Some(place));
+/// Refuses queued writes: nothing of them is stored.
+fn refuse(queue: impl IntoIterator<Item = QueuedWrite>, emission: &mut Emission) {
+    for QueuedWrite { write, answer, since, place } in queue {
+        emission.report.add(write, Requester::Waits { answer, since }, Outcome::Refused(Refusal::Unavailable));
+        join(&mut emission.places, Some(place));
     }
 }
 
@@ -269,7 +274,7 @@ fn join(places: &mut Option<Places>, more: Option<Places>) {
     }
 }
 
-/// What a write moves that has one place, and is told with it; none where each write is told of its own.
+/// Key of the mark (`None`: the settings) that a write moves; none for writes that are emitted each for itself.
 fn mark_of(write: &Write) -> Option<(&OpenId, &OpenId, Option<MarkKind>)> {
     match write {
         Write::Mark(Mark { receipt, .. }) => Some((&receipt.openid, &receipt.peer, Some(receipt.kind.into()))),

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::super::super::messages::{Admission, Append, Reservation, Reserve};
 use super::*;
-use crate::event::{Draft, Event, Receipt, ReceiptKind, Reply};
+use crate::event::{Draft, Event, Receipt, ReceiptKind, RequestState};
 use crate::ids::{Kind, RequestId, SessionId, TemplateId};
 
 fn o(text: &str) -> OpenId {
@@ -23,16 +23,16 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// A lane without a thread: the tests are the thread.
+/// A lane whose thread is the test.
 struct Desk {
-    state: State,
+    state: LaneState,
     began: Instant,
     taken: Arc<AtomicUsize>,
 }
 
 impl Desk {
     fn new(on_hang: OnHang) -> Self {
-        Self { state: State::new(on_hang), began: Instant::now(), taken: Arc::default() }
+        Self { state: LaneState::new(on_hang), began: Instant::now(), taken: Arc::default() }
     }
 
     fn at(&self, at: u64) -> Instant {
@@ -59,21 +59,21 @@ impl Desk {
 
     fn take(&mut self, generation: u64, at: u64) -> Batch {
         match self.state.next(generation, self.at(at)) {
-            Next::Commit(batch) => batch,
-            Next::Sleep | Next::End => panic!("there is no batch"),
+            NextStep::Commit(batch) => batch,
+            NextStep::Sleep | NextStep::End => panic!("there is no batch"),
         }
     }
 
-    /// What is told when the thread of that generation comes back.
+    /// Emission when the thread of that generation comes back.
     fn settle(&mut self, generation: u64, batch: Batch, outcomes: Vec<Outcome>) -> Vec<String> {
         let settled = self.state.settle(generation, &outcomes, false);
         drop(batch);
-        told(settled.tell(outcomes))
+        told(settled.emission(outcomes))
     }
 
     fn overdue(&mut self, at: u64) -> (Vec<String>, bool) {
-        let Overdue { telling, is_hung, .. } = self.state.overdue(self.at(at));
-        (told(telling), is_hung)
+        let OverdueSweep { emission, is_hung, .. } = self.state.overdue(self.at(at));
+        (told(emission), is_hung)
     }
 
     fn places(&self) -> usize {
@@ -81,15 +81,15 @@ impl Desk {
     }
 }
 
-/// What is told, in short; callers are answered.
-fn told(telling: Telling) -> Vec<String> {
-    let Telling { mut report, places } = telling;
+/// Short form of the events; callers are answered.
+fn told(emission: Emission) -> Vec<String> {
+    let Emission { mut report, places } = emission;
     let events = std::mem::take(&mut report.events);
     report.answer_callers();
     drop(places);
     let short = |event| match event {
-        Event::Appended { draft, seq, reply, .. } => {
-            format!("{} is {}{}", draft.body, seq.get(), if reply == Reply::Given { ", as news" } else { "" })
+        Event::Appended { draft, seq, request, .. } => {
+            format!("{} is {}{}", draft.body, seq.get(), if request == RequestState::Answered { ", as news" } else { "" })
         }
         Event::Refused { draft, why } => format!("{} is {why:?}", draft.body),
         Event::Marked { receipt, request_id, .. } => {
@@ -165,7 +165,7 @@ fn a_thread_that_is_waited_for_goes_on() {
     assert_eq!(desk.overdue(9_000), (vec![], false), "it is said once");
     assert_eq!((desk.state.generation(), desk.places()), (0, 1));
     assert_eq!(desk.settle(0, batch, vec![appended(1)]), ["one is 1, as news"]);
-    assert!(matches!(desk.state.next(0, desk.at(9_100)), Next::Sleep));
+    assert!(matches!(desk.state.next(0, desk.at(9_100)), NextStep::Sleep));
     assert!(desk.state.is_idle());
 }
 
@@ -179,13 +179,13 @@ fn a_thread_that_was_given_up_tells_what_it_did_when_it_is_back() {
     assert_eq!((desk.state.generation(), desk.places()), (1, 1), "its places are free for others");
     let next = desk.take(1, 2_500);
     assert_eq!(desk.settle(1, next, vec![appended(2)]), ["waits is 2"]);
-    assert!(matches!(desk.state.next(1, desk.at(2_600)), Next::Sleep));
+    assert!(matches!(desk.state.next(1, desk.at(2_600)), NextStep::Sleep));
     assert!(!desk.state.is_idle(), "its outcome is still to be told");
     let settled = desk.state.settle(0, &[appended(1)], true);
     assert_eq!(settled.came_late().map(|(writes, since)| (writes, since == desk.began)), Some((1, true)));
     drop(hangs);
-    assert_eq!(told(settled.tell(vec![appended(1)])), ["hangs is 1, as news"]);
-    assert!(matches!(desk.state.next(0, desk.at(9_000)), Next::End));
+    assert_eq!(told(settled.emission(vec![appended(1)])), ["hangs is 1, as news"]);
+    assert!(matches!(desk.state.next(0, desk.at(9_000)), NextStep::End));
     assert!(desk.state.is_idle());
 }
 
@@ -198,13 +198,13 @@ fn those_in_the_queue_do_not_suffer_for_a_thread_that_was_given_up() {
     desk.send(2_600, "new");
     let settled = desk.state.settle(0, &[refused()], true);
     drop(hangs);
-    assert_eq!(told(settled.tell(vec![refused()])), [""; 0]);
+    assert_eq!(told(settled.emission(vec![refused()])), [""; 0]);
     // The thread that serves the lane takes them with it.
     let next = desk.take(1, 2_700);
     desk.send(2_800, "newer");
     let settled = desk.state.settle(1, &[refused()], true);
     drop(next);
-    assert_eq!(told(settled.tell(vec![refused()])), ["new is Unavailable", "newer is Unavailable"]);
+    assert_eq!(told(settled.emission(vec![refused()])), ["new is Unavailable", "newer is Unavailable"]);
 }
 
 #[test]
@@ -220,6 +220,19 @@ fn marks_do_not_go_back_when_the_one_that_moved_first_is_told_last() {
     assert_eq!(desk.settle(1, next, vec![marked(7)]), ["read 7, as an answer"]);
     // The session that was told that it may not stand hears of it as all others do.
     assert_eq!(desk.settle(0, hangs, vec![marked(5), marked(9)]), ["read 9, to all"]);
+}
+
+#[test]
+fn of_two_threads_that_were_given_up_the_one_that_is_back_last_tells_no_older_mark() {
+    let mut desk = Desk::new(OnHang::Replace);
+    desk.read(0, 5, Answer::Session(id()));
+    let first = desk.take(0, 0);
+    desk.overdue(2_500);
+    desk.read(2_500, 8, Answer::Session(id()));
+    let second = desk.take(1, 2_500);
+    desk.overdue(5_000);
+    assert_eq!(desk.settle(1, second, vec![marked(8)]), ["read 8, to all"]);
+    assert_eq!(desk.settle(0, first, vec![marked(5)]), [""; 0]);
 }
 
 #[test]

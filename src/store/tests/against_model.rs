@@ -140,11 +140,11 @@ impl Case<'_> {
     fn heard(&mut self, event: Event, drawn: &mut BTreeMap<(char, char), VecDeque<Drawn>>) -> Result<Drawn, String> {
         let text = format!("{event:?}");
         let (who, peer, id, outcome) = match event {
-            Event::Appended { draft, seq, sent_at, reply: Reply::Due } => {
+            Event::Appended { draft, seq, sent_at, request: RequestState::Open } => {
                 self.model.stamp(letter(&draft.sender), letter(&draft.peer), seq.get(), sent_at);
                 (draft.sender, draft.peer, draft.request_id, Outcome::Appended { seq: seq.get() })
             }
-            Event::Repeated { draft, stored, quiet, reply: Reply::Due } => {
+            Event::Repeated { draft, stored, quiet, request: RequestState::Open } => {
                 (draft.sender, draft.peer, draft.request_id, Outcome::Repeated { stored, quiet })
             }
             Event::Refused { draft, why } => (draft.sender, draft.peer, draft.request_id, Outcome::Refused(without_clock(why))),

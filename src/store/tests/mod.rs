@@ -15,7 +15,7 @@ use crate::config::Database;
 use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::event::overview::{ListPlace, SyncPage};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, Reply};
+use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, RequestId, Seq, SessionId};
 
 /// Each test once for each database, and once with a pooler before it.

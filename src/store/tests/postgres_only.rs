@@ -194,7 +194,7 @@ fn a_thread_that_was_given_up_tells_what_it_stored() {
             assert!(matches!(event, Event::Refused { why: Refusal::Unavailable, .. }), "{event:?}");
             proxy.set(PASS);
             let event = rig.event().await;
-            assert!(matches!(event, Event::Appended { seq, reply: Reply::Given, .. } if seq == s(2)), "{event:?}");
+            assert!(matches!(event, Event::Appended { seq, request: RequestState::Answered, .. } if seq == s(2)), "{event:?}");
             rig.until_stored("a", "b", "3").await;
             proxy.set(SILENT);
             let request = RequestId::parse("1", "1").unwrap();
@@ -208,7 +208,7 @@ fn a_thread_that_was_given_up_tells_what_it_stored() {
                 "{event:?}"
             );
             rig.until_stored("a", "b", "4").await;
-            assert!(matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Repeated { reply: Reply::Due, .. }));
+            assert!(matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Repeated { request: RequestState::Open, .. }));
             assert_eq!(rig.history("a", "b", Window::After(s(0)), 100).await.0, [1, 2, 3, 4]);
         })
     });

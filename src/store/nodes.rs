@@ -7,7 +7,7 @@ use super::conn::Conn;
 use super::messages::{Changed, ChangedUsers, CutOff, Query};
 use super::queries::unreadable;
 use super::statement::Statement;
-use super::sync::{NOW, NowRow, OVERLAP_MS};
+use super::sync::{NOW, NowRow, OVERLAP_MS, STORE_NOW};
 use crate::ids::OpenId;
 
 /// How long what a node says of itself holds, in milliseconds. It says it again every few seconds.
@@ -40,7 +40,7 @@ impl Query for ChangedUsers {
         if matches!(conn, Conn::Sqlite(_)) {
             return Ok(Changed { now: 0, users: Vec::new() });
         }
-        let now = now(conn)?;
+        let now = Statement::new(STORE_NOW).get_result::<NowRow>(conn)?.now;
         let since = now.saturating_sub(i64::try_from(self.ago_ms).unwrap_or(i64::MAX)).saturating_sub(OVERLAP_MS);
         let names: Vec<&str> = self.openids.iter().map(OpenId::as_str).collect();
         let names = names.join(",");

@@ -349,20 +349,6 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The store's own time of the last message in a SQLite file, 0 where there is none. PostgreSQL has a clock of its own, which all nodes
-/// share.
-pub(super) fn last_change(database: &Database) -> Result<i64, OpenError> {
-    let DatabaseUrl::Sqlite(path) = &database.url else { return Ok(0) };
-    let mut conn = sqlite_reader(path, database.cache_kib)?;
-    let last = setting(
-        &mut conn,
-        "SELECT CAST(coalesce(max(max(shown_at, kept_at)), 0) AS TEXT) AS value FROM members \
-         WHERE conversation_id = (SELECT conversation_id FROM messages ORDER BY rowid DESC LIMIT 1)",
-    );
-    let last = last.map_err(|e| OpenError::Sqlite { path: path.clone(), reason: e.to_string() })?;
-    Ok(last.parse().unwrap_or(0))
-}
-
 /// The right to be the one server on a SQLite file, given back when dropped or when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct FileLock(#[expect(dead_code, reason = "held, not read")] File);

@@ -137,7 +137,7 @@ impl Store {
         conn::migrate(config)?;
         let health = Arc::<Health>::default();
         let generation = AtomicU64::new(generation::at_start(config)?.number());
-        let clock = Clock::after(conn::last_change(config)?);
+        let clock = Clock::after(clock::reached_at_start(config)?);
         let shared = Arc::new(Shared {
             committed,
             metrics: metrics.clone(),

@@ -7,7 +7,7 @@ use super::conn::Conn;
 use super::messages::{Changed, ChangedUsers, LiveNode, Query, RemoveHeartbeat, WriteHeartbeat};
 use super::queries::unreadable;
 use super::statement::Statement;
-use super::sync::{NOW, NowRow, OVERLAP_MS};
+use super::sync::{NowRow, OVERLAP_MS, STORE_NOW};
 use crate::ids::OpenId;
 
 /// A node whose heartbeat is older is dead, in milliseconds. It is written every two seconds.
@@ -46,10 +46,6 @@ struct UserRow {
     openid: String,
 }
 
-fn now(conn: &mut Conn) -> QueryResult<i64> {
-    Ok(Statement::new(NOW).get_result::<NowRow>(conn)?.now)
-}
-
 impl Query for ChangedUsers {
     type Answer = Changed;
 
@@ -57,7 +53,7 @@ impl Query for ChangedUsers {
         if matches!(conn, Conn::Sqlite(_)) {
             return Ok(Changed { now: 0, users: Vec::new() });
         }
-        let now = now(conn)?;
+        let now = Statement::new(STORE_NOW).get_result::<NowRow>(conn)?.now;
         let since = now.saturating_sub(i64::try_from(self.ago_ms).unwrap_or(i64::MAX)).saturating_sub(OVERLAP_MS);
         let names: Vec<&str> = self.openids.iter().map(OpenId::as_str).collect();
         let names = names.join(",");

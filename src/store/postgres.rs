@@ -24,7 +24,7 @@ use super::profiles::ProfileCall;
 use super::revocations;
 use super::schema::audits;
 use super::statement::Statement;
-use super::sync::{NOW, NowRow};
+use super::sync::{NowRow, STORE_NOW};
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
@@ -174,7 +174,7 @@ impl Besides {
         }
         if self.notices {
             notices::lock(conn, writes)?;
-            let at = Statement::new(NOW).get_result::<NowRow>(conn)?.now;
+            let at = Statement::new(STORE_NOW).get_result::<NowRow>(conn)?.now;
             for (write, outcome) in writes.iter().zip(outcomes).filter(|(write, _)| notices::is_one(write)) {
                 *outcome = notices::write(conn, write, now, at)?;
             }

@@ -7,11 +7,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::conn::Conn;
-use super::generation;
 use super::messages::{Query, Sync};
 use super::queries::{MessageRow, OverviewRow, floor, message_columns, unread, unreadable};
 use super::schema::messages;
 use super::statement::Statement;
+use super::{clock, generation};
 use crate::event::Message;
 use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, SyncPlace, Told};
 use crate::event::overview::{Missed, Overview, SyncPage};
@@ -92,8 +92,9 @@ struct ViewRow {
     changed_at: i64,
 }
 
-/// PostgreSQL's.
-pub(super) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
+/// PostgreSQL's store time.
+pub(super) const STORE_NOW: &str =
+    "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT reached FROM store_clock)) AS now";
 
 #[derive(QueryableByName)]
 pub(super) struct NowRow {
@@ -122,6 +123,7 @@ impl Query for SyncAt {
                 (row.now, row.generation.map_or(self.generation, |text| generation::of_text(&text)))
             }
         };
+        let now = clock::known_up_to(conn, now)?;
         // A cursor from another database says nothing of this one.
         let since = self.sync.since.as_ref().filter(|cursor| cursor.generation == generation).map(|cursor| &cursor.place);
         let walk = Walk::of(since, self.sync.session, now);

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::fleet::UNLIMITED;
+use crate::fleet::{Fleet, Plan, UNLIMITED};
 use crate::harness::{Client, Server, eventually};
-use crate::size::figure;
+use crate::size::{figure, size};
 
 /// Who writes to one user, and how.
 struct Crowd {
@@ -87,6 +87,23 @@ async fn holds(crowd: Crowd, limit: usize) {
     assert!(quiet.answers > 1, "it is to be a walk of several answers: {quiet:?}");
     assert!(whole.answers <= quiet.answers + 2, "{busy:?}, in quiet {quiet:?}");
     assert!(whole.bytes * 2 <= quiet.bytes * 3, "{busy:?}, in quiet {quiet:?}");
+}
+
+/// With the checker: one whose every chat is written to is thrown out again and again, and misses nothing.
+#[actix_web::test]
+async fn a_busy_user_who_reconnects_misses_nothing() {
+    let (chats, times) = (size(30, 200), size(4, 40));
+    let server = Server::with(UNLIMITED).await;
+    let plan = Plan { users: chats + 1, pace: Duration::from_millis(100), text: 4_000, has_hub: true, ..Plan::default() };
+    let fleet = Fleet::start(&server, plan);
+    for _ in 0..times {
+        fleet.everybody_goes_on(3).await;
+        assert!(server.command(&["kick", "user0"]).status.success());
+    }
+    fleet.everybody_goes_on(3).await;
+    let report = fleet.finish(&server).await;
+    figure("a busy user reconnects", format!("{chats} chats, {times} times; {report}"));
+    assert!(report.is_clean(), "{report}");
 }
 
 async fn write(client: &mut Client, count: usize, text: usize) {

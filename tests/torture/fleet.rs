@@ -41,11 +41,15 @@ pub struct Plan {
     /// Between two writes of one user.
     pub pace: Duration,
     pub seed: u64,
+    /// Characters of a message at most.
+    pub text: usize,
+    /// All but the first one write to that one alone.
+    pub has_hub: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { users: 5, pace: Duration::from_millis(3), seed: 1 }
+        Self { users: 5, pace: Duration::from_millis(3), seed: 1, text: 400, has_hub: false }
     }
 }
 
@@ -159,9 +163,15 @@ pub async fn histories(server: &Server, names: &[String]) -> Histories {
     let mut histories = Histories::default();
     for openid in names {
         let http = server.http_as(openid).await;
-        let (_, list) = http.get("/v1/conversations?limit=100").await;
+        let (mut list, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (_, page) = http.get(&format!("/v1/conversations?limit=100{cursor}")).await;
+            list.extend(page["conversations"].as_array().unwrap().clone());
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
         for peer in names {
-            let overview = list["conversations"].as_array().unwrap().iter().find(|c| c["peer"] == *peer);
+            let overview = list.iter().find(|c| c["peer"] == *peer);
             histories.add(openid, peer, &pages(&http, peer).await, overview);
         }
         let (_, unread) = http.get("/v1/unread").await;
@@ -188,7 +198,7 @@ struct User {
     common: Rc<Common>,
     log: Log,
     random: StdRng,
-    pace: Duration,
+    plan: Plan,
     written: u64,
     /// Not answered yet, in the order written.
     waiting: VecDeque<Waiting>,
@@ -233,7 +243,7 @@ impl User {
             common: common.clone(),
             log: Log::new(name, "device"),
             random: StdRng::seed_from_u64(plan.seed * 1_000 + number as u64),
-            pace: plan.pace,
+            plan,
             written: 0,
             waiting: VecDeque::new(),
             cursor: None,
@@ -285,7 +295,7 @@ impl User {
         if !self.sync(client).await {
             return false;
         }
-        let mut pace = tokio::time::interval(self.pace);
+        let mut pace = tokio::time::interval(self.plan.pace);
         let mut again = tokio::time::interval(AGAIN);
         loop {
             tokio::select! {
@@ -401,7 +411,9 @@ impl User {
     fn write(&mut self) {
         self.written += 1;
         let key = format!("{}-{}", self.log.openid, self.written);
-        let peer = self.common.names[self.random.random_range(0..self.common.names.len())].clone();
+        let names = &self.common.names;
+        let is_spoke = self.plan.has_hub && self.log.openid != names[0];
+        let peer = names[if is_spoke { 0 } else { self.random.random_range(0..names.len()) }].clone();
         let frame = match self.random.random_range(0..100) {
             0..6 if !self.own.is_empty() => {
                 let (peer, seq) = self.own.swap_remove(self.random.random_range(0..self.own.len()));
@@ -412,7 +424,7 @@ impl User {
                 json!({ "type": "read", "id": key, "to_user_openid": peer, "seq": seq })
             }
             _ => {
-                let message = "x".repeat(self.random.random_range(1..400));
+                let message = "x".repeat(self.random.random_range(1..self.plan.text));
                 json!({ "type": "text", "id": key, "to_user_openid": peer, "client_msg_id": key, "message": message, "n": self.written })
             }
         };

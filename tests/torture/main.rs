@@ -37,6 +37,7 @@ mod unharmed;
 mod bystanders;
 mod busy;
 mod generations;
+mod large;
 mod drops;
 mod slow_consumers;
 mod handshakes;

@@ -74,7 +74,7 @@ async fn half_an_hour_of_coming_and_going() {
     }
     // Each thread of the server has come up, now that all have served.
     let at_start = descriptors(&server);
-    let fleet = Fleet::start(&server, Plan { users: 8, pace: Duration::from_millis(80), seed: 3 });
+    let fleet = Fleet::start(&server, Plan { users: 8, pace: Duration::from_millis(80), seed: 3, ..Plan::default() });
     let end = Instant::now() + Duration::from_secs(minutes * 60);
     let mut visitors = Vec::new();
     for (n, token) in tokens.into_iter().enumerate() {

@@ -20,12 +20,13 @@ use self::wal::Room;
 use super::StoreLimits;
 use super::audits::{self, NewAudit};
 use super::batch::{MarkKind, Outcome, RECALLED_BODY, pair, repeat};
-use super::clock::Clock;
+use super::clock::{self, AHEAD_MS, Clock};
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages};
+use super::sync::OVERLAP_MS;
 use super::{notices, profiles, revocations, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
@@ -41,6 +42,8 @@ pub(super) struct SqliteLane {
     cache_kib: u32,
     limits: StoreLimits,
     clock: Clock,
+    /// What stands in `store_clock`, or less.
+    reached: i64,
     conn: Option<Open>,
     heads: LruCache<String, Head>,
 }
@@ -53,7 +56,7 @@ struct Open {
 
 impl SqliteLane {
     pub(super) fn new(path: PathBuf, cache_kib: u32, limits: StoreLimits, clock: Clock) -> Self {
-        Self { path, cache_kib, limits, clock, conn: None, heads: LruCache::new(HEADS) }
+        Self { path, cache_kib, limits, clock, reached: 0, conn: None, heads: LruCache::new(HEADS) }
     }
 
     /// Makes a batch durable, all or nothing.
@@ -83,6 +86,7 @@ impl SqliteLane {
         };
         let heads = &mut self.heads;
         let (limits, at) = (self.limits, self.clock.now());
+        let reaches = at > self.reached + AHEAD_MS;
         let result = conn.immediate_transaction(|conn| {
             if let Some(Err(error)) = room.as_mut().map(Room::make) {
                 log::debug!(reason:% = error; "the write-ahead log is not made longer ahead of its use: commits take longer");
@@ -91,12 +95,17 @@ impl SqliteLane {
             let mut batch = Batch { conn, heads, limits, now, at, changed: Vec::new() };
             let outcomes = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, Trouble>>()?;
             batch.store_members()?;
+            if reaches {
+                clock::reach(conn, at)?;
+            }
             abort_point("within-commit");
             Ok(outcomes)
         });
         if result.is_err() {
             // They show what the batch would have done.
             self.heads.clear();
+        } else if reaches {
+            self.reached = at;
         }
         result
     }
@@ -232,6 +241,9 @@ impl Batch<'_> {
             .first::<(i64, bool)>(self.conn)
             .optional()?;
         if let Some((_, true)) = own {
+            if !muted {
+                self.touch(sender, peer)?;
+            }
             let done = messages::table
                 .filter(messages::conversation_id.eq(head.conversation))
                 .filter(messages::target_seq.eq(target.get()))
@@ -422,7 +434,20 @@ impl Batch<'_> {
             .optional()?;
         let stored: Option<Message> = row.map(MessageRow::into_message).transpose()?;
         let muted = head.member(&draft.peer, &draft.sender).has_blocked;
+        if stored.is_some() && !muted {
+            self.touch(&draft.sender, &draft.peer)?;
+        }
         Ok(stored.map(|stored| repeat(append, stored, muted)))
+    }
+
+    /// Makes a repeat a change that both sides see, where the last one was longer ago than a sync looks back: the commit of what it repeats may
+    /// have taken so long that syncs have passed it.
+    fn touch(&mut self, sender: &OpenId, peer: &OpenId) -> QueryResult<()> {
+        diesel::update(members::table.find((sender.as_str(), peer.as_str())))
+            .filter(members::shown_at.lt(self.at - OVERLAP_MS))
+            .set(members::shown_at.eq(self.at))
+            .execute(self.conn)
+            .map(|_| ())
     }
 
     /// In the order of the table, so that neighbours are found where the last one was.

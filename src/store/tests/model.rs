@@ -183,10 +183,13 @@ impl Model {
         let (is_blocked, only) = (self.has_blocked(to, from), repeats_only(admission));
         let conversation = self.conversations.get(&pair(from, to));
         let same_key = |m: &&Message| m.sender == sender && m.client_msg_id == id;
-        if let Some(stored) = conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)) {
+        if let Some(stored) = conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)).cloned() {
+            if !is_blocked {
+                self.touch(from, to);
+            }
             // Of a recalled message nothing is left to compare.
             return match stored.recalled || *stored.body == *body(text) {
-                true => Outcome::Repeated { stored: stored.clone(), quiet: only.is_some() || is_blocked },
+                true => Outcome::Repeated { stored, quiet: only.is_some() || is_blocked },
                 false => Outcome::Refused(Refusal::Conflict),
             };
         }
@@ -218,8 +221,11 @@ impl Model {
         let conversation = self.conversations.get(&pair(from, to));
         let own = conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
         let first = own.filter(|m| m.recalled).zip(conversation);
-        if let Some(stored) = first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))) {
-            return Outcome::Repeated { stored: stored.clone(), quiet: only.is_some() || is_blocked };
+        if let Some(stored) = first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))).cloned() {
+            if !is_blocked {
+                self.touch(from, to);
+            }
+            return Outcome::Repeated { stored, quiet: only.is_some() || is_blocked };
         }
         if let Some(why) = only {
             return Outcome::Refused(why);
@@ -240,6 +246,13 @@ impl Model {
             }
         }
         Outcome::Appended { seq }
+    }
+
+    /// A repeat of what is stored is a change for both, where the last one is long ago, unless it goes to one who has blocked the sender.
+    fn touch(&mut self, from: char, to: char) {
+        if let Some(conversation) = self.conversations.get_mut(&pair(from, to)) {
+            conversation.members.values_mut().for_each(|m| m.has_changed = true);
+        }
     }
 
     /// Appends a message, which changes the conversation for both.

@@ -463,16 +463,16 @@ async fn the_tables_go_back_and_forth(db: &mut Db) {
     rig.mute("b", "a", true).await.unwrap();
     drop(rig);
     drop(reopened(db).await);
-    let dialect = match &db.config.url {
+    let kind = match &db.config.url {
         DatabaseUrl::Sqlite(_) => "sqlite",
         DatabaseUrl::Postgres(_) => "postgresql",
     };
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(dialect);
-    let mut migrations: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    migrations.retain(|path| path.file_name().unwrap().to_str().unwrap() >= "2026-11-28");
-    migrations.sort();
-    for migration in migrations.iter().rev() {
-        db.exec(&std::fs::read_to_string(migration.join("down.sql")).unwrap());
+    // Whatever has been added since, the last first.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(kind);
+    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    for name in names.iter().rev().take_while(|name| name.as_str() >= "2026-11-28") {
+        db.exec(&std::fs::read_to_string(folder.join(name).join("down.sql")).unwrap());
     }
     db.exec("DELETE FROM __diesel_schema_migrations WHERE version >= '20261128'");
     let mut rig = reopened(db).await;

@@ -21,6 +21,8 @@ on_both!(
     strangers_marks_change_nothing_that_one_sees,
     a_cursor_from_the_future_shows_everything,
     a_cursor_of_another_database_counts_as_none,
+    what_was_stored_late_is_found_once_it_is_repeated,
+    a_clock_that_was_set_back_hides_nothing,
 );
 
 fn seqs(missed: &Missed) -> Vec<i64> {
@@ -403,4 +405,51 @@ async fn a_cursor_of_another_database_counts_as_none(db: &mut Db) {
     assert_eq!(cursor.generation, rig.store.look_at_generation().await.unwrap());
     drop(rig);
     assert_eq!(cursor.generation, reopened(db).await.store.generation());
+}
+
+async fn what_was_stored_late_is_found_once_it_is_repeated(db: &mut Db) {
+    let mut rig = db.open();
+    for peer in ["me", "other"] {
+        rig.outcome(append("a", peer, Some("1"), "hi")).await;
+    }
+    rig.outcome(recall("a", "other", 1)).await;
+    // As if the commit had taken so long, and these had asked meanwhile.
+    age(db, 100_000);
+    let since = rig.sync("me", None, &[], 20).await.cursor;
+    let own = rig.sync("a", None, &[], 20).await.cursor;
+    assert!(rig.sync("me", Some(since.clone()), &[], 20).await.conversations.is_empty());
+    // Past the sender's rate, too: it is acked, and so the last time that it is sent.
+    rig.outcome(Append { admission: OVER_RATE, ..append("a", "me", Some("1"), "hi") }).await;
+    assert_eq!(peers(&rig.sync("me", Some(since.clone()), &[], 20).await), ["a"]);
+    assert_eq!(peers(&rig.sync("a", Some(own.clone()), &[], 20).await), ["me"]);
+    rig.outcome(recall("a", "other", 1)).await;
+    assert_eq!(rig.sync("a", Some(own), &[], 20).await.conversations.len(), 2);
+    // Who has blocked the sender is told nothing.
+    age(db, 100_000);
+    rig.block("me", "a", BlockChange::Block).await.unwrap();
+    rig.outcome(append("a", "me", Some("1"), "hi")).await;
+    assert!(rig.sync("me", Some(since), &[], 20).await.conversations.is_empty());
+}
+
+async fn a_clock_that_was_set_back_hides_nothing(db: &mut Db) {
+    let hour = 3_600_000;
+    let mut rig = db.open();
+    rig.send("a", "me", "1").await;
+    let of = |page: &SyncPage| page.cursor.place.latest();
+    // Nobody has written for an hour. No cursor says more than that, for by the next change the clock may have gone back so far.
+    db.exec(&format!("UPDATE store_clock SET reached = reached - {hour}"));
+    age(db, hour);
+    let idle = rig.sync("me", None, &[], 20).await;
+    // The clock was an hour ahead, and is right again.
+    db.exec(&format!("UPDATE store_clock SET reached = reached + {}", 2 * hour));
+    let ahead = rig.sync("me", None, &[], 20).await;
+    assert!((hour - 60_000..hour + 60_000).contains(&(of(&ahead) - of(&idle) - hour)), "{idle:?} {ahead:?}");
+    drop(rig);
+    let mut rig = reopened(db).await;
+    for peer in ["b", "c"] {
+        rig.send(peer, "me", "1").await;
+        let page = rig.sync("me", Some(ahead.cursor.clone()), &[], 20).await;
+        assert!(peers(&page).contains(&peer), "{page:?}");
+        assert!(of(&page) >= of(&ahead));
+    }
 }

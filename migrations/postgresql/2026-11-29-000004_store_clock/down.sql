@@ -1,0 +1,239 @@
+-- The function as it was.
+-- One batch of writes, in one round trip and, called in autocommit, one transaction. Several nodes may run it at once on the same
+-- conversations, so: first the missing conversations are made, in sorted order, then all are locked, in sorted order, and only the
+-- statements after that look for duplicates and the last seq: each takes a new snapshot, so it sees what those before it committed.
+--
+-- op: 0 append, 1 append that is refused (only a repeat is answered), 2 read mark, 3 clear, 4 revocation, 5 recv mark, 6 recall,
+-- 7 recall that is refused, 8 block, 9 unblock, 10 nothing but a place in the order and a lock on the conversation, 11 recall by the
+-- operator: of a message of any age, whoever has blocked whom.
+-- number: of a mark the seq asked for, of a recall its target, of a revocation its kind; issued: of a revocation its token's issue time.
+--
+-- One row a write, in order. outcome:
+--   1 stored as `seq`
+--   2 stored before: `seq` and the stored_ columns
+--   3 the same as an earlier write of this batch: `number` is that one's place
+--   4 refused, as it was asked for
+--   5 too many new conversations: `number` is the wait in milliseconds
+--   6 a mark: `seq` is the last seq at its place, `number` the mark before this batch
+--   7 done, nothing to tell
+--   8 the peer has blocked the sender
+--   9 no message of the sender's own to recall
+--  10 the message is too old to be recalled
+--  11 the blocklist is full
+-- muted: the peer has blocked the one who writes, or, of a mark, was never written to by her: he is not told.
+CREATE OR REPLACE FUNCTION hongyan_commit(
+    ops smallint[], senders text[], peers text[], pairs text[], ids text[], kinds text[], bodies text[], numbers bigint[],
+    issued bigint[], now_ms bigint, day_limit bigint, recall_ms bigint, block_limit bigint
+) RETURNS TABLE (
+    outcome smallint, seq bigint, number bigint, muted boolean,
+    stored_kind text, stored_body text, stored_at bigint, stored_target bigint, stored_recalled boolean
+)
+LANGUAGE plpgsql VOLATILE
+-- The plans are kept, for planning anew costs more than running, and must not be those of the day when the tables were empty.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    day constant bigint := 86400000;
+    missing record;
+    made bigint;
+    oldest bigint;
+    changed bigint;
+    limited text[] := '{}';
+    waits bigint[] := '{}';
+BEGIN
+    IF EXISTS (
+        SELECT FROM unnest(ops, pairs) AS w (op, pair)
+        WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.pair = w.pair)
+    ) THEN
+        IF day_limit > 0 THEN
+            -- One user's new conversations are counted by one transaction at a time.
+            PERFORM pg_advisory_xact_lock(k.key) FROM (
+                SELECT DISTINCT hashtextextended('hongyan starts ' || w.sender, 0) AS key
+                FROM unnest(ops, senders, pairs) AS w (op, sender, pair)
+                WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.pair = w.pair)
+                ORDER BY 1
+            ) k;
+        END IF;
+        FOR missing IN
+            SELECT w.pair, w.sender, w.peer
+            FROM unnest(ops, senders, peers, pairs) WITH ORDINALITY AS w (op, sender, peer, pair, place)
+            WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.pair = w.pair)
+                AND NOT EXISTS (SELECT FROM blocks b WHERE b.openid = w.peer AND b.blocked = w.sender)
+            GROUP BY w.pair, w.sender, w.peer
+            ORDER BY w.pair COLLATE "C", min(w.place)
+        LOOP
+            CONTINUE WHEN EXISTS (SELECT FROM conversations c WHERE c.pair = missing.pair);
+            IF day_limit > 0 THEN
+                SELECT c.created_at INTO oldest FROM conversations c
+                WHERE c.created_by = missing.sender AND c.created_at > now_ms - day
+                ORDER BY c.created_at DESC OFFSET day_limit - 1 LIMIT 1;
+                IF FOUND THEN
+                    limited := limited || missing.sender;
+                    -- Another node's or lane's clock may be ahead of this batch's.
+                    waits := waits || least(day, oldest + day - now_ms);
+                    CONTINUE;
+                END IF;
+            END IF;
+            INSERT INTO conversations (pair, created_by, created_at) VALUES (missing.pair, missing.sender, now_ms)
+            ON CONFLICT (pair) DO NOTHING RETURNING id INTO made;
+            IF made IS NOT NULL THEN
+                INSERT INTO members (openid, peer, conversation_id)
+                VALUES (missing.sender, missing.peer, made), (missing.peer, missing.sender, made)
+                ON CONFLICT DO NOTHING;
+            END IF;
+        END LOOP;
+    END IF;
+
+    -- From here on a look-up is a LATERAL with a LIMIT, which PostgreSQL can only run row by row through an index. A plain join it planned,
+    -- while the tables were young, as a scan of all messages for each row of the batch.
+    PERFORM FROM conversations c WHERE c.pair = ANY (pairs) ORDER BY c.pair FOR NO KEY UPDATE;
+
+    -- All nodes share this clock; theirs may differ.
+    changed := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT w.*, c.id AS conversation,
+            -- What is done once: no id has a space.
+            CASE WHEN w.op IN (6, 7, 11) THEN ' ' || w.number ELSE w.id END AS once,
+            b.openid IS NOT NULL AS is_blocked
+        FROM unnest(ops, senders, peers, pairs, ids, kinds, bodies, numbers, issued)
+            WITH ORDINALITY AS w (op, sender, peer, pair, id, kind, body, number, issued, place)
+        LEFT JOIN LATERAL (SELECT c.id FROM conversations c WHERE c.pair = w.pair LIMIT 1) c ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT b.openid FROM blocks b
+            WHERE w.op IN (0, 1, 2, 5, 6, 7) AND b.openid = w.peer AND b.blocked = w.sender LIMIT 1
+        ) b ON TRUE
+    ), found AS MATERIALIZED (
+        SELECT a.*,
+            coalesce(s.seq, e.seq) AS s_seq, coalesce(s.kind, e.kind) AS s_kind, coalesce(s.body, e.body) AS s_body,
+            coalesce(s.sent_at, e.sent_at) AS s_at, coalesce(s.target_seq, e.target_seq) AS s_target,
+            coalesce(s.recalled, e.recalled) AS s_recalled,
+            t.sent_at AS t_at
+        FROM asked a
+        LEFT JOIN LATERAL (
+            SELECT m.* FROM messages m
+            WHERE m.conversation_id = a.conversation AND m.sender = a.sender AND m.client_msg_id = a.id LIMIT 1
+        ) s ON TRUE
+        -- What a recall is about, and whether that was done already.
+        LEFT JOIN LATERAL (
+            SELECT m.* FROM messages m
+            WHERE a.op IN (6, 7, 11) AND m.conversation_id = a.conversation AND m.seq = a.number
+                AND m.sender = a.sender AND m.target_seq IS NULL LIMIT 1
+        ) t ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT m.* FROM messages m WHERE t.recalled AND m.conversation_id = t.conversation_id AND m.target_seq = t.seq LIMIT 1
+        ) e ON TRUE
+    ), allowed AS MATERIALIZED (
+        SELECT f.*,
+            f.conversation IS NOT NULL AND NOT f.is_blocked
+                AND (f.op IN (0, 1) OR (f.op IN (6, 7) AND coalesce(now_ms - f.t_at < recall_ms, false))
+                    OR (f.op = 11 AND f.t_at IS NOT NULL)) AS may_write
+        FROM found f
+    ), firsts AS MATERIALIZED (
+        -- Only of those that may write: the operator may recall what its sender may not, in one batch.
+        SELECT a.*,
+            CASE WHEN a.once IS NOT NULL
+                THEN min(a.place) FILTER (WHERE a.op IN (0, 6, 11) AND a.may_write) OVER (PARTITION BY a.conversation, a.sender, a.once)
+            END AS first_place
+        FROM allowed a
+    ), fresh AS MATERIALIZED (
+        SELECT f.*,
+            f.op IN (0, 6, 11) AND f.may_write AND f.s_seq IS NULL AND (f.once IS NULL OR f.first_place = f.place) AS is_fresh
+        FROM firsts f
+    ), placed AS MATERIALIZED (
+        SELECT f.*,
+            coalesce((SELECT max(m.seq) FROM messages m WHERE m.conversation_id = f.conversation), 0)
+                + count(*) FILTER (WHERE f.is_fresh) OVER (PARTITION BY f.conversation ORDER BY f.place) AS last,
+            count(*) FILTER (WHERE f.is_fresh) OVER (PARTITION BY f.conversation, f.sender ORDER BY f.place) AS sent_before
+        FROM fresh f
+    ), stored AS (
+        INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, target_seq)
+        SELECT p.conversation, p.last, p.sender, p.id, p.kind, p.body, now_ms, CASE WHEN p.op IN (6, 11) THEN p.number END
+        FROM placed p WHERE p.is_fresh ORDER BY p.place
+    ), overwritten AS (
+        UPDATE messages t SET body = '{}', recalled = TRUE
+        FROM placed p WHERE p.is_fresh AND p.op IN (6, 11) AND t.conversation_id = p.conversation AND t.seq = p.number
+    ), marked AS (
+        UPDATE members t SET
+            sent_seq = greatest(t.sent_seq, n.sent),
+            read_seq = greatest(t.read_seq, n.read),
+            recv_seq = greatest(t.recv_seq, n.recv),
+            cleared_seq = greatest(t.cleared_seq, n.cleared),
+            shown_at = CASE
+                WHEN n.wrote OR ((n.read > t.read_seq OR n.recv > t.recv_seq) AND t.sent_seq > 0 AND NOT n.muted)
+                    THEN greatest(t.shown_at, changed)
+                ELSE t.shown_at
+            END,
+            kept_at = CASE
+                WHEN n.read > t.read_seq OR n.recv > t.recv_seq OR n.cleared > t.cleared_seq THEN greatest(t.kept_at, changed)
+                ELSE t.kept_at
+            END
+        FROM (
+            SELECT p.conversation, p.sender,
+                bool_or(p.is_fresh) AS wrote,
+                bool_or(p.is_blocked) AS muted,
+                max(p.last) FILTER (WHERE p.is_fresh AND p.op = 0) AS sent,
+                max(least(p.number, p.last)) FILTER (WHERE p.op = 2) AS read,
+                max(least(p.number, p.last)) FILTER (WHERE p.op = 5) AS recv,
+                max(least(p.number, p.last)) FILTER (WHERE p.op = 3) AS cleared
+            FROM placed p WHERE p.conversation IS NOT NULL GROUP BY p.conversation, p.sender
+        ) n
+        WHERE t.conversation_id = n.conversation AND t.openid = n.sender
+            AND (n.wrote OR n.read > t.read_seq OR n.recv > t.recv_seq OR n.cleared > t.cleared_seq)
+    ), revoked AS (
+        INSERT INTO revocations (openid, what, issued_ms, at)
+        SELECT p.sender, p.number, p.issued, now_ms FROM placed p WHERE p.op = 4 ORDER BY p.place
+    ), wished AS MATERIALIZED (
+        -- What a batch says last about somebody holds.
+        SELECT DISTINCT ON (p.sender, p.peer) p.*,
+            p.op = 8 AND block_limit > 0
+                AND NOT EXISTS (SELECT FROM blocks b WHERE b.openid = p.sender AND b.blocked = p.peer)
+                AND (SELECT count(*) FROM (SELECT FROM blocks b WHERE b.openid = p.sender LIMIT block_limit) own) >= block_limit AS is_full
+        FROM placed p WHERE p.op IN (8, 9) ORDER BY p.sender, p.peer, p.place DESC
+    ), blocked AS (
+        INSERT INTO blocks (openid, blocked, at)
+        SELECT w.sender, w.peer, now_ms FROM wished w WHERE w.op = 8 AND NOT w.is_full ORDER BY w.sender, w.peer
+        ON CONFLICT DO NOTHING
+    ), unblocked AS (
+        DELETE FROM blocks b USING wished w WHERE w.op = 9 AND b.openid = w.sender AND b.blocked = w.peer
+    )
+    SELECT
+        (CASE
+            WHEN p.is_fresh THEN 1
+            WHEN p.s_seq IS NOT NULL THEN 2
+            WHEN p.first_place < p.place THEN 3
+            WHEN p.op IN (1, 7) THEN 4
+            WHEN p.op IN (6, 11) AND p.t_at IS NULL THEN 9
+            WHEN p.op IN (0, 6) AND p.is_blocked THEN 8
+            WHEN p.op = 6 THEN 10
+            WHEN p.op = 0 THEN 5
+            WHEN p.op IN (2, 3, 5) AND p.conversation IS NOT NULL THEN 6
+            WHEN p.op = 8 AND w.is_full THEN 11
+            ELSE 7
+        END)::smallint,
+        coalesce(p.s_seq, p.last),
+        CASE
+            WHEN p.op = 2 THEN t.read_seq
+            WHEN p.op = 3 THEN t.cleared_seq
+            WHEN p.op = 5 THEN t.recv_seq
+            WHEN p.conversation IS NULL THEN waits[array_position(limited, p.sender)]
+            ELSE p.first_place
+        END,
+        p.is_blocked OR (p.op IN (2, 5) AND t.sent_seq = 0 AND p.sent_before = 0),
+        p.s_kind, p.s_body, p.s_at, p.s_target, p.s_recalled
+    FROM placed p
+    LEFT JOIN LATERAL (
+        SELECT m.* FROM members m WHERE p.op IN (2, 3, 5) AND m.conversation_id = p.conversation AND m.openid = p.sender LIMIT 1
+    ) t ON TRUE
+    LEFT JOIN wished w ON w.place = p.place
+    ORDER BY p.place;
+END
+$$;
+
+DROP TABLE store_clock;

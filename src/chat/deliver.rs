@@ -16,8 +16,8 @@ use crate::ids::{OpenId, Seq};
 use crate::metrics::Metrics;
 use crate::protocol::{Dialect, outbound};
 
-/// Messages older than a plain session by more than this are not brought to it out of the database: nodes' clocks may differ by so much,
-/// in milliseconds.
+/// Messages older than a plain session by more than this are not brought to it out of the database, where it was told of none before them:
+/// nodes' clocks may differ by so much, in milliseconds.
 const BEFORE_JOINING: i64 = 2_000;
 /// Questions to the database for what is missing in a conversation that have no answer yet. Beyond it none is asked.
 const FILLING_AT_MOST: usize = 16;
@@ -178,7 +178,11 @@ impl ChatServer {
         }
         let frame: ByteString = outbound::as_seen(message, openid, peer).into();
         // A plain client cannot tell its own message from another's, nor an old one from a new one.
-        let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && message.sent_at >= slot.joined_at - BEFORE_JOINING);
+        let is_new_to = |slot: &Slot| {
+            let has_older = slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(peer, seq));
+            has_older || message.sent_at >= slot.joined_at - BEFORE_JOINING
+        };
+        let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && is_new_to(slot));
         self.deliver(Delivery { to: openid, peer, seq, incoming, target, patience: Patience::None }, || frame.clone(), wanted);
     }
 }

@@ -16,7 +16,7 @@ const HOLD_MS: u64 = 200;
 /// After so long the database is asked for what is missing.
 const ASK_MS: u64 = 50;
 /// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the next frame waits for nobody.
-const LINES_AT_MOST: usize = 4_096;
+const LINES_AT_MOST: usize = 1_024;
 /// What waits in all sessions together, a frame counted for each session that it waits for.
 const HELD_FRAMES: usize = 16_384;
 const HELD_BYTES: usize = 16 << 20;

@@ -8,14 +8,16 @@ use bytestring::ByteString;
 use super::ChatServer;
 use super::actor::Overrun;
 use super::outbox::monotonic_ms;
+use super::receipts::Receipts;
 use super::registry::Slot;
 use super::sequencer::{Gap, Live, Looked, Offer, Patience, Ready};
 use crate::event::{Message, Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq};
+use crate::metrics::Metrics;
 use crate::protocol::{Dialect, outbound};
 
-/// Messages older than a plain session by more than this are not brought to it out of the database: nodes' clocks may differ by so much,
-/// in milliseconds.
+/// Messages older than a plain session by more than this are not brought to it out of the database, where it was told of none before them:
+/// nodes' clocks may differ by so much, in milliseconds.
 const BEFORE_JOINING: i64 = 2_000;
 /// Questions to the database for what is missing in a conversation that have no answer yet. Beyond it none is asked.
 const FILLING_AT_MOST: usize = 16;
@@ -33,65 +35,82 @@ pub(super) struct Delivery<'a> {
     pub patience: Patience,
 }
 
+/// Queues frames for one user's sessions.
+struct Teller<'a> {
+    to: &'a OpenId,
+    metrics: &'a Metrics,
+    receipts: &'a mut Receipts,
+    overrun: Overrun,
+    /// Messages that were recalled with what was told, and the other one of their conversation.
+    recalled: Vec<(OpenId, Seq)>,
+}
+
+impl Teller<'_> {
+    fn tell(&mut self, slot: &Slot, peer: &OpenId, live: Live) {
+        let Some(frame) = live.frame else { return };
+        self.metrics.messages_out.inc();
+        let queued = self.overrun.push(slot, self.to, frame);
+        if live.incoming && queued && slot.is_looking_at(peer) {
+            let (openid, peer) = (self.to.clone(), peer.clone());
+            self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq: live.seq, session: None });
+        }
+        self.recalled.extend(live.target.map(|target| (peer.clone(), target)));
+    }
+
+    fn tell_all(&mut self, slot: &Slot, peer: &OpenId, ready: Ready) {
+        for live in ready {
+            self.tell(slot, peer, live);
+        }
+    }
+}
+
 impl ChatServer {
     /// Brings a message to those of the user's sessions that are `wanted`, each in the order of the conversation. Where there are no other
     /// nodes, it comes in that order.
     pub(super) fn deliver(&mut self, delivery: Delivery<'_>, mut frame: impl FnMut() -> ByteString, wanted: impl Fn(&Slot) -> bool) {
         let Delivery { to, peer, seq, incoming, target, patience } = delivery;
         let now = self.has_relay().then(monotonic_ms);
-        let mut overrun = Overrun::default();
-        for at in 0..self.registry.of(to).len() {
-            let Some(slot) = self.registry.of_mut(to).get_mut(at) else { break };
+        let (slots, holds) = (self.registry.of_mut(to), &mut self.holds);
+        let (metrics, receipts) = (&self.metrics, &mut self.receipts);
+        let mut teller = Teller { to, metrics, receipts, overrun: Overrun::default(), recalled: Vec::new() };
+        for slot in slots {
             let live = Live { seq, incoming, target, frame: wanted(slot).then(&mut frame) };
             let Some(now) = now else {
-                self.tell(to, at, peer, live, &mut overrun);
+                teller.tell(slot, peer, live);
                 continue;
             };
-            let (session, dialect) = (slot.session, slot.dialect);
             match slot.sequencer.get_or_insert_default().offer(peer, live, patience, &self.held, now) {
-                Offer::Ready(ready) => self.tell_all(to, at, peer, ready, &mut overrun),
+                Offer::Ready(ready) => teller.tell_all(slot, peer, ready),
                 Offer::NoRoom(ready) => {
-                    self.metrics.frames_out_of_turn.inc_by(ready.len() as u64);
-                    self.tell_all(to, at, peer, ready, &mut overrun);
+                    metrics.frames_out_of_turn.inc_by(ready.len() as u64);
+                    teller.tell_all(slot, peer, ready);
                 }
                 Offer::Held(due) => {
                     if let Some(due) = due {
-                        self.holds.add(due, session, to.clone());
+                        holds.add(due, slot.session, to.clone());
                     }
                 }
                 Offer::Late(live) => {
-                    self.metrics.frames_late.inc();
+                    metrics.frames_late.inc();
                     // A v1 client has seen the hole, and fetches what is missing.
-                    if dialect == Dialect::Plain {
-                        self.tell(to, at, peer, live, &mut overrun);
+                    if slot.dialect == Dialect::Plain {
+                        teller.tell(slot, peer, live);
                     }
                 }
             }
         }
+        let Teller { overrun, recalled, .. } = teller;
+        self.told_of(to, overrun, recalled);
+    }
+
+    fn told_of(&mut self, to: &OpenId, overrun: Overrun, recalled: Vec<(OpenId, Seq)>) {
+        if self.has_relay() {
+            for (peer, target) in recalled {
+                // Should it still be on its way, it must not come after its recall.
+                self.told.note(to, &peer, target);
+            }
+        }
         self.drop_overrun(overrun);
-    }
-
-    fn tell_all(&mut self, to: &OpenId, at: usize, peer: &OpenId, ready: Ready, overrun: &mut Overrun) {
-        for live in ready {
-            self.tell(to, at, peer, live, overrun);
-        }
-    }
-
-    /// Queues a message for the user's session at this place.
-    fn tell(&mut self, to: &OpenId, at: usize, peer: &OpenId, live: Live, overrun: &mut Overrun) {
-        let Some((slot, frame)) = self.registry.of(to).get(at).zip(live.frame) else { return };
-        self.metrics.messages_out.inc();
-        let queued = overrun.push(slot, to, frame);
-        if live.incoming && queued && slot.is_looking_at(peer) {
-            let (openid, peer) = (to.clone(), peer.clone());
-            self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq: live.seq, session: None });
-        }
-        if let Some(target) = live.target
-            && self.has_relay()
-        {
-            // Should it still be on its way, it must not come after its recall.
-            self.told.note(to, peer, target);
-        }
     }
 
     /// Sees to it that what waits does not wait for longer than it may.
@@ -110,15 +129,17 @@ impl ChatServer {
 
     fn look_after_holds(&mut self, ctx: &mut Context<Self>) {
         let now = monotonic_ms();
-        let mut overrun = Overrun::default();
         while let Some((session, openid)) = self.holds.pop(now) {
-            let slots = self.registry.of_mut(&openid);
-            let Some((at, slot)) = slots.iter_mut().enumerate().find(|(_, slot)| slot.session == session) else { continue };
+            let Some(slot) = self.registry.find_mut(&openid, session) else { continue };
             let Looked { ready, gaps, next } = slot.sequencer.get_or_insert_default().look(now);
+            let (metrics, receipts) = (&self.metrics, &mut self.receipts);
+            let mut teller = Teller { to: &openid, metrics, receipts, overrun: Overrun::default(), recalled: Vec::new() };
             for (peer, ready) in ready {
-                self.metrics.frames_out_of_turn.inc_by(ready.len() as u64);
-                self.tell_all(&openid, at, &peer, ready, &mut overrun);
+                metrics.frames_out_of_turn.inc_by(ready.len() as u64);
+                teller.tell_all(slot, &peer, ready);
             }
+            let Teller { overrun, recalled, .. } = teller;
+            self.told_of(&openid, overrun, recalled);
             for gap in gaps {
                 self.fill(&openid, gap, ctx);
             }
@@ -126,7 +147,6 @@ impl ChatServer {
                 self.holds.add(next, session, openid);
             }
         }
-        self.drop_overrun(overrun);
     }
 
     /// Asks the database for what is missing in a user's conversation: the hint may have been lost, or NATS be away.
@@ -158,7 +178,11 @@ impl ChatServer {
         }
         let frame: ByteString = outbound::as_seen(message, openid, peer).into();
         // A plain client cannot tell its own message from another's, nor an old one from a new one.
-        let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && message.sent_at >= slot.joined_at - BEFORE_JOINING);
+        let is_new_to = |slot: &Slot| {
+            let has_older = slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(peer, seq));
+            has_older || message.sent_at >= slot.joined_at - BEFORE_JOINING
+        };
+        let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && is_new_to(slot));
         self.deliver(Delivery { to: openid, peer, seq, incoming, target, patience: Patience::None }, || frame.clone(), wanted);
     }
 }

@@ -16,7 +16,7 @@ const HOLD_MS: u64 = 200;
 /// After so long the database is asked for what is missing.
 const ASK_MS: u64 = 50;
 /// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the next frame waits for nobody.
-const LINES_AT_MOST: usize = 4_096;
+const LINES_AT_MOST: usize = 1_024;
 /// What waits in all sessions together, a frame counted for each session that it waits for.
 const HELD_FRAMES: usize = 16_384;
 const HELD_BYTES: usize = 16 << 20;
@@ -69,7 +69,8 @@ pub struct Sequencer {
 struct Line {
     /// All up to here was told, needed not be told, or was waited for in vain.
     settled: i64,
-    /// The last frame that was told.
+    /// The first frame that was told, and the last one; 0: none.
+    first: i64,
     told: i64,
     /// By seq.
     held: Vec<Held>,
@@ -110,7 +111,7 @@ impl Sequencer {
     pub fn offer(&mut self, peer: &OpenId, live: Live, patience: Patience, room: &Room, now: u64) -> Offer {
         let seq = live.seq.get();
         let Some(line) = self.lines.get_mut(peer) else {
-            let mut line = Line { settled: seq, told: 0, held: Vec::new(), is_waiting: false, is_asked: false };
+            let mut line = Line { settled: seq, first: 0, told: 0, held: Vec::new(), is_waiting: false, is_asked: false };
             let ready = line.tell(live);
             self.begin(peer, line);
             return Offer::Ready(ready);
@@ -141,6 +142,11 @@ impl Sequencer {
             self.lines.retain(|_, line| line.is_waiting);
         }
         self.lines.insert(peer.clone(), line);
+    }
+
+    /// Whether the session was told of something older in this conversation: then this message is newer than the session, whatever clocks say.
+    pub fn has_told_before(&self, peer: &OpenId, seq: Seq) -> bool {
+        self.lines.get(peer).is_some_and(|line| (1..seq.get()).contains(&line.first))
     }
 
     /// Looks after what waits.
@@ -216,6 +222,9 @@ impl Line {
         self.settled = self.settled.max(seq);
         if live.frame.is_some() {
             self.told = self.told.max(seq);
+            if self.first == 0 {
+                self.first = seq;
+            }
             ready.push(live);
         }
     }
@@ -351,6 +360,17 @@ mod tests {
         assert_eq!(s.offer(live(3), 201), Offer::Late(live(3)));
         assert_eq!(s.told(live(5), 202), [5, 6]);
         assert_eq!(s.told(live(7), 203), [7]);
+    }
+
+    #[test]
+    fn what_is_behind_the_first_frame_is_newer_than_the_session() {
+        let mut s = session();
+        s.told(own(3), 0);
+        assert!(!s.sequencer.has_told_before(&peer("a"), Seq::parse(4).unwrap()));
+        s.told(live(4), 0);
+        s.told(live(5), 0);
+        let knows = [4, 5, 6].map(|seq| s.sequencer.has_told_before(&peer("a"), Seq::parse(seq).unwrap()));
+        assert_eq!((knows, s.sequencer.has_told_before(&peer("b"), Seq::parse(9).unwrap())), ([false, true, true], false));
     }
 
     #[test]

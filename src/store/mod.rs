@@ -50,7 +50,7 @@ mod tests;
 
 pub use error::OpenError;
 pub use health::DatabaseState;
-pub use reach::{NotYet, reach};
+pub use reach::{Reach, reach};
 
 use crate::event::revocation::Revoked;
 use clock::Clock;

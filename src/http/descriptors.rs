@@ -16,15 +16,21 @@ pub fn raise_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// A start is refused below so many: each worker has four of its own (its poll, what wakes it, and its share of the signals), each
-/// connection to the database two (SQLite: the file and its log). The rest, 47 with the double of WeChat beside it, is what the actors'
-/// threads, the ports and files take, with room for a few connections.
+/// What a process takes that serves nobody yet (47, with the double of WeChat beside it), and room for operators, calls to WeChat and some
+/// thirty clients.
+const BASE: usize = 128;
+/// A worker's own: its poll, what wakes it, and its share of the signals.
+const PER_WORKER: usize = 4;
+/// SQLite opens the file and its log.
+const PER_DATABASE_CONNECTION: usize = 2;
+
+/// Below so many a start is refused.
 pub fn needed(config: &Config) -> u64 {
     let connections = match config.database.url {
         DatabaseUrl::Sqlite(_) => config.database.readers + 1,
         DatabaseUrl::Postgres(_) => config.database.readers + config.database.lanes,
     };
-    u64::try_from(80 + 4 * config.server.workers + 2 * connections).unwrap_or(u64::MAX)
+    u64::try_from(BASE + PER_WORKER * config.server.workers + PER_DATABASE_CONNECTION * connections).unwrap_or(u64::MAX)
 }
 
 /// How many of `limit` descriptors sessions may take: the rest is for the database, the listeners, calls over HTTP and WeChat.

@@ -12,7 +12,7 @@ use crate::http::listen::Listener;
 use crate::http::waiting;
 use crate::lifecycle::Draining;
 use crate::outage::Outage;
-use crate::store::{self, DatabaseState, NotYet, OpenError};
+use crate::store::{self, DatabaseState, OpenError, Reach};
 
 /// Between two attempts.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub(super) async fn for_database(
             reached = reach(config.clone()) => reached?,
             signal = signals.next() => break Waited::Left { signal },
         };
-        let Err(NotYet(state)) = reached else { break Waited::Reached };
+        let Reach::NotYet(state) = reached else { break Waited::Reached };
         if let (Some(away), DatabaseState::Unreachable(reason) | DatabaseState::ReadOnly(reason)) = (outage.failed(Instant::now()), &state)
         {
             log::warn!(reason, waited_s = away.as_secs(); "waiting for the database; nobody is let in, and /readyz says 503");
@@ -72,7 +72,7 @@ fn serve(ports: [Option<&Listener>; 2], seen: &waiting::Seen, draining: &Drainin
 }
 
 /// On a thread that nobody waits for when the process ends.
-async fn reach(config: Database) -> Result<Result<(), NotYet>, OpenError> {
+async fn reach(config: Database) -> Result<Reach, OpenError> {
     let (tell, told) = oneshot::channel();
     let started = std::thread::Builder::new().name("hongyan-reach".into()).spawn(move || _ = tell.send(store::reach(&config)));
     started.map_err(|e| OpenError::Threads { reason: e.to_string() })?;

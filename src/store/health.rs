@@ -21,6 +21,8 @@ pub enum DatabaseState {
 pub(super) struct Health {
     state: Mutex<DatabaseState>,
     connections: SharedOutage,
+    /// Connections that led to no primary: after an outage of the other kind that is news.
+    primaries: SharedOutage,
     /// Writes that the database refuses on a connection that holds.
     writes: SharedOutage,
     /// Writes that wait for a database that does not answer, or slowly.
@@ -57,14 +59,15 @@ impl Health {
     /// Takes in that the database takes no writes because it is not, or is no longer, a primary.
     pub(super) fn read_only(&self, reason: &str) {
         self.set(DatabaseState::ReadOnly(reason.to_owned()));
-        if let Some(away) = self.connections.failed() {
+        if let Some(away) = self.primaries.failed() {
             log::error!(reason, away_s = away.as_secs(); "the database is no primary; sends and reads are answered as unavailable until there is one");
         }
     }
 
     /// Takes in that a connection was made, or held.
     pub(super) fn answered(&self) {
-        if let Some(away) = self.connections.answered() {
+        // The longer of the two; `None` is less than any.
+        if let Some(away) = self.connections.answered().max(self.primaries.answered()) {
             log::info!(away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX); "the database answers again");
         }
         self.set_ok();

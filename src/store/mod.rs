@@ -56,7 +56,7 @@ mod tests;
 pub use allowance::{Charge, row};
 pub use error::OpenError;
 pub use health::DatabaseState;
-pub use reach::{NotYet, reach};
+pub use reach::{Reach, reach};
 pub use upkeep::{prune_audits, watch_size};
 
 use crate::event::revocation::Revoked;

@@ -7,37 +7,36 @@ use super::error::OpenError;
 use super::health::DatabaseState;
 use crate::config::{Database, DatabaseUrl};
 
-/// A database that may be there soon.
+/// Outcome of a look at the database.
 #[derive(Debug)]
-pub struct NotYet(pub DatabaseState);
+pub enum Reach {
+    /// It is there, its tables are up to date.
+    Now,
+    /// It may be there soon.
+    NotYet(DatabaseState),
+}
 
 /// Looks for PostgreSQL once, and brings its tables up to date; of SQLite there is nothing to wait for. Blocking, for some seconds at the
 /// most where no tables are changed.
 ///
 /// # Errors
 /// [`OpenError`]: what waiting does not mend, such as a wrong password, a database that does not exist, or a certificate.
-pub fn reach(config: &Database) -> Result<Result<(), NotYet>, OpenError> {
-    let DatabaseUrl::Postgres(url) = &config.url else { return Ok(Ok(())) };
-    match attempt(config, url) {
-        // It may have come up between the two questions: then its second refusal counts.
-        Err(OpenError::Postgres { .. }) if !passes(url) => attempt(config, url),
-        other => other,
-    }
-    .map_or_else(|error| not_yet(error, url), |()| Ok(Ok(())))
+pub fn reach(config: &Database) -> Result<Reach, OpenError> {
+    let DatabaseUrl::Postgres(url) = &config.url else { return Ok(Reach::Now) };
+    look(config, url, true)
 }
 
-fn attempt(config: &Database, url: &str) -> Result<(), OpenError> {
-    conn::postgres(url, config.prepared_statements)?;
-    conn::migrate(config)
-}
-
-fn not_yet(error: OpenError, url: &str) -> Result<Result<(), NotYet>, OpenError> {
-    match error {
-        OpenError::ReadOnly { .. } => Ok(Err(NotYet(DatabaseState::ReadOnly(error.to_string())))),
-        OpenError::Postgres { ref reason, hint } if hint != conn::TLS_HINT && (passes(url) || is_pooler_waiting(reason)) => {
-            Ok(Err(NotYet(DatabaseState::Unreachable(error.to_string()))))
+fn look(config: &Database, url: &str, first: bool) -> Result<Reach, OpenError> {
+    let Err(error) = conn::migrate(config) else { return Ok(Reach::Now) };
+    match &error {
+        OpenError::ReadOnly { .. } => Ok(Reach::NotYet(DatabaseState::ReadOnly(error.to_string()))),
+        OpenError::Postgres { hint: conn::TLS_HINT, .. } => Err(error),
+        OpenError::Postgres { reason, .. } if is_pooler_waiting(reason) || passes(url) => {
+            Ok(Reach::NotYet(DatabaseState::Unreachable(error.to_string())))
         }
-        other => Err(other),
+        // It may have come up between the two questions: then its second answer counts.
+        OpenError::Postgres { .. } if first => look(config, url, false),
+        _ => Err(error),
     }
 }
 

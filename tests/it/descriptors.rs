@@ -97,8 +97,8 @@ async fn a_start_with_too_few_descriptors_says_how_many_it_needs() {
 #[actix_web::test]
 async fn a_server_that_cannot_start_its_workers_ends() {
     let mut ended = 0;
-    for inherited in (10..=90).step_by(10) {
-        ended += usize::from(Limited::start(130, inherited).settles().await);
+    for inherited in (80..=170).step_by(10) {
+        ended += usize::from(Limited::start(180, inherited).settles().await);
     }
     assert!(ended > 0, "the limit never mattered");
 }

@@ -61,6 +61,7 @@ async fn a_failover_whose_address_moves_late_loses_nothing() {
     fleet.goes_on(100).await;
     let reader = server.http_as("user0").await;
 
+    let struck = Instant::now();
     old.stop();
     new.promote();
     old.resume_as_standby_of(&new);
@@ -72,6 +73,8 @@ async fn a_failover_whose_address_moves_late_loses_nothing() {
         assert_eq!(readyz(&server).await.0, 503);
     }
     assert_eq!(fleet.acked(), acked, "a standby cannot have stored it");
+    let lines = server.log().matches("the database is no primary").count() as u64;
+    assert!((1..=1 + struck.elapsed().as_secs() / 60).contains(&lines), "{lines} lines: {}", server.log());
 
     wire.lead_to(new.address());
     let moved = Instant::now();

@@ -36,6 +36,9 @@ struct Claims {
     /// Unix seconds.
     iat: i64,
     exp: i64,
+    /// Not before (RFC 7519, 4.1.5), Unix seconds, which may have a fraction. Only others write it.
+    #[serde(default, skip_serializing)]
+    nbf: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iat_ms: Option<i64>,
     /// Only nodes set it: see [`Issued::rev`].
@@ -102,7 +105,7 @@ impl Tokens {
         let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
         let iat = issued.ms / 1_000;
         let (sub, aud, exp) = (openid.as_str().to_owned(), self.0.audience.clone(), iat + self.0.ttl_s);
-        let claims = Claims { sub, aud, iat, exp, iat_ms: Some(issued.ms), rev: issued.rev };
+        let claims = Claims { sub, aud, iat, exp, nbf: None, iat_ms: Some(issued.ms), rev: issued.rev };
         encode(&header, &claims, &key.sign).map_err(|_| TokenRefused::Unauthorized)
     }
 
@@ -128,7 +131,12 @@ impl Tokens {
         if token.len() > MAX_BYTES {
             return None;
         }
-        let id = decode_header(token).ok()?.kid?;
+        let header = decode_header(token).ok()?;
+        // RFC 7515, 4.1.11: what must be understood and is not makes it invalid, and no extension is understood here.
+        if header.crit.is_some() {
+            return None;
+        }
+        let id = header.kid?;
         let key = self.0.keys.iter().find(|key| key.id == id)?;
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[&self.0.audience]);
@@ -139,7 +147,9 @@ impl Tokens {
         let issued_ms = claims.iat_ms.or_else(|| claims.iat.checked_mul(1_000))?;
         // Not even by its own word for longer than revocations are kept: a lifetime made shorter holds for the tokens that are there.
         let ends_ms = claims.exp.checked_mul(1_000)?.min(issued_ms.saturating_add(self.0.ttl_s.saturating_mul(1_000)));
-        let lives = ends_ms > now_ms && issued_ms <= now_ms.checked_add(CLOCKS_DIFFER_MS)?;
+        let latest_ms = now_ms.checked_add(CLOCKS_DIFFER_MS)?;
+        let has_begun = claims.nbf.is_none_or(|nbf| nbf * 1_000.0 <= latest_ms as f64);
+        let lives = ends_ms > now_ms && issued_ms <= latest_ms && has_begun;
         let openid = OpenId::parse(&claims.sub).ok()?;
         lives.then_some(Identity { openid, issued: Issued { ms: issued_ms, rev: claims.rev } })
     }
@@ -247,6 +257,9 @@ mod tests {
             claims[field] = value;
             signed(&header("1"), &claims, "k")
         };
+        for begun in [json!(0), json!(NOW / 1_000), json!(NOW / 1_000 + 60), json!(NOW as f64 / 1_000.0)] {
+            assert!(t.verify(&with("nbf", begun.clone()), NOW).is_ok(), "{begun}");
+        }
         let mut tampered = issue(&t, NOW).unwrap();
         tampered.pop();
         let hs512 = Header { kid: Some("1".into()), ..Header::new(Algorithm::HS512) };
@@ -260,6 +273,11 @@ mod tests {
             (with("exp", json!(i64::MAX)), "an absurd expiry"),
             (with("iat", json!(NOW / 1_000 + 3_600)), "issued in the future"),
             (with("sub", json!("x".repeat(4_000))), "far too long"),
+            (with("nbf", json!(NOW / 1_000 + 61)), "not valid yet"),
+            (with("nbf", json!(1e300)), "never valid"),
+            (with("nbf", json!("0")), "a time that is none"),
+            (signed(&Header { crit: Some(vec!["exp".into()]), ..header("1") }, &good, "k"), "something that must be understood"),
+            (signed(&Header { crit: Some(vec![]), ..header("1") }, &good, "k"), "an empty list of what must be"),
             (tampered, "cut"),
             ("eyJhbGciOiJub25lIn0.e30.".into(), "unsigned"),
             (String::new(), "empty"),

@@ -511,6 +511,12 @@ pub static KEYS: &[Key] = &[
         help: "Whether `{summary}` may show what the newest message says. WeChat sees it then.",
         kind: Kind::Switch { put: |c, on| c.notice.show_text = on },
     },
+    Key {
+        name: "notice.strangers",
+        default: Default::Text("false"),
+        help: "Whether who has never been written to by a user draws notices to that user, each of which uses up one that the user has agreed to.",
+        kind: Kind::Switch { put: |c, on| c.notice.strangers = on },
+    },
     text("notice.quiet", "", "HH:MM-HH:MM, or empty", "Hours without notices, of users who have not set their own.", |c, t| {
         c.notice.quiet = notice::hours(t)?;
         Ok(())

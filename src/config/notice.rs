@@ -19,6 +19,8 @@ pub struct Notice {
     pub in_flight: usize,
     /// Whether a notice may show what a message says.
     pub show_text: bool,
+    /// Whether a notice may tell of somebody to whom the user has never written.
+    pub strangers: bool,
     /// For users who have not set their own.
     pub quiet: Option<Hours>,
     /// The clock of users who have not told theirs, in minutes east of UTC.
@@ -93,6 +95,7 @@ impl Notice {
             pending: 0,
             in_flight: 0,
             show_text: false,
+            strangers: false,
             quiet: None,
             utc_offset: 0,
         }

@@ -1,7 +1,7 @@
 //! `/wechat/events`: what WeChat tells by itself. WeChat is no user: it has no token, and proves itself by a signature.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use actix_web::http::header;
 use actix_web::web::{Payload, Query, get, post, resource, to};
@@ -14,7 +14,7 @@ use super::{State, body, tally};
 use crate::config;
 use crate::ids::now_ms;
 use crate::protocol::Word;
-use crate::wechat::push::{Message, Receiver, Refused, Signed};
+use crate::wechat::push::{Message, Receiver, Refused, Signed, digest};
 
 pub const PATH: &str = "/wechat/events";
 
@@ -27,8 +27,9 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
 /// Tells WeChat's pushes from those of others, and new ones from those that come again.
 pub struct Pushes {
     receiver: Receiver,
-    /// Signatures, and ids of messages. Of this node alone: whoever acts on a push does nothing twice.
-    taken: Mutex<LruCache<String, ()>>,
+    /// What each signature was used for, and ids of messages; by their digests. Of this node alone: whoever acts on a push does nothing
+    /// twice.
+    taken: Mutex<LruCache<[u8; 32], [u8; 32]>>,
 }
 
 impl Pushes {
@@ -37,11 +38,33 @@ impl Pushes {
         Some(Self { receiver: Receiver::new(config)?, taken: Mutex::new(LruCache::new(REMEMBERED)) })
     }
 
-    fn is_new(&self, signed: &Signed, id: &str) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_signed = taken.put(format!("{} {}", signed.signature, signed.nonce), ()).is_some();
-        let was_told = taken.put(id.to_owned(), ()).is_some();
-        !was_signed && !was_told
+    /// Uses a signature for a request, of which it is to know neither method nor body: the first one that comes has it for good, so that
+    /// whoever has seen a request cannot send another under it. Whether this is the first.
+    ///
+    /// # Errors
+    /// [`Refused::Reused`].
+    fn sign(&self, signed: &Signed, method: &str, body: &[u8]) -> Result<bool, Refused> {
+        let Signed { signature, timestamp, nonce, .. } = signed;
+        let key = digest(&[b"signature", signature.as_bytes(), timestamp.as_bytes(), nonce.as_bytes()]);
+        let used_for = digest(&[method.as_bytes(), body]);
+        let mut taken = self.taken();
+        match taken.get(&key) {
+            Some(before) if *before != used_for => Err(Refused::Reused),
+            Some(_) => Ok(false),
+            None => {
+                taken.put(key, used_for);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether a message comes for the first time.
+    fn is_new(&self, id: [u8; 32]) -> bool {
+        self.taken().put(id, [0; 32]).is_none()
+    }
+
+    fn taken(&self) -> MutexGuard<'_, LruCache<[u8; 32], [u8; 32]>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +75,8 @@ pub fn events() -> Resource {
 /// The console asks once whether this is the place.
 async fn confirm(request: HttpRequest, signed: Query<Signed>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let signed = signed.into_inner();
-    admit(&request, &signed, &state)?;
+    let pushes = admit(&request, &signed, &state)?;
+    pushes.sign(&signed, "GET", signed.echostr.as_bytes()).map_err(refused)?;
     Ok(plain(signed.echostr))
 }
 
@@ -66,7 +90,8 @@ async fn take(request: HttpRequest, signed: Query<Signed>, payload: Payload, sta
         log::warn!("an event of WeChat's cannot be read");
         ApiError::bad_request(unreadable.to_string())
     })?;
-    if pushes.is_new(&signed, &message.id) {
+    let is_first = pushes.sign(&signed, "POST", &bytes).map_err(refused)?;
+    if pushes.is_new(message.id) && is_first {
         (state.pushed)(push);
     }
     Ok(plain("success".to_owned()))

@@ -165,6 +165,7 @@ impl Notifier {
                 Ruling::Read => self.count("read"),
                 Ruling::Muted => self.count("muted"),
                 Ruling::NoGrant => self.count("no_grant"),
+                Ruling::Stranger => self.count("stranger"),
                 Ruling::Later(at) => {
                     self.count("quiet");
                     let due = self.now() + u64::try_from(at - now_ms()).unwrap_or(0);
@@ -251,6 +252,7 @@ impl Notifier {
             at: now_ms() - RECOVERED,
             limit: RECOVERED_AT_ONCE,
             after: after.clone(),
+            strangers: self.settings.strangers,
         };
         let (store, again_in) = (self.store.clone(), Duration::from_millis(self.settings.delay_ms));
         let found = async move {

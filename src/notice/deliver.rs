@@ -57,6 +57,7 @@ impl Courier {
             Some(Reservation::AlreadyTold) => return Delivered::Skipped { label: "told" },
             Some(Reservation::NoGrant) => return Delivered::Skipped { label: "no_grant" },
             Some(Reservation::Muted) => return Delivered::Skipped { label: "muted" },
+            Some(Reservation::Stranger) => return Delivered::Skipped { label: "stranger" },
         };
         let text = if self.settings.show_text { self.newest_text(pair).await } else { None };
         abort_point("before-notice");
@@ -71,8 +72,9 @@ impl Courier {
 
     async fn reserve(&self, pair: &Pair, up_to: Seq) -> Option<Reservation> {
         let (answer, told) = oneshot::channel();
-        let Settings { template, node, .. } = &*self.settings;
-        let reserve = Reserve::new((pair.recipient.clone(), pair.peer.clone()), template.clone(), up_to, node.clone(), answer);
+        let Settings { template, node, strangers, .. } = &*self.settings;
+        let who = (pair.recipient.clone(), pair.peer.clone());
+        let reserve = Reserve::new(who, template.clone(), up_to, node.clone(), *strangers, answer);
         self.store.submit_background(Write::Reserve(reserve)).ok()?;
         timeout(RESERVE_TIMEOUT, told).await.ok()?.ok()?.ok()
     }

@@ -12,12 +12,16 @@ pub enum Judgement {
     Later(i64),
     Muted,
     NoGrant,
+    /// The recipient has never written to the sender.
+    Stranger,
 }
 
-/// `usual`: the quiet hours of who has not set her own.
-pub fn judge(candidate: &Candidate, usual: Option<Quiet>, now: i64) -> Judgement {
+/// `usual`: the quiet hours of who has not set her own. `strangers`: whether those may be told of to whom the recipient has never written.
+pub fn judge(candidate: &Candidate, usual: Option<Quiet>, strangers: bool, now: i64) -> Judgement {
     if candidate.muted {
         Judgement::Muted
+    } else if !candidate.has_written && !strangers {
+        Judgement::Stranger
     } else if !candidate.granted {
         Judgement::NoGrant
     } else {
@@ -120,6 +124,7 @@ mod tests {
             nickname: String::new(),
             granted: true,
             muted: false,
+            has_written: true,
             quiet: None,
         };
         change(&mut candidate);
@@ -128,17 +133,19 @@ mod tests {
 
     #[test]
     fn who_wants_none_or_has_agreed_to_none_is_not_told() {
-        assert_eq!(judge(&candidate(|_| {}), None, 0), Judgement::Tell);
-        assert_eq!(judge(&candidate(|c| c.muted = true), None, 0), Judgement::Muted);
-        assert_eq!(judge(&candidate(|c| c.granted = false), None, 0), Judgement::NoGrant);
+        assert_eq!(judge(&candidate(|_| {}), None, false, 0), Judgement::Tell);
+        assert_eq!(judge(&candidate(|c| c.muted = true), None, false, 0), Judgement::Muted);
+        assert_eq!(judge(&candidate(|c| c.granted = false), None, false, 0), Judgement::NoGrant);
+        let stranger = candidate(|c| c.has_written = false);
+        assert_eq!([false, true].map(|strangers| judge(&stranger, None, strangers, 0)), [Judgement::Stranger, Judgement::Tell]);
     }
 
     #[test]
     fn her_own_quiet_hours_go_before_the_usual_ones() {
         let hours = |from_minute, to_minute| Some(Quiet { from_minute, to_minute, utc_offset_minutes: 0 });
-        assert_eq!(judge(&candidate(|_| {}), hours(0, 60), 0), Judgement::Later(3_600_000));
-        assert_eq!(judge(&candidate(|c| c.quiet = hours(0, 1)), hours(0, 60), 0), Judgement::Later(60_000));
-        assert_eq!(judge(&candidate(|c| c.quiet = hours(60, 120)), hours(0, 60), 0), Judgement::Tell);
+        assert_eq!(judge(&candidate(|_| {}), hours(0, 60), false, 0), Judgement::Later(3_600_000));
+        assert_eq!(judge(&candidate(|c| c.quiet = hours(0, 1)), hours(0, 60), false, 0), Judgement::Later(60_000));
+        assert_eq!(judge(&candidate(|c| c.quiet = hours(60, 120)), hours(0, 60), false, 0), Judgement::Tell);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub enum Ruling {
     Read,
     Muted,
     NoGrant,
+    Stranger,
     /// It is quiet until then (Unix milliseconds).
     Later(i64),
     StoreAway,
@@ -53,11 +54,12 @@ impl Bench {
                 ruled.push((waiting, Ruling::Read));
                 continue;
             };
-            match judge(&candidate, self.settings.usual, now_ms()) {
+            match judge(&candidate, self.settings.usual, self.settings.strangers, now_ms()) {
                 Judgement::Tell => to_tell.push((waiting, candidate)),
                 Judgement::Later(at) => ruled.push((waiting, Ruling::Later(at))),
                 Judgement::Muted => ruled.push((waiting, Ruling::Muted)),
                 Judgement::NoGrant => ruled.push((waiting, Ruling::NoGrant)),
+                Judgement::Stranger => ruled.push((waiting, Ruling::Stranger)),
             }
         }
         let attending = self.attending(to_tell.iter().map(|(waiting, _)| waiting), true).await;

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Unfit;
 use super::image::Image;
+use super::strip::strip;
 use crate::ids::{Malformed, sha256};
 
 /// Bytes of one avatar.
@@ -40,7 +41,7 @@ impl fmt::Display for AvatarId {
     }
 }
 
-/// A JPEG, PNG or WebP of at most 32 KiB and 1024 × 1024 pixels.
+/// A JPEG, PNG or WebP of at most 32 KiB and 1024 × 1024 pixels, without its metadata.
 #[derive(Clone)]
 pub struct Avatar {
     id: AvatarId,
@@ -59,6 +60,7 @@ impl Avatar {
         if !image.is_of_good_size() {
             return Err(Unfit("avatar must have 1 to 1024 pixels a side"));
         }
+        let bytes = strip(&bytes)?;
         Ok(Self { id: AvatarId::of(&bytes), bytes: bytes.into() })
     }
 
@@ -81,11 +83,12 @@ impl fmt::Debug for Avatar {
 mod tests {
     use super::*;
 
-    /// A PNG's header, with as much behind it as is wanted.
+    /// A PNG with as much in it as is wanted.
     fn of_length(length: usize) -> String {
-        let mut bytes = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\0\x40\0\0\0\x40".to_vec();
-        bytes.resize(length, 0);
-        STANDARD.encode(bytes)
+        let data = vec![0; length - 57];
+        let header = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\0\x40\0\0\0\x40\x08\x06\0\0\0csum";
+        let size = u32::try_from(data.len()).unwrap().to_be_bytes();
+        STANDARD.encode([header.as_slice(), &size, b"IDAT", &data, b"csum\0\0\0\0IENDcsum"].concat())
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Image {
         Some(Self { kind, width, height })
     }
 
+    /// Of one chunk of a WebP that tells a size.
+    pub fn of_webp(chunk: &[u8]) -> Option<Self> {
+        webp(chunk).map(|(width, height)| Self { kind: Kind::Webp, width, height })
+    }
+
     /// Neither empty nor so large that it would fill a phone's memory when it is decoded.
     pub fn is_of_good_size(self) -> bool {
         [self.width, self.height].iter().all(|side| (1..=LARGEST).contains(side))

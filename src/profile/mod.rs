@@ -3,6 +3,7 @@
 mod avatar;
 mod image;
 mod nickname;
+mod strip;
 
 pub use avatar::{Avatar, AvatarId};
 pub use image::{Image, Kind};

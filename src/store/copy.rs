@@ -30,6 +30,7 @@ impl Write {
                 template: w.template.clone(),
                 up_to: w.up_to,
                 node: w.node.clone(),
+                strangers: w.strangers,
                 answer,
             }),
             Self::Settle(w) => Self::Settle(Settle { id: w.id, outcome: w.outcome.clone(), answer }),

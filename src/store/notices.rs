@@ -30,7 +30,7 @@ const UNKNOWN: i64 = 3;
 macro_rules! view {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.muted, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.muted, m.sent_seq > 0 AS has_written, ",
             floor!(),
             ", coalesce((SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id), 0) AS last_seq, \
              coalesce((SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1), 0) \
@@ -48,7 +48,7 @@ macro_rules! told {
 const VIEW: &str = concat!(
     "WITH t AS MATERIALIZED (",
     view!(),
-    " AND m.peer = $2) SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, ",
+    " AND m.peer = $2) SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
     unread!(),
     " AS unread, ",
     told!(),
@@ -58,7 +58,7 @@ const VIEW: &str = concat!(
 const VIEWS: &str = concat!(
     "WITH t AS MATERIALIZED (",
     view!(),
-    ") SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, ",
+    ") SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
     unread!(),
     " AS unread, ",
     told!(),
@@ -77,6 +77,9 @@ struct ViewRow {
     last_at: i64,
     #[diesel(sql_type = Bool)]
     muted: bool,
+    /// The user has written to the peer.
+    #[diesel(sql_type = Bool)]
+    has_written: bool,
     #[diesel(sql_type = BigInt)]
     unread: i64,
     #[diesel(sql_type = Bool)]
@@ -200,6 +203,9 @@ fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Re
     if view.muted {
         return Ok(Reservation::Muted);
     }
+    if !view.has_written && !wanted.strangers {
+        return Ok(Reservation::Stranger);
+    }
     if view.told {
         return Ok(Reservation::AlreadyTold);
     }
@@ -319,6 +325,7 @@ impl Query for NoticeCandidates {
                 nickname,
                 granted,
                 muted: view.muted,
+                has_written: view.has_written,
                 quiet: quiet_of(conn, recipient)?,
             });
         }
@@ -366,7 +373,7 @@ impl Query for UntoldSince {
         let mut untold = Vec::new();
         for openid in users.iter().take(self.limit) {
             let views = Statement::new(VIEWS).text(openid.as_str()).number(self.at).load::<ViewRow>(conn)?;
-            for view in views.iter().filter(|view| view.unread > 0 && !view.muted && !view.told) {
+            for view in views.iter().filter(|view| view.unread > 0 && !view.muted && !view.told && (view.has_written || self.strangers)) {
                 untold.push((openid.clone(), OpenId::parse(&view.peer).map_err(unreadable)?, seq(view.last_seq)));
             }
         }

@@ -14,11 +14,13 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+
 const WEBP: &str = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==";
 const JPEG: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k=";
 
-/// A PNG's header, filled up to this many bytes.
+/// A PNG of this many bytes.
 fn png_of(length: usize, width: u32) -> String {
-    let mut bytes = [b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR".as_slice(), &width.to_be_bytes(), &width.to_be_bytes()].concat();
-    bytes.resize(length, 0);
-    STANDARD.encode(bytes)
+    let data = vec![0; length - 57];
+    let header =
+        [b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR".as_slice(), &width.to_be_bytes(), &width.to_be_bytes(), b"\x08\x06\0\0\0csum"].concat();
+    let size = u32::try_from(data.len()).unwrap().to_be_bytes();
+    STANDARD.encode([header.as_slice(), &size, b"IDAT", &data, b"csum\0\0\0\0IENDcsum"].concat())
 }
 
 async fn servers() -> Vec<Server> {
@@ -126,19 +128,40 @@ async fn only_small_images_of_three_kinds_are_taken() {
 }
 
 #[actix_web::test]
-async fn what_is_two_things_at_once_is_what_its_first_bytes_say() {
+async fn what_is_two_things_at_once_is_the_image_alone() {
     let server = Server::start().await;
     let alice = server.http_as("alice").await;
     let page = b"<script>fetch('/v1/me')</script>".as_slice();
     let in_comment = [b"\xFF\xD8\xFF\xFE\0\x22".as_slice(), page, &STANDARD.decode(JPEG).unwrap()[2..]].concat();
     let behind = [&STANDARD.decode(PNG).unwrap(), page, b"PK\x03\x04"].concat();
-    for (bytes, kind) in [(in_comment, "image/jpeg"), (behind, "image/png")] {
+    for (bytes, image, kind) in [(in_comment, JPEG, "image/jpeg"), (behind, PNG, "image/png")] {
         let (status, me) = alice.put("/v1/me", &json!({ "avatar": STANDARD.encode(&bytes) })).await;
         assert_eq!(status, 200, "{me}");
         let fetched = server.http().fetch(Method::GET, me["avatar"].as_str().unwrap(), &[("accept", "text/html")]).await;
         assert_eq!((fetched.header("content-type"), fetched.header("x-content-type-options")), (kind, "nosniff"));
-        assert_eq!(fetched.body, bytes);
+        assert_eq!(fetched.body, STANDARD.decode(image).unwrap());
     }
+}
+
+#[actix_web::test]
+async fn where_a_picture_was_taken_is_told_to_nobody() {
+    let server = Server::start().await;
+    let alice = server.http_as("alice").await;
+    let camera = segment_after_soi(b"\xFF\xE1\0\x14Exif\0\0GPS 48.85 N ");
+    let (status, me) = alice.put("/v1/me", &json!({ "avatar": STANDARD.encode(&camera) })).await;
+    assert_eq!(status, 200, "{me}");
+    let fetched = server.http().fetch(Method::GET, me["avatar"].as_str().unwrap(), &[]).await;
+    assert_eq!(fetched.body, STANDARD.decode(JPEG).unwrap());
+    let png = STANDARD.decode(PNG).unwrap();
+    let moving = [&png[..33], b"\0\0\0\x08acTL\0\0\0\x02\0\0\0\0csum", &png[33..]].concat();
+    refused(&alice, &json!({ "avatar": STANDARD.encode(moving) }), "animated").await;
+    refused(&alice, &json!({ "avatar": STANDARD.encode([&png[..33], &png[8..]].concat()) }), "one image").await;
+}
+
+/// A JPEG with a segment before all others.
+fn segment_after_soi(segment: &[u8]) -> Vec<u8> {
+    let jpeg = STANDARD.decode(JPEG).unwrap();
+    [&jpeg[..2], segment, &jpeg[2..]].concat()
 }
 
 #[actix_web::test]
@@ -172,7 +195,8 @@ async fn the_largest_image_fits_and_no_larger_body_does() {
     let alice = server.http_as("alice").await;
     // Random bytes and a name that is escaped: as large as an honest body gets, slashes escaped as well.
     let mut bytes = STANDARD.decode(png_of(32 * KIB, 1_024)).unwrap();
-    bytes[24..].fill_with(rand::random);
+    let end = bytes.len() - 16;
+    bytes[41..end].fill_with(rand::random);
     let image = STANDARD.encode(&bytes);
     let body = format!(r#"{{"nickname":"{}","avatar":"{}"}}"#, r"\ud83d\ude00".repeat(32), image.replace('/', r"\/"));
     let (status, me) = alice.call(Method::PUT, "/v1/me", Some(body)).await;

@@ -70,6 +70,31 @@ async fn the_console_gets_its_echo_and_nobody_else() {
 }
 
 #[actix_web::test]
+async fn a_signature_that_asked_whether_somebody_is_here_tells_nothing() {
+    let place = Place::new(with_token());
+    let seen = query("1", 0);
+    let ask = async |echo: &str| place.call(TestRequest::get().uri(&format!("{PATH}?{seen}&echostr={echo}"))).await.0;
+    assert_eq!((ask("1").await, ask("1").await), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(ask("2").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(place.post(&seen, EVENT).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(place.handed(), 0);
+}
+
+#[actix_web::test]
+async fn what_is_longer_than_wechats_names_is_no_event_and_is_not_remembered() {
+    let place = Place::new(with_token());
+    let named = |length: usize| EVENT.replace("{", &format!(r#"{{"MsgId":"{}","#, "9".repeat(length)));
+    assert_eq!(place.post(&query("1", 0), &named(257)).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(place.post(&query("2", 0), &named(60_000)).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(place.post(&query("3", 0), &EVENT.replace("debug_demo", &"x".repeat(257))).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(place.handed(), 0);
+    assert_eq!(place.state.pushes.as_ref().unwrap().taken().len(), 0);
+    assert_eq!(place.post(&query("4", 0), &named(256)).await, success());
+    assert_eq!(place.post(&query("5", 0), &named(256)).await, success());
+    assert_eq!(place.handed(), 1);
+}
+
+#[actix_web::test]
 async fn without_a_token_there_is_no_such_path() {
     let place = Place::new(testing::config());
     for method in [TestRequest::get(), TestRequest::post()] {
@@ -83,8 +108,9 @@ async fn an_event_is_handed_on_once() {
     let first = query("1", 0);
     assert_eq!(place.post(&first, EVENT).await, success());
     assert_eq!(*place.handed.lock().unwrap(), [Push::Other { event: "debug_demo".into() }]);
-    // The same signature with something else, and the same event signed anew: both are known.
-    assert_eq!(place.post(&first, &EVENT.replace("debug_demo", "other")).await, success());
+    // The same again, and the same event signed anew: both are known. The same signature with something else is somebody else's.
+    assert_eq!(place.post(&first, EVENT).await, success());
+    assert_eq!(place.post(&first, &EVENT.replace("debug_demo", "other")).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(place.post(&query("2", 0), EVENT).await, success());
     assert_eq!(place.handed(), 1);
     assert_eq!(place.post(&query("3", 0), &EVENT.replace("debug_demo", "another")).await, success());

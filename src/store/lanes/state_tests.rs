@@ -255,7 +255,7 @@ fn a_call_is_answered_once_and_a_notice_waits_for_its_outcome() {
     desk.read(0, 3, Answer::Caller(call));
     let (reserver, mut reserved) = oneshot::channel();
     let template = TemplateId::parse("t").unwrap();
-    let mut reserve = Reserve::new((o("a"), o("b")), template, s(1), "node".into(), reserver);
+    let mut reserve = Reserve::new((o("a"), o("b")), template, s(1), "node".into(), true, reserver);
     let answer = std::mem::replace(&mut reserve.answer, Answer::Nobody);
     desk.submit(0, Write::Reserve(reserve), answer);
     // Of what the chat has gathered nobody waits for a word: it is not handed in again while it is being written.

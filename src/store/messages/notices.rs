@@ -47,6 +47,8 @@ pub struct Reserve {
     pub up_to: Seq,
     /// Who sends it.
     pub node: String,
+    /// Whether it may be somebody to whom `openid` has never written.
+    pub strangers: bool,
     pub(in crate::store) answer: Answer,
 }
 
@@ -56,9 +58,10 @@ impl Reserve {
         template: TemplateId,
         up_to: Seq,
         node: String,
+        strangers: bool,
         answer: oneshot::Sender<Result<Reservation, Refusal>>,
     ) -> Self {
-        Self { openid, peer, template, up_to, node, answer: Answer::Reserver(answer) }
+        Self { openid, peer, template, up_to, node, strangers, answer: Answer::Reserver(answer) }
     }
 }
 
@@ -73,6 +76,8 @@ pub enum Reservation {
     AlreadyTold,
     NoGrant,
     Muted,
+    /// `openid` has never written to this peer.
+    Stranger,
 }
 
 /// Says what became of a reservation. Of anything but a reservation that is open it does nothing.
@@ -150,6 +155,8 @@ pub struct Candidate {
     pub nickname: String,
     pub granted: bool,
     pub muted: bool,
+    /// Whether the recipient has ever written to the peer.
+    pub has_written: bool,
     /// The recipient's.
     pub quiet: Option<Quiet>,
 }
@@ -175,6 +182,8 @@ pub struct UntoldSince {
     pub at: i64,
     pub limit: usize,
     pub after: Option<OpenId>,
+    /// Whether conversations count in which the user has not written.
+    pub strangers: bool,
 }
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@ on_both!(
     grants_are_counted_once_each_and_bounded,
     she_is_told_once_a_stretch,
     what_she_need_not_be_told,
+    a_stranger_spends_no_grant,
     a_grant_comes_back_only_where_nothing_was_sent,
     what_nobody_settled_is_never_tried_again,
     what_stands_before_it_in_its_batch_counts,
@@ -61,9 +62,14 @@ impl Rig {
         }
     }
 
+    /// Whoever has written.
     fn reserving(&self, who: &str, peer: &str, up_to: i64) -> oneshot::Receiver<Result<Reservation, Refusal>> {
+        self.reserving_of(who, peer, up_to, true)
+    }
+
+    fn reserving_of(&self, who: &str, peer: &str, up_to: i64, strangers: bool) -> oneshot::Receiver<Result<Reservation, Refusal>> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::Reserve(Reserve::new((o(who), o(peer)), template("t"), s(up_to), "node".to_owned(), answer)));
+        self.submit(Write::Reserve(Reserve::new((o(who), o(peer)), template("t"), s(up_to), "node".to_owned(), strangers, answer)));
         answered
     }
 
@@ -111,9 +117,13 @@ impl Rig {
     }
 
     async fn untold(&self, at: i64, limit: usize) -> Vec<String> {
+        self.untold_of(at, limit, true).await
+    }
+
+    async fn untold_of(&self, at: i64, limit: usize, strangers: bool) -> Vec<String> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = self.store.ask(UntoldSince { template: template("t"), at, limit, after }).await.unwrap();
+            let page = self.store.ask(UntoldSince { template: template("t"), at, limit, after, strangers }).await.unwrap();
             found.extend(page.untold.iter().map(|(recipient, peer, seq)| format!("{recipient}<{peer}{seq}")));
             after = page.next;
             if after.is_none() {
@@ -121,6 +131,36 @@ impl Rig {
             }
         }
     }
+}
+
+async fn a_stranger_spends_no_grant(db: &mut Db) {
+    let mut rig = db.open();
+    rig.accept("b", "t", 2).await;
+    rig.send("a", "b", "hello").await;
+    let reserve = async |rig: &Rig, up_to, strangers| rig.reserving_of("b", "a", up_to, strangers).await.unwrap().unwrap();
+    assert_eq!(reserve(&rig, 1, false).await, Reservation::Stranger);
+    assert_eq!((rig.available("b").await, rig.untold_of(0, 10, false).await.len()), (2, 0));
+    assert_eq!(rig.untold_of(0, 10, true).await, ["b<a1"]);
+    assert!(!rig.candidates(&[("b", "a", 1)]).await[0].has_written);
+    // Having written decides, in the transaction that takes the grant; what was taken back was written.
+    rig.send("b", "a", "who is it?").await;
+    rig.outcome(recall("b", "a", 2)).await;
+    rig.send("a", "b", "it is me").await;
+    assert!(rig.candidates(&[("b", "a", 4)]).await[0].has_written);
+    assert_eq!(rig.untold_of(0, 10, false).await, ["b<a4"]);
+    assert!(matches!(reserve(&rig, 4, false).await, Reservation::Reserved { unread: 1, .. }));
+    assert_eq!(rig.available("b").await, 1);
+    // Written in the same batch, before or behind it.
+    rig.send("c", "b", "hello").await;
+    rig.submit(append("b", "c", None, "yes?"));
+    rig.submit(append("c", "b", None, "well"));
+    let reserved = rig.reserving_of("b", "c", 3, false);
+    assert!(matches!(reserved.await.unwrap().unwrap(), Reservation::Reserved { .. }));
+    // The operator may want otherwise.
+    rig.accept("b", "t", 1).await;
+    rig.send("d", "b", "hello").await;
+    assert_eq!(rig.reserving_of("b", "d", 1, false).await.unwrap().unwrap(), Reservation::Stranger);
+    assert!(matches!(rig.reserving_of("b", "d", 1, true).await.unwrap().unwrap(), Reservation::Reserved { .. }));
 }
 
 async fn grants_are_counted_once_each_and_bounded(db: &mut Db) {
@@ -400,8 +440,17 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     rig.accept("c", "s", 1).await;
     rig.mute("c", "a", true).await.unwrap();
     let (recipient, peer) = (o("b"), o("a"));
-    let first =
-        Candidate { recipient, peer, unread: 4, newest: sent_at, nickname: "安".to_owned(), granted: true, muted: false, quiet: None };
+    let first = Candidate {
+        recipient,
+        peer,
+        unread: 4,
+        newest: sent_at,
+        nickname: "安".to_owned(),
+        granted: true,
+        muted: false,
+        has_written: false,
+        quiet: None,
+    };
     let of = [("b", "a", 4), ("b", "nobody", 1), ("c", "a", 1), ("c", "b", 1), ("a", "b", 4)];
     let found = rig.candidates(&of).await;
     assert_eq!(found[0], first);

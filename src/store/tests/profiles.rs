@@ -17,7 +17,8 @@ on_both!(
 
 /// One of as many images as there are numbers.
 fn image(number: u32) -> Avatar {
-    let png = [b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\0\x40\0\0\0\x40".as_slice(), &number.to_be_bytes()].concat();
+    let header = b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\0\x40\0\0\0\x40\x08\x06\0\0\0csum\0\0\0\x04IDAT";
+    let png = [header.as_slice(), &number.to_be_bytes(), b"csum\0\0\0\0IENDcsum"].concat();
     Avatar::from_base64(&STANDARD.encode(png)).unwrap()
 }
 

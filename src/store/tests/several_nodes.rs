@@ -281,7 +281,7 @@ async fn a_reservation_waits_for_what_is_being_read(db: &mut Db) {
     node.batch_execute(&format!("BEGIN; {}", lock("a:b"))).unwrap();
     let (answer, answered) = oneshot::channel();
     let template = TemplateId::parse("t").unwrap();
-    rig.submit(Write::Reserve(Reserve::new((o("b"), o("a")), template, s(1), "node".to_owned(), answer)));
+    rig.submit(Write::Reserve(Reserve::new((o("b"), o("a")), template, s(1), "node".to_owned(), true, answer)));
     until_waiting(&mut conn, 1);
     node.batch_execute("UPDATE members SET read_seq = 1 WHERE openid = 'b'; COMMIT").unwrap();
     assert_eq!(answered.await.unwrap(), Ok(Reservation::NotUnread));

@@ -1,6 +1,7 @@
 //! What WeChat tells by itself: is it WeChat, and what does it say. Plain: no clock, no network.
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::Suggest;
 use super::api::number;
@@ -55,8 +56,8 @@ pub struct Unreadable;
 /// A message of WeChat's, before anybody asks what it means.
 pub struct Message {
     fields: Value,
-    /// The same for a message that comes again.
-    pub id: String,
+    /// SHA-256 of what names it: the same for a message that comes again.
+    pub id: [u8; 32],
 }
 
 impl Message {
@@ -67,7 +68,10 @@ impl Message {
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let fields = fields(bytes).ok_or(Unreadable)?;
         // An event has no MsgId. Its user and time do not name it: two images may be judged within one second.
-        let id = text(&fields, "MsgId").map_or_else(|| sha256(bytes), |id| format!("MsgId {id}"));
+        let id = match fields.get("MsgId") {
+            None => digest(&[bytes]),
+            Some(_) => digest(&[b"MsgId", text(&fields, "MsgId").ok_or(Unreadable)?.as_bytes()]),
+        };
         Ok(Self { fields, id })
     }
 
@@ -149,13 +153,30 @@ fn fields(bytes: &[u8]) -> Option<Value> {
     fields.is_object().then_some(fields)
 }
 
-/// A text, or a number as text.
+/// Bytes of a name or a word in an event; WeChat's longest have some 60.
+const LONGEST: usize = 256;
+
+/// A text, or a number as text; none that is longer than WeChat's are.
 fn text(fields: &Value, name: &str) -> Option<String> {
+    any_text(fields, name).filter(|text| text.len() <= LONGEST)
+}
+
+fn any_text(fields: &Value, name: &str) -> Option<String> {
     match fields.get(name)? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// Names parts without keeping them: memory is the same however long they are.
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
 }
 
 fn whole(value: &Value) -> Option<i64> {

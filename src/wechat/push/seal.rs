@@ -7,7 +7,7 @@ use openssl::sha::Sha1;
 use openssl::symm::{Cipher, Crypter, Mode};
 use serde::Deserialize;
 
-use super::{fields, text};
+use super::{any_text, fields};
 use crate::config;
 
 /// A push is taken for so long after it was signed, in seconds, and before: clocks differ.
@@ -41,6 +41,8 @@ pub enum Refused {
     Undecipherable,
     #[error("it is for another mini-program")]
     OtherApp,
+    #[error("its signature was used for something else")]
+    Reused,
 }
 
 /// 32 bytes, which the console writes as 43 characters.
@@ -127,7 +129,7 @@ impl Receiver {
             (Some(key), "aes") => key,
             (Some(_), _) => return Err(Refused::Plain),
         };
-        let sealed = fields(body).and_then(|fields| text(&fields, "Encrypt")).ok_or(Refused::Undecipherable)?;
+        let sealed = fields(body).and_then(|fields| any_text(&fields, "Encrypt")).ok_or(Refused::Undecipherable)?;
         let expected = signature(&[self.token.expose(), &signed.timestamp, &signed.nonce, &sealed]);
         if !is_same(&expected, &signed.msg_signature) {
             return Err(Refused::NotSigned);

@@ -14,7 +14,13 @@ pub const TEMPLATE: &str = "new-messages";
 const FIELDS: &str = "thing1={sender},number2={count},time3={time},thing4={summary}";
 
 /// With no bound on how often these tests look whether something has come.
-const SET_UP: &[(&str, &str)] = &[("notice.template_id", TEMPLATE), ("notice.fields", FIELDS), ("limits.http_per_second", "0")];
+const SET_UP: &[(&str, &str)] = &[
+    ("notice.template_id", TEMPLATE),
+    ("notice.fields", FIELDS),
+    ("limits.http_per_second", "0"),
+    // What most of these tests are about begins with the first message.
+    ("notice.strangers", "true"),
+];
 
 /// A message may be judged this long after it was pushed: short, where nothing must happen before.
 const SOON: (&str, &str) = ("notice.delay_ms", "200");
@@ -115,6 +121,25 @@ async fn three_messages_to_who_is_away_are_one_notice() {
     let shown = wechat.shows(2).await;
     assert_eq!(field(&shown[1], "number2"), "1");
     came_to(&server, "sent", 2).await;
+    assert_eq!(grants(&bobs).await, 0);
+}
+
+#[actix_web::test]
+async fn a_strangers_message_draws_no_notice_until_the_user_has_written() {
+    let server = server([SOON, ("notice.strangers", "false")]).await;
+    let (wechat, bobs) = (WeChat::of(&server), server.http_as("bob").await);
+    wechat.accept(&bobs, "bob").await;
+    let mut alice = server.v1("alice").await;
+    say(&mut alice, "m1").await;
+    came_to(&server, "stranger", 1).await;
+    assert_eq!((wechat.shown().await.len(), grants(&bobs).await), (0, 1));
+    let mut bob = server.v1("bob").await;
+    bob.say("alice", "b1", "who is it?").await;
+    bob.send(json!({ "type": "background" })).await;
+    drop(bob);
+    alice.expect("text").await;
+    say(&mut alice, "m2").await;
+    assert_eq!(field(&wechat.shows(1).await[0], "number2"), "1");
     assert_eq!(grants(&bobs).await, 0);
 }
 

@@ -7,7 +7,7 @@ use actix::Addr;
 use crate::chat::ChatServer;
 use crate::chat::messages::{CaughtUp, Users};
 use crate::event::Message;
-use crate::event::overview::SyncCursor;
+use crate::event::overview::{Rest, SyncCursor, SyncPage};
 use crate::ids::OpenId;
 use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
 use crate::store::{Store, Unavailable};
@@ -19,12 +19,12 @@ const USERS_AT_ONCE: usize = 500;
 const MESSAGES: usize = 200;
 /// Bytes of one answer.
 const ANSWER_BYTES: usize = 256 << 10;
-/// Answers that one asking gives to one user; together they fit into an outbox. The next asking goes on.
+/// Answers that one user is given in one go; together they fit into an outbox.
 const ANSWERS_AT_ONCE: usize = 2;
 /// Messages that were sent longer ago are no news, whatever the clocks of the nodes say: they may differ by so much. In milliseconds.
 const CLOCKS_DIFFER: i64 = 60_000;
 
-/// Users who have not been told everything yet; one entry for each at most who has a session here.
+/// Users who have not been told everything yet; one entry at most for each who has a session here.
 #[derive(Default)]
 pub(super) struct Walks(HashMap<OpenId, Walk>);
 
@@ -32,13 +32,31 @@ pub(super) struct Walks(HashMap<OpenId, Walk>);
 struct Walk {
     sent_since: i64,
     cursor: SyncCursor,
+    /// It is at its end but for what changed, and so moved, while it was under way.
+    is_closing: bool,
     /// Where another walk begins after this one: more was asked for meanwhile.
     next: Option<i64>,
 }
 
 impl Walk {
     fn from(began: i64) -> Self {
-        Self { sent_since: began.saturating_sub(CLOCKS_DIFFER), cursor: SyncCursor { began, rest: None }, next: None }
+        let cursor = SyncCursor { began, rest: None };
+        Self { sent_since: began.saturating_sub(CLOCKS_DIFFER), cursor, is_closing: false, next: None }
+    }
+
+    /// Notes where an answer ended; whether everything is told. What changes while the closing part is told stands in the next asking, or
+    /// comes as a hint: a busy user's walk would have no end.
+    fn came_to(&mut self, page: &SyncPage) -> bool {
+        let closes = page.cursor.rest.as_ref().is_some_and(Rest::is_all);
+        let is_over = !page.has_more || (closes && self.is_closing);
+        if !is_over {
+            self.cursor = page.cursor.clone();
+            self.is_closing |= closes;
+        } else if let Some(began) = self.next {
+            *self = Self::from(began);
+            return false;
+        }
+        is_over
     }
 }
 
@@ -48,27 +66,32 @@ impl Walks {
         self.0.is_empty()
     }
 
-    fn begin(&mut self, openid: OpenId, began: i64) {
-        self.0
-            .entry(openid)
-            .and_modify(|walk| walk.next = Some(walk.next.map_or(began, |next| next.min(began))))
-            .or_insert_with(|| Walk::from(began));
-    }
-
-    /// Tells the sessions here what changed in the last `ago_ms`, after what is left of earlier askings; how many users that concerned.
+    /// Begins a walk for each user with a session here for whom something changed in the last `ago_ms`.
     ///
     /// # Errors
-    /// [`Unavailable`], and then not everything was told.
-    pub(super) async fn go_on(&mut self, store: &Store, chat: &Addr<ChatServer>, ago_ms: u64) -> Result<usize, Unavailable> {
+    /// [`Unavailable`], and then not everybody's has begun.
+    pub(super) async fn begin(&mut self, store: &Store, chat: &Addr<ChatServer>, ago_ms: u64) -> Result<(), Unavailable> {
         let users = chat.send(Users).await.map_err(|_| Unavailable)?;
         let here: HashSet<&OpenId> = users.iter().collect();
         self.0.retain(|openid, _| here.contains(openid));
         for some in users.chunks(USERS_AT_ONCE) {
             let Changed { now, users } = store.ask(ChangedUsers { openids: some.to_vec(), ago_ms }).await?;
+            let began = now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX));
             for openid in users {
-                self.begin(openid, now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX)));
+                self.0
+                    .entry(openid)
+                    .and_modify(|walk| walk.next = Some(walk.next.map_or(began, |next| next.min(began))))
+                    .or_insert_with(|| Walk::from(began));
             }
         }
+        Ok(())
+    }
+
+    /// Tells every user's sessions here the next answers; how many users that concerned.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the next call goes on where this one came to.
+    pub(super) async fn go_on(&mut self, store: &Store, chat: &Addr<ChatServer>) -> Result<usize, Unavailable> {
         let openids: Vec<_> = self.0.keys().cloned().collect();
         for openid in &openids {
             if let Some(walk) = self.0.get_mut(openid)
@@ -81,10 +104,10 @@ impl Walks {
     }
 }
 
-/// Tells one user the next answers; whether the walk is over.
+/// Tells one user the next answers; whether that was everything.
 async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mut Walk) -> Result<bool, Unavailable> {
     for _ in 0..ANSWERS_AT_ONCE {
-        let page = store
+        let mut page = store
             .sync(Sync {
                 openid: openid.clone(),
                 since: Some(walk.cursor.clone()),
@@ -94,12 +117,9 @@ async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mu
                 bounds: SyncBounds { answer_bytes: ANSWER_BYTES, message_bytes, conversation_bytes: 512 },
             })
             .await?;
-        chat.send(CaughtUp { openid: openid.clone(), conversations: page.conversations }).await.map_err(|_| Unavailable)?;
-        if page.has_more {
-            walk.cursor = page.cursor;
-        } else if let Some(began) = walk.next.take() {
-            *walk = Walk::from(began);
-        } else {
+        let conversations = std::mem::take(&mut page.conversations);
+        chat.send(CaughtUp { openid: openid.clone(), conversations }).await.map_err(|_| Unavailable)?;
+        if walk.came_to(&page) {
             return Ok(true);
         }
     }
@@ -108,4 +128,39 @@ async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mu
 
 fn message_bytes(message: &Message, _: &OpenId) -> usize {
     message.body.len() + 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(has_more: bool, rest: Option<Rest>) -> SyncPage {
+        SyncPage { has_more, conversations: Vec::new(), cursor: SyncCursor { began: 5_000, rest } }
+    }
+
+    fn at(peer: &str) -> Option<Rest> {
+        Some(Rest { since: 1_000, changed_at: 2_000, peer: OpenId::parse(peer).ok() })
+    }
+
+    #[test]
+    fn a_walk_is_over_once_what_moved_meanwhile_is_told() {
+        let mut walk = Walk::from(100_000);
+        assert_eq!((walk.sent_since, walk.cursor.began), (100_000 - CLOCKS_DIFFER, 100_000));
+        assert!(Walk::from(1).came_to(&page(false, None)));
+        for rest in [at("a"), at("b"), Some(Rest::all(4_000)), at("c")] {
+            assert!(!walk.came_to(&page(true, rest.clone())));
+            assert_eq!(walk.cursor.rest, rest);
+        }
+        // Somebody writes all the time.
+        assert!(walk.came_to(&page(true, Some(Rest::all(5_000)))));
+    }
+
+    #[test]
+    fn what_was_asked_for_meanwhile_is_another_walk() {
+        let mut walk = Walk::from(100_000);
+        walk.next = Some(200_000);
+        assert!(!walk.came_to(&page(true, at("a"))));
+        assert!(!walk.came_to(&page(false, None)));
+        assert_eq!((walk.cursor, walk.sent_since, walk.next), (SyncCursor { began: 200_000, rest: None }, 200_000 - CLOCKS_DIFFER, None));
+    }
 }

@@ -218,7 +218,7 @@ impl DatabaseGeneration {
         Self::of_number(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    pub fn of_number(number: u64) -> Self {
+    pub const fn of_number(number: u64) -> Self {
         Self(number % Self::END)
     }
 

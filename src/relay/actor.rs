@@ -24,7 +24,7 @@ use super::interest::{Bucket, Interest, bucket};
 use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
 use super::subscriptions::{Intake, Subscriptions};
-use super::trust::{Asked, Trust};
+use super::trust::Trust;
 use super::wire::{self, Says, Word};
 use crate::chat::ChatServer;
 use crate::chat::messages::{Arrived, ForgetTold, Hint, What};
@@ -32,8 +32,8 @@ use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
 use crate::outage::Outage;
-use crate::store::Store;
 use crate::store::messages::WriteHeartbeat;
+use crate::store::{Store, Unavailable};
 
 /// How often the link is tried and the other nodes hear that this one lives.
 const TICK: Duration = Duration::from_millis(1_000);
@@ -41,6 +41,8 @@ const TICK: Duration = Duration::from_millis(1_000);
 pub(super) const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
 /// How often this node's heartbeat is written and those of the others are read, in ticks.
 const HEARTBEAT_TICKS: u64 = 2;
+/// How long it takes until the database is asked to go on after it could not be.
+const WALKS_REST_MS: u64 = 5_000;
 /// Batches of hints that may wait for this actor.
 const MAILBOX: usize = 4_096;
 
@@ -89,7 +91,10 @@ pub struct Relay {
     waiting: Vec<Waiting>,
     probe: Probe,
     trust: Trust,
-    walks: Walks,
+    /// Users who are being told what the database answered.
+    walks: Option<Walks>,
+    /// After a failure: when they go on.
+    walks_on_at: u64,
     peers: Peers,
     /// Held while a heartbeat is written: none follows the removal of this node's row.
     heartbeat: Rc<Mutex<()>>,
@@ -145,7 +150,8 @@ impl Relay {
             waiting: Vec::new(),
             probe: Probe::default(),
             trust: Trust::new(0),
-            walks: Walks::default(),
+            walks: Some(Walks::default()),
+            walks_on_at: 0,
             peers: Peers::default(),
             heartbeat: Rc::default(),
             is_leaving: false,
@@ -374,6 +380,7 @@ impl Relay {
         self.judge();
         self.catch_up(ctx);
         if let Some(doors) = &self.doors
+            && self.walks.as_ref().is_some_and(Walks::are_over)
             && self.trust.may_forget()
         {
             doors.chat.do_send(ForgetTold);
@@ -398,34 +405,45 @@ impl Relay {
         }));
     }
 
+    /// Asks the database where that is due, and goes on telling what it answered.
     fn catch_up(&mut self, ctx: &mut Context<Self>) {
         let Some(doors) = self.doors.clone() else { return };
-        let Some(ago_ms) = self.trust.ask(self.now()) else { return };
-        let began = Instant::now();
-        let mut walks = std::mem::take(&mut self.walks);
-        let asked = async move { (walks.go_on(&doors.store, &doors.chat, ago_ms).await, walks) };
-        ctx.spawn(asked.into_actor(self).map(move |(told, walks), relay, _| {
-            relay.metrics.relay_catch_ups.inc();
-            relay.metrics.relay_catch_up_seconds.observe(began.elapsed().as_secs_f64());
+        // They are on their way while an asking is under way.
+        let Some(mut walks) = self.walks.take() else { return };
+        let (now, began) = (self.now(), Instant::now());
+        let ago_ms = self.trust.ask(now);
+        if ago_ms.is_none() && (walks.are_over() || now < self.walks_on_at) {
+            self.walks = Some(walks);
+            return;
+        }
+        let asked = async move {
+            let begun = match ago_ms {
+                Some(ago_ms) => walks.begin(&doors.store, &doors.chat, ago_ms).await,
+                None => Ok(()),
+            };
+            let told = if begun.is_ok() { walks.go_on(&doors.store, &doors.chat).await } else { Err(Unavailable) };
+            (begun.is_ok(), told, walks)
+        };
+        ctx.spawn(asked.into_actor(self).map(move |(begun, told, walks), relay, _| {
+            relay.walks = Some(walks);
+            let now = relay.now();
             match told {
                 Ok(users) => {
                     relay.unasked.answered(Instant::now());
-                    log::debug!(users = users, ago_ms = ago_ms; "users were told out of the database");
+                    log::debug!(users = users; "users were told out of the database");
                 }
-                Err(_) => {
+                Err(Unavailable) => {
+                    relay.walks_on_at = now + WALKS_REST_MS;
                     if relay.unasked.failed(Instant::now()).is_some() {
-                        log::warn!(ago_ms = ago_ms; "the database could not be asked for what hints may not have told; it is asked again");
+                        log::warn!("the database could not be asked for what hints may not have told; it is asked again");
                     }
                 }
             }
-            let asked = match (told, walks.are_over()) {
-                (Err(_), _) => Asked::Failed,
-                (Ok(_), true) => Asked::Whole,
-                (Ok(_), false) => Asked::GoesOn,
-            };
-            relay.walks = walks;
-            let now = relay.now();
-            relay.trust.asked(asked, now);
+            if ago_ms.is_some() {
+                relay.metrics.relay_catch_ups.inc();
+                relay.metrics.relay_catch_up_seconds.observe(began.elapsed().as_secs_f64());
+                relay.trust.asked(begun, now);
+            }
         }));
     }
 

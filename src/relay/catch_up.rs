@@ -8,6 +8,7 @@ use crate::chat::ChatServer;
 use crate::chat::messages::{CaughtUp, Users};
 use crate::event::Message;
 use crate::event::cursor::{SessionTag, SyncCursor, SyncPlace};
+use crate::event::overview::SyncPage;
 use crate::ids::{DatabaseGeneration, OpenId};
 use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
 use crate::store::{Store, Unavailable};
@@ -19,12 +20,12 @@ const USERS_AT_ONCE: usize = 500;
 const MESSAGES: usize = 200;
 /// Bytes of one answer.
 const ANSWER_BYTES: usize = 256 << 10;
-/// Answers that one asking gives to one user; together they fit into an outbox. The next asking goes on.
+/// Answers that one user is given in one go; together they fit into an outbox.
 const ANSWERS_AT_ONCE: usize = 2;
 /// Messages that were sent longer ago are no news, whatever the clocks of the nodes say: they may differ by so much. In milliseconds.
 const CLOCKS_DIFFER: i64 = 60_000;
 
-/// Users who have not been told everything yet; one entry for each at most who has a session here.
+/// Users who have not been told everything yet; one entry at most for each who has a session here.
 #[derive(Default)]
 pub(super) struct Walks(HashMap<OpenId, Walk>);
 
@@ -41,6 +42,17 @@ impl Walk {
         let cursor = SyncCursor { generation, place: SyncPlace::Through { began } };
         Self { sent_since: began.saturating_sub(CLOCKS_DIFFER), cursor, next: None }
     }
+
+    /// Notes where an answer ended; whether everything is told.
+    fn came_to(&mut self, page: &SyncPage, generation: DatabaseGeneration) -> bool {
+        if page.has_more {
+            self.cursor = page.cursor.clone();
+        } else if let Some(began) = self.next {
+            *self = Self::from(began, generation);
+            return false;
+        }
+        !page.has_more
+    }
 }
 
 impl Walks {
@@ -49,27 +61,32 @@ impl Walks {
         self.0.is_empty()
     }
 
-    fn begin(&mut self, openid: OpenId, began: i64, generation: DatabaseGeneration) {
-        self.0
-            .entry(openid)
-            .and_modify(|walk| walk.next = Some(walk.next.map_or(began, |next| next.min(began))))
-            .or_insert_with(|| Walk::from(began, generation));
-    }
-
-    /// Tells the sessions here what changed in the last `ago_ms`, after what is left of earlier askings; how many users that concerned.
+    /// Begins a walk for each user with a session here for whom something changed in the last `ago_ms`.
     ///
     /// # Errors
-    /// [`Unavailable`], and then not everything was told.
-    pub(super) async fn go_on(&mut self, store: &Store, chat: &Addr<ChatServer>, ago_ms: u64) -> Result<usize, Unavailable> {
+    /// [`Unavailable`], and then not everybody's has begun.
+    pub(super) async fn begin(&mut self, store: &Store, chat: &Addr<ChatServer>, ago_ms: u64) -> Result<(), Unavailable> {
         let users = chat.send(Users).await.map_err(|_| Unavailable)?;
         let here: HashSet<&OpenId> = users.iter().collect();
         self.0.retain(|openid, _| here.contains(openid));
         for some in users.chunks(USERS_AT_ONCE) {
             let Changed { now, users } = store.ask(ChangedUsers { openids: some.to_vec(), ago_ms }).await?;
+            let began = now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX));
             for openid in users {
-                self.begin(openid, now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX)), store.generation());
+                self.0
+                    .entry(openid)
+                    .and_modify(|walk| walk.next = Some(walk.next.map_or(began, |next| next.min(began))))
+                    .or_insert_with(|| Walk::from(began, store.generation()));
             }
         }
+        Ok(())
+    }
+
+    /// Tells every user's sessions here the next answers; how many users that concerned.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: the next call goes on where this one came to.
+    pub(super) async fn go_on(&mut self, store: &Store, chat: &Addr<ChatServer>) -> Result<usize, Unavailable> {
         let openids: Vec<_> = self.0.keys().cloned().collect();
         for openid in &openids {
             if let Some(walk) = self.0.get_mut(openid)
@@ -82,10 +99,10 @@ impl Walks {
     }
 }
 
-/// Tells one user the next answers; whether the walk is over.
+/// Tells one user the next answers; whether that was everything.
 async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mut Walk) -> Result<bool, Unavailable> {
     for _ in 0..ANSWERS_AT_ONCE {
-        let page = store
+        let mut page = store
             .sync(Sync {
                 openid: openid.clone(),
                 since: Some(walk.cursor.clone()),
@@ -96,12 +113,9 @@ async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mu
                 bounds: SyncBounds { answer_bytes: ANSWER_BYTES, message_bytes, conversation_bytes: 512 },
             })
             .await?;
-        chat.send(CaughtUp { openid: openid.clone(), conversations: page.conversations }).await.map_err(|_| Unavailable)?;
-        if page.has_more {
-            walk.cursor = page.cursor;
-        } else if let Some(began) = walk.next.take() {
-            *walk = Walk::from(began, store.generation());
-        } else {
+        let conversations = std::mem::take(&mut page.conversations);
+        chat.send(CaughtUp { openid: openid.clone(), conversations }).await.map_err(|_| Unavailable)?;
+        if walk.came_to(&page, store.generation()) {
             return Ok(true);
         }
     }
@@ -110,4 +124,38 @@ async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mu
 
 fn message_bytes(message: &Message, _: &OpenId) -> usize {
     message.body.len() + 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GENERATION: DatabaseGeneration = DatabaseGeneration::of_number(7);
+
+    fn through(began: i64) -> SyncCursor {
+        SyncCursor { generation: GENERATION, place: SyncPlace::Through { began } }
+    }
+
+    fn page(has_more: bool, cursor: SyncCursor) -> SyncPage {
+        SyncPage { has_more, caught_up: !has_more, conversations: Vec::new(), cursor }
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_its_answers_end() {
+        let mut walk = Walk::from(100_000, GENERATION);
+        assert_eq!((walk.sent_since, &walk.cursor), (100_000 - CLOCKS_DIFFER, &through(100_000)));
+        assert!(!walk.came_to(&page(true, through(150_000)), GENERATION));
+        assert_eq!(walk.cursor, through(150_000));
+        assert!(walk.came_to(&page(false, through(160_000)), GENERATION));
+    }
+
+    #[test]
+    fn what_was_asked_for_meanwhile_is_another_walk() {
+        let mut walk = Walk::from(100_000, GENERATION);
+        walk.next = Some(200_000);
+        assert!(!walk.came_to(&page(true, through(150_000)), GENERATION));
+        assert!(!walk.came_to(&page(false, through(160_000)), GENERATION));
+        assert_eq!((&walk.cursor, walk.next), (&through(200_000), None));
+        assert!(walk.came_to(&page(false, through(210_000)), GENERATION));
+    }
 }

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 const SILENT_MS: u64 = 4_000;
 /// How much later than a node's last word its heartbeat must be.
 const AWAY_AFTER_MS: u64 = 3_000;
+/// The same where the heartbeat says that the node is cut off. Its first one may say so because it has just begun to connect.
+const CUT_OFF_AFTER_MS: u64 = 1_000;
 /// Nodes remembered; beyond it new ones are not watched.
 const PEERS_AT_MOST: usize = 4_096;
 
@@ -47,7 +49,7 @@ impl Peer {
     fn judge(&self) -> bool {
         self.heartbeat.is_some_and(|Heartbeat { at, cut_off }| {
             // Who is away stays so until it is heard again; what it said of itself before that counts no more.
-            self.away_from == Some(self.heard_at) || at >= self.heard_at + if cut_off { 0 } else { AWAY_AFTER_MS }
+            self.away_from == Some(self.heard_at) || at >= self.heard_at + if cut_off { CUT_OFF_AFTER_MS } else { AWAY_AFTER_MS }
         })
     }
 }
@@ -195,8 +197,12 @@ mod tests {
         assert_eq!(look(&mut peers, "a", 5_000), none());
         assert_eq!(look(&mut peers, "a", 7_000), none());
         assert_eq!(look(&mut peers, "a", 9_000), began("a", 5_000));
-        // A node that starts in order is heard before.
-        assert_eq!(look(&mut peers, "b", 20_000), ended("a"));
+        // A node that starts in order is heard before, though its first heartbeat says that it has no NATS yet.
+        peers.seen([("b".to_owned(), Heartbeat { at: 20_000, cut_off: true })]);
+        assert_eq!(peers.judge(), ended("a"));
+        // The same one, by a slower answer.
+        peers.seen([("b".to_owned(), Heartbeat { at: 20_040, cut_off: true })]);
+        assert_eq!(peers.judge(), none());
         peers.heard("b", 20_500);
         assert_eq!(look(&mut peers, "b", 23_000), none());
     }
@@ -270,12 +276,13 @@ mod tests {
         // No row, no word for long: it has vanished, and is not away.
         peers.seen([]);
         assert_eq!((peers.silent(9_000).len(), peers.judge()), (1, none()));
-        assert_eq!(look(&mut peers, 9_000), began("old", 9_000));
+        assert_eq!(look(&mut peers, 9_000), none());
+        assert_eq!(look(&mut peers, 10_000), began("old", 9_000));
         assert_eq!(look(&mut peers, 12_000), none());
         // Back: its row stays for a while.
         peers.heard("old", 13_000);
         assert_eq!(look(&mut peers, 12_000), ended("old"));
-        assert_eq!(look(&mut peers, 13_500), began("old", 13_000));
+        assert_eq!(look(&mut peers, 14_000), began("old", 13_000));
     }
 
     #[test]

@@ -19,16 +19,6 @@ const MARGIN_MS: u64 = 10_000;
 /// further than it is asked to.
 const REMEMBER_MS: u64 = 60_000;
 
-/// What came of an asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// Everything was answered, and is told.
-    Whole,
-    /// Everything was answered, and some users are told the rest of it by the next one.
-    GoesOn,
-    Failed,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Span {
     from: u64,
@@ -48,8 +38,6 @@ pub struct Trust {
     asking: Option<Span>,
     /// What the database has answered for without a gap, so that it is told whatever hints say.
     answered: Span,
-    /// Some users have not been told yet what was answered.
-    goes_on: bool,
     last_end: u64,
     /// When a generation was forgotten last, as [`Trust::told_until`] stood.
     forgotten_until: u64,
@@ -59,17 +47,7 @@ impl Trust {
     pub fn new(now: u64) -> Self {
         // Nobody was here before.
         let answered = Span { from: now, until: now };
-        Self {
-            told_until: now,
-            away: false,
-            due: None,
-            again: false,
-            asking: None,
-            answered,
-            goes_on: false,
-            last_end: 0,
-            forgotten_until: 0,
-        }
+        Self { told_until: now, away: false, due: None, again: false, asking: None, answered, last_end: 0, forgotten_until: 0 }
     }
 
     /// Hints that were given since `from` may not have come. What the database was asked about since then is told all the same: a node that
@@ -110,12 +88,12 @@ impl Trust {
         Some(now.saturating_sub(self.told_until))
     }
 
-    /// The asking has ended.
-    pub fn asked(&mut self, asked: Asked, now: u64) {
+    /// The asking has ended; `answered`: with an answer to everything.
+    pub fn asked(&mut self, answered: bool, now: u64) {
         let Some(Span { from, until: began }) = self.asking.take() else { return };
         self.last_end = now;
         let rest = (REST * (now - began)).clamp(GAP_MS, AT_LATEST_MS);
-        if asked == Asked::Failed {
+        if !answered {
             return self.hurry(now + rest);
         }
         let from = if from <= self.answered.until { from.min(self.answered.from) } else { from };
@@ -123,10 +101,6 @@ impl Trust {
         // A doubt that came meanwhile goes further back.
         if self.due.is_none() {
             self.told_until = self.told_until.max(began);
-        }
-        self.goes_on = asked == Asked::GoesOn;
-        if self.goes_on {
-            return self.hurry(now + rest);
         }
         if std::mem::take(&mut self.again) {
             // What was committed just before the asking may not have stood there yet.
@@ -140,7 +114,7 @@ impl Trust {
     /// Whether a generation of what is remembered as told may be forgotten: what was told so long before cannot come again out of the
     /// database.
     pub fn may_forget(&mut self) -> bool {
-        let may = !self.goes_on && self.told_until >= self.forgotten_until + REMEMBER_MS;
+        let may = self.told_until >= self.forgotten_until + REMEMBER_MS;
         if may {
             self.forgotten_until = self.told_until;
         }
@@ -175,10 +149,10 @@ mod tests {
         trust.confirm(50_500);
         assert_eq!(trust.ask(50_000), Some(4_000));
         assert_eq!(trust.ask(50_000), None);
-        trust.asked(Asked::Whole, 50_100);
+        trust.asked(true, 50_100);
         assert_eq!(trust.ask(55_099), None);
         assert_eq!(trust.ask(55_100), Some(55_100 - 46_000.min(50_000 - AGAIN_MS)));
-        trust.asked(Asked::Whole, 55_200);
+        trust.asked(true, 55_200);
         trust.confirm(57_000);
         assert_eq!((trust.ask(u64::MAX), trust.told_until), (None, 57_000));
     }
@@ -194,7 +168,7 @@ mod tests {
             trust.set_away(now < 60_000, now);
             if let Some(ago) = trust.ask(now) {
                 asked.push((now, ago));
-                trust.asked(if now == asked[0].0 { Asked::Failed } else { Asked::Whole }, now + 50);
+                trust.asked(now != asked[0].0, now + 50);
             }
         }
         let gaps = asked.windows(2).map(|w| w[1].0 - w[0].0);
@@ -212,7 +186,7 @@ mod tests {
         trust.doubt(0, 5_000);
         assert!(trust.ask(5_000).is_some());
         trust.doubt(1_000, 6_000);
-        trust.asked(Asked::Whole, 7_000);
+        trust.asked(true, 7_000);
         assert_eq!(trust.told_until, 0);
         assert!(trust.ask(20_000).is_some());
     }
@@ -250,7 +224,7 @@ mod tests {
                     let found: Vec<_> = self.times.range(looked_back_to..).map(|(at, _)| *at).collect();
                     found.into_iter().for_each(|message| self.tell(message));
                 }
-                self.trust.asked(if answers { Asked::Whole } else { Asked::Failed }, now + 50);
+                self.trust.asked(answers, now + 50);
             }
             if self.trust.may_forget() {
                 self.told.swap(0, 1);
@@ -287,35 +261,13 @@ mod tests {
         trust.confirm(200_000);
         trust.doubt(199_000, 200_000);
         assert_eq!(trust.ask(200_000), Some(1_000));
-        trust.asked(Asked::Whole, 200_100);
+        trust.asked(true, 200_100);
         // The database was asked about the last seconds only.
         trust.doubt(100_000, 201_100);
         assert_eq!(trust.ask(201_100), Some(101_100));
-        trust.asked(Asked::Whole, 201_200);
+        trust.asked(true, 201_200);
         trust.doubt(100_000, 210_000);
         assert_eq!(trust.ask(210_000), Some(210_000 - (201_100 - AGAIN_MS)));
-    }
-
-    #[test]
-    fn what_one_asking_could_not_tell_is_told_by_the_next_ones() {
-        let mut trust = Trust::new(0);
-        trust.doubt(100_000, 100_000);
-        let mut asked = Vec::new();
-        for now in (100_000..230_000).step_by(100) {
-            trust.confirm(now);
-            if let Some(ago) = trust.ask(now) {
-                asked.push((now, ago));
-                trust.asked(if asked.len() < 90 { Asked::GoesOn } else { Asked::Whole }, now + 50);
-            }
-            // What it still has to tell may have come by hints.
-            assert!(asked.len() >= 90 || !trust.may_forget());
-        }
-        // Once a second, and each asks only for what came since the one before; then once more for the doubt.
-        let (gaps, last): (Vec<_>, _) = (asked.windows(2).map(|w| w[1].0 - w[0].0).collect(), asked[90]);
-        assert_eq!((asked.len(), last.0 - asked[89].0), (91, AGAIN_MS + 100), "{asked:?}");
-        assert!(gaps[..89].iter().all(|gap| *gap <= 1_200), "{asked:?}");
-        assert!(asked[1..90].iter().all(|(_, ago)| *ago <= 1_200), "{asked:?}");
-        assert!(trust.may_forget());
     }
 
     #[test]
@@ -323,7 +275,7 @@ mod tests {
         let mut trust = Trust::new(0);
         trust.set_away(true, 0);
         assert!(trust.ask(8_000).is_some());
-        trust.asked(Asked::Whole, 14_000);
+        trust.asked(true, 14_000);
         assert_eq!(trust.ask(31_000), None);
         assert!(trust.ask(32_000).is_some());
     }

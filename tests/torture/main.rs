@@ -51,3 +51,4 @@ mod namespaces;
 mod lookout;
 mod cluster;
 mod cluster_cuts;
+mod nats_split;

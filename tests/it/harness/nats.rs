@@ -10,19 +10,35 @@ use super::PATIENCE;
 pub struct Nats {
     program: String,
     pub port: u16,
+    /// What it is told beside where to listen.
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
 impl Nats {
     /// `None`, and a word on why, without the program that `make test` finds or installs.
     pub fn start() -> Option<Self> {
+        Self::with(Vec::new())
+    }
+
+    /// One of a cluster: it takes routes from others at this port, and keeps one of its own to that address.
+    pub fn in_cluster(route_port: u16, route: Option<&str>) -> Option<Self> {
+        let own = format!("nats://127.0.0.1:{route_port}");
+        let mut arguments = ["--cluster_name", "hongyan", "--cluster", &own, "--no_advertise"].map(str::to_owned).to_vec();
+        if let Some(route) = route {
+            arguments.extend(["--routes".to_owned(), format!("nats-route://{route}")]);
+        }
+        Self::with(arguments)
+    }
+
+    fn with(arguments: Vec<String>) -> Option<Self> {
         let Ok(program) = std::env::var("HONGYAN_TEST_NATS") else {
             println!("skipped: HONGYAN_TEST_NATS is not set; `make test` finds nats-server");
             return None;
         };
         // A port that was free a moment ago; nobody else binds to it meanwhile but by chance.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut nats = Self { program, port, child: None };
+        let mut nats = Self { program, port, arguments, child: None };
         nats.resume();
         Some(nats)
     }
@@ -35,7 +51,12 @@ impl Nats {
     pub fn resume(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new(&self.program);
-        command.args(["-a", "127.0.0.1", "-p", &port]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-a", "127.0.0.1", "-p", &port])
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.child = Some(command.spawn().unwrap());
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {

@@ -4,6 +4,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -77,7 +79,8 @@ async fn a_server_waits_for_its_database_and_lets_nobody_in_meanwhile() {
 
     postgres.resume();
     let began = Instant::now();
-    eventually("ready", async || (ops.get("/readyz").await.0 == 200).then_some(())).await;
+    eventually("ready", async || server.log().contains(" ready ").then_some(())).await;
+    assert_eq!(ops.get("/readyz").await.0, 200);
     figure("a server that waited for PostgreSQL", format!("ready {:.0} ms after it", ms(began.elapsed())));
     let mut alice =
         eventually("a session", async || Client::try_connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"]).await)
@@ -86,6 +89,21 @@ async fn a_server_waits_for_its_database_and_lets_nobody_in_meanwhile() {
     assert_eq!(alice.say("bob", "1", "x").await["seq"], 1);
     assert_eq!(server.log().matches(WAITING).count(), 1, "{}", server.log());
     assert_eq!(server.log().matches("the database is there").count(), 1);
+}
+
+#[actix_web::test]
+async fn a_database_that_takes_no_writes_yet_is_waited_for() {
+    let Some((url, name)) = Server::fresh_postgres() else { return };
+    let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
+    admin.batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).unwrap();
+    let server = Begun::new(&url);
+    server.listens().await;
+    let ops = Http::new(&server.ops, None);
+    let (status, body) = ops.get("/readyz").await;
+    assert_eq!((status, &body["details"]["database"]), (503, &json!("read_only")));
+    admin.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).unwrap();
+    eventually("ready", async || (TcpStream::connect(&server.ops).is_ok() && server.log().contains(" ready ")).then_some(())).await;
+    assert_eq!(ops.get("/readyz").await.0, 200);
 }
 
 #[actix_web::test]

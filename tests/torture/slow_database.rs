@@ -177,56 +177,54 @@ impl World {
         }
     }
 
-    /// Waits until everything stored has been told, and compares history with what each session got.
+    /// Waits until everything stored has been told, and no more. A commit may still be under way, so it is asked again and again.
     async fn is_told(&self, since: usize) -> Tally {
-        let Self { server, anna, vera, paul, sent, .. } = self;
-        let (vera_reads, paul_reads) = (server.http_as("vera").await, server.http_as("paul").await);
-        let answers = || {
-            let heard = anna.heard.borrow();
-            let mut answers = BTreeMap::<String, Vec<(Instant, Value)>>::new();
-            for (at, frame) in heard.iter().filter(|(_, frame)| frame["type"] == "ack" || frame["type"] == "error") {
-                answers.entry(frame["client_msg_id"].as_str().unwrap().to_owned()).or_default().push((*at, frame.clone()));
+        let mut tally = Err(String::new());
+        let began = Instant::now();
+        while began.elapsed() < SETTLE_TIMEOUT {
+            tally = self.compare(since).await;
+            if tally.is_ok() {
+                break;
             }
-            answers
-        };
-        comes_to("an answer to each message", async || answers().len() == sent.len()).await;
-        for (listener, reader, name) in [(vera, &vera_reads, "vera"), (paul, &paul_reads, "paul")] {
-            for sender in ["anna", "sam"] {
-                comes_to(&format!("all of {sender} to {name}"), async || {
-                    listener.messages_of(sender).len() >= history(reader, sender).await.len()
-                })
-                .await;
-                let told: BTreeMap<_, _> = listener.messages_of(sender).into_iter().collect();
-                let stored = history(reader, sender).await;
-                assert_eq!(told.len(), listener.messages_of(sender).len(), "{name} was told twice");
-                let stored: BTreeMap<_, _> = stored.into_iter().map(|m| (m["seq"].as_i64().unwrap(), m)).collect();
-                assert_eq!(told, stored, "what {name} was told of {sender}");
-            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        tally.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Compares history with what each session got. Returns the outcomes of the messages from `since` on.
+    ///
+    /// # Errors
+    /// The first difference.
+    async fn compare(&self, since: usize) -> Result<Tally, String> {
         let mut stored = BTreeSet::new();
-        for reader in [&vera_reads, &paul_reads] {
-            stored.extend(history(reader, "anna").await.iter().map(|m| m["client_msg_id"].as_str().unwrap().to_owned()));
+        for (listener, name) in [(&self.vera, "vera"), (&self.paul, "paul")] {
+            let reader = self.server.http_as(name).await;
+            for sender in ["anna", "sam"] {
+                let history = history(&reader, sender).await;
+                if sender == "anna" {
+                    stored.extend(history.iter().map(|m| m["client_msg_id"].as_str().unwrap().to_owned()));
+                }
+                let pushed = listener.messages_of(sender);
+                let told: BTreeMap<_, _> = pushed.iter().cloned().collect();
+                assert_eq!(told.len(), pushed.len(), "{name} was told twice");
+                let history: BTreeMap<_, _> = history.into_iter().map(|m| (m["seq"].as_i64().unwrap(), m)).collect();
+                if told != history {
+                    return Err(format!("{name} has {} of {} messages of {sender}, or others", told.len(), history.len()));
+                }
+            }
         }
-        let word = |(_, frame): &(Instant, Value)| match (frame["error"].as_str(), frame["id"].is_string()) {
-            (Some(word), true) => word.to_owned(),
-            (None, true) => "acked".to_owned(),
-            (None, false) => "told".to_owned(),
-            (Some(_), false) => panic!("an error without an id: {frame}"),
-        };
+        let heard = self.anna.heard.borrow();
+        let mut answers = BTreeMap::<&str, Vec<(Instant, &Value)>>::new();
+        for (at, frame) in heard.iter().filter(|(_, frame)| frame["type"] == "ack" || frame["type"] == "error") {
+            answers.entry(frame["client_msg_id"].as_str().unwrap()).or_default().push((*at, frame));
+        }
         let mut tally = Tally::default();
-        for (id, sent_at) in sent {
-            comes_to(&format!("word that {id} is stored"), async || {
-                !stored.contains(id) || answers()[id].iter().any(|a| word(a) != "unavailable")
-            })
-            .await;
-            let answers = &answers()[id];
-            let words: Vec<_> = answers.iter().map(word).collect();
-            let is_stored = stored.contains(id);
-            match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-                ["acked"] => assert!(is_stored, "{id} was acked and is not there"),
-                ["unavailable", "told"] => assert!(is_stored, "{id} was told of and is not there"),
-                ["unavailable"] => assert!(!is_stored, "{id} is stored, and its sender was not told"),
-                _ => panic!("{id}: {answers:?}"),
+        for (id, sent_at) in &self.sent {
+            let answers = answers.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+            let words: Vec<_> = answers.iter().map(|(_, frame)| word(frame)).collect();
+            match (words.as_slice(), stored.contains(id)) {
+                (["acked"] | ["unavailable", "told"], true) | (["unavailable"], false) => {}
+                (words, is_stored) => return Err(format!("{id}, stored: {is_stored}, was answered {words:?}")),
             }
             if words[0] == "unavailable" {
                 let after = answers[0].0 - *sent_at;
@@ -239,7 +237,17 @@ impl World {
                 tally.told += usize::from(words.len() == 2);
             }
         }
-        tally
+        Ok(tally)
+    }
+}
+
+/// Short form of an answer.
+fn word(frame: &Value) -> &str {
+    match (frame["error"].as_str(), frame["id"].is_string()) {
+        (Some(word), true) => word,
+        (None, true) => "acked",
+        (None, false) => "told",
+        (Some(_), false) => panic!("an error without an id: {frame}"),
     }
 }
 
@@ -268,8 +276,9 @@ async fn outlasts(name: &str, server: Server, delays: &[u64], slow: impl Fn(u64)
         let read = json!({ "peer": "olga", "seq": world.notes });
         comes_to("the note is read", async || nora.post("/v1/read", &read).await.0 == 204).await;
     }
+    world.fleet.goes_on(20).await;
+    world.is_told(0).await;
     let World { server, fleet, .. } = world;
-    fleet.goes_on(20).await;
     let report = fleet.finish(&server).await;
     figure(name, &report);
     assert!(report.is_clean(), "{report}");

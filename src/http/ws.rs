@@ -72,7 +72,7 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
     if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
         return Err(no_handshake(request.uri.path()));
     }
-    hosts::public(request, state)?;
+    hosts::public(request, state).map_err(hosts::turn_away)?;
     if !origin::is_allowed(&state.config.server.allowed_origins, &request.headers) {
         return Err(origin::turn_away(&state.metrics));
     }

@@ -1,6 +1,6 @@
 # What a contributor and CI run. `make test` installs what is missing when it may (see scripts/test).
 
-.PHONY: test lint fmt bench torture
+.PHONY: test lint audit fmt bench torture
 
 test:
 	scripts/test
@@ -8,6 +8,9 @@ test:
 lint:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+audit:
+	scripts/audit
 
 fmt:
 	cargo fmt

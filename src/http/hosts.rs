@@ -8,26 +8,22 @@ use actix_web::{Error, HttpResponse, web};
 
 use super::State;
 use crate::config::{AllowedHosts, ForeignRequest, Pages};
-use crate::metrics::ErrorLabel;
 
-/// Refuses what comes to the public port of `hongyan dev` under a foreign name or from a foreign page.
+/// Judges what comes to the public port of `hongyan dev`.
 ///
 /// # Errors
-/// The answer.
-pub fn public(head: &RequestHead, state: &State) -> Result<(), HttpResponse> {
+/// It has a foreign name, or comes from a foreign page.
+pub fn public(head: &RequestHead, state: &State) -> Result<(), ForeignRequest> {
     if !state.is_dev {
         return Ok(());
     }
     let config = &state.config;
-    judge(&config.ops.allowed_hosts, head, Pages::OfThisMachine(&config.server.allowed_origins)).map_err(|why| {
-        state.metrics.handshakes_refused.get_or_create(&ErrorLabel { error: "origin_not_allowed" }).inc();
-        turn_away(why)
-    })
+    judge(&config.ops.allowed_hosts, head, Pages::OfThisMachine(&config.server.allowed_origins))
 }
 
 /// Lets pass what comes to the public port under a name of its own.
 pub async fn public_only<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
-    let refused = request.app_data::<web::Data<State>>().and_then(|state| public(request.head(), state).err());
+    let refused = request.app_data::<web::Data<State>>().and_then(|state| public(request.head(), state).err()).map(turn_away);
     pass(refused, request, next).await
 }
 
@@ -57,6 +53,7 @@ fn judge(allowed: &AllowedHosts, head: &RequestHead, pages: Pages) -> Result<(),
     allowed.judge(named.iter().map(String::as_str), origin.as_deref(), pages)
 }
 
-fn turn_away(why: ForeignRequest) -> HttpResponse {
+/// The answer: a plain 403 that says what to set.
+pub fn turn_away(why: ForeignRequest) -> HttpResponse {
     HttpResponse::Forbidden().body(format!("{why}\n"))
 }

@@ -103,7 +103,7 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
         v1 = v1.service(resource.default_service(to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
     }
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    config.service(v1.wrap(fixed).wrap(cors(&state.config.server.allowed_origins)));
+    config.service(v1.wrap(fixed).wrap(cors(if state.is_dev { &[] } else { &state.config.server.allowed_origins })));
     let healthz = resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
     let healthz = healthz.default_service(to(tally::wrong_method));
     config.service(healthz.wrap(from_fn(|r, next| tally::count("/healthz", r, next))));

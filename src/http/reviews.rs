@@ -9,6 +9,7 @@ use super::State;
 use super::api::{ask, commit, limit};
 use super::body::Body;
 use super::error::ApiError;
+use super::page;
 use crate::event::{By, Source};
 use crate::ids::OpenId;
 use crate::profile::Nickname;
@@ -91,9 +92,13 @@ impl From<Review> for Waiting {
 /// What waits, the oldest first.
 pub async fn list(params: web::Query<Params>, state: web::Data<State>) -> Result<Json<Page>, ApiError> {
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
-    let page = ask(&state, Reviews { limit, after: params.after }).await?;
-    let next = page.reviews.last().filter(|_| page.has_more).map(|last| last.audit);
-    Ok(Json(Page { reviews: page.reviews.into_iter().map(Waiting::from).collect(), next }))
+    let found = ask(&state, Reviews { limit, after: params.after }).await?;
+    let mut reviews: Vec<_> = found.reviews.into_iter().map(Waiting::from).collect();
+    let fitting = page::fitting(reviews.iter().map(|review| serde_json::to_string(review).map_or(0, |text| text.len())));
+    let has_more = found.has_more || fitting < reviews.len();
+    reviews.truncate(fitting);
+    let next = reviews.last().filter(|_| has_more).map(|last| last.id);
+    Ok(Json(Page { reviews, next }))
 }
 
 /// Lets it pass, or takes it away: a message is recalled on both sides, whatever its age, and a name is gone.

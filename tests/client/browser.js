@@ -31,9 +31,16 @@ async function openPage(t, browser, options) {
   return somebody
 }
 
+/** A page of the server's own: `dev` takes no others. */
+async function pageOf(browser, server) {
+  const page = await browser.newPage()
+  await page.goto(`http://${server.address}/healthz`)
+  return page
+}
+
 /** Writes as a client of `hongyan.v1`, to one or to each of many, and waits until all of it is acked. A message is its text, or its fields. */
 async function write({ browser }, server, from, to, messages) {
-  const page = await browser.newPage()
+  const page = await pageOf(browser, server)
   await page.evaluate(({ url, token, to, messages }) => new Promise((resolve, reject) => {
     const socket = new WebSocket(url, ['hongyan.v1', `bearer.${token}`])
     let acked = 0
@@ -53,7 +60,7 @@ async function write({ browser }, server, from, to, messages) {
 
 /** A client of the seed's protocol: no subprotocol, the code in the URL, a heart now and then. */
 async function plainClient(t, { browser }, server, openid, peer) {
-  const page = await browser.newPage()
+  const page = await pageOf(browser, server)
   atEnd(t, () => page.close())
   await page.evaluate(url => new Promise((resolve, reject) => {
     globalThis.heard = []

@@ -65,6 +65,17 @@ async fn idle_connections_of_one_address_keep_nobody_out() {
 }
 
 #[actix_web::test]
+async fn neither_do_they_where_the_database_is_postgresql() {
+    let Some((database, _)) = Server::fresh_postgres() else { return };
+    let server = Server::with_descriptors(256, &[("database.url", &database)]);
+    let mut floods = Vec::new();
+    for round in 0..3 {
+        floods.extend(idle(&server.at, 356).await);
+        serves_everybody(&server, round).await;
+    }
+}
+
+#[actix_web::test]
 async fn half_a_request_is_idle_too_and_its_connections_keep_nobody_out() {
     let server = Server::with_descriptors(256, &[]);
     let mut halves = Vec::new();

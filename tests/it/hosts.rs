@@ -60,8 +60,7 @@ async fn no_page_but_those_of_this_machine_logs_in_at_dev() {
         ] {
             let mut raw = server.raw().await;
             let head = raw.try_handshake("ann", "ben", &format!("Origin: {origin}\r\n")).await;
-            // What is let in by dev is still up to server.allowed_origins.
-            let wanted = if is_refused || origin != "https://chat.example.com" { "403" } else { "101" };
+            let wanted = if is_refused { "403" } else { "101" };
             assert!(head.starts_with(&format!("HTTP/1.1 {wanted}")), "{transport} {origin}: {head}");
         }
         let login = server.http().fetch(Method::POST, "/v1/login", &[("origin", "https://evil.example")]).await;

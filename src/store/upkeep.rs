@@ -32,7 +32,10 @@ pub async fn watch_size(store: Store, metrics: Metrics) {
 
 /// Takes out, from the start on and every hour, findings of checks that are older than so many days; 0: none.
 pub async fn prune_audits(store: Store, days: u32) {
-    while days > 0 {
+    if days == 0 {
+        return;
+    }
+    loop {
         prune(&store, now_ms().saturating_sub(i64::from(days) * DAY_MS)).await;
         tokio::time::sleep(PRUNE_EVERY).await;
     }

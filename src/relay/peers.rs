@@ -210,10 +210,14 @@ mod tests {
     #[test]
     fn who_was_cut_off_and_is_not_heard_after_it_stays_away() {
         let mut peers = Peers::default();
-        peers.seen([("a".to_owned(), Heartbeat { at: 1_000, cut_off: true })]);
-        assert_eq!(peers.judge(), began("a", 1_000));
+        let cut_off = |peers: &mut Peers, at| {
+            peers.seen([("a".to_owned(), Heartbeat { at, cut_off: true })]);
+            peers.judge()
+        };
+        assert_eq!(cut_off(&mut peers, 1_000), none());
+        assert_eq!(cut_off(&mut peers, 1_000 + CUT_OFF_AFTER_MS), began("a", 1_000));
         // It reached a NATS server that is none of ours.
-        for at in [2_000, 3_000, 5_000] {
+        for at in [2_500, 3_000, 5_000] {
             assert_eq!(look(&mut peers, "a", at), none());
         }
         peers.heard("a", 6_000);

@@ -59,7 +59,7 @@ impl Limited {
 fn is_alive(at: &str) -> std::io::Result<bool> {
     let mut socket = TcpStream::connect(at)?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = [0; 12];
     socket.read_exact(&mut answer)?;
     Ok(&answer == b"HTTP/1.1 200")

@@ -142,7 +142,7 @@ async fn an_idle_connection_is_kept_longer_than_proxies_keep_it() {
         // Longer than the five seconds that HTTP servers keep by default.
         for wait in [0, 6] {
             tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
-            socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
             let mut answer = [0; 12];
             socket.read_exact(&mut answer).await.unwrap();
             assert_eq!(&answer, b"HTTP/1.1 200", "{transport}");

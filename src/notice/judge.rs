@@ -16,7 +16,7 @@ pub enum Judgement {
     Stranger,
 }
 
-/// `usual`: the quiet hours of who has not set her own. `strangers`: whether those may be told of to whom the recipient has never written.
+/// `usual`: quiet hours of users who have set none. `strangers`: whether a user the recipient never wrote to may draw a notice.
 pub fn judge(candidate: &Candidate, usual: Option<Quiet>, strangers: bool, now: i64) -> Judgement {
     if candidate.muted {
         Judgement::Muted

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -37,7 +37,7 @@ use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
-use waiting::Waited;
+use waiting::{Ports, Waited};
 
 /// Which way the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +136,11 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let mut signals = None;
     if let DatabaseUrl::Postgres(_) = config.database.url {
         let signals = signals.insert(Signals::listen().map_err(io("signals cannot be awaited"))?);
-        let ports = [Some(&public), ops.as_ref()];
-        if let Waited::Left { signal } = waiting::for_database(&config.database, ports, signals, draining, &mut tell_addresses).await? {
+        let ports = Ports { public: &public, ops: ops.as_ref(), allowed_hosts: &config.ops.allowed_hosts };
+        // As below, once it serves.
+        let hangup_ends = mode == Mode::Dev;
+        let waited = waiting::for_database(&config.database, ports, signals, hangup_ends, draining, &mut tell_addresses).await?;
+        if let Waited::Left { signal } = waited {
             log::info!(signal; "stopped");
             return Ok(());
         }
@@ -165,9 +168,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let name = signals.leave(reload.as_deref()).await;
     log::info!(signal = name; "draining");
     drain(&state, relay.as_ref(), notices.as_ref(), draining).await;
-    for server in servers.into_iter().flatten() {
-        server.stop(true).await;
-    }
+    join_all(servers.into_iter().flatten().map(|server| server.stop(true))).await;
     log::info!("stopped");
     Ok(())
 }
@@ -511,6 +512,16 @@ impl Signals {
             match (self.next().await, reload) {
                 ("SIGHUP", Some(reload)) => reload.notify_one(),
                 (name, _) => return name,
+            }
+        }
+    }
+
+    /// The next signal that ends a start.
+    async fn ending(&mut self, hangup_ends: bool) -> &'static str {
+        loop {
+            match self.next().await {
+                "SIGHUP" if !hangup_ends => {}
+                name => return name,
             }
         }
     }

@@ -24,7 +24,7 @@ fn text(file: &str) -> String {
 /// Every document for people, by its path from the root.
 fn documents() -> Vec<String> {
     let in_docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
-    let at_root = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned);
+    let at_root = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
     in_docs.filter(|file| file.ends_with(".md")).chain(at_root).collect()
 }
 

@@ -179,16 +179,16 @@ function clear(row, seq) {
 // ---------------------------------------------------------------- client
 
 /** Whatever is asked is answered by then. */
-const ANSWER_MS = 10000
+const WAIT_MS = 10000
 
 /** @type {import('./hongyan').createClient} */
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
   const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
   // All times and timers below are this clock's.
-  const { now, random, setTimeout } = clock
+  const { now, random, setTimeout: delay } = clock
   const base = url.replace(/\/+$/, '')
   /** @type {(ms: number) => Promise<void>} Timers have 31 bits: with more, or with no number, they would not wait at all. */
-  const after = ms => new Promise(resolve => setTimeout(resolve, ms < 2e9 ? ms : 2e9))
+  const after = ms => new Promise(resolve => delay(resolve, ms < 2e9 ? ms : 2e9))
   const half = () => (1 + random()).toString(36).slice(2, 12)
   const randomId = () => half() + half()
   /** `run` a while later, and once, however often it is asked for until then. */
@@ -198,7 +198,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       timer = null
       run()
     }
-    return () => (timer = timer || setTimeout(wake, ms))
+    return () => (timer = timer || delay(wake, ms))
   }
   /** `run`, for each key one at a time: who asks meanwhile gets the same answer. */
   function single(run) {
@@ -217,7 +217,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let me = ''
   /** Which database `cursor` and all seqs are from. */
   let cursor, generation
-  let openPeer = ''
+  let opened = ''
   let isVisible = true
   const rows = new Map()
   const all = () => [...rows.values()]
@@ -274,14 +274,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     age++
     credentials = {}
     cursor = null
-    me = openPeer = ''
+    me = opened = ''
   }
 
   // ---- events
 
   /** @type {any} */
   const listeners = {}
-  const touched = new Set()
+  const dirty = new Set()
   let told = 0
 
   /** Each listener has a turn of its own: one that throws is heard of, and stops nobody. */
@@ -290,14 +290,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   const tellChanges = lazy(0, () => {
     const total = unread()
-    touched.forEach(peer => emit('messages', { peer }))
-    touched.clear()
+    dirty.forEach(peer => emit('messages', { peer }))
+    dirty.clear()
     emit('conversations', { total })
     if (total !== told) emit('unread', { total })
     told = total
   })
   function changed(row) {
-    if (row) touched.add(row.peer)
+    if (row) dirty.add(row.peer)
     tellChanges()
     saveSoon()
   }
@@ -306,7 +306,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   let credentials = load('token', {})
 
-  const inTime = promise => Promise.race([promise, after(ANSWER_MS)])
+  const inTime = promise => Promise.race([promise, after(WAIT_MS)])
   async function timely(promise) {
     const answer = await inTime(promise).catch(e => {
       throw toFault(e)
@@ -403,7 +403,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       if (given instanceof Error) throw given
       if (given) return given
       // The end is the answer then.
-      if (now() - heardAt >= ANSWER_MS) end(fault('timeout'))
+      if (now() - heardAt >= WAIT_MS) end(fault('timeout'))
       // A sync may take as long as it comes on.
       else if (frame.client_msg_id) throw fault('timeout')
     }
@@ -432,7 +432,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     let bye = {}
     if (mine === run) await new Promise((resolve, reject) => {
       end = reject
-      setTimeout(() => socket === link || reject(fault('timeout')), ANSWER_MS)
+      delay(() => socket === link || reject(fault('timeout')), WAIT_MS)
       link = connect({ url: `${base.replace('http', 'ws')}/${me}?device=${device}`, token: bearer }, {
         // One that was given up before it opened could not be closed then, and WeChat allows five.
         open: () => isOver && link.close(1000, ''),
@@ -532,7 +532,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     },
     typing(frame, { peer }) {
       typing.set(peer, now() + 6000)
-      setTimeout(changed, 6000)
+      delay(changed, 6000)
       changed()
     },
     cleared({ peer, seq }) {
@@ -556,7 +556,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { to } = row
     raise(row, { last_seq: event.seq })
     take(row, event.seq > to + 1 ? [] : [event], to)
-    if (row.peer !== openPeer) row.window = row.window.slice(-100)
+    if (row.peer !== opened) row.window = row.window.slice(-100)
     // What is recalled may have been unread.
     if (isBehind(row) || event.target && row.unread) syncSoon()
   }
@@ -607,17 +607,19 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
    */
   const sync = single(async () => {
     const limit = cursor ? pageSize : 1
-    for (let hasMore = true; hasMore || isWished;) {
+    for (let more = true; more || isWished;) {
       isWished = false
-      const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
+      const asks = all().filter(row => row.window.length && (row.peer === opened || isBehind(row))).slice(0, 200)
       named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
       await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).then(answer => {
         cursor = answer.cursor
-        hasMore = answer.has_more
+        more = answer.has_more
         // What goes on after that came meanwhile. An older server says only when there is no more.
-        if (answer.caught_up || !hasMore) arrive()
+        if (answer.caught_up || !more) arrive()
       }, e => {
         if (!e.status) throw e
+        // It was not answered.
+        more = true
         // A cursor of another server.
         if (e.word === 'bad_frame') cursor = null
         return after(e.retry_after_ms || 1000)
@@ -631,7 +633,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     tries = isSecond = 0
     if (socket && state !== 'online') turn('online')
     rows.forEach(flush)
-    if (openPeer) open(openPeer).catch(noop)
+    if (opened) open(opened).catch(noop)
     known.clear()
     marksSoon()
     changed()
@@ -716,7 +718,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   })
   /** Who looks at a chat has read what stands there. */
   function look() {
-    const row = rows.get(openPeer)
+    const row = rows.get(opened)
     if (!row || !isVisible || lastTheirs(row) <= row.read_seq) return
     row.read_seq = row.to
     row.unread = 0
@@ -739,7 +741,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   })
   async function open(peer) {
     const row = rowOf(peer)
-    openPeer = peer
+    opened = peer
     look()
     if (row.window.filter(isMessage).length < pageSize && (hasOlder(row) || !row.to && !isOnline())) await loadOlder(peer)
   }
@@ -875,7 +877,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     loadOlder,
     open,
     leave() {
-      openPeer = ''
+      opened = ''
     },
 
     send,

@@ -1,4 +1,4 @@
-//! A start that waits for its database: it says so, once and then once a minute, its ports answer meanwhile, and any signal ends it.
+//! A start that waits for its database: it says so, once and then once a minute, its ports answer meanwhile, and a signal ends it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use actix_web::dev::ServerHandle;
 use tokio::sync::oneshot;
 
 use super::{Error, Signals, io, spawn};
-use crate::config::Database;
+use crate::config::{AllowedHosts, Database};
 use crate::http::listen::Listener;
 use crate::http::waiting;
 use crate::lifecycle::Draining;
@@ -17,6 +17,14 @@ use crate::store::{self, DatabaseState, OpenError, Reach};
 /// Between two attempts.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The ports that answer during the wait.
+pub(super) struct Ports<'a> {
+    pub(super) public: &'a Listener,
+    pub(super) ops: Option<&'a Listener>,
+    /// Names that the operators' port answers to.
+    pub(super) allowed_hosts: &'a AllowedHosts,
+}
+
 /// How a wait ended.
 pub(super) enum Waited {
     /// The database is there, its tables are up to date.
@@ -25,14 +33,16 @@ pub(super) enum Waited {
     Left { signal: &'static str },
 }
 
-/// Waits until the database can be opened. `begins` is called before the ports are served, where there is a wait at all.
+/// Waits until the database can be opened. `begins` is called before the ports are served, where there is a wait at all. `hangup_ends`:
+/// SIGHUP ends the wait too; under `serve` it asks for lists to be read anew, which the start does when it goes on.
 ///
 /// # Errors
 /// What waiting does not mend.
 pub(super) async fn for_database(
     config: &Database,
-    ports: [Option<&Listener>; 2],
+    ports: Ports<'_>,
     signals: &mut Signals,
+    hangup_ends: bool,
     draining: &Draining,
     begins: impl FnOnce(),
 ) -> Result<Waited, Error> {
@@ -41,7 +51,7 @@ pub(super) async fn for_database(
     let waited = loop {
         let reached = tokio::select! {
             reached = reach(config.clone()) => reached?,
-            signal = signals.next() => break Waited::Left { signal },
+            signal = signals.ending(hangup_ends) => break Waited::Left { signal },
         };
         let Reach::NotYet(state) = reached else { break Waited::Reached };
         if let (Some(away), DatabaseState::Unreachable(reason) | DatabaseState::ReadOnly(reason)) = (outage.failed(Instant::now()), &state)
@@ -51,11 +61,11 @@ pub(super) async fn for_database(
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = state;
         if let Some(begins) = begins.take() {
             begins();
-            servers = serve(ports, &seen, draining).map_err(io("the ports cannot be served while the database is waited for"))?;
+            servers = serve(&ports, &seen, draining).map_err(io("the ports cannot be served while the database is waited for"))?;
         }
         tokio::select! {
             () = tokio::time::sleep(ATTEMPT_INTERVAL) => {}
-            signal = signals.next() => break Waited::Left { signal },
+            signal = signals.ending(hangup_ends) => break Waited::Left { signal },
         }
     };
     for server in servers {
@@ -67,8 +77,10 @@ pub(super) async fn for_database(
     Ok(waited)
 }
 
-fn serve(ports: [Option<&Listener>; 2], seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
-    ports.into_iter().flatten().map(|port| Ok(spawn(waiting::start(port.try_clone()?, seen)?, draining))).collect()
+fn serve(ports: &Ports<'_>, seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
+    let public = waiting::start_public(ports.public.try_clone()?)?;
+    let ops = ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, seen)).transpose()?;
+    Ok([Some(public), ops].into_iter().flatten().map(|server| spawn(server, draining)).collect())
 }
 
 /// On a thread that nobody waits for when the process ends.

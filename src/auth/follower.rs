@@ -9,6 +9,7 @@ use super::log_place::LogPlace;
 use super::tokens::Tokens;
 use crate::chat::messages::{EndSessions, Which};
 use crate::event::revocation::{Revocation, Revoked};
+use crate::ids::DatabaseGeneration;
 use crate::protocol::{Close, Word};
 use crate::store::messages::{LogPage, LogQuestion};
 use crate::store::{Store, Unavailable};
@@ -29,6 +30,8 @@ pub struct Follower {
     log: RevocationLog,
     place: LogPlace,
     began: Instant,
+    /// The database that the log was read from.
+    generation: DatabaseGeneration,
     /// Sessions that were ended at the last reading, to be ended once more: a handshake that was let in just before may have come into
     /// the map just after.
     again: Vec<EndSessions>,
@@ -43,7 +46,8 @@ impl Follower {
         let page = store.revocations(in_force(&tokens)).await?;
         let log = RevocationLog::new(page.now);
         let (place, began) = (LogPlace::default(), Instant::now());
-        let mut follower = Self { tokens, store, sessions, log: log.clone(), place, began, again: Vec::new() };
+        let generation = store.generation();
+        let mut follower = Self { tokens, store, sessions, log: log.clone(), place, began, generation, again: Vec::new() };
         follower.take_up(&page);
         log.end(false);
         actix_rt::spawn(async move {
@@ -82,13 +86,23 @@ impl Follower {
             let question = LogQuestion::After { id: self.place.last(), missing: self.place.missing() };
             let page = self.store.revocations(question).await?;
             self.log.set(page.now);
-            if page.newest < self.place.last() {
-                log::warn!("the log of revocations went back, as after a restored backup; it is read anew");
+            let generation = self.store.generation();
+            if page.newest < self.place.last() || generation != self.generation {
+                log::warn!("the database is another one, as after a fail-over or a restored backup; the log of revocations is read anew");
                 let page = self.store.revocations(in_force(&self.tokens)).await?;
                 self.log.set(page.now);
+                // Its ids may name other entries than those that were read.
+                self.tokens.replace(page.entries.iter().map(|entry| dated(entry, page.now)));
                 self.take_up(&page);
-                // Who was kicked long ago may be here again.
-                self.end_sessions(page.entries.iter().filter(|entry| entry.what != Revoked::Sessions), page.now);
+                self.generation = generation;
+                // Who was kicked long ago, or pardoned since, may be here again.
+                let tokens = self.tokens.clone();
+                let holds = |entry: &&Revocation| match entry.what {
+                    Revoked::Sessions => false,
+                    Revoked::Access => tokens.is_banned(&entry.openid),
+                    _ => true,
+                };
+                self.end_sessions(page.entries.iter().filter(holds), page.now);
                 return Ok(());
             }
             self.tokens.apply(page.entries.iter().map(|entry| dated(entry, page.now)));
@@ -146,7 +160,7 @@ fn ended(entry: &Revocation) -> Option<EndSessions> {
         Revoked::Token { issued_ms } => (Which::Token(issued_ms), unauthorized),
         Revoked::AllTokens => (before, unauthorized),
         Revoked::Sessions => (before, Close::Kicked),
-        Revoked::Access => (Which::NotPardoned { id }, Close::Banned),
+        Revoked::Access => (Which::NotPardoned { id, at: entry.at }, Close::Banned),
         Revoked::Nothing => return None,
     };
     Some(EndSessions { openid: entry.openid.clone(), which, close })
@@ -167,7 +181,7 @@ mod tests {
         assert_eq!(end(Revoked::Token { issued_ms: 5 }), Some((Which::Token(5), 4501)));
         assert_eq!(end(Revoked::AllTokens), Some((Which::LoggedInBefore { id: 1, at: 9 }, 4501)));
         assert_eq!(end(Revoked::Sessions), Some((Which::LoggedInBefore { id: 1, at: 9 }, 4504)));
-        assert_eq!(end(Revoked::Access), Some((Which::NotPardoned { id: 1 }, 4505)));
+        assert_eq!(end(Revoked::Access), Some((Which::NotPardoned { id: 1, at: 9 }, 4505)));
         assert_eq!(end(Revoked::Nothing), None);
     }
 

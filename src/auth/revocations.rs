@@ -28,6 +28,8 @@ struct User {
     banned: bool,
     /// The log entry that decided on `banned`: a later one stands, in whatever order they are read.
     decided_by: i64,
+    /// When that was written, Unix milliseconds.
+    decided_at: i64,
 }
 
 impl Revocations {
@@ -45,7 +47,7 @@ impl Revocations {
             Revoked::Access | Revoked::Nothing => {
                 user.end_tokens(entry);
                 if entry.id >= user.decided_by {
-                    user.decided_by = entry.id;
+                    (user.decided_by, user.decided_at) = (entry.id, entry.at);
                     user.banned = entry.what == Revoked::Access;
                 }
             }
@@ -62,7 +64,7 @@ impl Revocations {
         let Some(user) = self.users.get(&login.openid) else { return Ok(()) };
         let Issued { ms, rev } = login.issued;
         // A node that knew more has let the user in after the ban was lifted.
-        if user.banned && rev.is_none_or(|rev| rev < user.decided_by) {
+        if user.banned && (rev.is_none() || login.issued.is_before(user.decided_by, user.decided_at)) {
             Err(TokenRefused::Banned)
         } else if login.issued.is_before(user.dead_by, user.dead_until) || user.dead.contains(&ms) {
             Err(TokenRefused::Unauthorized)
@@ -175,6 +177,14 @@ mod tests {
         assert!(!is_dead(&there, token) && !is_dead(&here, token));
         there.apply(&entry(3, Revoked::Access, 30));
         assert!(is_dead(&there, token));
+    }
+
+    #[test]
+    fn a_ban_of_a_restored_log_reaches_who_logged_in_by_the_one_before() {
+        let mut r = Revocations::default();
+        r.apply(&entry(81, Revoked::Access, 2_000_000));
+        let before = Issued { ms: 1_000_000, rev: Some(100) };
+        assert_eq!(r.judge(&Identity { openid: alice(), issued: before }), Err(TokenRefused::Banned));
     }
 
     #[test]

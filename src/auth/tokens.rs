@@ -166,6 +166,15 @@ impl Tokens {
         }
     }
 
+    /// Forgets every entry and takes these into account: the log is another one.
+    pub fn replace(&self, entries: impl IntoIterator<Item = Revocation>) {
+        let mut fresh = Revocations::default();
+        for entry in entries {
+            fresh.apply(&entry);
+        }
+        *self.0.revocations.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
     /// Notes that entries up to `id` that are not known are too old to matter.
     pub fn pass_over(&self, id: i64) {
         self.0.revocations.write().unwrap_or_else(PoisonError::into_inner).pass_over(id);

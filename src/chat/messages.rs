@@ -89,7 +89,7 @@ pub enum Which {
     /// Those that logged in before this entry of the revocation log, written at `at` (Unix milliseconds).
     LoggedInBefore { id: i64, at: i64 },
     /// All but those that logged in when a later decision than this ban was known.
-    NotPardoned { id: i64 },
+    NotPardoned { id: i64, at: i64 },
     /// Those of the token with this issue time.
     Token(i64),
 }

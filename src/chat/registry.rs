@@ -328,7 +328,7 @@ impl Which {
     pub(super) fn covers(self, issued: Issued) -> bool {
         match self {
             Self::LoggedInBefore { id, at } => issued.is_before(id, at),
-            Self::NotPardoned { id } => issued.rev.is_none_or(|rev| rev < id),
+            Self::NotPardoned { id, at } => issued.rev.is_none() || issued.is_before(id, at),
             Self::Token(ms) => issued.ms == ms,
         }
     }
@@ -447,9 +447,9 @@ mod tests {
         let openid = OpenId::parse("a").unwrap();
         assert_eq!(r.take(&openid, Which::Token(15)).len(), 0);
         assert_eq!(r.take(&openid, Which::LoggedInBefore { id: 1, at: 10 }).len(), 1);
-        assert_eq!(r.take(&openid, Which::NotPardoned { id: 1 }).len(), 1);
+        assert_eq!(r.take(&openid, Which::NotPardoned { id: 1, at: 10 }).len(), 1);
         r.connect(Connect { issued: Issued { ms: 0, rev: Some(7) }, ..hello("a", "3", 0) }, 0);
-        assert_eq!(r.take(&openid, Which::NotPardoned { id: 7 }).len(), 0);
+        assert_eq!(r.take(&openid, Which::NotPardoned { id: 7, at: 9 }).len(), 0);
         assert_eq!(r.take(&openid, Which::LoggedInBefore { id: 7, at: 9 }).len(), 0);
         assert_eq!(r.take(&openid, Which::LoggedInBefore { id: 8, at: -1 }).len(), 1);
         assert_eq!(r.sessions(), 0);

@@ -223,7 +223,7 @@ pub static KEYS: &[Key] = &[
         "limits.handshakes_per_second_per_address",
         "200",
         COUNT,
-        "Logins and handshakes a second an address (IPv6: a /64), and apart from these as many avatars, and as many pushes of WeChat's; 0: no limit.",
+        "Logins and handshakes a second an address (IPv6: a /64), and apart from these as many avatars and answers of `/healthz` and `/v1/openapi.json` together, and as many pushes of WeChat's; 0: no limit.",
         |c, n| c.limits.handshakes_per_second_per_address = n as u32,
     ),
     number("limits.sessions_per_address", "2000", COUNT, "Live sessions an address (IPv6: a /64); 0: no limit.", |c, n| {

@@ -34,6 +34,13 @@ pub async fn ops_only<B: MessageBody + 'static>(request: ServiceRequest, next: N
     pass(refused, request, next).await
 }
 
+/// As [`ops_only`], before there is a [`State`]. A port for which no names are given has any.
+pub async fn while_waiting<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
+    let judged = |allowed: &web::Data<AllowedHosts>| judge(allowed, request.head(), Pages::Own);
+    let refused = request.app_data::<web::Data<AllowedHosts>>().and_then(|allowed| judged(allowed).err()).map(turn_away);
+    pass(refused, request, next).await
+}
+
 async fn pass<B: MessageBody + 'static>(
     refused: Option<HttpResponse>,
     request: ServiceRequest,

@@ -3,37 +3,58 @@
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::http::{KeepAlive, header};
-use actix_web::web::{Data, get, head, resource, to};
-use actix_web::{App, HttpResponse, HttpServer, dev};
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig, get, head, resource, to};
+use actix_web::{App, HttpResponse, HttpServer, Resource, dev};
 
 use super::error::ApiError;
+use super::hosts;
 use super::listen::Listener;
 use super::ops::{healthz, not_ready};
+use crate::config::AllowedHosts;
 use crate::store::DatabaseState;
 
 /// The database as the wait sees it.
 pub type Seen = Data<Mutex<DatabaseState>>;
 
-/// Serves one port until the wait is over.
+/// Maximum connections of a port: the rest of the descriptors is for the database that is looked for.
+const CONNECTIONS: usize = 32;
+
+/// Serves the public port until the wait is over.
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start(listener: Listener, seen: &Seen) -> std::io::Result<dev::Server> {
-    let seen = seen.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(seen.clone())
-            .service(resource("/healthz").route(get().to(healthz)).route(head().to(healthz)).default_service(to(nobody)))
-            .service(resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody)))
-            .default_service(to(nobody))
-    });
+pub fn start_public(listener: Listener) -> std::io::Result<dev::Server> {
+    serve(listener, |config| {
+        config.service(alive());
+    })
+}
+
+/// Serves the operators' port until the wait is over.
+///
+/// # Errors
+/// When the listener cannot be watched.
+pub fn start_ops(listener: Listener, allowed: &AllowedHosts, seen: &Seen) -> std::io::Result<dev::Server> {
+    let (allowed, seen) = (Data::new(allowed.clone()), seen.clone());
+    serve(listener, move |config| {
+        let readyz = resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody));
+        config.app_data(allowed.clone()).app_data(seen.clone()).service(alive()).service(readyz);
+    })
+}
+
+fn serve(listener: Listener, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> std::io::Result<dev::Server> {
+    let server = HttpServer::new(move || App::new().wrap(from_fn(hosts::while_waiting)).configure(&routes).default_service(to(nobody)));
     // Who kept a connection would meet the end of this server on it.
-    let server = server.workers(1).keep_alive(KeepAlive::Disabled).disable_signals();
+    let server = server.workers(1).max_connections(CONNECTIONS).keep_alive(KeepAlive::Disabled).disable_signals();
     let server = match listener {
         Listener::Tcp(tcp) => server.listen(tcp)?,
         Listener::Unix(unix, _) => server.listen_uds(unix)?,
     };
     Ok(server.run())
+}
+
+fn alive() -> Resource {
+    resource("/healthz").route(get().to(healthz)).route(head().to(healthz)).default_service(to(nobody))
 }
 
 async fn readyz(seen: Seen) -> HttpResponse {

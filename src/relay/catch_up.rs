@@ -9,7 +9,7 @@ use crate::chat::messages::{CaughtUp, Users};
 use crate::event::Message;
 use crate::event::cursor::{SessionTag, SyncCursor, SyncPlace};
 use crate::event::overview::SyncPage;
-use crate::ids::{DatabaseGeneration, OpenId};
+use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
 use crate::store::{Store, Unavailable};
 
@@ -32,15 +32,17 @@ pub(super) struct Walks(HashMap<OpenId, Walk>);
 /// How far one user has been told.
 struct Walk {
     sent_since: i64,
+    /// How far the store's time is ahead of this node's clock, in milliseconds: messages are dated by nodes' clocks.
+    ahead: i64,
     cursor: SyncCursor,
     /// Where another walk begins after this one: more was asked for meanwhile.
     next: Option<i64>,
 }
 
 impl Walk {
-    fn from(began: i64, generation: DatabaseGeneration) -> Self {
+    fn from(began: i64, ahead: i64, generation: DatabaseGeneration) -> Self {
         let cursor = SyncCursor { generation, place: SyncPlace::Through { began } };
-        Self { sent_since: began.saturating_sub(CLOCKS_DIFFER), cursor, next: None }
+        Self { sent_since: began.saturating_sub(ahead).saturating_sub(CLOCKS_DIFFER), ahead, cursor, next: None }
     }
 
     /// Notes where an answer ended; whether everything is told.
@@ -48,7 +50,7 @@ impl Walk {
         if page.has_more {
             self.cursor = page.cursor.clone();
         } else if let Some(began) = self.next {
-            *self = Self::from(began, generation);
+            *self = Self::from(began, self.ahead, generation);
             return false;
         }
         !page.has_more
@@ -72,11 +74,12 @@ impl Walks {
         for some in users.chunks(USERS_AT_ONCE) {
             let Changed { now, users } = store.ask(ChangedUsers { openids: some.to_vec(), ago_ms }).await?;
             let began = now.saturating_sub(i64::try_from(ago_ms).unwrap_or(i64::MAX));
+            let ahead = now.saturating_sub(now_ms()).max(0);
             for openid in users {
                 self.0
                     .entry(openid)
                     .and_modify(|walk| walk.next = Some(walk.next.map_or(began, |next| next.min(began))))
-                    .or_insert_with(|| Walk::from(began, store.generation()));
+                    .or_insert_with(|| Walk::from(began, ahead, store.generation()));
             }
         }
         Ok(())
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_walk_goes_on_where_its_answers_end() {
-        let mut walk = Walk::from(100_000, GENERATION);
+        let mut walk = Walk::from(100_000, 0, GENERATION);
         assert_eq!((walk.sent_since, &walk.cursor), (100_000 - CLOCKS_DIFFER, &through(100_000)));
         assert!(!walk.came_to(&page(true, through(150_000)), GENERATION));
         assert_eq!(walk.cursor, through(150_000));
@@ -150,8 +153,13 @@ mod tests {
     }
 
     #[test]
+    fn a_store_whose_time_is_ahead_keeps_no_message_back() {
+        assert_eq!(Walk::from(5_000_000, 3_600_000, GENERATION).sent_since, 1_400_000 - CLOCKS_DIFFER);
+    }
+
+    #[test]
     fn what_was_asked_for_meanwhile_is_another_walk() {
-        let mut walk = Walk::from(100_000, GENERATION);
+        let mut walk = Walk::from(100_000, 0, GENERATION);
         walk.next = Some(200_000);
         assert!(!walk.came_to(&page(true, through(150_000)), GENERATION));
         assert!(!walk.came_to(&page(false, through(160_000)), GENERATION));

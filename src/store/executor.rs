@@ -88,6 +88,9 @@ impl Actor for DbExecutor {
         // Ending in order is no death: nobody can ask this thread for anything any more.
         std::mem::forget(self.vital.take());
         if !self.lane.is_current(self.generation) {
+            if let Backend::Postgres(lane) = &mut self.backend {
+                self.lane.leave_connection(lane.take_connection());
+            }
             self.lane.came_back();
             return;
         }
@@ -103,6 +106,9 @@ impl Handler<Serve> for DbExecutor {
 
     fn handle(&mut self, _: Serve, _ctx: &mut Self::Context) {
         while let Some(batch) = self.lane.next(self.generation) {
+            if let Backend::Postgres(lane) = &mut self.backend {
+                lane.adopt(|| self.lane.take_connection());
+            }
             let is_crowd = batch.writes.len() >= CROWD;
             let (outcomes, down) = self.commit(&batch);
             self.lane.settle(self.generation, batch, outcomes, down);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::Recipient;
+use diesel::PgConnection;
 
 use super::StoreLimits;
 use super::batch::Outcome;
@@ -87,6 +88,9 @@ pub(super) struct Lane {
     /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
     /// message would pay for one more switch of threads there and back.
     work: Condvar,
+    /// Connection of a thread that was given up, for the next one: where connecting takes longer than a thread may, the third finds the
+    /// first one's, and the lane goes on.
+    spare: Mutex<Option<PgConnection>>,
     /// The thread has done its last after the lane was closed.
     ended: AtomicBool,
 }
@@ -94,7 +98,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, on_hang: OnHang) -> Self {
         let (state, emit_order) = (Mutex::new(LaneState::new(on_hang)), Mutex::default());
-        Self { shared, state, emit_order, work: Condvar::new(), ended: AtomicBool::new(false) }
+        Self { shared, state, emit_order, work: Condvar::new(), spare: Mutex::default(), ended: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, LaneState> {
@@ -180,6 +184,18 @@ impl Lane {
         }
         self.shared.emit(emission);
         is_given_up
+    }
+
+    /// Leaves a connection for the thread that serves the lane.
+    pub(super) fn leave_connection(&self, connection: Option<PgConnection>) {
+        if connection.is_some() {
+            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+        }
+    }
+
+    /// Takes the connection that another thread has left.
+    pub(super) fn take_connection(&self) -> Option<PgConnection> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A thread that had been given up has come back, and ends.

@@ -86,6 +86,21 @@ impl PostgresLane {
         }
     }
 
+    /// Gives its connection up.
+    pub(super) fn take_connection(&mut self) -> Option<PgConnection> {
+        self.conn.take()
+    }
+
+    /// Takes a connection that another thread has made, where it has none and that one holds.
+    pub(super) fn adopt(&mut self, spare: impl FnOnce() -> Option<PgConnection>) {
+        if self.conn.is_none()
+            && let Some(mut spare) = spare()
+            && conn::check_alive(&mut spare).is_ok()
+        {
+            (self.conn, self.used) = (Some(spare), Instant::now());
+        }
+    }
+
     fn attempt(&mut self, writes: &[Write], call: &Call, besides: Option<&Besides>, now: i64) -> Result<Vec<Outcome>, Trouble> {
         let alive = self.used.elapsed() < QUIET || self.conn.as_mut().is_none_or(|conn| conn::check_alive(conn).is_ok());
         if !alive {

@@ -125,7 +125,9 @@ impl Query for SyncAt {
         };
         let now = clock::known_up_to(conn, now)?;
         // A cursor from another database says nothing of this one.
-        let since = self.sync.since.as_ref().filter(|cursor| cursor.generation == generation).map(|cursor| &cursor.place);
+        // The relay asks by time alone, which goes on in the database that takes this one's place.
+        let holds = |cursor: &&SyncCursor| cursor.generation == generation || self.sync.sent_since.is_some();
+        let since = self.sync.since.as_ref().filter(holds).map(|cursor| &cursor.place);
         let walk = Walk::of(since, self.sync.session, now);
         let mut answer = Answer::new(&self.sync, &walk);
         let named_all = answer.named(conn)?;

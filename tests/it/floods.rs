@@ -49,7 +49,15 @@ async fn a_flood_of_small_hearts_ends_in_both_dialects() {
 
 #[actix_web::test]
 async fn what_is_beyond_a_users_bytes_is_not_even_parsed() {
-    let server = Server::with([("limits.bad_frames", "1000")]).await;
+    // A frame of 60 KB is paid for after half a minute: the test does not depend on how fast the machine is.
+    let server = Server::with([
+        ("limits.messages_per_second", "1"),
+        ("limits.controls_per_second", "1"),
+        ("limits.message_bytes", "256"),
+        ("limits.fields_bytes", "256"),
+        ("limits.bad_frames", "1000"),
+    ])
+    .await;
     let mut mallory = server.v1("mallory").await;
     let rubbish = "[".repeat(60_000);
     let mut words = Vec::new();

@@ -1,6 +1,7 @@
 //! A primary fails, its standby is promoted, and the old primary comes back as a standby before the address moves: no acked message is
 //! lost, nothing stale is shown, and service goes on by itself.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
@@ -9,7 +10,7 @@ use diesel::sql_types::BigInt;
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, Plan, UNLIMITED};
-use crate::harness::{Http, Server, eventually};
+use crate::harness::{Http, Said, Server, eventually};
 use crate::postgres::{Postgres, Wire};
 use crate::size::{figure, ms, size};
 
@@ -107,6 +108,38 @@ async fn several_hosts_in_the_url_lead_to_the_primary_wherever_it_is() {
     let report = fleet.finish(&server).await;
     figure("PostgreSQL, fail-over between the hosts of a URL", format!("acks again {:.0} ms after the promotion; {report}", ms(back)));
     assert!(report.is_clean(), "{report}");
+}
+
+/// Connecting takes longer than a thread of a lane may take for a batch: what one of them reached in the end serves the next.
+#[actix_web::test]
+async fn a_silent_host_before_the_primary_does_not_stop_the_lanes() {
+    let Some(postgres) = Postgres::start() else { return };
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://postgres@{silent},{}/postgres?connect_timeout=3", postgres.address());
+    let server = Server::with_all(&[&UNLIMITED[..], &[("database.url", &url), ("database.lanes", "1")]].concat()).await;
+    let mut alice = server.v1("alice").await;
+    alice.say("bob", "m0", "while nobody is there").await;
+    // From now on the first host takes connections and says nothing.
+    let _listens = TcpListener::bind(silent).unwrap();
+    let mut admin = PgConnection::establish(&postgres.url()).unwrap();
+    admin
+        .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'postgres'")
+        .unwrap();
+    let mut sent = 0;
+    let began = Instant::now();
+    eventually("an ack that answers", async || {
+        sent += 1;
+        let id = format!("r{sent}");
+        alice.send(json!({ "type": "text", "id": id, "to_user_openid": "bob", "client_msg_id": id, "message": "x" })).await;
+        loop {
+            let Said::Frame(frame) = alice.next().await else { panic!("the session ended") };
+            if frame["id"] == id {
+                return (frame["type"] == "ack").then_some(());
+            }
+        }
+    })
+    .await;
+    figure("PostgreSQL, a silent host before it", format!("acks again after {:.0} ms, {sent} sends", ms(began.elapsed())));
 }
 
 #[actix_web::test]

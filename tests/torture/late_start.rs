@@ -25,11 +25,15 @@ struct Begun {
 
 impl Begun {
     fn new(database: &str) -> Self {
+        Self::run("dev", database, &[])
+    }
+
+    fn run(mode: &str, database: &str, settings: &[(&str, &str)]) -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (folder, chat, ops) = (tempfile::tempdir().unwrap(), free(), free());
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hongyan"));
-        command.arg("dev").current_dir(folder.path()).env("HONGYAN_DATABASE__URL", database);
+        command.arg(mode).current_dir(folder.path()).env("HONGYAN_DATABASE__URL", database).envs(settings.iter().copied());
         command.env("HONGYAN_SERVER__LISTEN", &chat).env("HONGYAN_OPS__LISTEN", &ops);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { folder, child, chat, ops }
@@ -116,6 +120,32 @@ async fn a_signal_ends_the_wait_at_once() {
         assert_eq!(server.ended().await.code(), Some(0), "{signal}");
         assert!(began.elapsed() < Duration::from_secs(8), "{signal}: {:?}", began.elapsed());
     }
+}
+
+/// `systemctl reload` sends it, and a server that left with 0 would not be started again.
+#[actix_web::test]
+async fn a_reload_does_not_end_the_wait_of_serve() {
+    let key = format!("k1:{}", "v".repeat(40));
+    let settings = [
+        ("HONGYAN_WECHAT__APPID", "wx0123456789abcdef"),
+        ("HONGYAN_WECHAT__SECRET", "secret"),
+        ("HONGYAN_WECHAT__API_BASE", "http://127.0.0.1:1"),
+        ("HONGYAN_AUTH__KEYS", &key),
+    ];
+    let mut server = Begun::run("serve", "postgres://postgres@127.0.0.1:1/postgres", &settings);
+    server.listens().await;
+    let send = |signal: &str| Command::new("kill").args([signal, &server.child.id().to_string()]).status().unwrap().success();
+    assert!(send("-HUP"));
+    let ops = Http::new(&server.ops, None);
+    for _ in 0..20 {
+        assert_eq!(ops.get("/healthz").await.0, 200);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // The public port tells strangers nothing of the database.
+    let (status, body) = Http::new(&server.chat, None).get("/readyz").await;
+    assert_eq!((status, &body["error"], &body["details"]), (503, &json!("unavailable"), &json!(null)));
+    assert!(send("-TERM"));
+    assert_eq!(server.ended().await.code(), Some(0));
 }
 
 #[actix_web::test]

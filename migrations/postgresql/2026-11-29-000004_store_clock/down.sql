@@ -20,7 +20,7 @@
 --   9 no message of the sender's own to recall
 --  10 the message is too old to be recalled
 --  11 the blocklist is full
--- muted: the peer has blocked the one who writes, or, of a mark, was never written to by her: he is not told.
+-- muted: the peer has blocked the one who writes, or, of a mark, has never written to them: they are not told.
 CREATE OR REPLACE FUNCTION hongyan_commit(
     ops smallint[], senders text[], peers text[], pairs text[], ids text[], kinds text[], bodies text[], numbers bigint[],
     issued bigint[], now_ms bigint, day_limit bigint, recall_ms bigint, block_limit bigint

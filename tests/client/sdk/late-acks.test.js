@@ -75,7 +75,7 @@ test('what comes late behind messages that are not here yet stands in its place 
   const alice = await world.online('alice')
   slow(world, 200, { retry_after_ms: 30000 })
   alice.chat.send('bob', 'mine')
-  // Never pushed to her.
+  // Never pushed to this one.
   world.server.faults = frame => (frame.from_user_openid === 'bob' ? [] : [frame])
   await world.tick(100)
   world.server.say('bob', 'alice', 'his')

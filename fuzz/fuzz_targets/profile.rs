@@ -20,14 +20,15 @@ fuzz_target!(|data: &[u8]| {
         assert!(data.starts_with(begins_as(image.kind)));
         assert!(!data.trim_ascii_start().starts_with(b"<"));
     }
-    let avatar = Avatar::from_base64(&STANDARD.encode(data));
-    let is_fit = data.len() <= 32 * 1_024 && image.is_some_and(Image::is_of_good_size);
-    assert_eq!(avatar.map(|avatar| avatar.bytes() == data).ok(), is_fit.then_some(true));
+    if let Ok(avatar) = Avatar::from_base64(&STANDARD.encode(data)) {
+        assert!(data.len() <= 32 * 1_024 && image.is_some_and(Image::is_of_good_size));
+        // What is stored has no metadata left to take out.
+        let again = Avatar::from_base64(&STANDARD.encode(avatar.bytes()));
+        assert!(again.is_ok_and(|again| again.bytes() == avatar.bytes()));
+    }
 
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(avatar) = Avatar::from_base64(text) {
-        assert_eq!(STANDARD.encode(avatar.bytes()), text);
-    }
+    let _ = Avatar::from_base64(text);
     if let Ok(nickname) = Nickname::parse(text) {
         assert!(nickname.as_str().chars().count() <= 32);
         assert!(!nickname.as_str().chars().any(char::is_control));

@@ -21,8 +21,12 @@ const SEND_INTERVAL: Duration = Duration::from_millis(50);
 const ANSWER_DEADLINE: Duration = Duration::from_millis(2_500);
 /// Time within which everything settles.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(90);
-const NOTICES: [(&str, &str); 3] =
-    [("notice.template_id", "unread"), ("notice.fields", "thing1={sender},number2={count}"), ("notice.delay_ms", "100")];
+const NOTICES: [(&str, &str); 4] = [
+    ("notice.template_id", "unread"),
+    ("notice.fields", "thing1={sender},number2={count}"),
+    ("notice.delay_ms", "100"),
+    ("notice.strangers", "true"),
+];
 
 /// A session that stays connected, and all frames that it got.
 struct Station {

@@ -19,7 +19,7 @@ fn set(file: &Path, offset: &str) {
 async fn with_clock(file: &Path) -> Option<Server> {
     let library = std::env::var("HONGYAN_TEST_FAKETIME").unwrap_or_default();
     if library.is_empty() {
-        skipped("HONGYAN_TEST_FAKETIME is not set: it needs libfaketime (Debian: libfaketime); `make torture` installs it");
+        skipped("HONGYAN_TEST_FAKETIME is not set: it needs libfaketime (Debian: libfaketime); `make test` installs it");
         return None;
     }
     set(file, "+0");

@@ -15,7 +15,7 @@ pub fn library() -> Option<String> {
     let named = std::env::var("HONGYAN_TEST_FAKETIME").ok().filter(|file| !file.is_empty());
     let found = named.or_else(|| USUAL.iter().find(|file| std::path::Path::new(file).exists()).map(|file| (*file).to_owned()));
     if found.is_none() {
-        skipped("it needs libfaketime (Debian: libfaketime); `make torture` installs it");
+        skipped("it needs libfaketime (Debian: libfaketime); `make test` installs it");
     }
     found
 }

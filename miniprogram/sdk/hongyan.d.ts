@@ -202,6 +202,11 @@ export interface Client {
   retry(peer: string, client_msg_id: string): void
   /** Forgets a `failed` message. */
   discard(peer: string, client_msg_id: string): void
+  /**
+   * Takes a message back that waits to be sent, for good: it is gone from the list and from the storage. False where it was on a socket already,
+   * for then the server may have stored it: `recall` takes it back once it is `sent`.
+   */
+  cancel(peer: string, client_msg_id: string): boolean
   /** Own messages, within the server's time (two minutes by default). Rejects with `recall_expired` afterwards. */
   recall(peer: string, seq: number): Promise<void>
   /** The user is typing: call it on every key. It passes on the first one after a message or in another chat, then one every three seconds. */

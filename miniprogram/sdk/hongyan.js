@@ -661,6 +661,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const next = () => isOnline() && row.outbox.find(entry => entry.state === 'sending' && !entry.seq)
     for (let entry; (entry = next());) {
       const { type, message, client_msg_id, extra } = entry
+      // Told to the storage first: a message that may have gone out cannot be taken back after a restart either.
+      if (entry.untried) {
+        entry.untried = undefined
+        saveOutbox()
+      }
       try {
         acked(row, entry, await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id }))
       } catch (e) {
@@ -680,7 +685,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const message = text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
     if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw fault('too_large')
     const row = rowOf(peer)
-    const entry = { client_msg_id: randomId(), type, message, extra, sent_at: now(), mine: true, seq: 0, state: 'sending' }
+    // With nothing before it, it goes out below.
+    const untried = busy.has(row) || !isOnline() || undefined
+    const entry = { client_msg_id: randomId(), type, message, extra, sent_at: now(), mine: true, seq: 0, state: 'sending', untried }
     row.outbox.push(entry)
     typed = {}
     if (row.outbox.length > 100 || !saveOutbox()) {
@@ -691,13 +698,23 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     changed(row)
     return view(row, entry)
   }
-  /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
-  function takeOut(peer, id, isAgain) {
+  /** Takes a message out of the outbox where that may be done; gives it. */
+  function takeOut(peer, id, isAllowed) {
     const row = rowOf(peer)
-    const failed = row.outbox.find(entry => entry.client_msg_id === id && entry.state === 'failed')
+    const taken = row.outbox.find(entry => entry.client_msg_id === id && isAllowed(entry))
+    if (!taken) return
+    row.outbox = row.outbox.filter(entry => entry !== taken)
+    saveOutbox()
+    changed(row)
+    return taken
+  }
+  const takeFailed = (peer, id) => takeOut(peer, id, entry => entry.state === 'failed')
+  /** Back in at the end, where it will be in the conversation. */
+  function retry(peer, id) {
+    const failed = takeFailed(peer, id)
     if (!failed) return
-    row.outbox = row.outbox.filter(entry => entry !== failed)
-    if (isAgain) row.outbox.push(Object.assign(failed, { state: 'sending', error: undefined }))
+    const row = rowOf(peer)
+    row.outbox.push(Object.assign(failed, { state: 'sending', error: undefined }))
     saveOutbox()
     changed(row)
     flush(row)
@@ -867,7 +884,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     async removeConversation(peer) {
       const { last_seq: seq, outbox } = rowOf(peer)
       await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
-      outbox.forEach(entry => takeOut(peer, entry.client_msg_id))
+      outbox.forEach(entry => takeFailed(peer, entry.client_msg_id))
       frames.cleared({ peer, seq })
     },
     setMuted: (peer, muted) => call('PUT', `/v1/conversations/${peer}/settings`, { muted }),
@@ -881,8 +898,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     },
 
     send,
-    retry: (peer, id) => takeOut(peer, id, true),
-    discard: takeOut,
+    retry,
+    discard(peer, id) {
+      takeFailed(peer, id)
+    },
+    cancel: (peer, id) => !!takeOut(peer, id, entry => entry.untried),
     async recall(peer, target) {
       receive(rowOf(peer), { ...await ask({ type: 'recall', to_user_openid: peer, target_seq: target }), target, type: 'recall', mine: true })
     },

@@ -1,9 +1,9 @@
 const words = require('../../i18n/index')
 const { conversationRows } = require('../../components/conversation-list/rows')
-const { patchList, changes } = require('../../utils/patch')
-const { followConnection, QUIET } = require('../../utils/connection')
+const { changes, createTable } = require('../../utils/table')
+const { followConnection, showLoading, QUIET } = require('../../utils/connection')
 const { invitation, askForPeer, developing } = require('../../utils/invite')
-const { errorText } = require('../../utils/messages')
+const { go, say } = require('../../utils/ask')
 const { showTabs } = require('../../utils/tabs')
 const { soon } = require('../../utils/soon')
 
@@ -13,11 +13,14 @@ const ROWS = 50
 const chat = getApp().chat
 /** @type {import('../../sdk/notices').Notices} */
 const notices = getApp().notices
+/** @type {ReturnType<typeof import('../../utils/drafts').createDrafts>} */
+const drafts = getApp().drafts
 
 Page({
   data: {
     t: words.list,
-    rows: [],
+    rows: {},
+    order: [],
     notice: QUIET,
     online: false,
     refreshing: false,
@@ -28,13 +31,16 @@ Page({
   visible: false,
   count: ROWS,
   wasInChat: false,
+  table: createTable(),
 
   onLoad() {
+    this.table = createTable()
     const render = soon(() => this.render())
     this.stops = [
       chat.on('conversations', render),
       chat.on('users', render),
       chat.on('state', render),
+      drafts.on(render),
       followConnection(chat, (notice) => {
         this.setData({ notice })
         if (this.visible) this.showBusy()
@@ -60,14 +66,10 @@ Page({
 
   render() {
     if (!this.visible) return
-    this.setData({
-      ...patchList('rows', this.data.rows, conversationRows(chat, this.count, Date.now())),
-      ...changes(this.data, { online: chat.state === 'online' }),
-    })
+    this.table.show(this, conversationRows(chat, this.count, Date.now(), drafts.all()), changes(this.data, { online: chat.state === 'online' }))
   },
   showBusy() {
-    if (this.data.notice.busy) wx.showNavigationBarLoading()
-    else wx.hideNavigationBarLoading()
+    showLoading(this.data.notice.busy)
   },
 
   onAct() {
@@ -83,7 +85,7 @@ Page({
   },
   openChat(peer) {
     this.wasInChat = true
-    wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` })
+    go(`/pages/chat/chat?peer=${peer}`)
   },
   async onRefresh() {
     this.setData({ refreshing: true })
@@ -91,15 +93,19 @@ Page({
     this.setData({ refreshing: false })
   },
   onMore() {
-    this.count = this.data.rows.length + ROWS
+    this.count = this.data.order.length + ROWS
     this.render()
   },
   onMute({ detail }) {
     chat.setMuted(detail.peer, detail.muted).catch(say)
   },
-  onRemove({ detail }) {
-    chat.removeConversation(detail.peer).catch(say)
+  async onRemove({ detail }) {
+    try {
+      // Of a chat that has only a draft the server knows nothing.
+      if (chat.conversations().some(({ peer }) => peer === detail.peer)) await chat.removeConversation(detail.peer)
+      drafts.set(detail.peer, '')
+    } catch (error) {
+      say(error)
+    }
   },
 })
-
-const say = (error) => wx.showToast({ title: errorText(error), icon: 'none' })

@@ -9,7 +9,7 @@
  *
  * It runs as it stands in WeChat and in browsers of 2018 and later, so there is no syntax newer than that.
  */
-;(function () {
+;(function (root) {
 'use strict'
 
 // ---------------------------------------------------------------- errors
@@ -106,7 +106,11 @@ const isRow = row => isOpenid(row.peer) && MARKS.every(name => isSeq(row[name]))
 
 /** @type {(wx: any) => import('./hongyan').Adapter} */
 function createAdapter(wx) {
-  const promised = (name, options) => new Promise((success, fail) => wx[name]({ ...options, success, fail }))
+  const promised = (name, options) => new Promise((success, fail) => {
+    const promise = wx[name]({ ...options, success, fail })
+    // Taro gives one as well, and what it rejects with is told by `fail`.
+    if (promise && promise.catch) promise.catch(noop)
+  })
   let drop = noop
   return {
     login: async () => (await promised('login')).code,
@@ -117,21 +121,27 @@ function createAdapter(wx) {
 
     connect({ url, token }, on) {
       const fail = e => on.close(1006, e.errMsg)
-      const task = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail })
-      let wait = 0
+      let task, wait = 0
+      const follow = given => {
+        task = given
+        task.onOpen(() => {
+          wait = 1000
+          on.open()
+        })
+        task.onMessage(({ data }) => on.message(data))
+        // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
+        task.onError(e => setTimeout(fail, wait, e))
+        task.onClose(({ code, reason }) => on.close(code, reason))
+      }
       drop = () => fail({})
-      task.onOpen(() => {
-        wait = 1000
-        on.open()
-      })
-      task.onMessage(({ data }) => on.message(data))
-      // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
-      task.onError(e => setTimeout(fail, wait, e))
-      task.onClose(({ code, reason }) => on.close(code, reason))
-      return { send: data => task.send({ data, fail() {} }), close: (code, reason) => task.close({ code, reason, fail() {} }) }
+      const given = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail })
+      // Taro and uni-app promise it.
+      if (given && given.then) given.then(follow).catch(fail)
+      else follow(given)
+      return { send: data => task.send({ data, fail() {} }), close: (code, reason) => task && task.close({ code, reason, fail() {} }) }
     },
 
-    storage: { get: wx.getStorageSync, set: wx.setStorageSync, remove: wx.removeStorageSync },
+    storage: { get: key => wx.getStorageSync(key), set: (key, value) => wx.setStorageSync(key, value), remove: key => wx.removeStorageSync(key) },
 
     watch(on) {
       let hiddenAt
@@ -146,7 +156,7 @@ function createAdapter(wx) {
       }
       const events = { AppHide: hide, AppShow: show, NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()) }
       const each = how => {
-        for (const name in events) wx[how + name](events[name])
+        for (const name in events) if (wx[how + name]) wx[how + name](events[name])
       }
       each('on')
       return () => each('off')
@@ -180,9 +190,18 @@ function createBrowserAdapter() {
     watch(on) {
       const look = () => (document.hidden ? on.hide() : on.show())
       const events = { visibilitychange: look, pagehide: on.hide, online: on.online, offline: on.offline }
+      const page = /** @type {any} */ (window)
+      // From one network to another there is no event of the window's. This one is told of changes in speed too.
+      const network = (page.navigator || {}).connection
+      let type = network && network.type
+      const change = () => {
+        if (type !== network.type) on.online()
+        type = network.type
+      }
       // What happens to the document comes by the window.
       const each = how => {
-        for (const name in events) /** @type {any} */ (window)[how](name, events[name], true)
+        for (const name in events) page[how](name, events[name], true)
+        if (network) network[how]('change', change)
       }
       each('addEventListener')
       look()
@@ -249,6 +268,13 @@ function clear(row, seq) {
 
 /** Whatever is asked is answered by then. */
 const WAIT_MS = 10000
+/** Silence that makes a socket doubtful. Where connecting takes long, so may an answer. */
+const MIN_SILENCE_MS = 2000
+/** Somebody at work wants no dead socket: after so long a silence it is asked. */
+const IDLE_MS = 5000
+
+/** The words of close codes, where a proxy has lost the reason. From 4500 on the session is not to be had again. */
+const CLOSE_WORDS = { 4003: 'timeout', 4501: 'unauthorized', 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
 
 /** @type {import('./hongyan').createClient} */
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
@@ -447,7 +473,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** @type {import('./hongyan').State} */
   let state = 'stopped'
-  let error, tries, signInRetries, heardAt
+  let error, tries, signInRetries
+  /** When a frame came last, and how many there were. */
+  let heardAt = 0
+  let heard = 0
+  let silence = MIN_SILENCE_MS
   /** Null until it is open, and after its end. */
   let socket = null
   /** Ends the socket, for a reason. */
@@ -471,19 +501,42 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (socket) socket.send(JSON.stringify(frame))
     return socket
   }
-  /** The frame that answers. Where there is none in time and nothing else was heard, the socket is dead. */
+  /**
+   * Ends the socket where nothing comes back: a heart is answered at once, whatever else takes its time. A timer that comes late was asleep, and
+   * so was everything else.
+   */
+  async function probe() {
+    const link = socket
+    const before = heard
+    const begun = now()
+    if (!tell({ type: 'heart', id: 'h' })) return
+    await after(silence)
+    if (link !== socket || heard !== before) return
+    if (now() - begun > 2 * silence) probe()
+    // Nobody else's socket ended with this one, so the first attempt need not be put off by chance.
+    else end(fault('timeout', '', tries ? {} : { retry_after_ms: 0 }))
+  }
+  function probeIfIdle() {
+    if (now() - heardAt > IDLE_MS) probe()
+  }
+  /** The frame that answers. */
   async function ask(frame) {
     const id = `q${++questions}`
     if (!tell({ ...frame, id })) throw fault('offline')
     const answer = new Promise(resolve => asked.set(id, resolve))
+    // What a sync brings may take long, and a frame of it is told when all of it is here.
+    const isSync = frame.type === 'sync'
+    const until = now() + WAIT_MS
     for (;;) {
-      const given = await inTime(answer)
+      const before = heard
+      const given = await Promise.race([answer, after(isSync ? WAIT_MS : silence)])
       if (given instanceof Error) throw given
       if (given) return given
+      if (!isSync && now() >= until) throw fault('timeout')
+      if (heard !== before) continue
       // The end is the answer then.
-      if (now() - heardAt >= WAIT_MS) end(fault('timeout'))
-      // A sync may take as long as it comes on.
-      else if (frame.client_msg_id) throw fault('timeout')
+      if (isSync) end(fault('timeout'))
+      else probe()
     }
   }
   function hear(frame) {
@@ -498,9 +551,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     asked.delete(id)
   }
   async function beat(link, ms) {
-    for (await after(ms); link === socket; await after(ms)) {
-      ask({ type: 'heart' }).catch(noop)
-      token(credentials.renew_at).catch(noop)
+    for (let half = 1; ; half++) {
+      await after(ms / 2)
+      if (link !== socket) return
+      // Who has a chat before them waits for what comes.
+      if (half % 2 === 0) {
+        probe()
+        token(credentials.renew_at).catch(noop)
+      } else if (isVisible && openPeer) probeIfIdle()
     }
   }
   /** From the sign-in to the end of the socket; rejects with why it ended. */
@@ -508,6 +566,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const bearer = await token()
     let link, isOver
     let lastError = {}
+    const begun = now()
     if (mine === run) await new Promise((resolve, reject) => {
       end = reject
       setTimer(() => socket === link || reject(fault('timeout')), WAIT_MS)
@@ -519,9 +578,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
           try {
             const frame = JSON.parse(text)
             heardAt = now()
+            heard++
             // Why a session is closed stands in the frame before.
             lastError = frame.error ? frame : {}
-            if (frame.type === 'init') socket = link
+            if (frame.type === 'init') {
+              socket = link
+              silence = Math.min(WAIT_MS, Math.max(MIN_SILENCE_MS, 2 * (heardAt - begun)))
+            }
             hear(frame)
           } catch (e) {
             reject(fault('bad_frame'))
@@ -529,7 +592,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         },
         close(code, reason) {
           const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = code >= 4500 ? reason : lastError.error
+          // What the frame before says is more than the code, but for the last of many bad frames.
+          const byCode = CLOSE_WORDS[code] || code >= 4500 && 'unavailable'
+          const word = code >= 4500 && reason || code !== 4506 && lastError.error || byCode
           const message = lastError.message || reason
           reject(Object.assign(word ? fault(word, message) : toFault({ message }), { code, retry_after_ms: wait && +wait }))
         },
@@ -555,7 +620,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       // Tokens end, and codes grow old. Another one mends that, or none does.
       if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !signInRetries++) continue
       if (why.code >= 4500 || isFinal(why)) return turn('refused', why)
-      const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
+      const backoff = random() * Math.min(30000, 500 * 2 ** tries++)
+      const { retry_after_ms: wait = backoff } = why
       turn('waiting', why, now() + wait)
       await new Promise(resolve => after(wait).then((hurry = resolve)))
     }
@@ -672,6 +738,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // ---- sync: what was missed
 
   let isWished = false
+  /** @type {any} */
   let named = {}
   /** How often everything was forgotten. */
   let age = 0
@@ -689,7 +756,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     for (let more = true; more || isWished;) {
       isWished = false
       const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
-      named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
+      // Somebody may be called __proto__.
+      named = { __proto__: null }
+      for (const { peer, to } of asks) named[peer] = to
       await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).then(answer => {
         cursor = answer.cursor
         more = answer.has_more
@@ -832,6 +901,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const row = rowOf(peer)
     openPeer = peer
     look()
+    probeIfIdle()
     if (row.window.filter(isMessage).length < pageSize && (hasOlder(row) || !row.to && !isOnline())) await loadOlder(peer)
   }
 
@@ -898,14 +968,20 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   me = credentials.openid || ''
   changed()
 
-  /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
+  /** Somebody looks: what was missed is asked for. */
   function refresh() {
     tries = 0
     hurry()
+    probe()
     return sync()
   }
   /** After the end of a socket that was told together with this. */
   const refreshSoon = lazy(0, refresh)
+  /** The way to the server is another one: a socket may live on, an attempt on the old way is lost. */
+  function reroute() {
+    if (!socket) giveUp()
+    refreshSoon()
+  }
   function show(isShown) {
     isVisible = isShown
     tell({ type: isShown ? 'foreground' : 'background' })
@@ -930,7 +1006,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     start() {
       if (!/stopped|refused/.test(state)) return
       unwatch()
-      unwatch = watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: giveUp })
+      unwatch = watch({ show: () => show(true), hide: () => show(false), online: reroute, offline: giveUp })
       stay()
     },
     stop,
@@ -990,6 +1066,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       if (now() < typed[peer]) return
       typed = { [peer]: now() + 3000 }
       tell({ type: 'typing', to_user_openid: peer })
+      probeIfIdle()
     },
 
     call,
@@ -1007,5 +1084,5 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
 const hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
 if (typeof module === 'object') module.exports = hongyan
-else globalThis.hongyan = hongyan
-})()
+else root.hongyan = hongyan
+})(this)

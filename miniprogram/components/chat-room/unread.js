@@ -37,6 +37,8 @@ function createUnread() {
       isWaiting = !isOnline && (isWaiting || !conversation)
       if (isEntered || isWaiting) return
       isEntered = true
+      // Back from a card or another app, and nothing came: the line stays where it was.
+      if (until && conversation && !conversation.unread) return
       isComplete = false
       isSeen = false
       read = conversation ? conversation.read_seq : 0

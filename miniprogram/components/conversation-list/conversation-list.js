@@ -1,8 +1,9 @@
 // A list of conversations. Its rows come from rows.js, by utils/table.js. Tells
-// `open` {peer}, `mute` {peer, muted}, `remove` {peer} (the user was asked), `refresh` (pulled down: set `refreshing` to false when it is done), and
-// `more` (scrolled to the end).
+// `open` {peer}, `mute` {peer, muted}, `remove` {peer} (the user was asked), `refresh` (pulled down: set `refreshing` to false when it is done), `more`
+// (scrolled to the end) and `back` (to the beginning).
 const words = require('../../i18n/index')
 const { choose, confirm } = require('../../utils/ask')
+const { fill } = require('../../utils/words')
 
 Component({
   properties: {
@@ -17,18 +18,21 @@ Component({
       this.triggerEvent('open', { peer: event.currentTarget.dataset.peer })
     },
     onLongPress({ currentTarget }) {
-      const { key: peer, muted, isStored } = this.data.rows[currentTarget.dataset.at]
+      const { key: peer, name, muted, isStored } = this.data.rows[currentTarget.dataset.at]
       const mute = { text: muted ? words.list.unmute : words.list.mute, run: () => this.triggerEvent('mute', { peer, muted: !muted }) }
-      const remove = { text: words.list.remove, run: () => this.askToRemove(peer) }
+      const remove = { text: words.list.remove, run: () => this.askToRemove(peer, name) }
       // Of a chat that has only a draft the server knows nothing.
       choose(isStored ? [mute, remove] : [remove])
     },
-    askToRemove(peer) {
-      const { removeTitle: title, removeHint: content, removeYes: yes } = words.list
-      confirm({ title, content, yes, grave: true }, () => this.triggerEvent('remove', { peer }))
+    askToRemove(peer, name) {
+      const { removeTitle: title, removeHint, removeYes: yes } = words.list
+      confirm({ title, content: fill(removeHint, { name }), yes, grave: true }, () => this.triggerEvent('remove', { peer }))
     },
     onRefresh() {
       this.triggerEvent('refresh')
+    },
+    onTop() {
+      this.triggerEvent('back')
     },
     onEnd() {
       this.triggerEvent('more')

@@ -10,13 +10,14 @@ const LONGEST_SUMMARY = 80
 const MOST_COUNTED = 99
 
 /**
- * The first so many, as a list of thousands is nothing for a screen.
+ * The first so many, or those from `first` on, as a list of thousands is nothing for a screen: WeChat draws 15 999 elements and then no more.
  * @param {import('../../sdk/hongyan').Client} chat
- * @param {number} count
+ * @param {number} end
  * @param {number} now
  * @param {Array<import('../../utils/drafts').Draft>} [drafts] a chat goes up where one was written, and one with nobody yet is in the list
+ * @param {number} [first]
  */
-function conversationRows(chat, count, now, drafts = []) {
+function conversationRows(chat, end, now, drafts = [], first = 0) {
   const written = new Map(drafts.map((draft) => [draft.peer, draft]))
   const conversations = chat.conversations().map((each) => {
     const draft = written.get(each.peer)
@@ -27,7 +28,7 @@ function conversationRows(chat, count, now, drafts = []) {
     conversations.push({ peer, last: undefined, read_seq: 0, unread: 0, muted: false, updated_at: at, typing: false, draft: text, at, isStored: false })
   })
   if (drafts.length) conversations.sort((one, other) => other.at - one.at)
-  return conversations.slice(0, count).map((each) => rowOf(chat, each, now))
+  return conversations.slice(first, end).map((each) => rowOf(chat, each, now))
 }
 
 /** @type {(chat: any, conversation: any, now: number) => any} */

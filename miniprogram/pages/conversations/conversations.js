@@ -8,6 +8,8 @@ const { showTabs } = require('../../utils/tabs')
 const { soon } = require('../../utils/soon')
 
 const ROWS = 50
+// Of more, the first ones go while the user scrolls down, and come back where they scroll up.
+const MOST_ROWS = 300
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
@@ -29,7 +31,9 @@ Page({
   /** @type {Array<() => void>} */
   stops: [],
   visible: false,
-  count: ROWS,
+  /** Which of the conversations are in the list. */
+  first: 0,
+  end: ROWS,
   wasInChat: false,
   table: createTable(),
 
@@ -66,7 +70,7 @@ Page({
 
   render() {
     if (!this.visible) return
-    this.table.show(this, conversationRows(chat, this.count, Date.now(), drafts.all()), changes(this.data, { online: chat.state === 'online' }))
+    this.table.show(this, conversationRows(chat, this.end, Date.now(), drafts.all(), this.first), changes(this.data, { online: chat.state === 'online' }))
   },
   showBusy() {
     showLoading(this.data.notice.busy)
@@ -93,7 +97,14 @@ Page({
     this.setData({ refreshing: false })
   },
   onMore() {
-    this.count = this.data.order.length + ROWS
+    this.end = this.first + this.data.order.length + ROWS
+    this.first = Math.max(0, this.end - MOST_ROWS)
+    this.render()
+  },
+  onBack() {
+    if (!this.first) return
+    this.first = Math.max(0, this.first - ROWS)
+    this.end = this.first + MOST_ROWS
     this.render()
   },
   onMute({ detail }) {

@@ -5,6 +5,7 @@ const { isBlocked, setBlocked } = require('../../utils/blocks')
 const { isOpenid } = require('../../utils/invite')
 const { faceOf } = require('../../utils/people')
 const { changes } = require('../../utils/table')
+const { fill } = require('../../utils/words')
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
@@ -71,10 +72,10 @@ Page({
   },
   onBlock({ detail }) {
     if (!detail.value) return this.block(false)
-    const { blockTitle: title, blockHint: content, blockYes: yes } = words.person
+    const { blockTitle: title, blockHint, blockYes: yes } = words.person
     // The switch is back until the user has said yes.
     this.setSwitch('blocked', false)
-    confirm({ title, content, yes, grave: true }, () => this.block(true))
+    confirm({ title, content: fill(blockHint, this.data.person), yes, grave: true }, () => this.block(true))
   },
   async block(on) {
     try {

@@ -82,14 +82,18 @@ Page({
   },
 
   async onNotices() {
-    if (notices.state().choice !== 'never') await notices.ask({ isWanted: true })
-    else {
+    if (notices.state().choice === 'never') {
       wx.openSetting({
         withSubscriptions: true,
         success: () => notices.refresh().catch(say),
         fail: (failure) => sayFailure(failure, words.failures.settings),
       })
+      return
     }
+    await notices.ask({ isWanted: true })
+    // WeChat's own words where it showed no prompt.
+    const { error: errMsg } = notices.state()
+    if (errMsg) sayFailure({ errMsg }, words.failures.notices)
   },
   onQuiet({ detail }) {
     this.setHours(detail.value ? DEFAULT_HOURS : { from: '00:00', to: '00:00' })

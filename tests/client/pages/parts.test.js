@@ -145,6 +145,14 @@ test('what is unread is counted as it was when the user came in', () => {
   fresh.enter(conversation(100, 90), messages(151, 190), true)
   assert.deepEqual([fresh.isWaiting, fresh.of(messages(151, 190), true, true).count], [false, 90])
 
+  // Back from elsewhere the line stays, unless there are new ones again.
+  unread.leave()
+  unread.enter(conversation(195, 0), messages(91, 195), true)
+  assert.deepEqual(unread.of(messages(91, 195), true, true), { from: 101, count: 0 })
+  unread.leave()
+  unread.enter(conversation(195, 2), messages(91, 197), true)
+  assert.deepEqual(unread.of(messages(91, 197), true, true), { from: 196, count: 2 })
+
   // Own ones, and recalled ones, are not unread; of a chat that was never read a few need no line.
   assert.deepEqual(entered(conversation(3, 0), messages(1, 5, { mine: true }), true).of(messages(1, 5, { mine: true }), false, true), { from: 0, count: 0 })
   assert.deepEqual(entered(conversation(0, 3), messages(1, 3), true).of(messages(1, 3), false, true), { from: 0, count: 0 })

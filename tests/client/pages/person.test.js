@@ -35,7 +35,7 @@ test('a tap on a face opens the card: mute, block, report and the openid', async
 
   await isOn(page, '加入黑名单', false)
   await turn(page, '加入黑名单')
-  await page.locator('.wx-modal', { hasText: '你将不再收到对方的消息' }).waitFor()
+  await page.locator('.wx-modal', { hasText: '你将不再收到“微信用户 eS6o”的消息' }).waitFor()
   await answer(page, false)
   await isOn(page, '加入黑名单', false)
   const blocks = async () => (await server.request('GET', '/v1/blocks', { as: 'alice' })).blocks.map(({ openid }) => openid)

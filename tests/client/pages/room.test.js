@@ -39,6 +39,11 @@ test('a room with 90 unread has a button that leads to the first of them', async
   const texts = await said(page)
   assert.ok(texts.includes('old 50.') && texts.includes('new 2.'))
   assert.deepEqual(texts.slice(texts.indexOf('new 1.')), numbered('new', 90).slice(0, texts.length - texts.indexOf('new 1.')))
+  // A look at who wrote, and the line is where it was.
+  await seen(page, '.chat-room--face').first().tap()
+  await seen(page, '.write').waitFor()
+  await back(page)
+  await line(page).filter({ hasText: 'new 1.' }).waitFor()
   // And back to the end with the other button.
   await seen(page, '.chat-room--latest').tap()
   await atEnd(page)

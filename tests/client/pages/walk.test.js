@@ -110,7 +110,7 @@ test('the list is asked for anew when it is pulled down, and a chat leaves it', 
 
   await hold(alice, conversation(alice, 'bob'))
   await alice.locator('.wx-sheet button', { hasText: '删除' }).tap()
-  await alice.locator('.wx-modal', { hasText: '永久删除' }).waitFor()
+  await alice.locator('.wx-modal', { hasText: '与“bob”的聊天记录将从你的所有设备上永久删除' }).waitFor()
   await answer(alice, false)
   assert.equal((await server.request('GET', '/v1/conversations', { as: 'alice' })).conversations.length, 2)
   await hold(alice, conversation(alice, 'bob'))

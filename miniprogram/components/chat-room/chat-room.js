@@ -158,15 +158,14 @@ Component({
       place.look = place.look || setTimeout(() => {
         place.look = 0
         const query = this.createSelectorQuery()
-        query.select('.list').fields({ rect: true, size: true, scrollOffset: true })
-        query.select('.new').boundingClientRect()
-        query.exec(([list, line]) => this.judgeUnread(list, line))
+        for (const part of ['.list', '.new', '.end']) query.select(part).boundingClientRect()
+        query.exec(([list, line, end]) => this.judgeUnread(list, line, end))
       }, SETTLED_MS)
     },
-    judgeUnread(list, line) {
-      if (!this.data.unread || !list) return
+    judgeUnread(list, line, end) {
+      if (!this.data.unread || !list || !end) return
       // It is on its way to its end.
-      if (this.data.follow && list.scrollHeight - list.scrollTop - list.height > AT_END_PX) return this.lookForUnread()
+      if (this.data.follow && end.bottom - list.bottom > AT_END_PX) return this.lookForUnread()
       const isUnreadAbove = !line || line.bottom <= list.top
       if (isUnreadAbove !== this.data.isUnreadAbove) this.setData({ isUnreadAbove })
       if (!isUnreadAbove) this.triggerEvent('unreadseen')

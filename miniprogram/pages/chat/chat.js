@@ -174,7 +174,8 @@ Page({
     go(`/pages/message/message?peer=${this.peer}&key=${detail.key}`)
   },
   onFace({ detail }) {
-    go(`/pages/person/person?openid=${detail.openid}`)
+    // Before the first sign-in nobody knows who the user is.
+    if (detail.openid) go(`/pages/person/person?openid=${detail.openid}`)
   },
 
   async onOlder() {

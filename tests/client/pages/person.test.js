@@ -61,6 +61,7 @@ test('a tap on a face opens the card: mute, block, report and the openid', async
 test('one’s own face has a card without switches, and nobody’s has none', async (t) => {
   const server = await Server.start(t)
   const { page } = await openPhone(t, shared, server, 'alice', { ...DARK, path: room('bob') })
+  await online(page)
   await say(page, 'mine')
   await face(page, 'mine').tap()
   await title(page, 'Contact')
@@ -184,4 +185,15 @@ test('a copy that WeChat refuses says why, wherever it was asked for', async (t)
     await cell(page, 'openid').first().tap()
     await refused(text)
   }
+})
+
+test('a page that WeChat does not open says so', async (t) => {
+  const server = await Server.start(t)
+  await write(shared, server, 'bob', 'alice', ['hello'])
+  const { page } = await openPhone(t, shared, server, 'alice')
+  await online(page)
+  // WeChat keeps ten pages at most.
+  await page.evaluate(async (url) => { for (let depth = 1; depth < 10; depth += 1) await wx.navigateTo({ url }) }, room('bob'))
+  await face(page, 'hello').tap()
+  await toast(page, '微信未能打开: webview count limit exceed')
 })

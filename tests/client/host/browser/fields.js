@@ -67,7 +67,6 @@ function field(tag) {
       this.fit()
       own.addEventListener('input', (event) => {
         event.stopPropagation()
-        // What is typed is not in the page's data: setting there what it has already changes nothing here, as in WeChat.
         this.fit()
         fire(this, 'input', { value: own.value, cursor: own.selectionStart, keyCode: 0 })
       })

@@ -72,7 +72,11 @@ function watchSetData(instance) {
     settings.setData.largest = Math.max(settings.setData.largest, bytes)
     if (bytes > LARGE_BYTES) console.error(`setData: ${bytes} bytes in one call, in ${this.is}`)
     if (bytes > MOST_BYTES) return
-    setData.call(this, JSON.parse(json))
+    const changed = JSON.parse(json)
+    // WeChat's view is told of what is other in the data: a field that was typed into, or a switch that was turned, stays as it is where the data
+    // gets what it has already.
+    for (const [name, value] of Object.entries(changed)) if (typeof value !== 'object' && value === this.data[name]) delete changed[name]
+    setData.call(this, changed)
     compareWithWcc(this)
     if (done) requestAnimationFrame(() => done.call(this))
   }

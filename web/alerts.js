@@ -56,7 +56,10 @@ export class Alerts {
   /** The sound once, for a click. Returns whether this browser can. */
   trySound() {
     this.#soundedAt = -Infinity
-    return this.#sound()
+    const canSound = this.#sound()
+    // It is no news, and keeps none quiet.
+    this.#soundedAt = -Infinity
+    return canSound
   }
 
   #came(message) {

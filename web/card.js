@@ -22,6 +22,7 @@ export class Card {
     this.#chat = chat
     const drawn = () => { if (dialog.open) this.#draw() }
     for (const event of ['users', 'conversations']) chat.on(event, drawn)
+    chat.on('state', ({ state }) => { if (dialog.open && state === 'online' && this.#isBlocked === undefined) this.#ask(this.#peer) })
   }
 
   show(peer) {
@@ -38,6 +39,7 @@ export class Card {
       const isBlocked = await this.#findBlock(peer)
       if (peer !== this.#peer) return
       this.#isBlocked = isBlocked
+      problem.textContent = ''
       this.#draw()
     } catch (error) {
       if (peer === this.#peer) problem.textContent = explain(error)

@@ -18,6 +18,9 @@ export async function copy(words, said = text('copied')) {
 /** Shows words of which a part can be selected: with a mouse, a finger or the keyboard. */
 export function select(words, { isAll = false } = {}) {
   field.value = words
+  // What is `readonly` has no caret in some browsers, and then the keyboard selects nothing. An input method cannot be refused.
+  field.onbeforeinput = event => event.preventDefault()
+  field.oninput = () => { field.value = words }
   openDialog(dialog, () => copy(selected() || words))
   field.focus()
   field.setSelectionRange(0, isAll ? words.length : 0)

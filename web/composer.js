@@ -67,7 +67,10 @@ export class Composer {
   /** As high as its text; app.css says how high at most. */
   #fit() {
     button.disabled = !field.value.trim()
+    // The form keeps its height meanwhile: the messages beside it would scroll.
+    form.style.height = `${form.offsetHeight}px`
     field.style.height = 'auto'
     field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`
+    form.style.height = ''
   }
 }

@@ -41,6 +41,8 @@ export class Room {
   #seen = 0
   /** Where it was scrolled to, to tell a reader who scrolls up from a window that became smaller. */
   #top = 0
+  /** How large it was then. */
+  #size = ''
   /** The row whose place on the screen is kept where the window changes, and how far down the log it is. */
   #anchor = undefined
   #loading = false
@@ -184,12 +186,18 @@ export class Room {
 
   /** The reader has scrolled up, and the event that tells it has not come yet. */
   #hasLeftEnd() {
-    return log.scrollTop < this.#top && below() >= NEAR
+    return !this.#hasOtherSize() && log.scrollTop < this.#top && below() >= NEAR
+  }
+
+  /** It is the browser that scrolls then, and not the reader. */
+  #hasOtherSize() {
+    return this.#size !== sizeOfLog()
   }
 
   #toEnd() {
     log.scrollTop = log.scrollHeight
     this.#top = log.scrollTop
+    this.#size = sizeOfLog()
   }
 
   #drawRows(all, from, to) {
@@ -278,13 +286,14 @@ export class Room {
       if (!this.#hasLeftEnd()) this.#toEnd()
       return
     }
-    if (this.#anchor?.row.isConnected) {
+    if (this.#anchor?.row.isConnected && this.#hasOtherSize()) {
       log.scrollTop += this.#anchor.row.getBoundingClientRect().top - log.getBoundingClientRect().top - this.#anchor.top
     }
     this.#scrolled()
   }
 
   #keepAnchor() {
+    this.#size = sizeOfLog()
     const row = this.#inMiddle()
     this.#anchor = row && { row, top: row.getBoundingClientRect().top - log.getBoundingClientRect().top }
   }
@@ -309,6 +318,7 @@ export class Room {
     if (!key) return
     const all = this.#chat.messages(this.#peer)
     const last = all.at(-1)
+    if (this.#middle === null && this.#hasOtherSize()) this.#toEnd()
     const up = log.scrollTop < this.#top
     this.#top = log.scrollTop
     this.#keepAnchor()
@@ -410,6 +420,8 @@ export class Room {
     }
   }
 }
+
+const sizeOfLog = () => `${log.clientWidth}×${log.clientHeight} of ${log.scrollHeight}`
 
 /** Pixels of the log that lie below what is in sight. */
 const below = () => log.scrollHeight - log.scrollTop - log.clientHeight

@@ -17,8 +17,8 @@ use super::clock::Clock;
 use super::conn::FileLock;
 use super::health::Health;
 use super::messages::{
-    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
-    Revoke, Settle, Write,
+    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, RecordAct,
+    Reserve, Revoke, SeenUsers, Settle, Write,
 };
 use crate::event::{Committed, Places};
 use crate::lifecycle::{Draining, Vital};
@@ -126,6 +126,8 @@ impl Lane {
             | Write::Audit(Audit { answer, .. })
             | Write::Decide(Decide { answer, .. })
             | Write::Prune(Prune { answer, .. })
+            | Write::Act(RecordAct { answer, .. })
+            | Write::Seen(SeenUsers { answer, .. })
             | Write::Grant(GrantChange { answer, .. })
             | Write::Reserve(Reserve { answer, .. })
             | Write::Settle(Settle { answer, .. })

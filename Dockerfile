@@ -20,13 +20,15 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/hongyan /usr/local/bin/hongyan
 COPY --from=build --chown=10001:10001 --chmod=0700 /out/data /data
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    HONGYAN_SERVER__LISTEN=0.0.0.0:9999
+    HONGYAN_SERVER__LISTEN=0.0.0.0:9999 \
+    HONGYAN_OPS__LISTEN=0.0.0.0:9990
 # Nothing is written outside /data, so the root may be read-only: docker run --read-only.
 USER 10001:10001
 # The default of database.url is data/hongyan.db, from here. A variable would be in the way of HONGYAN_DATABASE__URL_FILE.
 WORKDIR /
 VOLUME /data
-EXPOSE 9999
+# 9990 answers health and metrics, without a password: publish it to loopback or to Prometheus, not to the world.
+EXPOSE 9999 9990
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["/usr/local/bin/hongyan", "healthcheck"]
 # No shell between: SIGTERM reaches the server, which drains within 10 s.

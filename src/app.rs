@@ -22,9 +22,9 @@ use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
 use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
-use crate::event::revocation::{Issued, Revoked};
+use crate::event::revocation::Issued;
 use crate::http::listen::{self, BindError, Listener};
-use crate::http::{Admission, Budget, Pushes, SignIn, State, serve, wechat_events};
+use crate::http::{AdminKeys, Admission, Budget, Pushes, SignIn, State, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::logging::{announce, announce_to_people};
@@ -35,7 +35,7 @@ use crate::relay::{Doors, Relay, RelaySettings, Relayed};
 use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
 use crate::session::inbound::InboundLimits;
 use crate::session::{SessionLimits, Shared};
-use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
+use crate::store::messages::{Answer, History, Mark, MayReach, PrunedLog, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
 use preflight::Prepared;
@@ -112,12 +112,14 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     config.wechat.connections = budget.to_wechat;
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
+    let admin = config.admin.port().map(Listener::bind).transpose()?;
     let double = match mode {
         Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config, &public.at(), draining)?),
         _ => None,
     };
     let public_at = public.at();
     let ops_at = ops.as_ref().and_then(Listener::local_address);
+    let admin_at = admin.as_ref().map(Listener::at);
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
@@ -130,13 +132,14 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
         if !std::mem::replace(&mut is_told, true) {
             announce_at("chat", &public_at);
             ops_at.iter().for_each(|at| announce_at("operators", &at.to_string()));
+            admin_at.iter().for_each(|at| announce_at("server API", at));
             double_at.iter().for_each(|at| announce_at("wechat double", &at.to_string()));
         }
     };
     let mut signals = None;
     if let DatabaseUrl::Postgres(_) = config.database.url {
         let signals = signals.insert(Signals::listen().map_err(io("signals cannot be awaited"))?);
-        let ports = Ports { public: &public, ops: ops.as_ref(), allowed_hosts: &config.ops.allowed_hosts };
+        let ports = Ports { public: &public, ops: ops.as_ref(), admin: admin.as_ref(), allowed_hosts: &config.ops.allowed_hosts };
         // As below, once it serves.
         let hangup_ends = mode == Mode::Dev;
         let waited = waiting::for_database(&config.database, ports, signals, hangup_ends, draining, &mut tell_addresses).await?;
@@ -149,7 +152,9 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
-    let servers = [Some(spawn(public, draining)), ops.map(|ops| spawn(ops, draining)), double.as_ref().map(|d| d.handle.clone())];
+    let admin = admin.map(|l| serve::start_admin(&state, l)).transpose().map_err(io("the server API's port cannot be served"))?;
+    let besides = [ops, admin].map(|server| server.map(|server| spawn(server, draining)));
+    let servers = [Some(spawn(public, draining)), double.as_ref().map(|d| d.handle.clone())];
 
     // Of SQLite not before: tables that are brought up to date hold this thread, and any signal may end that.
     let signals = match signals {
@@ -160,7 +165,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     announce("ready", &[]);
     log::info!(listen = public_at.as_str(), version = crate::version::text(); "ready");
     if mode == Mode::Dev {
-        announce_to_people(&welcome::text(&public_at, ops_at, double_at, state.web == Some(SignIn::Dev)));
+        announce_to_people(&welcome::text(&public_at, ops_at, double_at, admin_at.as_deref(), state.web == Some(SignIn::Dev)));
     }
 
     // In a terminal SIGHUP says that it is closed.
@@ -168,7 +173,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let name = signals.leave(reload.as_deref()).await;
     log::info!(signal = name; "draining");
     drain(&state, relay.as_ref(), notices.as_ref(), draining).await;
-    join_all(servers.into_iter().flatten().map(|server| server.stop(true))).await;
+    join_all(servers.into_iter().chain(besides).flatten().map(|server| server.stop(true))).await;
     log::info!("stopped");
     Ok(())
 }
@@ -206,7 +211,10 @@ async fn compose(
     let _ = writer.set(store.clone());
     generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
     actix_web::rt::spawn(store::watch_size(store.clone(), metrics.clone()));
-    actix_web::rt::spawn(store::prune_audits(store.clone(), config.safety.audit_days));
+    actix_web::rt::spawn(store::prune_log(store.clone(), PrunedLog::Findings, config.safety.audit_days));
+    actix_web::rt::spawn(store::prune_log(store.clone(), PrunedLog::Acts, config.admin.audit_days));
+    actix_web::rt::spawn(store::lapse_bans(store.clone()));
+    actix_web::rt::spawn(store::write_seen_regularly(store.clone()));
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
@@ -235,6 +243,7 @@ async fn compose(
     let (others, log) = (relay.clone(), revocations.clone());
     let state = State {
         web: config.web.enabled.then_some(sign_in),
+        admin: AdminKeys::new(&config.admin),
         pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         store,
@@ -483,6 +492,7 @@ async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>
     if !state.sessions.checks.drain(CHECKS_DRAIN).await {
         log::warn!("not everything that was sent could be checked in time; nothing of that was acked");
     }
+    state.store.write_seen();
     if !state.store.drain(STORE_DRAINS).await {
         log::warn!("not everything that was sent could be stored in time; nothing of that was acked");
     }
@@ -537,14 +547,6 @@ impl Signals {
 
 fn announce_at(what: &str, at: &str) {
     announce(&format!("{what} at {at}"), &[("at", at)]);
-}
-
-/// Writes one revocation, and waits until it is durable; every node learns of it within 2 s.
-///
-/// # Errors
-/// [`Error::Store`] when the database cannot be opened or does not take it.
-pub fn revoke(config: &Config, openid: &OpenId, what: Revoked) -> Result<(), Error> {
-    store::revoke(&config.database, openid, what).map_err(Error::from)
 }
 
 /// A bearer token of `openid`, signed with the first key.

@@ -60,7 +60,8 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, StartErrors> {
         errors.push(Error::Descriptors { limit, needed });
     }
     let ops = config.ops.listen.map(listen::check_tcp).unwrap_or(Ok(()));
-    errors.extend([listen::check(&config.server.listen), ops].into_iter().filter_map(Result::err).map(Error::from));
+    let admin = config.admin.port().map(listen::check).unwrap_or(Ok(()));
+    errors.extend([listen::check(&config.server.listen), ops, admin].into_iter().filter_map(Result::err).map(Error::from));
     errors.extend(store::check(&config.database).err().map(Error::from));
     match Words::load(&config.safety) {
         Ok(words) if errors.is_empty() => return Ok(Prepared { descriptors: limit, words }),

@@ -21,6 +21,7 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Ports<'a> {
     pub(super) public: &'a Listener,
     pub(super) ops: Option<&'a Listener>,
+    pub(super) admin: Option<&'a Listener>,
     /// Names that the operators' port answers to.
     pub(super) allowed_hosts: &'a AllowedHosts,
 }
@@ -80,7 +81,8 @@ pub(super) async fn for_database(
 fn serve(ports: &Ports<'_>, seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
     let public = waiting::start_public(ports.public.try_clone()?)?;
     let ops = ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, seen)).transpose()?;
-    Ok([Some(public), ops].into_iter().flatten().map(|server| spawn(server, draining)).collect())
+    let admin = ports.admin.map(|port| waiting::start_admin(port.try_clone()?)).transpose()?;
+    Ok([Some(public), ops, admin].into_iter().flatten().map(|server| spawn(server, draining)).collect())
 }
 
 /// On a thread that nobody waits for when the process ends.

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::config::dev::{ADMIN_FILE, FOLDER};
+
 /// What a newcomer types next.
-pub(super) fn text(at: &str, ops: Option<SocketAddr>, double: Option<SocketAddr>, in_browser: bool) -> String {
+pub(super) fn text(at: &str, ops: Option<SocketAddr>, double: Option<SocketAddr>, admin: Option<&str>, in_browser: bool) -> String {
     let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
     let first = match at.strip_prefix("unix:") {
         Some(path) => on_socket(path),
@@ -11,7 +13,22 @@ pub(super) fn text(at: &str, ops: Option<SocketAddr>, double: Option<SocketAddr>
         None => on_port(at, "Two people can talk now. Type"),
     };
     let wechat = double.map_or_else(String::new, |at| format!("\nWhat WeChat was asked, and what phones would show: http://{at}/\n"));
-    format!("\n{first}{wechat}{metrics}\nCtrl-C ends it. Messages stay in the database.\n")
+    let admin = by_key(admin.unwrap_or(at));
+    format!("\n{first}{wechat}{metrics}{admin}\nCtrl-C ends it. Messages stay in the database.\n")
+}
+
+/// The key itself is not shown: what is printed is kept in logs.
+fn by_key(at: &str) -> String {
+    let (socket, server) = match at.strip_prefix("unix:") {
+        Some(path) => (format!("--unix-socket {path} "), "http://localhost".to_owned()),
+        None => (String::new(), format!("http://{at}")),
+    };
+    let key = format!("{FOLDER}/{ADMIN_FILE}");
+    format!(
+        "\nWhat your own backend may do, with the key in {key} (or that of admin.keys):
+  curl {socket}-H \"Authorization: Bearer $(cut -d: -f2 {key})\" {server}/admin/v1/users/alice
+"
+    )
 }
 
 fn in_browser_tabs(at: &str) -> String {

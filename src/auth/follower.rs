@@ -66,7 +66,7 @@ impl Follower {
 
     async fn poll(&mut self) {
         for end in std::mem::take(&mut self.again) {
-            let unbanned = matches!(end.which, Which::NotPardoned { .. }) && !self.tokens.is_banned(&end.openid);
+            let unbanned = matches!(end.which, Which::NotPardoned { .. }) && !self.tokens.is_banned(&end.openid, self.log.now_ms());
             if !unbanned {
                 self.sessions.do_send(end);
             }
@@ -99,7 +99,7 @@ impl Follower {
                 let tokens = self.tokens.clone();
                 let holds = |entry: &&Revocation| match entry.what {
                     Revoked::Sessions => false,
-                    Revoked::Access => tokens.is_banned(&entry.openid),
+                    Revoked::Access { .. } => tokens.is_banned(&entry.openid, page.now),
                     _ => true,
                 };
                 self.end_sessions(page.entries.iter().filter(holds), page.now);
@@ -160,8 +160,8 @@ fn ended(entry: &Revocation) -> Option<EndSessions> {
         Revoked::Token { issued_ms } => (Which::Token(issued_ms), unauthorized),
         Revoked::AllTokens => (before, unauthorized),
         Revoked::Sessions => (before, Close::Kicked),
-        Revoked::Access => (Which::NotPardoned { id, at: entry.at }, Close::Banned),
-        Revoked::Nothing => return None,
+        Revoked::Access { .. } => (Which::NotPardoned { id, at: entry.at }, Close::Banned),
+        Revoked::Nothing | Revoked::Lapsed { .. } => return None,
     };
     Some(EndSessions { openid: entry.openid.clone(), which, close })
 }
@@ -181,13 +181,14 @@ mod tests {
         assert_eq!(end(Revoked::Token { issued_ms: 5 }), Some((Which::Token(5), 4501)));
         assert_eq!(end(Revoked::AllTokens), Some((Which::LoggedInBefore { id: 1, at: 9 }, 4501)));
         assert_eq!(end(Revoked::Sessions), Some((Which::LoggedInBefore { id: 1, at: 9 }, 4504)));
-        assert_eq!(end(Revoked::Access), Some((Which::NotPardoned { id: 1, at: 9 }, 4505)));
+        assert_eq!(end(Revoked::Access { until: None }), Some((Which::NotPardoned { id: 1, at: 9 }, 4505)));
         assert_eq!(end(Revoked::Nothing), None);
+        assert_eq!(end(Revoked::Lapsed { until: 7 }), None);
     }
 
     #[test]
     fn an_entry_from_the_future_counts_from_when_it_is_read() {
-        let at = |at, now| dated(&Revocation { at, ..entry(Revoked::Access) }, now).at;
+        let at = |at, now| dated(&Revocation { at, ..entry(Revoked::Access { until: None }) }, now).at;
         assert_eq!([at(300_000, 100), at(3_000, 100), at(50, 100)], [100, 3_000, 50]);
     }
 }

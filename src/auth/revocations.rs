@@ -25,11 +25,28 @@ struct User {
     dead_until: i64,
     /// Single tokens that are dead, by issue time.
     dead: HashSet<i64>,
-    banned: bool,
-    /// The log entry that decided on `banned`: a later one stands, in whatever order they are read.
+    ban: Option<BanEnd>,
+    /// The log entry that decided on `ban`: a later one stands, in whatever order they are read.
     decided_by: i64,
     /// When that was written, Unix milliseconds.
     decided_at: i64,
+}
+
+/// When a ban ends, by the database's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BanEnd {
+    Never,
+    /// Unix milliseconds.
+    At(i64),
+}
+
+impl BanEnd {
+    fn is_in_force(self, now: i64) -> bool {
+        match self {
+            Self::Never => true,
+            Self::At(until) => now < until,
+        }
+    }
 }
 
 impl Revocations {
@@ -44,27 +61,31 @@ impl Revocations {
             }
             Revoked::Sessions => {}
             Revoked::AllTokens => user.end_tokens(entry),
-            Revoked::Access | Revoked::Nothing => {
+            Revoked::Access { until } => {
                 user.end_tokens(entry);
-                if entry.id >= user.decided_by {
-                    (user.decided_by, user.decided_at) = (entry.id, entry.at);
-                    user.banned = entry.what == Revoked::Access;
-                }
+                user.decide(entry, Some(until.map_or(BanEnd::Never, BanEnd::At)));
             }
+            Revoked::Nothing => {
+                user.end_tokens(entry);
+                user.decide(entry, None);
+            }
+            // Who came back meanwhile may stay.
+            Revoked::Lapsed { .. } => user.decide(entry, None),
         }
     }
 
-    pub fn is_banned(&self, openid: &OpenId) -> bool {
-        self.users.get(openid).is_some_and(|user| user.banned)
+    /// Whether the user may not log in at `now`, Unix milliseconds by the database's clock.
+    pub fn is_banned(&self, openid: &OpenId, now: i64) -> bool {
+        self.users.get(openid).is_some_and(|user| user.is_banned(now))
     }
 
     /// # Errors
     /// [`TokenRefused`] where the login no longer holds.
-    pub fn judge(&self, login: &Identity) -> Result<(), TokenRefused> {
+    pub fn judge(&self, login: &Identity, now: i64) -> Result<(), TokenRefused> {
         let Some(user) = self.users.get(&login.openid) else { return Ok(()) };
         let Issued { ms, rev } = login.issued;
         // A node that knew more has let the user in after the ban was lifted.
-        if user.banned && (rev.is_none() || login.issued.is_before(user.decided_by, user.decided_at)) {
+        if user.is_banned(now) && (rev.is_none() || login.issued.is_before(user.decided_by, user.decided_at)) {
             Err(TokenRefused::Banned)
         } else if login.issued.is_before(user.dead_by, user.dead_until) || user.dead.contains(&ms) {
             Err(TokenRefused::Unauthorized)
@@ -93,7 +114,7 @@ impl Revocations {
         let mut forgotten = self.forgotten;
         self.users.retain(|_, user| {
             user.dead.retain(|&issued| issued >= oldest);
-            let keeps = user.banned || user.last_at >= oldest || !user.dead.is_empty();
+            let keeps = user.is_banned(oldest) || user.last_at >= oldest || !user.dead.is_empty();
             if !keeps {
                 forgotten = forgotten.max(user.last);
             }
@@ -104,6 +125,18 @@ impl Revocations {
 }
 
 impl User {
+    fn is_banned(&self, now: i64) -> bool {
+        self.ban.is_some_and(|ban| ban.is_in_force(now))
+    }
+
+    /// The latest decision stands, in whatever order they are read.
+    fn decide(&mut self, entry: &Revocation, ban: Option<BanEnd>) {
+        if entry.id >= self.decided_by {
+            (self.decided_by, self.decided_at) = (entry.id, entry.at);
+            self.ban = ban;
+        }
+    }
+
     fn end_tokens(&mut self, entry: &Revocation) {
         self.dead_by = self.dead_by.max(entry.id);
         self.dead_until = self.dead_until.max(entry.at);
@@ -114,6 +147,9 @@ impl User {
 mod tests {
     use super::*;
 
+    /// By when a ban without an end still holds.
+    const NOW: i64 = 3_000_000;
+
     fn alice() -> OpenId {
         OpenId::parse("a").unwrap()
     }
@@ -123,7 +159,7 @@ mod tests {
     }
 
     fn is_dead(r: &Revocations, issued: Issued) -> bool {
-        r.judge(&Identity { openid: alice(), issued }).is_err()
+        r.judge(&Identity { openid: alice(), issued }, NOW).is_err()
     }
 
     fn by_time(ms: i64) -> Issued {
@@ -159,32 +195,32 @@ mod tests {
     fn the_later_decision_on_a_ban_stands_in_whatever_order_it_is_read() {
         let mut r = Revocations::default();
         r.apply(&entry(5, Revoked::Nothing, 20));
-        r.apply(&entry(4, Revoked::Access, 10));
-        assert!(!r.is_banned(&alice()));
+        r.apply(&entry(4, Revoked::Access { until: None }, 10));
+        assert!(!r.is_banned(&alice(), NOW));
         assert!(is_dead(&r, by_time(20)), "tokens from before stay dead");
-        r.apply(&entry(6, Revoked::Access, 30));
-        assert!(r.is_banned(&alice()));
+        r.apply(&entry(6, Revoked::Access { until: None }, 30));
+        assert!(r.is_banned(&alice(), NOW));
     }
 
     #[test]
     fn who_logged_in_after_the_pardon_comes_in_where_only_the_ban_was_read() {
-        let (ban, pardon) = (entry(1, Revoked::Access, 10), entry(2, Revoked::Nothing, 20));
+        let (ban, pardon) = (entry(1, Revoked::Access { until: None }, 10), entry(2, Revoked::Nothing, 20));
         let (mut there, mut here) = (Revocations::default(), Revocations::default());
         there.apply(&ban);
         here.apply(&ban);
         here.apply(&pardon);
         let token = here.issue(&alice(), 21);
         assert!(!is_dead(&there, token) && !is_dead(&here, token));
-        there.apply(&entry(3, Revoked::Access, 30));
+        there.apply(&entry(3, Revoked::Access { until: None }, 30));
         assert!(is_dead(&there, token));
     }
 
     #[test]
     fn a_ban_of_a_restored_log_reaches_who_logged_in_by_the_one_before() {
         let mut r = Revocations::default();
-        r.apply(&entry(81, Revoked::Access, 2_000_000));
+        r.apply(&entry(81, Revoked::Access { until: None }, 2_000_000));
         let before = Issued { ms: 1_000_000, rev: Some(100) };
-        assert_eq!(r.judge(&Identity { openid: alice(), issued: before }), Err(TokenRefused::Banned));
+        assert_eq!(r.judge(&Identity { openid: alice(), issued: before }, NOW), Err(TokenRefused::Banned));
     }
 
     #[test]
@@ -202,9 +238,9 @@ mod tests {
         r.apply(&entry(1, Revoked::AllTokens, 100));
         r.forget(101);
         assert!(r.users.is_empty());
-        r.apply(&entry(2, Revoked::Access, 100));
+        r.apply(&entry(2, Revoked::Access { until: None }, 100));
         r.forget(101);
-        assert!(r.is_banned(&alice()));
+        assert!(r.is_banned(&alice(), NOW));
     }
 
     #[test]
@@ -219,5 +255,34 @@ mod tests {
         let mut fresh = Revocations::default();
         fresh.pass_over(1);
         assert!(!is_dead(&remembers, fresh.issue(&alice(), 1_000)));
+    }
+
+    #[test]
+    fn a_ban_with_an_end_is_over_when_it_has_come() {
+        let mut r = Revocations::default();
+        r.apply(&entry(1, Revoked::Access { until: Some(500) }, 100));
+        let (before, backend) = (Issued { ms: 50, rev: Some(0) }, by_time(200));
+        let judged = |r: &Revocations, issued, now| r.judge(&Identity { openid: alice(), issued }, now);
+        assert!(r.is_banned(&alice(), 499) && !r.is_banned(&alice(), 500));
+        assert_eq!(judged(&r, before, 499), Err(TokenRefused::Banned));
+        assert_eq!(judged(&r, before, 500), Err(TokenRefused::Unauthorized), "it died with the ban: log in anew");
+        assert_eq!((judged(&r, backend, 499), judged(&r, backend, 500)), (Err(TokenRefused::Banned), Ok(())));
+        // The word that it is over ends nothing that came after the end; an older word than a new ban's lifts nothing.
+        let back = r.issue(&alice(), 501);
+        r.apply(&entry(2, Revoked::Lapsed { until: 500 }, 502));
+        assert_eq!(judged(&r, back, 503), Ok(()));
+        r.apply(&entry(4, Revoked::Access { until: None }, 600));
+        r.apply(&entry(3, Revoked::Lapsed { until: 500 }, 601));
+        assert!(r.is_banned(&alice(), NOW));
+    }
+
+    #[test]
+    fn a_ban_that_is_over_is_forgotten_with_the_tokens_that_it_ended() {
+        let mut r = Revocations::default();
+        r.apply(&entry(1, Revoked::Access { until: Some(500) }, 100));
+        r.forget(200);
+        assert!(r.is_banned(&alice(), 499));
+        r.forget(501);
+        assert!(r.users.is_empty());
     }
 }

@@ -89,7 +89,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenRefused::Banned`].
     pub fn admit(&self, openid: OpenId, now_ms: i64) -> Result<Identity, TokenRefused> {
-        let issued = self.read(|revocations| match revocations.is_banned(&openid) {
+        let issued = self.read(|revocations| match revocations.is_banned(&openid, now_ms) {
             true => Err(TokenRefused::Banned),
             false => Ok(revocations.issue(&openid, now_ms)),
         })?;
@@ -115,7 +115,7 @@ impl Tokens {
     /// [`TokenRefused`].
     pub fn verify(&self, token: &str, now_ms: i64) -> Result<Identity, TokenRefused> {
         let identity = self.identity(token, now_ms).ok_or(TokenRefused::Unauthorized)?;
-        self.not_revoked(&identity)?;
+        self.not_revoked(&identity, now_ms)?;
         Ok(identity)
     }
 
@@ -123,8 +123,8 @@ impl Tokens {
     ///
     /// # Errors
     /// [`TokenRefused`].
-    pub fn not_revoked(&self, identity: &Identity) -> Result<(), TokenRefused> {
-        self.read(|revocations| revocations.judge(identity))
+    pub fn not_revoked(&self, identity: &Identity, now_ms: i64) -> Result<(), TokenRefused> {
+        self.read(|revocations| revocations.judge(identity, now_ms))
     }
 
     fn identity(&self, token: &str, now_ms: i64) -> Option<Identity> {
@@ -154,8 +154,8 @@ impl Tokens {
         lives.then_some(Identity { openid, issued: Issued { ms: issued_ms, rev: claims.rev } })
     }
 
-    pub fn is_banned(&self, openid: &OpenId) -> bool {
-        self.read(|revocations| revocations.is_banned(openid))
+    pub fn is_banned(&self, openid: &OpenId, now_ms: i64) -> bool {
+        self.read(|revocations| revocations.is_banned(openid, now_ms))
     }
 
     /// Takes entries of the log into account.
@@ -299,7 +299,7 @@ mod tests {
     fn a_ban_ends_tokens_and_stops_new_ones() {
         let t = tokens(vec![key("1", "k")]);
         let token = issue(&t, NOW).unwrap();
-        t.apply([Revocation { id: 1, openid: openid(), what: Revoked::Access, at: NOW }]);
+        t.apply([Revocation { id: 1, openid: openid(), what: Revoked::Access { until: None }, at: NOW }]);
         assert_eq!(t.verify(&token, NOW), Err(TokenRefused::Banned));
         assert_eq!(issue(&t, NOW), Err(TokenRefused::Banned));
         t.apply([Revocation { id: 2, openid: openid(), what: Revoked::Nothing, at: NOW }]);

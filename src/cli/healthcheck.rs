@@ -20,26 +20,27 @@ pub enum NotReady {
     Unready { at: String, answer: String },
 }
 
-/// Asks `/readyz` of the operators' port; without one, `/healthz` of the public one.
-pub fn check(config: &Config) -> Result<(), NotReady> {
+/// Asks `/readyz` of the operators' port; without one, `/healthz` of the public one. Gives what was found, in one line.
+pub fn check(config: &Config) -> Result<String, NotReady> {
     match (config.ops.listen, &config.server.listen) {
         (Some(ops), _) => ask(&Listen::Tcp(ops), "/readyz"),
         (None, public) => ask(public, "/healthz"),
     }
 }
 
-fn ask(listen: &Listen, path: &str) -> Result<(), NotReady> {
+fn ask(listen: &Listen, path: &str) -> Result<String, NotReady> {
     let at = match listen {
         Listen::Tcp(address) => format!("http://{}{path}", reachable(*address)),
         Listen::Unix(socket) => format!("unix:{} {path}", socket.display()),
     };
     let answer = exchange(listen, path).map_err(|source| NotReady::Silent { at: at.clone(), source })?;
     let head = answer.lines().next().unwrap_or_default();
-    if head.starts_with("HTTP/1.1 200 ") {
-        return Ok(());
-    }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let answer = format!("{head} {body}").split_whitespace().collect::<Vec<_>>().join(" ");
+    let one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if head.starts_with("HTTP/1.1 200 ") {
+        return Ok(one_line(format!("ready: {at} answers {body}")));
+    }
+    let answer = one_line(format!("{head} {body}"));
     Err(NotReady::Unready { at, answer })
 }
 

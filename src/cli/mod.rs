@@ -9,12 +9,18 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, LogFormat, Problems};
-use crate::event::revocation::Revoked;
 use crate::ids::OpenId;
 use crate::{app, files, logging, store};
 
+mod audit;
+mod ban;
+mod bans;
 mod healthcheck;
+mod operator;
 mod settings;
+mod table;
+mod times;
+mod user;
 
 pub use settings::Settings;
 
@@ -47,16 +53,22 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
-    /// Exit 0 when the server of these settings is ready, 1 when not
+    /// Ask the server of these settings whether it is ready: print what it says, exit 0 when it is and 1 when not
     Healthcheck(OnSettings),
     /// Print a bearer token for a user
     Token(OnUser),
-    /// End all of a user's tokens and sessions and refuse her login
-    Ban(OnUser),
+    /// End all of a user's tokens and sessions and refuse login, for good or until a time
+    Ban(ban::BanArguments),
     /// Let a banned user log in again
     Unban(OnUser),
-    /// Close a user's sessions; she may come back
+    /// List who is banned, since and until when, by whom and why
+    Bans(bans::BansArguments),
+    /// Close a user's sessions; the user may come back
     Kick(OnUser),
+    /// Show how a user stands: seen when, banned, conversations, profile
+    User(user::UserArguments),
+    /// Show what operators did: on the command line and by the server API
+    Audit(audit::AuditArguments),
     /// Copy the SQLite database to a new file, also while the server runs
     Backup {
         /// The file to write
@@ -123,6 +135,10 @@ enum Failure {
     App(#[from] app::Error),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error("nobody has seen {0} here: is the openid right? To ban somebody who was never here, add --force")]
+    UnknownToBan(OpenId),
+    #[error("nobody has seen {0} here: is the openid right?")]
+    UnknownUser(OpenId),
     #[error("backup copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows")]
     BackupOfPostgres,
     #[error("{0} is there already")]
@@ -214,7 +230,7 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
             Ok(store::migrate(&loaded.config.database)?)
         }
         Command::Config { what } => config_command(&what, environment),
-        Command::Healthcheck(on) => Ok(healthcheck::check(&on.load(environment)?.config)?),
+        Command::Healthcheck(on) => say(&format!("{}\n", healthcheck::check(&on.load(environment)?.config)?)),
         Command::Token(user) => {
             let loaded = user.on.load(environment)?;
             let lacks: Vec<_> =
@@ -222,11 +238,16 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
             if !lacks.is_empty() {
                 return Err(Failure::TokenSettings(Problems(lacks)));
             }
-            say(&format!("{}\n", app::token(&loaded.config, &user.openid)?))
+            let token = app::token(&loaded.config, &user.openid)?;
+            operator::note(&loaded.config.database, "token", user.openid.as_str());
+            say(&format!("{token}\n"))
         }
-        Command::Ban(user) => revoke(user, environment, Revoked::Access),
-        Command::Unban(user) => revoke(user, environment, Revoked::Nothing),
-        Command::Kick(user) => revoke(user, environment, Revoked::Sessions),
+        Command::Ban(arguments) => ban::ban(arguments, environment),
+        Command::Unban(user) => ban::unban(user, environment),
+        Command::Bans(arguments) => bans::bans(&arguments, environment),
+        Command::Kick(user) => ban::kick(user, environment),
+        Command::User(arguments) => user::user(arguments, environment),
+        Command::Audit(arguments) => audit::audit(&arguments, environment),
         Command::Backup { file, on } => {
             let database = on.load(environment)?.config.database;
             if matches!(database.url, config::DatabaseUrl::Postgres(_)) {
@@ -236,6 +257,7 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
                 return Err(Failure::BackupExists(file.display().to_string()));
             }
             store::backup(&database, &file)?;
+            operator::note(&database, "backup", &file.display().to_string());
             say(&format!("{}\n", file.display()))
         }
         Command::FakeWechat { listen, allowed_host } => {
@@ -254,19 +276,6 @@ fn start(loaded: config::Loaded, mode: app::Mode) -> Result<(), Failure> {
         log::warn!("{warning}");
     }
     Ok(app::run(loaded.config, mode)?)
-}
-
-fn revoke(user: OnUser, environment: Vec<(OsString, OsString)>, what: Revoked) -> Result<(), Failure> {
-    let config = user.on.load(environment)?.config;
-    logging::init(&config.log)?;
-    let done = match what {
-        Revoked::Access => "banned",
-        Revoked::Nothing => "may log in again",
-        Revoked::Sessions | Revoked::AllTokens | Revoked::Token { .. } => "kicked",
-    };
-    let openid = &user.openid;
-    app::revoke(&config, &user.openid, what)?;
-    say(&format!("{openid} {done}\n"))
 }
 
 fn config_command(what: &ConfigCommand, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
@@ -300,6 +309,11 @@ impl OnSettings {
     fn load(&self, environment: Vec<(OsString, OsString)>) -> Result<config::Loaded, Failure> {
         self.settings.load(if self.dev { settings::Want::Dev } else { settings::Want::Tool }, environment)
     }
+}
+
+/// Each value as one line of JSON.
+fn json_lines<T: serde::Serialize>(values: &[T]) -> String {
+    values.iter().filter_map(|value| serde_json::to_string(value).ok()).map(|line| line + "\n").collect()
 }
 
 fn say(text: &str) -> Result<(), Failure> {

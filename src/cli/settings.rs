@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::config::dev::DevKey;
 use crate::config::load::{Flag, SYSTEM_FILE, USUAL_FILE};
 use crate::config::{self, Inputs, Loaded, Problem, Problems, Profile, dev};
 
@@ -37,7 +38,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     Serve,
-    /// The signing key is made when there is none.
+    /// The keys are made when there are none.
     Dev,
     /// As [`Want::Dev`], but nothing is made on disk.
     DevUnmade,
@@ -50,14 +51,18 @@ impl Settings {
         let profile = match want {
             Want::Serve => Profile::Serve,
             Want::Tool => Profile::Tool,
-            Want::DevUnmade => Profile::Dev { auth_keys: dev::kept_signing_key(Path::new(dev::FOLDER)) },
+            Want::DevUnmade => Profile::Dev {
+                auth_keys: DevKey::SIGNING.kept(Path::new(dev::FOLDER)),
+                admin_keys: DevKey::ADMIN.kept(Path::new(dev::FOLDER)),
+            },
             Want::Dev => {
                 // Wrong settings are told before anything is made, and a key of one's own makes the kept one needless.
-                let first = config::load(&Profile::Dev { auth_keys: None }, &inputs)?;
-                if !first.config.auth.keys.is_empty() {
-                    return Ok(first);
+                let given = config::load(&Profile::Dev { auth_keys: None, admin_keys: None }, &inputs)?.config;
+                let keep = |is_needed: bool, key: DevKey| is_needed.then(|| key.keep(Path::new(dev::FOLDER))).transpose();
+                Profile::Dev {
+                    auth_keys: keep(given.auth.keys.is_empty(), DevKey::SIGNING)?,
+                    admin_keys: keep(given.admin.keys.is_empty(), DevKey::ADMIN)?,
                 }
-                Profile::Dev { auth_keys: Some(dev::signing_key(Path::new(dev::FOLDER))?) }
             }
         };
         Ok(config::load(&profile, &inputs)?)

@@ -1,6 +1,7 @@
 //! The table of settings. Loading, `config show`, unknown-key detection and the table in docs/OPERATIONS.md all read it,
 //! so a setting that stands here is complete, and one that does not stand here does not exist.
 
+use super::admin;
 use super::key::{Kind, list, number, text};
 use super::value;
 use super::{AllowedHosts, Config, Secret, notice};
@@ -68,7 +69,7 @@ pub static KEYS: &[Key] = &[
         "ops.listen",
         "127.0.0.1:9990",
         "ADDRESS:PORT such as 127.0.0.1:9990, or empty for none",
-        "The operators' port: `/healthz`, `/readyz`, `/metrics`. Empty: none.",
+        "The operators' port: `/healthz`, `/readyz`, `/metrics`, and nothing that changes anything. Empty: none.",
         |c, t| {
             c.ops.listen = if t.is_empty() { None } else { Some(value::socket_address(t)?) };
             Ok(())
@@ -83,6 +84,32 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    list(
+        "admin.keys",
+        "ID:SECRET:SCOPE+SCOPE entries, ids and secrets distinct, the ids of A-Z a-z 0-9 _ - (at most 32), the secrets of 32 bytes or more, the scopes of read, send, manage, moderate",
+        "Keys of the server API under `/admin/v1`, which is off without one.",
+        |c, items| {
+            c.admin.keys = admin::keys(items)?;
+            Ok(())
+        },
+    )
+    .masked(Shown::IdOnly),
+    text(
+        "admin.listen",
+        "",
+        "ADDRESS:PORT such as 127.0.0.1:9991, unix:/PATH, or empty",
+        "A port of the server API's own; empty: it is on the public port.",
+        |c, t| {
+            c.admin.listen = if t.is_empty() { None } else { Some(value::listen(t)?) };
+            Ok(())
+        },
+    ),
+    number("admin.calls_per_second", "100", COUNT, "Calls a second of one key of the server API; 0: no limit.", |c, n| {
+        c.admin.calls_per_second = n as u32;
+    }),
+    number("admin.audit_days", "365", (0, 36_500), "Days that the audit log keeps what operators did; 0: for good.", |c, n| {
+        c.admin.audit_days = n as u32;
+    }),
     Key {
         name: "web.enabled",
         default: Default::Text("false"),
@@ -349,7 +376,7 @@ pub static KEYS: &[Key] = &[
         "safety.review",
         "pass",
         "pass or refuse",
-        "What becomes of a text that WeChat would have looked at: it passes and waits under `/reviews`, or is refused.",
+        "What becomes of a text that WeChat would have looked at: it passes and waits under `/admin/v1/reviews`, or is refused.",
         |c, t| {
             c.safety.review = value::on_review(t)?;
             Ok(())

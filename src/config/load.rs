@@ -21,8 +21,8 @@ pub const FILE_VARIABLE: &str = "HONGYAN_CONFIG";
 pub enum Profile {
     /// Appid, secret and a signing key must be there.
     Serve,
-    /// Only loopback, and what a first start lacks is filled in; `auth_keys` is the kept key, where there is one.
-    Dev { auth_keys: Option<String> },
+    /// Only loopback, and what a first start lacks is filled in; the keys are those kept, where there are some.
+    Dev { auth_keys: Option<String>, admin_keys: Option<String> },
     /// A command that needs only some of it.
     Tool,
 }
@@ -153,7 +153,7 @@ fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
 }
 
 fn dev_layer(profile: &Profile) -> Vec<Given> {
-    let Profile::Dev { auth_keys } = profile else { return Vec::new() };
+    let Profile::Dev { auth_keys, admin_keys } = profile else { return Vec::new() };
     let mut values = vec![
         ("wechat.appid", dev::APPID),
         ("wechat.secret", dev::SECRET),
@@ -166,8 +166,8 @@ fn dev_layer(profile: &Profile) -> Vec<Given> {
         ("notice.fields", dev::NOTICE_FIELDS),
         ("notice.delay_ms", dev::NOTICE_DELAY_MS),
     ];
-    if let Some(keys) = auth_keys {
-        values.push(("auth.keys", keys));
+    for (key, kept) in [("auth.keys", auth_keys), ("admin.keys", admin_keys)] {
+        values.extend(kept.as_deref().map(|kept| (key, kept)));
     }
     let given = |(key, text): (&str, &str)| Given { key: key.to_owned(), value: Value::Text(text.to_owned()), source: Source::Dev };
     values.into_iter().map(given).collect()
@@ -205,8 +205,18 @@ fn warnings(profile: &Profile, config: &Config) -> Vec<String> {
         warnings.push(what.to_owned());
     }
     if config.ops.listen.is_some_and(|at| at.ip().is_unspecified()) {
-        let what = "ops.listen: every network reaches the operators' port, which asks nobody who they are: name the address that operators use, or keep others out by a firewall or a NetworkPolicy";
+        let what = "ops.listen: every network that reaches this machine, or this container, reads metrics and readiness here";
         warnings.push(what.to_owned());
+    }
+    if let Some(Listen::Tcp(at)) = &config.admin.listen
+        && !at.ip().is_loopback()
+        && !config.admin.keys.is_empty()
+    {
+        let what = "admin.listen: the keys of admin.keys cross the network in the clear to this port: let only a network of your own reach it, or put TLS before it";
+        warnings.push(what.to_owned());
+    }
+    if config.admin.listen.is_some() && config.admin.keys.is_empty() {
+        warnings.push("admin.listen: without admin.keys there is no server API, and nothing listens there".to_owned());
     }
     if config.server.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         let what = "server.trusted_proxies: everybody is believed to be a proxy, so that anybody chooses the address they are counted by: name the proxy's own";
@@ -274,6 +284,20 @@ impl Loaded {
                 format!("{ops} is not allowed: must differ from server.listen"),
             ));
         }
+        let admin = &self.config.admin;
+        let ops = self.config.ops.listen.map(Listen::Tcp);
+        let taken = [("server.listen", Some(&self.config.server.listen)), ("ops.listen", ops.as_ref())];
+        for (name, listen) in taken {
+            let is_any = |listen: &Listen| matches!(listen, Listen::Tcp(at) if at.port() == 0);
+            if admin.listen.is_some() && admin.listen.as_ref() == listen && !listen.is_some_and(is_any) {
+                let what = format!("must differ from {name}; leave it empty for the public port");
+                problems.push(Problem::new("admin.listen", self.source("admin.listen").cloned(), what));
+            }
+        }
+        if admin.keys.iter().any(|key| self.config.auth.keys.iter().any(|signing| signing.secret == key.secret)) {
+            let what = "a secret of auth.keys: who may call the server API could sign tokens for anybody; make one of its own";
+            problems.push(Problem::new("admin.keys", self.source("admin.keys").cloned(), what));
+        }
         if self.config.relay.nats_url.is_some() && matches!(self.config.database.url, DatabaseUrl::Sqlite(_)) {
             let what = "a SQLite file has one node: for several, set database.url to a PostgreSQL that all of them use";
             problems.push(Problem::new("relay.nats_url", self.source("relay.nats_url").cloned(), what));
@@ -302,7 +326,11 @@ impl Loaded {
     /// `dev` runs with known secrets, so nobody else may reach it.
     fn open_to_others(&self) -> Vec<Problem> {
         let ops = self.config.ops.listen.map(Listen::Tcp);
-        let open = [("server.listen", Some(&self.config.server.listen)), ("ops.listen", ops.as_ref())];
+        let open = [
+            ("server.listen", Some(&self.config.server.listen)),
+            ("ops.listen", ops.as_ref()),
+            ("admin.listen", self.config.admin.listen.as_ref()),
+        ];
         open.into_iter()
             .filter(|(_, listen)| listen.is_some_and(|listen| !value::is_local(listen)))
             .map(|(name, _)| {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod admin;
 mod key;
 pub mod keys;
 pub mod load;
@@ -25,6 +26,7 @@ mod tests;
 #[cfg(test)]
 mod value_file_tests;
 
+pub use admin::{Admin, AdminKey, Scope};
 pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};
 pub use notice::Notice;
@@ -35,6 +37,7 @@ pub use value::Value;
 pub struct Config {
     pub server: Server,
     pub ops: Ops,
+    pub admin: Admin,
     pub web: Web,
     pub database: Database,
     pub wechat: WeChat,
@@ -356,6 +359,7 @@ impl Config {
                 allowed_origins: Vec::new(),
             },
             ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
+            admin: Admin { keys: Vec::new(), listen: None, calls_per_second: 0, audit_days: 0 },
             web: Web { enabled: false },
             database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0, prepared_statements: true },
             wechat: WeChat {

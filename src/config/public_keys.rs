@@ -18,12 +18,13 @@ fn is_placeholder(secret: &str) -> bool {
 impl Loaded {
     /// Secrets with which `serve` would let anybody in.
     pub(super) fn known_to_all(&self) -> Vec<Problem> {
-        let Config { auth, wechat, database, relay, .. } = &self.config;
+        let Config { auth, admin, wechat, database, relay, .. } = &self.config;
         let exposed = |secret: &Secret| is_placeholder(secret.expose());
         let url_of = |url: &super::DatabaseUrl| matches!(url, super::DatabaseUrl::Postgres(url) if is_placeholder(url));
         let example = "the value of an example, which everybody knows: put a secret of your own in its place";
         let found = [
             ("auth.keys", auth.keys.iter().any(|key| exposed(&key.secret))),
+            ("admin.keys", admin.keys.iter().any(|key| exposed(&key.secret))),
             ("wechat.secret", exposed(&wechat.secret)),
             ("wechat.push_token", exposed(&wechat.push_token)),
             ("wechat.push_aes_key", exposed(&wechat.push_aes_key)),
@@ -33,6 +34,7 @@ impl Loaded {
         let examples = found.into_iter().filter(|(_, is_example)| *is_example).map(|(name, _)| self.problem(name, example));
         let of_dev = [
             ("auth.keys", auth.keys.iter().any(|key| key.id.starts_with(DEV_ID))),
+            ("admin.keys", admin.keys.iter().any(|key| key.id.starts_with(DEV_ID))),
             ("wechat.push_token", wechat.push_token == Secret::new(dev::PUSH_TOKEN)),
             ("wechat.push_aes_key", wechat.push_aes_key == Secret::new(dev::PUSH_AES_KEY)),
         ];

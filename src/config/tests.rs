@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::dev::DevKey;
 use super::keys::{self, KEYS, Key, Shape, Shown};
 use super::load::Flag;
 use super::show;
@@ -57,7 +58,7 @@ impl Case {
 }
 
 fn dev() -> Profile {
-    Profile::Dev { auth_keys: Some(KEY.to_owned()) }
+    Profile::Dev { auth_keys: Some(KEY.to_owned()), admin_keys: None }
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
     assert_eq!(Case::new().flag("--set", "ops.lisen", "").line(), format!("ops.lisen (flag --set): {ops}"));
 
     let sections =
-        "unknown section; the sections are server, ops, web, database, wechat, auth, session, limits, relay, safety, notice, log";
+        "unknown section; the sections are server, ops, admin, web, database, wechat, auth, session, limits, relay, safety, notice, log";
     assert_eq!(Case::new().file("[sever]\nlisten = \"\"\n").line(), format!("sever (h.toml:1): {sections}"));
     assert!(Case::new().env("HONGYAN_SEVER__LISTEN", "").line().ends_with(sections));
     assert!(Case::new().file("listen = \"\"\n").line().ends_with(sections));
@@ -169,6 +170,10 @@ const WRONG: &[(&str, &[&str])] = &[
     ("server.trusted_proxies", &["10.0.0.0/33", "proxy"]),
     ("server.allowed_origins", &["example.com", "https://a.example/", "https://"]),
     ("ops.listen", &["9990", "off"]),
+    ("admin.listen", &["9991", "off", "unix:"]),
+    ("admin.keys", &["shop", "shop:0123456789abcdef0123456789abcdef", "shop:0123456789abcdef0123456789abcdef:all"]),
+    ("admin.calls_per_second", &["-1", "many"]),
+    ("admin.audit_days", &["-1", "36501"]),
     ("database.url", &["", "mysql://x/y", "sqlite://", "sqlite://a?mode=memory", "postgres://", "data/hongyan.db"]),
     ("database.prepared_statements", &["", "no", "1", "True"]),
     ("wechat.appid", &["wx 1", "wx/1"]),
@@ -332,22 +337,47 @@ fn dev_refuses_to_be_reached_from_elsewhere() {
 #[test]
 fn the_signing_key_of_dev_is_made_once_and_private() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    assert_eq!(dev::kept_signing_key(&data), None);
-    let threads: Vec<_> = (0..8)
-        .map(|_| {
-            let data = data.clone();
-            std::thread::spawn(move || dev::signing_key(&data).unwrap())
-        })
-        .collect();
-    let made: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    assert!(made.iter().all(|key| *key == made[0]), "{made:?}");
-    assert_eq!(dev::kept_signing_key(&data).as_ref(), Some(&made[0]));
-    assert_eq!(std::fs::metadata(data.join("dev.key")).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 1, "nothing is left beside it");
-    let profile = Profile::Dev { auth_keys: Some(made[0].clone()) };
-    assert!(load(&profile, &Case::new().inputs).is_ok());
+    let made = [(DevKey::SIGNING, "dev.key"), (DevKey::ADMIN, dev::ADMIN_FILE)].map(|(key, file)| {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        assert_eq!(key.kept(&data), None);
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let data = data.clone();
+                std::thread::spawn(move || key.keep(&data).unwrap())
+            })
+            .collect();
+        let made: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(made.iter().all(|key| *key == made[0]), "{made:?}");
+        assert_eq!(key.kept(&data).as_ref(), Some(&made[0]));
+        assert_eq!(std::fs::metadata(data.join(file)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 1, "nothing is left beside it");
+        made[0].clone()
+    });
+    let [auth_keys, admin_keys] = made.map(Some);
+    let config = load(&Profile::Dev { auth_keys, admin_keys }, &Case::new().inputs).unwrap().config;
+    assert_eq!(config.admin.keys[0].scopes, Scope::ALL);
+}
+
+#[test]
+fn an_admin_key_opens_nothing_else_and_stands_in_no_example() {
+    let secret = KEY.split_once(':').unwrap().1;
+    let said = |settings: &[(&str, &str)]| problems(&Profile::Serve, &[&COMPLETE[..], settings].concat());
+    let own = format!("shop:{}:read", "s".repeat(32));
+    assert_eq!(said(&[("admin.keys", &own)]), [""; 0]);
+    for (refused, key) in [
+        (format!("shop:{secret}:read"), "admin.keys"),
+        (format!("dev-shop:{}:read", "s".repeat(32)), "admin.keys"),
+        ("shop:YOUR-ADMIN-KEY-OF-32-BYTES-OR-MORE:read".to_owned(), "admin.keys"),
+    ] {
+        let problems = said(&[("admin.keys", &refused)]);
+        assert!(problems.len() == 1 && problems[0].starts_with(key), "{refused}: {problems:?}");
+    }
+    for (name, taken) in [("server.listen", "127.0.0.1:7001"), ("ops.listen", "127.0.0.1:7001")] {
+        let problems = said(&[("admin.keys", &own), (name, taken), ("admin.listen", taken)]);
+        assert!(problems.len() == 1 && problems[0].starts_with("admin.listen ("), "{name}: {problems:?}");
+    }
+    assert_eq!(said(&[("admin.listen", "127.0.0.1:0"), ("ops.listen", "127.0.0.1:0"), ("server.listen", "127.0.0.1:0")]), [""; 0]);
 }
 
 #[test]
@@ -502,7 +532,7 @@ fn serve_takes_no_secret_that_everybody_knows() {
 
 #[test]
 fn dev_does_not_sign_with_the_key_of_a_server() {
-    let said = |settings: &[(&str, &str)]| problems(&Profile::Dev { auth_keys: None }, settings);
+    let said = |settings: &[(&str, &str)]| problems(&Profile::Dev { auth_keys: None, admin_keys: None }, settings);
     let refused = said(&[("auth.keys", KEY)]);
     assert_eq!(
         refused,

@@ -11,10 +11,12 @@ pub enum Revoked {
     AllTokens,
     /// The live sessions only; the user may come back.
     Sessions,
-    /// Every token and session, and the right to log in.
-    Access,
+    /// Every token and session, and the right to log in: until a time in Unix milliseconds by the database's clock, or for good.
+    Access { until: Option<i64> },
     /// Gives the right to log in back; tokens from before stay dead.
     Nothing,
+    /// Nothing: a ban until then is over. Nodes that know of ends need no word of it.
+    Lapsed { until: i64 },
 }
 
 /// One entry of the revocation log.

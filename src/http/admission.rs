@@ -361,11 +361,11 @@ impl AddressDebits {
 }
 
 /// How fast each key may go; `None`: as fast as it likes.
-struct Pace<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
+pub(super) struct Pace<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
 
 impl<K: Hash + Eq + Clone> Pace<K> {
     /// Either of 0: off.
-    fn new(per_second: u32, burst: u32) -> Self {
+    pub(super) fn new(per_second: u32, burst: u32) -> Self {
         let limiter = NonZeroU32::new(per_second)
             .zip(NonZeroU32::new(burst))
             .map(|(rate, burst)| DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)));
@@ -373,7 +373,7 @@ impl<K: Hash + Eq + Clone> Pace<K> {
     }
 
     /// One more; the error is the wait in milliseconds, 1 at the least.
-    fn step(&self, key: &K) -> Result<(), u64> {
+    pub(super) fn step(&self, key: &K) -> Result<(), u64> {
         let Some(limiter) = &self.0 else { return Ok(()) };
         limiter.check_key(key).map_err(|until| {
             let wait = until.wait_time_from(limiter.clock().now());

@@ -13,6 +13,7 @@ use crate::auth::{Identity, TokenRefused};
 use crate::ids::OpenId;
 use crate::protocol::Word;
 use crate::session::UserBudget as _;
+use crate::store::Sight;
 
 /// The user who calls: the token holds, and the user keeps to the pace of `limits.http_per_second`.
 ///
@@ -82,6 +83,7 @@ fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
     state.admission.question(&identity.openid).map_err(ApiError::rate_limited)?;
+    state.store.saw(&identity.openid, Sight::Here);
     request.extensions_mut().insert(Asked(identity.openid.clone()));
     Ok(identity)
 }

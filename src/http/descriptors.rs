@@ -6,6 +6,8 @@ use crate::config::{Config, DatabaseUrl};
 
 /// Connections of the operators' port that are served at once.
 pub const OPS_CONNECTIONS: u32 = 16;
+/// Connections of the server API's own port, accepted or served.
+pub const ADMIN_CONNECTIONS: u32 = 64;
 
 /// Descriptors of a process that serves nobody yet: standard streams, listeners, the runtime of each fixed thread, NATS, the log.
 const BASE: u64 = 56;
@@ -45,7 +47,9 @@ fn reserve(config: &Config) -> u64 {
         DatabaseUrl::Sqlite(_) => config.database.readers + 1,
         DatabaseUrl::Postgres(_) => config.database.readers + config.database.lanes,
     };
-    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + u64::from(OPS_CONNECTIONS)
+    let admin = if config.admin.port().is_some() { PER_WORKER + u64::from(ADMIN_CONNECTIONS) } else { 0 };
+    let ports = u64::from(OPS_CONNECTIONS) + admin;
+    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + ports
 }
 
 /// Shares of the descriptors. They add up to no more than the limit, less what the database and the operators' port need: so these

@@ -1,6 +1,6 @@
 //! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
 //!
-//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`ws`] the handshake. [`admission`] and
+//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those under `/admin/v1`, [`ws`] the handshake. [`admission`] and
 //! [`address`] decide who may come in, [`caller`] who it is, [`error`] how a refusal looks.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use actix::Recipient;
 use actix_cors::Cors;
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, delete, get, head, post, resource, scope, to};
+use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, get, head, resource, scope, to};
 
 use crate::auth::{RevocationLog, Tokens};
 use crate::config::Config;
@@ -25,9 +25,9 @@ pub mod listen;
 pub mod serve;
 pub mod upgrade;
 pub mod ws;
+pub mod admin;
 pub mod api;
 pub mod ops;
-pub mod reviews;
 pub mod openapi;
 pub mod caller;
 pub mod body;
@@ -51,6 +51,7 @@ mod turnstile;
 mod testing;
 
 pub use address::Address;
+pub use admin::AdminKeys;
 pub use admission::{Admission, Refused, Seat};
 pub use caller::{Caller, Newcomer};
 pub use descriptors::Budget;
@@ -83,13 +84,15 @@ pub struct State {
     pub notices: Option<Arc<Standing>>,
     /// How the browser client lets people in, where it is served.
     pub web: Option<SignIn>,
+    /// The keys of the server API, where there is one.
+    pub admin: Option<AdminKeys>,
     /// How WeChat's pushes are told from others', where any are taken.
     pub pushes: Option<Pushes>,
     /// Takes what WeChat tells by itself.
     pub pushed: Box<dyn Fn(Push) + Send + Sync>,
 }
 
-/// The public port: `/v1`, `/healthz`, WeChat's events and the browser client where they are on, and last the handshake, whose path every single segment fits.
+/// The public port: `/v1`, `/healthz`, the server API where it has no port of its own, WeChat's events and the browser client where they are on, and last the handshake, whose path every single segment fits.
 ///
 /// Any other path, and any other method on one of these, is 404 `not_found` (the protocol has no word for 405).
 pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
@@ -107,6 +110,9 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     let healthz = resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
     let healthz = healthz.default_service(to(tally::wrong_method));
     config.service(healthz.wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
+    if state.admin.is_some() && state.config.admin.port().is_none() {
+        admin::calls(config);
+    }
     if state.pushes.is_some() {
         config.service(wechat_events::events().wrap(from_fn(|r, next| tally::count(wechat_events::PATH, r, next))));
     }
@@ -122,7 +128,7 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     );
 }
 
-/// The operators' port: `/healthz`, `/readyz`, `/metrics`, and what waits for their decision. Asks nobody who they are: it listens where only operators reach it.
+/// The operators' port: `/healthz`, `/readyz`, `/metrics`. Asks nobody who they are, and changes nothing.
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let healthz = resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz));
@@ -131,9 +137,6 @@ pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(
         resource("/metrics").route(get().to(ops::metrics)).route(head().to(ops::metrics)).default_service(to(tally::wrong_method)),
     );
-    config.service(resource("/reviews").route(get().to(reviews::list)).default_service(to(tally::wrong_method)));
-    config.service(resource("/reviews/{id}").route(post().to(reviews::decide)).default_service(to(tally::wrong_method)));
-    config.service(resource("/profiles/{openid}").route(delete().to(reviews::strip)).default_service(to(tally::wrong_method)));
 }
 
 fn common(config: &mut ServiceConfig, state: &Data<State>) {

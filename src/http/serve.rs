@@ -20,12 +20,12 @@ use ipnet::IpNet;
 use super::address::Address;
 use super::body::bound_chunks;
 use super::connections::{ConnectionHandle, ConnectionLimits, Connections, Crowded};
-use super::descriptors::OPS_CONNECTIONS;
+use super::descriptors::{ADMIN_CONNECTIONS, OPS_CONNECTIONS};
 use super::error::ApiError;
 use super::listen::Listener;
 use super::stream::{Accepted, GuardedStream};
 use super::turnstile::doorway;
-use super::{State, hosts, ops, public, upgrade};
+use super::{State, admin, hosts, ops, public, upgrade};
 use crate::config::Transport;
 use crate::metrics::{ErrorLabel, Metrics};
 use crate::protocol::Word;
@@ -171,6 +171,30 @@ pub fn start_ops(state: &web::Data<State>, listener: Listener) -> io::Result<Ser
     let server = match listener {
         Listener::Tcp(tcp) => server.listen("operators", tcp, on!(TcpStream))?,
         Listener::Unix(unix, _) => server.listen_uds("operators", unix, on!(UnixStream))?,
+    };
+    Ok(server.run())
+}
+
+/// Starts the server API's own port.
+///
+/// # Errors
+/// When the listener cannot be watched.
+pub fn start_admin(state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
+    let limits = ConnectionLimits { all: ADMIN_CONNECTIONS / 2, per_address: None };
+    let (port, state) = (Port::new(state, Connections::new(limits, Default::default())), state.clone());
+    let server = builder(1, ADMIN_CONNECTIONS as usize);
+    let stopping = server.graceful_shutdown_signal();
+    macro_rules! on {
+        ($socket:ty) => {
+            move || {
+                let state = state.clone();
+                service!($socket, port, stopping, hosts::public_only, |cfg| admin::port(cfg, &state))
+            }
+        };
+    }
+    let server = match listener {
+        Listener::Tcp(tcp) => server.listen("server API", tcp, on!(TcpStream))?,
+        Listener::Unix(unix, _) => server.listen_uds("server API", unix, on!(UnixStream))?,
     };
     Ok(server.run())
 }

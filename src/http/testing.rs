@@ -8,7 +8,7 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 
 use super::admission::Admission;
-use super::{Pushes, State};
+use super::{AdminKeys, Pushes, State};
 use crate::auth::{RevocationLog, Tokens};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
@@ -33,6 +33,7 @@ pub fn config() -> Config {
             allowed_origins: Vec::new(),
         },
         ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
+        admin: Config::default().admin,
         web: Web { enabled: false },
         database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
         wechat: WeChat {
@@ -168,6 +169,7 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         draining,
         is_dev: false,
         wechat_seen: Default::default(),
+        admin: AdminKeys::new(&config.admin),
         pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         sessions: Arc::new(sessions),

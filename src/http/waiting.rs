@@ -30,6 +30,14 @@ pub fn start_public(listener: Listener) -> std::io::Result<dev::Server> {
     })
 }
 
+/// Serves the server API's own port until the wait is over.
+///
+/// # Errors
+/// When the listener cannot be watched.
+pub fn start_admin(listener: Listener) -> std::io::Result<dev::Server> {
+    start_public(listener)
+}
+
 /// Serves the operators' port until the wait is over.
 ///
 /// # Errors

@@ -89,7 +89,7 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
         state.admission.turn().await.map_err(turn_away)?;
         // Whose sessions were ended meanwhile had none to end.
         let identity = Identity { openid: openid.clone(), issued: *issued };
-        hello = state.tokens.not_revoked(&identity).map_err(ApiError::from).and(hello);
+        hello = state.tokens.not_revoked(&identity, state.revocations.now_ms()).map_err(ApiError::from).and(hello);
     }
     let driver = match hello {
         Ok(hello) => Driver::open(hello, &state.sessions),

@@ -15,6 +15,7 @@ pub enum Word {
     Blocked,
     BlockedByWechat,
     Banned,
+    Forbidden,
     ContentRefused,
     NotFound,
     Conflict,
@@ -27,7 +28,7 @@ pub enum Word {
 }
 
 impl Word {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::BadFrame,
         Self::Unauthorized,
@@ -37,6 +38,7 @@ impl Word {
         Self::Blocked,
         Self::BlockedByWechat,
         Self::Banned,
+        Self::Forbidden,
         Self::ContentRefused,
         Self::NotFound,
         Self::Conflict,
@@ -59,6 +61,7 @@ impl Word {
             Self::Blocked => "blocked",
             Self::BlockedByWechat => "blocked_by_wechat",
             Self::Banned => "banned",
+            Self::Forbidden => "forbidden",
             Self::ContentRefused => "content_refused",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
@@ -76,9 +79,13 @@ impl Word {
         match self {
             Self::BadRequest | Self::BadFrame => 400,
             Self::Unauthorized | Self::BadCode => 401,
-            Self::OpenidMismatch | Self::SenderMismatch | Self::Blocked | Self::BlockedByWechat | Self::Banned | Self::ContentRefused => {
-                403
-            }
+            Self::OpenidMismatch
+            | Self::SenderMismatch
+            | Self::Blocked
+            | Self::BlockedByWechat
+            | Self::Banned
+            | Self::Forbidden
+            | Self::ContentRefused => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::RecallExpired => 409,
             Self::TooLarge => 413,

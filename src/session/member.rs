@@ -12,6 +12,7 @@ use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
 use crate::metrics::{CloseLabel, ErrorLabel};
 use crate::protocol::{Close, Dialect, Word, outbound};
+use crate::store::Sight;
 
 /// Who connects, and with what.
 pub struct Hello {
@@ -69,6 +70,7 @@ impl Role for Member {
         if let Some(announce) = announce.take() {
             let (device, issued) = *announce;
             let (openid, dialect, open_chat) = (session.openid.clone(), session.dialect, session.open_chat.clone());
+            session.shared.store.saw(&openid, Sight::Here);
             let (session, chat, outbox) = (session.id, &session.shared.chat, outbox.clone());
             chat.do_send(Connect { openid, session, dialect, device, issued, open_chat, outbox, wake });
         }
@@ -102,6 +104,7 @@ impl Role for Member {
             }
             _ => log::info!(openid = openid, session:% = id, code = why.code(), reason = reason; "session closed"),
         }
+        session.shared.store.saw(&session.openid, Sight::Leaves);
         session.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });
     }
 }

@@ -8,8 +8,10 @@ use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 use super::batch::Outcome;
 use super::conn::Conn;
 use super::messages::{
-    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Prune, Query, Review, ReviewById, ReviewPage, Reviews, Write,
+    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Prune, PrunedLog, Query, Review, ReviewById, ReviewPage, Reviews,
+    Write,
 };
+use super::operators;
 use super::queries::{and_one, seq, unreadable};
 use super::schema::audits;
 use super::statement::{Statement, Writer};
@@ -116,8 +118,12 @@ macro_rules! old {
 const PRUNE: &str = concat!("DELETE FROM audits WHERE id IN (SELECT id ", old!(), " ORDER BY at LIMIT $2)");
 const HAS_OLD: &str = concat!("SELECT count(*) AS number FROM (SELECT id ", old!(), " LIMIT 1) AS old");
 
-pub(super) fn prune(conn: &mut impl Writer, Prune { before, rows, .. }: &Prune) -> QueryResult<()> {
-    conn.run(Statement::new(PRUNE).number(*before).number(*rows)).map(drop)
+pub(super) fn prune(conn: &mut impl Writer, Prune { log, before, rows, .. }: &Prune) -> QueryResult<()> {
+    let prune = match log {
+        PrunedLog::Findings => PRUNE,
+        PrunedLog::Acts => operators::PRUNE,
+    };
+    conn.run(Statement::new(prune).number(*before).number(*rows)).map(drop)
 }
 
 #[derive(QueryableByName)]
@@ -126,8 +132,12 @@ struct Number {
     number: i64,
 }
 
-pub(super) fn has_before(conn: &mut Conn, before: i64) -> QueryResult<bool> {
-    Ok(Statement::new(HAS_OLD).number(before).get_result::<Number>(conn)?.number > 0)
+pub(super) fn has_before(conn: &mut Conn, log: PrunedLog, before: i64) -> QueryResult<bool> {
+    let has_old = match log {
+        PrunedLog::Findings => HAS_OLD,
+        PrunedLog::Acts => operators::HAS_OLD,
+    };
+    Ok(Statement::new(has_old).number(before).get_result::<Number>(conn)?.number > 0)
 }
 
 /// How the values of one kind stand in the table: by their places here.

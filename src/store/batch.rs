@@ -75,8 +75,9 @@ pub(super) fn key(write: &Write) -> String {
         Write::Reserve(w) => pair(&w.openid, &w.peer),
         Write::Settings(w) => pair(&w.openid, &w.peer),
         Write::Decide(w) => w.audit.to_string(),
+        Write::Act(w) => w.act.id.to_string(),
         Write::Settle(w) => w.id.to_string(),
-        Write::Abandon(_) | Write::Prune(_) => String::new(),
+        Write::Abandon(_) | Write::Prune(_) | Write::Seen(_) => String::new(),
     }
 }
 
@@ -146,27 +147,44 @@ impl Marks {
     }
 }
 
-/// How a revocation stands in the log: its kind and, for one token, its issue time.
-pub(super) fn encode(what: Revoked) -> (i16, Option<i64>) {
-    match what {
-        Revoked::Token { issued_ms } => (0, Some(issued_ms)),
-        Revoked::AllTokens => (1, None),
-        Revoked::Sessions => (2, None),
-        Revoked::Access => (3, None),
-        Revoked::Nothing => (4, None),
+/// A revocation as its row has it: its kind, of one token its issue time, of a ban its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RevokedRow {
+    pub(super) what: i16,
+    pub(super) issued_ms: Option<i64>,
+    pub(super) until: Option<i64>,
+}
+
+/// The kinds of rows that decide whether a user may log in: a ban, and its end.
+pub(super) const DECISIONS: [i16; 2] = [3, 4];
+
+impl From<Revoked> for RevokedRow {
+    fn from(revoked: Revoked) -> Self {
+        let (what, issued_ms, until) = match revoked {
+            Revoked::Token { issued_ms } => (0, Some(issued_ms), None),
+            Revoked::AllTokens => (1, None, None),
+            Revoked::Sessions => (2, None, None),
+            Revoked::Access { until } => (DECISIONS[0], None, until),
+            Revoked::Nothing => (DECISIONS[1], None, None),
+            Revoked::Lapsed { until } => (DECISIONS[1], None, Some(until)),
+        };
+        Self { what, issued_ms, until }
     }
 }
 
-/// The reverse of [`encode`]; `None` for what a newer version may have written.
-pub(super) fn decode(what: i16, issued_ms: Option<i64>) -> Option<Revoked> {
-    Some(match (what, issued_ms) {
-        (0, Some(issued_ms)) => Revoked::Token { issued_ms },
-        (1, _) => Revoked::AllTokens,
-        (2, _) => Revoked::Sessions,
-        (3, _) => Revoked::Access,
-        (4, _) => Revoked::Nothing,
-        _ => return None,
-    })
+impl RevokedRow {
+    /// `None` for what a newer version may have written.
+    pub(super) fn revoked(self) -> Option<Revoked> {
+        Some(match (self.what, self.issued_ms, self.until) {
+            (0, Some(issued_ms), _) => Revoked::Token { issued_ms },
+            (1, ..) => Revoked::AllTokens,
+            (2, ..) => Revoked::Sessions,
+            (3, _, until) => Revoked::Access { until },
+            (4, _, None) => Revoked::Nothing,
+            (4, _, Some(until)) => Revoked::Lapsed { until },
+            _ => return None,
+        })
+    }
 }
 
 /// Requester of a write that is being committed.
@@ -219,6 +237,8 @@ impl Report {
             | Write::Audit(_)
             | Write::Decide(_)
             | Write::Prune(_)
+            | Write::Act(_)
+            | Write::Seen(_)
             | Write::Grant(_)
             | Write::Reserve(_)
             | Write::Settle(_)
@@ -349,10 +369,17 @@ mod tests {
 
     #[test]
     fn revocations_survive_the_log() {
-        for what in [Revoked::Token { issued_ms: 7 }, Revoked::AllTokens, Revoked::Sessions, Revoked::Access, Revoked::Nothing] {
-            let (kind, issued) = encode(what);
-            assert_eq!(decode(kind, issued), Some(what));
+        for what in [
+            Revoked::Token { issued_ms: 7 },
+            Revoked::AllTokens,
+            Revoked::Sessions,
+            Revoked::Access { until: None },
+            Revoked::Access { until: Some(9) },
+            Revoked::Nothing,
+            Revoked::Lapsed { until: 9 },
+        ] {
+            assert_eq!(RevokedRow::from(what).revoked(), Some(what));
         }
-        assert_eq!(decode(99, None), None);
+        assert_eq!(RevokedRow { what: 99, issued_ms: None, until: None }.revoked(), None);
     }
 }

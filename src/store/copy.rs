@@ -2,7 +2,7 @@
 
 use super::messages::{
     Abandon, Answer, Append, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours,
-    Reserve, Revoke, Settle, Write,
+    RecordAct, Reserve, Revoke, SeenUsers, Settle, Write,
 };
 
 impl Write {
@@ -15,11 +15,13 @@ impl Write {
             Self::Mark(w) => Self::Mark(Mark { receipt: w.receipt.clone(), answer }),
             Self::Clear(w) => Self::Clear(Clear { openid: w.openid.clone(), peer: w.peer.clone(), up_to: w.up_to, answer }),
             Self::Block(w) => Self::Block(Block { openid: w.openid.clone(), peer: w.peer.clone(), change: w.change, answer }),
-            Self::Revoke(w) => Self::Revoke(Revoke { openid: w.openid.clone(), what: w.what, answer }),
+            Self::Revoke(w) => Self::Revoke(Revoke { openid: w.openid.clone(), what: w.what, decision: w.decision.clone(), answer }),
             Self::Profile(w) => Self::Profile(ProfileChange::new(w.openid.clone(), w.nickname.clone(), w.avatar.clone(), answer)),
             Self::Audit(w) => Self::Audit(Audit { openid: w.openid.clone(), finding: w.finding.clone(), answer }),
             Self::Decide(w) => Self::Decide(Decide { audit: w.audit, decision: w.decision, label: w.label, answer }),
-            Self::Prune(w) => Self::Prune(Prune { before: w.before, rows: w.rows, answer }),
+            Self::Prune(w) => Self::Prune(Prune { log: w.log, before: w.before, rows: w.rows, answer }),
+            Self::Act(w) => Self::Act(RecordAct { act: w.act.clone(), answer }),
+            Self::Seen(w) => Self::Seen(SeenUsers { users: w.users.clone(), answer }),
             Self::Grant(w) => {
                 let (openid, template) = (w.openid.clone(), w.template.clone());
                 Self::Grant(GrantChange { openid, template, change: w.change.clone(), answer })

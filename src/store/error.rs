@@ -46,8 +46,10 @@ pub enum OpenError {
     Generation { reason: String },
     #[error("cannot start the store: {reason}")]
     Threads { reason: String },
-    #[error("the database cannot be written: {reason}")]
+    #[error("the database cannot be written: {reason}{}", of_old_tables(reason))]
     Write { reason: String },
+    #[error("the database cannot be read: {reason}{}", of_old_tables(reason))]
+    Read { reason: String },
     #[error("{} exists already; a backup never overwrites, give another name", path.display())]
     BackupExists { path: PathBuf },
     #[error("cannot write the backup {}: {reason}; what was written of it is removed", path.display())]
@@ -58,6 +60,12 @@ pub enum OpenError {
         "this copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows: on its command line ps shows it"
     )]
     BackupPostgres,
+}
+
+/// What to do where a table or a column is missing.
+fn of_old_tables(reason: &str) -> &'static str {
+    let is_missing = ["no such table", "no such column", "has no column", "does not exist"].iter().any(|words| reason.contains(words));
+    if is_missing { "; its tables are of an older release: start the server of this one, or run `hongyan migrate`" } else { "" }
 }
 
 /// Why a batch was not stored.

@@ -16,8 +16,8 @@ use super::batch::Outcome;
 use super::clock::Clock;
 use super::health::Health;
 use super::messages::{
-    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
-    Revoke, Settle, Write,
+    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, RecordAct,
+    Reserve, Revoke, SeenUsers, Settle, Write,
 };
 use super::sqlite_file::FileLock;
 use crate::event::{Committed, Places};
@@ -126,6 +126,8 @@ impl Lane {
             | Write::Audit(Audit { answer, .. })
             | Write::Decide(Decide { answer, .. })
             | Write::Prune(Prune { answer, .. })
+            | Write::Act(RecordAct { answer, .. })
+            | Write::Seen(SeenUsers { answer, .. })
             | Write::Grant(GrantChange { answer, .. })
             | Write::Reserve(Reserve { answer, .. })
             | Write::Settle(Settle { answer, .. })

@@ -11,9 +11,11 @@ use crate::profile::{Avatar, AvatarId, Nickname};
 use crate::store::Charge;
 
 mod notices;
+mod operators;
 mod safety;
 
 pub use notices::*;
+pub use operators::*;
 pub use safety::*;
 
 /// Something to be made durable. Writes of one conversation are done in the order in which they are submitted.
@@ -28,6 +30,8 @@ pub enum Write {
     Audit(Audit),
     Decide(Decide),
     Prune(Prune),
+    Act(RecordAct),
+    Seen(SeenUsers),
     Grant(GrantChange),
     Reserve(Reserve),
     Settle(Settle),
@@ -96,6 +100,8 @@ pub enum BlockChange {
 pub struct Revoke {
     pub openid: OpenId,
     pub what: Revoked,
+    /// Of an operator's decision, why and by whom.
+    pub decision: Option<Box<BanDecision>>,
     pub answer: Answer,
 }
 
@@ -343,7 +349,7 @@ pub struct AvatarBytes {
 /// A question to the log of revocations.
 #[derive(Debug)]
 pub enum LogQuestion {
-    /// What still matters: every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`]) ever made, what was written
+    /// What still matters: every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`], [`Revoked::Lapsed`]) ever made, what was written
     /// in the last `lifetime_ms` milliseconds, and the entries of the `newest_ids` highest ids.
     InForce { lifetime_ms: i64, newest_ids: i64 },
     /// The entries above `id`, and those of `missing` that have come.

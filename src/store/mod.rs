@@ -9,16 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use actix::{Recipient, System};
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-
 use crate::config::{self, DatabaseUrl};
 use crate::event::overview::SyncPage;
 use crate::event::{Committed, Places};
 use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
+use actix::{Recipient, System};
 
 pub mod messages;
 mod copy;
@@ -42,7 +39,10 @@ mod nodes;
 mod profiles;
 mod audits;
 mod notices;
+mod operators;
 mod revocations;
+mod seen;
+mod standing;
 mod queries;
 mod sync;
 mod schema;
@@ -58,15 +58,16 @@ mod tests;
 pub use allowance::{Charge, row};
 pub use error::OpenError;
 pub use health::DatabaseState;
+pub use operators::{Operated, Operation, Revoking, operate};
 pub use reach::{Reach, reach};
-pub use upkeep::{prune_audits, watch_size};
+pub use seen::{Sight, write_seen_regularly};
+pub use upkeep::{lapse_bans, prune_log, watch_size};
 
-use crate::event::revocation::Revoked;
 use allowance::Allowance;
 use clock::Clock;
 use health::Health;
 use lanes::{Lane, OnHang, Shared};
-use messages::{Answer, LogPage, LogQuestion, Ping, Query, Revoke, Sync, Write};
+use messages::{LogPage, LogQuestion, Ping, Query, Sync, Write};
 use readers::Readers;
 use sqlite_file::{FileLock, OpenedFile, Writable};
 
@@ -92,6 +93,7 @@ struct Inner {
     /// Of SQLite.
     file: Option<OpenedFile>,
     allowance: Allowance,
+    seen: seen::Seen,
     /// The number of the [`DatabaseGeneration`] that was seen last.
     generation: AtomicU64,
 }
@@ -174,6 +176,7 @@ impl Store {
             readers,
             file,
             allowance: Allowance::new(limits.bytes_per_day),
+            seen: seen::Seen::default(),
             generation,
         };
         let inner = Arc::new(inner);
@@ -392,22 +395,17 @@ pub fn backup(config: &config::Database, file: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Adds one revocation from the command line, beside a server that may be running: the nodes follow the log.
+/// Asks a database once, beside a server that may be running.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
-pub fn revoke(config: &config::Database, openid: &OpenId, what: Revoked) -> Result<(), OpenError> {
-    let revoke = Revoke { openid: openid.clone(), what, answer: Answer::Nobody };
-    if let DatabaseUrl::Sqlite(path) = &config.url {
-        conn::is_ours(path)?;
-    }
-    let written = match &config.url {
-        // The server's own time is not known here. Tokens of its own go by the order of the log.
-        DatabaseUrl::Sqlite(path) => revocations::append_on_sqlite(&mut conn::sqlite_writer(path, config.cache_kib)?, &revoke, now_ms()),
-        DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
-            conn.batch_execute(&format!("SELECT {}", conn::DURABLE))?;
-            revocations::append_on_postgres(conn, std::iter::once(&revoke))
-        }),
+pub fn look<Q: Query>(config: &config::Database, query: &Q) -> Result<Q::Answer, OpenError> {
+    let mut conn = match &config.url {
+        DatabaseUrl::Sqlite(path) => {
+            conn::is_ours(path)?;
+            conn::Conn::Sqlite(conn::sqlite_reader(path, config.cache_kib)?)
+        }
+        DatabaseUrl::Postgres(url) => conn::Conn::Postgres(conn::postgres(url, config.prepared_statements)?),
     };
-    written.map_err(|e| OpenError::Write { reason: e.to_string() })
+    query.run(&mut conn).map_err(|e| OpenError::Read { reason: e.to_string() })
 }

@@ -20,6 +20,7 @@ use super::error::Trouble;
 use super::health::Health;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::notices;
+use super::operators;
 use super::profiles::ProfileCall;
 use super::revocations;
 use super::schema::audits;
@@ -150,6 +151,7 @@ struct Besides {
     audits: bool,
     notices: bool,
     revocations: bool,
+    operators: bool,
 }
 
 impl Besides {
@@ -160,7 +162,9 @@ impl Besides {
         let (audits, notices) = (writes.iter().any(is_audit), writes.iter().any(notices::is_one));
         let profiles = ProfileCall::of(writes);
         let revocations = revocations::of(writes).next().is_some();
-        (profiles.is_some() || audits || notices || revocations).then_some(Self { profiles, audits, notices, revocations })
+        let operators = writes.iter().any(operators::is_one);
+        let any = profiles.is_some() || audits || notices || revocations || operators;
+        any.then_some(Self { profiles, audits, notices, revocations, operators })
     }
 
     fn write(&self, conn: &mut PgConnection, writes: &[Write], outcomes: &mut [Outcome], now: i64) -> QueryResult<()> {
@@ -187,6 +191,9 @@ impl Besides {
         if self.revocations {
             revocations::append_on_postgres(conn, revocations::of(writes))?;
         }
+        if self.operators {
+            operators::write_on_postgres(conn, writes)?;
+        }
         if self.notices {
             notices::lock(conn, writes)?;
             let at = Statement::new(STORE_NOW).get_result::<NowRow>(conn)?.now;
@@ -205,7 +212,7 @@ fn repeatable(write: &Write) -> bool {
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
         Write::Profile(_) | Write::Audit(_) | Write::Decide(_) | Write::Prune(_) | Write::Settings(_) | Write::Quiet(_) => true,
-        Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) => true,
+        Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) | Write::Act(_) | Write::Seen(_) => true,
         // The second one would find that somebody has reserved it.
         Write::Reserve(_) => false,
     }
@@ -266,6 +273,8 @@ impl Call {
                 | Write::Audit(_)
                 | Write::Decide(_)
                 | Write::Prune(_)
+                | Write::Act(_)
+                | Write::Seen(_)
                 | Write::Grant(_)
                 | Write::Settle(_)
                 | Write::Abandon(_)

@@ -7,12 +7,12 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::batch::{decode, encode};
+use super::batch::{DECISIONS, RevokedRow};
 use super::conn::Conn;
 use super::messages::{LogPage, LogQuestion, Query, Revoke, Write};
 use super::queries::unreadable;
-use super::schema::revocations::{at, id, issued_ms, openid, table, what};
-use super::statement::Statement;
+use super::schema::revocations::{at, decided_by, id, issued_ms, openid, reason, table, until, what};
+use super::statement::{Statement, Writer};
 use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::OpenId;
 
@@ -48,9 +48,8 @@ impl Query for LogQuestionAt {
         };
         let (rows, has_more) = match &self.question {
             LogQuestion::InForce { lifetime_ms, newest_ids } => {
-                let decisions = [Revoked::Access, Revoked::Nothing].map(|decision| encode(decision).0);
                 let (since, above) = (now.saturating_sub(*lifetime_ms), newest.saturating_sub(*newest_ids));
-                (rows().filter(what.eq_any(decisions).or(at.ge(since)).or(id.gt(above))).load(conn)?, false)
+                (rows().filter(what.eq_any(DECISIONS).or(at.ge(since)).or(id.gt(above))).load(conn)?, false)
             }
             LogQuestion::After { id: last, missing } => {
                 let mut late: Vec<Row> = match missing.as_slice() {
@@ -70,17 +69,17 @@ impl Query for LogQuestionAt {
     }
 }
 
-type Row = (i64, String, i16, Option<i64>, i64);
+type Row = (i64, String, i16, Option<i64>, i64, Option<i64>);
 
 #[diesel::dsl::auto_type]
 fn rows() -> _ {
-    table.order(id).select((id, openid, what, issued_ms, at))
+    table.order(id).select((id, openid, what, issued_ms, at, until))
 }
 
 fn known(rows: Vec<Row>) -> QueryResult<Vec<Revocation>> {
     let mut known = Vec::with_capacity(rows.len());
-    for (number, user, kind, issued, time) in rows {
-        match decode(kind, issued) {
+    for (number, user, kind, issued, time, end) in rows {
+        match (RevokedRow { what: kind, issued_ms: issued, until: end }).revoked() {
             Some(revoked) => {
                 known.push(Revocation { id: number, openid: OpenId::parse(&user).map_err(unreadable)?, what: revoked, at: time });
             }
@@ -90,11 +89,32 @@ fn known(rows: Vec<Row>) -> QueryResult<Vec<Revocation>> {
     Ok(known)
 }
 
+/// Whether the end of a ban is still to be noted: nobody has decided otherwise since, nor noted it.
+const IS_TO_LAPSE: &str = "SELECT count(*) AS number FROM (SELECT what, until FROM revocations WHERE openid = $1 AND what IN (3, 4) \
+     ORDER BY id DESC LIMIT 1) AS last WHERE what = 3 AND until = $2";
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+fn is_needless(conn: &mut impl Writer, revoke: &Revoke) -> QueryResult<bool> {
+    let Revoked::Lapsed { until: end } = revoke.what else { return Ok(false) };
+    let found = conn.rows::<Number>(Statement::new(IS_TO_LAPSE).text(revoke.openid.as_str()).number(end))?;
+    Ok(found.first().is_none_or(|found| found.number == 0))
+}
+
 /// `now`: the store's own time.
 pub(super) fn append_on_sqlite(conn: &mut SqliteConnection, revoke: &Revoke, now: i64) -> QueryResult<()> {
-    let (kind, issued) = encode(revoke.what);
-    let entry = (openid.eq(revoke.openid.as_str()), what.eq(kind), issued_ms.eq(issued), at.eq(now));
-    diesel::insert_into(table).values(entry).execute(conn).map(|_| ())
+    if is_needless(conn, revoke)? {
+        return Ok(());
+    }
+    let row = RevokedRow::from(revoke.what);
+    let decision = revoke.decision.as_deref();
+    let decided = (reason.eq(decision.and_then(|d| d.reason.as_deref())), decided_by.eq(decision.map(|d| d.by.as_str())));
+    let entry = (openid.eq(revoke.openid.as_str()), what.eq(row.what), issued_ms.eq(row.issued_ms), until.eq(row.until), at.eq(now));
+    diesel::insert_into(table).values((entry, decided)).execute(conn).map(|_| ())
 }
 
 /// Within a transaction: those about one user go one after the other, so that the later of two commits has the higher id. All locks are taken
@@ -109,10 +129,15 @@ pub(super) fn append_on_postgres<'a>(conn: &mut PgConnection, revokes: impl Iter
     let users: Vec<_> = revokes.clone().map(|revoke| revoke.openid.as_str()).collect();
     Statement::new(LOCK).text(&users.join(",")).execute(conn)?;
     for revoke in revokes {
-        let (kind, issued) = encode(revoke.what);
+        if is_needless(conn, revoke)? {
+            continue;
+        }
+        let row = RevokedRow::from(revoke.what);
         let now = sql::<BigInt>("(extract(epoch FROM clock_timestamp()) * 1000)::bigint");
-        let entry = (openid.eq(revoke.openid.as_str()), what.eq(kind), issued_ms.eq(issued), at.eq(now));
-        diesel::insert_into(table).values(entry).execute(conn)?;
+        let decision = revoke.decision.as_deref();
+        let decided = (reason.eq(decision.and_then(|d| d.reason.as_deref())), decided_by.eq(decision.map(|d| d.by.as_str())));
+        let entry = (openid.eq(revoke.openid.as_str()), what.eq(row.what), issued_ms.eq(row.issued_ms), until.eq(row.until), at.eq(now));
+        diesel::insert_into(table).values((entry, decided)).execute(conn)?;
     }
     Ok(())
 }

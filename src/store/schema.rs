@@ -45,6 +45,9 @@ diesel::table! {
         what -> SmallInt,
         issued_ms -> Nullable<BigInt>,
         at -> BigInt,
+        until -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        decided_by -> Nullable<Text>,
     }
 }
 

@@ -8,13 +8,19 @@ use tokio::sync::oneshot;
 
 use super::Store;
 use super::conn::Conn;
-use super::messages::{Answer, Prune, Query, Write};
+use super::messages::{Answer, EndedBans, Prune, PrunedLog, Query, Revoke, Write};
+use crate::event::revocation::Revoked;
 use crate::ids::now_ms;
 use crate::metrics::Metrics;
 
 /// PostgreSQL asks the file system about every file of the database for its size.
 const SIZE_EVERY: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the release before, and for the list.
+const LAPSE_EVERY: Duration = Duration::from_secs(2);
+/// Ended bans that are noted in one go.
+const LAPSED_AT_ONCE: usize = 100;
 
 /// Rows taken out in one write: few, for the messages of its batch wait for them.
 const ROWS: i64 = 500;
@@ -30,24 +36,39 @@ pub async fn watch_size(store: Store, metrics: Metrics) {
     }
 }
 
-/// Takes out, from the start on and every hour, findings of checks that are older than so many days; 0: none.
-pub async fn prune_audits(store: Store, days: u32) {
+/// Takes out of a log, from the start on and every hour, what is older than so many days; 0: nothing.
+pub async fn prune_log(store: Store, log: PrunedLog, days: u32) {
     if days == 0 {
         return;
     }
     loop {
-        prune(&store, now_ms().saturating_sub(i64::from(days) * DAY_MS)).await;
+        prune(&store, log, now_ms().saturating_sub(i64::from(days) * DAY_MS)).await;
         tokio::time::sleep(PRUNE_EVERY).await;
     }
 }
 
-/// Takes out findings from before a time, but those that somebody is still to look at, for as long as there are some and the store takes it.
-pub(super) async fn prune(store: &Store, before: i64) {
-    while store.ask(HasAuditsBefore { before }).await == Ok(true) {
+/// Takes out of a log what is from before a time, for as long as there is some and the store takes it.
+pub(super) async fn prune(store: &Store, log: PrunedLog, before: i64) {
+    while store.ask(HasEntriesBefore { log, before }).await == Ok(true) {
         let (answer, answered) = oneshot::channel();
-        let prune = Prune { before, rows: ROWS, answer: Answer::Caller(answer) };
+        let prune = Prune { log, before, rows: ROWS, answer: Answer::Caller(answer) };
         if store.submit_background(Write::Prune(prune)).is_err() || !matches!(answered.await, Ok(Ok(()))) {
             return;
+        }
+    }
+}
+
+/// Notes in the log of revocations which bans are over, for as long as the process lives.
+pub async fn lapse_bans(store: Store) {
+    loop {
+        tokio::time::sleep(LAPSE_EVERY).await;
+        let Ok(ended) = store.ask(EndedBans { limit: LAPSED_AT_ONCE }).await else { continue };
+        for ban in ended {
+            let Some(until) = ban.until else { continue };
+            let revoke = Revoke { openid: ban.openid, what: Revoked::Lapsed { until }, decision: None, answer: Answer::Nobody };
+            if store.submit_background(Write::Revoke(revoke)).is_err() {
+                break;
+            }
         }
     }
 }
@@ -56,9 +77,10 @@ pub(super) async fn prune(store: &Store, before: i64) {
 #[derive(Debug)]
 pub(super) struct DatabaseBytes;
 
-/// Whether there are findings from before a time that may be taken out.
+/// Whether there is something in a log from before a time that may be taken out.
 #[derive(Debug)]
-pub(super) struct HasAuditsBefore {
+pub(super) struct HasEntriesBefore {
+    pub(super) log: PrunedLog,
     pub(super) before: i64,
 }
 
@@ -88,10 +110,10 @@ impl Query for DatabaseBytes {
     }
 }
 
-impl Query for HasAuditsBefore {
+impl Query for HasEntriesBefore {
     type Answer = bool;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
-        super::audits::has_before(conn, self.before)
+        super::audits::has_before(conn, self.log, self.before)
     }
 }

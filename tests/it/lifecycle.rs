@@ -226,11 +226,11 @@ async fn operators_see_health_metrics_and_one_line_an_event() {
         (r#"hongyan_errors_total{error="bad_frame"}"#, 1.0),
         (r#"hongyan_sessions_opened_total{dialect="v1"}"#, 1.0),
         (r#"hongyan_wechat_calls_total{call="code2session",result="ok"}"#, 1.0),
-        ("hongyan_commit_seconds_count", 2.0),
         ("hongyan_writes_in_flight", 0.0),
     ] {
         server.metric_becomes(name, value).await;
     }
+    assert!(server.metric("hongyan_commit_seconds_count").await >= 2.0);
     assert!(server.command(&["healthcheck", "--dev", "--ops-listen", &server.ops]).status.success());
     server.command(&["kick", "--dev", "alice"]);
     alice.expect_close(4504).await;

@@ -63,7 +63,7 @@ async fn a_ban_ends_everything_until_it_is_lifted_and_outlives_a_restart() {
     let mut server = Server::start().await;
     let http = server.http_as("alice").await;
     let mut alice = server.v1("alice").await;
-    assert!(server.command(&["ban", "--dev", "alice"]).status.success());
+    assert!(server.command(&["ban", "--dev", "--force", "alice"]).status.success());
     assert_eq!(alice.expect_close(4505).await, "banned");
     assert_eq!(http.get("/v1/unread").await.1["error"], "banned");
     server.again().await;
@@ -95,7 +95,7 @@ async fn who_is_banned_while_waiting_for_her_turn_does_not_come_in() {
             eventually("the others' turns", async || (server.metric("hongyan_sessions").await > 0.0).then_some(())).await;
             let waiting = Client::connect(&urls[5], &["hongyan.v1"], None);
             let ban = async {
-                assert!(server.command(&["ban", "--dev", "alice"]).status.success());
+                assert!(server.command(&["ban", "--dev", "--force", "alice"]).status.success());
                 eventually("the ban", async || (alice.get("/v1/unread").await.1["error"] == "banned").then_some(())).await;
             };
             join(waiting, ban).await.0.unwrap()

@@ -13,6 +13,8 @@ mod sync;
 mod login;
 mod http_api;
 mod hosts;
+mod admin;
+mod operator_commands;
 mod profiles;
 mod safety;
 mod web;

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hongyan::config::{Config, DatabaseUrl, Inputs, Listen, Profile, load};
+use hongyan::config::{Config, DatabaseUrl, Inputs, Listen, Pages, Profile, load};
 use serde_json::Value;
 
 use crate::{root, text};
@@ -84,8 +84,14 @@ fn a_node_of_compose_can_start_with_its_settings() {
         let Listen::Unix(socket) = &config.server.listen else { panic!("{name}") };
         assert_eq!(socket.parent().unwrap(), Path::new("/run/hongyan"));
         sockets.insert(socket.display().to_string());
-        // The image's own health check asks this port, inside of the container.
-        assert_eq!(config.ops.listen, Config::default().ops.listen, "{name}");
+        // Prometheus asks from another container, by the name of the service; nobody asks from outside.
+        let ops = config.ops.listen.unwrap();
+        assert!(ops.ip().is_unspecified() && text("Dockerfile").contains(&format!(" {}\n", ops.port())), "{name}");
+        let asked = [format!("{name}:{}", ops.port())];
+        assert_eq!(config.ops.allowed_hosts.judge(asked.iter().map(String::as_str), None, Pages::Own), Ok(()), "{name}");
+        assert!(node["ports"].is_null() && texts(&node["networks"]).contains(&"inside"), "{name}");
+        let Some(Listen::Tcp(admin)) = config.admin.port() else { panic!("{name}") };
+        assert!(admin.ip().is_unspecified() && *admin != ops && config.admin.keys.iter().all(|key| key.id == "ops"), "{name}");
         let DatabaseUrl::Postgres(url) = &config.database.url else { panic!("{name}") };
         let password = fs::read_to_string(mounted.path().join("postgres_password")).unwrap();
         let postgres = &compose["services"]["postgres"]["environment"];
@@ -405,6 +411,13 @@ fn the_objects_of_kubernetes_find_each_other() {
     assert_eq!(object(&objects, "PodDisruptionBudget", "hongyan")["spec"]["selector"]["matchLabels"], *labels);
     for constraint in hongyan["spec"]["template"]["spec"]["topologySpreadConstraints"].as_array().unwrap() {
         assert_eq!(constraint["labelSelector"]["matchLabels"], *labels);
+    }
+    let admin = object(&objects, "Service", "hongyan-admin");
+    assert_eq!(admin["spec"]["selector"], *labels);
+    let data = &object(&objects, "ConfigMap", "hongyan")["data"];
+    for (name, variable) in [("ops", "HONGYAN_OPS__LISTEN"), ("admin", "HONGYAN_ADMIN__LISTEN")] {
+        let listens = port(container(hongyan), &Value::from(name));
+        assert!(data[variable].as_str().unwrap().ends_with(&format!(":{listens}")), "{name}");
     }
     let backend = &object(&objects, "Ingress", "hongyan")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
     let service = object(&objects, "Service", backend["name"].as_str().unwrap());

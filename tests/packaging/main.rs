@@ -107,7 +107,7 @@ fn the_command_lines_of_the_image_and_the_unit_are_understood() {
     assert_eq!(json("ENTRYPOINT"), ["/usr/local/bin/hongyan"]);
     hongyan::cli::command().try_get_matches_from([json("ENTRYPOINT"), json("CMD [")].concat()).unwrap();
     hongyan::cli::command().try_get_matches_from(json("HEALTHCHECK")).unwrap();
-    for line in ["USER 10001:10001", "EXPOSE 9999", "STOPSIGNAL SIGTERM", "VOLUME /data"] {
+    for line in ["USER 10001:10001", "EXPOSE 9999 9990", "STOPSIGNAL SIGTERM", "VOLUME /data"] {
         assert!(image.lines().any(|l| l == line), "{line}");
     }
 }
@@ -170,9 +170,12 @@ fn no_secret_of_a_shipped_file_is_accepted() {
     let value = |name: &str| example.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: "))).unwrap().to_owned();
     let good = format!("k1:{}", "k".repeat(32));
     let nats = [("HONGYAN_RELAY__NATS_URL", value("nats-url")), ("HONGYAN_DATABASE__URL", "postgres://h:p@db/h".to_owned())];
-    for (name, variable) in
-        [("wechat-secret", "HONGYAN_WECHAT__SECRET"), ("database-url", "HONGYAN_DATABASE__URL"), ("nats-url", "HONGYAN_RELAY__NATS_URL")]
-    {
+    for (name, variable) in [
+        ("wechat-secret", "HONGYAN_WECHAT__SECRET"),
+        ("admin-keys", "HONGYAN_ADMIN__KEYS"),
+        ("database-url", "HONGYAN_DATABASE__URL"),
+        ("nats-url", "HONGYAN_RELAY__NATS_URL"),
+    ] {
         let secret = value(name);
         let mut all = vec![("HONGYAN_WECHAT__APPID", "wx1"), ("HONGYAN_AUTH__KEYS", good.as_str())];
         if name != "wechat-secret" {

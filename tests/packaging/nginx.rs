@@ -342,6 +342,18 @@ fn answer(nginx: &Nginx, request: &str) -> String {
     head(&mut client)
 }
 
+#[test]
+fn nginx_passes_the_server_api_to_nobody() {
+    let Some(program) = nginx() else { return };
+    let node = Node::start(Answer::Script);
+    let nginx = start_nginx(&program, &two(&node.at, &node.at));
+    for path in ["/admin/v1/bans", "/admin/", "//admin/v1/bans", "/x/../admin/v1/bans", "/admin%2fv1/bans", "/%61dmin/v1/bans"] {
+        assert_eq!(ask(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")), 404, "{path}");
+    }
+    assert_eq!(node.has_read(), 0);
+    assert_eq!(unread(&nginx), 200);
+}
+
 /// The size of what is packed tells of what stands in it: of tokens, too.
 #[test]
 fn nginx_packs_the_files_of_the_browser_client_and_nothing_else() {

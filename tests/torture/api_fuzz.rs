@@ -14,6 +14,7 @@ async fn the_server_keeps_to_its_openapi_document() {
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.blocks_per_user", "0"),
         ("limits.new_conversations_per_day", "0"),
+        ("admin.calls_per_second", "0"),
     ])
     .await;
     // Somebody with something to be shown.
@@ -26,6 +27,7 @@ async fn the_server_keeps_to_its_openapi_document() {
     let seed = size(1, rand::random::<u32>()).to_string();
     let run = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/api-fuzz"))
         .args([&format!("http://{}", server.at), http.token(), leaving.token()])
+        .args([&format!("http://{}", server.admin), server.operators().token()])
         .env("API_FUZZ_EXAMPLES", size("30", "300"))
         .env("API_FUZZ_SEED", &seed)
         .output()
@@ -38,6 +40,6 @@ async fn the_server_keeps_to_its_openapi_document() {
         return;
     }
     let cases: Vec<&str> = said.lines().filter(|line| line.contains(" passed")).map(str::trim).collect();
-    assert_eq!(cases.len(), 2, "{said}");
-    figure("api fuzz", format!("seed {seed}: {}; the logout: {}; 0 failures", cases[0], cases[1]));
+    assert_eq!(cases.len(), 3, "{said}");
+    figure("api fuzz", format!("seed {seed}: {}; the logout: {}; the server API: {}; 0 failures", cases[0], cases[1], cases[2]));
 }

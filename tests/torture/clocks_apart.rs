@@ -64,7 +64,9 @@ impl World<'_> {
     fn command(&mut self, offset: &str, what: &str, openid: &str) -> Instant {
         // The server itself runs on as it was started.
         faketime::set(&mut self.nodes[0], self.library, offset);
-        let done = self.nodes[0].command(&[what, "--dev", openid]);
+        // Who logged in just now may not be written down as seen yet.
+        let force: &[&str] = if what == "ban" { &["--force"] } else { &[] };
+        let done = self.nodes[0].command(&[&[what, "--dev", openid], force].concat());
         assert!(done.status.success(), "{done:?}");
         Instant::now()
     }

@@ -250,7 +250,7 @@ async fn who_is_banned_or_logged_out_on_one_node_is_out_on_all() {
             }
             let began = Instant::now();
             if ban {
-                assert!(cluster.nodes[0].command(&["ban", &openid]).status.success());
+                assert!(cluster.nodes[0].command(&["ban", "--force", &openid]).status.success());
             } else {
                 assert_eq!(calls.post("/v1/logout", &json!({ "all": true })).await.0, 204);
             }

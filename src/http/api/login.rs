@@ -14,6 +14,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::http::{Address, State};
 use crate::protocol::Word;
+use crate::store::Sight;
 use crate::store::messages::{Revoke, Write};
 use crate::wechat::{LoginRefused, ValidateCode};
 
@@ -93,7 +94,9 @@ pub async fn exchange(state: &State, from: Address, code: String) -> Result<Iden
     }
     let openid = outcome?;
     state.revocations.read_now().await;
-    Ok(state.tokens.admit(openid, state.revocations.now_ms())?)
+    let identity = state.tokens.admit(openid, state.revocations.now_ms())?;
+    state.store.saw(&identity.openid, Sight::Here);
+    Ok(identity)
 }
 
 /// Ends the token of this call and its sessions, or all of the user's
@@ -110,7 +113,7 @@ pub async fn exchange(state: &State, from: Address, code: String) -> Result<Iden
 pub async fn logout(caller: Caller, body: Body<LogoutRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let Caller(identity) = caller;
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
-    commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, answer })).await?;
+    commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer })).await?;
     (state.revoked)();
     Ok(HttpResponse::NoContent().finish())
 }

@@ -31,12 +31,22 @@ pub enum Decision {
     Queued,
 }
 
-/// Takes out so many findings from before a time (Unix milliseconds), but none that somebody is still to look at.
+/// Takes out so many entries of a log from before a time (Unix milliseconds).
 #[derive(Debug)]
 pub struct Prune {
+    pub log: PrunedLog,
     pub before: i64,
     pub rows: i64,
     pub answer: Answer,
+}
+
+/// A log that is kept for some days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrunedLog {
+    /// Findings of checks, but none that somebody is still to look at.
+    Findings,
+    /// What operators did.
+    Acts,
 }
 
 /// The message that WeChat's check of this name was about, if it was stored.

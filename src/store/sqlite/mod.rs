@@ -27,7 +27,7 @@ use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write}
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages};
 use super::sync::OVERLAP_MS;
-use super::{notices, profiles, revocations, schema};
+use super::{notices, operators, profiles, revocations, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
@@ -158,6 +158,10 @@ impl Batch<'_> {
             Write::Decide(decide) => Ok(audits::decide(self.conn, decide, self.now)?),
             Write::Prune(old) => {
                 audits::prune(self.conn, old)?;
+                Ok(Outcome::Done)
+            }
+            Write::Act(_) | Write::Seen(_) => {
+                operators::write_on_sqlite(self.conn, write)?;
                 Ok(Outcome::Done)
             }
             Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_) => {

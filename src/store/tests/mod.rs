@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use actix::{Actor, Context, Handler};
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 
 use super::messages::*;
@@ -38,6 +39,7 @@ mod recalls_and_blocks;
 mod syncs;
 mod profiles;
 mod audits;
+mod operators;
 mod notices;
 mod model;
 mod steps;
@@ -156,6 +158,12 @@ impl Db {
         let store = Store::open(&self.config, self.limits, &metrics, &Draining::default(), committed).unwrap();
         Rig { store, events, ready: VecDeque::new(), metrics }
     }
+}
+
+/// A ban by the command line.
+fn ban(openid: &OpenId, until: Option<i64>) -> Operation<'_> {
+    let revoke = Revoking { openid, what: Revoked::Access { until }, for_ms: None, reason: Some("spam".into()), known_only: false };
+    Operation { who: "root on here".into(), act: "ban", target: Some(openid.as_str()), detail: None, revoke: Some(revoke) }
 }
 
 /// The URL of another database on the same server.

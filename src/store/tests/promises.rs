@@ -326,15 +326,15 @@ async fn a_stranger_does_not_learn_that_you_read(db: &mut Db) {
 
 async fn revocations_are_followed(db: &mut Db) {
     let rig = db.open();
-    let all = [Revoked::Token { issued_ms: 5 }, Revoked::AllTokens, Revoked::Sessions, Revoked::Access, Revoked::Nothing];
+    let all = [Revoked::Token { issued_ms: 5 }, Revoked::AllTokens, Revoked::Sessions, Revoked::Access { until: None }, Revoked::Nothing];
     let before = now_ms();
     for what in all {
         let (answer, answered) = oneshot::channel();
-        rig.submit(Write::Revoke(Revoke { openid: o("a"), what, answer: Answer::Caller(answer) }));
+        rig.submit(Write::Revoke(Revoke { openid: o("a"), what, decision: None, answer: Answer::Caller(answer) }));
         answered.await.unwrap().unwrap();
     }
     // The command line writes beside a server that runs.
-    crate::store::revoke(&db.config, &o("b"), Revoked::Access).unwrap();
+    crate::store::operate(&db.config, &ban(&o("b"), None)).unwrap();
     let after = |id, missing| rig.store.revocations(LogQuestion::After { id, missing });
     let LogPage { now, newest, entries: log, has_more } = after(0, Vec::new()).await.unwrap();
     assert!((before - 60_000..=now_ms() + 60_000).contains(&now) && !has_more);

@@ -193,7 +193,9 @@ async fn every_commit_is_durable(db: &mut Db) {
             pooler.start();
         }
         db.open().send("a", "b", set).await;
-        crate::store::revoke(&db.config, &o("a"), Revoked::Sessions).unwrap();
+        let (who, openid) = ("root on here".to_owned(), o("a"));
+        let revoke = Revoking { openid: &openid, what: Revoked::Sessions, for_ms: None, reason: None, known_only: false };
+        operate(&db.config, &Operation { who, act: "kick", target: None, detail: None, revoke: Some(revoke) }).unwrap();
         assert_eq!(text(&mut db.direct(), "SELECT string_agg(value, ' ') FROM seen"), format!("{wanted} {wanted}"), "{set}");
     }
 }

@@ -228,7 +228,7 @@ fn tools_neither_make_a_database_nor_take_another_for_one() {
     run(Some(Db::sqlite()), |db| {
         Box::pin(async {
             let openid = OpenId::parse("a").unwrap();
-            let revoke = |db: &Db| crate::store::revoke(&db.config, &openid, Revoked::Access);
+            let revoke = |db: &Db| crate::store::operate(&db.config, &ban(&openid, None));
             assert!(matches!(revoke(db), Err(OpenError::NoDatabase { .. })));
             assert!(!db.path().exists());
             db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("other.db"));

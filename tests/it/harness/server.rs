@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use super::{Client, Cluster, Http, Nats, Nginx, PATIENCE, Raw, eventually};
 
+/// The secret of the key that tests call the server API with.
+pub const ADMIN_SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
+
 const BINARY: &str = env!("CARGO_BIN_EXE_hongyan");
 
 /// Ends with the test; its folder goes with it.
@@ -23,6 +26,8 @@ pub struct Server {
     child: Child,
     pub at: String,
     pub ops: String,
+    /// Where the server API is, on a port of its own.
+    pub admin: String,
     /// Where its double of WeChat is.
     pub double: String,
     /// What stands beside it where tests run against several nodes.
@@ -77,6 +82,8 @@ impl Server {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HONGYAN_ADMIN__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HONGYAN_ADMIN__KEYS".to_owned(), format!("test:{ADMIN_SECRET}:read+send+manage+moderate")),
             ("HONGYAN_SERVER__WORKERS".to_owned(), "2".to_owned()),
             ("HONGYAN_DATABASE__CACHE_KIB".to_owned(), "4096".to_owned()),
             ("HONGYAN_SAFETY__MODE".to_owned(), "off".to_owned()),
@@ -86,8 +93,8 @@ impl Server {
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();
-        let (child, [at, ops, double]) = launch(folder.path(), command, &all, descriptors);
-        Self { folder, command, settings: all, descriptors, child, at, ops, double, beside: None }
+        let (child, [at, ops, double, admin]) = launch(folder.path(), command, &all, descriptors);
+        Self { folder, command, settings: all, descriptors, child, at, ops, admin, double, beside: None }
     }
 
     async fn several(nodes: usize, settings: &[(&str, &str)]) -> Self {
@@ -195,6 +202,11 @@ impl Server {
         Http::new(&self.at, None)
     }
 
+    /// The server API, with a key of every scope.
+    pub fn operators(&self) -> Http {
+        Http::new(&self.admin, Some(ADMIN_SECRET))
+    }
+
     /// Its double of WeChat, to be steered and asked.
     pub fn wechat(&self) -> Http {
         Http::new(&self.double, None)
@@ -251,7 +263,8 @@ impl Server {
     pub async fn again(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        (self.child, [self.at, self.ops, self.double]) = launch(self.folder.path(), self.command, &self.settings, self.descriptors);
+        (self.child, [self.at, self.ops, self.double, self.admin]) =
+            launch(self.folder.path(), self.command, &self.settings, self.descriptors);
     }
 
     /// What it has logged.
@@ -290,7 +303,7 @@ fn as_text(line: &str) -> String {
 }
 
 /// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and its double's.
-fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, descriptors: Option<u32>) -> (Child, [String; 3]) {
+fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, descriptors: Option<u32>) -> (Child, [String; 4]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut program = match descriptors {
         None => prepare(BINARY, folder, settings),
@@ -310,14 +323,14 @@ fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, des
             }
         }
     });
-    let mut addresses = [String::new(), String::new(), String::new()];
+    let mut addresses = [const { String::new() }; 4];
     loop {
         let Ok(line) = told.recv_timeout(PATIENCE).map(|line| as_text(&line)) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the server did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
         };
-        for (address, name) in addresses.iter_mut().zip(["chat", "operators", "wechat double"]) {
+        for (address, name) in addresses.iter_mut().zip(["chat", "operators", "wechat double", "server API"]) {
             if let Some(told) = line.strip_prefix(&format!("hongyan: {name} at ")) {
                 told.clone_into(address);
             }

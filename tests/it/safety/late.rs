@@ -61,10 +61,10 @@ async fn a_file_to_be_looked_at_waits_for_an_operator_or_is_recalled() {
             if review == "pass" {
                 decided(&server, (REVIEW, 20012, None)).await;
                 let operators = server.operators();
-                let waiting = operators.get("/reviews").await.1["reviews"][0].clone();
+                let waiting = operators.get("/admin/v1/reviews").await.1["reviews"][0].clone();
                 assert_eq!((&waiting["what"], &waiting["label"], &waiting["seq"]), (&json!("media"), &json!(20012), &json!(1)));
                 bob.nothing_came().await;
-                assert_eq!(operators.post(&format!("/reviews/{}", waiting["id"]), &json!({ "decision": "recall" })).await.0, 204);
+                assert_eq!(operators.post(&format!("/admin/v1/reviews/{}", waiting["id"]), &json!({ "decision": "recall" })).await.0, 204);
             }
             assert_eq!(bob.expect("recall").await["target_seq"], 1);
         }

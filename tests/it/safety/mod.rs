@@ -13,7 +13,7 @@ use diesel::sql_types::{Binary, Integer, Nullable, SmallInt, Text};
 use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Http, Raw, Said, Server};
+use crate::harness::{Client, Http, Said, Server};
 
 /// A server whose texts are checked, and the folder of its word list.
 pub struct Guarded {
@@ -66,10 +66,6 @@ impl Guarded {
 
     pub fn double(&self) -> Http {
         Http::new(&self.double, None)
-    }
-
-    pub fn operators(&self) -> Http {
-        Http::new(&self.ops, None)
     }
 
     /// Tells the double of WeChat how to be.

@@ -35,7 +35,7 @@ async fn while_wechat_is_away_texts_fare_as_the_operator_wants() {
             },
             "{on_outage}"
         );
-        let ready = server.operators().get("/readyz").await;
+        let ready = Http::new(&server.ops, None).get("/readyz").await;
         assert_eq!((ready.0, &ready.1["details"]["safety"]["mode"]), (200, &json!("wechat")));
         assert!(ready.1["details"]["safety"]["last_failure"]["what"].is_string(), "{}", ready.1);
     }

@@ -1,16 +1,17 @@
 //! What waits for an operator's eye, and what operators take away.
 
-use actix_web::http::header;
+use actix_web::HttpResponse;
 use actix_web::web::{self, Json};
-use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
-use super::State;
-use super::api::{ask, commit, limit};
-use super::body::Body;
-use super::error::ApiError;
-use super::page;
+use super::guard::Operator;
+use super::openapi::AdminErrors;
 use crate::event::{By, Source};
+use crate::http::State;
+use crate::http::api::{ask, commit, limit};
+use crate::http::body::Body;
+use crate::http::error::ApiError;
+use crate::http::page;
 use crate::ids::OpenId;
 use crate::profile::Nickname;
 use crate::protocol::Word;
@@ -19,53 +20,65 @@ use crate::store::messages::{AvatarChange, Decide, Decision, ProfileChange, Revi
 
 const DEFAULT_LIMIT: usize = 50;
 
-#[derive(Deserialize)]
-pub struct Params {
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ReviewsParams {
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
     /// `next` of the page before.
     after: Option<i64>,
 }
 
-#[derive(Serialize)]
-pub struct Page {
-    reviews: Vec<Waiting>,
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Reviews)]
+pub struct ReviewsAnswer {
+    reviews: Vec<OpenReview>,
+    /// For the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<i64>,
 }
 
 /// Something that passed and that somebody should look at.
-#[derive(Serialize)]
-struct Waiting {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Review)]
+pub struct OpenReview {
     id: i64,
     at: i64,
     openid: String,
+    /// `text`, `nickname` or `media`.
     what: &'static str,
     /// The message, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     seq: Option<i64>,
+    /// `local` or `wechat`.
     by: &'static str,
     label: i32,
     trace_id: String,
     /// Where the settings keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     text: Option<String>,
 }
 
-#[derive(Deserialize)]
-pub struct Decided {
-    decision: Wanted,
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = Decision)]
+pub struct DecideBody {
+    decision: WantedDecision,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Copy, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Wanted {
+enum WantedDecision {
     Pass,
     Recall,
 }
 
-impl From<Review> for Waiting {
+impl From<Review> for OpenReview {
     fn from(review: Review) -> Self {
         Self {
             id: review.audit,
@@ -89,62 +102,69 @@ impl From<Review> for Waiting {
     }
 }
 
-/// What waits, the oldest first.
-pub async fn list(params: web::Query<Params>, state: web::Data<State>) -> Result<Json<Page>, ApiError> {
+/// What passed and waits for somebody to look at it, the oldest first
+#[utoipa::path(
+    get,
+    path = "/admin/v1/reviews",
+    tag = "reviews",
+    params(ReviewsParams),
+    security(("key" = [])),
+    responses((status = 200, body = ReviewsAnswer), AdminErrors)
+)]
+pub async fn list(params: web::Query<ReviewsParams>, state: web::Data<State>) -> Result<Json<ReviewsAnswer>, ApiError> {
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let found = ask(&state, Reviews { limit, after: params.after }).await?;
-    let mut reviews: Vec<_> = found.reviews.into_iter().map(Waiting::from).collect();
+    let mut reviews: Vec<_> = found.reviews.into_iter().map(OpenReview::from).collect();
     let fitting = page::fitting(reviews.iter().map(|review| serde_json::to_string(review).map_or(0, |text| text.len())));
     let has_more = found.has_more || fitting < reviews.len();
     reviews.truncate(fitting);
     let next = reviews.last().filter(|_| has_more).map(|last| last.id);
-    Ok(Json(Page { reviews, next }))
+    Ok(Json(ReviewsAnswer { reviews, next }))
 }
 
-/// Lets it pass, or takes it away: a message is recalled on both sides, whatever its age, and a name is gone.
+/// Lets it pass, or takes it away: a message is recalled on both sides, whatever its age, and a name is gone
+#[utoipa::path(
+    post,
+    path = "/admin/v1/reviews/{id}",
+    tag = "reviews",
+    params(("id" = i64, Path)),
+    request_body = DecideBody,
+    security(("key" = [])),
+    responses((status = 204, description = "Done, or it was before"), AdminErrors)
+)]
 pub async fn decide(
-    request: HttpRequest,
     id: web::Path<i64>,
-    body: Body<Decided>,
+    operator: Operator,
+    body: Body<DecideBody>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    is_from_no_page(&request)?;
     let audit = id.into_inner();
-    let review = ask(&state, ReviewById { audit }).await?.ok_or_else(ApiError::not_found)?;
-    let decision = match (body.0.decision, review.decision) {
-        (Wanted::Pass, Some(Decision::Recalled)) => return Err(ApiError::new(Word::Conflict, "it was recalled already")),
+    let wanted = body.0.decision;
+    operator.note(match wanted {
+        WantedDecision::Pass => "pass",
+        WantedDecision::Recall => "recall",
+    });
+    let nothing = || ApiError::new(Word::NotFound, "there is no such review");
+    let review = ask(&state, ReviewById { audit }).await?.ok_or_else(nothing)?;
+    let decision = match (wanted, review.decision) {
+        (WantedDecision::Pass, Some(Decision::Recalled)) => return Err(ApiError::new(Word::Conflict, "it was recalled already")),
         // Sessions would be told once more.
-        (Wanted::Recall, Some(Decision::Recalled)) => return Ok(HttpResponse::NoContent().finish()),
-        (Wanted::Pass, _) => Decision::Passed,
-        (Wanted::Recall, _) => Decision::Recalled,
+        (WantedDecision::Recall, Some(Decision::Recalled)) => return Ok(HttpResponse::NoContent().finish()),
+        (WantedDecision::Pass, _) => Decision::Passed,
+        (WantedDecision::Recall, _) => Decision::Recalled,
     };
     if decision == Decision::Recalled {
         match (review.source, review.peer, review.seq) {
             (Source::Nickname, ..) => rename(&state, &review.openid, AvatarChange::Keep).await?,
             (_, Some(peer), Some(seq)) => take_back(&state.store, &review.openid, &peer, seq).await?,
-            _ => return Err(ApiError::not_found()),
+            _ => return Err(nothing()),
         }
     }
     commit(&state, |answer| Write::Decide(Decide { audit, decision, label: 0, answer })).await?;
-    log::info!(audit = audit, recalled = decision == Decision::Recalled; "an operator has decided");
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Takes away what a user shows of herself.
-pub async fn strip(openid: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let openid = OpenId::parse(&openid)?;
-    rename(&state, &openid, AvatarChange::Remove).await?;
-    log::info!(openid = openid.as_str(); "an operator has taken a profile away");
-    Ok(HttpResponse::NoContent().finish())
-}
-
-async fn rename(state: &State, openid: &OpenId, avatar: AvatarChange) -> Result<(), ApiError> {
+/// Takes a user's name away, and the avatar as it is said.
+pub async fn rename(state: &State, openid: &OpenId, avatar: AvatarChange) -> Result<(), ApiError> {
     commit(state, |answer| Write::Profile(ProfileChange::new(openid.clone(), Some(Nickname::default()), avatar, answer))).await
-}
-
-/// A page in the operator's own browser could post here, but for this type: to send it, it would have to ask first, and nobody says yes.
-fn is_from_no_page(request: &HttpRequest) -> Result<(), ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if is_json { Ok(()) } else { Err(ApiError::bad_request("Content-Type must be application/json")) }
 }

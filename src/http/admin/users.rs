@@ -1,0 +1,77 @@
+//! Users: how they stand, and what is taken from them.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Json};
+
+use super::guard::Operator;
+use super::openapi::AdminErrors;
+use super::reviews::rename;
+use crate::event::revocation::Revoked;
+use crate::http::State;
+use crate::http::api::{ask, commit};
+use crate::http::error::ApiError;
+use crate::ids::OpenId;
+use crate::protocol::Word;
+use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserStanding, Write};
+
+/// How a user stands: seen when, banned, conversations, profile. No message text
+#[utoipa::path(
+    get,
+    path = "/admin/v1/users/{openid}",
+    tag = "users",
+    params(("openid" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    security(("key" = [])),
+    responses((status = 200, body = UserStanding), AdminErrors)
+)]
+pub async fn standing(openid: web::Path<String>, state: web::Data<State>) -> Result<Json<UserStanding>, ApiError> {
+    let standing = ask(&state, UserOverview { openid: OpenId::parse(&openid)? }).await?;
+    if standing.is_known { Ok(Json(standing)) } else { Err(unknown()) }
+}
+
+/// Takes nickname and avatar of a user away
+#[utoipa::path(
+    delete,
+    path = "/admin/v1/users/{openid}/profile",
+    tag = "users",
+    params(("openid" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    security(("key" = [])),
+    responses((status = 204, description = "Done, or there was none"), AdminErrors)
+)]
+pub async fn strip(openid: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    rename(&state, &OpenId::parse(&openid)?, AvatarChange::Remove).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Closes a user's sessions; the user may come back
+#[utoipa::path(
+    post,
+    path = "/admin/v1/users/{openid}/kick",
+    tag = "users",
+    params(("openid" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    security(("key" = [])),
+    responses((status = 204, description = "Done; holds on every node within two seconds"), AdminErrors)
+)]
+pub async fn kick(openid: web::Path<String>, operator: Operator, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let openid = OpenId::parse(&openid)?;
+    is_known(&state, &openid).await?;
+    revoke(&state, &operator, openid, Revoked::Sessions, None).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// # Errors
+/// `not_found`: nobody has seen this user here.
+pub async fn is_known(state: &State, openid: &OpenId) -> Result<(), ApiError> {
+    if ask(state, IsKnown { openid: openid.clone() }).await? { Ok(()) } else { Err(unknown()) }
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(Word::NotFound, "nobody has seen this user here")
+}
+
+/// Adds to the log of revocations, and has every node read it.
+pub async fn revoke(state: &State, operator: &Operator, openid: OpenId, what: Revoked, reason: Option<String>) -> Result<(), ApiError> {
+    let decision = Some(Box::new(BanDecision { reason, by: operator.name() }));
+    commit(state, |answer| Write::Revoke(Revoke { openid, what, decision, answer })).await?;
+    (state.revoked)();
+    Ok(())
+}

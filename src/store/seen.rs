@@ -1,0 +1,126 @@
+//! When users were seen: gathered in memory and written down a few times a second, so that a thousand who come at once cost a few statements;
+//! of one who stays no more than once a minute.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::sync::Notify;
+
+use super::Store;
+use super::messages::{Answer, SeenUsers, Write};
+use crate::ids::{OpenId, now_ms};
+
+/// Users that wait to be written down; more are left out until there is room.
+const WAITING_CAPACITY: usize = 65_536;
+/// Users of whom it is known when they were noted last.
+const NOTED_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
+/// Users of one write: few, for the messages of its batch wait for them.
+const USERS_AT_ONCE: usize = 500;
+/// Between two writes at the least.
+const WRITE_INTERVAL: Duration = Duration::from_millis(200);
+/// Who was noted so short a time ago is not noted again, until they leave.
+const NOTE_INTERVAL_MS: i64 = 60_000;
+
+/// Users who were seen since the last write, and when: Unix milliseconds of this node, for people.
+#[derive(Default)]
+pub(super) struct Seen {
+    users: Mutex<Users>,
+    is_waiting: Notify,
+}
+
+struct Users {
+    waiting: HashMap<OpenId, i64>,
+    noted: LruCache<OpenId, i64>,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { waiting: HashMap::new(), noted: LruCache::new(NOTED_CAPACITY) }
+    }
+}
+
+/// What is seen of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Logs in, calls, connects.
+    Here,
+    /// A session has ended.
+    Leaves,
+}
+
+impl Seen {
+    fn note(&self, openid: &OpenId, sight: Sight, at: i64) {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = users.noted.get(openid).is_some_and(|noted| (0..NOTE_INTERVAL_MS).contains(&(at - noted)));
+        if (is_fresh && sight == Sight::Here) || users.waiting.len() >= WAITING_CAPACITY && !users.waiting.contains_key(openid) {
+            return;
+        }
+        users.noted.put(openid.clone(), at);
+        users.waiting.insert(openid.clone(), at);
+        drop(users);
+        self.is_waiting.notify_one();
+    }
+
+    fn take(&self) -> Vec<(OpenId, i64)> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut users.waiting).into_iter().collect()
+    }
+}
+
+impl Store {
+    /// A user is seen. Written down at once or a moment later; after a crash that moment is lost.
+    pub fn saw(&self, openid: &OpenId, sight: Sight) {
+        self.inner.seen.note(openid, sight, now_ms());
+    }
+
+    /// Hands in what is not written down yet.
+    pub fn write_seen(&self) {
+        let seen = self.inner.seen.take();
+        let mut left = seen.chunks(USERS_AT_ONCE);
+        while let Some(users) = left.next() {
+            let write = Write::Seen(SeenUsers { users: users.to_vec(), answer: Answer::Nobody });
+            if self.submit_background(write).is_err() {
+                // The next time.
+                users.iter().chain(left.flatten()).for_each(|(openid, at)| self.inner.seen.note(openid, Sight::Leaves, *at));
+                return;
+            }
+        }
+    }
+}
+
+/// Writes down who was seen, for as long as the process lives.
+pub async fn write_seen_regularly(store: Store) {
+    loop {
+        store.inner.seen.is_waiting.notified().await;
+        store.write_seen();
+        tokio::time::sleep(WRITE_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_and_a_user_is_noted_once_a_minute_and_on_leaving() {
+        let seen = Seen::default();
+        let user = |n: usize| OpenId::parse(&format!("u{n}")).unwrap();
+        let taken = || seen.take().into_iter().collect::<HashMap<_, _>>();
+        (0..WAITING_CAPACITY + 10).for_each(|n| seen.note(&user(n), Sight::Here, 1_000));
+        let first = taken();
+        assert_eq!((first.len(), first[&user(8)]), (WAITING_CAPACITY, 1_000));
+        seen.note(&user(7), Sight::Here, 1_000 + NOTE_INTERVAL_MS - 1);
+        assert!(taken().is_empty());
+        seen.note(&user(7), Sight::Leaves, 2_000);
+        seen.note(&user(8), Sight::Here, 1_000 + NOTE_INTERVAL_MS);
+        // A clock that was set back keeps nobody out of sight.
+        seen.note(&user(9), Sight::Here, 500);
+        assert_eq!(
+            taken().into_iter().collect::<std::collections::BTreeMap<_, _>>().into_values().collect::<Vec<_>>(),
+            [2_000, 61_000, 500]
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! How a user stands, for the operator.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::conn::Conn;
+use super::messages::{IsKnown, Query, Unread, UserOverview, UserStanding};
+use super::operators::{ban_of, now};
+use super::statement::Statement;
+
+/// Each a look-up in an index by the user, or one for each of the user's conversations.
+const STANDING: &str = "SELECT s.first_at, s.last_at, p.nickname, p.avatar, \
+     (SELECT count(*) FROM members m WHERE m.openid = $1) AS conversations, \
+     (SELECT count(*) FROM conversations c WHERE c.created_by = $2) AS started, \
+     (SELECT max((SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1)) \
+      FROM members m WHERE m.openid = $3) AS last_message, \
+     (SELECT max((SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id AND x.seq = m.sent_seq)) \
+      FROM members m WHERE m.openid = $4) AS last_written, \
+     (SELECT count(*) FROM blocks b WHERE b.openid = $5) AS blocks, \
+     (SELECT count(*) FROM blocks b WHERE b.blocked = $6) AS blocked_by, \
+     (SELECT CAST(coalesce(sum(g.available), 0) AS BIGINT) FROM grants g WHERE g.openid = $7) AS notice_grants, \
+     (SELECT CAST(coalesce(sum(a.times), 0) AS BIGINT) FROM audits a WHERE a.openid = $8 AND a.hour IS NOT NULL) AS refused, \
+     (SELECT max(r.at) FROM revocations r WHERE r.openid = $9 AND NOT (r.what = 4 AND r.until IS NOT NULL)) AS last_revoked \
+     FROM (SELECT $10 AS openid) AS u LEFT JOIN seen_users s ON s.openid = u.openid LEFT JOIN profiles p ON p.openid = u.openid";
+
+#[derive(QueryableByName)]
+struct StandingRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    first_at: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_at: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    nickname: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    avatar: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    conversations: i64,
+    #[diesel(sql_type = BigInt)]
+    started: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_message: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_written: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    blocks: i64,
+    #[diesel(sql_type = BigInt)]
+    blocked_by: i64,
+    #[diesel(sql_type = BigInt)]
+    notice_grants: i64,
+    #[diesel(sql_type = BigInt)]
+    refused: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_revoked: Option<i64>,
+}
+
+impl Query for UserOverview {
+    type Answer = UserStanding;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<UserStanding> {
+        let now = now(conn)?;
+        let openid = &self.openid;
+        let statement = (0..10).fold(Statement::new(STANDING), |statement, _| statement.text(openid.as_str()));
+        let row = statement.get_result::<StandingRow>(conn)?;
+        let unread = Unread { openid: openid.clone(), limit: 1 }.run(conn)?.total;
+        let is_known = IsKnown { openid: openid.clone() }.run(conn)?;
+        Ok(UserStanding {
+            openid: openid.clone(),
+            now,
+            is_known,
+            first_seen: row.first_at,
+            last_seen: row.last_at,
+            conversations: row.conversations,
+            conversations_started: row.started,
+            unread,
+            last_message: row.last_message,
+            last_written: row.last_written,
+            blocks: row.blocks,
+            blocked_by: row.blocked_by,
+            nickname: row.nickname.unwrap_or_default(),
+            has_avatar: row.avatar.is_some(),
+            notice_grants: row.notice_grants,
+            refused: row.refused,
+            ban: ban_of(conn, openid, now)?,
+            last_revoked: row.last_revoked,
+        })
+    }
+}

@@ -22,7 +22,7 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("store", "config event files ids lifecycle metrics outage profile"),
     ("wechat", "config ids lifecycle metrics outage"),
     ("notice", "config ids lifecycle metrics outage store wechat"),
-    ("safety", "config event ids lifecycle metrics store wechat"),
+    ("safety", "config event files ids lifecycle metrics store wechat"),
     ("auth", "chat config event ids metrics protocol store"),
     ("session", "chat event ids metrics protocol safety store"),
     ("relay", "chat event ids lifecycle metrics outage protocol store"),

@@ -20,6 +20,7 @@ use std::path::Path;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::fold::Folded;
+use crate::files::{Denied, Need};
 
 /// A list of a million words has some 10 MiB.
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -27,8 +28,10 @@ const FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Why a file gives no list. It never says what stands in it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    #[error("it cannot be read")]
-    Unreadable(#[source] io::Error),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("it cannot be read: {0}")]
+    Unreadable(io::Error),
     #[error("it has more than {FILE_BYTES} bytes")]
     TooLarge,
     #[error("it is not UTF-8")]
@@ -153,7 +156,11 @@ fn stands(breaks: &[usize], letters: &Range<usize>, own: &[usize]) -> bool {
 /// [`Unusable`].
 pub fn read(path: &Path) -> Result<String, Unusable> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(Unusable::Unreadable)?;
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes));
+    let read = read.map_err(|error| match Denied::explain(path, Need::Read, &error) {
+        Some(denied) => Unusable::Denied(denied),
+        None => Unusable::Unreadable(error),
+    })?;
     if read as u64 > FILE_BYTES {
         return Err(Unusable::TooLarge);
     }

@@ -144,6 +144,16 @@ fn a_database_that_cannot_be_written_ends_the_start() {
             fs::remove_file(place.path(name)).unwrap();
         }
     }
+    // The word list.
+    fs::write(place.path("words"), "word\n").unwrap();
+    chown(place.path("words"), place.user.map(|_| 0), None).unwrap();
+    fs::set_permissions(place.path("words"), Permissions::from_mode(0o000)).unwrap();
+    for command in [&["serve"][..], &["config", "check"]] {
+        let mut server = place.server(command);
+        let out = server.env("HONGYAN_SAFETY__MODE", "local").env("HONGYAN_SAFETY__WORDS", place.path("words")).output().unwrap();
+        let said = failure(&out);
+        assert!(said.contains("words cannot be read: it belongs to "), "{said}");
+    }
     // The server's own lock, which tools do not take.
     fs::write(place.path("var/h.db.lock"), "").unwrap();
     place.spoil("var/h.db.lock");
@@ -200,6 +210,11 @@ async fn what_root_makes_beside_a_server_is_the_servers() {
             tool.env_remove("HONGYAN_AUTH__KEYS");
         }
         ok(&tool.output().unwrap());
+    }
+    if is_root() {
+        let said = ok(&place.tool(&["config", "check"]).output().unwrap());
+        assert!(said.contains("looked at as root, who may do more than the server: sudo -u nobody hongyan config check\n"), "{said}");
+        assert!(!ok(&place.server(&["config", "check"]).output().unwrap()).contains("as root"));
     }
     let server = place.run(&["serve"]);
     // Beside a server that runs: its write-ahead log is there.

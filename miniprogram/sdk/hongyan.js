@@ -54,9 +54,9 @@ const isObject = value => !!value && typeof value === 'object' && !Array.isArray
 const isSeq = value => Number.isSafeInteger(value) && value >= 0
 const listOf = value => (Array.isArray(value) ? value : [])
 
-/** These are paths of the server's. */
-const RESERVED_OPENID = /^(healthz|readyz|metrics|v1|wechat|assets)$/
-const isOpenid = value => isString(value) && /^[\w-]{1,64}$/.test(value) && !RESERVED_OPENID.test(value)
+/** Some words are paths of the server's. */
+const OPENID = /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/
+const isOpenid = value => isString(value) && OPENID.test(value)
 
 const MESSAGE_TYPE = /^(text|image|voice|video|file|location|card|custom)$/
 const MAX_FIELDS = 120
@@ -92,8 +92,7 @@ const isEvent = event => isObject(event) && isSeq(event.seq) && Number.isFinite(
 function isEntry(entry) {
   try {
     draftOf(entry.message, entry)
-    return isEvent(entry) && entry.mine && (!entry.error || isString(entry.error.message)) && /^(sending|failed)$/.test(entry.state) &&
-      isString(entry.client_msg_id) && /^[!-~]{1,64}$/.test(entry.client_msg_id)
+    return isEvent(entry) && entry.mine && (!entry.error || isString(entry.error.message)) && /^(sending|failed)$/.test(entry.state) && /^[!-~]{1,64}$/.test(entry.client_msg_id || '')
   } catch (e) {
     return false
   }
@@ -279,7 +278,7 @@ const CLOSE_WORDS = { 4003: 'timeout', 4501: 'unauthorized', 4502: 'bad_request'
 /** @type {import('./hongyan').createClient} */
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
   demand(isString(url) && /^https?:\/\/[^/]/.test(url), 'url')
-  demand(!signIn || typeof signIn === 'function', 'signIn')
+  demand(!signIn || signIn.call, 'signIn')
   demand(storageKey && isString(storageKey), 'storageKey')
   demand(isSeq(pageSize) && pageSize >= 1 && pageSize <= 100, 'pageSize')
   const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
@@ -449,8 +448,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { openid, token, expires_in } = await own((signIn || byCode)({ login: exchange }))
     // A proxy's answer names nobody, and costs nobody what is here.
     if (!openid || !token) throw unavailable()
-    demand(isOpenid(openid), 'openid of signIn')
-    demand(expires_in > 0, 'expires_in of signIn')
+    demand(isOpenid(openid) && expires_in > 0, 'answer of signIn')
     if (me && me !== openid) {
       forgetUser()
       giveUp()
@@ -534,7 +532,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       if (given) return given
       if (!isSync && now() >= until) throw fault('timeout')
       if (heard !== before) continue
-      // The end is the answer then.
+      // The end is the answer then: a sync that was lost would be waited for without end.
       if (isSync) end(fault('timeout'))
       else probe()
     }
@@ -1018,8 +1016,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       await http('POST', '/v1/logout', {}, token)
     },
     on(event, run) {
-      demand(listeners[event], 'event')
-      demand(typeof run === 'function', 'listener')
+      demand(listeners[event] && run && run.call, 'event or listener')
       listeners[event].add(run)
       return () => listeners[event].delete(run)
     },
@@ -1086,5 +1083,5 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 if (typeof module === 'object') {
   module.exports = { createClient, createAdapter, createBrowserAdapter, isOpenid }
   module.exports.default = module.exports
-} else root.hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
+} else /** @type {any} */ (root).hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
 })(this)

@@ -114,3 +114,24 @@ test('rows that older releases have stored: what can go out does, the rest is no
   await world.tick(3000)
   for (const text of alice.storage.items.values()) assert.doesNotMatch(text, /user\.1|张三|nobody|blank|heart/)
 })
+
+test('a row that was left out is fetched again, and the others are not', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', 'b1', 'b2')
+  world.server.say('carol', 'alice', 'c1')
+  await world.tick(3000)
+  // More happens than a sync reaches back.
+  for (let i = 0; i < 10; i++) world.server.say('dave', 'alice', 'd')
+  await world.tick(3000)
+  alice.chat.refresh()
+  await world.tick(3000)
+  alice.kill()
+  const chats = JSON.parse(alice.storage.get('hongyan.chats'))
+  chats.stored.find(({ peer }) => peer === 'bob').unread = 'two'
+  alice.storage.set('hongyan.chats', JSON.stringify(chats))
+  alice.start()
+  assert.deepEqual(draw(alice).rows.map(([peer]) => peer).sort(), ['carol', 'dave'])
+  await world.tick(500)
+  assert.deepEqual(alice.chat.conversations().map(({ peer, unread }) => [peer, unread]).sort(), [['bob', 2], ['carol', 1], ['dave', 10]])
+})

@@ -207,3 +207,20 @@ test('after a restore from a backup every new message is seen, by who was there 
   late.start()
   await until([late], 'all thirteen, for who comes later', () => shown(late, 'bob').join() === whole)
 })
+
+test('what a call lets through, the server reads: the widest, the deepest, and what was mended', async t => {
+  const server = await Server.start(t)
+  const alice = client(server, 'alice')
+  atEnd(t, () => alice.stop())
+  alice.start()
+  await until([alice], 'alice is online', () => alice.state === 'online')
+  const wide = Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`f${i}`, i]))
+  const deep = Array.from({ length: 31 }).reduce(inner => ({ inner }), {})
+  const odd = { 'half \ud83d': ['\ud83d', '\0', '\\ud83d', '\\u0000'], status: 'x', seq: [], group: 1, target_seq: 'x', recalled: 'x', from_user_openid: 'bob', to_user_openid: 7, id: {}, __proto__: null }
+  const peers = ['bob', '__proto__', 'constructor', '-', '_', '0', 'x'.repeat(64)]
+  for (const extra of [wide, deep, odd]) for (const type of ['text', 'image', 'voice', 'video', 'file', 'location', 'card', 'custom']) alice.send('bob', 'half \ud83d \0', { type, extra })
+  for (const peer of peers) alice.send(peer, 'x')
+  await until([alice], 'all is sent', () => peers.every(peer => alice.messages(peer).length && alice.messages(peer).every(({ seq, state }) => seq && state === 'sent')))
+  assert.equal(alice.messages('bob').length, 25)
+  assert.equal(alice.state, 'online')
+})

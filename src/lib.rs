@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod app;
 pub mod config;
+pub mod files;
 pub mod ids;
 pub mod protocol;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod safety;
 pub mod auth;
 pub mod relay;
 pub mod http;
+pub mod version;
 pub mod lifecycle;
 pub mod outage;
 pub mod metrics;

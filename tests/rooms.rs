@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 /// What the code of a room may name. `lib` and `main` name the rooms themselves.
 const MAY_KNOW: &[(&str, &str)] = &[
     ("ids", ""),
-    ("config", ""),
+    ("files", ""),
+    ("config", "files"),
+    ("version", ""),
     ("lifecycle", ""),
     ("outage", ""),
     ("metrics", ""),
@@ -17,16 +19,16 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("profile", "ids"),
     ("protocol", "event ids"),
     ("chat", "event ids lifecycle metrics protocol"),
-    ("store", "config event ids lifecycle metrics outage profile"),
+    ("store", "config event files ids lifecycle metrics outage profile"),
     ("wechat", "config ids lifecycle metrics outage"),
     ("notice", "config ids lifecycle metrics outage store wechat"),
     ("safety", "config event ids lifecycle metrics store wechat"),
     ("auth", "chat config event ids metrics protocol store"),
     ("session", "chat event ids metrics protocol safety store"),
     ("relay", "chat event ids lifecycle metrics outage protocol store"),
-    ("http", "auth config event ids lifecycle metrics notice profile protocol relay safety session store wechat"),
-    ("app", "auth chat config event http ids lifecycle metrics notice outage protocol relay safety session store wechat"),
-    ("cli", "app config event ids logging store"),
+    ("http", "auth config event files ids lifecycle metrics notice profile protocol relay safety session store wechat"),
+    ("app", "auth chat config event http ids lifecycle logging metrics notice outage protocol relay safety session store version wechat"),
+    ("cli", "app config event files ids logging store version"),
 ];
 
 /// Files of a room that others may not look into: of chat only what it is told, and the outbox.

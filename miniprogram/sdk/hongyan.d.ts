@@ -232,3 +232,12 @@ export function createAdapter(wx: unknown): Adapter
 export function createBrowserAdapter(): Adapter
 /** Whether this can be a user: for what came from a link or a field. */
 export function isOpenid(value: unknown): value is string
+
+/** The same by one name: `import hongyan from …`. */
+declare const hongyan: {
+  createClient: typeof createClient
+  createAdapter: typeof createAdapter
+  createBrowserAdapter: typeof createBrowserAdapter
+  isOpenid: typeof isOpenid
+}
+export default hongyan

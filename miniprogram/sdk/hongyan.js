@@ -1082,7 +1082,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
 }
 
-const hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
-if (typeof module === 'object') module.exports = hongyan
-else root.hongyan = hongyan
+// Spelled out, for Node finds the names by reading.
+if (typeof module === 'object') {
+  module.exports = { createClient, createAdapter, createBrowserAdapter, isOpenid }
+  module.exports.default = module.exports
+} else root.hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
 })(this)

@@ -173,4 +173,6 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   }
 }
 
+// The default export, where there are such.
 module.exports = { createNotices }
+module.exports.default = module.exports

@@ -14,12 +14,12 @@ use diesel::PgConnection;
 use super::StoreLimits;
 use super::batch::Outcome;
 use super::clock::Clock;
-use super::conn::FileLock;
 use super::health::Health;
 use super::messages::{
     Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
     Revoke, Settle, Write,
 };
+use super::sqlite_file::FileLock;
 use crate::event::{Committed, Places};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;

@@ -27,4 +27,5 @@ mod revocations;
 mod descriptors;
 mod lifecycle;
 mod store_trouble;
+mod files;
 mod notices;

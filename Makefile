@@ -1,6 +1,6 @@
 # What a contributor and CI run. `make test` installs what is missing when it may (see scripts/test).
 
-.PHONY: test lint audit fmt bench torture
+.PHONY: test lint audit fmt bench torture test-bundlers
 
 test:
 	scripts/test
@@ -20,3 +20,6 @@ bench:
 
 torture:
 	scripts/torture
+
+test-bundlers:
+	scripts/test-bundlers

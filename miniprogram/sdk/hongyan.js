@@ -1086,5 +1086,5 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 if (typeof module === 'object') {
   module.exports = { createClient, createAdapter, createBrowserAdapter, isOpenid }
   module.exports.default = module.exports
-} else root.hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
+} else /** @type {any} */ (root).hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
 })(this)

@@ -10,6 +10,7 @@ const path = require('node:path')
 const { before, after, test } = require('node:test')
 const esbuild = require('esbuild')
 const { files } = require('../../../scripts/sdk-modules')
+const { Server } = require('../server.js')
 
 const ROOT = path.join(__dirname, '../../..')
 const SDK = path.join(ROOT, 'miniprogram/sdk')
@@ -115,3 +116,28 @@ for (const [kind, [options, names]] of Object.entries(KINDS)) {
     }
   })
 }
+
+test('the pages of docs/client: each is linked, its links lead somewhere, and what it imports is there', () => {
+  const folder = path.join(ROOT, 'docs/client')
+  const manual = read(path.join(ROOT, 'docs/CLIENT.md'))
+  const exported = Object.keys(require(path.join(SDK, 'hongyan.js'))).concat('createNotices')
+  for (const name of fs.readdirSync(folder)) {
+    assert.ok(manual.includes(`(client/${name})`), name)
+    const text = read(path.join(folder, name))
+    for (const [, link] of text.matchAll(/\]\(([^)#]+)/g)) assert.ok(fs.existsSync(path.join(folder, link)), `${name}: ${link}`)
+    const values = [...text.matchAll(/\{ ([^}]+) \} (?:from|= require\()\s?'(?:hongyan-sdk|\.\/sdk)/g)].flatMap(([, names]) => names.split(', '))
+    assert.ok(values.length, name)
+    for (const value of values) assert.ok(value.startsWith('type ') || exported.includes(value), `${name}: ${value}`)
+  }
+})
+
+test('Node: the adapter of its page talks with a server', async t => {
+  const server = await Server.start(t)
+  const code = [...read(path.join(ROOT, 'docs/client/NODE.md')).matchAll(/```js\n([\s\S]*?)```/g)].map(([, text]) => text).join('\n')
+  fs.cpSync(path.join(__dirname, '../node_modules/ws'), path.join(project, 'node_modules/ws'), { recursive: true })
+  const text = `const signIn = ({ login }) => login('dev:alice')\n${code.replace('https://chat.example.com', server.url)}
+    chat.on('messages', () => chat.messages('bob').some(({ seq }) => seq) && process.exit(console.log('sent')))
+    chat.start()
+    chat.send('bob', 'hi')`
+  assert.equal(run('page.mjs', text), 'sent')
+})

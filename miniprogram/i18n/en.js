@@ -1,4 +1,5 @@
 module.exports = {
+  ok: 'OK',
   cancel: 'Cancel',
   tabs: { chats: 'Chats', me: 'Me' },
   list: {

@@ -1,4 +1,5 @@
 module.exports = {
+  ok: '知道了',
   cancel: '取消',
   tabs: { chats: '消息', me: '我' },
   list: {

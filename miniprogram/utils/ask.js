@@ -6,10 +6,16 @@ const { errorText } = require('./messages')
 const NOT_DECLARED = 112
 const NOT_AGREED = 104
 
+// A toast of WeChat's has two lines and cuts off what is more; a Chinese character is as wide as two others.
+const TOAST_WIDTH = 56
+const widthOf = (text) => Array.from(text).reduce((sum, character) => sum + (character > '\u2e80' ? 2 : 1), 0)
+
 /** @param {string} text */
 function toast(text) {
+  const width = widthOf(text)
   // It stays for as long as it takes to read.
-  wx.showToast({ title: text, icon: 'none', duration: text.length > 20 ? 3500 : 1500 })
+  if (width <= TOAST_WIDTH) wx.showToast({ title: text, icon: 'none', duration: width > 40 ? 3500 : 1500 })
+  else wx.showModal({ content: text, showCancel: false, confirmText: words.ok, fail() {} })
 }
 
 /** Says what went wrong: an error of the SDK's. */

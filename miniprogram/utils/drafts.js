@@ -1,4 +1,6 @@
 // What is written and not sent, of each chat: kept in the storage, so that it survives a restart, and gone with the account.
+const { isOpenid } = require('../sdk/hongyan')
+
 const KEY = 'drafts'
 // Of more, the oldest goes: what nobody came back to. WeChat gives a key 1 MB.
 const MOST_DRAFTS = 50
@@ -25,7 +27,7 @@ function createDrafts(chat, tell = () => {}) {
     // Somebody else may write there.
     if (!stored || typeof stored.owner !== 'string' || !Array.isArray(stored.drafts)) return
     owner = stored.owner
-    const isDraft = (each) => each && typeof each.peer === 'string' && typeof each.text === 'string' && typeof each.at === 'number'
+    const isDraft = (each) => each && isOpenid(each.peer) && typeof each.text === 'string' && typeof each.at === 'number'
     drafts = new Map(stored.drafts.filter(isDraft).map((each) => [each.peer, each]))
   }
   function save() {

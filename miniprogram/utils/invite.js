@@ -1,13 +1,11 @@
 const words = require('../i18n/index')
+const { isOpenid } = require('../sdk/hongyan')
 const { sayFailure, toast } = require('./ask')
 
 /** What a friend gets: it opens a chat with who sent it. */
 function invitation(openid) {
   return { title: words.share, path: `/pages/chat/chat?peer=${openid}` }
 }
-
-/** Whom there may be: what is no path of the server's. */
-const isOpenid = (name) => /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/.test(name)
 
 /** Asks for an openid; gives it, or nothing. While developing there is nobody to invite. */
 function askForPeer(open) {
@@ -27,4 +25,4 @@ function askForPeer(open) {
 
 const developing = () => wx.getAccountInfoSync().miniProgram.envVersion !== 'release'
 
-module.exports = { invitation, isOpenid, askForPeer, developing }
+module.exports = { invitation, askForPeer, developing }

@@ -5,13 +5,11 @@ const { createUnread } = require('../../components/chat-room/unread')
 const { changes, createTable } = require('../../utils/table')
 const { copy, go, say, toast } = require('../../utils/ask')
 const { followConnection, showLoading, QUIET } = require('../../utils/connection')
-const { invitation, isOpenid } = require('../../utils/invite')
+const { invitation } = require('../../utils/invite')
+const { isOpenid } = require('../../sdk/hongyan')
 const { textOf } = require('../../utils/messages')
 const { faceOf } = require('../../utils/people')
 const { soon } = require('../../utils/soon')
-
-// What the bar for the connection covers of the messages.
-const NOTICE_PX = 44
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
@@ -67,7 +65,7 @@ Page({
       chat.on('users', render),
       chat.on('state', () => { if (this.unread.isWaiting) this.enter() }),
       followConnection(chat, (notice) => {
-        this.setData({ notice, covered: notice.text ? NOTICE_PX : 0 })
+        this.setData({ notice })
         showLoading(notice.busy)
       }),
       render.cancel,
@@ -132,6 +130,9 @@ Page({
 
   onAct() {
     chat.start()
+  },
+  onNoticeHeight({ detail }) {
+    if (!this.gone) this.setData(changes(this.data, { covered: detail.px }))
   },
   onReload() {
     this.setData({ opening: true, hasFailed: false })

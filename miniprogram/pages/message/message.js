@@ -1,7 +1,7 @@
 // One message for itself: the whole of a long one, and of any of them what one wants to select.
 const words = require('../../i18n/index')
 const { copy } = require('../../utils/ask')
-const { isOpenid } = require('../../utils/invite')
+const { isOpenid } = require('../../sdk/hongyan')
 const { textOf } = require('../../utils/messages')
 
 /** @type {import('../../sdk/hongyan').Client} */
@@ -16,14 +16,33 @@ Page({
     /** @type {string[]} */
     pieces: [],
   },
+  peer: '',
+  key: '',
   text: '',
+  /** @type {Array<() => void>} */
+  stops: [],
 
   onLoad({ peer = '', key = '' }) {
     wx.setNavigationBarTitle({ title: words.whole.title, fail() {} })
-    const message = isOpenid(peer) ? chat.messages(peer).find((each) => each.key === key) : undefined
-    this.text = message ? textOf(message) : ''
-    for (let from = 0, index = 0; from < this.text.length; from += PIECE_CHARACTERS, index += 1) {
-      this.setData({ [`pieces[${index}]`]: this.text.slice(from, from + PIECE_CHARACTERS) })
+    if (!isOpenid(peer)) return
+    this.peer = peer
+    this.key = key
+    this.stops = [chat.on('messages', (detail) => { if (detail.peer === peer) this.render() })]
+    this.render()
+  },
+  onUnload() {
+    this.stops.forEach((stop) => stop())
+  },
+  /** What was recalled meanwhile is not here any more either. */
+  render() {
+    const message = chat.messages(this.peer).find(({ key }) => key === this.key)
+    const text = message && !message.recalled ? textOf(message) : ''
+    // Nothing changes below a finger that selects.
+    if (text === this.text) return
+    this.text = text
+    this.setData({ pieces: [] })
+    for (let from = 0, index = 0; from < text.length; from += PIECE_CHARACTERS, index += 1) {
+      this.setData({ [`pieces[${index}]`]: text.slice(from, from + PIECE_CHARACTERS) })
     }
   },
   onCopy() {

@@ -2,7 +2,7 @@
 const words = require('../../i18n/index')
 const { confirm, copy, go, say } = require('../../utils/ask')
 const { isBlocked, setBlocked } = require('../../utils/blocks')
-const { isOpenid } = require('../../utils/invite')
+const { isOpenid } = require('../../sdk/hongyan')
 const { faceOf } = require('../../utils/people')
 const { changes } = require('../../utils/table')
 const { fill } = require('../../utils/words')

@@ -107,7 +107,7 @@ test('drafts have a bound, and what is no draft is not read', async (t) => {
   assert.deepEqual([kept.peers[0], kept.peers[49]], ['p79', 'p30'])
   assert.ok(kept.bytes < 1024 * 1024, `${kept.bytes}`)
 
-  for (const rubbish of ['"x"', '{"owner":"alice","drafts":7}', '{"owner":"alice","drafts":[null,{"peer":1,"text":"x","at":1},{"peer":"bob","text":"good","at":1}]}', '{"owner":5,"drafts":[]}']) {
+  for (const rubbish of ['"x"', '{"owner":"alice","drafts":7}', '{"owner":"alice","drafts":[null,{"peer":1,"text":"x","at":1},{"peer":"user.1","text":"x","at":1},{"peer":"v1","text":"x","at":1},{"peer":"bob","text":"good","at":1}]}', '{"owner":5,"drafts":[]}']) {
     await page.evaluate((json) => { localStorage['wx:drafts'] = json }, rubbish)
     await page.reload()
     await online(page)

@@ -141,6 +141,19 @@ test('part of a message is selected on a page for it, the whole is copied', asyn
   assert.equal(await selects(seen(page, '.piece')), 'text')
   await back(page)
 
+  // What is recalled meanwhile is gone there, too.
+  await write(shared, server, 'bob', 'alice', ['a slip'])
+  await hold(page, bubble(page, 'a slip'))
+  await act(page, 'Select')
+  await seen(page, '.piece').filter({ hasText: 'a slip' }).waitFor()
+  const { page: bob } = await openPhone(t, shared, server, 'bob', { path: room('alice') })
+  await bubble(bob, 'a slip').waitFor()
+  await hold(bob, bubble(bob, 'a slip'))
+  await act(bob, '撤回')
+  await seen(page, '.hint').filter({ hasText: 'not here any more' }).waitFor()
+  assert.equal(await seen(page, '.piece').count(), 0)
+  await back(page)
+
   // A long one shows its beginning; all of it is a tap away, and is what is copied.
   await bubble(page, 'word0').scrollIntoViewIfNeeded()
   assert.ok((await bubble(page, 'word0').textContent()).length < 1000)
@@ -196,4 +209,15 @@ test('a page that WeChat does not open says so', async (t) => {
   await page.evaluate(async (url) => { for (let depth = 1; depth < 10; depth += 1) await wx.navigateTo({ url }) }, room('bob'))
   await face(page, 'hello').tap()
   await toast(page, '微信未能打开: webview count limit exceed')
+})
+
+test('what does not fit into a toast is a dialog', async (t) => {
+  const server = await Server.start(t)
+  await write(shared, server, 'bob', 'alice', ['hello'])
+  const { page } = await openPhone(t, shared, server, 'alice', { ...DARK, path: room('bob'), settings: { clipboardFailure: { errno: 112, errMsg: 'not declared' } } })
+  await hold(page, bubble(page, 'hello'))
+  await act(page, 'Copy')
+  await page.locator('.wx-modal', { hasText: 'once the clipboard is declared' }).waitFor()
+  await answer(page, true)
+  await page.locator('.wx-modal').waitFor({ state: 'detached' })
 })

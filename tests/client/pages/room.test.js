@@ -65,6 +65,22 @@ test('a first start counts what is unread, and a hand that scrolls there is as g
   await line(page).filter({ hasText: 'message 1.' }).waitFor()
 })
 
+test('the way to the first of very many waits where the server says that it is asked too often', async (t) => {
+  const server = await Server.start(t, '--set', 'limits.messages_per_second=0', '--set', 'limits.http_per_second=8', '--set', 'limits.http_burst=8')
+  await write(shared, server, 'bob', 'alice', numbered('message', 600))
+  const alice = await openPhone(t, shared, server, 'alice', { path: room('bob') })
+  // The browser tells of each refusal.
+  alice.expected = /429/
+  const { page } = alice
+  await pill(page).filter({ hasText: '↑ 600 条新消息' }).waitFor()
+  const refused = page.waitForResponse((response) => response.status() === 429)
+  await pill(page).tap()
+  await seen(page, '.chat-room--unread .chat-room--sending').waitFor()
+  await refused
+  await line(page).filter({ hasText: 'message 1.' }).waitFor()
+  assert.equal(await page.locator('.wx-toast').count(), 0)
+})
+
 test('a few unread need no button: their line is on the screen', async (t) => {
   const server = await Server.start(t, ...NO_RATE)
   await write(shared, server, 'bob', 'alice', numbered('old', 30))
@@ -119,6 +135,24 @@ test('a window that is resized stays at the end of the room, and further up wher
   await write(shared, server, 'bob', 'alice', ['the last'])
   await bubble(page, 'the last').waitFor()
   await atEnd(page)
+
+  // Further up, what is read stays on the screen.
+  await page.setViewportSize({ width: 320, height: 640 })
+  await atEnd(page)
+  await scroll(page, -1500)
+  await page.waitForFunction(() => !getCurrentPages()[0].data.follow)
+  const visible = () => seen(page, '.chat-room--bubble').evaluateAll((nodes) => {
+    const list = document.querySelector('.chat-room--list').getBoundingClientRect()
+    return nodes.filter((node) => node.getBoundingClientRect().top >= list.top && node.getBoundingClientRect().bottom <= list.bottom).map((node) => node.textContent)
+  })
+  const before = await visible()
+  const middle = before[Math.floor(before.length / 2)]
+  for (const size of [{ width: 640, height: 720 }, { width: 320, height: 640 }]) {
+    await page.setViewportSize(size)
+    await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve, 200) }))
+    const texts = await visible()
+    assert.ok(texts.includes(middle), `${middle} is not among ${texts.join(' ')}`)
+  }
 })
 
 test('with no word of the keyboard’s end, the gap closes when the field is left', async (t) => {

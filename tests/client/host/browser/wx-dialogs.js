@@ -4,6 +4,8 @@ import { settings } from './settings.js'
 import { callTop } from './pages.js'
 
 let toast
+// Two lines, and the room around them.
+const TOAST_PX = 2 * 21 + 24 + 2
 const hideToast = () => { toast?.remove(); toast = undefined }
 
 function showToast({ title, duration = 1500 }, done) {
@@ -11,6 +13,7 @@ function showToast({ title, duration = 1500 }, done) {
   const shown = (toast = element('div', 'wx-toast', title))
   shown.setAttribute('role', 'status')
   document.body.append(shown)
+  if (shown.clientHeight > TOAST_PX) console.error(`a toast has two lines: ${title}`)
   setTimeout(() => { if (toast === shown) hideToast() }, duration)
   done()
 }

@@ -86,6 +86,8 @@ module.exports = {
     too_large: 'This message is too long',
     storage_full: 'This device has no space left: the message is not kept',
     content_refused: 'This content is not allowed',
+    bad_request: 'This did not work. Update the mini-program and try again',
+    too_many_errors: 'Disconnected. Update the mini-program and try again',
   },
   time: {
     yesterday: 'Yesterday',

@@ -86,6 +86,8 @@ module.exports = {
     too_large: '消息太长了',
     storage_full: '手机存储空间不足，消息未保存',
     content_refused: '内容不被允许，请修改后再试',
+    bad_request: '操作无法完成，请更新小程序后重试',
+    too_many_errors: '连接已中断，请更新小程序后重试',
   },
   time: {
     yesterday: '昨天',

@@ -129,6 +129,15 @@ const zh = {
   error_kicked: '你已被管理者断开连接。',
   error_server_clock: '这台设备的时间与服务器相差几分钟。请校准时间。',
   error_banned: '此账号已被停用。请联系管理者。',
+  error_bad_request: '操作没有成功。请刷新页面后再试。',
+  error_bad_frame: '操作没有成功。请刷新页面后再试。',
+  error_conflict: '这条消息与已发出的一条冲突。请重新输入后发送。',
+  error_internal: '服务器出错了。请稍后再试。',
+  error_blocked_by_wechat: '微信限制了此账号登录。',
+  error_openid_mismatch: '登录的不是这个账号。请重新登录。',
+  error_sender_mismatch: '登录的不是这个账号。请重新登录。',
+  error_too_many_errors: '连接已被断开。请刷新页面后再试。',
+  error_other: '出错了（{word}）。请稍后再试。',
 }
 
 const en = {
@@ -260,6 +269,15 @@ const en = {
   error_kicked: 'You were disconnected by whoever runs this server.',
   error_server_clock: 'The clocks of this device and the server differ by minutes. Set them right.',
   error_banned: 'This account is closed. Ask whoever runs this server.',
+  error_bad_request: 'This did not work. Reload the page and try again.',
+  error_bad_frame: 'This did not work. Reload the page and try again.',
+  error_conflict: 'This message conflicts with one that was sent. Write it anew.',
+  error_internal: 'The server has a fault. Try again later.',
+  error_blocked_by_wechat: 'WeChat refuses this account.',
+  error_openid_mismatch: 'This is another account. Sign in again.',
+  error_sender_mismatch: 'This is another account. Sign in again.',
+  error_too_many_errors: 'Disconnected. Reload the page and try again.',
+  error_other: 'Something went wrong ({word}). Try again later.',
 }
 
 /** Whom there may be: what begins the path of a WebSocket and is no path of the server's. */
@@ -275,9 +293,10 @@ export function text(key, values = {}) {
   return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name])
 }
 
-/** What to do about an error: in the reader's language where the word is known, else as the server or the SDK says it. */
-export function explain(error) {
-  return words[`error_${error.word}`] ?? error.message
+/** What to do about an error, in the reader's language. What the server or the SDK says of it is for developers. */
+export function explain({ word }) {
+  const key = `error_${word}`
+  return Object.hasOwn(words, key) ? words[key] : text('error_other', { word })
 }
 
 /** What a message says in one line, for the list and for screen readers. Nothing that the server does not check: no name that its sender has given

@@ -28,7 +28,7 @@ for (const [name, options] of [['light', LIGHT], ['dark', DARK], ['phone', { ...
   test(`calls and messages stand there as they come, ${name}`, async t => {
     const server = await Server.start(t)
     const { page: bob } = await signedIn(t, shared, server, 'bob')
-    const { page, context } = await person(t, shared, { url: server.double }, { viewport: WIDE, ...options })
+    const { page, context } = await person(t, shared, { url: server.double }, { viewport: WIDE, ...options, locale: 'en-US' })
     await page.locator('#state[data-state=live]').waitFor()
     assert.equal(await page.locator('#appid').textContent(), 'AppID wx-dev')
     await page.getByText('No message yet').waitFor()
@@ -75,6 +75,48 @@ for (const [name, options] of [['light', LIGHT], ['dark', DARK], ['phone', { ...
     await bob.close()
   })
 }
+
+test('it speaks the browser’s language, and the other one where that was chosen', async t => {
+  const server = await Server.start(t)
+  await signedIn(t, shared, server, 'bob')
+  const ask = await asServer(server.double)
+  await check(ask, 'bob', 'dev-risky:20002')
+  await control(server.double, '/__subscribe', { openid: 'bob', template_id: 'NEW_MESSAGES' })
+  await notice(ask, 'bob', 'alice', { thing1: '$&' })
+  for (const [name, locale, colors] of [['zh', 'zh-CN', LIGHT], ['en', 'de-DE', DARK]]) {
+    const { page, context } = await person(t, shared, { url: server.double }, { viewport: WIDE, ...colors, locale })
+    const chinese = async page => {
+      await page.getByRole('heading', { name: '微信收到的请求' }).waitFor()
+      await page.locator('#calls tr', { hasText: '通知服务器' }).first().waitFor()
+      await page.getByText('发给 bob').waitFor()
+      await page.locator('#state', { hasText: '实时' }).waitFor()
+      assert.deepEqual([await page.title(), await page.locator('html').getAttribute('lang')], ['微信替身', 'zh-CN'])
+      assert.doesNotMatch(await page.locator('body').innerText(), /told|What|live|User|Nothing/)
+    }
+    const english = async page => {
+      await page.getByRole('heading', { name: 'What WeChat was asked' }).waitFor()
+      await page.locator('#calls tr', { hasText: 'told the server' }).first().waitFor()
+      await page.getByText('to bob').waitFor()
+      assert.deepEqual([await page.title(), await page.locator('html').getAttribute('lang')], ['WeChat’s double', 'en'])
+    }
+    const [its, other] = name === 'zh' ? [chinese, english] : [english, chinese]
+    await its(page)
+    await fits(page)
+    await look(page, `double-${name}`)
+    const rows = await page.locator('#calls tr').count()
+    await page.locator('#language').press('Enter')
+    await other(page)
+    assert.equal(await page.locator('#calls tr').count(), rows)
+    // Chosen is chosen, in another tab too.
+    const tab = await context.newPage()
+    await tab.goto(server.double)
+    await other(tab)
+    await tab.close()
+    await page.setViewportSize(PHONE.viewport)
+    await fits(page)
+    await look(page, `double-${name}-phone`)
+  }
+})
 
 test('what came before the page was opened stands there, and the newest is first', async t => {
   const server = await Server.start(t)

@@ -70,6 +70,11 @@ test('a draft is kept for each chat, stands in the list, outlives a reload and g
   await row(alice, 'bob').waitFor({ state: 'detached' })
   await openChat(alice, 'bob')
   assert.equal(await alice.inputValue(field), '')
+  // One in which nothing was ever said can be deleted too.
+  await row(alice, 'carol').click({ button: 'right' })
+  await alice.getByRole('menuitem', { name: '删除该聊天' }).click()
+  await alice.getByRole('dialog').getByRole('button', { name: '删除' }).click()
+  await row(alice, 'carol').waitFor({ state: 'detached' })
   await alice.click('#me')
   await alice.click('#sign-out')
   await alice.getByRole('dialog').getByRole('button', { name: '退出登录' }).click()

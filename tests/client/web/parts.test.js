@@ -2,7 +2,10 @@
 /** Single parts of the page, in the page. */
 
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
 const { test } = require('node:test')
+const { ROOT } = require('../server')
 const { DARK, LIGHT, Server, browser, person } = require('./harness')
 
 const shared = browser()
@@ -41,6 +44,25 @@ test('both languages say the same things', async t => {
   // And all that the page names are there.
   const named = await page.evaluate(() => [...document.querySelectorAll('[data-text], [data-label]')].flatMap(({ dataset }) => [dataset.text, dataset.label]).filter(Boolean))
   for (const key of named) assert.ok(en.some(([known]) => known === key), key)
+})
+
+test('every error that the protocol has is explained, in the reader’s language', async t => {
+  const server = await Server.start(t)
+  const protocol = fs.readFileSync(path.join(ROOT, 'docs/PROTOCOL.md'), 'utf8')
+  const [, section] = /^## Words of `error`\n([^]*?)^## /m.exec(protocol)
+  const named = [...section.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/\w+/g)].flat())
+  assert.ok(named.length > 15, named.join())
+  for (const [options, isOther] of [[LIGHT, words => /^出错了（\w+）/.test(words)], [DARK, words => /^Something went wrong/.test(words)]]) {
+    const { page } = await person(t, shared, server, options)
+    const explained = await page.evaluate(async named => {
+      const { explain } = await import('/assets/text.js')
+      return named.map(word => explain({ word, message: 'for developers' }))
+    }, [...named, 'of_tomorrow', 'constructor'])
+    assert.deepEqual(named.filter((word, i) => isOther(explained[i])), [])
+    assert.deepEqual(explained.slice(-2).map(isOther), [true, true])
+    if (options === LIGHT) assert.deepEqual(explained.filter(words => !/\p{Script=Han}/u.test(words)), [])
+    assert.ok(!explained.some(words => words.includes('developers')))
+  }
 })
 
 test('addresses become links where they are of the web, and end where the sentence goes on', async t => {

@@ -117,6 +117,18 @@ test('what came while the tab was loaded anew, hidden, or without a server stand
   await page.getByRole('button', { name: '↑ 20 条新消息' }).click()
   await page.waitForFunction(() => document.activeElement.querySelector('.new-below'))
   assert.equal((await firstNew(page))[0], 'message 80')
+
+  // Nor is it lost where the tab knows nothing of the chat that it opens. The server knows what was read a moment after it was.
+  for (let unread = 1; unread;) unread = (await server.request('GET', '/v1/unread', { as: 'bob' })).total
+  await page.goto('about:blank')
+  await write(shared, server, 'alice', 'bob', texts(100, 130))
+  const tab = await bob.context.newPage()
+  await tab.goto(`${server.url}/healthz`)
+  await tab.evaluate(() => sessionStorage.setItem('hongyan.credential', 'bob'))
+  await tab.goto(`${server.url}/#alice`)
+  await tab.getByRole('button', { name: '↑ 30 条新消息' }).click()
+  await tab.waitForFunction(() => document.activeElement.querySelector('.new-below'))
+  assert.equal((await firstNew(tab))[0], 'message 100')
 })
 
 test('history that cannot be fetched on the way to the first new message leaves the button', async t => {

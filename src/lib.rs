@@ -21,4 +21,5 @@ pub mod http;
 pub mod lifecycle;
 pub mod outage;
 pub mod metrics;
+pub mod certificate;
 pub mod logging;

@@ -11,7 +11,8 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("config", ""),
     ("lifecycle", ""),
     ("outage", ""),
-    ("metrics", ""),
+    ("metrics", "protocol"),
+    ("certificate", "config metrics"),
     ("logging", "config"),
     ("event", "ids"),
     ("profile", "ids"),
@@ -25,7 +26,7 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("session", "chat event ids metrics protocol safety store"),
     ("relay", "chat event ids lifecycle metrics outage protocol store"),
     ("http", "auth config event ids lifecycle metrics notice profile protocol relay safety session store wechat"),
-    ("app", "auth chat config event http ids lifecycle metrics notice outage protocol relay safety session store wechat"),
+    ("app", "auth certificate chat config event http ids lifecycle metrics notice outage protocol relay safety session store wechat"),
     ("cli", "app config event ids logging store"),
 ];
 

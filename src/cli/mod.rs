@@ -57,10 +57,14 @@ enum Command {
     Unban(OnUser),
     /// Close a user's sessions; she may come back
     Kick(OnUser),
-    /// Copy the SQLite database to a new file, also while the server runs
+    /// Copy the SQLite database to a new file, also while the server runs, and record that
     Backup {
         /// The file to write
-        file: PathBuf,
+        #[arg(required_unless_present = "record")]
+        file: Option<PathBuf>,
+        /// Copy nothing: record that a backup was made just now by other means, such as pg_dump
+        #[arg(long, conflicts_with = "file")]
+        record: bool,
         #[command(flatten)]
         on: OnSettings,
     },
@@ -206,8 +210,9 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         Command::Ban(user) => revoke(user, environment, Revoked::Access),
         Command::Unban(user) => revoke(user, environment, Revoked::Nothing),
         Command::Kick(user) => revoke(user, environment, Revoked::Sessions),
-        Command::Backup { file, on } => {
+        Command::Backup { file, on, .. } => {
             let database = on.load(environment)?.config.database;
+            let Some(file) = file else { return Ok(store::record_backup(&database)?) };
             if matches!(database.url, config::DatabaseUrl::Postgres(_)) {
                 return Err(Failure::BackupOfPostgres);
             }
@@ -215,6 +220,10 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
                 return Err(Failure::BackupExists(file.display().to_string()));
             }
             store::backup(&database, &file)?;
+            if let Err(error) = store::record_backup(&database) {
+                // The copy is good, and that is what was asked for.
+                let _ = writeln!(std::io::stderr(), "{}: the copy is good, but its time could not be recorded", chain(&error));
+            }
             say(&format!("{}\n", file.display()))
         }
         Command::FakeWechat { listen, allowed_host } => {

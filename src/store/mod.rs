@@ -57,7 +57,8 @@ pub use allowance::{Charge, row};
 pub use error::OpenError;
 pub use health::DatabaseState;
 pub use reach::{Reach, reach};
-pub use upkeep::{prune_audits, watch_size};
+pub use readers::reads_in_flight;
+pub use upkeep::{observe, prune_audits};
 
 use crate::event::revocation::Revoked;
 use allowance::Allowance;
@@ -352,6 +353,24 @@ pub fn backup(config: &config::Database, file: &Path) -> Result<(), OpenError> {
         }
         DatabaseUrl::Postgres(_) => Err(OpenError::BackupPostgres),
     }
+}
+
+/// Records in the database that it was backed up just now, beside a server that may be running.
+///
+/// # Errors
+/// [`OpenError`] when the database cannot be opened or does not take it.
+pub fn record_backup(config: &config::Database) -> Result<(), OpenError> {
+    const RECORD: &str = "UPDATE last_backup SET at = ";
+    let recorded = match &config.url {
+        DatabaseUrl::Sqlite(path) => {
+            conn::is_ours(path)?;
+            conn::sqlite_writer(path, config.cache_kib)?.batch_execute(&format!("{RECORD}{}", now_ms()))
+        }
+        // By its own clock, as tokens are dated.
+        DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?
+            .batch_execute(&format!("{RECORD}(extract(epoch FROM clock_timestamp()) * 1000)::bigint")),
+    };
+    recorded.map_err(|e| OpenError::Write { reason: e.to_string() })
 }
 
 /// Adds one revocation from the command line, beside a server that may be running: the nodes follow the log.

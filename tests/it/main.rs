@@ -28,3 +28,4 @@ mod descriptors;
 mod lifecycle;
 mod store_trouble;
 mod notices;
+mod metrics;

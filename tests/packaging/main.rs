@@ -13,8 +13,9 @@ use hongyan::config::{Inputs, Profile, load, show};
 mod cluster;
 mod nats;
 mod nginx;
+mod prometheus;
 
-const SHIPPED: [&str; 21] = [
+const SHIPPED: [&str; 26] = [
     "docs/CLUSTER.md",
     "docs/OPERATIONS.md",
     "Dockerfile",
@@ -22,6 +23,11 @@ const SHIPPED: [&str; 21] = [
     "compose.yaml",
     "deploy/make-secrets",
     "deploy/nats/nats.conf",
+    "deploy/prometheus/prometheus.yml",
+    "deploy/prometheus/rules.yml",
+    "deploy/grafana/hongyan.json",
+    "deploy/grafana/provisioning/dashboards/hongyan.yml",
+    "deploy/grafana/provisioning/datasources/prometheus.yml",
     "deploy/nginx/hongyan.conf",
     "deploy/nginx/nginx.conf",
     "deploy/nginx/nodes/one.conf",

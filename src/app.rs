@@ -1,6 +1,7 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
 mod generation;
+mod limits;
 mod preflight;
 mod waiting;
 mod welcome;
@@ -18,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::{Follower, Identity, Tokens};
+use crate::certificate;
 use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
 use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
@@ -30,14 +32,13 @@ use crate::lifecycle::{Draining, Vital};
 use crate::logging::{announce, announce_to_people};
 use crate::metrics::Metrics;
 use crate::notice::{self, Notices, Notifier};
-use crate::protocol::FrameLimits;
 use crate::relay::{Doors, Relay, RelaySettings, Relayed};
 use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
-use crate::session::inbound::InboundLimits;
-use crate::session::{SessionLimits, Shared};
+use crate::session::Shared;
 use crate::store::messages::{Answer, History, Mark, MayReach, PrunedLog, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
+use limits::{frame_limits, session_limits, show_limits};
 use preflight::Prepared;
 pub use preflight::{StartErrors, check};
 use waiting::{Ports, Waited};
@@ -107,6 +108,7 @@ async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
 }
 
 async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
+    let metrics = Metrics::new();
     let Prepared { descriptors, words } = preflight::prepare(&config)?;
     let budget = Budget::new(descriptors, &config);
     config.wechat.connections = budget.to_wechat;
@@ -139,7 +141,13 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let mut signals = None;
     if let DatabaseUrl::Postgres(_) = config.database.url {
         let signals = signals.insert(Signals::listen().map_err(io("signals cannot be awaited"))?);
-        let ports = Ports { public: &public, ops: ops.as_ref(), admin: admin.as_ref(), allowed_hosts: &config.ops.allowed_hosts };
+        let ports = Ports {
+            public: &public,
+            ops: ops.as_ref(),
+            admin: admin.as_ref(),
+            allowed_hosts: &config.ops.allowed_hosts,
+            metrics: &metrics,
+        };
         // As below, once it serves.
         let hangup_ends = mode == Mode::Dev;
         let waited = waiting::for_database(&config.database, ports, signals, hangup_ends, draining, &mut tell_addresses).await?;
@@ -148,7 +156,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, mode, sign_in, budget, draining, words).await?;
+    let Rooms { state, relay, notices } = compose(config, mode, sign_in, budget, draining, words, metrics).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -193,8 +201,8 @@ async fn compose(
     budget: Budget,
     draining: &Draining,
     words: Arc<Words>,
+    metrics: Metrics,
 ) -> Result<Rooms, Error> {
-    let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
     let relay = start_relay(&config.relay, &metrics, draining);
@@ -210,7 +218,13 @@ async fn compose(
     // Nobody can have sent the chat anything yet.
     let _ = writer.set(store.clone());
     generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
-    actix_web::rt::spawn(store::watch_size(store.clone(), metrics.clone()));
+    actix_web::rt::spawn(store::observe(store.clone(), metrics.clone()));
+    if let DatabaseUrl::Sqlite(path) = &config.database.url {
+        metrics.watch_disk(path);
+    }
+    if let Some(url) = config.server.public_url.clone() {
+        actix_web::rt::spawn(certificate::watch(url, metrics.clone()));
+    }
     actix_web::rt::spawn(store::prune_log(store.clone(), PrunedLog::Findings, config.safety.audit_days));
     actix_web::rt::spawn(store::prune_log(store.clone(), PrunedLog::Acts, config.admin.audit_days));
     actix_web::rt::spawn(store::lapse_bans(store.clone()));
@@ -230,6 +244,7 @@ async fn compose(
     let checks = start_checks(&config, words, &store, &chat, &wechat, &metrics, draining);
     let admission = Admission::new(&config.limits, draining, budget.sessions);
     shed_regularly(admission.clone());
+    show_limits(&metrics, &config, admission.sessions_limit(), &budget);
 
     let sessions = Arc::new(Shared {
         chat: chat.clone(),
@@ -405,20 +420,6 @@ fn relay_wires(relay: Relayed, reader: Arc<OnceLock<Store>>) -> RelayWires {
                 page.map_or_else(|_| Vec::new(), |page| page.messages)
             })
         }),
-    }
-}
-
-fn frame_limits(config: &Config) -> FrameLimits {
-    let config::Limits { frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst, .. } = config.limits;
-    FrameLimits { frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst }
-}
-
-fn session_limits(config: &Config) -> SessionLimits {
-    SessionLimits {
-        inbound: InboundLimits { frame_bytes: config.limits.frame_bytes, fragments: config.limits.frame_fragments },
-        frames: frame_limits(config),
-        controls_per_second: config.limits.controls_per_second,
-        bad_frames: config.limits.bad_frames,
     }
 }
 

@@ -23,4 +23,5 @@ pub mod version;
 pub mod lifecycle;
 pub mod outage;
 pub mod metrics;
+pub mod certificate;
 pub mod logging;

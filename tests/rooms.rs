@@ -13,7 +13,8 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("version", ""),
     ("lifecycle", ""),
     ("outage", ""),
-    ("metrics", ""),
+    ("metrics", "protocol"),
+    ("certificate", "config metrics"),
     ("logging", "config"),
     ("event", "ids"),
     ("profile", "ids"),
@@ -26,8 +27,11 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("auth", "chat config event ids metrics protocol store"),
     ("session", "chat event ids metrics protocol safety store"),
     ("relay", "chat event ids lifecycle metrics outage protocol store"),
-    ("http", "auth config event files ids lifecycle metrics notice profile protocol relay safety session store wechat"),
-    ("app", "auth chat config event http ids lifecycle logging metrics notice outage protocol relay safety session store version wechat"),
+    ("http", "auth config event files ids lifecycle metrics notice profile protocol relay safety session store version wechat"),
+    (
+        "app",
+        "auth certificate chat config event http ids lifecycle logging metrics notice outage protocol relay safety session store version wechat",
+    ),
     ("cli", "app config event files ids logging store version"),
 ];
 

@@ -25,7 +25,7 @@ use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
-use crate::metrics::{CloseLabel, DialectLabel, ErrorLabel, Metrics};
+use crate::metrics::Metrics;
 use crate::protocol::{Close, Dialect, FrameLimits, Word, outbound};
 
 /// What the chat is told of the settings.
@@ -279,7 +279,7 @@ impl ChatServer {
             Refusal::ContentRefused => (Word::ContentRefused, "this may not be said here", None),
             Refusal::Unavailable => (Word::Unavailable, "not stored for certain: send it again under the same client_msg_id", Some(1_000)),
         };
-        self.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        self.metrics.errors.inc(word);
         outbound::Failure { word, why: text, id, client_msg_id, retry_after_ms }.encode()
     }
 
@@ -415,11 +415,7 @@ impl ChatServer {
                     }
                 }
                 self.hint(&openid, What::Joined { session, dialect, device });
-                let label = match dialect {
-                    Dialect::Plain => "plain",
-                    Dialect::V1 => "v1",
-                };
-                self.metrics.sessions_opened.get_or_create(&DialectLabel { dialect: label }).inc();
+                self.metrics.sessions_opened.inc(dialect);
                 self.calendar.add(monotonic_ms() + self.settings.pulse.ping_after, session, openid);
             }
             Connected::TooOften { retry_ms } => {
@@ -434,7 +430,7 @@ impl ChatServer {
     /// Fills the outbox of a session that is not let in.
     pub(super) fn turn_away(&self, outbox: &Outbox, retry_ms: u64) {
         let word = Word::RateLimited;
-        self.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        self.metrics.errors.inc(word);
         let why = "this device was connected anew too often";
         let _ = outbox.push(outbound::Failure { word, why, id: None, client_msg_id: None, retry_after_ms: Some(retry_ms) }.encode());
         let _ = outbox.close(Close::Overloaded { word, retry_ms });
@@ -445,7 +441,7 @@ impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
-        self.metrics.closes.get_or_create(&CloseLabel { code: gone.why.code(), reason: gone.why.label() }).inc();
+        self.metrics.closes.inc(gone.why.kind());
         if let Some(new) = self.joining.remove(&gone.session) {
             self.unfollow(new.openid);
         }

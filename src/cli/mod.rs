@@ -69,10 +69,14 @@ enum Command {
     User(user::UserArguments),
     /// Show what operators did: on the command line and by the server API
     Audit(audit::AuditArguments),
-    /// Copy the SQLite database to a new file, also while the server runs
+    /// Copy the SQLite database to a new file, also while the server runs, and record that
     Backup {
         /// The file to write
-        file: PathBuf,
+        #[arg(required_unless_present = "record")]
+        file: Option<PathBuf>,
+        /// Copy nothing: record that a backup was made just now by other means, such as pg_dump
+        #[arg(long, conflicts_with = "file")]
+        record: bool,
         #[command(flatten)]
         on: OnSettings,
     },
@@ -148,6 +152,10 @@ enum Failure {
     #[error("cannot write the answer")]
     Output(#[from] std::io::Error),
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("warning: the copy is good, but its time could not be recorded")]
+struct NotRecorded(#[source] store::OpenError);
 
 impl Failure {
     fn exit_code(&self) -> u8 {
@@ -248,8 +256,9 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         Command::Kick(user) => ban::kick(user, environment),
         Command::User(arguments) => user::user(arguments, environment),
         Command::Audit(arguments) => audit::audit(&arguments, environment),
-        Command::Backup { file, on } => {
+        Command::Backup { file, on, .. } => {
             let database = on.load(environment)?.config.database;
+            let Some(file) = file else { return Ok(store::record_backup(&database)?) };
             if matches!(database.url, config::DatabaseUrl::Postgres(_)) {
                 return Err(Failure::BackupOfPostgres);
             }
@@ -258,6 +267,10 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
             }
             store::backup(&database, &file)?;
             operator::note(&database, "backup", &file.display().to_string());
+            if let Err(error) = store::record_backup(&database) {
+                // The copy is good, and that is what was asked for.
+                logging::fail(LogFormat::Text, &lines(&NotRecorded(error)));
+            }
             say(&format!("{}\n", file.display()))
         }
         Command::FakeWechat { listen, allowed_host } => {

@@ -66,6 +66,16 @@ pub static KEYS: &[Key] = &[
         },
     ),
     text(
+        "server.public_url",
+        "",
+        "https://HOST or https://HOST:PORT, or empty",
+        "Where clients reach the server. hongyan looks once an hour when the certificate there ends (`hongyan_certificate_expiry_timestamp_seconds`); empty: it does not.",
+        |c, t| {
+            c.server.public_url = value::public_url(t)?;
+            Ok(())
+        },
+    ),
+    text(
         "ops.listen",
         "127.0.0.1:9990",
         "ADDRESS:PORT such as 127.0.0.1:9990, or empty for none",

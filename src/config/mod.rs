@@ -60,6 +60,15 @@ pub struct Server {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Origins of browsers that may connect; empty: any.
     pub allowed_origins: Vec<String>,
+    /// Where clients reach the server, where that is said.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// A host with TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    pub host: String,
+    pub port: u16,
 }
 
 /// Where to listen.
@@ -357,6 +366,7 @@ impl Config {
                 transport: Transport::Takeover,
                 trusted_proxies: Vec::new(),
                 allowed_origins: Vec::new(),
+                public_url: None,
             },
             ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
             admin: Admin { keys: Vec::new(), listen: None, calls_per_second: 0, audit_days: 0 },

@@ -168,6 +168,10 @@ const WRONG: &[(&str, &[&str])] = &[
     ("server.listen", &["", "9999", "localhost:9999", "127.0.0.1:99999", "unix:"]),
     ("server.workers", &["0", "-1", "many", "1025", ""]),
     ("server.trusted_proxies", &["10.0.0.0/33", "proxy"]),
+    (
+        "server.public_url",
+        &["http://example.com", "https://", "example.com", "https://a/b", "https://a:0", "https://a:x", "https://::1", "https://u@a"],
+    ),
     ("server.allowed_origins", &["example.com", "https://a.example/", "https://"]),
     ("ops.listen", &["9990", "off"]),
     ("admin.listen", &["9991", "off", "unix:"]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{DatabaseUrl, Listen, LogFormat, OnReview, SafetyMode, Secret, SigningKey, Transport, Unjudged};
+use super::{DatabaseUrl, Listen, LogFormat, OnReview, PublicUrl, SafetyMode, Secret, SigningKey, Transport, Unjudged};
 
 /// A value as it was given, before it is known what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +137,27 @@ pub fn http_base(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::default());
     }
     Ok(text.to_owned())
+}
+
+/// Where clients reach the server, over TLS: a name or an address, and a port where it is not 443.
+pub fn public_url(text: &str) -> Result<Option<PublicUrl>, Wrong> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let rest = text.strip_prefix("https://").ok_or_else(Wrong::default)?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let is_address = rest.starts_with('[') || rest.matches(':').count() < 2;
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !rest.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(Wrong::default)?),
+        _ => (rest, 443),
+    };
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) => host.parse::<std::net::Ipv6Addr>().map_err(|_| Wrong::default())?.to_string(),
+        None => host.to_ascii_lowercase(),
+    };
+    let is_name = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let fits = is_address && (host.contains(':') || host.trim_end_matches('.').split('.').all(is_name));
+    if fits { Ok(Some(PublicUrl { host, port })) } else { Err(Wrong::default()) }
 }
 
 /// Whether a service is asked in the clear on another machine.

@@ -132,6 +132,7 @@ mod tests {
             transport,
             trusted_proxies: trusted.iter().map(|n| n.parse().unwrap()).collect(),
             allowed_origins: Vec::new(),
+            public_url: None,
         }
     }
 

@@ -21,7 +21,7 @@ use super::turnstile::Turnstile;
 use crate::config::Limits;
 use crate::ids::OpenId;
 use crate::lifecycle::Draining;
-use crate::metrics::{ErrorLabel, Metrics};
+use crate::metrics::{Metrics, RefusedHandshake};
 use crate::session::UserBudget;
 
 /// Seconds' worth of answers that a user may ask for at once.
@@ -79,20 +79,19 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// The name in `handshakes_refused`.
-    pub fn label(self) -> &'static str {
+    fn reason(self) -> RefusedHandshake {
         match self {
-            Self::Draining => "draining",
-            Self::TooManySessions => "too_many_sessions",
-            Self::TooManyFromAddress => "too_many_from_address",
-            Self::TooFast { .. } => "too_fast",
-            Self::TooManyAtOnce { .. } => "too_many_at_once",
+            Self::Draining => RefusedHandshake::Draining,
+            Self::TooManySessions => RefusedHandshake::TooManySessions,
+            Self::TooManyFromAddress => RefusedHandshake::TooManyFromAddress,
+            Self::TooFast { .. } => RefusedHandshake::TooFast,
+            Self::TooManyAtOnce { .. } => RefusedHandshake::TooManyAtOnce,
         }
     }
 
     /// Counts a refused handshake, and is its answer: HTTP 503, or 429 where the address is at fault.
     pub fn turn_away(self, metrics: &Metrics) -> HttpResponse {
-        metrics.handshakes_refused.get_or_create(&ErrorLabel { error: self.label() }).inc();
+        metrics.handshakes_refused.inc(self.reason());
         ApiError::from(self).error_response()
     }
 }

@@ -14,7 +14,7 @@ use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, get, head, re
 use crate::auth::{RevocationLog, Tokens};
 use crate::config::Config;
 use crate::lifecycle::Draining;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Route};
 use crate::notice::Standing;
 use crate::relay::LinkState;
 use crate::session;
@@ -99,32 +99,33 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let mut v1 = scope("/v1").default_service(to(tally::nowhere));
     for path in api::paths() {
+        let route = Route::of(path);
         let mut resource = resource(path.strip_prefix("/v1").unwrap_or(path));
         for call in api::CALLS.iter().filter(|call| call.path == path) {
             resource = resource.route((call.route)());
         }
-        v1 = v1.service(resource.default_service(to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(path, r, next))));
+        v1 = v1.service(resource.default_service(to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(route, r, next))));
     }
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     config.service(v1.wrap(fixed).wrap(cors(if state.is_dev { &[] } else { &state.config.server.allowed_origins })));
     let healthz = resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
     let healthz = healthz.default_service(to(tally::wrong_method));
-    config.service(healthz.wrap(from_fn(|r, next| tally::count("/healthz", r, next))));
+    config.service(healthz.wrap(from_fn(|r, next| tally::count(Route::Healthz, r, next))));
     if state.admin.is_some() && state.config.admin.port().is_none() {
         admin::calls(config);
     }
     if state.pushes.is_some() {
-        config.service(wechat_events::events().wrap(from_fn(|r, next| tally::count(wechat_events::PATH, r, next))));
+        config.service(wechat_events::events().wrap(from_fn(|r, next| tally::count(Route::WeChatEvents, r, next))));
     }
     if state.web.is_some() {
-        config.service(web::page().wrap(from_fn(|r, next| tally::count("/", r, next))));
-        config.service(web::assets().wrap(from_fn(|r, next| tally::count("/assets/{name}", r, next))));
+        config.service(web::page().wrap(from_fn(|r, next| tally::count(Route::Page, r, next))));
+        config.service(web::assets().wrap(from_fn(|r, next| tally::count(Route::Asset, r, next))));
     }
     config.service(
         resource("/{openid}")
             .route(get().to(ws::connect))
             .default_service(to(tally::wrong_method))
-            .wrap(from_fn(|r, next| tally::count("/{openid}", r, next))),
+            .wrap(from_fn(|r, next| tally::count(Route::Handshake, r, next))),
     );
 }
 

@@ -12,10 +12,12 @@ use super::State;
 use super::caller::Passerby;
 use super::openapi::OpenErrors;
 use crate::ids::now_ms;
+use crate::metrics::Metrics;
 use crate::notice::Seen;
 use crate::relay::Link;
 use crate::safety;
 use crate::store::DatabaseState;
+use crate::version;
 
 /// How long the database may take to answer before the node counts as not ready.
 const PING_AT_MOST: Duration = Duration::from_millis(1_500);
@@ -61,6 +63,7 @@ pub struct Alive {
 #[derive(Debug, Serialize)]
 struct Readiness {
     status: u16,
+    version: &'static str,
     ready: bool,
     /// Why not: `draining`, `store`.
     reasons: Vec<&'static str>,
@@ -168,23 +171,14 @@ pub async fn healthz() -> HttpResponse {
 /// 200 while new work may be sent here, 503 with the reasons otherwise. WeChat or NATS being away is a detail, not a reason: every other
 /// node would see the same, and live sessions go on.
 pub async fn readyz(state: web::Data<State>) -> HttpResponse {
-    let mut reasons = Vec::new();
-    if state.draining.is_set() {
-        reasons.push("draining");
-    }
-    let database = match tokio::time::timeout(PING_AT_MOST, state.store.look()).await {
-        Ok(Ok(now)) => DatabaseDetail::new(now, true),
-        Ok(Err(_)) | Err(_) => DatabaseDetail::new(state.store.state(), false),
-    };
-    if database.database != "ok" {
-        reasons.push("store");
-    }
+    let (reasons, database) = judge(&state).await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let wechat_away_for_ms = state.wechat_seen.away_for_ms();
     let wechat = if wechat_away_for_ms.is_some() { "unavailable" } else { "ok" };
     let relay = state.relay.as_ref().map(|state| state.link().into());
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
         status: status.as_u16(),
+        version: version::NUMBER,
         ready: reasons.is_empty(),
         reasons,
         details: Details {
@@ -198,27 +192,59 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     })
 }
 
+/// Reasons against sending new work here, and how the database stands.
+async fn judge(state: &State) -> (Vec<&'static str>, DatabaseDetail) {
+    let mut reasons = Vec::new();
+    if state.draining.is_set() {
+        reasons.push("draining");
+    }
+    let database = match tokio::time::timeout(PING_AT_MOST, state.store.look()).await {
+        Ok(Ok(now)) => DatabaseDetail::new(now, true),
+        Ok(Err(_)) | Err(_) => DatabaseDetail::new(state.store.state(), false),
+    };
+    if database.database != "ok" {
+        reasons.push("store");
+    }
+    (reasons, database)
+}
+
 /// The answer of `/readyz` before there is a store to ask.
 pub fn not_ready(database: DatabaseState) -> HttpResponse {
     #[derive(Serialize)]
     struct Waiting {
         status: u16,
+        version: &'static str,
         ready: bool,
         reasons: [&'static str; 1],
         details: DatabaseDetail,
     }
     let details = DatabaseDetail::new(database, false);
-    let body = Waiting { status: 503, ready: false, reasons: ["store"], details };
+    let body = Waiting { status: 503, version: version::NUMBER, ready: false, reasons: ["store"], details };
     HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-/// Every metric: as OpenMetrics 1.0 for who accepts that at least as gladly as plain text, else in Prometheus' own text format.
+/// Every metric.
 pub async fn metrics(state: web::Data<State>, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
     state.sessions.checks.count();
-    let (text, format) = match accept.is_some_and(|accept| prefers_openmetrics(&accept)) {
-        true => (state.metrics.encode(), OPENMETRICS),
-        false => (state.metrics.encode_prometheus(), PROMETHEUS),
-    };
+    let (reasons, database) = judge(&state).await;
+    state.metrics.ready.set(reasons.is_empty().into());
+    state.metrics.database_up.set((database.database == "ok").into());
+    state.metrics.wechat_up.set(state.wechat_seen.away_for_ms().is_none().into());
+    exposition(state.metrics.clone(), accept).await
+}
+
+/// Every metric before there is a store: neither ready, nor has it a database.
+pub async fn metrics_while_waiting(metrics: web::Data<Metrics>, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
+    exposition(metrics.get_ref().clone(), accept).await
+}
+
+/// As OpenMetrics 1.0 for who accepts that at least as gladly as plain text, else in Prometheus' own text format. It is written beside
+/// the worker: disks and `/proc` are asked for some of the numbers.
+async fn exposition(metrics: Metrics, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
+    let is_open = accept.is_some_and(|accept| prefers_openmetrics(&accept));
+    let format = if is_open { OPENMETRICS } else { PROMETHEUS };
+    let written = web::block(move || if is_open { metrics.encode() } else { metrics.encode_prometheus() }).await;
+    let Ok(text) = written else { return HttpResponse::ServiceUnavailable().finish() };
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, format)).insert_header((header::VARY, "accept")).body(text)
 }
 

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderMap, HeaderValue, ORIGIN};
 
-use crate::metrics::{ErrorLabel, Metrics};
+use crate::metrics::{Metrics, RefusedHandshake};
 
 /// Whether a request may come from the page that it names. Without the header it is no browser, and there are no cookies to steal.
 pub fn is_allowed(allowed: &[String], headers: &HeaderMap) -> bool {
@@ -17,7 +17,7 @@ pub fn is_listed(allowed: &[String], origin: &HeaderValue) -> bool {
 
 /// Counts a handshake from a page that is not allowed, and is its answer: a plain 403, since no page can read it.
 pub fn turn_away(metrics: &Metrics) -> HttpResponse {
-    metrics.handshakes_refused.get_or_create(&ErrorLabel { error: "origin_not_allowed" }).inc();
+    metrics.handshakes_refused.inc(RefusedHandshake::OriginNotAllowed);
     HttpResponse::Forbidden().body("pages of this origin may not connect\n")
 }
 

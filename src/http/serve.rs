@@ -27,7 +27,7 @@ use super::stream::{Accepted, GuardedStream};
 use super::turnstile::doorway;
 use super::{State, admin, hosts, ops, public, upgrade};
 use crate::config::Transport;
-use crate::metrics::{ErrorLabel, Metrics};
+use crate::metrics::{Metrics, RefusedConnection};
 use crate::protocol::Word;
 
 /// A handshake, or the head of a request, that is not finished by then is dropped.
@@ -81,11 +81,11 @@ impl Port {
     }
 
     fn turn_away(&self, crowded: Crowded) -> ApiError {
-        let (label, word, why) = match crowded {
-            Crowded::Address => ("too_many_from_address", Word::RateLimited, "too many connections from this address"),
-            Crowded::Port => ("too_many_connections", Word::Unavailable, "too many connections"),
+        let (reason, word, why) = match crowded {
+            Crowded::Address => (RefusedConnection::TooManyFromAddress, Word::RateLimited, "too many connections from this address"),
+            Crowded::Port => (RefusedConnection::TooManyConnections, Word::Unavailable, "too many connections"),
         };
-        self.metrics.connections_refused.get_or_create(&ErrorLabel { error: label }).inc();
+        self.metrics.connections_refused.inc(reason);
         ApiError::new(word, why).after(RETRY_AFTER_MS)
     }
 }

@@ -9,15 +9,12 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use super::State;
 use super::caller::Asked;
 use super::error::ApiError;
-use crate::metrics::{ErrorLabel, HttpLabel};
+use crate::metrics::Route;
 use crate::protocol::Word;
 use crate::session::UserBudget as _;
 
-/// The route of what has none: every path that the server does not know counts as one.
-const NO_ROUTE: &str = "other";
-
 /// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body goes through untouched.
-pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+pub async fn count<B: MessageBody>(route: Route, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let answer = next.call(request).await?;
     let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::word);
     if let Some(state) = answer.request().app_data::<web::Data<State>>() {
@@ -32,7 +29,7 @@ pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest,
 /// The answer to a path that the server does not know; counted as one route, whatever the path.
 pub async fn nowhere(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let error = ApiError::not_found();
-    note(&state, NO_ROUTE, request.method(), error.word().status(), Some(error.word()));
+    note(&state, Route::Other, request.method(), error.word().status(), Some(error.word()));
     Err(error)
 }
 
@@ -44,16 +41,16 @@ pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
 /// A request was refused before it had a route.
 pub fn refused(request: &ServiceRequest, word: Word) {
     if let Some(state) = request.app_data::<web::Data<State>>() {
-        note(state, NO_ROUTE, request.method(), word.status(), Some(word));
+        note(state, Route::Other, request.method(), word.status(), Some(word));
     }
 }
 
-fn note(state: &State, route: &'static str, method: &Method, status: u16, error: Option<Word>) {
-    state.metrics.http_responses.get_or_create(&HttpLabel { route, status }).inc();
+fn note(state: &State, route: Route, method: &Method, status: u16, error: Option<Word>) {
+    state.metrics.http_responses.inc((route, status.into()));
     if let Some(word) = error {
-        state.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        state.metrics.errors.inc(word);
     }
-    log::debug!(method = shown(method), route = route, status = status, error = error.map_or("", Word::as_str); "http");
+    log::debug!(method = shown(method), route = route.as_str(), status = status, error = error.map_or("", Word::as_str); "http");
 }
 
 /// A method that no route takes is whatever the caller wrote, a token for example.

@@ -31,6 +31,7 @@ pub fn config() -> Config {
             transport: Transport::Takeover,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
+            public_url: None,
         },
         ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
         admin: Config::default().admin,

@@ -10,8 +10,9 @@ use actix_web::{App, HttpResponse, HttpServer, Resource, dev};
 use super::error::ApiError;
 use super::hosts;
 use super::listen::Listener;
-use super::ops::{healthz, not_ready};
+use super::ops::{healthz, metrics_while_waiting, not_ready};
 use crate::config::AllowedHosts;
+use crate::metrics::Metrics;
 use crate::store::DatabaseState;
 
 /// The database as the wait sees it.
@@ -42,11 +43,13 @@ pub fn start_admin(listener: Listener) -> std::io::Result<dev::Server> {
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_ops(listener: Listener, allowed: &AllowedHosts, seen: &Seen) -> std::io::Result<dev::Server> {
-    let (allowed, seen) = (Data::new(allowed.clone()), seen.clone());
+pub fn start_ops(listener: Listener, allowed: &AllowedHosts, seen: &Seen, metrics: &Metrics) -> std::io::Result<dev::Server> {
+    let (allowed, seen, metrics) = (Data::new(allowed.clone()), seen.clone(), Data::new(metrics.clone()));
     serve(listener, move |config| {
         let readyz = resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody));
-        config.app_data(allowed.clone()).app_data(seen.clone()).service(alive()).service(readyz);
+        let shown = resource("/metrics").route(get().to(metrics_while_waiting)).route(head().to(metrics_while_waiting));
+        config.app_data(allowed.clone()).app_data(seen.clone()).app_data(metrics.clone());
+        config.service(alive()).service(readyz).service(shown.default_service(to(nobody)));
     })
 }
 

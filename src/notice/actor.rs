@@ -18,7 +18,7 @@ use super::schedule::{Added, Pair, Schedule, Waiting};
 use super::{Doors, Settings, ledger};
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::Vital;
-use crate::metrics::{Metrics, NoticeLabel};
+use crate::metrics::{Metrics, NoticeResult};
 use crate::outage::Outage;
 use crate::store::Store;
 use crate::store::messages::{Abandon, Answer, Candidate, UntoldSince, Write};
@@ -107,13 +107,13 @@ impl Notifier {
         u64::try_from(instant.saturating_duration_since(self.bench.began).as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn count(&self, outcome: &'static str) {
-        self.metrics.notices.get_or_create(&NoticeLabel { outcome }).inc();
+    fn count(&self, outcome: NoticeResult) {
+        self.metrics.notices.inc(outcome);
     }
 
     fn put(&mut self, waiting: Waiting, due: u64) {
         if self.schedule.put(waiting, due) == Added::Full {
-            self.count("full");
+            self.count(NoticeResult::Full);
         }
     }
 
@@ -161,13 +161,13 @@ impl Notifier {
                     let due = waiting.last_at + delay;
                     self.put(Waiting { first_at: waiting.last_at, ..waiting }, due);
                 }
-                Ruling::Attending => self.count("attending"),
-                Ruling::Read => self.count("read"),
-                Ruling::Muted => self.count("muted"),
-                Ruling::NoGrant => self.count("no_grant"),
-                Ruling::Stranger => self.count("stranger"),
+                Ruling::Attending => self.count(NoticeResult::Attending),
+                Ruling::Read => self.count(NoticeResult::Read),
+                Ruling::Muted => self.count(NoticeResult::Muted),
+                Ruling::NoGrant => self.count(NoticeResult::NoGrant),
+                Ruling::Stranger => self.count(NoticeResult::Stranger),
                 Ruling::Later(at) => {
-                    self.count("quiet");
+                    self.count(NoticeResult::Quiet);
                     let due = self.now() + u64::try_from(at - now_ms()).unwrap_or(0);
                     self.put(waiting, due);
                 }
@@ -194,10 +194,10 @@ impl Notifier {
         self.in_flight -= 1;
         match delivered {
             Delivered::Asked(aftermath) => {
-                self.count(aftermath.label());
+                self.count(aftermath.result());
                 self.asked(waiting, aftermath);
             }
-            Delivered::Skipped { label } => self.count(label),
+            Delivered::Skipped(result) => self.count(result),
             Delivered::StoreAway => {
                 let due = self.now() + self.settings.delay_ms;
                 self.put(waiting, due);
@@ -285,7 +285,7 @@ impl Notifier {
 
     fn schedule(&mut self, pair: Pair, seq: Seq, at: u64) {
         if self.schedule.add(pair, seq, at, at + self.settings.delay_ms) == Added::Full {
-            self.count("full");
+            self.count(NoticeResult::Full);
         }
     }
 }

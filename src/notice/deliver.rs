@@ -12,6 +12,7 @@ use super::schedule::Pair;
 use super::{Settings, ledger};
 use crate::ids::Seq;
 use crate::lifecycle::abort_point;
+use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
 use crate::store::Store;
 use crate::store::messages::{Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write};
@@ -32,8 +33,8 @@ const NEWEST: usize = 8;
 pub enum Delivered {
     /// WeChat was asked.
     Asked(Aftermath),
-    /// What was reserved against says no: `label` is for the metrics.
-    Skipped { label: &'static str },
+    /// What was reserved against says no.
+    Skipped(NoticeResult),
     /// The store did not answer: nothing was sent.
     StoreAway,
 }
@@ -53,11 +54,11 @@ impl Courier {
         let (id, unread) = match self.reserve(pair, up_to).await {
             None => return Delivered::StoreAway,
             Some(Reservation::Reserved { id, unread }) => (id, unread),
-            Some(Reservation::NotUnread) => return Delivered::Skipped { label: "read" },
-            Some(Reservation::AlreadyTold) => return Delivered::Skipped { label: "told" },
-            Some(Reservation::NoGrant) => return Delivered::Skipped { label: "no_grant" },
-            Some(Reservation::Muted) => return Delivered::Skipped { label: "muted" },
-            Some(Reservation::Stranger) => return Delivered::Skipped { label: "stranger" },
+            Some(Reservation::NotUnread) => return Delivered::Skipped(NoticeResult::Read),
+            Some(Reservation::AlreadyTold) => return Delivered::Skipped(NoticeResult::Told),
+            Some(Reservation::NoGrant) => return Delivered::Skipped(NoticeResult::NoGrant),
+            Some(Reservation::Muted) => return Delivered::Skipped(NoticeResult::Muted),
+            Some(Reservation::Stranger) => return Delivered::Skipped(NoticeResult::Stranger),
         };
         let text = if self.settings.show_text { self.newest_text(pair).await } else { None };
         abort_point("before-notice");

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::actor::{Changed, Leave, Notifier, Stored};
 use super::schedule::Pair;
 use crate::ids::{OpenId, Seq};
-use crate::metrics::{Metrics, NoticeLabel};
+use crate::metrics::{Metrics, NoticeResult};
 use crate::wechat::push::SubscribeChange;
 
 /// How long notices under way may take when the server leaves. What is not settled by then is never told again.
@@ -56,7 +56,7 @@ impl Notices {
     pub fn stored(&self, recipient: &OpenId, peer: &OpenId, seq: Seq) {
         let pair = Pair { recipient: recipient.clone(), peer: peer.clone() };
         if self.notifier.try_send(Stored { pair, seq, at: Instant::now() }).is_err() {
-            self.metrics.notices.get_or_create(&NoticeLabel { outcome: "full" }).inc();
+            self.metrics.notices.inc(NoticeResult::Full);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is to be done: about a conversation whose time has come, and after WeChat was asked to send. Plain: no clock, no network.
 
 use super::quiet::quiet_until;
+use crate::metrics::NoticeResult;
 use crate::store::messages::{Candidate, NoticeOutcome, Quiet};
 use crate::wechat::{BUSY, NO_GRANT, SendFailure, Sent};
 
@@ -95,15 +96,15 @@ impl Aftermath {
         }
     }
 
-    /// The label in metrics.
-    pub fn label(&self) -> &'static str {
+    /// The outcome in metrics.
+    pub fn result(&self) -> NoticeResult {
         match self {
-            Self::Sent { .. } => "sent",
-            Self::Empty { .. } => "no_grant_at_wechat",
-            Self::Failed { .. } | Self::Odd { .. } => "refused",
-            Self::Rest { .. } => "refused_for_settings",
-            Self::Again => "not_sent",
-            Self::Unknown => "unknown",
+            Self::Sent { .. } => NoticeResult::Sent,
+            Self::Empty { .. } => NoticeResult::NoGrantAtWechat,
+            Self::Failed { .. } | Self::Odd { .. } => NoticeResult::Refused,
+            Self::Rest { .. } => NoticeResult::RefusedForSettings,
+            Self::Again => NoticeResult::NotSent,
+            Self::Unknown => NoticeResult::Unknown,
         }
     }
 }

@@ -3,7 +3,13 @@
 use super::{Dialect, Word};
 
 /// Why the server closes a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, strum::EnumDiscriminants)]
+#[strum_discriminants(
+    name(CloseKind),
+    doc = "A close without what comes with it.",
+    derive(Hash, strum::VariantArray, strum::IntoStaticStr),
+    strum(serialize_all = "snake_case")
+)]
 pub enum Close {
     /// The peer said farewell, or went without one.
     Normal,
@@ -39,8 +45,8 @@ pub enum Close {
     Unsupported,
 }
 
-impl Close {
-    pub fn code(&self) -> u16 {
+impl CloseKind {
+    pub fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
             Self::ProxyClosed => 1001,
@@ -48,18 +54,28 @@ impl Close {
             Self::Unsupported => 1003,
             Self::InvalidUtf8 => 1007,
             Self::FrameTooBig => 1009,
-            Self::Draining { .. } => 4001,
+            Self::Draining => 4001,
             Self::SlowConsumer => 4002,
             Self::HeartbeatTimeout => 4003,
             Self::Internal => 4004,
-            Self::Overloaded { .. } => 4005,
-            Self::Refused { .. } => 4501,
+            Self::Overloaded => 4005,
+            Self::Refused => 4501,
             Self::BadRequest => 4502,
             Self::Replaced => 4503,
             Self::Kicked => 4504,
             Self::Banned => 4505,
             Self::TooManyErrors => 4506,
         }
+    }
+}
+
+impl Close {
+    pub fn kind(&self) -> CloseKind {
+        self.into()
+    }
+
+    pub fn code(&self) -> u16 {
+        self.kind().code()
     }
 
     /// The reason on the wire, under 124 bytes (RFC 6455 §5.5). A plain client gets the seed's own words.
@@ -76,25 +92,7 @@ impl Close {
 
     /// The name in metrics and logs.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::ProxyClosed => "proxy_closed",
-            Self::Draining { .. } => "draining",
-            Self::SlowConsumer => "slow_consumer",
-            Self::HeartbeatTimeout => "heartbeat_timeout",
-            Self::Internal => "internal",
-            Self::Overloaded { .. } => "overloaded",
-            Self::Refused { .. } => "refused",
-            Self::BadRequest => "bad_request",
-            Self::Replaced => "replaced",
-            Self::Kicked => "kicked",
-            Self::Banned => "banned",
-            Self::TooManyErrors => "too_many_errors",
-            Self::FrameTooBig => "frame_too_big",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::ProtocolError => "protocol_error",
-            Self::Unsupported => "unsupported",
-        }
+        self.kind().into()
     }
 
     /// The close that goes with a refusal of the handshake.

@@ -8,7 +8,8 @@ use crate::event::cursor::SyncCursor;
 use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
 
 /// Which protocol a session speaks: the seed's, or `hongyan.v1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Dialect {
     Plain,
     V1,

@@ -1,10 +1,12 @@
 //! The words of `error`, with their HTTP statuses.
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 /// What went wrong, in one word that clients can act on (docs/PROTOCOL.md, "Words of `error`").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Word {
     BadRequest,
     BadFrame,
@@ -28,50 +30,10 @@ pub enum Word {
 }
 
 impl Word {
-    pub const ALL: [Self; 19] = [
-        Self::BadRequest,
-        Self::BadFrame,
-        Self::Unauthorized,
-        Self::BadCode,
-        Self::OpenidMismatch,
-        Self::SenderMismatch,
-        Self::Blocked,
-        Self::BlockedByWechat,
-        Self::Banned,
-        Self::Forbidden,
-        Self::ContentRefused,
-        Self::NotFound,
-        Self::Conflict,
-        Self::RecallExpired,
-        Self::TooLarge,
-        Self::RateLimited,
-        Self::Internal,
-        Self::Unavailable,
-        Self::WechatUnavailable,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::BadFrame => "bad_frame",
-            Self::Unauthorized => "unauthorized",
-            Self::BadCode => "bad_code",
-            Self::OpenidMismatch => "openid_mismatch",
-            Self::SenderMismatch => "sender_mismatch",
-            Self::Blocked => "blocked",
-            Self::BlockedByWechat => "blocked_by_wechat",
-            Self::Banned => "banned",
-            Self::Forbidden => "forbidden",
-            Self::ContentRefused => "content_refused",
-            Self::NotFound => "not_found",
-            Self::Conflict => "conflict",
-            Self::RecallExpired => "recall_expired",
-            Self::TooLarge => "too_large",
-            Self::RateLimited => "rate_limited",
-            Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
-            Self::WechatUnavailable => "wechat_unavailable",
-        }
+        self.into()
     }
 
     /// The HTTP status that goes with the word.

@@ -365,6 +365,7 @@ impl Relay {
         if self.up {
             for (node, heard) in self.peers.silent(now) {
                 log::warn!(node = node.as_str(); "a node vanished without farewell; the database is asked for what it may not have told");
+                self.metrics.relay_nodes_vanished.inc();
                 self.trust.doubt(heard, now);
             }
             self.say(Says::Alive);

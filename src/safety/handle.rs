@@ -16,7 +16,7 @@ use super::verdict::{Policy, Reason, Verdict};
 use crate::config::{self, SafetyMode};
 use crate::event::{Committed, Finding, Found, Places, Refusal, Source};
 use crate::ids::{OpenId, now_ms};
-use crate::metrics::{Metrics, VerdictLabel};
+use crate::metrics::{CheckResult, CheckSubject, Metrics};
 use crate::store::messages::{Admission, Answer, Append, Audit, Write};
 use crate::store::{Full, Store};
 use crate::wechat::Push;
@@ -152,7 +152,7 @@ impl Checks {
                 asker.send(check).await.map_err(|_| Refusal::Unavailable)?
             }
         };
-        common.count("nickname", &verdict);
+        common.count(CheckSubject::Nickname, &verdict);
         let (found, reason, answer) = match verdict {
             Verdict::Pass => return Ok(()),
             Verdict::Unjudged => return Err(Refusal::Unavailable),
@@ -218,7 +218,7 @@ impl Common {
 
     /// The message with what was decided on it.
     pub fn decided(&self, append: Append, source: Source, text: &str, verdict: Verdict) -> Append {
-        self.count(if source == Source::Media { "media" } else { "text" }, &verdict);
+        self.count(if source == Source::Media { CheckSubject::Media } else { CheckSubject::Text }, &verdict);
         let (admission, noted) = match verdict {
             Verdict::Pass => (append.admission, None),
             Verdict::Noted(found, reason) => (append.admission, Some((found, reason))),
@@ -230,16 +230,16 @@ impl Common {
         Append { admission, finding, ..append }
     }
 
-    fn count(&self, of: &'static str, verdict: &Verdict) {
-        let verdict = match verdict {
-            Verdict::Pass => "pass",
-            Verdict::Noted(Found::Review, _) => "review",
-            Verdict::Noted(Found::Pending, _) => "pending",
-            Verdict::Noted(..) => "unchecked",
-            Verdict::Refused(_) => "refused",
-            Verdict::Unjudged => "unavailable",
-            Verdict::OverBudget { .. } => "rate_limited",
+    fn count(&self, of: CheckSubject, verdict: &Verdict) {
+        let result = match verdict {
+            Verdict::Pass => CheckResult::Pass,
+            Verdict::Noted(Found::Review, _) => CheckResult::Review,
+            Verdict::Noted(Found::Pending, _) => CheckResult::Pending,
+            Verdict::Noted(..) => CheckResult::Unchecked,
+            Verdict::Refused(_) => CheckResult::Refused,
+            Verdict::Unjudged => CheckResult::Unavailable,
+            Verdict::OverBudget { .. } => CheckResult::RateLimited,
         };
-        self.metrics.safety_verdicts.get_or_create(&VerdictLabel { of, verdict }).inc();
+        self.metrics.safety_verdicts.inc((of, result));
     }
 }

@@ -8,7 +8,6 @@ use bytestring::ByteString;
 
 use super::Shared;
 use crate::ids::{OpenId, RequestId, SessionId};
-use crate::metrics::ErrorLabel;
 use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{Word, outbound};
 use crate::store::messages::{Sync, SyncBounds};
@@ -86,7 +85,7 @@ impl Ask {
     }
 
     fn failure(&self, word: Word, why: &str) -> ByteString {
-        self.shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        self.shared.metrics.errors.inc(word);
         outbound::Failure { word, why, id: self.id.as_ref(), client_msg_id: None, retry_after_ms: Some(AGAIN_MS) }.encode()
     }
 

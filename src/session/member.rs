@@ -10,7 +10,6 @@ use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Ty
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
-use crate::metrics::{CloseLabel, ErrorLabel};
 use crate::protocol::{Close, Dialect, Word, outbound};
 use crate::store::Sight;
 
@@ -55,8 +54,8 @@ impl Driver {
 
     pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
         let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
-        shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
-        shared.metrics.closes.get_or_create(&CloseLabel { code: close.code(), reason: close.label() }).inc();
+        shared.metrics.errors.inc(word);
+        shared.metrics.closes.inc(close.kind());
         let mut driver = Self::new(Member(Part::Refused), dialect, shared.outboxes.clone());
         driver.farewell(outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(), close);
         driver

@@ -19,7 +19,7 @@ use crate::chat::ChatServer;
 use crate::chat::outbox::Bounds;
 use crate::event::{Draft, Receipt, ReceiptKind, Refusal};
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
-use crate::metrics::{ErrorLabel, Metrics};
+use crate::metrics::Metrics;
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
 use crate::safety::Checks;
@@ -257,7 +257,7 @@ impl Session {
         client_msg_id: Option<&ClientMsgId>,
         retry_after_ms: Option<u64>,
     ) -> ByteString {
-        self.shared.metrics.errors.get_or_create(&ErrorLabel { error: word.as_str() }).inc();
+        self.shared.metrics.errors.inc(word);
         outbound::Failure { word, why, id, client_msg_id, retry_after_ms }.encode()
     }
 }

@@ -1,15 +1,18 @@
-//! A copy of a SQLite database in use, through SQLite's online backup interface.
+//! A copy of a SQLite database in use, through SQLite's online backup interface; and the time of the last backup.
 
 use std::ffi::{CStr, CString, c_int};
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use libsqlite3_sys as ffi;
 
 use super::error::OpenError;
 use super::{conn, generation};
+use crate::config::{self, DatabaseUrl};
 use crate::files::{self, Denied, Need};
+use crate::ids::now_ms;
 
 /// Pages copied at a time; between two steps the source is free.
 const PAGES: c_int = 1024;
@@ -19,6 +22,24 @@ const PAUSE: Duration = Duration::from_millis(2);
 const CACHE_KIB: u32 = 1_024;
 /// How long a busy source is waited for, in all.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Records in the database that it was backed up just now, beside a server that may be running.
+///
+/// # Errors
+/// [`OpenError`] when the database cannot be opened or does not take it.
+pub fn record_backup(config: &config::Database) -> Result<(), OpenError> {
+    const RECORD: &str = "UPDATE last_backup SET at = ";
+    let recorded = match &config.url {
+        DatabaseUrl::Sqlite(path) => {
+            conn::is_ours(path)?;
+            conn::sqlite_writer(path, config.cache_kib)?.batch_execute(&format!("{RECORD}{}", now_ms()))
+        }
+        // By its own clock, as tokens are dated.
+        DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?
+            .batch_execute(&format!("{RECORD}(extract(epoch FROM clock_timestamp()) * 1000)::bigint")),
+    };
+    recorded.map_err(|e| OpenError::Write { reason: e.to_string() })
+}
 
 /// Copies the database `from` to the new file `to`. The copy is one moment of the source, whatever is written meanwhile.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {

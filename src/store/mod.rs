@@ -56,12 +56,14 @@ mod error;
 mod tests;
 
 pub use allowance::{Charge, row};
+pub use backup::record_backup;
 pub use error::OpenError;
 pub use health::DatabaseState;
 pub use operators::{Operated, Operation, Revoking, operate};
 pub use reach::{Reach, reach};
+pub use readers::reads_in_flight;
 pub use seen::{Sight, write_seen_regularly};
-pub use upkeep::{lapse_bans, prune_log, watch_size};
+pub use upkeep::{lapse_bans, observe, prune_log};
 
 use allowance::Allowance;
 use clock::Clock;

@@ -29,6 +29,11 @@ const HUNG: Duration = Duration::from_secs(6);
 /// Maximum number of replaced crews that still hang; beyond it the process ends.
 const REPLACED: usize = 4;
 
+/// Maximum reads under way with these settings.
+pub fn reads_in_flight(config: &Database) -> usize {
+    config.readers.max(1) * READS_EACH
+}
+
 pub(super) struct Readers {
     database: Database,
     health: Arc<Health>,
@@ -70,7 +75,7 @@ impl Readers {
     }
 
     pub(super) async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
-        let limit = self.database.readers.max(1) * READS_EACH;
+        let limit = reads_in_flight(&self.database);
         let crew = self.current();
         let place = Place::take(&crew.in_flight, limit, &self.metrics).ok_or(Unavailable)?;
         let (answer, answered) = oneshot::channel();

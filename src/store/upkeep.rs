@@ -1,4 +1,4 @@
-//! What is done to the database from time to time: old findings are taken out, and its size is looked at.
+//! What is done to the database from time to time: old findings are taken out, its size and its last backup are looked at.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::ids::now_ms;
 use crate::metrics::Metrics;
 
 /// PostgreSQL asks the file system about every file of the database for its size.
-const SIZE_EVERY: Duration = Duration::from_secs(300);
+const LOOK_INTERVAL: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the release before, and for the list.
@@ -26,13 +26,16 @@ const LAPSED_AT_ONCE: usize = 100;
 const ROWS: i64 = 500;
 const DAY_MS: i64 = 86_400_000;
 
-/// Tells the metrics every five minutes how large the database is, from the start on.
-pub async fn watch_size(store: Store, metrics: Metrics) {
+/// Tells the metrics every five minutes how large the database is and when it was last backed up, from the start on.
+pub async fn observe(store: Store, metrics: Metrics) {
     loop {
         if let Ok(bytes) = store.ask(DatabaseBytes).await {
             metrics.database_bytes.set(bytes);
         }
-        tokio::time::sleep(SIZE_EVERY).await;
+        if let Ok(at) = store.ask(LastBackup).await {
+            metrics.last_backup_timestamp_seconds.set(at / 1_000);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 
@@ -77,6 +80,10 @@ pub async fn lapse_bans(store: Store) {
 #[derive(Debug)]
 pub(super) struct DatabaseBytes;
 
+/// Unix milliseconds of the last backup that was recorded; 0: none was.
+#[derive(Debug)]
+struct LastBackup;
+
 /// Whether there is something in a log from before a time that may be taken out.
 #[derive(Debug)]
 pub(super) struct HasEntriesBefore {
@@ -88,6 +95,12 @@ pub(super) struct HasEntriesBefore {
 struct File {
     #[diesel(sql_type = Text)]
     file: String,
+}
+
+#[derive(QueryableByName)]
+struct At {
+    #[diesel(sql_type = BigInt)]
+    at: i64,
 }
 
 #[derive(QueryableByName)]
@@ -107,6 +120,14 @@ impl Query for DatabaseBytes {
         // The log comes and goes.
         let bytes = |path: &str| std::fs::metadata(path).map_or(0, |about| about.len());
         Ok(i64::try_from(bytes(&file) + bytes(&format!("{file}-wal"))).unwrap_or(i64::MAX))
+    }
+}
+
+impl Query for LastBackup {
+    type Answer = i64;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<i64> {
+        Ok(diesel::sql_query("SELECT at FROM last_backup").get_result::<At>(conn)?.at)
     }
 }
 

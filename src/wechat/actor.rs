@@ -16,7 +16,7 @@ use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefus
 use crate::config;
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
-use crate::metrics::{CallLabel, Metrics};
+use crate::metrics::{Metrics, WeChatCall, WeChatResult};
 use crate::outage::{Outage, SharedOutage};
 
 /// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
@@ -87,12 +87,12 @@ impl Handler<ValidateCode> for WeChatAuth {
     fn handle(&mut self, ValidateCode(code): ValidateCode, _: &mut Self::Context) -> Self::Result {
         let (client, metrics, unanswered) = (self.client(), self.metrics.clone(), self.unanswered.clone());
         let Some(place) = Place::take(&self.logins) else {
-            count(&metrics, "code2session", &Err::<(), _>(Failure::Busy));
+            count(&metrics, WeChatCall::Code2Session, &Err::<(), _>(Failure::Busy));
             return Box::pin(async { Err(LoginRefused::Unavailable) });
         };
         Box::pin(async move {
             let _place = place;
-            let outcome = patiently(&metrics, "code2session", || client.code_to_openid(&code)).await;
+            let outcome = patiently(&metrics, WeChatCall::Code2Session, || client.code_to_openid(&code)).await;
             if outcome.is_ok() {
                 answered(&unanswered);
             }
@@ -117,7 +117,7 @@ impl Handler<GetAccessToken> for WeChatAuth {
         let (who, told) = oneshot::channel();
         if self.token.ask(who, self.now()) {
             let (client, metrics) = (self.client(), self.metrics.clone());
-            let fetch = async move { patiently(&metrics, "stable_token", || client.stable_token()).await };
+            let fetch = async move { patiently(&metrics, WeChatCall::StableToken, || client.stable_token()).await };
             ctx.spawn(fetch.into_actor(self).map(|outcome, auth, _| {
                 match &outcome {
                     Ok(_) => _ = auth.tokenless.answered(std::time::Instant::now()),
@@ -145,7 +145,7 @@ impl Handler<AccessTokenRefused> for WeChatAuth {
 /// Tries a call again while its failure is a passing one.
 async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
     metrics: &Metrics,
-    name: &'static str,
+    name: WeChatCall,
     call: impl Fn() -> F,
 ) -> Result<T, Failure> {
     let begun = Instant::now();
@@ -167,9 +167,9 @@ async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
 }
 
 /// Counts the outcome of one call.
-pub fn count<T>(metrics: &Metrics, call: &'static str, outcome: &Result<T, Failure>) {
-    let result = outcome.as_ref().map_or_else(Failure::label, |_| "ok");
-    metrics.wechat_calls.get_or_create(&CallLabel { call, result }).inc();
+pub fn count<T>(metrics: &Metrics, call: WeChatCall, outcome: &Result<T, Failure>) {
+    let result = outcome.as_ref().map_or_else(Failure::result, |_| WeChatResult::Ok);
+    metrics.wechat_calls.inc((call, result));
 }
 
 /// What the operator can do about it.

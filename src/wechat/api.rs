@@ -13,7 +13,7 @@ use super::actor::count;
 use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, SendFailure, client};
 use crate::config;
 use crate::ids::OpenId;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, WeChatCall};
 
 /// A way to WeChat's calls that need the access_token. Cheap to clone; made on the thread that uses it.
 #[derive(Clone)]
@@ -235,7 +235,7 @@ impl WeChatApi {
     /// [`Failure`].
     pub async fn msg_sec_check(&self, check: &TextCheck<'_>) -> Result<Judgement, Failure> {
         let body = V2 { version: 2, check };
-        let TextAnswer { trace_id, result, detail } = self.ask("msg_sec_check", "/wxa/msg_sec_check", &body).await?;
+        let TextAnswer { trace_id, result, detail } = self.ask(WeChatCall::MsgSecCheck, "/wxa/msg_sec_check", &body).await?;
         let in_detail = || detail.into_iter().filter(|d| d.errcode == 0).filter_map(|d| d.found).max_by_key(|found| found.suggest);
         let Found { suggest, label } = result.or_else(in_detail).ok_or(Failure::Body)?;
         Ok(Judgement { suggest, label: i32::try_from(label).map_err(|_| Failure::Body)?, trace_id })
@@ -247,7 +247,7 @@ impl WeChatApi {
     /// [`Failure`].
     pub async fn media_check_async(&self, check: &MediaCheck<'_>) -> Result<TraceId, Failure> {
         let body = V2 { version: 2, check };
-        let answer: MediaAnswer = self.ask("media_check_async", "/wxa/media_check_async", &body).await?;
+        let answer: MediaAnswer = self.ask(WeChatCall::MediaCheckAsync, "/wxa/media_check_async", &body).await?;
         Ok(TraceId(answer.trace_id))
     }
 
@@ -256,7 +256,7 @@ impl WeChatApi {
     /// # Errors
     /// [`SendFailure`].
     pub async fn send_subscribe(&self, notice: &SubscribeMessage<'_>) -> Result<Sent, SendFailure> {
-        let answer: SentAnswer = self.ask("subscribe_send", "/cgi-bin/message/subscribe/send", notice).await?;
+        let answer: SentAnswer = self.ask(WeChatCall::SubscribeSend, "/cgi-bin/message/subscribe/send", notice).await?;
         let msgid = answer.msgid.map(|msgid| match msgid {
             Msgid::Number(number) => number.to_string(),
             Msgid::Text(text) => text,
@@ -264,7 +264,7 @@ impl WeChatApi {
         Ok(Sent { msgid })
     }
 
-    async fn ask<A: DeserializeOwned>(&self, name: &'static str, path: &str, body: &impl Serialize) -> Result<A, SendFailure> {
+    async fn ask<A: DeserializeOwned>(&self, name: WeChatCall, path: &str, body: &impl Serialize) -> Result<A, SendFailure> {
         let deadline = Instant::now() + self.timeout;
         let mut is_second = false;
         loop {

@@ -1,5 +1,7 @@
 //! What can go wrong with WeChat. No error here carries a URL: the AppSecret stands in it.
 
+use crate::metrics::WeChatResult;
+
 /// Why a code gave no openid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginRefused {
@@ -52,24 +54,24 @@ impl Failure {
         matches!(self, Self::Code { code: TOKEN_INVALID | TOKEN_MALFORMED | TOKEN_EXPIRED, .. })
     }
 
-    /// The label in metrics: one of a small set.
-    pub fn label(&self) -> &'static str {
+    /// The result in metrics.
+    pub fn result(&self) -> WeChatResult {
         match self {
-            Self::Connect => "connect",
-            Self::Broken => "broken",
-            Self::Timeout => "timeout",
-            Self::Status(_) => "status",
-            Self::Body => "body",
-            Self::Busy => "too_many",
+            Self::Connect => WeChatResult::Connect,
+            Self::Broken => WeChatResult::Broken,
+            Self::Timeout => WeChatResult::Timeout,
+            Self::Status(_) => WeChatResult::Status,
+            Self::Body => WeChatResult::Body,
+            Self::Busy => WeChatResult::TooMany,
             Self::Code { code, .. } => match *code {
-                BUSY => "busy",
-                40029 | 40163 | 41008 => "bad_code",
-                45009 | 45011 => "rate_limited",
-                40226 => "blocked",
-                TOKEN_INVALID | TOKEN_MALFORMED | TOKEN_EXPIRED => "bad_token",
-                INACTIVE => "inactive",
-                NO_GRANT => "no_grant",
-                _ => "errcode",
+                BUSY => WeChatResult::Busy,
+                40029 | 40163 | 41008 => WeChatResult::BadCode,
+                45009 | 45011 => WeChatResult::RateLimited,
+                40226 => WeChatResult::Blocked,
+                TOKEN_INVALID | TOKEN_MALFORMED | TOKEN_EXPIRED => WeChatResult::BadToken,
+                INACTIVE => WeChatResult::Inactive,
+                NO_GRANT => WeChatResult::NoGrant,
+                _ => WeChatResult::Errcode,
             },
         }
     }

@@ -31,3 +31,4 @@ mod lifecycle;
 mod store_trouble;
 mod files;
 mod notices;
+mod metrics;

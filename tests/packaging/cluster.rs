@@ -92,6 +92,11 @@ fn a_node_of_compose_can_start_with_its_settings() {
         assert!(node["ports"].is_null() && texts(&node["networks"]).contains(&"inside"), "{name}");
         let Some(Listen::Tcp(admin)) = config.admin.port() else { panic!("{name}") };
         assert!(admin.ip().is_unspecified() && *admin != ops && config.admin.keys.iter().all(|key| key.id == "ops"), "{name}");
+        let prometheus: Value = serde_saphyr::from_str(&text("deploy/prometheus/prometheus.yml")).unwrap();
+        let targets = texts(&prometheus["scrape_configs"][0]["static_configs"][0]["targets"]);
+        assert!(targets.contains(&format!("{name}:{}", ops.port()).as_str()), "{name}");
+        let shared = |service: &str| texts(&compose["services"][service]["networks"]).contains(&"monitoring");
+        assert!(shared("prometheus") && texts(&node["networks"]).contains(&"monitoring") && shared("node-exporter"), "{name}");
         let DatabaseUrl::Postgres(url) = &config.database.url else { panic!("{name}") };
         let password = fs::read_to_string(mounted.path().join("postgres_password")).unwrap();
         let postgres = &compose["services"]["postgres"]["environment"];
@@ -146,7 +151,8 @@ fn compose_names_nothing_that_is_not_there() {
         for volume in service["volumes"].as_array().into_iter().flatten() {
             let source = volume.as_str().map_or_else(|| volume["source"].as_str().unwrap(), |short| short.split(':').next().unwrap());
             let there = match source.strip_prefix("./") {
-                None => declared("volumes").contains(source),
+                // A volume, or a folder of the machine itself.
+                None => declared("volumes").contains(source) || source.starts_with('/'),
                 Some(path) => path.strip_prefix("secrets/").map_or(root().join(path), |made_path| made.path().join(made_path)).exists(),
             };
             assert!(there, "{name}: {source}");
@@ -159,6 +165,22 @@ fn compose_names_nothing_that_is_not_there() {
     for (name, secret) in members(&compose["secrets"]) {
         let file = secret["file"].as_str().unwrap().strip_prefix("./secrets/").unwrap();
         assert!(made.path().join(file).exists(), "{name}: make-secrets makes no {file}");
+    }
+}
+
+#[test]
+fn what_watches_is_started_when_asked_for_and_seen_on_this_machine_only() {
+    let compose = compose();
+    for name in ["prometheus", "grafana", "node-exporter"] {
+        let service = &compose["services"][name];
+        assert_eq!(texts(&service["profiles"]), ["monitoring"], "{name}");
+        assert!(texts(&service["ports"]).iter().all(|port| port.starts_with("127.0.0.1:")), "{name}");
+    }
+    let prometheus: Value = serde_saphyr::from_str(&text("deploy/prometheus/prometheus.yml")).unwrap();
+    assert_eq!(prometheus["scrape_configs"][0]["job_name"], "hongyan", "as the rules call it");
+    assert_eq!(prometheus["scrape_configs"][1]["static_configs"][0]["targets"][0], "node-exporter:9100");
+    for (_, service) in members(&compose["services"]).filter(|(_, service)| service["profiles"].is_null()) {
+        assert!(members(&service["depends_on"]).all(|(other, _)| compose["services"][other]["profiles"].is_null()));
     }
 }
 

@@ -14,15 +14,24 @@ mod cluster;
 mod nats;
 mod start;
 mod nginx;
+mod prometheus;
 
-const SHIPPED: [&str; 22] = [
+const SHIPPED: [&str; 30] = [
     "docs/CLUSTER.md",
+    "docs/DAY0.md",
+    "docs/DAY0.zh-CN.md",
+    "deploy/systemd/node.conf",
     "docs/OPERATIONS.md",
     "Dockerfile",
     "hongyan.example.toml",
     "compose.yaml",
     "deploy/make-secrets",
     "deploy/nats/nats.conf",
+    "deploy/prometheus/prometheus.yml",
+    "deploy/prometheus/rules.yml",
+    "deploy/grafana/hongyan.json",
+    "deploy/grafana/provisioning/dashboards/hongyan.yml",
+    "deploy/grafana/provisioning/datasources/prometheus.yml",
     "deploy/nginx/hongyan.conf",
     "deploy/nginx/nginx.conf",
     "deploy/nginx/nodes/one.conf",

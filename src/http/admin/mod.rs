@@ -66,8 +66,9 @@ pub fn calls(config: &mut ServiceConfig) {
             resource = resource.route((call.route)());
         }
         let resource = resource.default_service(to(tally::wrong_method));
+        let label = crate::metrics::Route::of(path);
         let guarded = resource.wrap(from_fn(move |r, next| guard::stand(path, r, next)));
-        v1 = v1.service(guarded.wrap(from_fn(move |r, next| tally::count(path, r, next))));
+        v1 = v1.service(guarded.wrap(from_fn(move |r, next| tally::count(label, r, next))));
     }
     // No page of a browser's may call: there is no word of CORS here.
     let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
@@ -91,6 +92,7 @@ mod tests {
         for (i, call) in CALLS.iter().enumerate() {
             assert!(!CALLS[..i].iter().any(|c| c.path == call.path && c.method == call.method), "{}", call.path);
             assert_eq!(call.scopes.is_empty(), call.path == "/admin/v1/openapi.json", "{}", call.path);
+            assert_eq!(crate::metrics::Route::of(call.path).as_str(), call.path, "counted by its own name");
         }
     }
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod http;
 mod nats;
 mod nginx;
+mod prometheus;
 pub mod raw;
 mod server;
 
@@ -16,6 +17,8 @@ pub use nats::Nats;
 pub use nginx::Nginx;
 #[allow(unused_imports, reason = "the proofs in tests/torture do")]
 pub use nginx::WORKER_LEAVES_S;
+#[allow(unused_imports, reason = "the proofs in tests/torture do without")]
+pub use prometheus::Prometheus;
 pub use raw::Raw;
 pub use server::Server;
 

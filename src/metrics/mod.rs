@@ -1,54 +1,22 @@
 //! Every metric that the server shows at `/metrics`, in one place.
 
-use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-/// One label with a value out of a fixed, small set.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ErrorLabel {
-    pub error: &'static str,
-}
+mod known;
+mod labels;
+mod system;
+mod text;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct CloseLabel {
-    pub code: u16,
-    pub reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct CallLabel {
-    pub call: &'static str,
-    pub result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct DialectLabel {
-    pub dialect: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct HttpLabel {
-    pub route: &'static str,
-    pub status: u16,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct NoticeLabel {
-    pub outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct VerdictLabel {
-    pub of: &'static str,
-    pub verdict: &'static str,
-}
+pub use known::KnownGauge;
+pub use labels::*;
+use system::{Disk, Process};
 
 /// The handles that the rooms count with. Cloning shares the numbers.
 #[derive(Clone)]
@@ -60,8 +28,8 @@ pub struct Metrics {
     pub sessions_in_background: Gauge,
     /// Users with at least one live session.
     pub users: Gauge,
-    pub sessions_opened: Family<DialectLabel, Counter>,
-    pub closes: Family<CloseLabel, Counter>,
+    pub sessions_opened: Counters<DialectLabel>,
+    pub closes: Counters<CloseLabel>,
     /// Messages from clients that were well formed.
     pub messages_in: Counter,
     /// Message frames queued for sessions.
@@ -83,13 +51,13 @@ pub struct Metrics {
     pub acks: Counter,
     /// Acks of messages that were stored before.
     pub duplicates: Counter,
-    pub errors: Family<ErrorLabel, Counter>,
+    pub errors: Counters<ErrorLabel>,
     /// Handshakes turned away with plain HTTP, before anything was read.
-    pub handshakes_refused: Family<ErrorLabel, Counter>,
+    pub handshakes_refused: Counters<HandshakeLabel>,
     /// Connections of the public port without a session.
     pub connections: Gauge,
     /// Connections turned away as soon as they were accepted.
-    pub connections_refused: Family<ErrorLabel, Counter>,
+    pub connections_refused: Counters<ConnectionLabel>,
     /// From the start of a transaction to its end.
     pub commit_seconds: Histogram,
     /// Writes in one transaction.
@@ -101,10 +69,10 @@ pub struct Metrics {
     /// Reading connections open, and of these the idle ones.
     pub pool_connections: Gauge,
     pub pool_idle: Gauge,
-    pub wechat_calls: Family<CallLabel, Counter>,
-    pub http_responses: Family<HttpLabel, Counter>,
-    /// 1 while hints go to other nodes and come from them.
-    pub relay_up: Gauge,
+    pub wechat_calls: Counters<CallLabel>,
+    pub http_responses: Counters<HttpLabel>,
+    /// 1 while hints go to other nodes and come from them; no sample without a relay.
+    pub relay_up: KnownGauge,
     /// Other nodes heard lately.
     pub relay_nodes: Gauge,
     /// Other nodes that the database shows alive and NATS does not bring.
@@ -123,7 +91,7 @@ pub struct Metrics {
     pub relay_catch_ups: Counter,
     pub relay_catch_up_seconds: Histogram,
     /// What became of messages that were thought of as notices.
-    pub notices: Family<NoticeLabel, Counter>,
+    pub notices: Counters<NoticeLabel>,
     /// Conversations that wait to be judged.
     pub notices_pending: Gauge,
     /// Notices under way to WeChat.
@@ -131,9 +99,9 @@ pub struct Metrics {
     /// 1 while none is sent, because WeChat refuses them for a setting or a quota.
     pub notices_resting: Gauge,
     /// Bytes of the database on its disk.
-    pub database_bytes: Gauge,
+    pub database_bytes: KnownGauge,
     /// What became of texts that were checked.
-    pub safety_verdicts: Family<VerdictLabel, Counter>,
+    pub safety_verdicts: Counters<VerdictLabel>,
     /// Messages that wait for a check.
     pub safety_in_flight: Gauge,
     /// From the sending of a message that WeChat is asked about to its way into the store.
@@ -146,6 +114,36 @@ pub struct Metrics {
     pub safety_resting: Gauge,
     /// Entries of the word list.
     pub safety_words: Gauge,
+    /// 1 while `/readyz` says 200.
+    pub ready: Gauge,
+    /// 1 while the database can be used.
+    pub database_up: Gauge,
+    /// 1 while logins get answers from WeChat.
+    pub wechat_up: Gauge,
+    /// Other nodes that fell silent without farewell.
+    pub relay_nodes_vanished: Counter,
+    /// Unix seconds of the last backup that was recorded, 0 where there was none.
+    pub last_backup_timestamp_seconds: KnownGauge,
+    /// Unix seconds at which the certificate at the public URL ends.
+    pub certificate_expiry_timestamp_seconds: KnownGauge,
+    /// 1 where the last look at that certificate found one.
+    pub certificate_seen: KnownGauge,
+    /// Bounds of what is counted above, as they hold.
+    pub limits: LimitGauges,
+    disk: Arc<Disk>,
+}
+
+/// Bounds, each beside the gauge that it bounds. A bound that is turned off, or whose part is not in use, has no sample.
+#[derive(Clone, Default)]
+pub struct LimitGauges {
+    pub sessions: KnownGauge,
+    pub connections: KnownGauge,
+    pub outbox_bytes: KnownGauge,
+    pub writes_in_flight: KnownGauge,
+    pub reads_in_flight: KnownGauge,
+    pub notices_pending: KnownGauge,
+    pub notices_in_flight: KnownGauge,
+    pub safety_in_flight: KnownGauge,
 }
 
 impl Metrics {
@@ -156,8 +154,8 @@ impl Metrics {
             sessions: Gauge::default(),
             sessions_in_background: Gauge::default(),
             users: Gauge::default(),
-            sessions_opened: Family::default(),
-            closes: Family::default(),
+            sessions_opened: Counters::default(),
+            closes: Counters::default(),
             messages_in: Counter::default(),
             messages_out: Counter::default(),
             frames_held: Gauge::default(),
@@ -169,10 +167,10 @@ impl Metrics {
             syncs: Counter::default(),
             acks: Counter::default(),
             duplicates: Counter::default(),
-            errors: Family::default(),
-            handshakes_refused: Family::default(),
+            errors: Counters::default(),
+            handshakes_refused: Counters::default(),
             connections: Gauge::default(),
-            connections_refused: Family::default(),
+            connections_refused: Counters::default(),
             commit_seconds: Histogram::new(latency()),
             batch_writes: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             writes_in_flight: Gauge::default(),
@@ -180,9 +178,9 @@ impl Metrics {
             read_seconds: Histogram::new(latency()),
             pool_connections: Gauge::default(),
             pool_idle: Gauge::default(),
-            wechat_calls: Family::default(),
-            http_responses: Family::default(),
-            relay_up: Gauge::default(),
+            wechat_calls: Counters::default(),
+            http_responses: Counters::default(),
+            relay_up: KnownGauge::default(),
             relay_nodes: Gauge::default(),
             relay_nodes_away: Gauge::default(),
             relay_subscriptions: Gauge::default(),
@@ -193,20 +191,31 @@ impl Metrics {
             relay_unknown: Counter::default(),
             relay_catch_ups: Counter::default(),
             relay_catch_up_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
-            notices: Family::default(),
+            notices: Counters::default(),
             notices_pending: Gauge::default(),
             notices_in_flight: Gauge::default(),
             notices_resting: Gauge::default(),
-            database_bytes: Gauge::default(),
-            safety_verdicts: Family::default(),
+            database_bytes: KnownGauge::default(),
+            safety_verdicts: Counters::default(),
             safety_in_flight: Gauge::default(),
             safety_check_seconds: Histogram::new(latency()),
             safety_remembered: Counter::default(),
             safety_over_quota: Counter::default(),
             safety_resting: Gauge::default(),
             safety_words: Gauge::default(),
+            ready: Gauge::default(),
+            database_up: Gauge::default(),
+            wechat_up: Gauge::default(),
+            relay_nodes_vanished: Counter::default(),
+            last_backup_timestamp_seconds: KnownGauge::default(),
+            certificate_expiry_timestamp_seconds: KnownGauge::default(),
+            certificate_seen: KnownGauge::default(),
+            limits: LimitGauges::default(),
+            disk: Arc::default(),
         };
-        let mut r = Registry::with_prefix("hongyan");
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::new()));
+        let r = registry.sub_registry_with_prefix("hongyan");
         r.register("sessions", "Live sessions", m.sessions.clone());
         r.register("sessions_in_background", "Live sessions in the background", m.sessions_in_background.clone());
         r.register("users", "Users with a live session", m.users.clone());
@@ -260,8 +269,33 @@ impl Metrics {
         r.register("safety_over_quota", "Texts that WeChat was not asked about because of its quota", m.safety_over_quota.clone());
         r.register("safety_resting", "1 while WeChat is not asked because it fails", m.safety_resting.clone());
         r.register("safety_words", "Entries of the word list", m.safety_words.clone());
-        m.registry = Arc::new(r);
+        r.register("ready", "1 while new work may be sent here", m.ready.clone());
+        r.register("database_up", "1 while the database can be used", m.database_up.clone());
+        r.register("wechat_up", "1 while logins get answers from WeChat", m.wechat_up.clone());
+        r.register("relay_nodes_vanished", "Other nodes that fell silent without farewell", m.relay_nodes_vanished.clone());
+        let backup = "Unix time of the last recorded backup, 0 where there was none";
+        r.register_with_unit("last_backup_timestamp", backup, Unit::Seconds, m.last_backup_timestamp_seconds.clone());
+        let expiry = "Unix time at which the certificate at server.public_url ends";
+        r.register_with_unit("certificate_expiry_timestamp", expiry, Unit::Seconds, m.certificate_expiry_timestamp_seconds.clone());
+        r.register("certificate_seen", "1 where the last look at that certificate found one", m.certificate_seen.clone());
+        r.register("sessions_limit", "Bound on live sessions", m.limits.sessions.clone());
+        r.register("connections_limit", "Bound on connections without a session", m.limits.connections.clone());
+        r.register_with_unit("outbox_limit", "Bound on the bytes that wait for sessions", Unit::Bytes, m.limits.outbox_bytes.clone());
+        r.register("writes_in_flight_limit", "Bound on writes in flight", m.limits.writes_in_flight.clone());
+        r.register("reads_in_flight_limit", "Bound on reads in flight", m.limits.reads_in_flight.clone());
+        r.register("notices_pending_limit", "Bound on conversations that wait for a notice", m.limits.notices_pending.clone());
+        r.register("notices_in_flight_limit", "Bound on notices in flight", m.limits.notices_in_flight.clone());
+        r.register("safety_in_flight_limit", "Bound on messages that wait for a check", m.limits.safety_in_flight.clone());
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("arch", std::env::consts::ARCH)];
+        r.register("build", "The release that runs", Info::new(build.to_vec()));
+        r.register_collector(Box::new(m.disk.clone()));
+        m.registry = Arc::new(registry);
         m
+    }
+
+    /// Has the disk watched that the database at this path lies on.
+    pub fn watch_disk(&self, database: &Path) {
+        self.disk.watch(database);
     }
 
     /// Every metric, as OpenMetrics 1.0.
@@ -275,24 +309,8 @@ impl Metrics {
 
     /// Every metric, in Prometheus' text exposition format 0.0.4.
     pub fn encode_prometheus(&self) -> String {
-        as_prometheus(&self.encode())
+        text::as_prometheus(&self.encode())
     }
-}
-
-/// OpenMetrics names a counter without the `_total` of its samples, and has units and an end; the older format does not.
-fn as_prometheus(openmetrics: &str) -> String {
-    let lines: Vec<&str> = openmetrics.lines().collect();
-    let counters: HashSet<&str> = lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
-    let mut text = String::with_capacity(openmetrics.len());
-    for line in lines.into_iter().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
-        let named = ["# HELP ", "# TYPE "].into_iter().find_map(|word| Some((word, line.strip_prefix(word)?.split_once(' ')?)));
-        match named {
-            Some((word, (name, rest))) if counters.contains(name) => text.extend([word, name, "_total ", rest]),
-            _ => text.push_str(line),
-        }
-        text.push('\n');
-    }
-    text
 }
 
 impl Default for Metrics {
@@ -303,13 +321,109 @@ impl Default for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
+    use prometheus_client::encoding::EncodeLabelSet;
+    use prometheus_client::metrics::family::Family;
+
     use super::*;
+
+    /// Families whose number is not known at the start, or never where a part is not in use.
+    const UNKNOWN_AT_THE_START: [&str; 15] = [
+        "hongyan_relay_up",
+        "hongyan_database_bytes",
+        "hongyan_last_backup_timestamp_seconds",
+        "hongyan_certificate_expiry_timestamp_seconds",
+        "hongyan_certificate_seen",
+        "hongyan_disk_free_bytes",
+        "hongyan_disk_size_bytes",
+        "hongyan_sessions_limit",
+        "hongyan_connections_limit",
+        "hongyan_outbox_limit_bytes",
+        "hongyan_writes_in_flight_limit",
+        "hongyan_reads_in_flight_limit",
+        "hongyan_notices_pending_limit",
+        "hongyan_notices_in_flight_limit",
+        "hongyan_safety_in_flight_limit",
+    ];
+
+    fn series_of(family: &str, text: &str) -> usize {
+        text.lines().filter(|line| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']))).count()
+    }
+
+    #[test]
+    fn every_family_is_complete_at_the_start() {
+        let text = Metrics::new().encode_prometheus();
+        let mut empty = BTreeSet::new();
+        for (family, kind) in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')) {
+            let sample = if kind == "histogram" { format!("{family}_count") } else { family.to_owned() };
+            if series_of(&sample, &text) == 0 {
+                empty.insert(family);
+            }
+        }
+        assert_eq!(empty, BTreeSet::from(UNKNOWN_AT_THE_START));
+        let complete = |family: &str, labels: usize| {
+            assert_eq!(series_of(family, &text), labels, "{family}");
+            assert!(labels > 1);
+        };
+        complete("hongyan_errors_total", ErrorLabel::all().count());
+        complete("hongyan_session_closes_total", CloseLabel::all().count());
+        complete("hongyan_handshakes_refused_total", HandshakeLabel::all().count());
+        complete("hongyan_connections_refused_total", ConnectionLabel::all().count());
+        complete("hongyan_sessions_opened_total", DialectLabel::all().count());
+        complete("hongyan_wechat_calls_total", CallLabel::all().count());
+        complete("hongyan_http_responses_total", HttpLabel::all().count());
+        complete("hongyan_notices_total", NoticeLabel::all().count());
+        complete("hongyan_safety_verdicts_total", VerdictLabel::all().count());
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_sample() {
+        let m = Metrics::new();
+        assert_eq!(series_of("hongyan_relay_up", &m.encode()), 0);
+        m.relay_up.set(0);
+        m.limits.sessions.set_size(u64::MAX);
+        m.watch_disk(Path::new("/"));
+        let text = m.encode();
+        assert!(text.contains("\nhongyan_relay_up 0\n") && text.contains(&format!("\nhongyan_sessions_limit {}\n", i64::MAX)));
+        assert_eq!((series_of("hongyan_disk_free_bytes", &text), series_of("hongyan_disk_size_bytes", &text)), (1, 1));
+    }
+
+    #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+    struct Numbered {
+        number: u32,
+    }
+
+    /// The least time of some scrapes, in both formats.
+    fn scrape(m: &Metrics) -> Duration {
+        let times = (0..20).map(|_| {
+            let began = Instant::now();
+            assert!(m.encode_prometheus().len() > 1_000);
+            began.elapsed()
+        });
+        times.min().unwrap()
+    }
+
+    #[test]
+    fn a_scrape_of_ten_thousand_series_costs_as_its_length_says() {
+        let m = Metrics::new();
+        let series = m.encode().lines().filter(|line| !line.starts_with('#')).count();
+        let numbered = Family::<Numbered, Counter>::default();
+        (0..10_000).for_each(|number| drop(numbered.get_or_create(&Numbered { number })));
+        let mut registry = Registry::default();
+        registry.register("hongyan_numbered", "Many", numbered);
+        let many = Metrics { registry: Arc::new(registry), ..Metrics::new() };
+        let (few, many) = (scrape(&m), scrape(&many));
+        println!("figure: a scrape of {series} series takes {few:?}, one of 10 000 {many:?}");
+        assert!(many < few * (10_000 / series as u32) * 5, "{few:?} {many:?}");
+    }
 
     #[test]
     fn what_is_counted_is_shown() {
         let m = Metrics::new();
         m.acks.inc();
-        m.errors.get_or_create(&ErrorLabel { error: "bad_frame" }).inc();
+        m.errors.inc(crate::protocol::Word::BadFrame);
         for text in [m.encode(), m.encode_prometheus()] {
             assert!(text.contains("\nhongyan_acks_total 1\n"), "{text}");
             assert!(text.contains("\nhongyan_errors_total{error=\"bad_frame\"} 1\n"), "{text}");
@@ -322,6 +436,8 @@ mod tests {
         assert!(text.contains("# TYPE hongyan_acks_total counter\nhongyan_acks_total 0\n"), "{text}");
         assert!(text.contains("# TYPE hongyan_sessions gauge\nhongyan_sessions 0\n"));
         assert!(text.contains("# TYPE hongyan_commit_seconds histogram\nhongyan_commit_seconds_sum 0"));
+        let build = "# TYPE hongyan_build_info gauge\nhongyan_build_info{version=";
+        assert!(text.contains(build) && text.contains("# HELP hongyan_build_info "), "{text}");
         assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
     }
 }

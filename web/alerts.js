@@ -8,7 +8,7 @@ import { summary, text } from './text.js'
 
 const OFF = { sound: false, notification: false, words: false }
 const ICON = '/assets/icon.svg'
-/** Whoever writes ten lines is heard once. */
+/** Least time between two sounds: ten lines in a row are heard once. */
 const SILENCE_MS = 2000
 /** Two notes: Hz, seconds from the first one, and how long each takes to fade. */
 const NOTES = [[880, 0], [1320, 0.12]]
@@ -33,7 +33,7 @@ export class Alerts {
     for (const type of ['pointerdown', 'keydown']) addEventListener(type, () => { if (this.settings().sound) this.#wakeAudio() }, { capture: true, passive: true })
   }
 
-  /** What is on. A permission that was taken away since turns the notifications off. */
+  /** Choices of the user. A permission that was taken away since turns the notifications off. */
   settings() {
     const { sound, notification, words } = { ...OFF, ...this.#store.load('alerts', OFF) }
     return { sound: sound === true, notification: notification === true && permission() === 'granted', words: words === true }
@@ -43,7 +43,7 @@ export class Alerts {
     this.#store.save('alerts', settings)
   }
 
-  /** Why there can be no notifications, as the key of a text; nothing where there can. Asks the user where the browser does: for a click. */
+  /** Asks the browser, which may ask the user; for a click. Resolves with the reason why there can be none, as the key of a text, or nothing. */
   async askToNotify() {
     if (!isSecureContext) return 'alert_insecure'
     if (permission() === undefined) return 'alert_unsupported'

@@ -1,4 +1,4 @@
-/** Who somebody is, at a glance: the image, or the first letter on a colour of her own. */
+/** Who somebody is, at a glance: the image, or the first letter on a colour of their own. */
 
 import { make } from './dom.js'
 

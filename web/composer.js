@@ -1,4 +1,4 @@
-/** Where messages are written. */
+/** Field in which messages are written. */
 
 import { $ } from './dom.js'
 import { toast } from './overlay.js'

@@ -91,7 +91,7 @@ export function confirm({ title, detail = '', action, isDanger = true }, run) {
   })
 }
 
-/** Where something must be to be seen and read out: beside an open dialog it lies under a veil. Those that open over others come later in the page. */
+/** Topmost layer of the page: all beside an open dialog lies under its veil and is not read out. Dialogs that open over others come later in the page. */
 export const topmost = () => [...document.querySelectorAll('dialog:modal')].at(-1) ?? document.body
 
 let toastTimer

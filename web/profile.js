@@ -1,4 +1,4 @@
-/** What others see of the user, what tells them of new messages and when it does not, and the way out. */
+/** Profile of the user: name and face for others, alerts and quiet hours, and the way out. */
 
 import { avatar, base64, shrink } from './avatar.js'
 import { $, make } from './dom.js'

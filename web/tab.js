@@ -1,6 +1,6 @@
 /**
- * What the page remembers of a user beside what the SDK does. All of it, the token and the messages too, is kept for this tab alone: two tabs can be
- * two people, and nothing is left on a machine that others use.
+ * Storage of the page. All of it, the token and the messages too, is kept for this tab alone: two tabs can be two people, and nothing is left on a
+ * machine that others use.
  */
 
 export const tabStorage = {

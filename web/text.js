@@ -293,7 +293,7 @@ export function text(key, values = {}) {
   return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name])
 }
 
-/** What to do about an error, in the reader's language. What the server or the SDK says of it is for developers. */
+/** Advice on an error, in the reader's language. The words of the server or the SDK are for developers. */
 export function explain({ word }) {
   const key = `error_${word}`
   return Object.hasOwn(words, key) ? words[key] : text('error_other', { word })

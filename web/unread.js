@@ -1,4 +1,4 @@
-/** Where the new messages of a chat begin: as it was when the user came to it, for what is on the screen is read. */
+/** Beginning of the new messages of a chat: as it was when the user came to it, for all on the screen is read. */
 
 /** With fewer, a chat that was never read needs no line: all of it is new. */
 const MANY = 10

@@ -61,11 +61,11 @@ pub(super) fn write_on_postgres(conn: &mut PgConnection, writes: &[Write]) -> Qu
 }
 
 fn record_all(conn: &mut impl Writer, writes: &[Write]) -> QueryResult<()> {
-    let acts = writes.iter().filter_map(|write| match write {
+    let mut acts = writes.iter().filter_map(|write| match write {
         Write::Act(RecordAct { act, .. }) => Some(act),
         _ => None,
     });
-    acts.map(|act| record(conn, act)).collect()
+    acts.try_for_each(|act| record(conn, act))
 }
 
 /// Users of a batch and when they were seen last.

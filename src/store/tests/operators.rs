@@ -83,15 +83,15 @@ fn the_end_of_a_ban_is_noted_once_for_nodes_that_know_of_none() {
             let rig = db.open();
             let now = rig.store.ask(Bans { limit: 1, before: None }).await.unwrap().now;
             let (over, again) = (o("over"), o("again"));
-            let end = Some(now - 1_000);
-            operate(&db.config, &ban(&over, end)).unwrap();
-            operate(&db.config, &ban(&again, end)).unwrap();
+            let end = now - 1_000;
+            operate(&db.config, &ban(&over, Some(end))).unwrap();
+            operate(&db.config, &ban(&again, Some(end))).unwrap();
             let ended = rig.store.ask(EndedBans { limit: 10 }).await.unwrap();
             assert_eq!(ended.iter().map(|ban| ban.openid.as_str()).collect::<Vec<_>>(), ["over", "again"]);
             // Meanwhile somebody bans one of them anew; both nodes have seen the old end.
             operate(&db.config, &ban(&again, None)).unwrap();
             for openid in [&over, &again, &over] {
-                let what = Revoked::Lapsed { until: end.unwrap() };
+                let what = Revoked::Lapsed { until: end };
                 commit(&rig, |answer| Write::Revoke(Revoke { openid: openid.clone(), what, decision: None, answer })).await;
             }
             assert_eq!(db.numbers("SELECT CAST(what AS BIGINT) AS number FROM revocations WHERE openid = 'over' ORDER BY id"), [3, 4]);

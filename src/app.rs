@@ -1,6 +1,7 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
 mod generation;
+mod traces;
 mod waiting;
 mod welcome;
 
@@ -24,10 +25,12 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, S
 use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::{Issued, Revoked};
 use crate::http::listen::{self, BindError, Listener};
+use crate::http::status::StatusSource;
 use crate::http::{Admission, Budget, Pushes, SignIn, State, descriptors, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::notice::{self, Notices, Notifier};
 use crate::protocol::FrameLimits;
 use crate::relay::{Doors, Relay, RelaySettings, Relayed};
@@ -38,6 +41,8 @@ use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
 use waiting::{Ports, Waited};
+
+pub use crate::http::descriptors::needed as descriptors_needed;
 
 /// Which way the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,23 +92,23 @@ const SHED_EVERY: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Error`] when it cannot start: the address is taken, the database cannot be opened.
-pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
+pub fn run(config: Config, mode: Mode, node: Node) -> Result<(), Error> {
     #[cfg(feature = "failpoints")]
     let _abort_points = crate::lifecycle::abort_points();
     // The database holds what people wrote: the files that are made from here on are for their owner only.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    actix::System::new().block_on(run_server(config, mode))
+    actix::System::new().block_on(run_server(config, mode, node))
 }
 
-async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
+async fn run_server(config: Config, mode: Mode, node: Node) -> Result<(), Error> {
     let draining = Draining::default();
-    let served = serve_until_signal(config, mode, &draining).await;
+    let served = serve_until_signal(config, mode, node, &draining).await;
     // Where it could not start, what is vital ends in order all the same.
     draining.begin();
     served
 }
 
-async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
+async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining: &Draining) -> Result<(), Error> {
     let (limit, needed) = (descriptors::raise_limit(), descriptors::needed(&config));
     if let Some(limit) = limit.filter(|limit| *limit < needed) {
         return Err(Error::Descriptors { limit, needed });
@@ -136,7 +141,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     let mut signals = None;
     if let DatabaseUrl::Postgres(_) = config.database.url {
         let signals = signals.insert(Signals::listen().map_err(io("signals cannot be awaited"))?);
-        let ports = Ports { public: &public, ops: ops.as_ref(), allowed_hosts: &config.ops.allowed_hosts };
+        let ports = Ports { public: &public, ops: ops.as_ref(), node: &node, allowed_hosts: &config.ops.allowed_hosts };
         // As below, once it serves.
         let hangup_ends = mode == Mode::Dev;
         let waited = waiting::for_database(&config.database, ports, signals, hangup_ends, draining, &mut tell_addresses).await?;
@@ -145,7 +150,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, mode, sign_in, budget, draining, words).await?;
+    let Rooms { state, relay, notices } = compose(config, mode, node, sign_in, budget, draining, words).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -158,7 +163,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     };
     tell_addresses();
     tell("hongyan: ready\n");
-    log::info!(listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
+    log::info!(start = state.status.node.start(), listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
     if mode == Mode::Dev {
         tell(&welcome::text(&public_at, ops_at, double_at, state.web == Some(SignIn::Dev)));
     }
@@ -184,6 +189,7 @@ struct Rooms {
 async fn compose(
     config: Config,
     mode: Mode,
+    node: Node,
     sign_in: SignIn,
     budget: Budget,
     draining: &Draining,
@@ -192,7 +198,7 @@ async fn compose(
     let metrics = Metrics::new();
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
-    let relay = start_relay(&config.relay, &metrics, draining);
+    let relay = start_relay(&config.relay, &node, &metrics, draining);
     let chat = start_chat(&config, &metrics, draining, writer.clone(), notified.clone(), relay.clone());
     let limits = StoreLimits {
         writes_in_flight: config.limits.writes_in_flight,
@@ -205,14 +211,18 @@ async fn compose(
     // Nobody can have sent the chat anything yet.
     let _ = writer.set(store.clone());
     generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
+    traces::follow(store.clone());
     actix_web::rt::spawn(store::watch_size(store.clone(), metrics.clone()));
     actix_web::rt::spawn(store::prune_audits(store.clone(), config.safety.audit_days));
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
+    let status = Arc::new(OnceLock::<Arc<StatusSource>>::new());
     if let Some(relay) = &relay {
         let log = revocations.clone();
-        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || log.read_soon()) });
+        let status = status.clone();
+        let status = Box::new(move || status.get().map(|status| status.read()).unwrap_or_default());
+        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || log.read_soon()), status });
     }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
     let notices = start_notifier(&config, &store, &chat, &wechat, &metrics, draining);
@@ -233,7 +243,15 @@ async fn compose(
         outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
     });
     let (others, log) = (relay.clone(), revocations.clone());
+    let link = relay.as_ref().map(|relay| relay.state().clone());
+    let standing = notices.as_ref().map(|notices| notices.standing().clone());
+    let source = StatusSource::new(node, metrics.clone(), store.clone(), draining.clone(), link.clone(), standing.clone());
+    source.follow();
+    let source = Arc::new(source);
+    // Set once, here.
+    let _ = status.set(source.clone());
     let state = State {
+        status: source,
         web: config.web.enabled.then_some(sign_in),
         pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
@@ -254,7 +272,7 @@ async fn compose(
                 others.tell_revoked();
             }
         }),
-        relay: relay.as_ref().map(|relay| relay.state().clone()),
+        relay: link,
         pushed: {
             let notices = notices.clone();
             Box::new(move |push| match push {
@@ -267,7 +285,7 @@ async fn compose(
                 Push::Other { event } => log::debug!(event = event.as_str(); "WeChat told something that nobody here waits for"),
             })
         },
-        notices: notices.as_ref().map(|notices| notices.standing().clone()),
+        notices: standing,
     };
     Ok(Rooms { state, relay, notices })
 }
@@ -297,9 +315,9 @@ fn start_notifier(
 }
 
 /// The way to the other nodes, where the settings name one.
-fn start_relay(config: &config::Relay, metrics: &Metrics, draining: &Draining) -> Option<Relayed> {
+fn start_relay(config: &config::Relay, node: &Node, metrics: &Metrics, draining: &Draining) -> Option<Relayed> {
     let nats_url = config.nats_url.clone()?;
-    Some(Relay::start(RelaySettings { nats_url, buckets: config.buckets }, metrics, Vital::new("relay", draining)))
+    Some(Relay::start(RelaySettings { node: node.id(), nats_url, buckets: config.buckets }, metrics, Vital::new("relay", draining)))
 }
 
 /// The chat has a thread of its own, so that a delivery to many never waits behind a worker's sockets.

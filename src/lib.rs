@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod app;
 pub mod config;
+pub mod node;
 pub mod ids;
 pub mod protocol;
 pub mod event;
@@ -20,5 +21,6 @@ pub mod relay;
 pub mod http;
 pub mod lifecycle;
 pub mod outage;
+pub mod trace;
 pub mod metrics;
 pub mod logging;

@@ -11,6 +11,7 @@ use crate::config::{AllowedHosts, Database};
 use crate::http::listen::Listener;
 use crate::http::waiting;
 use crate::lifecycle::Draining;
+use crate::node::Node;
 use crate::outage::Outage;
 use crate::store::{self, DatabaseState, OpenError, Reach};
 
@@ -21,6 +22,7 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Ports<'a> {
     pub(super) public: &'a Listener,
     pub(super) ops: Option<&'a Listener>,
+    pub(super) node: &'a Node,
     /// Names that the operators' port answers to.
     pub(super) allowed_hosts: &'a AllowedHosts,
 }
@@ -79,7 +81,7 @@ pub(super) async fn for_database(
 
 fn serve(ports: &Ports<'_>, seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
     let public = waiting::start_public(ports.public.try_clone()?)?;
-    let ops = ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, seen)).transpose()?;
+    let ops = ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, ports.node, seen)).transpose()?;
     Ok([Some(public), ops].into_iter().flatten().map(|server| spawn(server, draining)).collect())
 }
 

@@ -11,10 +11,15 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::{self, Problems};
 use crate::event::revocation::Revoked;
 use crate::ids::OpenId;
+use crate::node::Node;
 use crate::{app, logging, store};
 
+mod doctor;
 mod healthcheck;
 mod settings;
+mod status;
+mod table;
+mod trace;
 
 pub use settings::Settings;
 
@@ -57,6 +62,12 @@ enum Command {
     Unban(OnUser),
     /// Close a user's sessions; she may come back
     Kick(OnUser),
+    /// Look for what is wrong with the server's surroundings, and say what to do; exit 0 when nothing failed
+    Doctor(doctor::Doctor),
+    /// Show how this node and the others stand; exit 0 when all are well
+    Status(status::Status),
+    /// Have every node write a line for each hop of a user's messages, for some minutes
+    Trace(trace::Trace),
     /// Copy the SQLite database to a new file, also while the server runs
     Backup {
         /// The file to write
@@ -129,6 +140,9 @@ enum Failure {
     BackupExists(String),
     #[error("not ready")]
     Healthcheck(#[from] healthcheck::NotReady),
+    /// The answer says what.
+    #[error("not everything is well")]
+    NotWell,
     #[error("cannot write the answer")]
     Output(#[from] std::io::Error),
 }
@@ -206,6 +220,9 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         Command::Ban(user) => revoke(user, environment, Revoked::Access),
         Command::Unban(user) => revoke(user, environment, Revoked::Nothing),
         Command::Kick(user) => revoke(user, environment, Revoked::Sessions),
+        Command::Doctor(asked) => doctor::run(&asked, environment),
+        Command::Status(asked) => status::run(&asked, environment),
+        Command::Trace(asked) => trace::run(&asked, environment),
         Command::Backup { file, on } => {
             let database = on.load(environment)?.config.database;
             if matches!(database.url, config::DatabaseUrl::Postgres(_)) {
@@ -228,11 +245,13 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
 }
 
 fn start(loaded: config::Loaded, mode: app::Mode) -> Result<(), Failure> {
+    let node = Node::starting(&loaded.config.server.node);
+    logging::name_node(node.name());
     logging::init(&loaded.config.log)?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    Ok(app::run(loaded.config, mode)?)
+    Ok(app::run(loaded.config, mode, node)?)
 }
 
 fn revoke(user: OnUser, environment: Vec<(OsString, OsString)>, what: Revoked) -> Result<(), Failure> {

@@ -30,6 +30,16 @@ pub static KEYS: &[Key] = &[
         c.server.listen = value::listen(t)?;
         Ok(())
     }),
+    text(
+        "server.node",
+        "",
+        "1 to 48 characters of A-Z a-z 0-9 _ -, or empty",
+        "What this node is called in logs, `/readyz` and `hongyan status`. Empty: the first label of the host's name. Nodes on one host need one each.",
+        |c, t| {
+            c.server.node = value::node_name(t)?;
+            Ok(())
+        },
+    ),
     Key {
         name: "server.workers",
         default: Default::Cores,

@@ -25,7 +25,7 @@ pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};
 pub use notice::Notice;
 pub use problem::{Problem, Problems, Source};
-pub use value::Value;
+pub use value::{NODE_NAME_BYTES, Value, is_node_name};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -45,6 +45,8 @@ pub struct Config {
 
 #[derive(Debug, Clone)]
 pub struct Server {
+    /// What this node is called; empty: as its host.
+    pub node: String,
     pub listen: Listen,
     /// Threads that serve sockets.
     pub workers: usize,
@@ -345,6 +347,7 @@ impl Config {
     fn blank() -> Self {
         Self {
             server: Server {
+                node: String::new(),
                 listen: Listen::Unix(PathBuf::new()),
                 workers: 0,
                 transport: Transport::Takeover,

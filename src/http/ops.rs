@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use actix_web::http::header::Quality;
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::State;
 use super::caller::Passerby;
 use super::openapi::OpenErrors;
-use crate::ids::now_ms;
+use crate::ids::{HttpRequestId, now_ms};
 use crate::notice::Seen;
 use crate::relay::Link;
 use crate::safety;
@@ -61,6 +61,8 @@ pub struct Alive {
 
 #[derive(Debug, Serialize)]
 struct Readiness {
+    /// The name of this node.
+    node: String,
     status: u16,
     ready: bool,
     /// Why not: `draining`, `store`.
@@ -155,7 +157,10 @@ impl From<Link> for RelayDetail {
 
 /// Says that the process is alive
 #[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Alive), OpenErrors))]
-pub async fn public_healthz(_: Passerby) -> HttpResponse {
+pub async fn public_healthz(_: Passerby, request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    if let Some(id) = request.extensions().get::<HttpRequestId>() {
+        state.status.saw(id, request.head(), &state.config.server);
+    }
     healthz().await
 }
 
@@ -181,6 +186,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let wechat = if wechat_away_for_ms.is_some() { "unavailable" } else { "ok" };
     let relay = state.relay.as_ref().map(|state| state.link().into());
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
+        node: state.status.node.name().to_owned(),
         status: status.as_u16(),
         ready: reasons.is_empty(),
         reasons,
@@ -196,16 +202,17 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
 }
 
 /// The answer of `/readyz` before there is a store to ask.
-pub fn not_ready(database: DatabaseState) -> HttpResponse {
+pub fn not_ready(node: &str, database: DatabaseState) -> HttpResponse {
     #[derive(Serialize)]
-    struct Waiting {
+    struct Waiting<'a> {
+        node: &'a str,
         status: u16,
         ready: bool,
         reasons: [&'static str; 1],
         details: DatabaseDetail,
     }
     let details = DatabaseDetail::new(database, false);
-    let body = Waiting { status: 503, ready: false, reasons: ["store"], details };
+    let body = Waiting { node, status: 503, ready: false, reasons: ["store"], details };
     HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use crate::metrics::{ErrorLabel, HttpLabel};
 use crate::protocol::Word;
 use crate::session::UserBudget as _;
+use crate::trace;
 
 /// The route of what has none: every path that the server does not know counts as one.
 const NO_ROUTE: &str = "other";
@@ -24,6 +25,13 @@ pub async fn count<B: MessageBody>(route: &'static str, request: ServiceRequest,
         note(state, route, answer.request().method(), answer.status().as_u16(), error);
         if let (Some(Asked(openid)), BodySize::Sized(bytes)) = (answer.request().extensions().get(), answer.response().body().size()) {
             state.admission.answer(openid, usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        if trace::is_on()
+            && let Some(Asked(openid)) = answer.request().extensions().get()
+            && let Some(line) = trace::of_user("http", openid)
+        {
+            let line = line.text("method", shown(answer.request().method())).text("route", route);
+            line.number("status", answer.status().as_u16().into()).text("error", error.map_or("", Word::as_str)).write();
         }
     }
     Ok(answer)

@@ -48,6 +48,9 @@ mod conn;
 mod health;
 mod reach;
 mod backup;
+mod examine;
+mod traced;
+mod traces;
 mod error;
 
 #[cfg(test)]
@@ -55,8 +58,11 @@ mod tests;
 
 pub use allowance::{Charge, row};
 pub use error::OpenError;
+pub use examine::{Examination, examine};
 pub use health::DatabaseState;
+pub use nodes::{ShownNode, nodes};
 pub use reach::{Reach, reach};
+pub use traces::{TraceChange, TracedUser, change as change_traces};
 pub use upkeep::{prune_audits, watch_size};
 
 use crate::event::revocation::Revoked;

@@ -27,4 +27,7 @@ mod revocations;
 mod descriptors;
 mod lifecycle;
 mod store_trouble;
+mod trace;
+mod doctor;
+mod status;
 mod notices;

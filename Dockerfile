@@ -8,6 +8,8 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
+# What `hongyan --version` says: --build-arg HONGYAN_COMMIT=$(git rev-parse --short=12 HEAD). The repository itself is not in the context.
+ARG HONGYAN_COMMIT=
 RUN cargo build --release --locked --package hongyan --bin hongyan \
  && mkdir -p /out/data \
  && cp target/release/hongyan /out/hongyan

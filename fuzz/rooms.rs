@@ -13,6 +13,15 @@ pub mod profile;
 #[path = "../src/config/mod.rs"]
 pub mod config;
 
+#[path = "../src/files"]
+pub mod files {
+    mod denied;
+    mod private;
+
+    pub use denied::{Denied, Need, owner_beside_root};
+    pub use private::{create_new, make_folder, open_or_create};
+}
+
 #[path = "../src/session"]
 pub mod session {
     pub mod gate;

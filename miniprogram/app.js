@@ -1,7 +1,10 @@
 const { createClient } = require('./sdk/hongyan')
 const { createNotices } = require('./sdk/notices')
 const { url, devUser } = require('./config')
+const { toast } = require('./utils/ask')
+const { createDrafts } = require('./utils/drafts')
 const { developing } = require('./utils/invite')
+const words = require('./i18n/index')
 
 // A page of messages is longer than any screen.
 const PAGE_SIZE = 40
@@ -14,10 +17,15 @@ const chat = createClient({ url, signIn, pageSize: PAGE_SIZE })
 App({
   chat,
   notices: createNotices(chat),
+  drafts: createDrafts(chat, () => toast(words.failures.draft)),
 
   onLaunch() {
     this.chat.on('unread', () => this.showUnread())
     this.chat.start()
+  },
+
+  onHide() {
+    this.drafts.save()
   },
 
   /** WeChat takes a badge only while a page of a tab is shown; those ask for it again when they are. */

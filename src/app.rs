@@ -1,11 +1,11 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
 mod generation;
+mod preflight;
 mod traces;
 mod waiting;
 mod welcome;
 
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -26,9 +26,10 @@ use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::{Issued, Revoked};
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::status::StatusSource;
-use crate::http::{Admission, Budget, Pushes, SignIn, State, descriptors, serve, wechat_events};
+use crate::http::{Admission, Budget, Pushes, SignIn, State, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
+use crate::logging::{announce, announce_to_people};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notice::{self, Notices, Notifier};
@@ -40,6 +41,8 @@ use crate::session::{SessionLimits, Shared};
 use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
 use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
+use preflight::Prepared;
+pub use preflight::{StartErrors, check};
 use waiting::{Ports, Waited};
 
 pub use crate::http::descriptors::needed as descriptors_needed;
@@ -54,6 +57,8 @@ pub enum Mode {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Start(#[from] StartErrors),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("the database cannot be opened")]
@@ -95,8 +100,6 @@ const SHED_EVERY: Duration = Duration::from_secs(10);
 pub fn run(config: Config, mode: Mode, node: Node) -> Result<(), Error> {
     #[cfg(feature = "failpoints")]
     let _abort_points = crate::lifecycle::abort_points();
-    // The database holds what people wrote: the files that are made from here on are for their owner only.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     actix::System::new().block_on(run_server(config, mode, node))
 }
 
@@ -109,11 +112,8 @@ async fn run_server(config: Config, mode: Mode, node: Node) -> Result<(), Error>
 }
 
 async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining: &Draining) -> Result<(), Error> {
-    let (limit, needed) = (descriptors::raise_limit(), descriptors::needed(&config));
-    if let Some(limit) = limit.filter(|limit| *limit < needed) {
-        return Err(Error::Descriptors { limit, needed });
-    }
-    let budget = Budget::new(limit, &config);
+    let Prepared { descriptors, words } = preflight::prepare(&config)?;
+    let budget = Budget::new(descriptors, &config);
     config.wechat.connections = budget.to_wechat;
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
@@ -126,16 +126,16 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
-    let words = Arc::new(Words::load(&config.safety)?);
+    let words = Arc::new(words);
     let reload = Arc::new(Notify::new());
     actix_web::rt::spawn(words.clone().follow(reload.clone()));
     let double_at = double.as_ref().map(|double| double.at);
     let mut is_told = false;
     let mut tell_addresses = || {
         if !std::mem::replace(&mut is_told, true) {
-            say("chat", &public_at);
-            ops_at.iter().for_each(|at| say("operators", &at.to_string()));
-            double_at.iter().for_each(|at| say("wechat double", &at.to_string()));
+            announce_at("chat", &public_at);
+            ops_at.iter().for_each(|at| announce_at("operators", &at.to_string()));
+            double_at.iter().for_each(|at| announce_at("wechat double", &at.to_string()));
         }
     };
     let mut signals = None;
@@ -162,10 +162,10 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
         None => Signals::listen().map_err(io("signals cannot be awaited"))?,
     };
     tell_addresses();
-    tell("hongyan: ready\n");
-    log::info!(start = state.status.node.start(), listen = public_at.as_str(), version = env!("CARGO_PKG_VERSION"); "ready");
+    announce("ready", &[]);
+    log::info!(start = state.status.node.start(), listen = public_at.as_str(), version = crate::version::text(); "ready");
     if mode == Mode::Dev {
-        tell(&welcome::text(&public_at, ops_at, double_at, state.web == Some(SignIn::Dev)));
+        announce_to_people(&welcome::text(&public_at, ops_at, double_at, state.web == Some(SignIn::Dev)));
     }
 
     // In a terminal SIGHUP says that it is closed.
@@ -553,14 +553,8 @@ impl Signals {
     }
 }
 
-fn say(what: &str, at: &str) {
-    tell(&format!("hongyan: {what} at {at}\n"));
-}
-
-/// To who reads standard output. A server serves without a reader, too; `ready` stands in the log as well.
-fn tell(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+fn announce_at(what: &str, at: &str) {
+    announce(&format!("{what} at {at}"), &[("at", at)]);
 }
 
 /// Writes one revocation, and waits until it is durable; every node learns of it within 2 s.
@@ -590,7 +584,7 @@ pub fn fake_wechat(at: SocketAddr, allowed_hosts: AllowedHosts) -> Result<(), Er
     let settings = fake::Settings { allowed_hosts, ..fake::Settings::of(dev::APPID, Secret::new(dev::SECRET)) };
     actix::System::new().block_on(async move {
         let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
-        say("wechat double", &at.to_string());
+        announce_at("wechat double", &at.to_string());
         server.await.map_err(io("the WeChat double failed"))
     })
 }

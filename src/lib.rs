@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod app;
 pub mod config;
+pub mod files;
 pub mod node;
 pub mod ids;
 pub mod protocol;
@@ -19,6 +20,7 @@ pub mod safety;
 pub mod auth;
 pub mod relay;
 pub mod http;
+pub mod version;
 pub mod lifecycle;
 pub mod outage;
 pub mod trace;

@@ -50,6 +50,11 @@ impl SharedOutage {
         Self { is_away: AtomicBool::new(false), outage: Mutex::new(Outage { since: None, said: None, is_told: false }) }
     }
 
+    /// Whether the last that was taken in is a failure.
+    pub fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Acquire)
+    }
+
     /// [`Outage::failed`], now.
     pub fn failed(&self) -> Option<Duration> {
         let mut outage = self.lock();

@@ -165,7 +165,7 @@ fn the_protocol_has_every_route_and_no_other() {
         assert!(spans(http).iter().any(|span| span.split('?').next() == Some(route)), "{route} is not in the section on HTTP");
     }
     known.extend(["GET /reviews", "POST /reviews/{id}", "DELETE /profiles/{openid}"].map(str::to_owned));
-    known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /{openid}"].map(str::to_owned));
+    known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /status", "GET /{openid}"].map(str::to_owned));
     for file in ["docs/PROTOCOL.md", "docs/OPERATIONS.md", "README.md", "README.zh-CN.md"] {
         let document = text(file);
         let routes = spans(&document).into_iter().filter(|s| ["GET /", "POST /", "DELETE /", "PUT /"].iter().any(|m| s.starts_with(m)));
@@ -227,12 +227,14 @@ fn every_setting_that_is_named_exists() {
             let name = span.split(' ').next().unwrap();
             let Some((section, key)) = name.split_once('.') else { continue };
             if sections.contains(&section) && key.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
-                assert!(Key::named(name).is_some(), "{file} names {name}");
+                let known = Key::named(name).or_else(|| name.strip_suffix("_file").and_then(Key::named));
+                assert!(known.is_some(), "{file} names {name}");
             }
         }
         for name in document.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with("HONGYAN_")) {
             let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
-            let general = ["HONGYAN_", "HONGYAN_CONFIG", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
+            let general =
+                ["HONGYAN_", "HONGYAN_CONFIG", "HONGYAN_COMMIT", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
             let of_tests = ["HONGYAN_PROPTEST_CASES", "HONGYAN_BIN"].contains(&name);
             assert!(known || general || of_tests, "{file} names {name}");
         }

@@ -1,8 +1,11 @@
 /** Puts the parts together: who is signed in, which chat is open (the part of the address after `#`), and how the connection is. */
 
+import { Alerts } from './alerts.js'
 import { avatar } from './avatar.js'
+import { Card } from './card.js'
 import { Composer } from './composer.js'
 import { $, make } from './dom.js'
+import { Drafts } from './drafts.js'
 import { List } from './list.js'
 import { openDialog, showMenu, toast } from './overlay.js'
 import { openProfile } from './profile.js'
@@ -28,10 +31,18 @@ async function main() {
   run(await signIn(mode), mode)
 }
 
-function run(chat, mode) {
-  const list = new List(chat)
-  const room = new Room(chat)
-  const composer = new Composer(chat, () => room.toNewest())
+function run({ chat, store }, mode) {
+  const drafts = new Drafts(store)
+  const alerts = new Alerts(chat, store)
+  const card = new Card(chat)
+  const showMyself = () => openProfile(chat, alerts, async () => {
+    await chat.signOut().catch(() => {})
+    leave()
+  })
+  const showUser = openid => openid === chat.openid ? showMyself() : card.show(openid)
+  const list = new List(chat, drafts, showUser)
+  const room = new Room(chat, showUser)
+  const composer = new Composer(chat, drafts, () => room.toNewest())
 
   const showOpenChat = () => {
     const peer = location.hash.slice(1)
@@ -86,10 +97,8 @@ function run(chat, mode) {
     if (chat.conversations().some(({ last }) => last?.state === 'sending')) event.preventDefault()
   }
 
-  $('#me').onclick = () => openProfile(chat, async () => {
-    await chat.signOut().catch(() => {})
-    leave()
-  })
+  $('#me').onclick = showMyself
+  $('#who').onclick = () => showUser(room.peer)
   $('#new-chat').onclick = $('#no-conversations button').onclick = newChat
   $('#back').onclick = backToList
   $('#more').onclick = event => {

@@ -1,8 +1,8 @@
-/** Where messages are written. What was begun in a chat waits there while another one is open. */
+/** Where messages are written. */
 
 import { $ } from './dom.js'
 import { toast } from './overlay.js'
-import { explain } from './text.js'
+import { explain, text } from './text.js'
 
 const form = $('#composer')
 const field = $('textarea', form)
@@ -10,13 +10,16 @@ const button = $('button', form)
 
 export class Composer {
   #chat
+  #drafts
   #peer = ''
-  #drafts = new Map()
+  #width = 0
 
-  constructor(chat, sent) {
+  constructor(chat, drafts, sent) {
     this.#chat = chat
+    this.#drafts = drafts
     field.oninput = () => {
       this.#fit()
+      if (!drafts.set(this.#peer, field.value)) toast(text('draft_not_kept'))
       if (field.value) chat.typing(this.#peer)
     }
     field.onkeydown = event => {
@@ -29,12 +32,16 @@ export class Composer {
       event.preventDefault()
       this.#send(sent)
     }
+    // In another width the text has other lines.
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width !== this.#width) this.#fit()
+      this.#width = contentRect.width
+    }).observe(form)
   }
 
   show(peer) {
-    this.#drafts.set(this.#peer, field.value)
     this.#peer = peer
-    field.value = this.#drafts.get(peer) ?? ''
+    field.value = this.#drafts.get(peer)
     this.#fit()
   }
 
@@ -43,13 +50,15 @@ export class Composer {
   }
 
   #send(sent) {
-    if (!field.value.trim()) return
+    const words = field.value.trim()
+    if (!words) return
     try {
-      this.#chat.send(this.#peer, field.value)
+      this.#chat.send(this.#peer, words)
     } catch (error) {
       return toast(explain(error))
     }
     field.value = ''
+    this.#drafts.set(this.#peer, '')
     this.#fit()
     field.focus()
     sent()
@@ -58,7 +67,10 @@ export class Composer {
   /** As high as its text; app.css says how high at most. */
   #fit() {
     button.disabled = !field.value.trim()
+    // The form keeps its height meanwhile: the messages beside it would scroll.
+    form.style.height = `${form.offsetHeight}px`
     field.style.height = 'auto'
     field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`
+    form.style.height = ''
   }
 }

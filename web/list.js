@@ -16,14 +16,19 @@ const list = $('#conversations')
 
 export class List {
   #chat
+  #drafts
+  #showCard
   #rows = new Map()
   #open = ''
   /** Where the focus goes: what was open last. */
   #last = ''
   #shown = ROWS
 
-  constructor(chat) {
+  constructor(chat, drafts, showCard) {
     this.#chat = chat
+    this.#drafts = drafts
+    this.#showCard = showCard
+    drafts.onChange(() => this.#draw())
     chat.on('conversations', () => this.#draw())
     chat.on('users', () => this.#draw())
     chat.on('state', () => this.#draw())
@@ -51,17 +56,20 @@ export class List {
   /** What can be done with a chat, for a menu. */
   actions(peer) {
     const conversation = this.#chat.conversations().find(each => each.peer === peer)
+    const card = { label: text('card'), run: () => this.#showCard(peer) }
     const remove = { label: text('delete_chat'), run: () => this.remove(peer), danger: true }
-    if (!conversation) return [remove]
+    if (!conversation) return [card, remove]
     const { muted } = conversation
     const mute = () => this.#chat.setMuted(peer, !muted).catch(error => toast(explain(error)))
-    return [{ label: text(muted ? 'unmute' : 'mute'), run: mute }, remove]
+    return [card, { label: text(muted ? 'unmute' : 'mute'), run: mute }, remove]
   }
 
+  /** For good, so it asks. */
   remove(peer) {
-    confirm({ title: text('delete_chat'), detail: text('delete_chat_text', { name: nameOf(this.#chat.user(peer)) }), action: text('delete_chat') }, async () => {
+    confirm({ title: text('delete_chat_title'), detail: text('delete_chat_text', { name: nameOf(this.#chat.user(peer)) }), action: text('delete') }, async () => {
       try {
         await this.#chat.removeConversation(peer)
+        this.#drafts.set(peer, '')
         if (peer === this.#open) location.hash = ''
         this.focus()
       } catch (error) {
@@ -71,7 +79,7 @@ export class List {
   }
 
   #draw() {
-    const conversations = this.#chat.conversations().slice(0, this.#shown)
+    const conversations = this.#conversations().slice(0, this.#shown)
     const focused = document.activeElement
     const stop = conversations.find(({ peer }) => peer === this.#last)?.peer ?? conversations[0]?.peer
     const rows = new Map()
@@ -95,16 +103,27 @@ export class List {
     $('#no-conversations').hidden = conversations.length > 0 || this.#chat.state !== 'online'
   }
 
+  /** The client's, and those in which nothing but a draft stands yet. */
+  #conversations() {
+    const known = this.#chat.conversations()
+    const peers = new Set(known.map(({ peer }) => peer))
+    const begun = this.#drafts.all().filter(({ peer }) => !peers.has(peer)).map(({ peer, at }) => ({ peer, unread: 0, muted: false, updated_at: at, typing: false }))
+    return begun.length ? [...begun, ...known].sort((one, other) => other.updated_at - one.updated_at) : known
+  }
+
   #look({ peer, last, unread, muted, updated_at, typing }) {
     const user = this.#chat.user(peer)
-    let words = ''
-    if (last) words = last.recalled ? recalled(last, user) : summary(last)
+    // That of the open chat stands where it is written.
+    const draft = peer === this.#open ? '' : this.#drafts.get(peer).trim()
+    let words = draft
+    if (last && !draft) words = last.recalled ? recalled(last, user) : summary(last)
     return {
       user,
-      time: last ? shortTime(updated_at) : '',
+      time: last || draft ? shortTime(updated_at) : '',
       words: typing ? text('typing') : words,
       typing,
-      failed: last?.state === 'failed',
+      isDraft: Boolean(draft) && !typing,
+      failed: last?.state === 'failed' && !draft,
       unread,
       muted,
     }
@@ -128,20 +147,21 @@ export class List {
   }
 }
 
-function drawRow(link, { user, time, words, typing, failed, unread, muted }) {
+function drawRow(link, { user, time, words, typing, isDraft, failed, unread, muted }) {
   const picture = make('span', { className: 'picture' }, avatar(user))
   if (unread) {
     picture.append(make('span', { className: muted ? 'badge quiet' : 'badge', 'aria-hidden': 'true', textContent: unread > MAX_BADGE ? `${MAX_BADGE}+` : unread }))
   }
   const preview = make('span', { className: typing ? 'words typing' : 'words', dir: 'auto' })
   if (failed) preview.append(make('span', { className: 'failed', role: 'img', 'aria-label': text('failed'), textContent: '!' }), ' ')
+  if (isDraft) preview.append(make('bdi', { className: 'draft', textContent: text('draft') }), ' ')
   preview.append(words)
   link.replaceChildren(
     picture,
-    make('span', { className: 'name', dir: 'auto', textContent: nameOf(user) }),
-    make('span', { className: 'time', textContent: time }),
-    preview,
-    ...(muted ? [icon('i-muted', text('muted'))] : []),
+    make('span', { className: 'head' },
+      make('span', { className: 'name', dir: 'auto', textContent: nameOf(user) }),
+      make('span', { className: 'time', textContent: time })),
+    make('span', { className: 'foot' }, preview, ...(muted ? [icon('i-muted', text('muted'))] : [])),
     ...(unread ? [make('span', { className: 'unseen', textContent: text('unread', { n: unread }) })] : []),
   )
 }

@@ -7,9 +7,10 @@ import { longTime } from './time.js'
 
 const SEPARATOR_MS = 5 * 60_000
 
-/** All that the look of a message hangs on beside itself. */
-export function surroundings(message, previous, next, user) {
+/** All that the look of a message hangs on beside itself. `isFirstNew`: the line of new messages stands above it. */
+export function surroundings(message, previous, next, user, isFirstNew) {
   return {
+    isFirstNew,
     time: !previous || message.sent_at - previous.sent_at > SEPARATOR_MS ? longTime(message.sent_at) : '',
     // Said once, at the last of those that it is true of.
     mark: message.mine && !message.recalled && !(next && next.state === message.state) ? message.state : '',
@@ -21,17 +22,18 @@ export function surroundings(message, previous, next, user) {
  * Brings a row to how the message is now. `drawn` is what this gave before; what is as it was is left alone, so that a bubble under a finger stays
  * there while its mark changes. `retry` is what the red mark does.
  */
-export function drawMessage(row, message, { time, mark, user }, drawn, retry) {
-  const content = JSON.stringify([message.recalled, message.message, time, user.nickname, user.avatar])
+export function drawMessage(row, message, { time, mark, user, isFirstNew = false }, drawn, retry) {
+  const content = JSON.stringify([message.recalled, message.message, time, user.nickname, user.avatar, isFirstNew])
   const state = JSON.stringify([message.state, mark, message.error?.word])
-  if (content !== drawn?.content) drawContent(row, message, time, user)
+  if (content !== drawn?.content) drawContent(row, message, time, user, isFirstNew)
   if (content !== drawn?.content || state !== drawn?.state) drawState(row, message, mark, retry)
   return { content, state }
 }
 
-function drawContent(row, message, time, user) {
+function drawContent(row, message, time, user, isFirstNew) {
   row.className = message.mine ? 'row mine' : 'row'
   row.replaceChildren(
+    ...(isFirstNew ? [make('p', { className: 'new-below', textContent: text('new_below') })] : []),
     ...(time ? [make('time', { dateTime: new Date(message.sent_at).toISOString(), textContent: time })] : []),
     message.recalled
       ? make('p', { className: 'note', textContent: recalled(message, user) })

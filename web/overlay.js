@@ -1,7 +1,6 @@
 /** What lies over the page: a menu, dialogs, a word in passing. The platform's own `popover` and `<dialog>` keep focus and Escape. */
 
 import { $, make } from './dom.js'
-import { text } from './text.js'
 
 const EDGE = 8
 const TOAST_MS = 3000
@@ -78,29 +77,29 @@ export function openDialog(dialog, submit) {
   dialog.showModal()
 }
 
-export function confirm({ title, detail, action }, run) {
+/** Asks before `run`. The answer that changes nothing comes first, and has the focus. */
+export function confirm({ title, detail = '', action, isDanger = true }, run) {
   const dialog = $('#confirm-dialog')
   $('h2', dialog).textContent = title
   $('p', dialog).textContent = detail
-  $('.danger', dialog).textContent = action
+  const yes = $('button:not([data-close])', dialog)
+  yes.textContent = action
+  yes.className = isDanger ? 'danger' : 'primary'
   openDialog(dialog, () => {
     dialog.close()
     run()
   })
 }
 
+/** Where something must be to be seen and read out: beside an open dialog it lies under a veil. Those that open over others come later in the page. */
+export const topmost = () => [...document.querySelectorAll('dialog:modal')].at(-1) ?? document.body
+
 let toastTimer
 export function toast(words) {
-  $('#toast').textContent = words
+  const place = $('#toast')
+  const parent = topmost()
+  if (place.parentElement !== parent) parent.append(place)
+  place.textContent = words
   clearTimeout(toastTimer)
-  toastTimer = setTimeout(() => { $('#toast').textContent = '' }, TOAST_MS)
-}
-
-export async function copy(words) {
-  try {
-    await navigator.clipboard.writeText(words)
-    toast(text('copied'))
-  } catch {
-    toast(text('not_copied'))
-  }
+  toastTimer = setTimeout(() => { place.textContent = '' }, TOAST_MS)
 }

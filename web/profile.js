@@ -1,4 +1,4 @@
-/** What others see of the user, when she is left alone, and the way out. */
+/** What others see of the user, what tells them of new messages and when it does not, and the way out. */
 
 import { avatar, base64, shrink } from './avatar.js'
 import { $, make } from './dom.js'
@@ -15,8 +15,10 @@ const nickname = $('#profile-nickname')
 const problem = $('#profile-error')
 const quiet = $('#profile-quiet')
 const [isQuiet, from, to] = quiet.querySelectorAll('input')
+const alertsProblem = $('#profile-alerts .problem')
+const [sound, notification, words] = $('#profile-alerts').querySelectorAll('input')
 
-export function openProfile(chat, signOut) {
+export function openProfile(chat, alerts, signOut) {
   const me = chat.me()
   let chosen
   picture.replaceChildren(avatar(me))
@@ -24,6 +26,7 @@ export function openProfile(chat, signOut) {
   problem.textContent = ''
   file.value = ''
   $('code', dialog).textContent = me.openid
+  showAlerts(alerts)
   const hours = showHours(chat)
   file.onchange = async () => {
     problem.textContent = ''
@@ -59,6 +62,7 @@ export function openProfile(chat, signOut) {
       // What was not known, when the dialog opened, is not to be taken away.
       await chat.setProfile({ ...(name !== me.nickname && { nickname: name }), ...(chosen && { avatar: await base64(chosen) }) })
       await saveHours(chat, await hours)
+      alerts.save({ sound: sound.checked, notification: notification.checked, words: words.checked })
       dialog.close()
       toast(text('saved'))
     } catch (error) {
@@ -67,6 +71,30 @@ export function openProfile(chat, signOut) {
       button.disabled = false
     }
   })
+}
+
+/** The browser is asked at once, for it answers to a click only; what was chosen counts when it is saved. */
+function showAlerts(alerts) {
+  const settings = alerts.settings()
+  const say = key => { alertsProblem.textContent = key ? text(key) : '' }
+  say()
+  sound.checked = settings.sound
+  notification.checked = settings.notification
+  words.checked = settings.words
+  sound.onchange = () => {
+    say()
+    if (!sound.checked || alerts.trySound()) return
+    sound.checked = false
+    say('alert_no_sound')
+  }
+  notification.onchange = async () => {
+    say()
+    if (!notification.checked) return
+    const refusal = await alerts.askToNotify()
+    if (!refusal) return
+    notification.checked = false
+    say(refusal)
+  }
 }
 
 /** Those that the server has, as they are shown; nothing where it sends no notices. */

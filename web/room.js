@@ -6,10 +6,12 @@
  */
 
 import { nameOf } from './avatar.js'
-import { $, make, place } from './dom.js'
+import { $, icon, make, place } from './dom.js'
+import { copy, select } from './clipboard.js'
 import { drawMessage, recalled, surroundings } from './message.js'
-import { copy, onContextMenu, showMenu, step, toast } from './overlay.js'
+import { confirm, onContextMenu, showMenu, step, toast } from './overlay.js'
 import { explain, summary, text } from './text.js'
+import { Unread } from './unread.js'
 
 /** Messages in the page on each side of the one in the middle. */
 const AROUND = 100
@@ -17,10 +19,15 @@ const AROUND = 100
 const SLACK = 40
 /** Pixels: as good as at the end. */
 const NEAR = 40
+/** Pixels above the first new message, where the button has led to it. */
+const ABOVE = 8
+/** So long a page of history may be put off by the server, and is asked for again by itself. */
+const PATIENCE_MS = 5000
 
 const log = $('#log')
 const list = $('#messages')
 const newer = $('#newer')
+const toFirstNew = $('#first-new')
 const older = { row: $('#older'), again: $('#older button'), loading: $('#older .spinner') }
 
 export class Room {
@@ -34,9 +41,20 @@ export class Room {
   #seen = 0
   /** Where it was scrolled to, to tell a reader who scrolls up from a window that became smaller. */
   #top = 0
+  /** How large it was then. */
+  #size = ''
+  /** The row whose place on the screen is kept where the window changes, and how far down the log it is. */
+  #anchor = undefined
   #loading = false
+  /** Whether the client was told that this chat is open. */
+  #isEntered = false
+  /** Where the line of new messages is; undefined where there are none. */
+  #unread = undefined
+  /** The newest when the user looked away, or the connection was lost; undefined while they look. */
+  #away = undefined
 
-  constructor(chat) {
+  /** `showUser` shows who wrote a message. */
+  constructor(chat, showUser) {
     this.#chat = chat
     chat.on('messages', ({ peer }) => { if (peer === this.#peer) this.#draw() })
     chat.on('conversations', () => this.#drawName())
@@ -45,19 +63,27 @@ export class Room {
       this.#drawName()
       this.#draw()
     })
-    chat.on('state', ({ state }) => { if (state === 'online' && !older.again.hidden) this.#again() })
+    chat.on('state', ({ state }) => {
+      if (this.#peer && !this.#isEntered && state !== 'connecting') this.#enter()
+      if (state === 'online' && !older.again.hidden) this.#again()
+      this.#lookedAway()
+    })
+    document.addEventListener('visibilitychange', () => this.#lookedAway())
     chat.on('incoming', ({ message }) => this.#announce(message))
     log.onscroll = () => this.#scrolled()
     log.onkeydown = event => this.#key(event)
     older.again.onclick = () => this.#again()
     older.again.textContent = text('load_again')
     newer.onclick = () => this.toNewest()
+    toFirstNew.onclick = () => this.#toFirstNew()
     onContextMenu(list, '.row', (row, at) => this.#menu(row, at))
-    // The composer grows, the keyboard comes, the window changes: the newest stays in sight.
-    new ResizeObserver(() => {
-      if (this.#middle === null) this.#toEnd()
-      else this.#scrolled()
-    }).observe(log)
+    list.onclick = ({ target }) => {
+      const face = target.closest('.line > .avatar')
+      if (face) showUser(face.closest('.mine') ? chat.openid : this.#peer)
+    }
+    // The composer grows, the keyboard comes, a phone is folded, letters become larger: the newest stays in sight, and so does what is read.
+    const resized = new ResizeObserver(() => this.#resized())
+    for (const each of [log, list]) resized.observe(each)
   }
 
   get peer() { return this.#peer }
@@ -72,11 +98,47 @@ export class Room {
     older.loading.hidden = false
     this.#middle = null
     this.#top = 0
+    this.#anchor = undefined
     this.#loading = false
-    if (!peer) return this.#chat.leave()
+    this.#isEntered = false
+    this.#unread = undefined
+    this.#away = undefined
+    this.#chat.leave()
+    if (!peer) return
     this.#drawName()
-    this.#load(() => this.#chat.open(peer))
+    // What is unread is known when all that was missed is here, and forgotten when the chat is opened.
+    if (this.#chat.state === 'connecting') this.#loading = true
+    else this.#enter()
     this.#draw()
+  }
+
+  #enter() {
+    const peer = this.#peer
+    const conversation = this.#chat.conversations().find(each => each.peer === peer)
+    const newest = newestOf(this.#chat.messages(peer))
+    if (conversation?.unread) this.#unread = new Unread({ after: conversation.read_seq, newest, count: conversation.unread })
+    this.#isEntered = true
+    this.#loading = false
+    this.#load(() => this.#chat.open(peer))
+    this.#lookedAway()
+    this.#draw()
+  }
+
+  /** What comes while nobody looks, or while there is no connection, is new when the user is back. */
+  #lookedAway() {
+    if (!this.#isEntered) return
+    const isAway = document.hidden || this.#chat.state !== 'online'
+    const all = this.#chat.messages(this.#peer)
+    if (isAway) {
+      this.#away ??= newestOf(all)
+    } else if (this.#away !== undefined) {
+      const after = this.#away
+      this.#away = undefined
+      const count = all.filter(({ mine, recalled, seq }) => !mine && !recalled && seq > after).length
+      if (!count) return
+      this.#unread = new Unread({ after, newest: newestOf(all), count })
+      this.#draw()
+    }
   }
 
   toNewest() {
@@ -94,7 +156,7 @@ export class Room {
     if (!this.#peer) return
     const typing = this.#chat.conversations().find(({ peer }) => peer === this.#peer)?.typing
     const name = nameOf(this.#chat.user(this.#peer))
-    $('#room h2 bdi').textContent = typing ? text('typing') : name
+    $('#who bdi').textContent = typing ? text('typing') : name
     log.setAttribute('aria-label', name)
   }
 
@@ -117,29 +179,37 @@ export class Room {
     place(list, this.#drawRows(all, from, to))
     if (this.#middle === null) this.#toEnd()
     else if (kept?.isConnected) log.scrollTop += kept.getBoundingClientRect().bottom - bottom
-    this.#drawPill(all)
+    this.#keepAnchor()
+    this.#drawPills(all)
     this.#wantOlder()
   }
 
   /** The reader has scrolled up, and the event that tells it has not come yet. */
   #hasLeftEnd() {
-    return log.scrollTop < this.#top && below() >= NEAR
+    return !this.#hasOtherSize() && log.scrollTop < this.#top && below() >= NEAR
+  }
+
+  /** It is the browser that scrolls then, and not the reader. */
+  #hasOtherSize() {
+    return this.#size !== sizeOfLog()
   }
 
   #toEnd() {
     log.scrollTop = log.scrollHeight
     this.#top = log.scrollTop
+    this.#size = sizeOfLog()
   }
 
   #drawRows(all, from, to) {
     const users = [this.#chat.user(this.#peer), this.#chat.me()]
     const rows = new Map()
+    const firstNew = this.#firstNew(all).first
     let next = nextOwn(all, to)
     for (let i = to - 1; i >= from; i--) {
       const message = all[i]
       const row = this.#rows.get(message.key) ?? { element: make('div', { tabIndex: -1, 'data-key': message.key }) }
-      const around = surroundings(message, all[i - 1], next, users[Number(message.mine)])
-      row.drawn = drawMessage(row.element, message, around, row.drawn, () => this.#chat.retry(message.peer, message.client_msg_id))
+      const around = surroundings(message, all[i - 1], next, users[Number(message.mine)], message === firstNew)
+      row.drawn = drawMessage(row.element, message, around, row.drawn, () => this.#askToResend(message))
       rows.set(message.key, row)
       if (message.mine && !message.recalled) next = message
     }
@@ -147,12 +217,85 @@ export class Room {
     return [...rows.values()].map(row => row.element).reverse()
   }
 
-  #drawPill(all) {
+  #firstNew(all) {
+    return this.#unread?.first(all, this.#chat.hasOlder(this.#peer)) ?? { isReached: true }
+  }
+
+  #drawPills(all) {
+    this.#drawNewer(all)
+    const { first, isReached } = this.#firstNew(all)
+    const row = first && this.#rows.get(first.key)?.element
+    const isInSight = row && row.getBoundingClientRect().top >= log.getBoundingClientRect().top
+    if (this.#unread && (isInSight || isReached && !first)) this.#unread.isSeen = true
+    toFirstNew.hidden = !this.#unread || this.#unread.isSeen
+    const words = toFirstNew.hidden ? '' : text('unread_above', { n: this.#unread.count })
+    if (!toFirstNew.disabled && toFirstNew.textContent !== words) toFirstNew.textContent = words
+  }
+
+  #drawNewer(all) {
     const last = all.findLast(({ seq }) => seq > 0)?.seq ?? 0
     if (this.#middle === null) this.#seen = last
     const missed = this.#middle === null ? 0 : all.filter(({ seq, mine, recalled }) => seq > this.#seen && !mine && !recalled).length
-    newer.hidden = missed === 0
-    newer.textContent = missed ? text('new_messages', { n: missed }) : ''
+    const isFar = this.#middle !== null && (below() > log.clientHeight || !this.#rows.has(all.at(-1)?.key))
+    newer.hidden = missed === 0 && !isFar
+    newer.replaceChildren(...(newer.hidden ? [] : [icon('i-down', text('latest')), ...(missed ? [text('new_messages', { n: missed })] : [])]))
+  }
+
+  /** The line of new messages to the top of the screen, however far up it is. */
+  async #toFirstNew() {
+    const unread = this.#unread
+    const peer = this.#peer
+    const isStill = () => unread === this.#unread && peer === this.#peer
+    toFirstNew.disabled = true
+    toFirstNew.prepend(make('span', { className: 'spinner', role: 'img', 'aria-label': text('loading') }))
+    try {
+      while (isStill() && !this.#firstNew(this.#chat.messages(peer)).isReached) await this.#loadPatiently(peer)
+    } catch (error) {
+      if (isStill()) toast(explain(error))
+      return
+    } finally {
+      toFirstNew.disabled = false
+      toFirstNew.replaceChildren()
+      if (this.#peer) this.#drawPills(this.#chat.messages(this.#peer))
+    }
+    if (!isStill()) return
+    const { first } = this.#firstNew(this.#chat.messages(peer))
+    unread.isSeen = true
+    if (!first) return this.#draw()
+    this.#middle = first.key
+    this.#draw()
+    const { element } = this.#rows.get(first.key)
+    log.scrollTop += element.getBoundingClientRect().top - log.getBoundingClientRect().top - ABOVE
+    element.focus({ preventScroll: true })
+    this.#scrolled()
+  }
+
+  /** Whoever has missed thousands asks for more pages than the server answers at once. */
+  async #loadPatiently(peer) {
+    try {
+      await this.#chat.loadOlder(peer)
+    } catch (error) {
+      if (error.word !== 'rate_limited' || !(error.retry_after_ms <= PATIENCE_MS)) throw error
+      await new Promise(resolve => setTimeout(resolve, error.retry_after_ms))
+    }
+  }
+
+  #resized() {
+    if (!this.#peer) return
+    if (this.#middle === null) {
+      if (!this.#hasLeftEnd()) this.#toEnd()
+      return
+    }
+    if (this.#anchor?.row.isConnected && this.#hasOtherSize()) {
+      log.scrollTop += this.#anchor.row.getBoundingClientRect().top - log.getBoundingClientRect().top - this.#anchor.top
+    }
+    this.#scrolled()
+  }
+
+  #keepAnchor() {
+    this.#size = sizeOfLog()
+    const row = this.#inMiddle()
+    this.#anchor = row && { row, top: row.getBoundingClientRect().top - log.getBoundingClientRect().top }
   }
 
   /** The row in the middle of the screen. Rows lie one below the other, so halving finds it. */
@@ -175,15 +318,17 @@ export class Room {
     if (!key) return
     const all = this.#chat.messages(this.#peer)
     const last = all.at(-1)
+    if (this.#middle === null && this.#hasOtherSize()) this.#toEnd()
     const up = log.scrollTop < this.#top
     this.#top = log.scrollTop
+    this.#keepAnchor()
     const atEnd = below() < NEAR
     const before = this.#middle
     if (atEnd && last && this.#rows.has(last.key)) this.#middle = null
     else if (before === null ? up : Math.abs(indexOf(all, key) - indexOf(all, before)) > SLACK) this.#middle = key
     if (this.#middle !== before && !(before === null && all.length <= AROUND)) this.#draw()
     else {
-      this.#drawPill(all)
+      this.#drawPills(all)
       this.#wantOlder()
     }
   }
@@ -233,14 +378,27 @@ export class Room {
     const message = this.#message(row)
     if (!message || message.recalled) return
     const peer = this.#peer
-    const items = [{ label: text('copy'), run: () => copy(summary(message)) }]
-    if (message.state === 'failed') {
+    const words = summary(message)
+    const items = [{ label: text('copy'), run: () => copy(words) }, { label: text('select'), run: () => select(words) }]
+    if (message.state === 'sending') {
+      items.push({ label: text('cancel_send'), run: () => this.#cancel(message) })
+    } else if (message.state === 'failed') {
       items.push({ label: text('retry'), run: () => this.#chat.retry(peer, message.client_msg_id) })
       items.push({ label: text('discard'), run: () => this.#chat.discard(peer, message.client_msg_id), danger: true })
     } else if (message.mine && message.seq) {
       items.push({ label: text('recall'), run: () => this.#chat.recall(peer, message.seq).catch(error => toast(explain(error))) })
     }
     showMenu(at, items)
+  }
+
+  #askToResend(message) {
+    const detail = message.error ? explain(message.error) : ''
+    confirm({ title: text('retry_title'), detail, action: text('retry'), isDanger: false }, () => this.#chat.retry(message.peer, message.client_msg_id))
+  }
+
+  /** The menu may be older than the ack. */
+  #cancel({ peer, client_msg_id }) {
+    if (!this.#chat.cancel(peer, client_msg_id)) toast(text('cancel_too_late'))
   }
 
   /** The log is one stop of the Tab key; arrows go from message to message in it. */
@@ -263,8 +421,12 @@ export class Room {
   }
 }
 
+const sizeOfLog = () => `${log.clientWidth}×${log.clientHeight} of ${log.scrollHeight}`
+
 /** Pixels of the log that lie below what is in sight. */
 const below = () => log.scrollHeight - log.scrollTop - log.clientHeight
+
+const newestOf = all => all.reduce((newest, { seq }) => Math.max(newest, seq), 0)
 
 const indexOf = (all, key) => all.findIndex(message => message.key === key)
 

@@ -1,9 +1,7 @@
-/**
- * Who is at the page. All that is kept, the token and the messages too, is kept for this tab alone: two tabs can be two people, and nothing is left
- * on a machine that others use. Leaving is always a new load of the page: nothing of the one before stays.
- */
+/** Who is at the page. Leaving is always a new load of the page: nothing of the one before stays. */
 
 import { $ } from './dom.js'
+import { TabStore, tabStorage } from './tab.js'
 import { isOpenid, text } from './text.js'
 
 const REMEMBERED = 'hongyan.credential'
@@ -11,7 +9,7 @@ const REASON = 'hongyan.reason'
 const PAGE_SIZE = 50
 
 /**
- * What people enter in each mode. `read` says who that is and how she signs in, or what is wrong with it; `refused` is said when the server does
+ * What people enter in each mode. `read` says who that is and how they sign in, or what is wrong with it; `refused` is said when the server does
  * not take it. Both name a text.
  */
 const MODES = {
@@ -45,18 +43,12 @@ function claims(token) {
   }
 }
 
-const tabStorage = {
-  get: key => sessionStorage.getItem(key),
-  set: (key, value) => sessionStorage.setItem(key, value),
-  remove: key => sessionStorage.removeItem(key),
-}
-
-/** Resolves with a client that has been started, when somebody is signed in. */
+/** Resolves with a client that has been started and what else the tab keeps of the user, when somebody is signed in. */
 export async function signIn(mode) {
   const credential = sessionStorage.getItem(REMEMBERED)
   const reason = sessionStorage.getItem(REASON)
   if (credential === null) {
-    // Who must sign in again finds her unsent messages. Of who has left, nothing stays.
+    // Those who must sign in again find their unsent messages and drafts. Of those who have left, nothing stays.
     if (!reason) sessionStorage.clear()
     return askFor(mode, reason)
   }
@@ -79,15 +71,16 @@ export function leave(reason) {
 
 function start({ openid, signIn }) {
   const { createBrowserAdapter, createClient } = globalThis.hongyan
+  const storageKey = `hongyan.${openid}`
   const chat = createClient({
     url: location.origin,
     adapter: { ...createBrowserAdapter(), storage: tabStorage },
     signIn,
-    storageKey: `hongyan.${openid}`,
+    storageKey,
     pageSize: PAGE_SIZE,
   })
   chat.start()
-  return chat
+  return { chat, store: new TabStore(storageKey) }
 }
 
 function askFor(mode, problem) {
@@ -112,12 +105,13 @@ function askFor(mode, problem) {
       say(problem)
       if (problem) return field.focus()
       button.disabled = true
-      const chat = start(user)
+      const started = start(user)
+      const { chat } = started
       if (await taken(chat)) {
         sessionStorage.setItem(REMEMBERED, credential)
         sessionStorage.removeItem(REASON)
         view.hidden = true
-        return resolve(chat)
+        return resolve(started)
       }
       say(chat.error.word === 'banned' ? 'error_banned' : MODES[mode].refused)
       chat.stop()

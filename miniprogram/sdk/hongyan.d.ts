@@ -131,7 +131,11 @@ export interface User {
   avatar: string
 }
 
-/** `word` is one of PROTOCOL.md's, or `offline`, `timeout`, `storage_full`, `domain_not_allowed`, `wrong_appid`, `server_clock`. `message` says what to do. */
+/**
+ * `word` is one of PROTOCOL.md's, or `offline`, `timeout`, `storage_full`, `domain_not_allowed`, `wrong_appid`, `server_clock`. `message` says what to do.
+ * Every call refuses an argument that is none, such as a peer that is no openid, by `bad_request`, before anything is stored or sent: it throws,
+ * and where it gives a promise, that rejects.
+ */
 export interface ChatError extends Error {
   word: string
   status?: number
@@ -196,12 +200,17 @@ export interface Client {
   /**
    * Gives the message as it stands in the list, `sending`. Never throws for the network: it goes out when it can. One message of a
    * conversation is on its way at a time, so that retries keep the order. `extra` travels along.
-   * Throws `too_large` and `storage_full`, for these no later try would mend.
+   * Throws `bad_request`, `too_large` and `storage_full`, for these no later try would mend.
    */
   send(peer: string, message: string, more?: { type?: string; extra?: Record<string, unknown> }): Message
   retry(peer: string, client_msg_id: string): void
   /** Forgets a `failed` message. */
   discard(peer: string, client_msg_id: string): void
+  /**
+   * Takes a message back that waits to be sent, for good: it is gone from the list and from the storage. False where it was on a socket already,
+   * for then the server may have stored it: `recall` takes it back once it is `sent`.
+   */
+  cancel(peer: string, client_msg_id: string): boolean
   /** Own messages, within the server's time (two minutes by default). Rejects with `recall_expired` afterwards. */
   recall(peer: string, seq: number): Promise<void>
   /** The user is typing: call it on every key. It passes on the first one after a message or in another chat, then one every three seconds. */
@@ -221,3 +230,14 @@ export function createClient(options: Options): Client
 /** Of `wx`, or of something like it. */
 export function createAdapter(wx: unknown): Adapter
 export function createBrowserAdapter(): Adapter
+/** Whether this can be a user: for what came from a link or a field. */
+export function isOpenid(value: unknown): value is string
+
+/** The same by one name: `import hongyan from …`. */
+declare const hongyan: {
+  createClient: typeof createClient
+  createAdapter: typeof createAdapter
+  createBrowserAdapter: typeof createBrowserAdapter
+  isOpenid: typeof isOpenid
+}
+export default hongyan

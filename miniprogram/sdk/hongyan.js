@@ -2,13 +2,14 @@
  * hongyan 鸿雁: the SDK. What it does stands in hongyan.d.ts, here stands how:
  *
  *   errors         what went wrong, as one kind of object
+ *   grammar        what calls, the storage and the server may give
  *   adapters       all that is asked of `wx` or of a browser
  *   conversations  the rules by which messages come together: plain data, no network
  *   client         storage, connection, sync, outbox, marks, history and users, each under a line of its own
  *
  * It runs as it stands in WeChat and in browsers of 2018 and later, so there is no syntax newer than that.
  */
-;(function () {
+;(function (root) {
 'use strict'
 
 // ---------------------------------------------------------------- errors
@@ -33,14 +34,83 @@ function toFault(e) {
   return fault(/timeout/.test(text) ? 'timeout' : 'offline', text)
 }
 
+const unavailable = () => fault('unavailable', '', { status: 503 })
+
 /** Trying again would change nothing. Too often (429) passes, and so does what has no answer. */
 const isFinal = ({ status }) => /^4(?!29)/.test(status)
+
+// ---------------------------------------------------------------- grammar
+//
+// What a call is given is checked before anything is stored or sent: the server ends a session that sends ten bad frames. What the storage
+// gives is checked too, for another release or another program may have written there.
+
+/** Refuses an argument of a call. */
+function demand(isRight, what) {
+  if (!isRight) throw fault('bad_request', `invalid ${what}`, { status: 400 })
+}
+
+const isString = value => typeof value === 'string'
+const isObject = value => !!value && typeof value === 'object' && !Array.isArray(value)
+const isSeq = value => Number.isSafeInteger(value) && value >= 0
+const listOf = value => (Array.isArray(value) ? value : [])
+
+/** These are paths of the server's. */
+const RESERVED_OPENID = /^(healthz|readyz|metrics|v1|wechat|assets)$/
+const isOpenid = value => isString(value) && /^[\w-]{1,64}$/.test(value) && !RESERVED_OPENID.test(value)
+
+const MESSAGE_TYPE = /^(text|image|voice|video|file|location|card|custom)$/
+const MAX_FIELDS = 120
+const MAX_DEPTH = 32
+
+const depthOf = value => (value && typeof value === 'object' ? 1 + Math.max(0, ...Object.keys(value).map(key => depthOf(value[key]))) : 0)
+/** Half an emoji, as an <input> with a maximal length leaves it, would be refused. */
+const mended = text => text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
+/** The same in JSON, where some engines write it as an escape. */
+const mendedJson = json => mended(json).replace(/\\(u0000|u[dD][89a-fA-F]..|.)/g, escape => (escape[2] ? '\ufffd' : escape))
+
+/** The part of a message that the sender gives, as it is stored and sent. */
+function draftOf(text, { type = 'text', extra = {} }) {
+  demand(MESSAGE_TYPE.test(type), 'type')
+  demand(isString(text) && (type !== 'text' || text.trim()), 'message')
+  let fields
+  try {
+    fields = JSON.parse(mendedJson(JSON.stringify(extra)))
+    // The sender is who has signed in.
+    delete fields.from_user_openid
+    demand(isObject(fields) && Object.keys(fields).length <= MAX_FIELDS && depthOf(fields) <= MAX_DEPTH)
+  } catch (e) {
+    // Or it is cyclic, or has a BigInt.
+    demand(false, 'extra')
+  }
+  return { type, message: mended(text), extra: fields }
+}
+
+/** Of a message or a recall that has its place. */
+const isEvent = event => isObject(event) && isSeq(event.seq) && Number.isFinite(event.sent_at) && isString(event.type) && isString(event.message) &&
+  isObject(event.extra) && typeof event.mine === 'boolean' && (event.client_msg_id === undefined || isString(event.client_msg_id))
+/** A draft and what the outbox knows of it. */
+function isEntry(entry) {
+  try {
+    draftOf(entry.message, entry)
+    return isEvent(entry) && entry.mine && (!entry.error || isString(entry.error.message)) && /^(sending|failed)$/.test(entry.state) &&
+      isString(entry.client_msg_id) && /^[!-~]{1,64}$/.test(entry.client_msg_id)
+  } catch (e) {
+    return false
+  }
+}
+/** A row as it was stored: of what the server has, nothing less can be shown. */
+const isRow = row => isOpenid(row.peer) && MARKS.every(name => isSeq(row[name])) && Array.isArray(row.window) &&
+  row.window.every((event, i) => isEvent(event) && event.seq === firstOf(row) + i)
 
 // ---------------------------------------------------------------- adapters
 
 /** @type {(wx: any) => import('./hongyan').Adapter} */
 function createAdapter(wx) {
-  const promised = (name, options) => new Promise((success, fail) => wx[name]({ ...options, success, fail }))
+  const promised = (name, options) => new Promise((success, fail) => {
+    const promise = wx[name]({ ...options, success, fail })
+    // Taro gives one as well, and what it rejects with is told by `fail`.
+    if (promise && promise.catch) promise.catch(noop)
+  })
   let drop = noop
   return {
     login: async () => (await promised('login')).code,
@@ -51,21 +121,27 @@ function createAdapter(wx) {
 
     connect({ url, token }, on) {
       const fail = e => on.close(1006, e.errMsg)
-      const task = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail })
-      let wait = 0
+      let task, wait = 0
+      const follow = given => {
+        task = given
+        task.onOpen(() => {
+          wait = 1000
+          on.open()
+        })
+        task.onMessage(({ data }) => on.message(data))
+        // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
+        task.onError(e => setTimeout(fail, wait, e))
+        task.onClose(({ code, reason }) => on.close(code, reason))
+      }
       drop = () => fail({})
-      task.onOpen(() => {
-        wait = 1000
-        on.open()
-      })
-      task.onMessage(({ data }) => on.message(data))
-      // After a failed handshake nothing else comes. Where it was open, the close follows and has the code.
-      task.onError(e => setTimeout(fail, wait, e))
-      task.onClose(({ code, reason }) => on.close(code, reason))
-      return { send: data => task.send({ data, fail() {} }), close: (code, reason) => task.close({ code, reason, fail() {} }) }
+      const given = wx.connectSocket({ url, header: { Authorization: `Bearer ${token}` }, protocols: ['hongyan.v1'], fail })
+      // Taro and uni-app promise it.
+      if (given && given.then) given.then(follow).catch(fail)
+      else follow(given)
+      return { send: data => task.send({ data, fail() {} }), close: (code, reason) => task && task.close({ code, reason, fail() {} }) }
     },
 
-    storage: { get: wx.getStorageSync, set: wx.setStorageSync, remove: wx.removeStorageSync },
+    storage: { get: key => wx.getStorageSync(key), set: (key, value) => wx.setStorageSync(key, value), remove: key => wx.removeStorageSync(key) },
 
     watch(on) {
       let hiddenAt
@@ -80,7 +156,7 @@ function createAdapter(wx) {
       }
       const events = { AppHide: hide, AppShow: show, NetworkStatusChange: ({ isConnected }) => (isConnected ? on.online() : on.offline()) }
       const each = how => {
-        for (const name in events) wx[how + name](events[name])
+        for (const name in events) if (wx[how + name]) wx[how + name](events[name])
       }
       each('on')
       return () => each('off')
@@ -114,9 +190,18 @@ function createBrowserAdapter() {
     watch(on) {
       const look = () => (document.hidden ? on.hide() : on.show())
       const events = { visibilitychange: look, pagehide: on.hide, online: on.online, offline: on.offline }
+      const page = /** @type {any} */ (window)
+      // From one network to another there is no event of the window's. This one is told of changes in speed too.
+      const network = (page.navigator || {}).connection
+      let type = network && network.type
+      const change = () => {
+        if (type !== network.type) on.online()
+        type = network.type
+      }
       // What happens to the document comes by the window.
       const each = how => {
-        for (const name in events) /** @type {any} */ (window)[how](name, events[name], true)
+        for (const name in events) page[how](name, events[name], true)
+        if (network) network[how]('change', change)
       }
       each('addEventListener')
       look()
@@ -130,9 +215,12 @@ function createBrowserAdapter() {
 // A row is what is known of one conversation. Its `window` holds events (messages, and recalls) with rising seqs, without a hole, and ends at
 // `to`. `outbox` has own messages that are not in the window yet.
 
-const newRow = peer => ({
-  peer, last_seq: 0, cleared_seq: 0, read_seq: 0, read_told: 0, recv_seq: 0, peer_read_seq: 0, peer_recv_seq: 0, unread: 0, to: 0, window: [], outbox: [],
-})
+const MARKS = ['last_seq', 'cleared_seq', 'read_seq', 'read_told', 'recv_seq', 'peer_read_seq', 'peer_recv_seq', 'unread', 'to']
+function newRow(peer) {
+  const row = { peer, window: [], outbox: [] }
+  for (const name of MARKS) row[name] = 0
+  return /** @type {any} */ (row)
+}
 
 const isMessage = event => !event.target
 /** The first seq of the window, or the one after `to` where it is empty. */
@@ -152,7 +240,7 @@ function merge(row, stretch) {
   const known = seq => row.window[seq - first] || {}
   const [oldest] = events
   if (!oldest) return true
-  if (!events.every(({ seq }, i) => Number.isSafeInteger(seq) && seq === oldest.seq + i)) throw fault('unavailable', '', { status: 503 })
+  if (!events.every((event, i) => isEvent(event) && event.seq === oldest.seq + i)) throw unavailable()
   const end = oldest.seq + events.length - 1
   if (events.some(({ seq, sent_at }) => known(seq).sent_at && known(seq).sent_at !== sent_at)) return false
   if (oldest.seq > row.to + 1) row.window = events
@@ -180,15 +268,26 @@ function clear(row, seq) {
 
 /** Whatever is asked is answered by then. */
 const WAIT_MS = 10000
+/** Silence that makes a socket doubtful. Where connecting takes long, so may an answer. */
+const MIN_SILENCE_MS = 2000
+/** Somebody at work wants no dead socket: after so long a silence it is asked. */
+const IDLE_MS = 5000
+
+/** The words of close codes, where a proxy has lost the reason. From 4500 on the session is not to be had again. */
+const CLOSE_WORDS = { 4003: 'timeout', 4501: 'unauthorized', 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
 
 /** @type {import('./hongyan').createClient} */
 function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
+  demand(isString(url) && /^https?:\/\/[^/]/.test(url), 'url')
+  demand(!signIn || typeof signIn === 'function', 'signIn')
+  demand(storageKey && isString(storageKey), 'storageKey')
+  demand(isSeq(pageSize) && pageSize >= 1 && pageSize <= 100, 'pageSize')
   const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
   // All times and timers below are this clock's.
-  const { now, random, setTimeout: delay } = clock
+  const { now, random, setTimeout: setTimer } = clock
   const base = url.replace(/\/+$/, '')
   /** @type {(ms: number) => Promise<void>} Timers have 31 bits: with more, or with no number, they would not wait at all. */
-  const after = ms => new Promise(resolve => delay(resolve, ms < 2e9 ? ms : 2e9))
+  const after = ms => new Promise(resolve => setTimer(resolve, ms < 2e9 ? ms : 2e9))
   const half = () => (1 + random()).toString(36).slice(2, 12)
   const randomId = () => half() + half()
   /** `run` a while later, and once, however often it is asked for until then. */
@@ -198,7 +297,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       timer = null
       run()
     }
-    return () => (timer = timer || delay(wake, ms))
+    return () => (timer = timer || setTimer(wake, ms))
   }
   /** `run`, for each key one at a time: who asks meanwhile gets the same answer. */
   function single(run) {
@@ -217,12 +316,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let me = ''
   /** Which database `cursor` and all seqs are from. */
   let cursor, generation
-  let opened = ''
+  let openPeer = ''
   let isVisible = true
   const rows = new Map()
   const all = () => [...rows.values()]
 
   function rowOf(peer) {
+    demand(isOpenid(peer), 'peer')
     if (!rows.has(peer)) rows.set(peer, newRow(peer))
     return rows.get(peer)
   }
@@ -274,30 +374,31 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     age++
     credentials = {}
     cursor = null
-    me = opened = ''
+    me = openPeer = ''
   }
 
   // ---- events
 
   /** @type {any} */
-  const listeners = {}
-  const dirty = new Set()
+  const listeners = { __proto__: null }
+  for (const event of ['state', 'messages', 'conversations', 'unread', 'users', 'incoming', 'error']) listeners[event] = new Set()
+  const changedPeers = new Set()
   let told = 0
 
   /** Each listener has a turn of its own: one that throws is heard of, and stops nobody. */
   function emit(event, detail) {
-    for (const run of listeners[event] || []) Promise.resolve().then(() => listeners[event].has(run) && run(detail))
+    for (const run of listeners[event]) Promise.resolve().then(() => listeners[event].has(run) && run(detail))
   }
   const tellChanges = lazy(0, () => {
     const total = unread()
-    dirty.forEach(peer => emit('messages', { peer }))
-    dirty.clear()
+    changedPeers.forEach(peer => emit('messages', { peer }))
+    changedPeers.clear()
     emit('conversations', { total })
     if (total !== told) emit('unread', { total })
     told = total
   })
   function changed(row) {
-    if (row) dirty.add(row.peer)
+    if (row) changedPeers.add(row.peer)
     tellChanges()
     saveSoon()
   }
@@ -305,6 +406,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // ---- HTTP, and the token
 
   let credentials = load('token', {})
+  if (!isOpenid(credentials.openid) || !isString(credentials.token)) credentials = {}
 
   const inTime = promise => Promise.race([promise, after(WAIT_MS)])
   async function timely(promise) {
@@ -346,7 +448,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (state === 'stopped') throw fault('offline')
     const { openid, token, expires_in } = await own((signIn || byCode)({ login: exchange }))
     // A proxy's answer names nobody, and costs nobody what is here.
-    if (!openid || !token) throw fault('unavailable')
+    if (!openid || !token) throw unavailable()
+    demand(isOpenid(openid), 'openid of signIn')
+    demand(expires_in > 0, 'expires_in of signIn')
     if (me && me !== openid) {
       forgetUser()
       giveUp()
@@ -369,7 +473,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   /** @type {import('./hongyan').State} */
   let state = 'stopped'
-  let error, tries, isSecond, heardAt
+  let error, tries, signInRetries
+  /** When a frame came last, and how many there were. */
+  let heardAt = 0
+  let heard = 0
+  let silence = MIN_SILENCE_MS
   /** Null until it is open, and after its end. */
   let socket = null
   /** Ends the socket, for a reason. */
@@ -393,19 +501,42 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     if (socket) socket.send(JSON.stringify(frame))
     return socket
   }
-  /** The frame that answers. Where there is none in time and nothing else was heard, the socket is dead. */
+  /**
+   * Ends the socket where nothing comes back: a heart is answered at once, whatever else takes its time. A timer that comes late was asleep, and
+   * so was everything else.
+   */
+  async function probe() {
+    const link = socket
+    const before = heard
+    const begun = now()
+    if (!tell({ type: 'heart', id: 'h' })) return
+    await after(silence)
+    if (link !== socket || heard !== before) return
+    if (now() - begun > 2 * silence) probe()
+    // Nobody else's socket ended with this one, so the first attempt need not be put off by chance.
+    else end(fault('timeout', '', tries ? {} : { retry_after_ms: 0 }))
+  }
+  function probeIfIdle() {
+    if (now() - heardAt > IDLE_MS) probe()
+  }
+  /** The frame that answers. */
   async function ask(frame) {
     const id = `q${++questions}`
     if (!tell({ ...frame, id })) throw fault('offline')
     const answer = new Promise(resolve => asked.set(id, resolve))
+    // What a sync brings may take long, and a frame of it is told when all of it is here.
+    const isSync = frame.type === 'sync'
+    const until = now() + WAIT_MS
     for (;;) {
-      const given = await inTime(answer)
+      const before = heard
+      const given = await Promise.race([answer, after(isSync ? WAIT_MS : silence)])
       if (given instanceof Error) throw given
       if (given) return given
+      if (!isSync && now() >= until) throw fault('timeout')
+      if (heard !== before) continue
       // The end is the answer then.
-      if (now() - heardAt >= WAIT_MS) end(fault('timeout'))
-      // A sync may take as long as it comes on.
-      else if (frame.client_msg_id) throw fault('timeout')
+      if (isSync) end(fault('timeout'))
+      else probe()
     }
   }
   function hear(frame) {
@@ -420,19 +551,25 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     asked.delete(id)
   }
   async function beat(link, ms) {
-    for (await after(ms); link === socket; await after(ms)) {
-      ask({ type: 'heart' }).catch(noop)
-      token(credentials.renew_at).catch(noop)
+    for (let half = 1; ; half++) {
+      await after(ms / 2)
+      if (link !== socket) return
+      // Who has a chat before them waits for what comes.
+      if (half % 2 === 0) {
+        probe()
+        token(credentials.renew_at).catch(noop)
+      } else if (isVisible && openPeer) probeIfIdle()
     }
   }
   /** From the sign-in to the end of the socket; rejects with why it ended. */
   async function session(mine) {
     const bearer = await token()
     let link, isOver
-    let bye = {}
+    let lastError = {}
+    const begun = now()
     if (mine === run) await new Promise((resolve, reject) => {
       end = reject
-      delay(() => socket === link || reject(fault('timeout')), WAIT_MS)
+      setTimer(() => socket === link || reject(fault('timeout')), WAIT_MS)
       link = connect({ url: `${base.replace('http', 'ws')}/${me}?device=${device}`, token: bearer }, {
         // One that was given up before it opened could not be closed then, and WeChat allows five.
         open: () => isOver && link.close(1000, ''),
@@ -441,9 +578,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
           try {
             const frame = JSON.parse(text)
             heardAt = now()
+            heard++
             // Why a session is closed stands in the frame before.
-            bye = frame.error ? frame : {}
-            if (frame.type === 'init') socket = link
+            lastError = frame.error ? frame : {}
+            if (frame.type === 'init') {
+              socket = link
+              silence = Math.min(WAIT_MS, Math.max(MIN_SILENCE_MS, 2 * (heardAt - begun)))
+            }
             hear(frame)
           } catch (e) {
             reject(fault('bad_frame'))
@@ -451,8 +592,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         },
         close(code, reason) {
           const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
-          const word = code >= 4500 ? reason : bye.error
-          const message = bye.message || reason
+          // What the frame before says is more than the code, but for the last of many bad frames.
+          const byCode = CLOSE_WORDS[code] || code >= 4500 && 'unavailable'
+          const word = code >= 4500 && reason || code !== 4506 && lastError.error || byCode
+          const message = lastError.message || reason
           reject(Object.assign(word ? fault(word, message) : toFault({ message }), { code, retry_after_ms: wait && +wait }))
         },
       })
@@ -469,15 +612,16 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** One attempt after the other, until it is stopped or refused. */
   async function stay() {
     const mine = ++run
-    tries = isSecond = 0
+    tries = signInRetries = 0
     while (mine === run) {
       turn('connecting')
       const why = await session(mine).catch(toFault)
       if (mine !== run) return
       // Tokens end, and codes grow old. Another one mends that, or none does.
-      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !isSecond++) continue
+      if (/unauthorized|bad_code|wrong_appid/.test(why.word) && !signInRetries++) continue
       if (why.code >= 4500 || isFinal(why)) return turn('refused', why)
-      const { retry_after_ms: wait = random() * Math.min(30000, 500 * 2 ** tries++) } = why
+      const backoff = random() * Math.min(30000, 500 * 2 ** tries++)
+      const { retry_after_ms: wait = backoff } = why
       turn('waiting', why, now() + wait)
       await new Promise(resolve => after(wait).then((hurry = resolve)))
     }
@@ -532,7 +676,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     },
     typing(frame, { peer }) {
       typing.set(peer, now() + 6000)
-      delay(changed, 6000)
+      setTimer(changed, 6000)
       changed()
     },
     cleared({ peer, seq }) {
@@ -548,6 +692,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Who is typing, and until when. */
   const typing = new Map()
 
+  /** @param {any} frame */
   function eventOf({ seq, sent_at, type, client_msg_id, recalled, target_seq: target, message = '', from_user_openid, to_user_openid, status, ...extra }) {
     return { seq, sent_at, type, client_msg_id, recalled, target, message, extra, mine: from_user_openid === me }
   }
@@ -556,7 +701,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { to } = row
     raise(row, { last_seq: event.seq })
     take(row, event.seq > to + 1 ? [] : [event], to)
-    if (row.peer !== opened) row.window = row.window.slice(-100)
+    if (row.peer !== openPeer) row.window = row.window.slice(-100)
     // What is recalled may have been unread.
     if (isBehind(row) || event.target && row.unread) syncSoon()
   }
@@ -593,6 +738,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // ---- sync: what was missed
 
   let isWished = false
+  /** @type {any} */
   let named = {}
   /** How often everything was forgotten. */
   let age = 0
@@ -609,8 +755,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const limit = cursor ? pageSize : 1
     for (let more = true; more || isWished;) {
       isWished = false
-      const asks = all().filter(row => row.window.length && (row.peer === opened || isBehind(row))).slice(0, 200)
-      named = Object.fromEntries(asks.map(row => [row.peer, row.to]))
+      const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
+      // Somebody may be called __proto__.
+      named = { __proto__: null }
+      for (const { peer, to } of asks) named[peer] = to
       await own(ask({ type: 'sync', since: cursor, conversations: named, limit: asks.some(isBehind) ? 200 : limit })).then(answer => {
         cursor = answer.cursor
         more = answer.has_more
@@ -630,10 +778,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const syncLater = lazy(300000, sync)
   /** What was missed is here. */
   function arrive() {
-    tries = isSecond = 0
+    tries = signInRetries = 0
     if (socket && state !== 'online') turn('online')
     rows.forEach(flush)
-    if (opened) open(opened).catch(noop)
+    if (openPeer) open(openPeer).catch(noop)
     known.clear()
     marksSoon()
     changed()
@@ -650,6 +798,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const busy = new Set()
 
   function acked(row, entry, { seq, sent_at }) {
+    if (!seq || !isEvent({ ...entry, seq, sent_at })) throw unavailable()
     receive(row, Object.assign(entry, { seq, sent_at }))
     // Before a first message the peer hears of no marks: they are told anew.
     if (!row.window.filter(event => event.mine)[1]) row.recv_seq = row.read_told = 0
@@ -661,6 +810,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const next = () => isOnline() && row.outbox.find(entry => entry.state === 'sending' && !entry.seq)
     for (let entry; (entry = next());) {
       const { type, message, client_msg_id, extra } = entry
+      // Told to the storage first: a message that may have gone out cannot be taken back after a restart either.
+      if (entry.untried) {
+        entry.untried = undefined
+        saveOutbox()
+      }
       try {
         acked(row, entry, await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id }))
       } catch (e) {
@@ -675,12 +829,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     }
     busy.delete(row)
   }
-  function send(peer, text, { type = 'text', extra = {} } = {}) {
-    // Half an emoji, as an <input> with a maximal length leaves it, would be refused.
-    const message = text.replace(/[\0\ud800-\udfff]/gu, '\ufffd')
-    if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw fault('too_large')
+  function send(peer, text, more) {
     const row = rowOf(peer)
-    const entry = { client_msg_id: randomId(), type, message, extra, sent_at: now(), mine: true, seq: 0, state: 'sending' }
+    const draft = draftOf(text, more || {})
+    const { extra, message } = draft
+    if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw fault('too_large')
+    // With nothing before it, it goes out below.
+    const untried = busy.has(row) || !isOnline() || undefined
+    const entry = { ...draft, client_msg_id: randomId(), sent_at: now(), mine: true, seq: 0, state: 'sending', untried }
     row.outbox.push(entry)
     typed = {}
     if (row.outbox.length > 100 || !saveOutbox()) {
@@ -691,17 +847,19 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     changed(row)
     return view(row, entry)
   }
-  /** Takes a failed message out, and back in at the end, where it will be in the conversation. */
-  function takeOut(peer, id, isAgain) {
+  /** Takes a message out of the outbox where that may be done, or puts it to the end, where it will be in the conversation. */
+  function takeOut(peer, id, isAllowed, isAgain) {
     const row = rowOf(peer)
-    const failed = row.outbox.find(entry => entry.client_msg_id === id && entry.state === 'failed')
-    if (!failed) return
-    row.outbox = row.outbox.filter(entry => entry !== failed)
-    if (isAgain) row.outbox.push(Object.assign(failed, { state: 'sending', error: undefined }))
+    const taken = row.outbox.find(entry => entry.client_msg_id === id && isAllowed(entry))
+    if (!taken) return false
+    row.outbox = row.outbox.filter(entry => entry !== taken)
+    if (isAgain) row.outbox.push(Object.assign(taken, { state: 'sending', error: undefined }))
     saveOutbox()
     changed(row)
     flush(row)
+    return true
   }
+  const isFailed = entry => entry.state === 'failed'
 
   // ---- marks: how far a device has everything (`recv`), and how far it was read. What the server does not know yet is told again.
 
@@ -718,7 +876,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   })
   /** Who looks at a chat has read what stands there. */
   function look() {
-    const row = rows.get(opened)
+    const row = rows.get(openPeer)
     if (!row || !isVisible || lastTheirs(row) <= row.read_seq) return
     row.read_seq = row.to
     row.unread = 0
@@ -741,8 +899,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   })
   async function open(peer) {
     const row = rowOf(peer)
-    opened = peer
+    openPeer = peer
     look()
+    probeIfIdle()
     if (row.window.filter(isMessage).length < pageSize && (hasOlder(row) || !row.to && !isOnline())) await loadOlder(peer)
   }
 
@@ -755,13 +914,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const wanted = []
 
   function user(openid) {
-    const { nickname = '', avatar = '' } = users.get(openid) || {}
+    const { nickname, avatar } = users.get(openid) || {}
     if (openid && !known.has(openid)) {
       known.add(openid)
       wanted.push(openid)
       usersSoon()
     }
-    return { openid, nickname, avatar: avatar && base + avatar }
+    return { openid, nickname: isString(nickname) ? nickname : '', avatar: avatar && isString(avatar) ? base + avatar : '' }
   }
   const usersSoon = lazy(0, () => {
     const openids = wanted.splice(0, 100)
@@ -793,30 +952,36 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     }
   }
 
-  const device = load('device', randomId())
+  let device = load('device')
+  if (!isString(device) || !/^[\w-]{1,32}$/.test(device)) device = randomId()
   let unwatch = noop
   store('device', device)
-  try {
-    const chats = load('chats', { stored: [] })
-    chats.stored.forEach(row => rows.set(row.peer, { ...newRow(), ...row }))
-    for (const [peer, outbox] of load('outbox', [])) rowOf(peer).outbox.push(...outbox)
-    for (const [openid, each] of load('users', [])) users.set(openid, each)
-    ;({ cursor, generation } = chats)
-  } catch (e) {
-    // Somebody else wrote there.
-    forgetUser()
+  const chats = load('chats', {})
+  const stored = listOf(chats.stored).map(row => ({ ...newRow(), ...row }))
+  for (const row of stored.filter(isRow)) rows.set(row.peer, { ...row, outbox: [] })
+  // What is left out is fetched again.
+  if (isString(chats.cursor) && rows.size === listOf(chats.stored).length) ({ cursor, generation } = chats)
+  for (const [peer, outbox] of listOf(load('outbox')).map(listOf)) {
+    if (isOpenid(peer)) rowOf(peer).outbox = listOf(outbox).filter(isEntry)
   }
+  for (const [openid, each] of listOf(load('users')).map(listOf)) users.set(openid, each)
   me = credentials.openid || ''
   changed()
 
-  /** Somebody looks, or the way to the server is another one: whether the socket still lives, the answer shows. */
+  /** Somebody looks: what was missed is asked for. */
   function refresh() {
     tries = 0
     hurry()
+    probe()
     return sync()
   }
   /** After the end of a socket that was told together with this. */
   const refreshSoon = lazy(0, refresh)
+  /** The way to the server is another one: a socket may live on, an attempt on the old way is lost. */
+  function reroute() {
+    if (!socket) giveUp()
+    refreshSoon()
+  }
   function show(isShown) {
     isVisible = isShown
     tell({ type: isShown ? 'foreground' : 'background' })
@@ -841,7 +1006,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     start() {
       if (!/stopped|refused/.test(state)) return
       unwatch()
-      unwatch = watch({ show: () => show(true), hide: () => show(false), online: refreshSoon, offline: giveUp })
+      unwatch = watch({ show: () => show(true), hide: () => show(false), online: reroute, offline: giveUp })
       stay()
     },
     stop,
@@ -853,7 +1018,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       await http('POST', '/v1/logout', {}, token)
     },
     on(event, run) {
-      listeners[event] = (listeners[event] || new Set()).add(run)
+      demand(listeners[event], 'event')
+      demand(typeof run === 'function', 'listener')
+      listeners[event].add(run)
       return () => listeners[event].delete(run)
     },
 
@@ -867,33 +1034,46 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     async removeConversation(peer) {
       const { last_seq: seq, outbox } = rowOf(peer)
       await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
-      outbox.forEach(entry => takeOut(peer, entry.client_msg_id))
+      outbox.forEach(entry => takeOut(peer, entry.client_msg_id, isFailed))
       frames.cleared({ peer, seq })
     },
-    setMuted: (peer, muted) => call('PUT', `/v1/conversations/${peer}/settings`, { muted }),
+    async setMuted(peer, muted) {
+      demand(isOpenid(peer), 'peer')
+      await call('PUT', `/v1/conversations/${peer}/settings`, { muted })
+    },
 
     messages: peer => shown(rowOf(peer)).map(event => view(rowOf(peer), event)),
     hasOlder: peer => hasOlder(rowOf(peer)),
     loadOlder,
     open,
     leave() {
-      opened = ''
+      openPeer = ''
     },
 
     send,
-    retry: (peer, id) => takeOut(peer, id, true),
-    discard: takeOut,
+    retry: (peer, id) => takeOut(peer, id, isFailed, true),
+    discard: (peer, id) => takeOut(peer, id, isFailed),
+    cancel: (peer, id) => takeOut(peer, id, entry => entry.untried),
     async recall(peer, target) {
-      receive(rowOf(peer), { ...await ask({ type: 'recall', to_user_openid: peer, target_seq: target }), target, type: 'recall', mine: true })
+      const row = rowOf(peer)
+      demand(target && isSeq(target), 'seq')
+      const type = 'recall'
+      const { seq, sent_at } = await ask({ type, to_user_openid: peer, target_seq: target })
+      receive(row, eventOf({ type, seq, sent_at, target_seq: target, from_user_openid: me }))
     },
     typing(peer) {
+      demand(isOpenid(peer), 'peer')
       if (now() < typed[peer]) return
       typed = { [peer]: now() + 3000 }
       tell({ type: 'typing', to_user_openid: peer })
+      probeIfIdle()
     },
 
     call,
-    user,
+    user(openid) {
+      demand(isOpenid(openid), 'openid')
+      return user(openid)
+    },
     me: () => user(me),
     async setProfile(profile) {
       keepUsers([await call('PUT', '/v1/me', profile)])
@@ -902,7 +1082,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
 }
 
-const hongyan = { createClient, createAdapter, createBrowserAdapter }
-if (typeof module === 'object') module.exports = hongyan
-else globalThis.hongyan = hongyan
-})()
+// Spelled out, for Node finds the names by reading.
+if (typeof module === 'object') {
+  module.exports = { createClient, createAdapter, createBrowserAdapter, isOpenid }
+  module.exports.default = module.exports
+} else root.hongyan = { createClient, createAdapter, createBrowserAdapter, isOpenid }
+})(this)

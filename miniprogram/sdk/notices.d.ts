@@ -64,3 +64,6 @@ export interface Notices {
 }
 
 export function createNotices(chat: Client, options?: Options): Notices
+
+declare const notices: { createNotices: typeof createNotices }
+export default notices

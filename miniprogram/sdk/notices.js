@@ -20,6 +20,9 @@ const NOTHING = { templates: [], grants: {}, quiet: null }
 /** The same report again would be refused again. What was too fast, or came with a token that had ended, would not. */
 const isFinal = ({ status }) => status >= 400 && status < 500 && status !== 401 && status !== 429
 
+/** Another release, or another program, may have written there. */
+const isWhole = ({ rest_until, reports }) => rest_until >= 0 && Array.isArray(reports) && reports.every(report => report && report.id && report.template_id)
+
 /** @type {import('./notices').createNotices} */
 function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, wx: platform = wx } = {}) {
   const api = /** @type {any} */ (platform)
@@ -42,7 +45,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   /** Another user has another one. */
   function mine() {
     const { openid } = chat
-    if (memory.openid !== openid) memory = { openid, rest_until: 0, reports: [] }
+    if (memory.openid !== openid || !isWhole(memory)) memory = { openid, rest_until: 0, reports: [] }
     return memory
   }
   function remember() {
@@ -170,4 +173,6 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   }
 }
 
+// The default export, where there are such.
 module.exports = { createNotices }
+module.exports.default = module.exports

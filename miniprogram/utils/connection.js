@@ -42,4 +42,10 @@ function wayBack(error) {
   return error && error.word === 'replaced' ? words.notice.here : words.notice.connect
 }
 
-module.exports = { followConnection, QUIET }
+/** The wheel beside the title; a page that is not shown any more has none. */
+function showLoading(busy) {
+  if (busy) wx.showNavigationBarLoading({ fail() {} })
+  else wx.hideNavigationBarLoading({ fail() {} })
+}
+
+module.exports = { followConnection, showLoading, QUIET }

@@ -1,4 +1,5 @@
 const words = require('../i18n/index')
+const { sayFailure, toast } = require('./ask')
 
 /** What a friend gets: it opens a chat with who sent it. */
 function invitation(openid) {
@@ -18,8 +19,9 @@ function askForPeer(open) {
       if (!confirm) return
       const peer = (content || '').trim()
       if (isOpenid(peer)) open(peer)
-      else wx.showToast({ title: words.list.startWrong, icon: 'none' })
+      else toast(words.list.startWrong)
     },
+    fail: (failure) => sayFailure(failure, words.failures.open),
   })
 }
 

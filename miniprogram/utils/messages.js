@@ -29,9 +29,34 @@ function partsOf(text) {
   return parts
 }
 
-/** @param {{ word: string, message: string }} error */
-function errorText(error) {
-  return lookUp(words.errors, error.word) || error.message
+// A message that is longer has a page for itself: a room of such messages would not fit into WeChat's `setData`, nor be read by anybody.
+const LONGEST_SHOWN = 1000
+const MOST_LINES = 30
+// What is folded is not only its last word.
+const FOLDED_LENGTH = 800
+const FOLDED_LINES = 24
+
+/** The beginning of a text that is too long for a bubble, or the text itself. */
+function folded(text) {
+  const end = text.length > LONGEST_SHOWN || lineEnd(text, MOST_LINES) < text.length ? Math.min(lineEnd(text, FOLDED_LINES), FOLDED_LENGTH) : text.length
+  if (end === text.length) return text
+  // Not through the middle of an emoji.
+  return `${text.slice(0, end).replace(/[\ud800-\udbff]$/, '')}…`
 }
 
-module.exports = { textOf, partsOf, errorText }
+/** Where the line after so many ends. */
+function lineEnd(text, lines) {
+  let end = -1
+  for (let line = 0; line < lines; line += 1) {
+    end = text.indexOf('\n', end + 1)
+    if (end < 0) return text.length
+  }
+  return end
+}
+
+/** @param {{ word: string, message: string }} error */
+function errorText(error) {
+  return lookUp(words.errors, error.word) || (error.message || '').slice(0, 200)
+}
+
+module.exports = { textOf, partsOf, folded, errorText }

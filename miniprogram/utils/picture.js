@@ -8,7 +8,9 @@ const STEPS = [
   { side: 132, quality: 40 },
 ]
 
-/** The file as base64; rejects where it cannot be made small enough. */
+const TOO_LARGE = new Error('the picture is too large')
+
+/** The file as base64; rejects with `TOO_LARGE` where it cannot be made small enough, and where it cannot be read. */
 async function readAvatar(path) {
   let file = path
   for (const { side, quality } of [...STEPS]) {
@@ -16,7 +18,7 @@ async function readAvatar(path) {
     file = await compress(path, side, quality)
   }
   if (await sizeOf(file) <= MOST_BYTES) return read(file)
-  throw new Error('the picture is too large')
+  throw TOO_LARGE
 }
 
 const files = () => wx.getFileSystemManager()
@@ -38,4 +40,4 @@ const compress = (src, side, quality) => new Promise((resolve, reject) => {
   })
 })
 
-module.exports = { readAvatar }
+module.exports = { readAvatar, TOO_LARGE }

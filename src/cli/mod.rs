@@ -1,18 +1,18 @@
 //! The command line: what can be asked of the binary, and how its failures are told.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Problems};
+use crate::config::{self, LogFormat, Problems};
 use crate::event::revocation::Revoked;
 use crate::ids::OpenId;
 use crate::node::Node;
-use crate::{app, logging, store};
+use crate::{app, files, logging, store};
 
 mod doctor;
 mod healthcheck;
@@ -27,7 +27,7 @@ pub use settings::Settings;
 pub const EXIT_SETTINGS: u8 = 2;
 
 #[derive(Parser, Debug)]
-#[command(name = "hongyan", version, about = "鸿雁: instant messaging for WeChat mini-programs on your own server")]
+#[command(name = "hongyan", version = crate::version::text(), about = "鸿雁: instant messaging for WeChat mini-programs on your own server")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -134,7 +134,7 @@ enum Failure {
     App(#[from] app::Error),
     #[error(transparent)]
     Store(#[from] store::OpenError),
-    #[error("backup copies SQLite only; use pg_dump for PostgreSQL")]
+    #[error("backup copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows")]
     BackupOfPostgres,
     #[error("{0} is there already")]
     BackupExists(String),
@@ -163,32 +163,53 @@ pub fn command() -> clap::Command {
 
 /// Does what the process's arguments ask; a failure is printed once, with its causes.
 pub fn main() -> ExitCode {
-    let done = run(Arguments::parse(), std::env::vars_os().collect());
+    // The database holds what people wrote, and tools make its files as the server does.
+    files::for_owner_only();
+    let arguments = Arguments::parse();
+    let format = arguments.command.log_format();
+    let done = run(arguments, environment());
     log::logger().flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            // With standard error closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "{}", chain(&failure));
+            logging::fail(format, &lines(&failure));
             ExitCode::from(failure.exit_code())
         }
     }
 }
 
+fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
+}
+
 /// An error and its causes; a cause that only repeats what stands before it is left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string().lines().map(|line| format!("hongyan: {line}")).collect::<Vec<_>>().join("\n");
+fn lines(error: &dyn std::error::Error) -> Vec<String> {
+    let mut told: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !told.contains(&text) {
-            told.push_str(": ");
-            told.push_str(&text);
+        if let Some(last) = told.last_mut()
+            && !last.contains(&text)
+        {
+            last.push_str(": ");
+            last.push_str(&text);
         }
         cause = error.source();
     }
     told
+}
+
+impl Command {
+    /// The format in which a failure is told: the log's for what has a log that machines read, else text.
+    fn log_format(&self) -> LogFormat {
+        let (settings, want) = match self {
+            Self::Serve { settings } => (settings, settings::Want::Serve),
+            Self::Dev { settings } => (settings, settings::Want::Dev),
+            _ => return LogFormat::Text,
+        };
+        settings.inputs(want, environment()).map_or(LogFormat::Text, |inputs| config::load::log_format(&inputs))
+    }
 }
 
 fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
@@ -273,7 +294,18 @@ fn config_command(what: &ConfigCommand, environment: Vec<(OsString, OsString)>) 
             let want = if on.dev { settings::Want::DevUnmade } else { settings::Want::Serve };
             let loaded = on.settings.load(want, environment)?;
             let warnings: String = loaded.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
-            say(&format!("{warnings}the settings are good\n"))
+            say(&warnings)?;
+            let taken = app::check(&loaded.config).map_err(app::Error::from)?;
+            let taken: String =
+                taken.iter().map(|at| format!("{at} is taken, as it is while a server runs with these settings\n")).collect();
+            let as_root = match &loaded.config.database.url {
+                config::DatabaseUrl::Sqlite(path) => files::owner_beside_root(path),
+                config::DatabaseUrl::Postgres(_) => None,
+            };
+            let as_root =
+                as_root.map(|owner| format!("looked at as root, who may do more than the server: sudo -u {owner} hongyan config check\n"));
+            let from = loaded.file.map(|file| format!(" ({})", file.display())).unwrap_or_default();
+            say(&format!("{taken}{}the settings are good{from}\n", as_root.unwrap_or_default()))
         }
         ConfigCommand::Show(on) => {
             let want = if on.dev { settings::Want::DevUnmade } else { settings::Want::Tool };

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use crate::config::load::Flag;
+use crate::config::load::{Flag, SYSTEM_FILE, USUAL_FILE};
 use crate::config::{self, Inputs, Loaded, Problem, Problems, Profile, dev};
 
 /// Every setting can be given with `--set`; the usual ones have a flag of their own.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct Settings {
-    /// The settings file (else HONGYAN_CONFIG, else ./hongyan.toml where it is there)
+    /// The settings file (else HONGYAN_CONFIG, else ./hongyan.toml, else /etc/hongyan/hongyan.toml, where one is there)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// server.listen: where clients connect
@@ -46,7 +46,7 @@ pub(super) enum Want {
 
 impl Settings {
     pub(super) fn load(&self, want: Want, environment: Vec<(OsString, OsString)>) -> Result<Loaded, Failure> {
-        let inputs = Inputs { file: self.config.clone(), environment, flags: self.flags()? };
+        let inputs = self.inputs(want, environment)?;
         let profile = match want {
             Want::Serve => Profile::Serve,
             Want::Tool => Profile::Tool,
@@ -61,6 +61,15 @@ impl Settings {
             }
         };
         Ok(config::load(&profile, &inputs)?)
+    }
+
+    pub(super) fn inputs(&self, want: Want, environment: Vec<(OsString, OsString)>) -> Result<Inputs, Problems> {
+        let mut usual_files = vec![PathBuf::from(USUAL_FILE)];
+        // With the keys of a machine's server dev would let anybody in, and it would write to that server's database.
+        if matches!(want, Want::Serve | Want::Tool) {
+            usual_files.push(PathBuf::from(SYSTEM_FILE));
+        }
+        Ok(Inputs { file: self.config.clone(), usual_files, environment, flags: self.flags()? })
     }
 
     fn flags(&self) -> Result<Vec<Flag>, Problems> {

@@ -68,14 +68,14 @@ fn flags_become_settings() {
     assert_eq!(loaded.source("server.listen").unwrap().to_string(), "flag --listen");
 
     let failure = serve("hongyan serve --set secretly-given", &[]).unwrap_err();
-    assert_eq!(chain(&failure), "hongyan: --set: must be SECTION.KEY=VALUE, such as --set limits.bad_frames=20");
+    assert_eq!(lines(&failure), ["--set: must be SECTION.KEY=VALUE, such as --set limits.bad_frames=20"]);
     assert_eq!(failure.exit_code(), EXIT_SETTINGS);
 }
 
 #[test]
 fn a_chain_of_causes_is_told_once() {
     let failure = Failure::Healthcheck(healthcheck::NotReady::Silent { at: "x".to_owned(), source: std::io::Error::other("refused") });
-    assert_eq!(chain(&failure), "hongyan: not ready: x does not answer: refused");
+    assert_eq!(lines(&failure), ["not ready: x does not answer: refused"]);
     assert_eq!(failure.exit_code(), 1);
 }
 

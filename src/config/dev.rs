@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::files::{self, Denied, Need};
 
 /// Where `dev` keeps what it makes.
 pub const FOLDER: &str = "data";
@@ -27,10 +28,20 @@ pub const NOTICE_DELAY_MS: &str = "5000";
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep the signing key of dev in {}", path.display())]
-pub struct KeyError {
-    path: PathBuf,
-    source: io::Error,
+pub enum KeyError {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("cannot keep the signing key of dev in {}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl KeyError {
+    fn new(path: &Path, need: Need, source: io::Error) -> Self {
+        match Denied::explain(path, need, &source) {
+            Some(denied) => Self::Denied(denied),
+            None => Self::Io { path: path.to_owned(), source },
+        }
+    }
 }
 
 /// The key kept in the folder, as `auth.keys` takes it, made when there is none. Two processes that start at once get the same one.
@@ -39,21 +50,20 @@ pub struct KeyError {
 /// [`KeyError`] when the file can be neither read nor written.
 pub fn signing_key(folder: &Path) -> Result<String, KeyError> {
     let path = folder.join(FILE);
-    let failed = |source| KeyError { path: path.clone(), source };
     match fs::read_to_string(&path) {
         Ok(text) => return Ok(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(KeyError::new(&path, Need::Read, error)),
     }
-    make(folder, &path).map_err(failed)?;
-    fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(failed)
+    make(folder, &path).map_err(|error| KeyError::new(folder, Need::Write, error))?;
+    fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|error| KeyError::new(&path, Need::Read, error))
 }
 
 /// Written beside its place and linked there whole, so that nobody reads half a key; a link that is already there wins.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    files::make_folder(folder)?;
     let beside = folder.join(format!("{FILE}.{:016x}", rand::random::<u64>()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut file = files::create_new(&beside)?;
     writeln!(file, "dev:{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))?;
     let linked = match fs::hard_link(&beside, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

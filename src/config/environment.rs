@@ -7,6 +7,7 @@ use super::keys::KEYS;
 use super::load::Given;
 use super::problem::{Problem, Source};
 use super::value::Value;
+use super::value_file;
 
 /// Of the variables, those that begin with `HONGYAN_` and have a `__` must be settings. A setting's name with a single underscore
 /// between section and key is refused too: it would be ignored in silence.
@@ -42,7 +43,7 @@ pub fn read(variables: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> 
         }
         let text = match &file {
             None => value.to_str().map(str::to_owned).ok_or_else(|| "is not UTF-8".to_owned()),
-            Some(path) => std::fs::read_to_string(path).map(without_line_end).map_err(|error| format!("the file cannot be read: {error}")),
+            Some(path) => value_file::read(path).map_err(|what| format!("the file {what}")),
         };
         match text {
             Ok(text) => found.push(Given { key: key.name.to_owned(), value: Value::Text(text), source }),
@@ -50,15 +51,4 @@ pub fn read(variables: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> 
         }
     }
     found
-}
-
-/// Files of secrets mostly end with a line end that is no part of the secret.
-fn without_line_end(mut text: String) -> String {
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    text
 }

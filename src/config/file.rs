@@ -1,20 +1,23 @@
-//! Settings from a TOML file, each with the line it stands on.
+//! Settings from a TOML file, each with the line it stands on: `key = value`, or `key_file = "path"` for a file that holds the value.
 
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::keys;
+use super::keys::{self, Key};
 use super::load::Given;
 use super::problem::{Problem, Source};
 use super::value::Value;
+use super::value_file;
 
+/// Adds what is wrong in single settings to `problems`.
+///
 /// # Errors
 /// One [`Problem`] when the file cannot be read or is no TOML. A syntax error never quotes the line: a secret may stand there.
-pub fn read(path: &Path) -> Result<Vec<Given>, Problem> {
+pub fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Given>, Problem> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(&shown, None, format!("cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(&shown, None, value_file::unreadable(path, &error)))?;
     let line_of = |byte: usize| text.as_bytes().iter().take(byte).filter(|b| **b == b'\n').count() + 1;
     let source = |byte: usize| Source::File { path: path.to_owned(), line: line_of(byte) };
     let table = DeTable::parse(&text).map_err(|error| {
@@ -43,7 +46,44 @@ pub fn read(path: &Path) -> Result<Vec<Given>, Problem> {
         Source::File { line, .. } => line,
         _ => 0,
     });
-    Ok(found)
+    Ok(with_files_read(path, found, problems))
+}
+
+/// Puts the contents of the files that `key_file` names in the place of their names. Those are relative to the folder of the settings file.
+fn with_files_read(settings: &Path, found: Vec<Given>, problems: &mut Vec<Problem>) -> Vec<Given> {
+    let mut read: Vec<Given> = Vec::new();
+    for given in found {
+        let named = if Key::named(&given.key).is_none() { given.key.strip_suffix("_file").and_then(Key::named) } else { None };
+        let (key, line) = match (named, &given.source) {
+            (Some(key), Source::File { line, .. }) => (key, *line),
+            _ => {
+                read.push(given);
+                continue;
+            }
+        };
+        let Value::Text(name) = &given.value else {
+            problems.push(Problem::new(given.key, Some(given.source), "must be the path of a file that holds the value"));
+            continue;
+        };
+        let file = settings.parent().unwrap_or(Path::new("")).join(name);
+        match value_file::read(&file) {
+            Ok(text) => {
+                let source = Source::ValueFile { path: settings.to_owned(), line, file };
+                read.push(Given { key: key.name.to_owned(), value: Value::Text(text), source });
+            }
+            Err(what) => problems.push(Problem::new(given.key, Some(given.source), format!("the file {} {what}", file.display()))),
+        }
+    }
+    let mut once: Vec<Given> = Vec::new();
+    for given in read {
+        match once.iter().find(|first| first.key == given.key) {
+            Some(first) => {
+                problems.push(Problem::new(given.key, Some(given.source), format!("given twice, also by {}: keep one", first.source)))
+            }
+            None => once.push(given),
+        }
+    }
+    once
 }
 
 fn convert(value: &DeValue<'_>) -> Value {

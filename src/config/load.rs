@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::keys::{self, KEYS, Key, Shown};
 use super::problem::{Problem, Problems, Source};
 use super::value::{self, Value};
-use super::{Config, DatabaseUrl, Listen, Safety, Unjudged, dev, environment, file};
+use super::{Config, DatabaseUrl, Listen, LogFormat, Safety, Unjudged, dev, environment, file};
 
-/// The settings file that is read when none is named and it is there.
+/// The settings file that is read when none is named and it is there; next comes [`SYSTEM_FILE`].
 pub const USUAL_FILE: &str = "hongyan.toml";
+/// The settings file of the machine's server. `dev` does not read it.
+pub const SYSTEM_FILE: &str = "/etc/hongyan/hongyan.toml";
 /// The variable that names the settings file.
 pub const FILE_VARIABLE: &str = "HONGYAN_CONFIG";
 
@@ -28,8 +30,10 @@ pub enum Profile {
 /// Where settings are looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
-    /// From `--config`; else [`FILE_VARIABLE`] and [`USUAL_FILE`] are tried.
+    /// From `--config`; else [`FILE_VARIABLE`] is tried, and then the usual files.
     pub file: Option<PathBuf>,
+    /// Files that are looked for where none is named; the first that is there is read.
+    pub usual_files: Vec<PathBuf>,
     pub environment: Vec<(OsString, OsString)>,
     pub flags: Vec<Flag>,
 }
@@ -55,6 +59,8 @@ pub(super) struct Given {
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub config: Config,
+    /// The settings file that was read.
+    pub file: Option<PathBuf>,
     /// What is allowed but worth a warning.
     pub warnings: Vec<String>,
     pub(super) given: BTreeMap<&'static str, (Value, Source)>,
@@ -66,19 +72,8 @@ pub struct Loaded {
 /// Everything that is wrong, at once.
 pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
-    let mut layers: Vec<Given> = dev_layer(profile);
-    if let Some(path) = settings_file(inputs) {
-        match file::read(&path) {
-            Ok(given) => layers.extend(given),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    layers.extend(environment::read(&inputs.environment, &mut problems));
-    layers.extend(inputs.flags.iter().map(|flag| Given {
-        key: flag.key.clone(),
-        value: flag.value.clone(),
-        source: Source::Flag(flag.flag),
-    }));
+    let file = settings_file(inputs);
+    let layers = layers(profile, file.as_deref(), inputs, &mut problems);
 
     let mut config = Config::default();
     let mut given: BTreeMap<&'static str, (Value, Source)> =
@@ -94,7 +89,7 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
             },
         }
     }
-    let loaded = Loaded { warnings: warnings(profile, &config), config, given };
+    let loaded = Loaded { warnings: warnings(profile, &config), config, file, given };
     // Relations between values that were refused would only confuse.
     if problems.is_empty() {
         problems.extend(loaded.contradictions());
@@ -102,6 +97,7 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
             Profile::Serve => {
                 problems.extend(loaded.missing());
                 problems.extend(loaded.known_to_all());
+                problems.extend(loaded.without_list());
             }
             Profile::Dev { .. } => {
                 problems.extend(loaded.open_to_others());
@@ -113,12 +109,46 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
     if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
 }
 
+/// Every source, the one that wins last.
+fn layers(profile: &Profile, file: Option<&Path>, inputs: &Inputs, problems: &mut Vec<Problem>) -> Vec<Given> {
+    let mut layers: Vec<Given> = dev_layer(profile);
+    if let Some(path) = file {
+        match file::read(path, problems) {
+            Ok(given) => layers.extend(given),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    layers.extend(environment::read(&inputs.environment, problems));
+    layers.extend(inputs.flags.iter().map(|flag| Given {
+        key: flag.key.clone(),
+        value: flag.value.clone(),
+        source: Source::Flag(flag.flag),
+    }));
+    layers
+}
+
+/// The format in which failures are told where the settings as a whole could not be loaded: as far as it can be made out.
+pub fn log_format(inputs: &Inputs) -> LogFormat {
+    let layers = layers(&Profile::Tool, settings_file(inputs).as_deref(), inputs, &mut Vec::new());
+    let told = layers.iter().rev().find(|given| given.key == "log.format").map(|given| &given.value);
+    match told {
+        Some(Value::Text(text)) => value::log_format(text).unwrap_or(LogFormat::Text),
+        _ => LogFormat::Text,
+    }
+}
+
 fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
     let from_environment = || {
         let (_, path) = inputs.environment.iter().find(|(name, _)| name == FILE_VARIABLE)?;
         (!path.is_empty()).then(|| PathBuf::from(path))
     };
-    let usual = || Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists());
+    // One that may not be seen may be there: reading it will say so. A folder that this user may not enter has no file of theirs, though,
+    // when they only happen to stand in it.
+    let is_there = |path: &Path| match path.symlink_metadata() {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied && path.is_absolute(),
+    };
+    let usual = || inputs.usual_files.iter().find(|path| is_there(path)).cloned();
     inputs.file.clone().or_else(from_environment).or_else(usual)
 }
 
@@ -259,6 +289,16 @@ impl Loaded {
         problems
     }
 
+    /// A list that is asked and not there passes everything.
+    fn without_list(&self) -> Option<Problem> {
+        let safety = &self.config.safety;
+        (safety.mode.asks_list() && safety.words.is_none()).then(|| {
+            let what = "asks a word list, and safety.words names none: name one (it may be empty, and is read anew when it changes), or set \
+                        safety.mode to wechat or off";
+            Problem::new("safety.mode", self.source("safety.mode").cloned(), what)
+        })
+    }
+
     /// `dev` runs with known secrets, so nobody else may reach it.
     fn open_to_others(&self) -> Vec<Problem> {
         let ops = self.config.ops.listen.map(Listen::Tcp);
@@ -285,7 +325,7 @@ fn absent(key: &Key) -> Problem {
         key.name,
         None,
         format!(
-            "missing: set [{section}] {name} = {example} in the settings file, {variable}, or {variable}_FILE to a file that holds it; must be {}",
+            "missing: set [{section}] {name} = {example} in the settings file or {variable}, or {name}_file there or {variable}_FILE to a file that holds it; must be {}",
             key.allowed()
         ),
     )

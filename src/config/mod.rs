@@ -1,5 +1,6 @@
 //! Every setting of the server: what it means (here), its name, default and bounds ([`keys`]), and where its value
-//! comes from ([`load`]): file, then environment, then flags, the later one winning. Imports no other room.
+//! comes from ([`load`]): file, then environment, then flags, the later one winning. Of the other rooms it
+//! knows `files` alone.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,9 +18,12 @@ mod environment;
 mod file;
 mod problem;
 mod value;
+mod value_file;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_file_tests;
 
 pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};

@@ -13,6 +13,12 @@ pub enum Source {
         path: PathBuf,
         line: usize,
     },
+    /// The file that a `…_file` key of a settings file names.
+    ValueFile {
+        path: PathBuf,
+        line: usize,
+        file: PathBuf,
+    },
     Environment(String),
     /// The file that a `…_FILE` variable names.
     EnvironmentFile {
@@ -28,6 +34,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::Dev => f.write_str("default of dev"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::ValueFile { path, line, file } => write!(f, "{}:{line}, file {}", path.display(), file.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::EnvironmentFile { name, path } => write!(f, "environment {name}, file {}", path.display()),
             Self::Flag(name) => write!(f, "flag {name}"),

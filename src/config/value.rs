@@ -67,6 +67,10 @@ pub fn listen(text: &str) -> Result<Listen, Wrong> {
         if path.is_empty() || path.len() > UNIX_PATH_BYTES {
             return Err(Wrong::because(format!("a socket's path has 1 to {UNIX_PATH_BYTES} bytes")));
         }
+        // nginx and tools, which connect to it, stand in other folders.
+        if !path.starts_with('/') {
+            return Err(Wrong::because("a socket's path begins at the root"));
+        }
         return Ok(Listen::Unix(PathBuf::from(path)));
     }
     socket_address(text).map(Listen::Tcp)
@@ -96,13 +100,29 @@ pub fn nats_url(text: &str) -> Result<Option<String>, Wrong> {
         let rest = url.strip_prefix("nats://").or_else(|| url.strip_prefix("tls://"));
         let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '?' | '#' | '\\');
-        host.is_some_and(|host| !host.is_empty() && !host.starts_with(':') && !host.contains(odd))
+        host.is_some_and(|host| !host.is_empty() && !host.starts_with(':') && !host.contains(odd) && has_good_port(host))
     };
     match text {
         "" => Ok(None),
         _ if text.split(',').all(fits) => Ok(Some(text.to_owned())),
         _ => Err(Wrong::default()),
     }
+}
+
+/// Whether behind a host, which may be an IPv6 address in brackets, there stands no port or a possible one.
+fn has_good_port(authority: &str) -> bool {
+    let port = match authority.strip_prefix('[') {
+        Some(v6) => match v6.split_once(']') {
+            Some((_, "")) => return true,
+            Some((_, rest)) => rest.strip_prefix(':'),
+            None => None,
+        },
+        None => match authority.split_once(':') {
+            Some((_, port)) => Some(port),
+            None => return true,
+        },
+    };
+    port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// The base of an HTTP service, without its trailing slash; empty stays empty.
@@ -113,7 +133,7 @@ pub fn http_base(text: &str) -> Result<String, Wrong> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(Wrong::default)?;
     let host = rest.split('/').next().unwrap_or_default();
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '?' | '#' | '\\');
-    if host.is_empty() || host.starts_with(':') || rest.ends_with('/') || rest.contains(odd) {
+    if host.is_empty() || host.starts_with(':') || rest.ends_with('/') || rest.contains(odd) || !has_good_port(host) {
         return Err(Wrong::default());
     }
     Ok(text.to_owned())

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, Socket, Type};
 
 use crate::config::Listen;
+use crate::files::{Denied, Need, access};
 
 /// Connections that the kernel completes before they are accepted. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
@@ -21,10 +22,21 @@ pub enum Listener {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("cannot listen on {at}: the address is in use (is another hongyan running? choose another with server.listen)")]
+    #[error("cannot listen on {at}: the address is in use (is another hongyan running? choose another with server.listen or ops.listen)")]
     InUse { at: String },
     #[error("cannot listen on {at}: what stands there is no socket; move it away, or choose another path with server.listen")]
     NoSocket { at: String },
+    #[error("cannot listen on {at}: the folder {} does not exist; make it for the server's user (systemd: RuntimeDirectory=), or choose another \
+             path with server.listen", folder.display())]
+    NoFolder { at: String, folder: PathBuf },
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(
+        "cannot listen on {at}: only root may use a port below 1024; choose another with server.listen or ops.listen, and let a proxy have 443"
+    )]
+    Privileged { at: String },
+    #[error("cannot listen on {at}: no interface of this machine has that address; choose another with server.listen or ops.listen")]
+    NoSuchAddress { at: String },
     #[error("cannot listen on {at}")]
     Io { at: String, source: std::io::Error },
 }
@@ -33,6 +45,8 @@ impl BindError {
     fn new(at: &str, source: std::io::Error) -> Self {
         match source.kind() {
             ErrorKind::AddrInUse => Self::InUse { at: at.into() },
+            ErrorKind::AddrNotAvailable => Self::NoSuchAddress { at: at.into() },
+            ErrorKind::PermissionDenied if !at.contains('/') => Self::Privileged { at: at.into() },
             _ => Self::Io { at: at.into(), source },
         }
     }
@@ -79,13 +93,37 @@ impl Listener {
     }
 }
 
+/// Looks whether one could listen there, and does not.
+///
+/// # Errors
+/// [`BindError`], as [`Listener::bind`] would give it.
+pub fn check(listen: &Listen) -> Result<(), BindError> {
+    let path = match listen {
+        Listen::Tcp(at) => return check_tcp(*at),
+        Listen::Unix(path) => path,
+    };
+    let (at, folder) = (path.display().to_string(), path.parent().unwrap_or(Path::new("/")));
+    access(path, Need::Read)?;
+    if !folder.is_dir() {
+        return Err(BindError::NoFolder { at, folder: folder.to_owned() });
+    }
+    access(folder, Need::Write)?;
+    is_left_behind(path).map(|_| ())
+}
+
+/// The same of a port.
+///
+/// # Errors
+/// [`BindError`].
+pub fn check_tcp(at: SocketAddr) -> Result<(), BindError> {
+    bound(at).map(|_| ()).map_err(|e| BindError::new(&at.to_string(), e))
+}
+
 /// # Errors
 /// [`BindError`], with the address in it.
 pub fn tcp(at: SocketAddr) -> Result<TcpListener, BindError> {
     let bind = || {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&at.into())?;
+        let socket = bound(at)?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
         Ok(TcpListener::from(socket))
@@ -93,17 +131,31 @@ pub fn tcp(at: SocketAddr) -> Result<TcpListener, BindError> {
     bind().map_err(|e| BindError::new(&at.to_string(), e))
 }
 
-/// A socket that refuses connections is one that a killed server left behind. Nothing else is replaced: not a file, not a link, not a
-/// socket of another kind, not one that this user may not connect to or whose queue is full (unix(7)).
+fn bound(at: SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into())?;
+    Ok(socket)
+}
+
 fn make_way(path: &Path) -> Result<(), BindError> {
+    match is_left_behind(path)? {
+        true => std::fs::remove_file(path).map_err(|e| BindError::new(&path.display().to_string(), e)),
+        false => Ok(()),
+    }
+}
+
+/// Whether a socket stands there that may be removed. A socket that refuses connections is one that a killed server left behind. Nothing else is replaced: not a file, not a link, not a
+/// socket of another kind, not one that this user may not connect to or whose queue is full (unix(7)).
+fn is_left_behind(path: &Path) -> Result<bool, BindError> {
     let at = path.display().to_string();
     match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(source) => Err(BindError::Io { at, source }),
         Ok(there) if !there.file_type().is_socket() => Err(BindError::NoSocket { at }),
         Ok(_) => match UnixStream::connect(path) {
             Ok(_) => Err(BindError::InUse { at }),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(|e| BindError::new(&at, e)),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(true),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(BindError::InUse { at }),
             Err(source) => Err(BindError::Io { at, source }),
         },

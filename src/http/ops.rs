@@ -16,7 +16,6 @@ use crate::notice::Seen;
 use crate::relay::Link;
 use crate::safety;
 use crate::store::DatabaseState;
-use crate::store::messages::Ping;
 
 /// How long the database may take to answer before the node counts as not ready.
 const PING_AT_MOST: Duration = Duration::from_millis(1_500);
@@ -87,7 +86,8 @@ struct Details {
     notices: Option<NoticesDetail>,
 }
 
-/// While `database` is not `ok`, the node is not ready: `unreachable`, or `read_only` where what answers is no primary.
+/// While `database` is not `ok`, the node is not ready: `unreachable`, `read_only` where what answers is no primary, or `unwritable` of a SQLite
+/// file that takes no writes.
 #[derive(Debug, Serialize)]
 struct DatabaseDetail {
     database: &'static str,
@@ -103,6 +103,7 @@ impl DatabaseDetail {
             DatabaseState::Ok => ("unreachable", None),
             DatabaseState::Unreachable(reason) => ("unreachable", Some(reason)),
             DatabaseState::ReadOnly(reason) => ("read_only", Some(reason)),
+            DatabaseState::Unwritable(reason) => ("unwritable", Some(reason)),
         };
         Self { database, database_reason }
     }
@@ -176,8 +177,10 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     if state.draining.is_set() {
         reasons.push("draining");
     }
-    let answers = matches!(tokio::time::timeout(PING_AT_MOST, state.store.ask(Ping)).await, Ok(Ok(())));
-    let database = DatabaseDetail::new(state.store.state(), answers);
+    let database = match tokio::time::timeout(PING_AT_MOST, state.store.look()).await {
+        Ok(Ok(now)) => DatabaseDetail::new(now, true),
+        Ok(Err(_)) | Err(_) => DatabaseDetail::new(state.store.state(), false),
+    };
     if database.database != "ok" {
         reasons.push("store");
     }

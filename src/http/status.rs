@@ -21,6 +21,7 @@ use crate::node::{Node, NodeStatus, Rate, SeenRequest};
 use crate::notice::Standing;
 use crate::relay::LinkState;
 use crate::store::{DatabaseState, Store};
+use crate::version;
 
 const RATE_INTERVAL: Duration = Duration::from_secs(1);
 /// Requests for `/healthz` that are remembered.
@@ -70,7 +71,7 @@ impl StatusSource {
         NodeStatus {
             node: self.node.name().to_owned(),
             start: self.node.start().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: version::NUMBER.to_owned(),
             up_since_ms: self.up_since_ms,
             draining: self.draining.is_set(),
             sessions: self.metrics.sessions.get(),
@@ -80,6 +81,7 @@ impl StatusSource {
                 DatabaseState::Ok => "ok",
                 DatabaseState::Unreachable(_) => "unreachable",
                 DatabaseState::ReadOnly(_) => "read_only",
+                DatabaseState::Unwritable(_) => "unwritable",
             }
             .to_owned(),
             relay: match link {

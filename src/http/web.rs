@@ -30,19 +30,25 @@ macro_rules! file {
 
 /// One line a file.
 #[rustfmt::skip]
-const FILES: [File; 16] = [
+const FILES: [File; 22] = [
     file!("web", "index.html"),
     file!("web", "icon.svg"),
     file!("web", "app.css"),
     file!("web", "app.js"),
+    file!("web", "tab.js"),
     file!("web", "sign-in.js"),
     file!("web", "list.js"),
     file!("web", "room.js"),
     file!("web", "message.js"),
+    file!("web", "unread.js"),
     file!("web", "composer.js"),
+    file!("web", "drafts.js"),
+    file!("web", "card.js"),
+    file!("web", "alerts.js"),
     file!("web", "profile.js"),
     file!("web", "avatar.js"),
     file!("web", "overlay.js"),
+    file!("web", "clipboard.js"),
     file!("web", "text.js"),
     file!("web", "time.js"),
     file!("web", "dom.js"),

@@ -66,12 +66,65 @@ impl log::Log for Logger {
     }
 }
 
+/// The format of the log, once there is one.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Tells whoever reads standard output how far a start has come, whatever `log.filter` says: in text a line that begins with `hongyan: `, in
+/// JSON a line as those of the log are. A server serves without a reader, too.
+pub fn announce(message: &str, fields: &[(&str, &str)]) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => past_the_filter(Level::Info, message, fields, env_logger::Target::Stdout),
+        Some(LogFormat::Text) | None => print(&format!("hongyan: {message}\n")),
+    }
+}
+
+/// Prints what only people read; nothing where machines read the log.
+pub fn announce_to_people(text: &str) {
+    if FORMAT.get() != Some(&LogFormat::Json) {
+        print(text);
+    }
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Tells on standard error why a command failed, a line each.
+pub fn fail(format: LogFormat, lines: &[String]) {
+    for line in lines {
+        match format {
+            // With standard error closed there is nobody to tell.
+            LogFormat::Text => _ = writeln!(std::io::stderr(), "hongyan: {line}"),
+            LogFormat::Json => past_the_filter(Level::Error, line, &[], env_logger::Target::Stderr),
+        }
+    }
+}
+
+/// Writes a JSON line at once.
+fn past_the_filter(level: Level, message: &str, fields: &[(&str, &str)], target: env_logger::Target) {
+    let args = format_args!("{message}");
+    let record = Record::builder().level(level).target("hongyan").args(args).key_values(&fields).build();
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(log::LevelFilter::Trace).target(target);
+    with_format(&mut builder, LogFormat::Json);
+    log::Log::log(&builder.build(), &record);
+}
+
+fn with_format(builder: &mut env_logger::Builder, format: LogFormat) {
+    builder.format(move |out, record| {
+        let line = line(format, &out.timestamp_millis().to_string(), NODE.get().map(String::as_str), record);
+        out.write_all(line.as_bytes())
+    });
+}
+
 /// Sets the process's logger up, on standard error, and turns panics into log lines. `RUST_LOG` is laid over `log.filter`.
 ///
 /// # Errors
 /// [`InitError`].
 pub fn init(config: &Log) -> Result<(), InitError> {
     let format = config.format;
+    let _ = FORMAT.set(format);
     let mut builder = env_logger::Builder::new();
     // Whoever asks for a trace gets it, however quiet the rest is; a directive of its own still turns it off.
     builder.filter_module(trace::TARGET, LevelFilter::Info);
@@ -79,10 +132,7 @@ pub fn init(config: &Log) -> Result<(), InitError> {
     if let Ok(directives) = std::env::var("RUST_LOG") {
         builder.parse_filters(&directives);
     }
-    builder.format(move |out, record| {
-        let line = line(format, &out.timestamp_millis().to_string(), NODE.get().map(String::as_str), record);
-        out.write_all(line.as_bytes())
-    });
+    with_format(&mut builder, format);
     let queue = Queue::start(std::io::stderr())?;
     let inner = builder.target(env_logger::Target::Pipe(Box::new(queue.clone()))).build();
     let level = inner.filter();

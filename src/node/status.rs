@@ -25,7 +25,7 @@ pub struct NodeStatus {
     pub users: i64,
     /// Messages that its sessions sent, a second, over the last ten.
     pub messages_per_second: f64,
-    /// `ok`, `unreachable` or `read_only`.
+    /// `ok`, `unreachable`, `read_only` or `unwritable`.
     pub database: String,
     /// `ok`, `split`, `unavailable`, or `off` where there is none.
     pub relay: String,

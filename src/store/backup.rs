@@ -1,7 +1,6 @@
 //! A copy of a SQLite database in use, through SQLite's online backup interface.
 
 use std::ffi::{CStr, CString, c_int};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use libsqlite3_sys as ffi;
 
 use super::error::OpenError;
 use super::{conn, generation};
+use crate::files::{self, Denied, Need};
 
 /// Pages copied at a time; between two steps the source is free.
 const PAGES: c_int = 1024;
@@ -24,10 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
     let failed = |reason: String| OpenError::Backup { path: to.to_owned(), reason };
     // Made here and now, or not at all: so that it is ours to remove. It holds what people wrote, so nobody else may read it.
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to) {
+    match files::create_new(to) {
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(OpenError::BackupExists { path: to.to_owned() }),
-        Err(e) => return Err(failed(e.to_string())),
+        Err(e) => return Err(Denied::explain(to, Need::Write, &e).map_or_else(|| failed(e.to_string()), OpenError::from)),
     }
     let copied = copy_pages(from, to).and_then(|()| make_another(to)).and_then(|()| {
         let file = std::fs::File::open(to).map_err(|e| e.to_string())?;

@@ -1,7 +1,6 @@
-//! Connections: how they are made, what is set and checked on each, and the lock on a SQLite file.
+//! Connections: how they are made, and what is set and checked on each.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,14 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use rustix::fs::{FlockOperation, flock};
 
 use super::error::OpenError;
 use super::generation;
 use super::health::Health;
+use super::sqlite_file;
 use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl};
+use crate::files::{Need, access, place_for};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
@@ -50,8 +50,10 @@ where
     diesel::sql_query(query).get_result::<Setting>(conn).map(|s| s.value)
 }
 
-/// A writing connection to a SQLite file, which is created when missing. Checked to be durable.
+/// A writing connection to a SQLite file. Checked to be durable, and before that to be writable: what SQLite may not write it opens to read,
+/// and says so at the first write.
 pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
+    sqlite_file::check(path)?;
     let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
     let mut conn = sqlite(path, cache_kib)?;
     // What a recall overwrites is overwritten in the file, not only unlinked (secure_delete).
@@ -80,7 +82,10 @@ pub(super) fn sqlite_reader(path: &Path, cache_kib: u32) -> Result<SqliteConnect
 }
 
 fn sqlite(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
-    let failed = |reason: String| OpenError::Sqlite { path: path.to_owned(), reason };
+    let failed = |reason: String| match sqlite_file::check(path) {
+        Ok(()) => OpenError::Sqlite { path: path.to_owned(), reason },
+        Err(denied) => denied.into(),
+    };
     // A relative name must not be taken for a URI ("file:…") or for one of SQLite's own (":memory:").
     let named = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
     let name = named.to_str().ok_or_else(|| OpenError::Path { path: path.to_owned() })?;
@@ -94,12 +99,38 @@ fn sqlite(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
 /// Whether a server has made this file: tools must not make an empty one, nor take one for it.
 pub(super) fn is_ours(path: &Path) -> Result<(), OpenError> {
     let none = || OpenError::NoDatabase { path: path.to_owned() };
+    access(path, Need::Read)?;
     if !path.exists() {
         return Err(none());
     }
     let mut conn = sqlite_reader(path, 1_024)?;
     let tables = setting(&mut conn, "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = 'revocations'");
     if tables.is_ok_and(|count| count == "1") { Ok(()) } else { Err(none()) }
+}
+
+/// Looks whether a server could be started on a SQLite file, which need not be there yet. Makes nothing.
+pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
+    place_for(path)?;
+    let mut folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(file) = folders.find(|folder| folder.exists()).filter(|folder| !folder.is_dir()) {
+        return Err(OpenError::Directory { path: file.to_owned(), source: std::io::ErrorKind::NotADirectory.into() });
+    }
+    sqlite_file::check(path)?;
+    if path.is_dir() {
+        return Err(OpenError::Sqlite { path: path.to_owned(), reason: "it is a folder".to_owned() });
+    }
+    if std::fs::metadata(path).map_or(0, |about| about.len()) == 0 {
+        return Ok(());
+    }
+    let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
+    let mut conn = sqlite_reader(path, 1_024)?;
+    let tables = "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = '__diesel_schema_migrations'";
+    if setting(&mut conn, tables).map_err(failed)? == "0" {
+        return Ok(());
+    }
+    let applied = diesel::sql_query("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
+    let applied = applied.load::<Setting>(&mut conn).map_err(failed)?.into_iter().map(|row| row.value);
+    check_known::<diesel::sqlite::Sqlite>(&SQLITE_MIGRATIONS, applied)
 }
 
 /// Makes the transaction that it is said in durable, whatever the server, the role or whoever had the connection before has set:
@@ -238,7 +269,7 @@ fn has_several_hosts(url: &str) -> bool {
 }
 
 /// libpq repeats parts of a URL that it cannot read.
-fn without_secrets(reason: &str, url: &str) -> String {
+pub(super) fn without_secrets(reason: &str, url: &str) -> String {
     let mut reason = reason.replace(url, "postgres://…");
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     if let Some((user, _)) = authority.rsplit_once('@')
@@ -293,11 +324,12 @@ impl r2d2::ManageConnection for Opener {
 pub(super) fn migrate(database: &Database) -> Result<(), OpenError> {
     match &database.url {
         DatabaseUrl::Sqlite(path) => {
-            make_directory(path)?;
+            sqlite_file::make(path)?;
             let mut conn = sqlite_writer(path, database.cache_kib)?;
             conn.immediate_transaction(|conn| {
                 run(conn, SQLITE_MIGRATIONS)?;
-                Ok(generation::make_on_sqlite(conn)?)
+                generation::make_on_sqlite(conn)?;
+                Ok(conn.batch_execute(sqlite_file::PROBE)?)
             })
         }
         DatabaseUrl::Postgres(url) => {
@@ -322,52 +354,28 @@ where
     EmbeddedMigrations: MigrationSource<DB>,
 {
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate { reason: e.to_string() };
-    let known: Vec<Box<dyn Migration<DB>>> = migrations.migrations().map_err(failed)?;
-    let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
-    for version in conn.applied_migrations().map_err(failed)? {
-        let version = version.to_string();
-        if !known.contains(&version) {
-            return Err(OpenError::Newer { version });
-        }
-    }
+    let applied = conn.applied_migrations().map_err(failed)?;
+    check_known::<DB>(&migrations, applied.into_iter().map(|version| version.to_string()))?;
     conn.run_pending_migrations(migrations).map_err(failed)?;
     Ok(())
+}
+
+/// Refuses a database with migrations that this release does not know.
+fn check_known<DB: diesel::backend::Backend>(
+    migrations: &EmbeddedMigrations,
+    mut applied: impl Iterator<Item = String>,
+) -> Result<(), OpenError>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let known: Vec<Box<dyn Migration<DB>>> = migrations.migrations().map_err(|e| OpenError::Migrate { reason: e.to_string() })?;
+    let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
+    applied.find(|version| !known.contains(version)).map_or(Ok(()), |version| Err(OpenError::Newer { version }))
 }
 
 impl From<diesel::result::Error> for OpenError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Migrate { reason: error.to_string() }
-    }
-}
-
-fn make_directory(path: &Path) -> Result<(), OpenError> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            std::fs::create_dir_all(parent).map_err(|source| OpenError::Directory { path: parent.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The right to be the one server on a SQLite file, given back when dropped or when the process ends, however it ends.
-#[derive(Debug)]
-pub(super) struct FileLock(#[expect(dead_code, reason = "held, not read")] File);
-
-impl FileLock {
-    pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
-        make_directory(database)?;
-        // By whatever name it is called: a link must not have a lock of its own.
-        let real = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-        let mut name = real.into_os_string();
-        name.push(".lock");
-        let path = PathBuf::from(name);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|source| OpenError::Lock { path: path.clone(), source })?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { path: database.to_owned() }),
-            Err(source) => Err(OpenError::Lock { path, source: source.into() }),
-        }
     }
 }
 

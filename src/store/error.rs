@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use diesel::result::{DatabaseErrorKind, Error};
 
+use crate::files::Denied;
+
 /// Why the store could not be opened, brought up to date or copied. Each says what to do; none shows a password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot create the database's directory {}: {source}; create it, or let this user write beside it", path.display())]
     Directory { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("another hongyan has {} open; stop it first, or give this one another database", path.display())]
     Locked { path: PathBuf },
     #[error("cannot lock {}: {source}; the directory must be writable, and on a local disk", path.display())]
@@ -17,6 +21,10 @@ pub enum OpenError {
     Path { path: PathBuf },
     #[error("cannot open the database {}: {reason}; check the path, its permissions and the disk", path.display())]
     Sqlite { path: PathBuf, reason: String },
+    #[error(
+        "database.url cannot be used: {what}; docs/OPERATIONS.md shows URLs, and odd characters of a password stand there as %40 for @"
+    )]
+    Url { what: String },
     #[error("cannot reach PostgreSQL: {reason}; {hint}")]
     Postgres { reason: String, hint: &'static str },
     #[error("PostgreSQL takes no writes: {reason}; let database.url name the primary, or all servers, separated by commas")]
@@ -52,7 +60,9 @@ pub enum OpenError {
     TooManyTraces { at_most: usize },
     #[error("the tables are of an older hongyan; bring them up to date (hongyan migrate, or restart the server)")]
     TablesTooOld,
-    #[error("this copies SQLite only; for PostgreSQL use pg_dump (`pg_dump --format=custom --file=FILE DATABASE_URL`)")]
+    #[error(
+        "this copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows: on its command line ps shows it"
+    )]
     BackupPostgres,
 }
 

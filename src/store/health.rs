@@ -14,6 +14,8 @@ pub enum DatabaseState {
     Unreachable(String),
     /// It answers, but as a standby or read-only: what it shows may be stale.
     ReadOnly(String),
+    /// A SQLite file that can be read, and takes no writes.
+    Unwritable(String),
 }
 
 /// Shared by the lanes and the readers of one store. What they notice of an outage becomes one line in the log.
@@ -78,6 +80,11 @@ impl Health {
         if *state != DatabaseState::Ok {
             *state = DatabaseState::Ok;
         }
+    }
+
+    /// Whether the last write was refused.
+    pub(super) fn refuses_writes(&self) -> bool {
+        self.writes.is_away()
     }
 
     pub(super) fn write_refused(&self, reason: &str, writes: usize) {

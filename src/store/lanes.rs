@@ -13,12 +13,12 @@ use diesel::PgConnection;
 
 use super::batch::Outcome;
 use super::clock::Clock;
-use super::conn::FileLock;
 use super::health::Health;
 use super::messages::{
     Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, Reserve,
     Revoke, Settle, Write,
 };
+use super::sqlite_file::FileLock;
 use super::{StoreLimits, traced};
 use crate::event::{Committed, Places};
 use crate::lifecycle::{Draining, Vital};

@@ -32,7 +32,9 @@ mod content;
 mod clock;
 mod generation;
 mod sqlite;
+mod sqlite_file;
 mod postgres;
+mod postgres_url;
 mod readers;
 mod recalled;
 mod statement;
@@ -70,8 +72,9 @@ use allowance::Allowance;
 use clock::Clock;
 use health::Health;
 use lanes::{Lane, OnHang, Shared};
-use messages::{Answer, LogPage, LogQuestion, Query, Revoke, Sync, Write};
+use messages::{Answer, LogPage, LogQuestion, Ping, Query, Revoke, Sync, Write};
 use readers::Readers;
+use sqlite_file::{FileLock, OpenedFile, Writable};
 
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(50);
@@ -92,6 +95,8 @@ struct Inner {
     /// The same on every node: a batch then meets only those of the other nodes' lanes of its number at the rows that both lock.
     hasher: BuildHasherDefault<DefaultHasher>,
     readers: Readers,
+    /// Of SQLite.
+    file: Option<OpenedFile>,
     allowance: Allowance,
     /// The number of the [`DatabaseGeneration`] that was seen last.
     generation: AtomicU64,
@@ -137,10 +142,14 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let system = System::try_current().ok_or_else(|| OpenError::Threads { reason: "no actix system is running".to_owned() })?;
         let (lock, lanes, on_hang) = match &config.url {
-            DatabaseUrl::Sqlite(path) => (Some(conn::FileLock::take(path)?), 1, OnHang::Wait),
+            DatabaseUrl::Sqlite(path) => (Some(FileLock::take(path)?), 1, OnHang::Wait),
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1), OnHang::Replace),
         };
         conn::migrate(config)?;
+        let file = match &config.url {
+            DatabaseUrl::Sqlite(path) => Some(OpenedFile::new(path, config.cache_kib)),
+            DatabaseUrl::Postgres(_) => None,
+        };
         let health = Arc::<Health>::default();
         let generation = AtomicU64::new(generation::at_start(config)?.number());
         let clock = Clock::after(clock::reached_at_start(config)?);
@@ -169,6 +178,7 @@ impl Store {
             lanes,
             hasher: BuildHasherDefault::default(),
             readers,
+            file,
             allowance: Allowance::new(limits.bytes_per_day),
             generation,
         };
@@ -281,6 +291,23 @@ impl Store {
         self.inner.shared.health.state()
     }
 
+    /// Asks the database how things stand: whether it answers, and of SQLite whether its file can be written.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn look(&self) -> Result<DatabaseState, Unavailable> {
+        let health = &self.inner.shared.health;
+        let Some(file) = self.inner.file.clone() else { return self.ask(Ping).await.map(|()| self.state()) };
+        let tries = health.refuses_writes();
+        if let Some(reason) = self.ask(Writable { file, tries }).await? {
+            return Ok(DatabaseState::Unwritable(reason));
+        }
+        if tries {
+            health.written();
+        }
+        Ok(self.state())
+    }
+
     /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the
     /// lanes are closed, and SQLite's log is moved into the database for as long as there is time.
     pub async fn drain(&self, at_most: Duration) -> bool {
@@ -335,6 +362,17 @@ fn watch(store: &Weak<Inner>, system: System, vital: Vital) {
         }
         store.readers.replace_hung(now);
         store.shared.count();
+    }
+}
+
+/// Looks whether a server could use this database, as far as that is known without PostgreSQL, and without its lock. Makes nothing. Blocking.
+///
+/// # Errors
+/// [`OpenError`]; each says what to do.
+pub fn check(config: &config::Database) -> Result<(), OpenError> {
+    match &config.url {
+        DatabaseUrl::Sqlite(path) => conn::check_sqlite(path),
+        DatabaseUrl::Postgres(url) => postgres_url::check(url),
     }
 }
 

@@ -30,4 +30,5 @@ mod store_trouble;
 mod trace;
 mod doctor;
 mod status;
+mod files;
 mod notices;

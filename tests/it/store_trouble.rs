@@ -66,3 +66,19 @@ async fn cut_off_from_postgres_it_comes_back_by_itself() {
         assert_eq!(persist(&mut alice, &format!("after-{n}")).await["seq"], n + 2);
     }
 }
+
+/// As docs/OPERATIONS.md writes them.
+#[test]
+fn a_url_of_several_servers_leads_to_the_one_that_answers() {
+    let Some((url, _)) = Server::fresh_postgres() else { return };
+    let (user, rest) = url.strip_prefix("postgres://").unwrap().split_once('@').unwrap();
+    let (place, database) = rest.split_once('/').unwrap();
+    let (host, port) = place.split_once(':').unwrap_or((place, "5432"));
+    for url in [
+        format!("postgres://{user}@127.0.0.1:1,{host}:{port}/{database}"),
+        format!("postgres://{user}@[::1]:1,{host}:{port}/{database}?target_session_attrs=primary"),
+        format!("postgres://{user}@/{database}?host=127.0.0.1,{host}&port=1,{port}"),
+    ] {
+        drop(Server::serving(&[("database.url", &url)]));
+    }
+}

@@ -12,9 +12,10 @@ use hongyan::config::{Inputs, Profile, load, show};
 
 mod cluster;
 mod nats;
+mod start;
 mod nginx;
 
-const SHIPPED: [&str; 21] = [
+const SHIPPED: [&str; 22] = [
     "docs/CLUSTER.md",
     "docs/OPERATIONS.md",
     "Dockerfile",
@@ -33,6 +34,7 @@ const SHIPPED: [&str; 21] = [
     "deploy/kubernetes/secret.example.yaml",
     "scripts/image",
     "deploy/systemd/hongyan.service",
+    "deploy/systemd/hongyan.toml",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "Makefile",
@@ -65,7 +67,7 @@ fn every_variable_that_is_named_is_a_setting() {
             text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.len() > 8 && word.starts_with("HONGYAN_"))
         {
             let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
-            let general = ["HONGYAN_CONFIG", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
+            let general = ["HONGYAN_CONFIG", "HONGYAN_COMMIT", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
             let of_tests = ["HONGYAN_PROPTEST_CASES", "HONGYAN_BIN"].contains(&name);
             assert!(known || general || of_tests, "{file} names {name}");
         }

@@ -101,6 +101,7 @@ fn set_up(dir: &Path, nodes: &str) -> (u16, u16) {
         &[
             ("/etc/ssl/hongyan/", &format!("{here}/")),
             ("/var/log/nginx/", &format!("{here}/")),
+            ("/var/www/acme", &format!("{here}/acme")),
             ("listen 80;", &format!("listen 127.0.0.1:{plain};")),
             ("listen 80 default_server;", &format!("listen 127.0.0.1:{plain} default_server;")),
             ("listen [::]:80;", ""),
@@ -483,6 +484,31 @@ fn only_the_sites_own_name_is_answered_and_browsers_stay_with_https() {
     assert!(!log.contains("evil") && node.has_read() == 1, "{log}");
 }
 
+/// Proofs for a certificate's authority, in the clear (RFC 8555, 8.3); whatever else is asked there leads to HTTPS.
+#[test]
+fn a_certificates_authority_finds_its_proof_and_nothing_else() {
+    let Some(program) = nginx() else { return };
+    let node = Node::start(Answer::Script);
+    let nginx = start_nginx(&program, &two(&node.at, &node.at));
+    let proofs = nginx.folder.path().join("acme/.well-known/acme-challenge");
+    fs::create_dir_all(&proofs).unwrap();
+    fs::write(proofs.join("to-ken_1"), "to-ken_1.thumb").unwrap();
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", nginx.plain)).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let proof = ask("/.well-known/acme-challenge/to-ken_1");
+    assert!(proof.starts_with("HTTP/1.1 200 ") && proof.ends_with("to-ken_1.thumb"), "{proof}");
+    assert!(ask("/.well-known/acme-challenge/other").starts_with("HTTP/1.1 404 "));
+    for path in ["/.well-known/acme-challenge/../../privkey.pem", "/.well-known/other", "/v1/login?code=c0de"] {
+        assert!(ask(path).starts_with("HTTP/1.1 301 "), "{path}");
+    }
+    assert_eq!(node.has_read(), 0);
+}
+
 /// The /64 of an IPv6 address is counted as one, as the shipped site has it, with a limit of two connections.
 #[test]
 fn nginx_counts_connections_of_ipv6_by_the_subscriber() {
@@ -532,7 +558,7 @@ fn a_request_has_one_id_in_the_logs_of_nginx_and_of_hongyan() {
     let log = folder.path().join("log");
     let mut hongyan = Ends(
         Command::new(env!("CARGO_BIN_EXE_hongyan"))
-            .args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "", "--log-format", "json", "--set", "log.filter=hongyan=debug"])
+            .args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "", "--set", "log.filter=hongyan=debug"])
             .args(["--trusted-proxy", "127.0.0.1", "--set", "server.allowed_origins=", "--set", "ops.allowed_hosts=chat.example.com"])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
@@ -559,11 +585,11 @@ fn a_request_has_one_id_in_the_logs_of_nginx_and_of_hongyan() {
         let line = answer.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-request-id: ").map(str::to_owned));
         line.unwrap_or_else(|| panic!("{answer}"))
     };
-    for (id, route, said) in [(given(&refused), "/v1/unread", "\"http\""), (given(&accepted), "/alice", "\"session ")] {
+    for (id, route, said) in [(given(&refused), "/v1/unread", " http "), (given(&accepted), "/alice", " session ")] {
         let of_nginx = || fs::read_to_string(site.folder.path().join("access.log")).unwrap_or_default();
         let of_hongyan = || fs::read_to_string(&log).unwrap_or_default();
         let in_nginx = || of_nginx().lines().any(|line| line.contains(route) && line.ends_with(&id));
-        let in_hongyan = || of_hongyan().lines().any(|line| line.contains(said) && line.contains(&format!("\"request_id\":\"{id}\"")));
+        let in_hongyan = || of_hongyan().lines().any(|line| line.contains(said) && line.contains(&format!(" request_id={id} ")));
         let deadline = Instant::now() + Duration::from_secs(10);
         while !(in_nginx() && in_hongyan()) {
             assert!(Instant::now() < deadline, "{id} in\n{}\n{}", of_nginx(), of_hongyan());

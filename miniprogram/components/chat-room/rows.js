@@ -1,7 +1,7 @@
 // What the room shows, made of the SDK's messages.
 const words = require('../../i18n/index')
 const { longTime } = require('../../utils/time')
-const { textOf, partsOf, errorText } = require('../../utils/messages')
+const { textOf, partsOf, folded, errorText } = require('../../utils/messages')
 
 // The time stands between messages that are further apart.
 const PAUSE_MS = 5 * 60 * 1000
@@ -20,13 +20,16 @@ function roomRows(messages, before, now, newFrom) {
     const previous = index ? messages[index - 1] : before
     const pause = !previous || message.sent_at - previous.sent_at > PAUSE_MS
     const text = textOf(message)
+    const shown = folded(text)
     return {
       key: message.key,
       first: !!newFrom && message.seq === newFrom,
       time: pause ? longTime(message.sent_at, now, words.time) : '',
       note: message.recalled ? text : '',
       mine: message.mine,
-      parts: message.recalled ? [] : partsOf(text),
+      parts: message.recalled ? [] : partsOf(shown),
+      /** There is more of it than is shown. */
+      more: shown !== text,
       state: message.state === 'sending' || message.state === 'failed' ? message.state : '',
       why: message.state === 'failed' && message.error ? errorText(message.error) : '',
       mark: marked.has(message) ? words.room[message.state] : '',

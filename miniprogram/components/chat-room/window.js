@@ -2,6 +2,8 @@
 // and as many are dropped at the other end.
 const PAGE = 40
 const MOST = 200
+// Above a message that is gone to: where it came in the talk.
+const ABOVE = 10
 
 /** @typedef {import('../../sdk/hongyan').Message} Message */
 
@@ -53,6 +55,13 @@ function createWindow() {
       const { from, to } = bounds(messages)
       const end = Math.min(messages.length, to + PAGE)
       if (end > to) set(messages, Math.max(from, end - MOST), end)
+    },
+    /** The message with this key, a few above it, and what follows. */
+    toMessage(/** @type {Message[]} */ messages, /** @type {string} */ key) {
+      const from = Math.max(0, indexOf(messages, key, 0) - ABOVE)
+      if (follow) seen = newest(messages)
+      set(messages, from, Math.min(messages.length, from + MOST))
+      follow = false
     },
     toEnd() {
       first = ''

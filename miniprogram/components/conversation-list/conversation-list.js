@@ -1,10 +1,15 @@
-// A list of conversations. `rows` come from rows.js. Tells
-// `open` {peer}, `mute` {peer, muted}, `remove` {peer}, `refresh` (pulled down: set `refreshing` to false when it is done), and `more` (scrolled to the end).
+// A list of conversations. Its rows come from rows.js, by utils/table.js. Tells
+// `open` {peer}, `mute` {peer, muted}, `remove` {peer} (the user was asked), `refresh` (pulled down: set `refreshing` to false when it is done), `more`
+// (scrolled to the end) and `back` (to the beginning).
 const words = require('../../i18n/index')
+const { choose, confirm } = require('../../utils/ask')
+const { fill } = require('../../utils/words')
 
 Component({
   properties: {
-    rows: Array,
+    rows: Object,
+    /** The names of those rows that are shown. */
+    order: Array,
     refreshing: Boolean,
   },
   data: { t: words.list },
@@ -12,19 +17,22 @@ Component({
     onTap(event) {
       this.triggerEvent('open', { peer: event.currentTarget.dataset.peer })
     },
-    onLongPress(event) {
-      const { peer, muted } = event.currentTarget.dataset
-      wx.showActionSheet({
-        itemList: [muted ? words.list.unmute : words.list.mute, words.list.remove],
-        success: ({ tapIndex }) => {
-          if (tapIndex) this.triggerEvent('remove', { peer })
-          else this.triggerEvent('mute', { peer, muted: !muted })
-        },
-        fail() {},
-      })
+    onLongPress({ currentTarget }) {
+      const { key: peer, name, muted, isStored } = this.data.rows[currentTarget.dataset.at]
+      const mute = { text: muted ? words.list.unmute : words.list.mute, run: () => this.triggerEvent('mute', { peer, muted: !muted }) }
+      const remove = { text: words.list.remove, run: () => this.askToRemove(peer, name) }
+      // Of a chat that has only a draft the server knows nothing.
+      choose(isStored ? [mute, remove] : [remove])
+    },
+    askToRemove(peer, name) {
+      const { removeTitle: title, removeHint, removeYes: yes } = words.list
+      confirm({ title, content: fill(removeHint, { name }), yes, grave: true }, () => this.triggerEvent('remove', { peer }))
     },
     onRefresh() {
       this.triggerEvent('refresh')
+    },
+    onTop() {
+      this.triggerEvent('back')
     },
     onEnd() {
       this.triggerEvent('more')

@@ -1,111 +1,145 @@
 const words = require('../../i18n/index')
 const { createWindow } = require('../../components/chat-room/window')
 const { roomRows } = require('../../components/chat-room/rows')
-const { patchList, changes } = require('../../utils/patch')
-const { followConnection, QUIET } = require('../../utils/connection')
+const { createUnread } = require('../../components/chat-room/unread')
+const { changes, createTable } = require('../../utils/table')
+const { copy, go, say, toast } = require('../../utils/ask')
+const { followConnection, showLoading, QUIET } = require('../../utils/connection')
 const { invitation, isOpenid } = require('../../utils/invite')
-const { errorText } = require('../../utils/messages')
+const { textOf } = require('../../utils/messages')
 const { faceOf } = require('../../utils/people')
 const { soon } = require('../../utils/soon')
+
+// What the bar for the connection covers of the messages.
+const NOTICE_PX = 44
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
 /** @type {import('../../sdk/notices').Notices} */
 const notices = getApp().notices
+/** @type {ReturnType<typeof import('../../utils/drafts').createDrafts>} */
+const drafts = getApp().drafts
 
 Page({
   data: {
     t: words.room,
-    rows: [],
+    rows: {},
+    order: [],
     me: faceOf({ openid: '', nickname: '', avatar: '' }),
     peer: faceOf({ openid: '', nickname: '', avatar: '' }),
     follow: true,
     detached: false,
     fresh: 0,
+    unread: 0,
+    seeking: false,
+    reveal: '',
     loading: false,
     opening: true,
+    hasFailed: false,
     draft: '',
     title: '',
     notice: QUIET,
+    covered: 0,
   },
   peer: '',
   gone: false,
-  /** What was new when the room was entered: above `read`, and up to `until`. */
-  entered: { read: 0, until: 0, online: false },
+  isShown: false,
+  unread: createUnread(),
   window: createWindow(),
+  table: createTable(),
   /** @type {Array<() => void>} */
   stops: [],
 
   onLoad({ peer = '' }) {
     // A card that somebody shares may say anything.
     if (!isOpenid(peer)) {
-      wx.reLaunch({ url: '/pages/conversations/conversations' })
+      wx.reLaunch({ url: '/pages/conversations/conversations', fail() {} })
       return
     }
     this.peer = peer
     this.window = createWindow()
+    this.table = createTable()
+    this.unread = createUnread()
     const render = soon(() => this.render())
     this.stops = [
       chat.on('messages', (detail) => { if (detail.peer === this.peer) render() }),
       chat.on('conversations', render),
       chat.on('users', render),
+      chat.on('state', () => { if (this.unread.isWaiting) this.enter() }),
       followConnection(chat, (notice) => {
-        this.setData({ notice })
-        if (notice.busy) wx.showNavigationBarLoading()
-        else wx.hideNavigationBarLoading()
+        this.setData({ notice, covered: notice.text ? NOTICE_PX : 0 })
+        showLoading(notice.busy)
       }),
       render.cancel,
     ]
+    this.setData({ draft: drafts.get(peer) })
     this.render()
   },
-  async onShow() {
+  onShow() {
     if (!this.peer) return
-    const { read_seq = 0 } = chat.conversations().find(({ peer }) => peer === this.peer) || {}
-    this.entered = { read: read_seq, until: 0, online: false }
-    await chat.open(this.peer).catch(() => {})
-    this.setData({ opening: false })
-    this.render()
+    this.isShown = true
+    this.enter()
   },
   onHide() {
-    chat.leave()
+    this.leave()
   },
   onUnload() {
     this.gone = true
     this.stops.forEach((stop) => stop())
-    chat.leave()
+    this.leave()
   },
   onShareAppMessage() {
     return invitation(chat.openid)
   },
 
-  render() {
+  /** The user looks at the chat: what is there is read from now on, so what is unread is counted before. */
+  async enter() {
+    if (!this.isShown) return
+    const conversation = chat.conversations().find(({ peer }) => peer === this.peer)
+    this.unread.enter(conversation, chat.messages(this.peer), chat.state === 'online')
+    try {
+      await (this.unread.isWaiting ? chat.loadOlder(this.peer) : chat.open(this.peer))
+      this.setData({ hasFailed: false })
+    } catch (error) {
+      // With the connection it comes by itself; and while there is none, the bar says so.
+      this.setData({ hasFailed: chat.state === 'online' })
+    }
+    if (this.gone) return
+    this.setData({ opening: false })
+    this.render()
+  },
+  leave() {
+    this.isShown = false
+    this.unread.leave()
+    chat.leave()
+    drafts.save()
+  },
+
+  render(more = {}) {
     if (this.gone) return
     const messages = chat.messages(this.peer)
     const { shown, before, detached, fresh } = this.window.of(messages)
     const peer = faceOf(chat.user(this.peer))
     const typing = chat.conversations().some((each) => each.peer === this.peer && each.typing)
     const title = typing ? words.room.typing : peer.name
-    if (title !== this.data.title) wx.setNavigationBarTitle({ title })
-    this.setData({
-      ...patchList('rows', this.data.rows, roomRows(shown, before, Date.now(), this.newFrom(messages))),
-      ...changes(this.data, { me: faceOf(chat.me()), peer, title, detached, fresh, follow: this.window.follow }),
+    if (title !== this.data.title) wx.setNavigationBarTitle({ title, fail() {} })
+    const unread = this.unread.of(messages, chat.hasOlder(this.peer), chat.state === 'online')
+    this.table.show(this, roomRows(shown, before, Date.now(), unread.from), {
+      ...changes(this.data, { me: faceOf(chat.me()), peer, title, detached, fresh, unread: unread.count, follow: this.window.follow }),
+      ...more,
     })
-  },
-  /** Where the unread begin. What comes once everything is here, the user sees come. */
-  newFrom(messages) {
-    const { entered } = this
-    if (!entered.online) entered.until = messages.reduce((last, { seq }) => Math.max(last, seq), 0)
-    entered.online = entered.online || chat.state === 'online'
-    const first = messages.find(({ mine, recalled, seq }) => !mine && !recalled && seq > entered.read)
-    // Of a chat that was never read, all is new.
-    return entered.read && first && first.seq <= entered.until ? first.seq : 0
   },
 
   onAct() {
     chat.start()
   },
+  onReload() {
+    this.setData({ opening: true, hasFailed: false })
+    this.enter()
+  },
   onSend({ detail }) {
     if (detail.tapped) notices.ask()
+    if (this.data.draft) this.setData({ draft: '' })
     try {
       chat.send(this.peer, detail.text)
     } catch (error) {
@@ -113,10 +147,12 @@ Page({
       this.setData({ draft: detail.text })
       return
     }
+    drafts.set(this.peer, '')
     this.onLatest()
   },
-  onTyping() {
-    chat.typing(this.peer)
+  onInput({ detail }) {
+    if (detail.text) chat.typing(this.peer)
+    drafts.set(this.peer, detail.text)
   },
   onRetry({ detail }) {
     chat.retry(this.peer, detail.id)
@@ -124,8 +160,22 @@ Page({
   onDiscard({ detail }) {
     chat.discard(this.peer, detail.id)
   },
+  onCancel({ detail }) {
+    if (!chat.cancel(this.peer, detail.id)) toast(words.room.cancelTooLate)
+  },
   onRecall({ detail }) {
     chat.recall(this.peer, detail.seq).catch(say)
+  },
+  onCopy({ detail }) {
+    const message = chat.messages(this.peer).find(({ key }) => key === detail.key)
+    if (message) copy(textOf(message))
+  },
+  onSelect({ detail }) {
+    go(`/pages/message/message?peer=${this.peer}&key=${detail.key}`)
+  },
+  onFace({ detail }) {
+    // Before the first sign-in nobody knows who the user is.
+    if (detail.openid) go(`/pages/person/person?openid=${detail.openid}`)
   },
 
   async onOlder() {
@@ -151,6 +201,33 @@ Page({
     this.window.toEnd()
     this.render()
   },
+  onUnreadSeen() {
+    this.unread.seen()
+    this.render()
+  },
+  /** To the first unread message: history is loaded as far as it is needed. A second tap stops that. */
+  async onUnread() {
+    if (this.data.seeking) return this.setData({ seeking: false })
+    this.setData({ seeking: true })
+    try {
+      while (this.data.seeking && !this.unread.isReached) {
+        await chat.loadOlder(this.peer).catch(patiently)
+        if (this.gone) return
+        this.render()
+      }
+      if (!this.data.seeking) return
+      const { key } = this.unread
+      this.window.toMessage(chat.messages(this.peer), key)
+      this.render({ reveal: key })
+    } catch (error) {
+      say(error)
+    }
+    this.setData({ seeking: false, reveal: '' })
+  },
 })
 
-const say = (error) => wx.showToast({ title: errorText(error), icon: 'none' })
+/** Where the server says that it is asked too often, it says until when. */
+function patiently(error) {
+  if (!error.retry_after_ms || error.retry_after_ms > 5000) throw error
+  return new Promise((resolve) => setTimeout(resolve, error.retry_after_ms))
+}

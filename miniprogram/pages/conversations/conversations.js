@@ -1,23 +1,28 @@
 const words = require('../../i18n/index')
 const { conversationRows } = require('../../components/conversation-list/rows')
-const { patchList, changes } = require('../../utils/patch')
-const { followConnection, QUIET } = require('../../utils/connection')
+const { changes, createTable } = require('../../utils/table')
+const { followConnection, showLoading, QUIET } = require('../../utils/connection')
 const { invitation, askForPeer, developing } = require('../../utils/invite')
-const { errorText } = require('../../utils/messages')
+const { go, say } = require('../../utils/ask')
 const { showTabs } = require('../../utils/tabs')
 const { soon } = require('../../utils/soon')
 
 const ROWS = 50
+// Of more, the first ones go while the user scrolls down, and come back where they scroll up.
+const MOST_ROWS = 300
 
 /** @type {import('../../sdk/hongyan').Client} */
 const chat = getApp().chat
 /** @type {import('../../sdk/notices').Notices} */
 const notices = getApp().notices
+/** @type {ReturnType<typeof import('../../utils/drafts').createDrafts>} */
+const drafts = getApp().drafts
 
 Page({
   data: {
     t: words.list,
-    rows: [],
+    rows: {},
+    order: [],
     notice: QUIET,
     online: false,
     refreshing: false,
@@ -26,15 +31,20 @@ Page({
   /** @type {Array<() => void>} */
   stops: [],
   visible: false,
-  count: ROWS,
+  /** Which of the conversations are in the list. */
+  first: 0,
+  end: ROWS,
   wasInChat: false,
+  table: createTable(),
 
   onLoad() {
+    this.table = createTable()
     const render = soon(() => this.render())
     this.stops = [
       chat.on('conversations', render),
       chat.on('users', render),
       chat.on('state', render),
+      drafts.on(render),
       followConnection(chat, (notice) => {
         this.setData({ notice })
         if (this.visible) this.showBusy()
@@ -60,14 +70,10 @@ Page({
 
   render() {
     if (!this.visible) return
-    this.setData({
-      ...patchList('rows', this.data.rows, conversationRows(chat, this.count, Date.now())),
-      ...changes(this.data, { online: chat.state === 'online' }),
-    })
+    this.table.show(this, conversationRows(chat, this.end, Date.now(), drafts.all(), this.first), changes(this.data, { online: chat.state === 'online' }))
   },
   showBusy() {
-    if (this.data.notice.busy) wx.showNavigationBarLoading()
-    else wx.hideNavigationBarLoading()
+    showLoading(this.data.notice.busy)
   },
 
   onAct() {
@@ -83,7 +89,7 @@ Page({
   },
   openChat(peer) {
     this.wasInChat = true
-    wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` })
+    go(`/pages/chat/chat?peer=${peer}`)
   },
   async onRefresh() {
     this.setData({ refreshing: true })
@@ -91,15 +97,26 @@ Page({
     this.setData({ refreshing: false })
   },
   onMore() {
-    this.count = this.data.rows.length + ROWS
+    this.end = this.first + this.data.order.length + ROWS
+    this.first = Math.max(0, this.end - MOST_ROWS)
+    this.render()
+  },
+  onBack() {
+    if (!this.first) return
+    this.first = Math.max(0, this.first - ROWS)
+    this.end = this.first + MOST_ROWS
     this.render()
   },
   onMute({ detail }) {
     chat.setMuted(detail.peer, detail.muted).catch(say)
   },
-  onRemove({ detail }) {
-    chat.removeConversation(detail.peer).catch(say)
+  async onRemove({ detail }) {
+    try {
+      // Of a chat that has only a draft the server knows nothing.
+      if (chat.conversations().some(({ peer }) => peer === detail.peer)) await chat.removeConversation(detail.peer)
+      drafts.set(detail.peer, '')
+    } catch (error) {
+      say(error)
+    }
   },
 })
-
-const say = (error) => wx.showToast({ title: errorText(error), icon: 'none' })

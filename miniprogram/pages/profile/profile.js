@@ -1,11 +1,11 @@
 const words = require('../../i18n/index')
 const { followConnection, QUIET } = require('../../utils/connection')
 const { invitation, askForPeer, developing } = require('../../utils/invite')
-const { errorText } = require('../../utils/messages')
+const { confirm, copy, go, say, sayFailure, toast } = require('../../utils/ask')
 const { DEFAULT_HOURS, noticesOf } = require('../../utils/notices')
-const { readAvatar } = require('../../utils/picture')
+const { readAvatar, TOO_LARGE } = require('../../utils/picture')
 const { faceOf } = require('../../utils/people')
-const { changes } = require('../../utils/patch')
+const { changes } = require('../../utils/table')
 const { showTabs } = require('../../utils/tabs')
 
 /** @type {import('../../sdk/hongyan').Client} */
@@ -61,7 +61,7 @@ Page({
     try {
       await this.save({ avatar: await readAvatar(detail.avatarUrl) })
     } catch (error) {
-      wx.showToast({ title: words.profile.avatarTooLarge, icon: 'none' })
+      toast(error === TOO_LARGE ? words.profile.avatarTooLarge : words.profile.avatarUnreadable)
     }
   },
   // A name that WeChat offers comes with the blur and not with an input; and WeChat looks at what was typed before it is to be used.
@@ -74,16 +74,26 @@ Page({
   async save(profile) {
     try {
       await chat.setProfile(profile)
-      wx.showToast({ title: words.profile.saved, icon: 'none' })
+      toast(words.profile.saved)
     } catch (error) {
-      wx.showToast({ title: errorText(error), icon: 'none' })
+      say(error)
     }
     this.render()
   },
 
   async onNotices() {
-    if (notices.state().choice !== 'never') await notices.ask({ isWanted: true })
-    else wx.openSetting({ withSubscriptions: true, success: () => notices.refresh().catch(() => {}), fail() {} })
+    if (notices.state().choice === 'never') {
+      wx.openSetting({
+        withSubscriptions: true,
+        success: () => notices.refresh().catch(say),
+        fail: (failure) => sayFailure(failure, words.failures.settings),
+      })
+      return
+    }
+    await notices.ask({ isWanted: true })
+    // WeChat's own words where it showed no prompt.
+    const { error: errMsg } = notices.state()
+    if (errMsg) sayFailure({ errMsg }, words.failures.notices)
   },
   onQuiet({ detail }) {
     this.setHours(detail.value ? DEFAULT_HOURS : { from: '00:00', to: '00:00' })
@@ -94,25 +104,23 @@ Page({
   },
   setHours(hours) {
     notices.setQuiet(hours).catch((error) => {
-      wx.showToast({ title: errorText(error), icon: 'none' })
+      say(error)
       // The switch goes back.
       this.setData({ notices: noticesOf(notices.state()) })
     })
   },
 
   onCopy() {
-    wx.setClipboardData({ data: chat.openid })
+    copy(chat.openid)
+  },
+  onBlocked() {
+    go('/pages/blocked/blocked')
   },
   onStart() {
-    askForPeer((peer) => wx.navigateTo({ url: `/pages/chat/chat?peer=${peer}` }))
+    askForPeer((peer) => go(`/pages/chat/chat?peer=${peer}`))
   },
   onSignOut() {
-    wx.showModal({
-      title: words.profile.signOut,
-      content: words.profile.signOutHint,
-      success: ({ confirm }) => {
-        if (confirm) chat.signOut().catch((error) => wx.showToast({ title: errorText(error), icon: 'none' }))
-      },
-    })
+    const { signOut, signOutHint: content, signOutYes: yes } = words.profile
+    confirm({ title: signOut, content, yes, grave: true }, () => chat.signOut().catch(say))
   },
 })

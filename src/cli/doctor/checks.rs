@@ -35,6 +35,10 @@ pub(super) fn settings(loaded: &Loaded, is_dev: bool) -> Vec<Finding> {
     findings.extend(
         loaded.warnings.iter().map(|warning| Finding::warn(CHECK, warning.to_string(), "docs/OPERATIONS.md has the setting in its table")),
     );
+    if !is_dev && let Err(errors) = app::check(&loaded.config) {
+        let lines = errors.to_string();
+        findings.extend(lines.lines().map(|line| Finding::fail(CHECK, line, "serve ends with this; hongyan config check looks again")));
+    }
     if findings.is_empty() {
         findings.push(Finding::ok(CHECK, "complete, and nothing odd"));
     }
@@ -211,8 +215,7 @@ pub(super) fn descriptors(config: &Config, status: Option<&NodeStatus>) -> Findi
 
 /// An error with its causes.
 fn told(error: &dyn std::error::Error) -> String {
-    let text = crate::cli::chain(error);
-    text.strip_prefix("hongyan: ").unwrap_or(&text).to_owned()
+    crate::cli::lines(error).join("; ")
 }
 
 fn size(bytes: u64) -> String {

@@ -335,7 +335,7 @@ fn run(db: Option<Db>, test: impl for<'a> FnOnce(&'a mut Db) -> Pin<Box<dyn Futu
 async fn reopened(db: &Db) -> Rig {
     if let DatabaseUrl::Sqlite(path) = &db.config.url {
         let until = Instant::now() + Duration::from_secs(5);
-        while let Err(error) = conn::FileLock::take(path) {
+        while let Err(error) = sqlite_file::FileLock::take(path) {
             assert!(Instant::now() < until, "{error}");
             tokio::task::yield_now().await;
         }

@@ -36,8 +36,29 @@ fn a_locked_file_means_unavailable_until_it_is_free() {
             assert!(began.elapsed() < Duration::from_millis(5000), "{:?}", began.elapsed());
             // Reading goes on.
             assert_eq!(rig.history("a", "b", Window::Newest, 9).await.0, [1]);
+            assert!(matches!(rig.store.look().await, Ok(DatabaseState::Unwritable(_))));
             other.batch_execute("COMMIT").unwrap();
+            assert_eq!(rig.store.look().await.unwrap(), DatabaseState::Ok, "nobody has to send first");
             assert_eq!(rig.send("a", "b", "2").await, 2);
+        })
+    });
+}
+
+/// Sent there, messages would be lost with the file.
+#[test]
+fn a_file_that_was_moved_away_takes_no_writes_that_last() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let rig = db.open();
+            assert_eq!(rig.store.look().await.unwrap(), DatabaseState::Ok);
+            let elsewhere = db.dir.path().join("elsewhere.db");
+            std::fs::rename(db.path(), &elsewhere).unwrap();
+            let moved = |state| matches!(state, DatabaseState::Unwritable(reason) if reason.contains("was moved, removed or replaced"));
+            assert!(moved(rig.store.look().await.unwrap()));
+            std::fs::copy(&elsewhere, db.path()).unwrap();
+            assert!(moved(rig.store.look().await.unwrap()));
+            std::fs::rename(&elsewhere, db.path()).unwrap();
+            assert_eq!(rig.store.look().await.unwrap(), DatabaseState::Ok);
         })
     });
 }
@@ -104,7 +125,7 @@ fn a_backup_is_one_moment_under_load() {
             assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=last).collect::<Vec<_>>());
             // Nor does it need a server.
             drop(rig);
-            drop(conn::FileLock::take(&db.path()));
+            drop(sqlite_file::FileLock::take(&db.path()));
             crate::store::backup(&db.config, &db.dir.path().join("third.db")).unwrap();
             db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("none.db"));
             assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("x.db")), Err(OpenError::NoDatabase { .. })));
@@ -139,7 +160,10 @@ fn a_full_disk_means_unavailable_until_there_is_room() {
                 }
             }
             assert!(stored > 1);
+            let full = |state| matches!(state, DatabaseState::Unwritable(reason) if reason.contains("is full"));
+            assert!(full(rig.store.look().await.unwrap()));
             std::fs::remove_file(disk.join("ballast")).unwrap();
+            assert_eq!(rig.store.look().await.unwrap(), DatabaseState::Ok);
             assert_eq!(rig.send("a", "b", "2").await, stored + 1);
             assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=stored + 1).collect::<Vec<_>>());
             drop(rig);
@@ -194,7 +218,7 @@ fn a_file_of_another_name_has_the_same_lock() {
             let _rig = db.open();
             let link = db.dir.path().join("link.db");
             std::os::unix::fs::symlink(db.path(), &link).unwrap();
-            assert!(matches!(conn::FileLock::take(&link), Err(OpenError::Locked { .. })));
+            assert!(matches!(sqlite_file::FileLock::take(&link), Err(OpenError::Locked { .. })));
         })
     });
 }

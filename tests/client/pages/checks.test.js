@@ -48,6 +48,27 @@ test('nothing is fetched from anywhere but the server', () => {
   for (const file of ending('.wxml', '.wxss')) assert.doesNotMatch(read(file), /https?:|\/\/[\w-]+\./, file)
 })
 
+test('no call of WeChat’s fails in silence', () => {
+  // What answers at once, or has nothing to say: and a toast is what says the rest.
+  const SYNC = new Set(['getAppBaseInfo', 'getAccountInfoSync', 'getFileSystemManager', 'getStorageSync', 'setStorageSync', 'removeStorageSync', 'showToast'])
+  let calls = 0
+  for (const file of ending('.js').filter((name) => !name.startsWith('sdk/'))) {
+    const code = read(file)
+    for (const { 1: name, index } of code.matchAll(/\b(?:wx|files\(\))\.(\w+)\(/g)) {
+      if (SYNC.has(name)) continue
+      calls += 1
+      let end = code.indexOf('(', code.indexOf(name, index))
+      for (let depth = 0; end < code.length; end += 1) {
+        depth += { '(': 1, ')': -1 }[code[end]] || 0
+        if (!depth) break
+      }
+      // `options` has one, too.
+      assert.match(code.slice(index, end), /\bfail\b|\boptions\b/, `${file}: wx.${name}`)
+    }
+  }
+  assert.ok(calls > 15, `${calls}`)
+})
+
 test('every page and component has its four files, and every JSON is one', () => {
   const app = JSON.parse(read('app.json'))
   for (const file of ending('.json')) JSON.parse(read(file))

@@ -4,7 +4,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { after, before, test } = require('node:test')
 const { AWAY, DARK, LIGHT, NOTICES, ROOT, Server, openPhone, studio } = require('./harness')
-const { FIELD, back, bubble, conversation, fits, hold, message, online, openChat, say, scroll, seen, tab, title, write } = require('./people')
+const { FIELD, act, answer, atEnd, back, bubble, conversation, fits, hold, message, online, openChat, say, scroll, seen, tab, title, write } = require('./people')
 
 const shared = studio()
 const FOLDER = path.join(ROOT, 'target/screenshots/pages')
@@ -27,6 +27,12 @@ async function look(page, name) {
   await page.screenshot({ path: path.join(FOLDER, `${name}.png`) })
   await fits(page)
 }
+
+/** As a phone whose user wants large letters: those grow, and nothing else does. */
+const enlarge = (page) => page.evaluate(() => {
+  const texts = [...document.querySelectorAll('.wx-page:not([hidden]) *')].map((node) => [node, parseFloat(getComputedStyle(node).fontSize)])
+  for (const [node, size] of texts) node.style.fontSize = `${size * 1.4}px`
+})
 
 const PEOPLE = {
   alice: '爱丽丝',
@@ -101,7 +107,18 @@ for (const [name, options] of Object.entries(LOOKS)) {
     await look(page, `list-${name}`)
     await hold(page, conversation(page, '张伟'))
     await look(page, `list-menu-${name}`)
-    await page.locator('.wx-sheet .cancel').click()
+    await page.locator('.wx-sheet button').nth(1).click()
+    await page.locator('.wx-modal').waitFor()
+    await look(page, `list-remove-${name}`)
+    await answer(page, false)
+    await page.evaluate(() => {
+      getApp().drafts.set('wei', '我大概七点半到，你们先吃，不用等我，路上有点堵')
+      getApp().drafts.set('oNobodyHasWrittenHereYet_1aB2', 'Hi! We met at the')
+    })
+    await conversation(page, '路上有点堵').waitFor()
+    await look(page, `list-draft-${name}`)
+    await enlarge(page)
+    await look(page, `list-large-${name}`)
 
     const narrow = await openPhone(t, shared, server, 'alice', { ...options, ...NARROW })
     await conversation(narrow.page, '林小夏').waitFor()
@@ -157,6 +174,8 @@ for (const [name, options] of Object.entries(LOOKS)) {
     await say(page, '没有网络的时候也能写')
     await seen(page, '.notice--text').waitFor()
     await look(page, `room-offline-${name}`)
+    await hold(page, bubble(page, '没有网络的时候也能写'))
+    await look(page, `room-waiting-${name}`)
   })
 
   test(`other rooms in ${name}`, async (t) => {
@@ -170,10 +189,56 @@ for (const [name, options] of Object.entries(LOOKS)) {
     await look(blocked, `room-refused-${name}`)
     await hold(blocked, bubble(blocked, 'Hello?'))
     await look(blocked, `room-failed-${name}`)
+    await blocked.locator('.chat-room--curtain').tap({ position: { x: 5, y: 100 } })
+    await message(blocked, 'Hello?').locator('.chat-room--failed').tap()
+    await blocked.locator('.wx-modal').waitFor()
+    await look(blocked, `room-retry-${name}`)
+    await answer(blocked, false)
+    await message(blocked, 'Hello?').locator('.chat-room--failed').waitFor()
+    await blocked.setViewportSize(NARROW)
+    await enlarge(blocked)
+    await hold(blocked, bubble(blocked, 'Hello?'))
+    await look(blocked, `room-menu-large-${name}`)
 
     const { page: long } = await openPhone(t, shared, server, 'alice', { ...options, ...NARROW, path: room('max') })
     await bubble(long, 'Mail 119').waitFor()
+    await seen(long, '.chat-room--unread').waitFor()
     await look(long, `room-narrow-${name}`)
+    await seen(long, '.chat-room--unread').tap()
+    await seen(long, '.chat-room--new').waitFor()
+    await look(long, `room-unread-${name}`)
+    await write(shared, server, 'max', 'alice', ['从前有座山，山里有座庙，庙里有个老和尚，给小和尚讲故事。'.repeat(60)])
+    await seen(long, '.chat-room--latest').tap()
+    await bubble(long, '从前').waitFor()
+    await atEnd(long)
+    await look(long, `room-long-${name}`)
+    await bubble(long, '从前').locator('.chat-room--whole').tap()
+    await seen(long, '.piece').waitFor()
+    await look(long, `message-${name}`)
+    await enlarge(long)
+    await look(long, `message-large-${name}`)
+
+    const { page: tablet } = await openPhone(t, shared, server, 'alice', { ...options, width: 820, height: 600, path: room('max') })
+    await bubble(tablet, 'Mail 119').waitFor()
+    await look(tablet, `room-tablet-${name}`)
+    await message(tablet, 'Mail 119').locator('.chat-room--face').tap()
+    await seen(tablet, '.write').waitFor()
+    await look(tablet, `person-tablet-${name}`)
+
+    const { page: person } = await openPhone(t, shared, server, 'alice', { ...options, path: '/pages/person/person?openid=word' })
+    await seen(person, '.name').filter({ hasText: 'Donau' }).waitFor()
+    await person.locator('wx-switch[aria-disabled="true"]').waitFor({ state: 'detached' })
+    await look(person, `person-${name}`)
+    await person.locator('wx-switch').nth(1).tap()
+    await look(person, `person-block-${name}`)
+    await answer(person, true)
+    await person.locator('wx-switch[aria-checked="true"]').waitFor()
+    await person.setViewportSize(NARROW)
+    await enlarge(person)
+    await look(person, `person-large-${name}`)
+    await person.evaluate(() => wx.navigateTo({ url: '/pages/blocked/blocked' }))
+    await seen(person, '.unblock').waitFor()
+    await look(person, `blocked-${name}`)
 
     // Nothing is below it, as where a notice opens it; and then what came meanwhile.
     const { page: fresh } = await openPhone(t, shared, server, 'alice', { ...options, path: room('xia') })

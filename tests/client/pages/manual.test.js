@@ -9,7 +9,7 @@ const { DARK, ROOT, Server, openPhone, studio } = require('./harness')
 const { bubble, conversation, openChat, said, say, write } = require('./people')
 
 const MANUAL = fs.readFileSync(path.join(ROOT, 'docs/CLIENT.md'), 'utf8')
-const COPIED = MANUAL.match(/^4\. Copy (.*?) of/m)[1].match(/[a-z0-9]+(?=\/)/g)
+const COPIED = MANUAL.match(/^4\. Copy (.*?) of/m)[1].match(/(?<=`)[\w/]+(?=\/`)/g)
 const project = fs.mkdtempSync(path.join(os.tmpdir(), 'hongyan-manual-'))
 test.after(() => fs.rmSync(project, { recursive: true }))
 

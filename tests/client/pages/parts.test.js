@@ -59,14 +59,104 @@ test('a message of any kind has a text', () => {
   assert.equal(textOf(message({ recalled: true, mine: true, message: '' })), '你撤回了一条消息')
 })
 
-test('a patch makes of what is shown what is wanted, and no more', () => {
-  const { patchList } = load('utils/patch')
+/** A page as `setData` leaves it, and what it was called with. */
+function viewOf() {
+  const calls = []
+  const data = { rows: {}, order: [] }
+  const setData = (changes) => {
+    calls.push(changes)
+    for (const [path, value] of Object.entries(changes)) {
+      const names = path.split('.')
+      const last = names.pop()
+      names.reduce((object, name) => object[name], data)[last] = value
+    }
+  }
+  return { calls, data, setData, shown: () => data.order.map((at) => data.rows[at]) }
+}
+
+test('a table makes of what is shown what is wanted, and sends no more than that', () => {
+  const { createTable } = load('utils/table')
+  const table = createTable()
+  const view = viewOf()
   const row = (key, text) => ({ key, text, parts: [{ text }] })
-  const shown = [row('a', '1'), row('b', '2')]
-  assert.deepEqual(patchList('rows', shown, [row('a', '1'), row('b', '2')]), {})
-  assert.deepEqual(patchList('rows', shown, [row('a', '1'), { ...row('b', '2'), text: '3' }, row('c', '4')]), { 'rows[1].text': '3', 'rows[2]': row('c', '4') })
-  assert.deepEqual(patchList('rows', shown, [row('z', '0'), ...shown]), { rows: [row('z', '0'), ...shown] })
-  assert.deepEqual(patchList('rows', shown, [row('a', '1')]), { rows: [row('a', '1')] })
+  const show = (...rows) => {
+    view.calls.length = 0
+    table.show(view, rows)
+    assert.deepEqual(view.shown(), rows)
+    return view.calls
+  }
+  show(row('a', '1'), row('b', '2'))
+  assert.deepEqual(show(row('a', '1'), row('b', '2')), [])
+  assert.deepEqual(show(row('a', '1'), { ...row('b', '2'), text: '3' }), [{ 'rows.r1.text': '3' }])
+  assert.deepEqual(show(row('a', '1'), row('b', '2'), row('c', '4')), [{ 'rows.r1.text': '2', 'rows.r2': row('c', '4'), order: ['r0', 'r1', 'r2'] }])
+  // One above the others, and one that moves: nobody else is sent again.
+  assert.deepEqual(show(row('z', '0'), row('a', '1'), row('b', '2'), row('c', '4')), [{ 'rows.r3': row('z', '0'), order: ['r3', 'r0', 'r1', 'r2'] }])
+  assert.deepEqual(show(row('c', '4'), row('z', '0'), row('a', '1'), row('b', '2')), [{ order: ['r2', 'r3', 'r0', 'r1'] }])
+  // The place of one that goes is another's only when that is not shown any more.
+  assert.deepEqual(show(row('c', '4'), row('d', '5')), [{ 'rows.r4': row('d', '5'), order: ['r2', 'r4'] }])
+  show(row('c', '4'), row('d', '5'), row('e', '6'))
+  assert.ok(Object.keys(view.data.rows).length === 5)
+})
+
+test('a table calls as often as its rows are large, and shows them when all are there', () => {
+  const { createTable } = load('utils/table')
+  const view = viewOf()
+  const rows = Array.from({ length: 200 }, (_, index) => ({ key: `m${index}`, text: '鸿'.repeat(1000) }))
+  createTable().show(view, rows, { follow: true })
+  assert.deepEqual(view.shown(), rows)
+  const bytes = view.calls.map((call) => Buffer.byteLength(JSON.stringify(call)))
+  assert.ok(Math.max(...bytes) <= 256 * 1024 && bytes.length >= 3, bytes.join())
+  assert.deepEqual(view.calls.map(({ order, follow }) => !!order || !!follow), [...bytes.slice(1).map(() => false), true])
+})
+
+test('a long message is folded, not through an emoji, and a short one is not', () => {
+  const { folded } = load('utils/messages')
+  for (const text of ['', 'x', 'x'.repeat(1000), 'line\n'.repeat(29)]) assert.equal(folded(text), text)
+  assert.equal(folded('x'.repeat(1001)), 'x'.repeat(800) + '…')
+  assert.equal(folded('line\n'.repeat(31)), 'line\n'.repeat(24).trimEnd() + '…')
+  assert.ok(folded('🐼'.repeat(600)).isWellFormed?.() ?? true)
+  assert.equal(folded('x' + '🐼'.repeat(600)), 'x' + '🐼'.repeat(399) + '…')
+})
+
+test('what is unread is counted as it was when the user came in', () => {
+  const { createUnread } = load('components/chat-room/unread')
+  const messages = (from, to, more) => Array.from({ length: to - from + 1 }, (_, index) => ({ key: `m${from + index}`, seq: from + index, mine: false, recalled: false, ...more }))
+  const conversation = (read_seq, unread) => ({ read_seq, unread })
+  const entered = (...given) => { const unread = createUnread(); unread.enter(...given); return unread }
+
+  // 90 of them, and 40 are here: more pages are wanted before the line can be drawn.
+  const unread = entered(conversation(100, 90), messages(151, 190), true)
+  assert.deepEqual(unread.of(messages(151, 190), true, true), { from: 0, count: 90 })
+  assert.equal(unread.isReached, false)
+  assert.deepEqual(unread.of(messages(91, 190), true, true), { from: 101, count: 90 })
+  assert.deepEqual([unread.isReached, unread.key], [true, 'm101'])
+  // What comes while the user looks is not among them; seen, the line stays.
+  assert.deepEqual(unread.of(messages(91, 195), true, true), { from: 101, count: 90 })
+  unread.seen()
+  assert.deepEqual(unread.of(messages(91, 195), true, true), { from: 101, count: 0 })
+
+  // A cold start: the rest comes with the connection, and counts.
+  const cold = entered(conversation(100, 2), messages(90, 102), false)
+  assert.equal(cold.of(messages(90, 102), true, false).count, 2)
+  assert.equal(cold.of(messages(90, 130), true, true).count, 30)
+  // A device that knows nothing of the chat waits for the list.
+  const fresh = entered(undefined, [], false)
+  assert.ok(fresh.isWaiting)
+  fresh.enter(conversation(100, 90), messages(151, 190), true)
+  assert.deepEqual([fresh.isWaiting, fresh.of(messages(151, 190), true, true).count], [false, 90])
+
+  // Back from elsewhere the line stays, unless there are new ones again.
+  unread.leave()
+  unread.enter(conversation(195, 0), messages(91, 195), true)
+  assert.deepEqual(unread.of(messages(91, 195), true, true), { from: 101, count: 0 })
+  unread.leave()
+  unread.enter(conversation(195, 2), messages(91, 197), true)
+  assert.deepEqual(unread.of(messages(91, 197), true, true), { from: 196, count: 2 })
+
+  // Own ones, and recalled ones, are not unread; of a chat that was never read a few need no line.
+  assert.deepEqual(entered(conversation(3, 0), messages(1, 5, { mine: true }), true).of(messages(1, 5, { mine: true }), false, true), { from: 0, count: 0 })
+  assert.deepEqual(entered(conversation(0, 3), messages(1, 3), true).of(messages(1, 3), false, true), { from: 0, count: 0 })
+  assert.deepEqual(entered(conversation(0, 90), messages(1, 90), true).of(messages(1, 90), false, true), { from: 1, count: 90 })
 })
 
 test('the window follows the end, holds still further up, and stays small', () => {

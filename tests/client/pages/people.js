@@ -45,6 +45,13 @@ async function hold(page, target) {
   await page.mouse.up()
 }
 
+/** Says yes, or no, to what WeChat's dialog asks. */
+const answer = (page, yes) => page.locator(`.wx-modal .${yes ? 'confirm' : 'cancel'}`).tap()
+
+/** The menu of a bubble, as it stands there. */
+const menu = (page) => seen(page, '.chat-room--action').allTextContents()
+const act = (page, text) => seen(page, '.chat-room--action').filter({ hasText: text }).tap()
+
 /** Drags a finger by so many pixels: down where `dy` is positive. */
 async function drag(page, target, dy) {
   const box = await target.boundingBox()
@@ -111,4 +118,4 @@ async function fits(page) {
   assert.deepEqual(wide, [])
 }
 
-module.exports = { FIELD, LIST, above, atEnd, back, bubble, conversation, drag, fits, frameSent, hold, message, online, openChat, said, say, scroll, scrollForMore, seen, tab, title, write }
+module.exports = { FIELD, LIST, above, act, answer, atEnd, back, bubble, conversation, drag, fits, frameSent, hold, menu, message, online, openChat, said, say, scroll, scrollForMore, seen, tab, title, write }

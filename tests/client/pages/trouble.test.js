@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { AWAY, DARK, Server, openPhone, studio } = require('./harness')
-const { bubble, hold, message, online, said, say, seen, write } = require('./people')
+const { act, answer, bubble, hold, menu, message, online, said, say, seen, write } = require('./people')
 
 const shared = studio()
 const room = (peer) => `/pages/chat/chat?peer=${peer}`
@@ -60,7 +60,7 @@ test('what was written without a server survives the app, and goes out', async (
   assert.deepEqual(await said(bob), ['before', 'in the tunnel'])
 })
 
-test('a message that is refused is marked; a tap sends it again, and the menu forgets it', async (t) => {
+test('a message that is refused is marked; a tap asks before it sends it again, and the menu forgets it', async (t) => {
   const server = await Server.start(t)
   await server.request('PUT', '/v1/blocks/alice', { as: 'bob' })
   const { page } = await openPhone(t, shared, server, 'alice', { path: room('bob') })
@@ -72,10 +72,15 @@ test('a message that is refused is marked; a tap sends it again, and the menu fo
 
   await server.request('DELETE', '/v1/blocks/alice', { as: 'bob' })
   await message(page, 'once').locator('.chat-room--failed').tap()
+  await page.locator('.wx-modal', { hasText: '重发该消息？' }).waitFor()
+  await answer(page, false)
+  assert.equal(await message(page, 'once').locator('.chat-room--failed').count(), 1)
+  await message(page, 'once').locator('.chat-room--failed').tap()
+  await answer(page, true)
   await message(page, 'once').locator('.chat-room--failed').waitFor({ state: 'detached' })
   await hold(page, bubble(page, 'twice'))
-  assert.deepEqual(await seen(page, '.chat-room--action').allTextContents(), ['复制', '重新发送', '删除'])
-  await seen(page, '.chat-room--action').last().tap()
+  assert.deepEqual(await menu(page), ['复制', '选择', '重发', '删除'])
+  await act(page, '删除')
   await bubble(page, 'twice').waitFor({ state: 'detached' })
   assert.deepEqual(await said(page), ['once'])
 })

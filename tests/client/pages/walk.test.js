@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { DARK, Server, openPhone, studio } = require('./harness')
-const { FIELD, back, bubble, conversation, drag, frameSent, hold, message, online, openChat, said, say, seen, tab, title, write } = require('./people')
+const { FIELD, answer, back, bubble, conversation, drag, frameSent, hold, menu, message, online, openChat, said, say, seen, tab, title, write } = require('./people')
 
 const shared = studio()
 const room = (peer) => `/pages/chat/chat?peer=${peer}`
@@ -63,8 +63,8 @@ test('a message is recalled by a long press, on both phones', async (t) => {
 
   // What is not one's own is only copied.
   await hold(bob, bubble(bob, 'a slip'))
-  assert.deepEqual(await seen(bob, '.chat-room--action').allTextContents(), ['Copy'])
-  await seen(bob, '.chat-room--action').tap()
+  assert.deepEqual(await menu(bob), ['Copy', 'Select'])
+  await seen(bob, '.chat-room--action').first().tap()
   assert.equal(await bob.evaluate(() => host.clipboard), 'a slip')
 
   await message(alice, 'a slip').locator('.chat-room--sending').waitFor({ state: 'detached' })
@@ -110,6 +110,12 @@ test('the list is asked for anew when it is pulled down, and a chat leaves it', 
 
   await hold(alice, conversation(alice, 'bob'))
   await alice.locator('.wx-sheet button', { hasText: '删除' }).tap()
+  await alice.locator('.wx-modal', { hasText: '与“bob”的聊天记录将从你的所有设备上永久删除' }).waitFor()
+  await answer(alice, false)
+  assert.equal((await server.request('GET', '/v1/conversations', { as: 'alice' })).conversations.length, 2)
+  await hold(alice, conversation(alice, 'bob'))
+  await alice.locator('.wx-sheet button', { hasText: '删除' }).tap()
+  await answer(alice, true)
   await conversation(alice, 'bob').waitFor({ state: 'detached' })
   await conversation(alice, 'carol').waitFor()
   await tab(alice, '我')

@@ -288,6 +288,85 @@ test('a plain <script> sets one name, and the browser adapter does all that is a
   assert.deepEqual(Object.keys(page.items), ['hongyan.device'])
 })
 
+test('a browser tells of another network, and not of another speed', () => {
+  const told = []
+  const listeners = new Map()
+  const connection = {
+    type: 'wifi',
+    addEventListener: (name, run) => listeners.set(name, run),
+    removeEventListener: (name, run) => listeners.get(name) === run && listeners.delete(name),
+  }
+  const page = { addEventListener() {}, removeEventListener() {}, document: { hidden: false }, navigator: { connection }, module: { exports: {} } }
+  page.window = page
+  vm.runInContext(readFileSync(file, 'utf8'), vm.createContext(page))
+  const stop = page.module.exports.createBrowserAdapter().watch({ show() {}, hide() {}, online: () => told.push(connection.type), offline() {} })
+  for (const type of ['wifi', 'cellular', 'cellular', 'wifi']) {
+    connection.type = type
+    listeners.get('change')()
+  }
+  assert.deepEqual(told, ['cellular', 'wifi'])
+  stop()
+  assert.equal(listeners.size, 0)
+})
+
+/** As `Taro` and `uni` are: every call gives a promise as well, and `connectSocket` the promise of a task. What it rejects with nobody catches there. */
+function promising(wx) {
+  const ways = { ...wx }
+  for (const name of ['login', 'request']) {
+    ways[name] = options => new Promise((resolve, reject) => wx[name]({
+      ...options,
+      success(answer) {
+        options.success(answer)
+        resolve(answer)
+      },
+      fail(e) {
+        options.fail(e)
+        reject(e)
+      },
+    }))
+  }
+  ways.connectSocket = async options => wx.connectSocket(options)
+  return ways
+}
+
+test('Taro and uni-app: their promises are taken, and what those reject with is told once', async () => {
+  const world = new World()
+  const wx = fakeWx(world, 'alice')
+  const taro = promising(wx)
+  // Not every platform tells of everything.
+  delete taro.onNetworkStatusChange
+  delete taro.offNetworkStatusChange
+  const chat = createClient({ url: 'https://chat.example', adapter: createAdapter(taro), clock: world.clock })
+  const unhandled = []
+  const hear = e => unhandled.push(e)
+  process.on('unhandledRejection', hear)
+  chat.start()
+  await world.tick(50)
+  world.server.say('bob', 'alice', 'hi')
+  chat.send('bob', 'ho')
+  await world.tick(50)
+  assert.deepEqual([chat.state, chat.messages('bob').map(m => m.message).sort(), wx.sockets.size], ['online', ['hi', 'ho'], 1])
+  world.server.isUp = false
+  chat.loadOlder('bob').catch(() => {})
+  world.server.cut()
+  await world.tick(5000)
+  assert.notEqual(chat.state, 'online')
+  // No task, and a promise of none.
+  for (const none of [async () => undefined, async () => { throw new Error('connectSocket:fail') }]) {
+    taro.connectSocket = none
+    await world.tick(31_000)
+    assert.notEqual(chat.state, 'online')
+  }
+  taro.connectSocket = async options => wx.connectSocket(options)
+  world.server.isUp = true
+  await world.tick(31_000)
+  assert.deepEqual([chat.state, wx.sockets.size], ['online', 1])
+  chat.stop()
+  await world.tick(10)
+  process.off('unhandledRejection', hear)
+  assert.deepEqual([wx.sockets.size, unhandled], [0, []])
+})
+
 test('a browser without a signIn is told what is missing', async () => {
   const world = new World()
   const { login, ...rest } = createBrowserAdapter()

@@ -54,6 +54,17 @@ const CLOSES = [
   [4505, 'banned', 'banned', 'refused', 'banned'],
   [4506, 'too_many_errors', 'bad_frame', 'refused', 'too_many_errors'],
   [4599, 'of_a_later_release', undefined, 'refused', 'of_a_later_release'],
+  // A proxy, or WeChat, has lost the reason: then the code says it.
+  [4001, '', undefined, 'waiting', 'offline', [0, 500]],
+  [4003, '', undefined, 'waiting', 'timeout', [0, 500]],
+  [4005, '', 'rate_limited', 'waiting', 'rate_limited', [0, 500]],
+  [4501, '', 'openid_mismatch', 'refused', 'openid_mismatch'],
+  [4502, '', undefined, 'refused', 'bad_request'],
+  [4503, '', undefined, 'refused', 'replaced'],
+  [4504, '', undefined, 'refused', 'kicked'],
+  [4505, '', undefined, 'refused', 'banned'],
+  [4506, '', 'bad_frame', 'refused', 'too_many_errors'],
+  [4599, '', undefined, 'refused', 'unavailable'],
 ]
 for (const [code, reason, said, state, word, wait] of CLOSES) {
   test(`close ${code} ${reason} leads to ${state}`, async () => {
@@ -93,7 +104,7 @@ test('close 4501 unauthorized: one new sign-in, and if that does not help, none'
   assert.deepEqual([alice.chat.state, logins()], ['online', 2])
   // And another time later.
   world.server.tokens.clear()
-  world.server.cut('alice', 4501, 'unauthorized')
+  world.server.cut('alice', 4501, '')
   await world.tick(50)
   assert.deepEqual([alice.chat.state, logins()], ['online', 3])
   world.server.refusal = () => ({ error: 'unauthorized', code: 4501 })

@@ -13,6 +13,7 @@ export async function page(): Promise<unknown[]> {
   const sent: Message = chat.send('oPeer', 'hello', { type: 'card', extra: { size: 7 } })
   const list: Conversation[] = chat.conversations()
   await chat.open('oPeer')
+  const isBack: boolean = chat.cancel('oPeer', sent.client_msg_id)
   await chat.recall('oPeer', sent.seq)
   await chat.setMuted('oPeer', !list[0].muted)
   const blocks: { blocks: unknown[] } = await chat.call('GET', '/v1/blocks')
@@ -24,5 +25,5 @@ export async function page(): Promise<unknown[]> {
   // @ts-expect-error: no such event
   chat.on('message', () => {})
   off()
-  return [...list, blocks, quiet]
+  return [...list, blocks, quiet, isBack]
 }

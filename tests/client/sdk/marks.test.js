@@ -216,6 +216,9 @@ test('a recall that fails says why', async () => {
   assert.deepEqual(alice.texts('bob'), ['x'])
   world.server.answers = frame => (frame.type === 'recall' ? null : undefined)
   await rejected(1, 'timeout', 10_010)
+  world.server.isUp = false
+  world.server.cut()
+  await world.tick(1)
   await rejected(1, 'offline')
 })
 

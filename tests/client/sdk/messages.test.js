@@ -187,7 +187,7 @@ test('what the server would not take is refused at once', async () => {
   assert.throws(() => alice.chat.send('bob', 'x'.repeat(8193)), tooLarge)
   assert.throws(() => alice.chat.send('bob', '鸿'.repeat(2731)), tooLarge)
   assert.throws(() => alice.chat.send('bob', '😀'.repeat(2049)), tooLarge)
-  assert.throws(() => alice.chat.send('bob', '', { extra: { more: 'x'.repeat(16384) } }), tooLarge)
+  assert.throws(() => alice.chat.send('bob', '', { type: 'file', extra: { more: 'x'.repeat(16384) } }), tooLarge)
   // Half an emoji and a NUL are bad frames.
   alice.chat.send('bob', 'half \ud83d and \0 nothing 😀')
   await world.tick(50)

@@ -400,3 +400,18 @@ test('quiet hours are those of the clock on the wall where the phone is', async 
   await wrong
   assert.equal(notices.state().quiet, null)
 })
+
+test('a memory that is broken, wherever, is an empty one', async () => {
+  const report = { id: 'r', template_id: 't1', result: 'accept' }
+  const whole = { openid: 'alice', rest_until: 0, reports: [] }
+  const wrong = [null, 7, '.x', true, [], [null], [7], [{}]]
+  for (const memory of [7, 'x', [], ...wrong.flatMap(part => [{ ...whole, reports: part }, { ...whole, rest_until: part, reports: [report, part] }, { ...whole, openid: part }])]) {
+    const world = new World()
+    const phone = new Phone(world)
+    phone.items.set('hongyan.notices', memory)
+    const { notices, tap } = await ready({ world, phone })
+    assert.equal(notices.state().available, true, JSON.stringify(memory))
+    await tap({ isWanted: true })
+    assert.ok(notices.state().left >= 1, JSON.stringify(memory))
+  }
+})

@@ -127,7 +127,7 @@ test('the server is stopped and started: the page says so, and goes on', async t
   alice.expected = AWAY
   await openChat(alice.page, 'bob')
   await server.kill('SIGINT')
-  await alice.page.getByText('Not connected, trying again…').first().waitFor()
+  await alice.page.getByText('Offline, retrying…').first().waitFor()
   await say(alice.page, 'meanwhile')
   await server.restart()
   await online(alice.page)

@@ -38,7 +38,7 @@ test('nothing is shown that the server does not check: the address of a file, an
   ]) await bob.send(frame)
   await alice.click('#conversations a[data-peer=bob]')
   await bubble(alice, 'last').waitFor()
-  assert.deepEqual(await said(alice), ['[Photo]', '[Voice]', '[Photo]', '[Message]', '[Message] said', '[Photo] a caption', '[File] last'])
+  assert.deepEqual(await said(alice), ['[Image]', '[Voice]', '[Image]', '[Message]', '[Message] said', '[Image] a caption', '[File] last'])
   // The file can be opened all the same.
   assert.equal(await alice.locator('.bubble a').first().getAttribute('href'), file)
   const page = await alice.locator('body').innerText()

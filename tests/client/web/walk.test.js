@@ -109,11 +109,17 @@ test('two people talk', async t => {
   await look(alice, 'room-light')
   await look(bob, 'room-dark')
 
-  // Her side is cleared; his is not.
+  // One side is cleared, after a question; the other is not.
   await alice.click('#more')
-  await alice.getByRole('menuitem', { name: '删除聊天' }).click()
+  await alice.getByRole('menuitem', { name: '删除该聊天' }).click()
   await look(alice, 'delete-chat-light')
-  await alice.getByRole('dialog').getByRole('button', { name: '删除聊天' }).click()
+  const question = alice.getByRole('dialog', { name: '删除该聊天？' })
+  await question.getByText('永久删除').waitFor()
+  await question.getByRole('button', { name: '取消' }).click()
+  await bubble(alice, 'Hi\nAlice').waitFor()
+  await alice.click('#more')
+  await alice.getByRole('menuitem', { name: '删除该聊天' }).click()
+  await question.getByRole('button', { name: '删除' }).click()
   await alice.getByText('还没有聊天').waitFor()
   assert.equal((await said(bob)).length, 7)
 
@@ -277,7 +283,7 @@ test('all of it without a mouse', async t => {
   await alice.keyboard.press('ArrowUp')
   await alice.keyboard.press('ArrowUp')
   await alice.keyboard.press('Enter')
-  await alice.keyboard.press('ArrowDown')
+  await alice.keyboard.press('End')
   await alice.keyboard.press('Enter')
   await alice.locator('#messages').getByText('You recalled a message').waitFor()
 
@@ -287,7 +293,7 @@ test('all of it without a mouse', async t => {
   await alice.keyboard.press('Escape')
   await focused('bob')
   await alice.keyboard.press('Delete')
-  await alice.getByRole('dialog').getByRole('button', { name: 'Delete chat' }).press('Enter')
+  await alice.getByRole('dialog').getByRole('button', { name: 'Delete' }).press('Enter')
   await alice.locator('#conversations a[data-peer=bob]').waitFor({ state: 'detached' })
   await focused('carol')
 })

@@ -283,6 +283,12 @@ fn prepare(program: &str, folder: &Path, settings: &BTreeMap<String, String>) ->
     command
 }
 
+/// A line of a start as text, where it is one of `log.format=json`.
+fn as_text(line: &str) -> String {
+    let json = serde_json::from_str::<serde_json::Value>(line).ok();
+    json.and_then(|event| event["msg"].as_str().map(|message| format!("hongyan: {message}"))).unwrap_or_else(|| line.to_owned())
+}
+
 /// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and its double's.
 fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, descriptors: Option<u32>) -> (Child, [String; 3]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
@@ -306,7 +312,7 @@ fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, des
     });
     let mut addresses = [String::new(), String::new(), String::new()];
     loop {
-        let Ok(line) = told.recv_timeout(PATIENCE) else {
+        let Ok(line) = told.recv_timeout(PATIENCE).map(|line| as_text(&line)) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the server did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());

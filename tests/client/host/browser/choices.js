@@ -5,11 +5,12 @@ import { element, pressable } from './tools.js'
 
 defineElement('switch', {
   properties: { checked: Boolean, disabled: Boolean, type: String, color: { type: String, value: '#04be02' } },
-  observers: { 'checked, color'() { this.paint?.() } },
+  observers: { 'checked, color, disabled'() { this.paint?.() } },
   attached() {
     this.paint = () => {
       this.$$.setAttribute('role', 'switch')
       this.$$.setAttribute('aria-checked', String(this.data.checked))
+      this.$$.setAttribute('aria-disabled', String(this.data.disabled))
       this.$$.style.setProperty('--switch', this.data.color)
     }
     this.paint()

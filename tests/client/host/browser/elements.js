@@ -3,7 +3,10 @@ import { defineElement, fire } from './define-element.js'
 import { settings } from './settings.js'
 
 defineElement('view', {})
-defineElement('text', { properties: { userSelect: Boolean, decode: Boolean, space: String } })
+defineElement('text', {
+  properties: { userSelect: Boolean, decode: Boolean, space: String },
+  observers: { userSelect(on) { this.$$.classList.toggle('selectable', on) } },
+})
 
 const FIT = { aspectFill: 'cover', aspectFit: 'contain', scaleToFill: 'fill' }
 defineElement('image', {
@@ -39,6 +42,7 @@ defineElement('button', {
       if (this.data.disabled) return
       if (this.data.openType === 'chooseAvatar') fire(this, 'chooseavatar', { avatarUrl: settings.avatar })
       if (this.data.openType === 'share') wx.hostShare()
+      if (this.data.openType === 'feedback') globalThis.host.feedback = true
     })
   },
 })

@@ -1,6 +1,7 @@
 // <input> and <textarea>, and the keyboard that comes up with them.
 import { defineElement, fire } from './define-element.js'
 import { keyboard } from './keyboard.js'
+import { settings } from './settings.js'
 
 const properties = {
   value: String,
@@ -27,9 +28,13 @@ function field(tag) {
     properties,
     observers: {
       value(value) {
-        if (!this.field || this.field.value === value) return
-        this.field.value = value
-        this.fit()
+        const put = () => {
+          if (!this.field || this.field.value === value) return
+          this.field.value = value
+          this.fit()
+        }
+        if (settings.fieldDelay) setTimeout(put, settings.fieldDelay)
+        else put()
       },
       'placeholder, disabled, maxlength'() { this.paint?.() },
       focus(value) { if (value) this.field?.focus() },
@@ -42,7 +47,7 @@ function field(tag) {
         this.field.style.height = ''
         if (this.$$.style.height === `${height}px`) return
         this.$$.style.height = `${height}px`
-const lineCount = Math.round(height / parseFloat(getComputedStyle(this.field).lineHeight))
+        const lineCount = Math.round(height / parseFloat(getComputedStyle(this.field).lineHeight))
         queueMicrotask(() => fire(this, 'linechange', { height, lineCount }))
       },
     },
@@ -62,8 +67,6 @@ const lineCount = Math.round(height / parseFloat(getComputedStyle(this.field).li
       this.fit()
       own.addEventListener('input', (event) => {
         event.stopPropagation()
-        // What is typed is the component's value: setting the same one again changes nothing, as in WeChat.
-        this.setData({ value: own.value })
         this.fit()
         fire(this, 'input', { value: own.value, cursor: own.selectionStart, keyCode: 0 })
       })

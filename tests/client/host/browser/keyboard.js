@@ -1,4 +1,5 @@
 // A keyboard that covers the lower part of the page while a field has the focus. Its height is 0 until a test wants one.
+import { settings } from './settings.js'
 import { emitter } from './tools.js'
 
 const heights = emitter()
@@ -24,7 +25,7 @@ function change(height) {
   if (keyboard.height === height) return
   keyboard.height = height
   document.documentElement.style.setProperty('--keyboard', `${height}px`)
-  heights.emit(height)
+  if (height || !settings.keyboardFallsSilently) heights.emit(height)
 }
 
 // A browser makes a click of a touch, which falls on whatever the tap has put there meanwhile: a mini-program has taps only. A field is left by

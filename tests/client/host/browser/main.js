@@ -5,7 +5,7 @@ import './scroll-view.js'
 import './choices.js'
 import { watchLongPress } from './space.js'
 import { drawChrome } from './chrome.js'
-import { callTop, goHome, hideTop, navigateBack, pageStack, reLaunch, showTop, switchTab, usePages } from './pages.js'
+import { callTop, goHome, hideTop, navigateBack, pageStack, reLaunch, resizeTop, showTop, switchTab, usePages } from './pages.js'
 import { appEvents, wx, useApp } from './wx.js'
 import { keyboard } from './keyboard.js'
 import { settings } from './settings.js'
@@ -20,6 +20,7 @@ globalThis.getDate = (...parts) => new Date(...parts)
 globalThis.getRegExp = (...parts) => new RegExp(...parts)
 globalThis.wx = wx
 
+const RESIZE_TOLD_MS = 50
 const entry = { path: '', query: {}, scene: 1001 }
 
 export function start(project, load) {
@@ -32,6 +33,8 @@ export function start(project, load) {
   watchLongPress()
   addEventListener('online', () => appEvents.networkStatusChange.emit({ isConnected: true, networkType: 'wifi' }))
   addEventListener('offline', () => appEvents.networkStatusChange.emit({ isConnected: false, networkType: 'none' }))
+  // A phone is unfolded, or a window drawn larger. The page hears of it when it has been laid out anew, and maybe scrolled by that.
+  addEventListener('resize', () => { setTimeout(resizeTop, RESIZE_TOLD_MS) })
   const url = location.hash.slice(1) || project.app.pages[0]
   const [path, search = ''] = url.split('?')
   Object.assign(entry, { path, query: Object.fromEntries(new URLSearchParams(search)) })

@@ -65,6 +65,11 @@ function enter(page) {
 
 export const hideTop = () => { if (topPage()) leave(topPage()) }
 export const showTop = () => enter(topPage())
+export function resizeTop() {
+  const size = { size: { windowWidth: innerWidth, windowHeight: screen.clientHeight } }
+  topPage()?.root.getComponent().triggerPageLifetime('resize', [size])
+  if (topPage()) call(topPage(), 'onResize', size)
+}
 export const refreshChrome = () => showChrome(topPage(), stack.length)
 
 export function navigateTo(url) {

@@ -52,7 +52,14 @@ Object.defineProperty(glass.Event.prototype, 'touches', {
   },
 })
 
-/** WeChat sends data to the view as JSON: what does not survive that is a fault, and what it costs is counted. */
+const MOST_BYTES = 1024 * 1024
+const LARGE_BYTES = 256 * 1024
+const encoder = new TextEncoder()
+
+/**
+ * WeChat sends data to the view as JSON: what does not survive that is a fault. A call of 1 MB is refused, as by WeChat; one of more than 256 KB
+ * makes a phone stutter, which WeChat only warns of and here fails the test.
+ */
 function watchSetData(instance) {
   const setData = instance.setData
   instance.setData = function (data, done) {
@@ -60,9 +67,16 @@ function watchSetData(instance) {
       if (value === undefined) console.error(`setData: ${path} is undefined, in ${this.is}`)
       return value
     })
+    const bytes = encoder.encode(json).length
     settings.setData.calls += 1
-    settings.setData.largest = Math.max(settings.setData.largest, json.length)
-    setData.call(this, JSON.parse(json))
+    settings.setData.largest = Math.max(settings.setData.largest, bytes)
+    if (bytes > LARGE_BYTES) console.error(`setData: ${bytes} bytes in one call, in ${this.is}`)
+    if (bytes > MOST_BYTES) return
+    const changed = JSON.parse(json)
+    // WeChat's view is told of what is other in the data: a field that was typed into, or a switch that was turned, stays as it is where the data
+    // gets what it has already.
+    for (const [name, value] of Object.entries(changed)) if (typeof value !== 'object' && value === this.data[name]) delete changed[name]
+    setData.call(this, changed)
     compareWithWcc(this)
     if (done) requestAnimationFrame(() => done.call(this))
   }

@@ -35,9 +35,13 @@ export function openSheet(...parts) {
   return () => shown.remove()
 }
 
+/** As WeChat counts: a Chinese character takes the width of two others. */
+const widthOf = (text) => [...text].reduce((sum, character) => sum + (character > '\u2e80' ? 2 : 1), 0)
+
 function showModal(options, done) {
   const { title, content, showCancel = true, editable, placeholderText } = options
-  const { confirmText = sayYes(), cancelText = sayNo() } = options
+  const { confirmText = sayYes(), cancelText = sayNo(), confirmColor = '' } = options
+  for (const text of [confirmText, cancelText]) if (widthOf(text) > 8) throw new Error(`"${text}" should not be longer than 4 Chinese characters`)
   const dialog = element('div', 'wx-modal')
   dialog.setAttribute('role', 'dialog')
   if (title) dialog.append(element('h2', '', title))
@@ -56,7 +60,9 @@ function showModal(options, done) {
   }
   const buttons = element('footer')
   if (showCancel) buttons.append(pressable('cancel', cancelText, close(false)))
-  buttons.append(pressable('confirm', confirmText, close(true)))
+  const yes = pressable('confirm', confirmText, close(true))
+  yes.style.color = confirmColor
+  buttons.append(yes)
   dialog.append(buttons)
 }
 
@@ -76,7 +82,8 @@ export const dialogs = {
   showToast: api('showToast', showToast),
   showModal: api('showModal', showModal),
   showActionSheet: api('showActionSheet', showActionSheet),
-  setClipboardData: api('setClipboardData', ({ data }, done) => {
+  setClipboardData: api('setClipboardData', ({ data }, done, fail) => {
+    if (settings.clipboardFailure) return fail(settings.clipboardFailure.errMsg, settings.clipboardFailure)
     globalThis.host.clipboard = data
     showToast({ title: english() ? 'Copied' : '内容已复制' }, done)
   }),

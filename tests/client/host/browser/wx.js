@@ -7,7 +7,7 @@ import { dialogs } from './wx-dialogs.js'
 import { subscribe } from './wx-subscribe.js'
 import { keyboard } from './keyboard.js'
 import { setTabBadge, setTabText } from './chrome.js'
-import { navigateTo, reLaunch, refreshChrome, topPage } from './pages.js'
+import { navigateBack, navigateTo, reLaunch, refreshChrome, topPage } from './pages.js'
 
 export const appEvents = { appShow: emitter(), appHide: emitter(), networkStatusChange: emitter() }
 
@@ -24,7 +24,7 @@ const implemented = {
   login: api('login', (_, done) => done({ code: `dev:${settings.user}` })),
 
   getAppBaseInfo: () => ({ language: settings.language, theme: theme(), SDKVersion: '3.9.0', version: '8.0.50' }),
-  getAccountInfoSync: () => ({ miniProgram: { appId: 'touristappid', envVersion: 'develop', version: '' } }),
+  getAccountInfoSync: () => ({ miniProgram: { appId: 'touristappid', envVersion: settings.envVersion, version: '' } }),
   onAppShow: appEvents.appShow.on,
   offAppShow: appEvents.appShow.off,
   onAppHide: appEvents.appHide.on,
@@ -34,6 +34,7 @@ const implemented = {
   hideKeyboard: api('hideKeyboard', (_, done) => { keyboard.hide(); done() }),
 
   navigateTo: api('navigateTo', ({ url }, done) => { navigateTo(url); done() }),
+  navigateBack: api('navigateBack', ({ delta = 1 }, done) => { navigateBack(delta); done() }),
   // A page may ask for it while it is loaded.
   reLaunch: api('reLaunch', ({ url }, done) => { setTimeout(() => { reLaunch(url); done() }) }),
   setNavigationBarTitle: api('setNavigationBarTitle', ({ title }, done) => { barTitle({ title }); done() }),

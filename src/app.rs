@@ -3,6 +3,7 @@
 mod generation;
 mod limits;
 mod preflight;
+mod traces;
 mod waiting;
 mod welcome;
 
@@ -26,11 +27,13 @@ use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, S
 use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::Issued;
 use crate::http::listen::{self, BindError, Listener};
+use crate::http::status::StatusSource;
 use crate::http::{AdminKeys, Admission, Budget, Pushes, SignIn, State, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::logging::{announce, announce_to_people};
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::notice::{self, Notices, Notifier};
 use crate::relay::{Doors, Relay, RelaySettings, Relayed};
 use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
@@ -42,6 +45,8 @@ use limits::{frame_limits, session_limits, show_limits};
 use preflight::Prepared;
 pub use preflight::{StartErrors, check};
 use waiting::{Ports, Waited};
+
+pub use crate::http::descriptors::needed as descriptors_needed;
 
 /// Which way the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,21 +98,21 @@ const SHED_EVERY: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Error`] when it cannot start: the address is taken, the database cannot be opened.
-pub fn run(config: Config, mode: Mode) -> Result<(), Error> {
+pub fn run(config: Config, mode: Mode, node: Node) -> Result<(), Error> {
     #[cfg(feature = "failpoints")]
     let _abort_points = crate::lifecycle::abort_points();
-    actix::System::new().block_on(run_server(config, mode))
+    actix::System::new().block_on(run_server(config, mode, node))
 }
 
-async fn run_server(config: Config, mode: Mode) -> Result<(), Error> {
+async fn run_server(config: Config, mode: Mode, node: Node) -> Result<(), Error> {
     let draining = Draining::default();
-    let served = serve_until_signal(config, mode, &draining).await;
+    let served = serve_until_signal(config, mode, node, &draining).await;
     // Where it could not start, what is vital ends in order all the same.
     draining.begin();
     served
 }
 
-async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining) -> Result<(), Error> {
+async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining: &Draining) -> Result<(), Error> {
     let metrics = Metrics::new();
     let Prepared { descriptors, words } = preflight::prepare(&config)?;
     let budget = Budget::new(descriptors, &config);
@@ -144,6 +149,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
         let ports = Ports {
             public: &public,
             ops: ops.as_ref(),
+            node: &node,
             admin: admin.as_ref(),
             allowed_hosts: &config.ops.allowed_hosts,
             metrics: &metrics,
@@ -156,7 +162,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, mode, sign_in, budget, draining, words, metrics).await?;
+    let Rooms { state, relay, notices } = compose(config, mode, node, sign_in, budget, draining, words, metrics).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -171,7 +177,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, draining: &Draining)
     };
     tell_addresses();
     announce("ready", &[]);
-    log::info!(listen = public_at.as_str(), version = crate::version::text(); "ready");
+    log::info!(start = state.status.node.start(), listen = public_at.as_str(), version = crate::version::text(); "ready");
     if mode == Mode::Dev {
         announce_to_people(&welcome::text(&public_at, ops_at, double_at, admin_at.as_deref(), state.web == Some(SignIn::Dev)));
     }
@@ -197,6 +203,7 @@ struct Rooms {
 async fn compose(
     config: Config,
     mode: Mode,
+    node: Node,
     sign_in: SignIn,
     budget: Budget,
     draining: &Draining,
@@ -205,7 +212,7 @@ async fn compose(
 ) -> Result<Rooms, Error> {
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
-    let relay = start_relay(&config.relay, &metrics, draining);
+    let relay = start_relay(&config.relay, &node, &metrics, draining);
     let chat = start_chat(&config, &metrics, draining, writer.clone(), notified.clone(), relay.clone());
     let limits = StoreLimits {
         writes_in_flight: config.limits.writes_in_flight,
@@ -218,6 +225,7 @@ async fn compose(
     // Nobody can have sent the chat anything yet.
     let _ = writer.set(store.clone());
     generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
+    traces::follow(store.clone());
     actix_web::rt::spawn(store::observe(store.clone(), metrics.clone()));
     if let DatabaseUrl::Sqlite(path) = &config.database.url {
         metrics.watch_disk(path);
@@ -232,9 +240,12 @@ async fn compose(
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
     let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
+    let status = Arc::new(OnceLock::<Arc<StatusSource>>::new());
     if let Some(relay) = &relay {
         let log = revocations.clone();
-        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || log.read_soon()) });
+        let status = status.clone();
+        let status = Box::new(move || status.get().map(|status| status.read()).unwrap_or_default());
+        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || log.read_soon()), status });
     }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
     let notices = start_notifier(&config, &store, &chat, &wechat, &metrics, draining);
@@ -256,7 +267,15 @@ async fn compose(
         outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
     });
     let (others, log) = (relay.clone(), revocations.clone());
+    let link = relay.as_ref().map(|relay| relay.state().clone());
+    let standing = notices.as_ref().map(|notices| notices.standing().clone());
+    let source = StatusSource::new(node, metrics.clone(), store.clone(), draining.clone(), link.clone(), standing.clone());
+    source.follow();
+    let source = Arc::new(source);
+    // Set once, here.
+    let _ = status.set(source.clone());
     let state = State {
+        status: source,
         web: config.web.enabled.then_some(sign_in),
         admin: AdminKeys::new(&config.admin),
         pushes: Pushes::new(&config.wechat),
@@ -278,7 +297,7 @@ async fn compose(
                 others.tell_revoked();
             }
         }),
-        relay: relay.as_ref().map(|relay| relay.state().clone()),
+        relay: link,
         pushed: {
             let notices = notices.clone();
             Box::new(move |push| match push {
@@ -291,7 +310,7 @@ async fn compose(
                 Push::Other { event } => log::debug!(event = event.as_str(); "WeChat told something that nobody here waits for"),
             })
         },
-        notices: notices.as_ref().map(|notices| notices.standing().clone()),
+        notices: standing,
     };
     Ok(Rooms { state, relay, notices })
 }
@@ -321,9 +340,9 @@ fn start_notifier(
 }
 
 /// The way to the other nodes, where the settings name one.
-fn start_relay(config: &config::Relay, metrics: &Metrics, draining: &Draining) -> Option<Relayed> {
+fn start_relay(config: &config::Relay, node: &Node, metrics: &Metrics, draining: &Draining) -> Option<Relayed> {
     let nats_url = config.nats_url.clone()?;
-    Some(Relay::start(RelaySettings { nats_url, buckets: config.buckets }, metrics, Vital::new("relay", draining)))
+    Some(Relay::start(RelaySettings { node: node.id(), nats_url, buckets: config.buckets }, metrics, Vital::new("relay", draining)))
 }
 
 /// The chat has a thread of its own, so that a delivery to many never waits behind a worker's sockets.

@@ -127,6 +127,29 @@ impl RequestId {
     }
 }
 
+/// The id of one HTTP request, which proxy and server write into their logs: `[A-Za-z0-9_-]{8,64}`. Not the client's `id` of a frame
+/// ([`RequestId`]).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpRequestId(Arc<str>);
+
+impl HttpRequestId {
+    /// # Errors
+    /// [`Malformed`] when the text is shorter than 8 bytes, longer than 64 or has another character.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let fits = (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits { Ok(Self(text.into())) } else { Err(Malformed("request id", "[A-Za-z0-9_-]{8,64}")) }
+    }
+
+    /// A new one, in the form of nginx's.
+    pub fn fresh() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()).into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the label that all of one dialect share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Device(Box<str>);

@@ -174,7 +174,7 @@ fn the_protocol_has_every_route_and_no_other() {
         assert!(told.iter().any(|span| span.split('?').next() == Some(&route)), "{route} is not in the section on the server API");
         known.insert(route);
     }
-    known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /{openid}"].map(str::to_owned));
+    known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /status", "GET /{openid}"].map(str::to_owned));
     for file in ["docs/PROTOCOL.md", "docs/OPERATIONS.md", "README.md", "README.zh-CN.md"] {
         let document = text(file);
         let routes = spans(&document).into_iter().filter(|s| ["GET /", "POST /", "DELETE /", "PUT /"].iter().any(|m| s.starts_with(m)));

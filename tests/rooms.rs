@@ -5,34 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the code of a room may name. `lib` and `main` name the rooms themselves.
+/// What the code of a room may name. `lib` and `main` name the rooms themselves. A line each: a test of the documents reads them.
+#[rustfmt::skip]
 const MAY_KNOW: &[(&str, &str)] = &[
     ("ids", ""),
-    ("files", ""),
     ("config", "files"),
+    ("node", "config"),
+    ("files", ""),
     ("version", ""),
     ("lifecycle", ""),
     ("outage", ""),
     ("metrics", "protocol"),
     ("certificate", "config metrics"),
-    ("logging", "config"),
+    ("trace", "ids"),
+    ("logging", "config trace"),
     ("event", "ids"),
     ("profile", "ids"),
     ("protocol", "event ids"),
-    ("chat", "event ids lifecycle metrics protocol"),
-    ("store", "config event files ids lifecycle metrics outage profile"),
+    ("chat", "event ids lifecycle metrics protocol trace"),
+    ("store", "config event files ids lifecycle metrics outage profile trace"),
     ("wechat", "config ids lifecycle metrics outage"),
     ("notice", "config ids lifecycle metrics outage store wechat"),
     ("safety", "config event files ids lifecycle metrics store wechat"),
     ("auth", "chat config event ids metrics protocol store"),
-    ("session", "chat event ids metrics protocol safety store"),
-    ("relay", "chat event ids lifecycle metrics outage protocol store"),
-    ("http", "auth config event files ids lifecycle metrics notice profile protocol relay safety session store version wechat"),
-    (
-        "app",
-        "auth certificate chat config event http ids lifecycle logging metrics notice outage protocol relay safety session store version wechat",
-    ),
-    ("cli", "app config event files ids logging store version"),
+    ("session", "chat event ids metrics protocol safety store trace"),
+    ("relay", "chat event ids lifecycle metrics node outage protocol store trace"),
+    ("http", "auth config event files ids lifecycle logging metrics node notice profile protocol relay safety session store trace version wechat"),
+    ("app", "auth certificate chat config event http ids lifecycle logging metrics node notice outage protocol relay safety session store trace version wechat"),
+    ("cli", "app config event files ids logging node relay store trace version wechat"),
 ];
 
 /// Files of a room that others may not look into: of chat only what it is told, and the outbox.

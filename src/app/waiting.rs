@@ -12,6 +12,7 @@ use crate::http::listen::Listener;
 use crate::http::waiting;
 use crate::lifecycle::Draining;
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::outage::Outage;
 use crate::store::{self, DatabaseState, OpenError, Reach};
 
@@ -23,6 +24,7 @@ pub(super) struct Ports<'a> {
     pub(super) public: &'a Listener,
     pub(super) ops: Option<&'a Listener>,
     pub(super) admin: Option<&'a Listener>,
+    pub(super) node: &'a Node,
     /// Names that the operators' port answers to.
     pub(super) allowed_hosts: &'a AllowedHosts,
     pub(super) metrics: &'a Metrics,
@@ -82,7 +84,8 @@ pub(super) async fn for_database(
 
 fn serve(ports: &Ports<'_>, seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
     let public = waiting::start_public(ports.public.try_clone()?)?;
-    let ops = ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, seen, ports.metrics)).transpose()?;
+    let ops =
+        ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, ports.node, seen, ports.metrics)).transpose()?;
     let admin = ports.admin.map(|port| waiting::start_admin(port.try_clone()?)).transpose()?;
     Ok([Some(public), ops, admin].into_iter().flatten().map(|server| spawn(server, draining)).collect())
 }

@@ -18,9 +18,11 @@ use super::messages::{
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
+use super::refusals::Wording;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::sequencer::{Patience, Room};
 use super::told::{Mark, Told};
+use super::traced;
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
@@ -131,6 +133,7 @@ impl ChatServer {
             abort_point("before-ack");
             is_acked = overrun.ack(origin, &draft, &StoredAt { seq, sent_at, duplicate: false }, request);
             self.metrics.acks.inc_by(u64::from(is_acked));
+            traced::acked(&draft, seq, is_acked);
         }
         self.drop_overrun(overrun);
         let delivery = Delivery { to: sender, peer, seq, incoming: false, target: draft.target, patience: Patience::Waits };
@@ -171,6 +174,7 @@ impl ChatServer {
             is_acked = overrun.ack(origin, draft, &ack, request);
             self.metrics.acks.inc_by(u64::from(is_acked));
             self.metrics.duplicates.inc();
+            traced::acked(draft, stored.seq, is_acked);
         }
         // The node that stored it may have died before it pushed; v1 clients drop by seq what they have.
         if !quiet {
@@ -196,6 +200,7 @@ impl ChatServer {
 
     fn refused(&mut self, draft: &Draft, why: Refusal) {
         let mut overrun = Overrun::default();
+        traced::refused(draft, Wording::from(why).word);
         if let Some(origin) = self.registry.find(&draft.sender, draft.session) {
             let frame = self.failure(why, draft.request_id.as_ref(), draft.client_msg_id.as_ref());
             overrun.push(origin, &draft.sender, frame);
@@ -212,6 +217,7 @@ impl ChatServer {
         if !moved {
             return;
         }
+        traced::marked(receipt);
         let frame = outbound::receipt(receipt, None);
         let mark = Mark::Receipt(receipt.kind, openid);
         let rises = [
@@ -269,16 +275,7 @@ impl ChatServer {
     }
 
     fn failure(&self, why: Refusal, id: Option<&RequestId>, client_msg_id: Option<&crate::ids::ClientMsgId>) -> ByteString {
-        let (word, text, retry_after_ms) = match why {
-            Refusal::Conflict => (Word::Conflict, "this client_msg_id was used for another message", None),
-            Refusal::RateLimited { retry_after_ms } => (Word::RateLimited, "too fast", Some(retry_after_ms)),
-            Refusal::Blocked => (Word::Blocked, "the recipient takes nothing from you", None),
-            Refusal::NotFound => (Word::NotFound, "there is no such message of yours", None),
-            Refusal::RecallExpired => (Word::RecallExpired, "the message is too old to be recalled", None),
-            Refusal::TooMany => (Word::TooLarge, "the list is full", None),
-            Refusal::ContentRefused => (Word::ContentRefused, "this may not be said here", None),
-            Refusal::Unavailable => (Word::Unavailable, "not stored for certain: send it again under the same client_msg_id", Some(1_000)),
-        };
+        let Wording { word, text, retry_after_ms } = why.into();
         self.metrics.errors.inc(word);
         outbound::Failure { word, why: text, id, client_msg_id, retry_after_ms }.encode()
     }

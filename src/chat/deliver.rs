@@ -11,6 +11,7 @@ use super::outbox::monotonic_ms;
 use super::receipts::Receipts;
 use super::registry::Slot;
 use super::sequencer::{Gap, Live, Looked, Offer, Patience, Ready};
+use super::traced;
 use crate::event::{Message, Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq};
 use crate::metrics::Metrics;
@@ -49,7 +50,11 @@ impl Teller<'_> {
     fn tell(&mut self, slot: &Slot, peer: &OpenId, live: Live) {
         let Some(frame) = live.frame else { return };
         self.metrics.messages_out.inc();
+        let line = traced::live("pushed", self.to, peer, live.seq, live.incoming, Some(&frame));
         let queued = self.overrun.push(slot, self.to, frame);
+        if let Some(line) = line {
+            line.session(slot.session).text("outcome", if queued { "queued" } else { "session ended" }).write();
+        }
         if live.incoming && queued && slot.is_looking_at(peer) {
             let (openid, peer) = (self.to.clone(), peer.clone());
             self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq: live.seq, session: None });
@@ -86,6 +91,9 @@ impl ChatServer {
                     teller.tell_all(slot, peer, ready);
                 }
                 Offer::Held(due) => {
+                    if let Some(line) = traced::live("held", to, peer, seq, incoming, None) {
+                        line.session(slot.session).write();
+                    }
                     if let Some(due) = due {
                         holds.add(due, slot.session, to.clone());
                     }
@@ -177,6 +185,9 @@ impl ChatServer {
             return;
         }
         let frame: ByteString = outbound::as_seen(message, openid, peer).into();
+        if let Some(line) = traced::live("found in the database", openid, peer, seq, incoming, Some(&frame)) {
+            line.write();
+        }
         // A plain client cannot tell its own message from another's, nor an old one from a new one.
         let is_new_to = |slot: &Slot| {
             let has_older = slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(peer, seq));

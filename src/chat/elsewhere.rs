@@ -13,6 +13,7 @@ use super::outbox::monotonic_ms;
 use super::registry::Contest;
 use super::sequencer::Patience;
 use super::told::Mark;
+use super::traced;
 use crate::event::overview::{Missed, Overview};
 use crate::event::{Message, Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
@@ -87,6 +88,9 @@ impl ChatServer {
     fn arrived(&mut self, Hint { to, what }: Hint) {
         match what {
             What::Message { peer, seq, incoming, target, frame } => {
+                if let Some(line) = traced::live("heard", &to, &peer, seq, incoming, Some(&frame)) {
+                    line.write();
+                }
                 if self.is_news(&to, &peer, seq) {
                     let delivery = Delivery { to: &to, peer: &peer, seq, incoming, target, patience: Patience::Waits };
                     self.deliver(delivery, || frame.clone(), |_| true);

@@ -12,6 +12,8 @@ mod attention;
 mod told;
 mod receipts;
 mod typing;
+mod refusals;
+mod traced;
 mod pulse;
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ fn ask(listen: &Listen, path: &str) -> Result<String, NotReady> {
     Err(NotReady::Unready { at, answer })
 }
 
-fn exchange(listen: &Listen, path: &str) -> io::Result<String> {
+/// The whole answer to a GET, head and body.
+pub(super) fn exchange(listen: &Listen, path: &str) -> io::Result<String> {
     let deadline = Instant::now() + TIMEOUT;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     match listen {

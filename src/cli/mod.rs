@@ -10,16 +10,20 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, LogFormat, Problems};
 use crate::ids::OpenId;
+use crate::node::Node;
 use crate::{app, files, logging, store};
 
 mod audit;
 mod ban;
 mod bans;
+mod doctor;
 mod healthcheck;
 mod operator;
 mod settings;
+mod status;
 mod table;
 mod times;
+mod trace;
 mod user;
 
 pub use settings::Settings;
@@ -69,6 +73,12 @@ enum Command {
     User(user::UserArguments),
     /// Show what operators did: on the command line and by the server API
     Audit(audit::AuditArguments),
+    /// Look for what is wrong with the server's surroundings, and say what to do; exit 0 when nothing failed
+    Doctor(doctor::Doctor),
+    /// Show how this node and the others stand; exit 0 when all are well
+    Status(status::Status),
+    /// Have every node write a line for each hop of a user's messages, for some minutes
+    Trace(trace::Trace),
     /// Copy the SQLite database to a new file, also while the server runs, and record that
     Backup {
         /// The file to write
@@ -149,6 +159,9 @@ enum Failure {
     BackupExists(String),
     #[error("not ready")]
     Healthcheck(#[from] healthcheck::NotReady),
+    /// The answer says what.
+    #[error("not everything is well")]
+    NotWell,
     #[error("cannot write the answer")]
     Output(#[from] std::io::Error),
 }
@@ -256,6 +269,9 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         Command::Kick(user) => ban::kick(user, environment),
         Command::User(arguments) => user::user(arguments, environment),
         Command::Audit(arguments) => audit::audit(&arguments, environment),
+        Command::Doctor(asked) => doctor::run(&asked, environment),
+        Command::Status(asked) => status::run(&asked, environment),
+        Command::Trace(asked) => trace::run(&asked, environment),
         Command::Backup { file, on, .. } => {
             let database = on.load(environment)?.config.database;
             let Some(file) = file else { return Ok(store::record_backup(&database)?) };
@@ -284,11 +300,13 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
 }
 
 fn start(loaded: config::Loaded, mode: app::Mode) -> Result<(), Failure> {
+    let node = Node::starting(&loaded.config.server.node);
+    logging::name_node(node.name());
     logging::init(&loaded.config.log)?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    Ok(app::run(loaded.config, mode)?)
+    Ok(app::run(loaded.config, mode, node)?)
 }
 
 fn config_command(what: &ConfigCommand, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {

@@ -24,14 +24,28 @@ fn the_commands_of_the_manual_are_there() {
         "hongyan ban alice",
         "hongyan unban alice",
         "hongyan kick alice",
+        "hongyan trace alice --minutes 5",
+        "hongyan trace alice --stop",
+        "hongyan trace",
+        "hongyan doctor --json --public https://chat.example.com",
+        "hongyan status",
+        "hongyan status --watch --json",
+        "hongyan status --watch 5",
         "hongyan backup copy.db",
         "hongyan fake-wechat --listen 127.0.0.1:0",
     ] {
         assert!(parse(line).is_ok(), "{line}");
     }
-    for line in
-        ["hongyan", "hongyan ban", "hongyan ban a/b", "hongyan ban metrics", "hongyan serve --lisen x", "hongyan fake-wechat --listen x"]
-    {
+    for line in [
+        "hongyan",
+        "hongyan trace --stop",
+        "hongyan trace alice --minutes 0",
+        "hongyan ban",
+        "hongyan ban a/b",
+        "hongyan ban metrics",
+        "hongyan serve --lisen x",
+        "hongyan fake-wechat --listen x",
+    ] {
         assert!(parse(line).is_err(), "{line}");
     }
 }

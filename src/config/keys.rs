@@ -31,6 +31,13 @@ pub static KEYS: &[Key] = &[
         c.server.listen = value::listen(t)?;
         Ok(())
     }),
+    text(
+        "server.node",
+        "",
+        "1 to 48 characters of A-Z a-z 0-9 _ -, or empty",
+        "What this node is called in logs, `/readyz` and `hongyan status`. Empty: the first label of the host's name. Nodes on one host need one each.",
+        |c, t| value::node_name(t).map(|name| c.server.node = name),
+    ),
     Key {
         name: "server.workers",
         default: Default::Cores,
@@ -69,11 +76,8 @@ pub static KEYS: &[Key] = &[
         "server.public_url",
         "",
         "https://HOST or https://HOST:PORT, or empty",
-        "Where clients reach the server. hongyan looks once an hour when the certificate there ends (`hongyan_certificate_expiry_timestamp_seconds`); empty: it does not.",
-        |c, t| {
-            c.server.public_url = value::public_url(t)?;
-            Ok(())
-        },
+        "Where clients reach the server. hongyan looks once an hour when the certificate there ends (`hongyan_certificate_expiry_timestamp_seconds`); empty: it does not. `hongyan doctor` asks there.",
+        |c, t| value::public_url(t).map(|url| c.server.public_url = url),
     ),
     text(
         "ops.listen",

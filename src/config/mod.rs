@@ -31,7 +31,7 @@ pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};
 pub use notice::Notice;
 pub use problem::{Problem, Problems, Source};
-pub use value::Value;
+pub use value::{NODE_NAME_BYTES, Value, is_node_name};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -52,6 +52,8 @@ pub struct Config {
 
 #[derive(Debug, Clone)]
 pub struct Server {
+    /// What this node is called; empty: as its host.
+    pub node: String,
     pub listen: Listen,
     /// Threads that serve sockets.
     pub workers: usize,
@@ -69,6 +71,14 @@ pub struct Server {
 pub struct PublicUrl {
     pub host: String,
     pub port: u16,
+}
+
+impl std::str::FromStr for PublicUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        value::public_url(text).ok().flatten().ok_or("must be https://HOST or https://HOST:PORT, as clients reach it")
+    }
 }
 
 /// Where to listen.
@@ -361,6 +371,7 @@ impl Config {
     fn blank() -> Self {
         Self {
             server: Server {
+                node: String::new(),
                 listen: Listen::Unix(PathBuf::new()),
                 workers: 0,
                 transport: Transport::Takeover,

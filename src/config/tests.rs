@@ -166,6 +166,7 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
 /// A value that is not allowed, for each key that has one; given in each source in turn.
 const WRONG: &[(&str, &[&str])] = &[
     ("server.listen", &["", "9999", "localhost:9999", "127.0.0.1:99999", "unix:"]),
+    ("server.node", &["a b", "a.b", "a~b", "eine-sehr-lange-bezeichnung-eines-einzelnen-knotens-", "雁"]),
     ("server.workers", &["0", "-1", "many", "1025", ""]),
     ("server.trusted_proxies", &["10.0.0.0/33", "proxy"]),
     (

@@ -246,6 +246,19 @@ pub fn signing_keys(items: &[String]) -> Result<Vec<SigningKey>, Wrong> {
     Ok(keys)
 }
 
+/// Maximum length of a node's name. With the start behind it, it fits where nodes of the release before take a name.
+pub const NODE_NAME_BYTES: usize = 48;
+
+/// Whether a text can be a node's name: `[A-Za-z0-9_-]{1,48}`.
+pub fn is_node_name(text: &str) -> bool {
+    (1..=NODE_NAME_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// A node's name, or none.
+pub fn node_name(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || is_node_name(text) { Ok(text.to_owned()) } else { Err(Wrong::default()) }
+}
+
 pub fn transport(text: &str) -> Result<Transport, Wrong> {
     match text {
         "takeover" => Ok(Transport::Takeover),

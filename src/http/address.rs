@@ -127,6 +127,7 @@ mod tests {
     fn server(listen: Listen, trusted: &[&str]) -> Server {
         let transport = crate::config::Transport::Takeover;
         Server {
+            node: String::new(),
             listen,
             workers: 1,
             transport,

@@ -33,6 +33,8 @@ pub mod caller;
 pub mod body;
 pub mod admission;
 pub mod address;
+pub mod request_id;
+pub mod status;
 pub mod origin;
 pub mod hosts;
 pub mod tagged;
@@ -62,6 +64,8 @@ pub use wechat_events::Pushes;
 /// What every handler may reach: one a process, shared by all workers.
 pub struct State {
     pub config: Arc<Config>,
+    /// This node, and how it stands.
+    pub status: Arc<status::StatusSource>,
     pub store: Store,
     pub tokens: Tokens,
     /// How far the log of revocations was read, and the time by which tokens are dated.
@@ -138,6 +142,8 @@ pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(
         resource("/metrics").route(get().to(ops::metrics)).route(head().to(ops::metrics)).default_service(to(tally::wrong_method)),
     );
+    config.service(resource("/status").route(get().to(status::status)).default_service(to(tally::wrong_method)));
+    config.service(resource("/status/requests/{id}").route(get().to(status::seen_request)).default_service(to(tally::wrong_method)));
 }
 
 fn common(config: &mut ServiceConfig, state: &Data<State>) {
@@ -155,7 +161,7 @@ fn cors(allowed: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST", "PUT", "DELETE"])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER])
+        .expose_headers([header::RETRY_AFTER, request_id::X_REQUEST_ID])
         .max_age(3_600);
     if allowed.is_empty() {
         return cors.allow_any_origin().send_wildcard();

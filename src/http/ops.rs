@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use actix_web::http::header::Quality;
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::State;
 use super::caller::Passerby;
 use super::openapi::OpenErrors;
-use crate::ids::now_ms;
+use crate::ids::{HttpRequestId, now_ms};
 use crate::metrics::Metrics;
 use crate::notice::Seen;
 use crate::relay::Link;
@@ -62,6 +62,8 @@ pub struct Alive {
 
 #[derive(Debug, Serialize)]
 struct Readiness {
+    /// The name of this node.
+    node: String,
     status: u16,
     version: &'static str,
     ready: bool,
@@ -159,7 +161,10 @@ impl From<Link> for RelayDetail {
 
 /// Says that the process is alive
 #[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Alive), OpenErrors))]
-pub async fn public_healthz(_: Passerby) -> HttpResponse {
+pub async fn public_healthz(_: Passerby, request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    if let Some(id) = request.extensions().get::<HttpRequestId>() {
+        state.status.saw(id, request.head(), &state.config.server);
+    }
     healthz().await
 }
 
@@ -177,6 +182,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let wechat = if wechat_away_for_ms.is_some() { "unavailable" } else { "ok" };
     let relay = state.relay.as_ref().map(|state| state.link().into());
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
+        node: state.status.node.name().to_owned(),
         status: status.as_u16(),
         version: version::NUMBER,
         ready: reasons.is_empty(),
@@ -209,9 +215,10 @@ async fn judge(state: &State) -> (Vec<&'static str>, DatabaseDetail) {
 }
 
 /// The answer of `/readyz` before there is a store to ask.
-pub fn not_ready(database: DatabaseState) -> HttpResponse {
+pub fn not_ready(node: &str, database: DatabaseState) -> HttpResponse {
     #[derive(Serialize)]
-    struct Waiting {
+    struct Waiting<'a> {
+        node: &'a str,
         status: u16,
         version: &'static str,
         ready: bool,
@@ -219,7 +226,7 @@ pub fn not_ready(database: DatabaseState) -> HttpResponse {
         details: DatabaseDetail,
     }
     let details = DatabaseDetail::new(database, false);
-    let body = Waiting { status: 503, version: version::NUMBER, ready: false, reasons: ["store"], details };
+    let body = Waiting { node, status: 503, version: version::NUMBER, ready: false, reasons: ["store"], details };
     HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 

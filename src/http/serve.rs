@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::listen::Listener;
 use super::stream::{Accepted, GuardedStream};
 use super::turnstile::doorway;
-use super::{State, admin, hosts, ops, public, upgrade};
+use super::{State, admin, hosts, ops, public, request_id, upgrade};
 use crate::config::Transport;
 use crate::metrics::{Metrics, RefusedConnection};
 use crate::protocol::Word;
@@ -104,6 +104,7 @@ macro_rules! service {
             .wrap(from_fn($names))
             .wrap(from_fn(bound_chunks))
             .wrap(from_fn(occupied))
+            .wrap(from_fn(request_id::identify))
             .configure($configure)
             .into_factory()
             .map_err(|e: Error| e.error_response());

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use crate::metrics::Route;
 use crate::protocol::Word;
 use crate::session::UserBudget as _;
+use crate::trace;
 
 /// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body goes through untouched.
 pub async fn count<B: MessageBody>(route: Route, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
@@ -21,6 +22,13 @@ pub async fn count<B: MessageBody>(route: Route, request: ServiceRequest, next: 
         note(state, route, answer.request().method(), answer.status().as_u16(), error);
         if let (Some(Asked(openid)), BodySize::Sized(bytes)) = (answer.request().extensions().get(), answer.response().body().size()) {
             state.admission.answer(openid, usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        if trace::is_on()
+            && let Some(Asked(openid)) = answer.request().extensions().get()
+            && let Some(line) = trace::of_user("http", openid)
+        {
+            let line = line.text("method", shown(answer.request().method())).text("route", route.as_str());
+            line.number("status", answer.status().as_u16().into()).text("error", error.map_or("", Word::as_str)).write();
         }
     }
     Ok(answer)

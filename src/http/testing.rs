@@ -8,6 +8,7 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 
 use super::admission::Admission;
+use super::status::StatusSource;
 use super::{AdminKeys, Pushes, State};
 use crate::auth::{RevocationLog, Tokens};
 use crate::chat::outbox::Bounds;
@@ -16,6 +17,7 @@ use crate::config::{self, *};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::protocol::FrameLimits;
 use crate::safety::{Checks, Common, Policy, Seen, Words};
 use crate::session::inbound::InboundLimits;
@@ -26,6 +28,7 @@ use crate::wechat::{LoginRefused, ValidateCode};
 pub fn config() -> Config {
     Config {
         server: Server {
+            node: String::new(),
             listen: Listen::Tcp(([127, 0, 0, 1], 0).into()),
             workers: 1,
             transport: Transport::Takeover,
@@ -160,6 +163,7 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         outboxes: Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone()),
     };
     let mut state = State {
+        status: Arc::new(StatusSource::new(Node::starting("test"), metrics.clone(), store.clone(), draining.clone(), None, None)),
         store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         revocations: RevocationLog::new(now_ms()),

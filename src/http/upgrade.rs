@@ -17,8 +17,11 @@ use tokio_util::codec::Encoder as _;
 
 use super::State;
 use super::error::ApiError;
+use super::request_id;
 use super::stream::{Accepted, GuardedStream};
 use super::ws::{Admitted, handshake};
+use crate::ids::HttpRequestId;
+use crate::logging;
 use crate::protocol::{Dialect, SUBPROTOCOL};
 use crate::session::takeover;
 
@@ -40,9 +43,10 @@ pub fn service<T: Accepted>(
 async fn upgrade<T: Accepted>(request: &Request, framed: Framed<T>, state: &State) -> io::Result<()> {
     let parts = framed.into_parts();
     let busy = parts.io.handle().busy();
+    let id = request_id::of(request.head());
     let judged = match request.path().trim_start_matches('/') {
         deeper if deeper.contains('/') => Err(ApiError::not_found().error_response()),
-        _ => handshake(request.head(), state).await,
+        _ => logging::within_request(id.as_str().into(), handshake(request.head(), id.clone(), state)).await,
     };
     match judged {
         Ok(Admitted { driver, dialect, seat }) => {
@@ -50,26 +54,27 @@ async fn upgrade<T: Accepted>(request: &Request, framed: Framed<T>, state: &Stat
             // A copy: the buffer itself would stay with the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
             let socket = parts.io.into_session();
-            takeover::start(driver, state.sessions.limits.inbound, seat, socket, accepted(parts.write_buf, &key, dialect), early);
+            takeover::start(driver, state.sessions.limits.inbound, seat, socket, accepted(parts.write_buf, &key, dialect, &id), early);
             Ok(())
         }
-        Err(response) => {
+        Err(mut response) => {
             drop(busy);
+            request_id::put(response.headers_mut(), &id);
             turn_away(parts.io, parts.codec, parts.write_buf, response).await
         }
     }
 }
 
 /// RFC 6455 §4.2.2, behind what is still to be written of answers to earlier requests.
-fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect) -> BytesMut {
-    head.reserve(192);
+fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect, id: &HttpRequestId) -> BytesMut {
+    head.reserve(256);
     let key = String::from_utf8_lossy(key);
     let _ =
         write!(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n");
     if dialect == Dialect::V1 {
         let _ = write!(head, "Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
     }
-    head.extend_from_slice(b"\r\n");
+    let _ = write!(head, "X-Request-Id: {}\r\n\r\n", id.as_str());
     head
 }
 

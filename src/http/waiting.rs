@@ -11,8 +11,10 @@ use super::error::ApiError;
 use super::hosts;
 use super::listen::Listener;
 use super::ops::{healthz, metrics_while_waiting, not_ready};
+use super::request_id;
 use crate::config::AllowedHosts;
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::store::DatabaseState;
 
 /// The database as the wait sees it.
@@ -43,18 +45,20 @@ pub fn start_admin(listener: Listener) -> std::io::Result<dev::Server> {
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_ops(listener: Listener, allowed: &AllowedHosts, seen: &Seen, metrics: &Metrics) -> std::io::Result<dev::Server> {
-    let (allowed, seen, metrics) = (Data::new(allowed.clone()), seen.clone(), Data::new(metrics.clone()));
+pub fn start_ops(listener: Listener, allowed: &AllowedHosts, node: &Node, seen: &Seen, metrics: &Metrics) -> std::io::Result<dev::Server> {
+    let (allowed, node, seen, metrics) = (Data::new(allowed.clone()), Data::new(node.clone()), seen.clone(), Data::new(metrics.clone()));
     serve(listener, move |config| {
         let readyz = resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody));
         let shown = resource("/metrics").route(get().to(metrics_while_waiting)).route(head().to(metrics_while_waiting));
-        config.app_data(allowed.clone()).app_data(seen.clone()).app_data(metrics.clone());
+        config.app_data(allowed.clone()).app_data(node.clone()).app_data(seen.clone()).app_data(metrics.clone());
         config.service(alive()).service(readyz).service(shown.default_service(to(nobody)));
     })
 }
 
 fn serve(listener: Listener, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> std::io::Result<dev::Server> {
-    let server = HttpServer::new(move || App::new().wrap(from_fn(hosts::while_waiting)).configure(&routes).default_service(to(nobody)));
+    let server = HttpServer::new(move || {
+        App::new().wrap(from_fn(hosts::while_waiting)).wrap(from_fn(request_id::identify)).configure(&routes).default_service(to(nobody))
+    });
     // Who kept a connection would meet the end of this server on it.
     let server = server.workers(1).max_connections(CONNECTIONS).keep_alive(KeepAlive::Disabled).disable_signals();
     let server = match listener {
@@ -68,8 +72,8 @@ fn alive() -> Resource {
     resource("/healthz").route(get().to(healthz)).route(head().to(healthz)).default_service(to(nobody))
 }
 
-async fn readyz(seen: Seen) -> HttpResponse {
-    not_ready(seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+async fn readyz(node: Data<Node>, seen: Seen) -> HttpResponse {
+    not_ready(node.name(), seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
 async fn nobody() -> HttpResponse {

@@ -4,7 +4,7 @@ use actix_http::ws::verify_handshake;
 use actix_web::dev::RequestHead;
 use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _, web};
 use actix_web_actors::ws;
 
 use super::State;
@@ -18,11 +18,12 @@ use super::hosts;
 use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
-use crate::ids::{Device, OpenId};
+use crate::ids::{Device, HttpRequestId, OpenId};
 use crate::protocol::{Close, Dialect, SUBPROTOCOL, Word};
 use crate::session::driver::Driver;
 use crate::session::member::{Hello, Refusal};
 use crate::session::web_actors;
+use crate::trace;
 
 /// A browser cannot set headers, so its token comes as a subprotocol with this prefix.
 const BEARER_PREFIX: &str = "bearer.";
@@ -45,7 +46,8 @@ const BEARER_PREFIX: &str = "bearer.";
     responses((status = 101, description = "Connected; the subprotocol `hongyan.v1` where it was offered"), MachineRefusals)
 )]
 pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
-    let Admitted { driver, seat, .. } = match handshake(request.head(), &state).await {
+    let id = request.extensions().get::<HttpRequestId>().cloned().unwrap_or_else(HttpRequestId::fresh);
+    let Admitted { driver, seat, .. } = match handshake(request.head(), id, &state).await {
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
@@ -68,7 +70,7 @@ pub struct Admitted {
 }
 
 /// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the socket.
-pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted, HttpResponse> {
+pub async fn handshake(request: &RequestHead, id: HttpRequestId, state: &State) -> Result<Admitted, HttpResponse> {
     if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
         return Err(no_handshake(request.uri.path()));
     }
@@ -92,10 +94,16 @@ pub async fn handshake(request: &RequestHead, state: &State) -> Result<Admitted,
         hello = state.tokens.not_revoked(&identity, state.revocations.now_ms()).map_err(ApiError::from).and(hello);
     }
     let driver = match hello {
-        Ok(hello) => Driver::open(hello, &state.sessions),
+        Ok(hello) => Driver::open(Hello { request_id: Some(id), ..hello }, &state.sessions),
         Err(error) => {
             // Counted by word and close code; a line each would be for strangers to fill the disk with.
             log::debug!(address:% = address, error = error.word().as_str(); "handshake refused");
+            // Whoever it is says that they are this user; that is what an operator looks for who asks why the user does not come in.
+            if let Some(line) =
+                OpenId::parse(request.uri.path().trim_start_matches('/')).ok().and_then(|user| trace::of_user("refused", &user))
+            {
+                line.text("error", error.word().as_str()).request_id(Some(id.as_str())).write();
+            }
             Driver::refuse(refusal(&error, dialect), &state.sessions)
         }
     };
@@ -141,7 +149,7 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
         return Err(ApiError::new(Word::OpenidMismatch, "the path names another user than the one who logged in"));
     }
     state.admission.user_http(&openid).map_err(ApiError::rate_limited)?;
-    Ok(Hello { openid, dialect, device: query.device, issued: identity.issued, open_chat: query.open_chat })
+    Ok(Hello { openid, dialect, device: query.device, issued: identity.issued, open_chat: query.open_chat, request_id: None })
 }
 
 /// The first credential that is there decides; an invalid one is refused, never skipped.

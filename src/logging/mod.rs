@@ -1,6 +1,7 @@
 //! Log lines: one line an event, as text for people or JSON for machines.
 //!
-//! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value …`. JSON: `ts`, `level`, `target`, `msg`, then the fields.
+//! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value … node=NAME`. JSON: `ts`, `level`, `node`, `target`, `msg`, then the
+//! fields. A process that is no node, such as a command, has no `node`.
 
 mod foreign;
 mod queue;
@@ -10,10 +11,11 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 
 use log::kv::{self, VisitSource};
-use log::{Level, Record};
+use log::{Level, LevelFilter, Record};
 use serde_json::{Map, Value};
 
 use crate::config::{Log, LogFormat};
+use crate::trace;
 use queue::Queue;
 
 /// Why there can be no log.
@@ -23,6 +25,24 @@ pub enum InitError {
     Taken(#[from] log::SetLoggerError),
     #[error("its thread cannot be started")]
     Thread(#[from] std::io::Error),
+}
+
+/// The name of the node whose lines these are.
+static NODE: OnceLock<String> = OnceLock::new();
+
+/// Names the node in every line from now on. Once a process.
+pub fn name_node(name: &str) {
+    let _ = NODE.set(name.to_owned());
+}
+
+tokio::task_local! {
+    /// The id of the HTTP request that is being answered.
+    static REQUEST_ID: Box<str>;
+}
+
+/// Runs what answers an HTTP request: each of its lines has the request's id.
+pub async fn within_request<T>(id: Box<str>, answer: impl Future<Output = T>) -> T {
+    REQUEST_ID.scope(id, answer).await
 }
 
 /// env_logger decides and formats; the queue writes.
@@ -93,7 +113,7 @@ fn past_the_filter(level: Level, message: &str, fields: &[(&str, &str)], target:
 
 fn with_format(builder: &mut env_logger::Builder, format: LogFormat) {
     builder.format(move |out, record| {
-        let line = line(format, &out.timestamp_millis().to_string(), record);
+        let line = line(format, &out.timestamp_millis().to_string(), NODE.get().map(String::as_str), record);
         out.write_all(line.as_bytes())
     });
 }
@@ -106,6 +126,8 @@ pub fn init(config: &Log) -> Result<(), InitError> {
     let format = config.format;
     let _ = FORMAT.set(format);
     let mut builder = env_logger::Builder::new();
+    // Whoever asks for a trace gets it, however quiet the rest is; a directive of its own still turns it off.
+    builder.filter_module(trace::TARGET, LevelFilter::Info);
     builder.parse_filters(&config.filter);
     if let Ok(directives) = std::env::var("RUST_LOG") {
         builder.parse_filters(&directives);
@@ -129,18 +151,21 @@ pub fn init(config: &Log) -> Result<(), InitError> {
 }
 
 /// One record as one line, its end included.
-fn line(format: LogFormat, time: &str, record: &Record<'_>) -> String {
+fn line(format: LogFormat, time: &str, node: Option<&str>, record: &Record<'_>) -> String {
     let mut fields = Fields(Vec::new());
     // A field that cannot be read is left out; the line is worth more than the field.
     let _ = record.key_values().visit(&mut fields);
+    if !fields.0.iter().any(|(key, _)| key == "request_id") {
+        let _ = REQUEST_ID.try_with(|id| fields.0.push(("request_id".to_owned(), Value::from(&**id))));
+    }
     let message = message(record);
     match format {
-        LogFormat::Text => text(time, record, &message, &fields.0),
-        LogFormat::Json => json(time, record, message, fields.0),
+        LogFormat::Text => text(time, node, record, &message, &fields.0),
+        LogFormat::Json => json(time, node, record, &message, fields.0),
     }
 }
 
-fn text(time: &str, record: &Record<'_>, message: &str, fields: &[(String, Value)]) -> String {
+fn text(time: &str, node: Option<&str>, record: &Record<'_>, message: &str, fields: &[(String, Value)]) -> String {
     let mut out = format!("{time} {:<5} {} ", record.level(), record.target());
     push_plain(&mut out, message);
     for (key, value) in fields {
@@ -155,19 +180,23 @@ fn text(time: &str, record: &Record<'_>, message: &str, fields: &[(String, Value
             }
         }
     }
+    if let Some(node) = node {
+        let _ = write!(out, " node={node}");
+    }
     out.push('\n');
     out
 }
 
-fn json(time: &str, record: &Record<'_>, message: String, fields: Vec<(String, Value)>) -> String {
+fn json(time: &str, node: Option<&str>, record: &Record<'_>, message: &str, fields: Vec<(String, Value)>) -> String {
     let mut object = Map::new();
     for (key, value) in fields {
-        let is_taken = ["ts", "level", "target", "msg"].contains(&key.as_str());
+        let is_taken = ["ts", "level", "node", "target", "msg"].contains(&key.as_str());
         object.insert(if is_taken { format!("field_{key}") } else { key }, value);
     }
-    let head = [("ts", time), ("level", level(record.level())), ("target", record.target()), ("msg", &message)];
+    let of_node = node.map(|node| ("node", node));
+    let head = [("ts", time), ("level", level(record.level()))].into_iter().chain(of_node);
     let mut out = String::from("{");
-    for (key, value) in head {
+    for (key, value) in head.chain([("target", record.target()), ("msg", message)]) {
         let _ = write!(out, "\"{key}\":{},", Value::from(value));
     }
     for (key, value) in &object {
@@ -255,7 +284,7 @@ mod tests {
 
     fn written(format: LogFormat, target: &str, message: &str, fields: &dyn kv::Source) -> String {
         let args = format_args!("{message}");
-        line(format, "T", &Record::builder().level(Level::Warn).target(target).args(args).key_values(&fields).build())
+        line(format, "T", None, &Record::builder().level(Level::Warn).target(target).args(args).key_values(&fields).build())
     }
 
     #[test]
@@ -281,6 +310,16 @@ mod tests {
             "field_msg":"a\n\u{1b}[31m","digits":"42"});
         assert_eq!(value, wanted);
         assert!(line.starts_with("{\"ts\":\"T\",\"level\":\"warn\",\"target\":\"hongyan\",\"msg\":"));
+    }
+
+    #[test]
+    fn every_line_of_a_node_names_it() {
+        let args = format_args!("x");
+        let fields = [("node", "other")];
+        let record = Record::builder().level(Level::Info).target("hongyan::app").args(args).key_values(&fields).build();
+        let value: Value = serde_json::from_str(&line(LogFormat::Json, "T", Some("chat-1"), &record)).unwrap();
+        assert_eq!((&value["node"], &value["field_node"]), (&Value::from("chat-1"), &Value::from("other")));
+        assert_eq!(line(LogFormat::Text, "T", Some("chat-1"), &record), "T INFO  hongyan::app x node=other node=chat-1\n");
     }
 
     #[test]

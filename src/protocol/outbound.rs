@@ -33,6 +33,16 @@ pub fn message(draft: &Draft, seq: Seq, sent_at: i64) -> ByteString {
     out.into()
 }
 
+/// The sender's id of a message, out of its frame.
+pub fn client_msg_id(frame: &str) -> Option<ClientMsgId> {
+    #[derive(serde::Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        client_msg_id: std::borrow::Cow<'a, str>,
+    }
+    ClientMsgId::parse(&serde_json::from_str::<Head<'_>>(frame).ok()?.client_msg_id).ok()
+}
+
 /// A stored message, as history and pushes give it: recalled ones without content, recall events with their target.
 /// `peer` is the recipient as the sender named it.
 pub fn stored(message: &Message, peer: &OpenId) -> String {

@@ -24,6 +24,7 @@ use super::interest::{Bucket, Interest, bucket};
 use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
 use super::subscriptions::{Intake, Subscriptions};
+use super::traced;
 use super::trust::Trust;
 use super::wire::{self, Says, Word};
 use crate::chat::ChatServer;
@@ -31,6 +32,7 @@ use crate::chat::messages::{Arrived, ForgetTold, Hint, What};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
+use crate::node::NodeStatus;
 use crate::outage::Outage;
 use crate::store::messages::WriteHeartbeat;
 use crate::store::{Store, Unavailable};
@@ -52,6 +54,8 @@ pub(super) use requests::{Follow, Leave, Publish, TellRevoked, Unfollow};
 
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
+    /// This node among the others: its name and this start of it.
+    pub node: String,
     /// One URL or several, separated by commas.
     pub nats_url: String,
     pub buckets: u32,
@@ -63,12 +67,13 @@ pub struct Doors {
     pub store: Store,
     /// Called when another node has added something to the log of revocations.
     pub revoked: Box<dyn Fn() + Send>,
+    /// How this node stands, for operators who ask the database.
+    pub status: Box<dyn Fn() -> NodeStatus + Send>,
 }
 
 /// The singleton. Its death ends the process.
 pub struct Relay {
     settings: RelaySettings,
-    node: String,
     /// Names this node on every message that it publishes.
     origin: Subject,
     metrics: Metrics,
@@ -127,11 +132,9 @@ impl Relay {
     }
 
     fn new(settings: RelaySettings, metrics: Metrics, state: Arc<LinkState>, vital: Vital) -> Self {
-        let node = format!("{:016x}", rand::random::<u64>());
         Self {
+            origin: Subject::from(format!("hongyan.from.{}", settings.node)),
             settings,
-            origin: Subject::from(format!("hongyan.from.{node}")),
-            node,
             metrics,
             state,
             began: Instant::now(),
@@ -173,7 +176,7 @@ impl Relay {
     /// Connects, however long that takes: nobody waits for it.
     fn connect(&mut self, ctx: &mut Context<Self>) {
         let relay = ctx.address();
-        let (servers, options) = connect::to(&self.settings.nats_url, &self.node);
+        let (servers, options) = connect::to(&self.settings.nats_url, &self.settings.node);
         let options = options.event_callback(move |event| {
             relay.do_send(Happened(event));
             std::future::ready(())
@@ -215,7 +218,7 @@ impl Relay {
     }
 
     fn probe_subject(&self) -> String {
-        format!("hongyan.probe.{}", self.node)
+        format!("hongyan.probe.{}", self.settings.node)
     }
 
     /// One round trip, by which every subscription before it is known to stand.
@@ -307,13 +310,13 @@ impl Relay {
         let away = self.peers.away_count();
         if !began.is_empty() {
             let names: Vec<_> = began.iter().map(|(node, _)| node.as_str()).collect();
-            log::warn!(nodes = names.join(","), away = away; "the database shows nodes alive that NATS does not bring here, as when its servers are split: messages between them and this node are brought out of the database, up to ten seconds late; nothing is lost");
+            log::warn!(other_nodes = names.join(","), away = away; "the database shows nodes alive that NATS does not bring here, as when its servers are split: messages between them and this node are brought out of the database, up to ten seconds late; nothing is lost");
         }
         for (_, since) in began {
             self.trust.doubt(since, now);
         }
         if !ended.is_empty() {
-            log::warn!(nodes = ended.join(","), away = away; "nodes that NATS did not bring here are heard again, or have ended");
+            log::warn!(other_nodes = ended.join(","), away = away; "nodes that NATS did not bring here are heard again, or have ended");
         }
     }
 
@@ -328,7 +331,7 @@ impl Relay {
     }
 
     fn say(&mut self, says: Says) -> bool {
-        let word = Word { node: self.node.clone(), buckets: self.settings.buckets, says };
+        let word = Word { node: self.settings.node.clone(), buckets: self.settings.buckets, says };
         self.send(NODES.to_owned(), word.encode())
     }
 
@@ -338,7 +341,9 @@ impl Relay {
             What::Attends { .. } => NODES.to_owned(),
             _ => format!("hongyan.{}.{}", self.settings.buckets, self.bucket(&hint.to)),
         };
-        if self.send(subject, wire::encode(hint)) {
+        let is_sent = self.send(subject, wire::encode(hint));
+        traced::published(hint, is_sent);
+        if is_sent {
             self.metrics.relay_published.inc();
         } else {
             self.metrics.relay_dropped.inc();
@@ -364,7 +369,7 @@ impl Relay {
         self.probe(ctx);
         if self.up {
             for (node, heard) in self.peers.silent(now) {
-                log::warn!(node = node.as_str(); "a node vanished without farewell; the database is asked for what it may not have told");
+                log::warn!(other_node = node.as_str(); "a node vanished without farewell; the database is asked for what it may not have told");
                 self.metrics.relay_nodes_vanished.inc();
                 self.trust.doubt(heard, now);
             }
@@ -391,7 +396,8 @@ impl Relay {
     fn write_heartbeat(&mut self, ctx: &mut Context<Self>) {
         let Some(doors) = self.doors.clone().filter(|_| !self.is_leaving) else { return };
         let (writing, began) = (self.heartbeat.clone(), self.now());
-        let query = WriteHeartbeat { node: self.node.clone(), version: env!("CARGO_PKG_VERSION"), cut_off: !self.up };
+        let status = serde_json::to_string(&(doors.status)()).unwrap_or_default();
+        let query = WriteHeartbeat { node: self.settings.node.clone(), version: env!("CARGO_PKG_VERSION"), cut_off: !self.up, status };
         let written = async move {
             // The one before may still wait for the database.
             let _writing = writing.try_lock().ok()?;
@@ -452,18 +458,18 @@ impl Relay {
         let now = self.now();
         if word.buckets != self.settings.buckets {
             if self.strangers_at.is_none() {
-                log::error!(node = word.node.as_str(), theirs = word.buckets, ours = self.settings.buckets; "another node has another relay.buckets: messages between the two come late; set it alike");
+                log::error!(other_node = word.node.as_str(), theirs = word.buckets, ours = self.settings.buckets; "another node has another relay.buckets: messages between the two come late; set it alike");
             }
             self.strangers_at = Some(now);
         }
         if word.says != Says::Bye && self.peers.heard(&word.node, now) {
-            log::info!(node = word.node.as_str(); "another node is heard");
+            log::info!(other_node = word.node.as_str(); "another node is heard");
         }
         match word.says {
             Says::Alive => {}
             Says::Bye => {
                 self.peers.left(&word.node);
-                log::info!(node = word.node.as_str(); "another node has left");
+                log::info!(other_node = word.node.as_str(); "another node has left");
             }
             Says::Lost { ago_ms } => self.trust.doubt(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now),
             Says::Revoked => {

@@ -14,6 +14,12 @@ const WAITING: usize = 1_024;
 
 /// The servers of `relay.nats_url`, and what this node wants of them.
 pub(super) fn to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOptions) {
+    let (servers, options) = once_to(nats_url, node);
+    (servers, options.retry_on_initial_connect())
+}
+
+/// The same for one try.
+pub(super) fn once_to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOptions) {
     let servers: Vec<ServerAddr> = nats_url.split(',').filter_map(|url| url.parse().ok()).collect();
     let options = servers
         .iter()
@@ -22,7 +28,6 @@ pub(super) fn to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOptions
     let options = options
         .name(format!("hongyan {node}"))
         .skip_subject_validation(true)
-        .retry_on_initial_connect()
         .ignore_discovered_servers()
         .connection_timeout(PROBE_AT_MOST)
         .ping_interval(Duration::from_secs(10))

@@ -8,13 +8,16 @@
 mod actor;
 mod catch_up;
 mod connect;
+mod examine;
 mod handle;
 mod interest;
 mod peers;
 mod probe;
 mod subscriptions;
+mod traced;
 mod trust;
 mod wire;
 
 pub use actor::{Doors, Relay, RelaySettings};
+pub use examine::{NatsError, NatsExamination, examine};
 pub use handle::{Link, LinkState, Relayed};

@@ -9,7 +9,7 @@ use super::{News, Outcome, Session, Shared};
 use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
-use crate::ids::{Device, OpenId, SessionId};
+use crate::ids::{Device, HttpRequestId, OpenId, SessionId};
 use crate::protocol::{Close, Dialect, Word, outbound};
 use crate::store::Sight;
 
@@ -20,6 +20,8 @@ pub struct Hello {
     pub device: Option<Device>,
     pub issued: Issued,
     pub open_chat: Option<OpenId>,
+    /// The request that asks for the session.
+    pub request_id: Option<HttpRequestId>,
 }
 
 /// A user who is not let in: a mini-program cannot read a failed handshake, so it is told by one error frame and a close code.
@@ -46,8 +48,11 @@ enum Part {
 
 impl Driver {
     pub fn open(hello: Hello, shared: &Arc<Shared>) -> Self {
-        let Hello { openid, dialect, device, issued, open_chat } = hello;
-        let session = Session::new(SessionId::fresh(), openid, dialect, open_chat, shared.clone());
+        let session = Session::new(SessionId::fresh(), &hello, shared.clone());
+        if let Some(line) = session.trace("connected") {
+            line.write();
+        }
+        let Hello { dialect, device, issued, .. } = hello;
         let part = Part::Session { session, announce: Some(Box::new((device, issued))) };
         Self::new(Member(part), dialect, shared.outboxes.clone())
     }
@@ -96,12 +101,16 @@ impl Role for Member {
 
     fn ended(&mut self, why: Close) {
         let Part::Session { session, .. } = std::mem::replace(&mut self.0, Part::Refused) else { return };
+        if let Some(line) = session.trace("disconnected") {
+            line.number("code", why.code().into()).text("reason", why.label()).write();
+        }
+        let request_id = session.request_id.as_ref().map_or("", HttpRequestId::as_str);
         let (openid, id, reason) = (session.openid.as_str(), session.id, why.label());
         match why {
             Close::Normal | Close::ProxyClosed | Close::Draining { .. } => {
-                log::debug!(openid = openid, session:% = id, code = why.code(), reason = reason; "session ended");
+                log::debug!(openid = openid, session:% = id, request_id, code = why.code(), reason = reason; "session ended");
             }
-            _ => log::info!(openid = openid, session:% = id, code = why.code(), reason = reason; "session closed"),
+            _ => log::info!(openid = openid, session:% = id, request_id, code = why.code(), reason = reason; "session closed"),
         }
         session.shared.store.saw(&session.openid, Sight::Leaves);
         session.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });

@@ -18,15 +18,17 @@ use bytestring::ByteString;
 use crate::chat::ChatServer;
 use crate::chat::outbox::Bounds;
 use crate::event::{Draft, Receipt, ReceiptKind, Refusal};
-use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::ids::{ClientMsgId, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::metrics::Metrics;
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound};
 use crate::safety::Checks;
 use crate::store::messages::{Admission, Answer, Append, Mark, Write};
 use crate::store::{self, Full, Store};
+use crate::trace;
 use catch_up::Ask;
 use inbound::InboundLimits;
+use member::Hello;
 
 /// What a user may do in all sessions and calls together. Each error is the milliseconds to wait.
 pub trait UserBudget: Send + Sync {
@@ -84,6 +86,8 @@ pub struct Session {
     pub id: SessionId,
     pub openid: OpenId,
     pub dialect: Dialect,
+    /// The request by which it began.
+    pub request_id: Option<HttpRequestId>,
     open_chat: Option<OpenId>,
     bad_frames: u32,
     controls: Controls,
@@ -117,8 +121,26 @@ pub enum News {
 }
 
 impl Session {
-    pub fn new(id: SessionId, openid: OpenId, dialect: Dialect, open_chat: Option<OpenId>, shared: Arc<Shared>) -> Self {
-        Self { id, openid, dialect, open_chat, bad_frames: 0, controls: Controls::default(), over_rate: OverRate::default(), shared }
+    pub fn new(id: SessionId, hello: &Hello, shared: Arc<Shared>) -> Self {
+        let Hello { openid, dialect, open_chat, request_id, .. } = hello;
+        Self {
+            id,
+            openid: openid.clone(),
+            dialect: *dialect,
+            request_id: request_id.clone(),
+            open_chat: open_chat.clone(),
+            bad_frames: 0,
+            controls: Controls::default(),
+            over_rate: OverRate::default(),
+            shared,
+        }
+    }
+
+    /// The trace line of what this session does, if its user is traced.
+    #[inline]
+    pub fn trace(&self, what: &'static str) -> Option<trace::Line> {
+        let line = trace::of_user(what, &self.openid)?;
+        Some(line.session(self.id).request_id(self.request_id.as_ref().map(HttpRequestId::as_str)))
     }
 
     /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
@@ -160,6 +182,14 @@ impl Session {
 
     fn append(&mut self, draft: Draft) -> Outcome {
         self.shared.metrics.messages_in.inc();
+        if let Some(line) = trace::of("received", &draft.sender, &draft.peer) {
+            let line = line.client_msg_id(draft.client_msg_id.as_ref()).session(self.id);
+            let line = line.request_id(self.request_id.as_ref().map(HttpRequestId::as_str));
+            match draft.target {
+                Some(target) => line.number("target_seq", target.get()).write(),
+                None => line.write(),
+            }
+        }
         let over_rate_ms = self.shared.budget.message(&self.openid).err();
         // Taking something back is always possible: it makes room.
         let charged = match (over_rate_ms, draft.target) {
@@ -258,6 +288,9 @@ impl Session {
         retry_after_ms: Option<u64>,
     ) -> ByteString {
         self.shared.metrics.errors.inc(word);
+        if let Some(line) = self.trace("refused") {
+            line.client_msg_id(client_msg_id).text("error", word.as_str()).write();
+        }
         outbound::Failure { word, why, id, client_msg_id, retry_after_ms }.encode()
     }
 }

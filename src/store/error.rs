@@ -56,6 +56,10 @@ pub enum OpenError {
     Backup { path: PathBuf, reason: String },
     #[error("{} is no database of a hongyan server; use the server's own settings, and its folder where database.url is relative", path.display())]
     NoDatabase { path: PathBuf },
+    #[error("{at_most} users are traced already; end one of them (hongyan trace shows them, hongyan trace OPENID --stop ends one)")]
+    TooManyTraces { at_most: usize },
+    #[error("the tables are of an older hongyan; bring them up to date (hongyan migrate, or restart the server)")]
+    TablesTooOld,
     #[error(
         "this copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows: on its command line ps shows it"
     )]

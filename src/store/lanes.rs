@@ -11,7 +11,6 @@ use std::time::Instant;
 use actix::Recipient;
 use diesel::PgConnection;
 
-use super::StoreLimits;
 use super::batch::Outcome;
 use super::clock::Clock;
 use super::health::Health;
@@ -20,6 +19,7 @@ use super::messages::{
     Reserve, Revoke, SeenUsers, Settle, Write,
 };
 use super::sqlite_file::FileLock;
+use super::{StoreLimits, traced};
 use crate::event::{Committed, Places};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -66,6 +66,7 @@ impl Shared {
             return;
         }
         let events = std::mem::take(&mut report.events);
+        traced::settled(&events);
         if !events.is_empty() {
             self.committed.do_send(Committed { events, places: places.unwrap_or_else(Places::none) });
         }

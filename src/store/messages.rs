@@ -264,6 +264,10 @@ pub struct Changed {
     pub users: Vec<OpenId>,
 }
 
+/// Users who are traced now.
+#[derive(Debug)]
+pub struct TracedUsers;
+
 /// Writes that this node lives, and tells which others the database shows alive. On PostgreSQL only, as [`ChangedUsers`].
 #[derive(Debug)]
 pub struct WriteHeartbeat {
@@ -271,6 +275,8 @@ pub struct WriteHeartbeat {
     pub version: &'static str,
     /// Whether NATS does not answer this node.
     pub cut_off: bool,
+    /// How it stands, as JSON.
+    pub status: String,
 }
 
 /// Another node that the database shows alive.

@@ -50,6 +50,9 @@ mod conn;
 mod health;
 mod reach;
 mod backup;
+mod examine;
+mod traced;
+mod traces;
 mod error;
 
 #[cfg(test)]
@@ -58,11 +61,14 @@ mod tests;
 pub use allowance::{Charge, row};
 pub use backup::record_backup;
 pub use error::OpenError;
+pub use examine::{Examination, examine};
 pub use health::DatabaseState;
+pub use nodes::{ShownNode, nodes};
 pub use operators::{Operated, Operation, Revoking, operate};
 pub use reach::{Reach, reach};
 pub use readers::reads_in_flight;
 pub use seen::{Sight, write_seen_regularly};
+pub use traces::{TraceChange, TracedUser, change as change_traces};
 pub use upkeep::{lapse_bans, observe, prune_log};
 
 use allowance::Allowance;

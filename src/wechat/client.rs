@@ -91,6 +91,14 @@ impl WeChatClient {
     }
 }
 
+/// Asks WeChat for an access_token as the server does, which takes nothing away from servers that hold one.
+///
+/// # Errors
+/// [`Failure`]: the AppID or the AppSecret is wrong, this address is not allowed, or WeChat is not reached.
+pub async fn check_secret(config: &config::WeChat) -> Result<(), Failure> {
+    WeChatClient::new(config).stable_token().await.map(|_| ())
+}
+
 /// An HTTP client whose calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
 /// that. Of `connections` each carries one call; awc's own hundred would let calls that no answer comes for keep out the others.
 pub fn http(timeout: Duration, connections: usize) -> Client {

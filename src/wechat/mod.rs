@@ -16,6 +16,7 @@ use crate::ids::OpenId;
 
 pub use actor::{WeChatAuth, hint};
 pub use api::{Judgement, MediaCheck, MediaKind, MiniprogramState, Scene, Sent, SubscribeMessage, Suggest, TextCheck, TraceId, WeChatApi};
+pub use client::check_secret;
 pub use error::{BUSY, Failure, INACTIVE, LoginRefused, NO_GRANT, SendFailure};
 pub use push::Push;
 

@@ -561,3 +561,62 @@ fn nginx_counts_connections_of_ipv6_by_the_subscriber() {
         assert_eq!(statuses, ["101", "101", "429", "101"], "{third}");
     }
 }
+
+/// One request in the log of nginx and in that of hongyan, by the last column of the one and a field of the other.
+#[test]
+fn a_request_has_one_id_in_the_logs_of_nginx_and_of_hongyan() {
+    let Some(program) = nginx() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut hongyan = Ends(
+        Command::new(env!("CARGO_BIN_EXE_hongyan"))
+            .args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "", "--set", "log.filter=hongyan=debug"])
+            .args(["--trusted-proxy", "127.0.0.1", "--set", "server.allowed_origins=", "--set", "ops.allowed_hosts=chat.example.com"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap(),
+    );
+    let mut out = BufReader::new(hongyan.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let at = out.find_map(|line| line.strip_prefix("hongyan: chat at ").map(str::to_owned)).unwrap();
+    assert!(out.any(|line| line == "hongyan: ready"));
+    let site = start_nginx(&program, &two(&at, &at));
+
+    let refused = answer(&site, "GET /v1/unread HTTP/1.1\r\nHost: chat.example.com\r\nX-Request-Id: of-the-client\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    let mut client = tls(site.tls);
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let path = "/alice?to_user_openid=bob&code=dev:alice";
+    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n{upgrade}\r\n\r\n").as_bytes()).unwrap();
+    let accepted = head(&mut client);
+    assert!(accepted.starts_with("HTTP/1.1 101 "), "{accepted}");
+    drop(client);
+
+    let given = |answer: &str| {
+        let line = answer.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-request-id: ").map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{answer}"))
+    };
+    for (id, route, said) in [(given(&refused), "/v1/unread", " http "), (given(&accepted), "/alice", " session ")] {
+        let of_nginx = || fs::read_to_string(site.folder.path().join("access.log")).unwrap_or_default();
+        let of_hongyan = || fs::read_to_string(&log).unwrap_or_default();
+        let in_nginx = || of_nginx().lines().any(|line| line.contains(route) && line.ends_with(&id));
+        let in_hongyan = || of_hongyan().lines().any(|line| line.contains(said) && line.contains(&format!(" request_id={id} ")));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !(in_nginx() && in_hongyan()) {
+            assert!(Instant::now() < deadline, "{id} in\n{}\n{}", of_nginx(), of_hongyan());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_ne!(id, "of-the-client");
+    }
+}
+
+/// A process that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

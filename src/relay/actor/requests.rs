@@ -103,7 +103,7 @@ impl Handler<Leave> for Relay {
         }
         self.is_leaving = true;
         let (client, doors, writing) = (self.client.clone().filter(|_| self.up), self.doors.clone(), self.heartbeat.clone());
-        let query = RemoveHeartbeat { node: self.node.clone() };
+        let query = RemoveHeartbeat { node: self.settings.node.clone() };
         let left = async move {
             if let Some(client) = client {
                 let _ = client.flush().await;

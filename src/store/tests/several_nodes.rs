@@ -310,7 +310,7 @@ async fn many_users_notices_at_two_nodes_wait_for_each_other_in_one_order(db: &m
 }
 
 fn heartbeat(node: &str, cut_off: bool) -> WriteHeartbeat {
-    WriteHeartbeat { node: node.to_owned(), version: "1.2.3", cut_off }
+    WriteHeartbeat { node: node.to_owned(), version: "1.2.3", cut_off, status: r#"{"sessions":3}"#.to_owned() }
 }
 
 async fn a_heartbeat_shows_a_node_alive_until_it_leaves_or_is_too_old(db: &mut Db) {
@@ -332,7 +332,7 @@ async fn a_heartbeat_shows_a_node_alive_until_it_leaves_or_is_too_old(db: &mut D
     assert_eq!(live("a").await, []);
     // Too old to be alive, it stands there for a while yet.
     assert_eq!(count(&mut conn, "SELECT count(*) FROM nodes"), 2);
-    conn.batch_execute("UPDATE nodes SET seen_at = seen_at - 200000").unwrap();
+    conn.batch_execute("UPDATE nodes SET seen_at = seen_at - 86400000").unwrap();
     assert_eq!(live("a").await, []);
     assert_eq!(count(&mut conn, "SELECT count(*) FROM nodes"), 1);
 }

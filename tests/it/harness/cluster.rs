@@ -33,8 +33,9 @@ impl Cluster {
         let url = nats.url();
         let own = [("database.url", database), ("relay.nats_url", url.as_str())];
         let settings = [Self::SHARED, &own, settings].concat();
-        let start = |_| {
-            let mut node = Server::alone(&settings);
+        let start = |n: usize| {
+            let name = format!("n{n}");
+            let mut node = Server::alone(&[&[("server.node", name.as_str())], settings.as_slice()].concat());
             // Where it stays when it is started again.
             let at = node.at.clone();
             node.set_variable("HONGYAN_SERVER__LISTEN", Some(&at));

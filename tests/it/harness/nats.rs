@@ -31,6 +31,11 @@ impl Nats {
         Self::with(arguments)
     }
 
+    /// One that takes its rights from this file.
+    pub fn of_file(file: &std::path::Path) -> Option<Self> {
+        Self::with(vec!["-c".to_owned(), file.display().to_string()])
+    }
+
     fn with(arguments: Vec<String>) -> Option<Self> {
         let Ok(program) = std::env::var("HONGYAN_TEST_NATS") else {
             println!("skipped: HONGYAN_TEST_NATS is not set; `make test` finds nats-server");

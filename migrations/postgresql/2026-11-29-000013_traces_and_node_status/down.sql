@@ -1,0 +1,2 @@
+ALTER TABLE nodes DROP COLUMN status;
+DROP TABLE traces;

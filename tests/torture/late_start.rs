@@ -76,6 +76,9 @@ async fn a_server_waits_for_its_database_and_lets_nobody_in_meanwhile() {
     assert!(body["details"]["database_reason"].as_str().unwrap().contains("refused"), "{body}");
     assert_eq!((ops.get("/healthz").await.0, chat.get("/healthz").await.0), (200, 200));
     assert_eq!(ops.call(awc::http::Method::HEAD, "/readyz", None).await.0, 503);
+    // Prometheus is told that it is the database, and not that nobody is there.
+    let metrics = ops.text("/metrics").await;
+    assert!(metrics.contains("\nhongyan_database_up 0\n") && metrics.contains("\nhongyan_ready 0\n"), "{metrics}");
     let handshake = Client::connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"], None).await;
     assert_eq!(handshake.err(), Some(503));
     let login = chat.post("/v1/login", &json!({ "code": "dev:alice" })).await;
@@ -85,6 +88,8 @@ async fn a_server_waits_for_its_database_and_lets_nobody_in_meanwhile() {
     let began = Instant::now();
     eventually("ready", async || server.log().contains(" ready ").then_some(())).await;
     assert_eq!(ops.get("/readyz").await.0, 200);
+    let metrics = ops.text("/metrics").await;
+    assert!(metrics.contains("\nhongyan_database_up 1\n") && metrics.contains("\nhongyan_ready 1\n"), "{metrics}");
     figure("a server that waited for PostgreSQL", format!("ready {:.0} ms after it", ms(began.elapsed())));
     let mut alice =
         eventually("a session", async || Client::try_connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"]).await)

@@ -90,6 +90,7 @@ pub(super) fn limit(given: Option<i64>, default: usize) -> Result<usize, ApiErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Route;
 
     #[test]
     fn a_page_has_1_to_100_entries() {
@@ -99,6 +100,14 @@ mod tests {
         for bad in [0, -1, 101, i64::MAX, i64::MIN] {
             assert!(limit(Some(bad), 50).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn every_path_is_counted_as_a_route_of_its_own() {
+        for path in paths().chain([crate::http::wechat_events::PATH]) {
+            assert_eq!(Route::of(path).as_str(), path);
+        }
+        assert_eq!(Route::of("/v1/nowhere"), Route::Other);
     }
 
     #[test]

@@ -52,7 +52,7 @@ function runApp(folder, name) {
   const wx = createWx(name, parts => (told = parts))
   // What no app of a mini-program has: Node's own.
   const context = vm.createContext({
-    wx, console, setTimeout, clearTimeout, setInterval, clearInterval, App() {}, Page() {}, Component() {}, Behavior: () => ({}), getApp: () => ({}), getCurrentPages: () => [],
+    wx, console, clearTimeout, clearInterval, setTimeout: (...args) => setTimeout(...args).unref(), setInterval: (...args) => setInterval(...args).unref(), App() {}, Page() {}, Component() {}, Behavior: () => ({}), getApp: () => ({}), getCurrentPages: () => [],
   })
   context.global = context
   const loaded = new Map()

@@ -12,6 +12,7 @@ pub mod show;
 pub mod dev;
 pub mod notice;
 pub mod hosts;
+mod postgres_tls;
 mod public_keys;
 mod environment;
 mod file;
@@ -24,6 +25,7 @@ mod tests;
 pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};
 pub use notice::Notice;
+pub use postgres_tls::HAS_POSTGRES_TLS;
 pub use problem::{Problem, Problems, Source};
 pub use value::Value;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// What went wrong, in one word that clients can act on (docs/PROTOCOL.md, "Words of `error`").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     BadRequest,

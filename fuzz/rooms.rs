@@ -22,6 +22,7 @@ pub mod session {
 
 #[path = "../src/auth"]
 pub mod auth {
+    mod hs256;
     mod revocations;
     mod tokens;
 

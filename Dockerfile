@@ -10,12 +10,14 @@ WORKDIR /src
 COPY . .
 # What `hongyan --version` says: --build-arg HONGYAN_COMMIT=$(git rev-parse --short=12 HEAD). The repository itself is not in the context.
 ARG HONGYAN_COMMIT=
-RUN cargo build --release --locked --package hongyan --bin hongyan \
- && mkdir -p /out/data \
- && cp target/release/hongyan /out/hongyan
+RUN scripts/dist /out && mkdir -p /out/data
+
+# The lines of a panic's backtrace: docker build --target debug --output . .
+FROM scratch AS debug
+COPY --from=build /out/hongyan.debug /hongyan.debug
 
 FROM ${RUN_IMAGE}
-# OpenSSL is linked in; only the roots that it trusts come from outside.
+# Everything is linked in; only the root certificates come from outside.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/hongyan /usr/local/bin/hongyan
 COPY --from=build --chown=10001:10001 --chmod=0700 /out/data /data

@@ -1,6 +1,10 @@
-# What a contributor and CI run. `make test` installs what is missing when it may (see scripts/test).
+# What a contributor and CI run. `make check` needs no service and answers in a few minutes; `make test` runs everything, and installs what is
+# missing when it may (see scripts/test).
 
-.PHONY: test lint audit fmt bench torture test-bundlers
+.PHONY: check test lint audit fmt bench dist torture test-bundlers
+
+check:
+	scripts/check
 
 test:
 	scripts/test
@@ -17,6 +21,9 @@ fmt:
 
 bench:
 	scripts/bench
+
+dist:
+	scripts/dist
 
 torture:
 	scripts/torture

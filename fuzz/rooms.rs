@@ -31,6 +31,7 @@ pub mod session {
 
 #[path = "../src/auth"]
 pub mod auth {
+    mod hs256;
     mod revocations;
     mod tokens;
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use hongyan::auth::Tokens;
 use hongyan::config::{Auth, Secret, SigningKey};
 use hongyan::event::cursor::SyncCursor;

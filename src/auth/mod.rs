@@ -1,5 +1,6 @@
 //! Whose token it is, and whether it still holds: no database read, because every node follows the log of revocations.
 
+mod hs256;
 mod revocations;
 mod tokens;
 mod log_place;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::keys::{self, KEYS, Key, Shown};
+use super::postgres_tls::{self, HAS_POSTGRES_TLS, Wanted};
 use super::problem::{Problem, Problems, Source};
 use super::value::{self, Value};
 use super::{Config, DatabaseUrl, Listen, LogFormat, Safety, Unjudged, dev, environment, file};
@@ -89,10 +90,11 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
             },
         }
     }
-    let loaded = Loaded { warnings: warnings(profile, &config), config, file, given };
+    let loaded = Loaded { warnings: warnings(profile, &config, &inputs.environment, HAS_POSTGRES_TLS), config, file, given };
     // Relations between values that were refused would only confuse.
     if problems.is_empty() {
         problems.extend(loaded.contradictions());
+        problems.extend(loaded.without_tls(&inputs.environment, HAS_POSTGRES_TLS));
         match profile {
             Profile::Serve => {
                 problems.extend(loaded.missing());
@@ -197,8 +199,14 @@ fn refusal(key: &Key, value: &Value, wrong: &value::Wrong) -> String {
     format!("{got}{reason}must be {}", key.allowed())
 }
 
-fn warnings(profile: &Profile, config: &Config) -> Vec<String> {
+fn warnings(profile: &Profile, config: &Config, environment: &[(OsString, OsString)], has_tls: bool) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let DatabaseUrl::Postgres(url) = &config.database.url
+        && !has_tls
+        && postgres_tls::wanted(url, environment) == Wanted::WherePossible
+    {
+        warnings.push(postgres_tls::OPEN.to_owned());
+    }
     if *profile == Profile::Serve && value::is_loopback_http(&config.wechat.api_base) {
         let what =
             "wechat.api_base: this is a double of WeChat on this machine, which logs in whoever names a user; leave it out for WeChat";
@@ -321,6 +329,17 @@ impl Loaded {
                         safety.mode to wechat or off";
             Problem::new("safety.mode", self.source("safety.mode").cloned(), what)
         })
+    }
+
+    /// A database that is to be reached by TLS, in a build that has none.
+    fn without_tls(&self, environment: &[(OsString, OsString)], has_tls: bool) -> Option<Problem> {
+        let DatabaseUrl::Postgres(url) = &self.config.database.url else { return None };
+        match postgres_tls::wanted(url, environment) {
+            Wanted::Always(given) if !has_tls => {
+                Some(Problem::new("database.url", self.source("database.url").cloned(), postgres_tls::refusal(&given)))
+            }
+            _ => None,
+        }
     }
 
     /// `dev` runs with known secrets, so nobody else may reach it.

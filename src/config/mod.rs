@@ -14,6 +14,7 @@ pub mod show;
 pub mod dev;
 pub mod notice;
 pub mod hosts;
+mod postgres_tls;
 mod public_keys;
 mod environment;
 mod file;
@@ -30,6 +31,7 @@ pub use admin::{Admin, AdminKey, Scope};
 pub use hosts::{AllowedHosts, ForeignRequest, Pages};
 pub use load::{Inputs, Loaded, Profile, load};
 pub use notice::Notice;
+pub use postgres_tls::HAS_POSTGRES_TLS;
 pub use problem::{Problem, Problems, Source};
 pub use value::{NODE_NAME_BYTES, Value, is_node_name};
 

@@ -390,7 +390,7 @@ fn show_masks_secrets_names_sources_and_can_be_loaded_again() {
     let case = Case::new()
         .file("[wechat]\nsecret = \"app-s3cret\"\n")
         .env("HONGYAN_AUTH__KEYS", KEY)
-        .env("HONGYAN_DATABASE__URL", "postgres://h:p@ss:w/rd@db:5432/h?sslmode=require&password=pw-two")
+        .env("HONGYAN_DATABASE__URL", "postgres://h:p@ss:w/rd@db:5432/h?sslmode=prefer&password=pw-two")
         .flag("--listen", "server.listen", "unix:/run/\"h\".sock");
     let shown = show::settings(&case.loaded());
     for secret in ["app-s3cret", "0123456789abcdef", "p@ss", "w/rd", "pw-two"] {
@@ -400,7 +400,7 @@ fn show_masks_secrets_names_sources_and_can_be_loaded_again() {
     assert!(line("wechat.secret").starts_with("wechat.secret = \"***\"") && line("wechat.secret").ends_with("h.toml:2"));
     assert!(line("auth.keys").starts_with("auth.keys = [\"k1:***\"]"));
     assert!(line("auth.keys").ends_with("# environment HONGYAN_AUTH__KEYS"));
-    assert!(line("database.url").starts_with("database.url = \"postgres://h:***@db:5432/h?sslmode=require&password=***\""));
+    assert!(line("database.url").starts_with("database.url = \"postgres://h:***@db:5432/h?sslmode=prefer&password=***\""));
     assert!(line("server.listen").ends_with("# flag --listen"));
     assert!(line("limits.bad_frames").ends_with("# default"));
     assert_eq!(shown.lines().count(), KEYS.len());

@@ -115,8 +115,7 @@ pub enum ReceiptKind {
 
 /// Everything that one commit did, in order. The chat holds it until it has delivered it, and with it the writes' places in the
 /// store's queue: a slow chat slows the senders instead of filling the memory.
-#[derive(actix::Message, Debug)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub struct Committed {
     pub events: Vec<Event>,
     pub places: Places,

@@ -42,6 +42,19 @@ pub struct ErrorBody<'a> {
     pub retry_after_ms: Option<u64>,
 }
 
+/// Here and not beside the words: fuzzers build `protocol` without a library for schemas.
+impl utoipa::PartialSchema for Word {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        let words = utoipa::openapi::schema::Object::builder()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("What went wrong, in one word that clients can act on (docs/PROTOCOL.md, \"Words of `error`\")."))
+            .enum_values(Some(Word::ALL.iter().map(|word| word.as_str())));
+        words.into()
+    }
+}
+
+impl utoipa::ToSchema for Word {}
+
 impl ApiError {
     /// `message` is for people and holds nothing secret: it goes to the caller as it is.
     pub fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {

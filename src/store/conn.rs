@@ -15,7 +15,7 @@ use super::generation;
 use super::health::Health;
 use super::sqlite_file;
 use super::statement::Statement;
-use crate::config::{Database, DatabaseUrl};
+use crate::config::{Database, DatabaseUrl, HAS_POSTGRES_TLS};
 use crate::files::{Need, access, place_for};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -224,9 +224,16 @@ pub(super) fn postgres(url: &str, prepared_statements: bool) -> Result<PgConnect
 
 pub(super) const TLS_HINT: &str = "check sslmode and sslrootcert in database.url, and the name and the issuer of PostgreSQL's certificate";
 
+/// For what asked for TLS otherwise than by the URL and libpq's variables, such as a service file, and for servers that take nothing else.
+pub(super) const NO_TLS_HINT: &str =
+    "this hongyan is built without TLS to PostgreSQL: build it with --features postgres-tls where it is asked for";
+
 /// What to do about a server that cannot be reached.
 fn hint(reason: &str) -> &'static str {
-    if ["certificate", "SSL", "TLS"].iter().any(|word| reason.contains(word)) {
+    // libpq's word, and PostgreSQL's for a connection that only an encrypted one could be.
+    if !HAS_POSTGRES_TLS && ["SSL support is not compiled in", "no encryption"].iter().any(|word| reason.contains(word)) {
+        NO_TLS_HINT
+    } else if ["certificate", "SSL", "TLS"].iter().any(|word| reason.contains(word)) {
         TLS_HINT
     } else {
         "check that it runs and that database.url is right"

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::event::overview::{ListPlace, Overview};
 use crate::event::revocation::{Revocation, Revoked};
-use crate::event::{Draft, Finding, Message, Places, Receipt, Refusal};
+use crate::event::{Committed, Draft, Finding, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
 use crate::store::Charge;
@@ -17,6 +17,11 @@ mod safety;
 pub use notices::*;
 pub use operators::*;
 pub use safety::*;
+
+/// Here and not beside the type: fuzzers build `event` without actors.
+impl actix::Message for Committed {
+    type Result = ();
+}
 
 /// Something to be made durable. Writes of one conversation are done in the order in which they are submitted.
 #[derive(Debug)]

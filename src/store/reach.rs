@@ -30,7 +30,7 @@ fn look(config: &Database, url: &str, first: bool) -> Result<Reach, OpenError> {
     let Err(error) = conn::migrate(config) else { return Ok(Reach::Now) };
     match &error {
         OpenError::ReadOnly { .. } => Ok(Reach::NotYet(DatabaseState::ReadOnly(error.to_string()))),
-        OpenError::Postgres { hint: conn::TLS_HINT, .. } => Err(error),
+        OpenError::Postgres { hint: conn::TLS_HINT | conn::NO_TLS_HINT, .. } => Err(error),
         OpenError::Postgres { reason, .. } if is_pooler_waiting(reason) || passes(url) => {
             Ok(Reach::NotYet(DatabaseState::Unreachable(error.to_string())))
         }

@@ -220,7 +220,7 @@ impl WeChatApi {
         timeout: Duration,
     ) -> Self {
         Self {
-            http: client::http(timeout, config.connections),
+            http: client::http(&config.api_base, timeout, config.connections),
             base: config.api_base.clone(),
             token,
             refused,

@@ -6,11 +6,10 @@ use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::{StatusCode, Version};
 use awc::{Client, ClientRequest, Connector};
-use openssl::ssl::{SslConnector, SslMethod};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessToken, Failure};
+use super::{AccessToken, Failure, tls};
 use crate::config::{self, Secret};
 use crate::ids::OpenId;
 
@@ -64,7 +63,7 @@ struct TokenAnswer {
 
 impl WeChatClient {
     pub fn new(config: &config::WeChat) -> Self {
-        let http = http(Duration::from_millis(config.timeout_ms), config.connections);
+        let http = http(&config.api_base, Duration::from_millis(config.timeout_ms), config.connections);
         Self { http, base: config.api_base.clone(), appid: config.appid.clone(), secret: config.secret.clone() }
     }
 
@@ -99,28 +98,18 @@ pub async fn check_secret(config: &config::WeChat) -> Result<(), Failure> {
     WeChatClient::new(config).stable_token().await.map(|_| ())
 }
 
-/// An HTTP client whose calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
+/// An HTTP client for URLs that begin with `base`. Its calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
 /// that. Of `connections` each carries one call; awc's own hundred would let calls that no answer comes for keep out the others.
-pub fn http(timeout: Duration, connections: usize) -> Client {
+pub fn http(base: &str, timeout: Duration, connections: usize) -> Client {
     let mut connector =
         Connector::new().max_http_version(Version::HTTP_11).timeout(timeout / 2).handshake_timeout(timeout / 2).limit(connections);
-    match trusting_the_system() {
-        Ok(tls) => connector = connector.openssl(tls),
-        Err(error) => log::error!(error:% = error; "TLS could not be set up with the system's certificates"),
+    if base.starts_with("https:") {
+        match tls::client_config() {
+            Ok(config) => connector = connector.rustls_0_23(config),
+            Err(error) => log::error!(error:% = error; "TLS could not be set up"),
+        }
     }
     Client::builder().connector(connector).timeout(timeout).disable_redirects().finish()
-}
-
-/// OpenSSL is built in, and its own idea of where certificates lie is of the machine that built it.
-fn trusting_the_system() -> Result<SslConnector, openssl::error::ErrorStack> {
-    let mut tls = SslConnector::builder(SslMethod::tls_client())?;
-    let found = openssl_probe::probe();
-    if let Some(file) = found.cert_file {
-        tls.set_ca_file(file)?;
-    } else if let Some(folder) = found.cert_dir.first() {
-        tls.load_verify_locations(None, Some(folder))?;
-    }
-    Ok(tls.build())
 }
 
 /// What WeChat answers to one request.

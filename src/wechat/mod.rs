@@ -3,6 +3,7 @@
 mod actor;
 mod api;
 mod client;
+mod tls;
 mod token;
 mod error;
 pub mod push;

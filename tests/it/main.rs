@@ -19,6 +19,7 @@ mod profiles;
 mod safety;
 mod web;
 mod wechat;
+mod wechat_tls;
 mod hostile;
 mod connections;
 mod order;

@@ -11,6 +11,7 @@ use hongyan::config::keys::{KEYS, Key};
 use hongyan::config::{Inputs, Profile, load, show};
 
 mod cluster;
+mod dist;
 mod nats;
 mod start;
 mod nginx;
@@ -217,6 +218,35 @@ fn wrong_settings_end_with_one_line_and_code_2() {
 
     let flag = hongyan(folder.path(), &["serve", "--lisen", "x"], &[]);
     assert_eq!(flag.status.code(), Some(2));
+}
+
+/// What is not built with it says so at once, wherever TLS is asked for.
+#[test]
+#[cfg(not(feature = "postgres-tls"))]
+fn tls_to_postgresql_is_refused_by_a_build_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = format!("k1:{}", "k".repeat(32));
+    let own = [("HONGYAN_WECHAT__APPID", "wx1"), ("HONGYAN_WECHAT__SECRET", "s"), ("HONGYAN_AUTH__KEYS", good.as_str())];
+    let url = |parameters: &str| ("HONGYAN_DATABASE__URL", format!("postgres://h:p@127.0.0.1:1/h{parameters}"));
+    for (parameters, variable) in [("?sslmode=verify-full", None), ("", Some(("PGSSLMODE", "require")))] {
+        let (name, value) = url(parameters);
+        let all = [&own[..], &[(name, value.as_str())], variable.as_slice()].concat();
+        for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", ""], &["migrate"]] {
+            let out = hongyan(folder.path(), command, &all);
+            assert_eq!((out.status.code(), stderr(&out).lines().count()), (Some(2), 1), "{command:?}: {}", stderr(&out));
+            assert!(stderr(&out).contains("asks for TLS, and this hongyan is built without"), "{command:?}: {}", stderr(&out));
+        }
+    }
+    // A service file is libpq's to read.
+    let service = folder.path().join("pg_service.conf");
+    fs::write(&service, "[im]\nhost=127.0.0.1\nport=1\nsslmode=require\n").unwrap();
+    let (file, services) = (service.to_str().unwrap(), ("HONGYAN_DATABASE__URL", "postgres:///h?service=im"));
+    let out = hongyan(folder.path(), &["serve", "--listen", "127.0.0.1:0"], &[&own[..], &[services, ("PGSERVICEFILE", file)]].concat());
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    assert!(stderr(&out).contains("build it with --features postgres-tls"), "{}", stderr(&out));
+    let far = ("HONGYAN_DATABASE__URL", "postgres://h:p@db.internal/h");
+    let out = hongyan(folder.path(), &["config", "check"], &[&own[..], &[far]].concat());
+    assert!(out.status.success() && stderr(&out).contains("in the clear"), "{}", stderr(&out));
 }
 
 /// Write it anew with `cargo run -- config docs` where this fails.

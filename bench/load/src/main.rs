@@ -53,7 +53,7 @@ enum Command {
     },
     /// Measure hongyan and the baseline side by side
     Suite {
-        #[arg(long, default_value = "target/release/hongyan")]
+        #[arg(long, default_value = "target/dist/hongyan")]
         hongyan: PathBuf,
         #[arg(long, default_value = "bench/seed-baseline")]
         baseline: PathBuf,
@@ -80,7 +80,7 @@ enum Command {
     },
     /// Measure what checks of contents cost
     Safety {
-        #[arg(long, default_value = "target/release/hongyan")]
+        #[arg(long, default_value = "target/dist/hongyan")]
         hongyan: PathBuf,
         /// Where databases go: a real disk
         #[arg(long, default_value = "target/bench")]
@@ -96,7 +96,7 @@ enum Command {
     },
     /// Measure three nodes on PostgreSQL beside ejabberd on the same PostgreSQL
     Cluster {
-        #[arg(long, default_value = "target/release/hongyan")]
+        #[arg(long, default_value = "target/dist/hongyan")]
         hongyan: PathBuf,
         /// Where databases go: a real disk, in a folder that the users of PostgreSQL and ejabberd may enter
         #[arg(long, default_value = "/var/tmp")]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::web;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use openssl::symm::{Cipher, Crypter, Mode};
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use super::checks::word;
 use super::steering::Markers;
 use crate::ids::now_ms;
 use crate::wechat::Suggest;
+use crate::wechat::client::http;
 use crate::wechat::push::{AesKey, signature};
 
 /// WeChat waits so long for `success`, and then tells the thing again. The double tells it once: tests say when it comes again.
@@ -141,7 +143,7 @@ impl PushTo {
     async fn tell(&self, event: &Event, appid: &str) -> String {
         let (query, body) = self.seal(&event.write(self.format), appid);
         let content_type = if self.format == Format::Xml { "text/xml" } else { "application/json" };
-        let http = awc::Client::builder().timeout(WAITS).finish();
+        let http = http(&self.url, WAITS, 1);
         let answer = http.post(format!("{}?{query}", self.url)).insert_header(("content-type", content_type)).send_body(body).await;
         match answer {
             Err(_) => "no answer".to_owned(),
@@ -176,13 +178,9 @@ fn encrypt(key: &AesKey, message: &str, appid: &str) -> Option<String> {
     let mut plain = [&rand::random::<[u8; 16]>(), length.as_slice(), message.as_bytes(), appid.as_bytes()].concat();
     let padding = 32 - plain.len() % 32;
     plain.resize(plain.len() + padding, u8::try_from(padding).ok()?);
-    let cipher = Cipher::aes_256_cbc();
-    let mut crypter = Crypter::new(cipher, Mode::Encrypt, key.bytes(), Some(key.iv())).ok()?;
-    crypter.pad(false);
-    let mut sealed = vec![0; plain.len() + cipher.block_size()];
-    let length = crypter.update(&plain, &mut sealed).ok()?;
-    let rest = crypter.finalize(&mut sealed[length..]).ok()?;
-    sealed.truncate(length + rest);
+    let count = plain.len();
+    let cipher = cbc::Encryptor::<aes::Aes256>::new(key.bytes().into(), key.iv().into());
+    let sealed = cipher.encrypt_padded::<NoPadding>(&mut plain, count).ok()?;
     Some(STANDARD.encode(sealed))
 }
 

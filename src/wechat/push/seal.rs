@@ -3,9 +3,11 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use openssl::sha::Sha1;
-use openssl::symm::{Cipher, Crypter, Mode};
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use serde::Deserialize;
+use sha1::{Digest as _, Sha1};
+use subtle::ConstantTimeEq as _;
 
 use super::{any_text, fields};
 use crate::config;
@@ -60,22 +62,18 @@ impl AesKey {
         &self.0
     }
 
-    pub fn iv(&self) -> &[u8] {
-        &self.0[..16]
+    pub fn iv(&self) -> &[u8; 16] {
+        let (iv, _) = self.0.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        iv
     }
 
     /// The message and the appid behind it: 16 random bytes, the message's length, the message, the appid, and 1 to 32 bytes that each say
     /// how many they are.
     fn open(&self, base64: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-        let sealed = BASE64.decode(base64).ok()?;
-        let cipher = Cipher::aes_256_cbc();
-        let mut crypter = Crypter::new(cipher, Mode::Decrypt, &self.0, Some(self.iv())).ok()?;
-        // OpenSSL knows padding of 1 to 16 bytes only.
-        crypter.pad(false);
-        let mut plain = vec![0; sealed.len() + cipher.block_size()];
-        let mut length = crypter.update(&sealed, &mut plain).ok()?;
-        length += crypter.finalize(&mut plain[length..]).ok()?;
-        plain.truncate(length);
+        let mut sealed = BASE64.decode(base64).ok()?;
+        let cipher = cbc::Decryptor::<aes::Aes256>::new((&self.0).into(), self.iv().into());
+        // PKCS #7 as the cipher's library knows it ends at one block, 16 bytes.
+        let plain = cipher.decrypt_padded::<NoPadding>(&mut sealed).ok()?;
         let padding = usize::from(*plain.last()?);
         let kept = plain.len().checked_sub(padding).filter(|_| (1..=32).contains(&padding))?;
         if plain[kept..].iter().any(|byte| usize::from(*byte) != padding) {
@@ -147,10 +145,10 @@ pub fn signature(parts: &[&str]) -> String {
     for part in sorted {
         sha1.update(part.as_bytes());
     }
-    sha1.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha1.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// In a time that says nothing of where they differ.
 fn is_same(expected: &str, given: &str) -> bool {
-    expected.len() == given.len() && openssl::memcmp::eq(expected.as_bytes(), given.as_bytes())
+    expected.as_bytes().ct_eq(given.as_bytes()).into()
 }

@@ -115,17 +115,16 @@ fn what_was_not_encrypted_right_is_refused() {
 /// A message that says it has `length` bytes (`None`: as many as it has), with `padding` behind it, in whole blocks.
 fn sealed(length: Option<u32>, padding: &[u8]) -> String {
     use base64::Engine as _;
-    use openssl::symm::{Cipher, Crypter, Mode};
+    use cbc::cipher::block_padding::NoPadding;
+    use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
     let key = AesKey::parse(KEY).unwrap();
     let appid = b"wx1";
     let message = vec![b'h'; 16 - (4 + appid.len() + padding.len()) % 16];
     let length = length.unwrap_or(u32::try_from(message.len()).unwrap());
-    let plain = [&[7; 16], length.to_be_bytes().as_slice(), &message, appid, padding].concat();
-    let mut crypter = Crypter::new(Cipher::aes_256_cbc(), Mode::Encrypt, key.bytes(), Some(key.iv())).unwrap();
-    crypter.pad(false);
-    let mut sealed = vec![0; plain.len() + 16];
-    let count = crypter.update(&plain, &mut sealed).unwrap();
-    base64::engine::general_purpose::STANDARD.encode(&sealed[..count])
+    let mut plain = [&[7; 16], length.to_be_bytes().as_slice(), &message, appid, padding].concat();
+    let count = plain.len();
+    let cipher = cbc::Encryptor::<aes::Aes256>::new(key.bytes().into(), key.iv().into());
+    base64::engine::general_purpose::STANDARD.encode(cipher.encrypt_padded::<NoPadding>(&mut plain, count).unwrap())
 }
 
 fn push(message: &str) -> Result<Push, Unreadable> {

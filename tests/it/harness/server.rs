@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 
 use tempfile::TempDir;
 
@@ -13,7 +13,9 @@ use super::{Client, Cluster, Http, Nats, Nginx, PATIENCE, Raw, eventually};
 /// The secret of the key that tests call the server API with.
 pub const ADMIN_SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
 
-const BINARY: &str = env!("CARGO_BIN_EXE_hongyan");
+/// The binary that was built with the tests, or another build of it.
+static BINARY: LazyLock<String> =
+    LazyLock::new(|| std::env::var("HONGYAN_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_hongyan").to_owned()));
 
 /// Ends with the test; its folder goes with it.
 pub struct Server {
@@ -245,7 +247,7 @@ impl Server {
 
     /// Another command of the binary, with this server's settings.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        prepare(BINARY, self.folder(), &self.settings).args(arguments).output().unwrap()
+        prepare(&BINARY, self.folder(), &self.settings).args(arguments).output().unwrap()
     }
 
     pub fn signal(&self, name: &str) {
@@ -283,7 +285,11 @@ impl Drop for Server {
     }
 }
 
+/// The variable of a setting; what is written as a variable is one.
 fn variable(key: &str) -> String {
+    if key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+        return key.to_owned();
+    }
     format!("HONGYAN_{}", key.replace('.', "__").to_uppercase())
 }
 
@@ -306,10 +312,10 @@ fn as_text(line: &str) -> String {
 fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, descriptors: Option<u32>) -> (Child, [String; 4]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut program = match descriptors {
-        None => prepare(BINARY, folder, settings),
+        None => prepare(&BINARY, folder, settings),
         Some(limit) => {
             let mut shell = prepare("sh", folder, settings);
-            shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string(), BINARY]);
+            shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string(), &BINARY]);
             shell
         }
     };

@@ -1,0 +1,47 @@
+//! What operators run is small, and its panics say as much as they did.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::root;
+
+/// Panics in a function of its own.
+const PROGRAM: &str = "#[inline(never)]\nfn at_fault() {\n    panic!(\"on purpose\");\n}\n\nfn main() {\n    at_fault();\n}\n";
+
+fn backtrace(program: &Path) -> String {
+    let out = Command::new(program).env("RUST_BACKTRACE", "1").stdin(Stdio::null()).output().unwrap();
+    String::from_utf8(out.stderr).unwrap()
+}
+
+#[test]
+fn a_stripped_program_names_functions_and_lines_where_its_debug_data_is() {
+    if Command::new("objcopy").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return println!("skipped: objcopy is not installed (Debian: binutils)");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (source, built, out) = (folder.path().join("faulty.rs"), folder.path().join("faulty"), folder.path().join("out"));
+    fs::write(&source, PROGRAM).unwrap();
+    // As the profile `dist` has it.
+    let rustc = Command::new("rustc").args(["-O", "-C", "debuginfo=line-tables-only", "-o"]).arg(&built).arg(&source).status().unwrap();
+    assert!(rustc.success());
+    let split = Command::new(root().join("scripts/dist")).arg("--split").arg(&built).arg(&out).status().unwrap();
+    assert!(split.success());
+    fs::remove_file(&built).unwrap();
+
+    let (program, debug) = (out.join("faulty"), out.join("faulty.debug"));
+    let whole = backtrace(&program);
+    for part in ["on purpose", "faulty::at_fault", "faulty.rs:3:5"] {
+        assert!(whole.contains(part), "{part}: {whole}");
+    }
+    let lines = |text: &str| text.matches("faulty.rs:7").count();
+    assert_eq!(lines(&whole), 1, "{whole}");
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(size(&program) < size(&debug), "the debug data is not in the program");
+    fs::remove_file(&debug).unwrap();
+    let alone = backtrace(&program);
+    for part in ["on purpose", "faulty::at_fault", "faulty.rs:3:5"] {
+        assert!(alone.contains(part), "{part}: {alone}");
+    }
+    assert_eq!(lines(&alone), 0, "{alone}");
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Failure, OnSettings, bans, json_lines, openid, say, table, times};
+use super::{Failure, OnSettings, bans, json_lines, openid, operator, say, table, times};
 use crate::ids::OpenId;
 use crate::store;
 use crate::store::messages::{Acts, OperatorAct, UserOverview, UserStanding};
@@ -29,6 +29,7 @@ pub(super) fn user(arguments: UserArguments, environment: Vec<(OsString, OsStrin
     if !standing.is_known {
         return Err(Failure::UnknownUser(openid));
     }
+    operator::note(&database, "user", openid.as_str());
     if json {
         return say(&json_lines(&[standing]));
     }

@@ -2,6 +2,7 @@
 
 mod generation;
 mod limits;
+mod live_sessions;
 mod preflight;
 mod traces;
 mod waiting;
@@ -226,6 +227,7 @@ async fn compose(
     let _ = writer.set(store.clone());
     generation::follow(store.clone(), chat.clone(), config.session.drain_spread_ms);
     traces::follow(store.clone());
+    live_sessions::answer(store.clone(), chat.clone(), node.id(), config.database.clone());
     actix_web::rt::spawn(store::observe(store.clone(), metrics.clone()));
     if let DatabaseUrl::Sqlite(path) = &config.database.url {
         metrics.watch_disk(path);

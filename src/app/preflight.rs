@@ -64,7 +64,9 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, StartErrors> {
     errors.extend([listen::check(&config.server.listen), ops, admin].into_iter().filter_map(Result::err).map(Error::from));
     errors.extend(store::check(&config.database).err().map(Error::from));
     match Words::load(&config.safety) {
-        Ok(words) if errors.is_empty() => return Ok(Prepared { descriptors: limit, words }),
+        Ok(words) if errors.is_empty() => {
+            return Ok(Prepared { descriptors: limit.map(|limit| limit.saturating_sub(descriptors::inherited())), words });
+        }
         Ok(_) => {}
         Err(bad) => errors.push(bad.into()),
     }

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use super::outbox::Outbox;
 use crate::event::overview::Missed;
 use crate::event::revocation::Issued;
-use crate::event::{Receipt, ReceiptKind};
+use crate::event::{LiveSession, Receipt, ReceiptKind};
 use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
 use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
@@ -114,6 +114,14 @@ pub struct DrainSessions {
 #[derive(Message, Clone, Copy)]
 #[rtype(result = "usize")]
 pub struct CountSessions;
+
+/// The live sessions of a user on this node, the oldest first; beyond [`SHOWN_SESSIONS`] the newest of them.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "Vec<LiveSession>")]
+pub struct SessionsOf(pub OpenId);
+
+/// Sessions of one user that are shown of each node.
+pub const SHOWN_SESSIONS: usize = 256;
 
 /// Which of these users look at the app: they have a session in the foreground that was heard in the last so many milliseconds.
 /// `Everywhere` asks the other nodes as well, and takes their silence of a second for a no.

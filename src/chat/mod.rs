@@ -9,6 +9,7 @@ mod deliver;
 mod sequencer;
 mod elsewhere;
 mod attention;
+mod live;
 mod told;
 mod receipts;
 mod typing;

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::messages::{Connect, Replacements, Wake, Which};
 use super::outbox::{Outbox, Pushed};
 use super::sequencer::Sequencer;
+use crate::event::LiveSession;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
 use crate::protocol::inbound::Attention;
@@ -278,6 +279,16 @@ impl Slot {
     /// Whether the user looks at the app on this device, as far as it told.
     pub fn is_in_foreground(&self) -> bool {
         !self.in_background
+    }
+
+    /// As an operator sees it.
+    pub fn shown(&self) -> LiveSession {
+        LiveSession {
+            device: self.device.as_ref().map(|device| device.as_str().to_owned()),
+            dialect: <&str>::from(self.dialect).to_owned(),
+            since: self.joined_at,
+            in_foreground: self.is_in_foreground(),
+        }
     }
 
     pub fn wake(&self) {

@@ -25,6 +25,7 @@ mod table;
 mod times;
 mod trace;
 mod user;
+mod user_sessions;
 
 pub use settings::Settings;
 
@@ -69,7 +70,7 @@ enum Command {
     Bans(bans::BansArguments),
     /// Close a user's sessions; the user may come back
     Kick(OnUser),
-    /// Show how a user stands: seen when, banned, conversations, profile
+    /// Show how a user stands: live sessions on all nodes, seen when, banned, conversations, profile
     User(user::UserArguments),
     /// Show what operators did: on the command line and by the server API
     Audit(audit::AuditArguments),

@@ -1,7 +1,10 @@
-//! How a user stands.
+//! How a user stands, and where the user is now.
 
 use std::ffi::OsString;
 
+use serde::Serialize;
+
+use super::user_sessions::{self, Live};
 use super::{Failure, OnSettings, bans, json_lines, openid, operator, say, table, times};
 use crate::ids::OpenId;
 use crate::store;
@@ -30,15 +33,23 @@ pub(super) fn user(arguments: UserArguments, environment: Vec<(OsString, OsStrin
         return Err(Failure::UnknownUser(openid));
     }
     operator::note(&database, "user", openid.as_str());
+    let live = user_sessions::ask(&database, &openid);
     if json {
-        return say(&json_lines(&[standing]));
+        return say(&json_lines(&[Shown { standing, live }]));
     }
     let target = Some(openid.as_str().to_owned());
     let acts = store::look(&database, &Acts { limit: ACTS, target, ..Acts::default() })?.acts;
-    say(&text(&openid, standing, &acts))
+    say(&text(&openid, standing, &live, &acts))
 }
 
-fn text(openid: &OpenId, standing: UserStanding, acts: &[OperatorAct]) -> String {
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    standing: UserStanding,
+    live: Live,
+}
+
+fn text(openid: &OpenId, standing: UserStanding, live: &Live, acts: &[OperatorAct]) -> String {
     let now = standing.now;
     let when = |at: Option<i64>| at.map_or_else(|| "not known".to_owned(), |at| times::shown_from(at, now));
     let profile = match (standing.nickname.as_str(), standing.has_avatar) {
@@ -53,6 +64,7 @@ fn text(openid: &OpenId, standing: UserStanding, acts: &[OperatorAct]) -> String
         ("openid", openid.as_str().to_owned()),
         ("ban", standing.ban.as_ref().map_or_else(|| "none".to_owned(), |ban| bans::in_words(ban, now))),
         ("first seen", when(standing.first_seen)),
+        ("sessions", user_sessions::in_words(live)),
         ("last seen", when(standing.last_seen)),
         ("wrote last", when(standing.last_written)),
         ("last message", when(standing.last_message)),
@@ -66,6 +78,7 @@ fn text(openid: &OpenId, standing: UserStanding, acts: &[OperatorAct]) -> String
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", table::printable(value))).collect();
+    text.push_str(&user_sessions::rows(live, now));
     for OperatorAct { at, via, who, act, detail, outcome, .. } in acts {
         let (outcome, detail) = (outcome.as_deref().unwrap_or("unknown"), detail.as_deref().unwrap_or_default());
         let line = format!("{}  {}: {who}  {act}  {outcome}  {detail}", times::shown(*at), via.as_str());

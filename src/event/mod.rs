@@ -4,11 +4,13 @@
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 mod finding;
+mod live;
 pub mod cursor;
 pub mod overview;
 pub mod revocation;
 
 pub use finding::{By, Finding, Found, Source};
+pub use live::LiveSession;
 
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug, Clone)]

@@ -38,6 +38,10 @@ pub fn raise_limit() -> Option<u64> {
 
 /// The least limit that a start is possible with.
 pub fn needed(config: &Config) -> u64 {
+    least(config) + inherited()
+}
+
+fn least(config: &Config) -> u64 {
     reserve(config) + WECHAT_CLIENTS * WECHAT_CONNECTIONS.0 + PUBLIC_AT_LEAST
 }
 
@@ -49,12 +53,12 @@ fn reserve(config: &Config) -> u64 {
     };
     let admin = if config.admin.port().is_some() { PER_WORKER + u64::from(ADMIN_CONNECTIONS) } else { 0 };
     let ports = u64::from(OPS_CONNECTIONS) + admin;
-    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + ports + inherited()
+    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + ports
 }
 
 /// Descriptors that were open before the program began, besides the standard streams: whoever started it left them, and nobody uses
 /// them. They lack the flag that closes at an exec (proc(5), fdinfo), which all that is opened here has.
-fn inherited() -> u64 {
+pub fn inherited() -> u64 {
     const CLOSES_AT_EXEC: u32 = 0o2_000_000;
     let Ok(open) = std::fs::read_dir("/proc/self/fdinfo") else { return 0 };
     let stays_open = |entry: std::fs::DirEntry| {
@@ -82,7 +86,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// `limit` is what [`raise_limit`] gave.
+    /// `limit` is what [`raise_limit`] gave, less what is [`inherited`].
     pub fn new(limit: Option<u64>, config: &Config) -> Self {
         let free = limit.map_or(u64::MAX, |n| n.saturating_sub(reserve(config)));
         let to_wechat = (free / 32).clamp(WECHAT_CONNECTIONS.0, WECHAT_CONNECTIONS.1);
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn with_as_many_as_are_needed_everything_has_a_few() {
-        let needed = needed(&config());
+        let needed = least(&config());
         assert_eq!(needed, 128 + 8 + 16);
         let Budget { sessions, connections, to_wechat, .. } = of(Some(needed));
         assert!(sessions >= 30 && connections >= 8 && to_wechat >= 4, "{sessions} {connections} {to_wechat}");

@@ -153,6 +153,8 @@ pub enum Route {
     AdminReview,
     #[strum(serialize = "/admin/v1/users/{openid}")]
     AdminUser,
+    #[strum(serialize = "/admin/v1/users/{openid}/sessions")]
+    AdminSessions,
     #[strum(serialize = "/admin/v1/users/{openid}/profile")]
     AdminProfile,
     #[strum(serialize = "/admin/v1/users/{openid}/kick")]

@@ -58,6 +58,8 @@ pub enum OpenError {
     NoDatabase { path: PathBuf },
     #[error("{at_most} users are traced already; end one of them (hongyan trace shows them, hongyan trace OPENID --stop ends one)")]
     TooManyTraces { at_most: usize },
+    #[error("{at_most} questions for users' sessions are open already; ask again in a minute")]
+    TooManyQuestions { at_most: i64 },
     #[error("the tables are of an older hongyan; bring them up to date (hongyan migrate, or restart the server)")]
     TablesTooOld,
     #[error(

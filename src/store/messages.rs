@@ -273,6 +273,12 @@ pub struct Changed {
 #[derive(Debug)]
 pub struct TracedUsers;
 
+/// Questions for a user's live sessions that this node has not answered.
+#[derive(Debug)]
+pub struct OpenQuestions {
+    pub node: String,
+}
+
 /// Writes that this node lives, and tells which others the database shows alive. On PostgreSQL only, as [`ChangedUsers`].
 #[derive(Debug)]
 pub struct WriteHeartbeat {

@@ -30,6 +30,7 @@ async fn a_key_opens_what_its_scopes_say_and_nothing_else() {
         (Method::GET, "/admin/v1/reviews", [false, true, false, true]),
         (Method::POST, "/admin/v1/reviews/1", [false, true, false, true]),
         (Method::GET, "/admin/v1/users/ann", [true, false, false, true]),
+        (Method::GET, "/admin/v1/users/ann/sessions", [true, false, false, true]),
         (Method::DELETE, "/admin/v1/users/ann/profile", [false, true, false, true]),
         (Method::POST, "/admin/v1/users/ann/kick", [false, false, false, true]),
         (Method::GET, "/admin/v1/bans", [true, true, false, true]),

@@ -29,6 +29,7 @@ mod reaper;
 mod revocations;
 mod descriptors;
 mod lifecycle;
+mod live_sessions;
 mod store_trouble;
 mod trace;
 mod doctor;

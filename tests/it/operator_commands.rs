@@ -69,8 +69,8 @@ async fn a_ban_says_whom_until_when_and_why_and_who_did_it() {
         let acts: Vec<_> =
             audit.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()).collect();
         let told: Vec<_> = acts.iter().map(|cells| cells[2]).collect();
-        assert_eq!(told, ["ACT", "ban", "unban", "unban", "token", "kick"], "{audit}");
-        assert!(acts[1][1].starts_with("cli: ") && acts[1][4] == "done" && acts[1][5] == "for 2 hours: sells tea", "{audit}");
+        assert_eq!(told, ["ACT", "user", "ban", "user", "unban", "unban", "token", "kick"], "{audit}");
+        assert!(acts[2][1].starts_with("cli: ") && acts[2][4] == "done" && acts[2][5] == "for 2 hours: sells tea", "{audit}");
         let all = said(&server.command(&["audit", "--dev", "--since", "1h", "--json"]));
         assert!(all.lines().any(|line| line.contains("unknown user") && line.contains("\"nan\"")), "{all}");
         for wrong in

@@ -34,10 +34,11 @@ pub struct AdminCall {
 use Scope::{Manage, Moderate, Read};
 
 /// Every call: what the server routes by, and what a test holds the OpenAPI document against.
-pub static CALLS: [AdminCall; 10] = [
+pub static CALLS: [AdminCall; 11] = [
     AdminCall { method: Method::GET, path: "/admin/v1/reviews", scopes: &[Moderate], route: || get().to(reviews::list) },
     AdminCall { method: Method::POST, path: "/admin/v1/reviews/{id}", scopes: &[Moderate], route: || post().to(reviews::decide) },
     AdminCall { method: Method::GET, path: "/admin/v1/users/{openid}", scopes: &[Read], route: || get().to(users::standing) },
+    AdminCall { method: Method::GET, path: "/admin/v1/users/{openid}/sessions", scopes: &[Read], route: || get().to(users::sessions) },
     AdminCall {
         method: Method::DELETE,
         path: "/admin/v1/users/{openid}/profile",

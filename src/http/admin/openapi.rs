@@ -23,6 +23,7 @@ use crate::http::error::{ApiError, ErrorBody};
         reviews::list,
         reviews::decide,
         users::standing,
+        users::sessions,
         users::strip,
         users::kick,
         bans::list,

@@ -11,8 +11,10 @@ use crate::http::State;
 use crate::http::api::{ask, commit};
 use crate::http::error::ApiError;
 use crate::ids::OpenId;
+use crate::node::name_of;
 use crate::protocol::Word;
-use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserStanding, Write};
+use crate::store;
+use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding, Write};
 
 /// How a user stands: seen when, banned, conversations, profile. No message text
 #[utoipa::path(
@@ -26,6 +28,29 @@ use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOve
 pub async fn standing(openid: web::Path<String>, state: web::Data<State>) -> Result<Json<UserStanding>, ApiError> {
     let standing = ask(&state, UserOverview { openid: OpenId::parse(&openid)? }).await?;
     if standing.is_known { Ok(Json(standing)) } else { Err(unknown()) }
+}
+
+/// The user's live sessions on all nodes. It takes a second or two, and three where a node is silent
+#[utoipa::path(
+    get,
+    path = "/admin/v1/users/{openid}/sessions",
+    tag = "users",
+    params(("openid" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    security(("key" = [])),
+    responses((status = 200, body = UserSessions), AdminErrors)
+)]
+pub async fn sessions(openid: web::Path<String>, state: web::Data<State>) -> Result<Json<UserSessions>, ApiError> {
+    let openid = OpenId::parse(&openid)?;
+    is_known(&state, &openid).await?;
+    let config = state.config.clone();
+    match web::block(move || store::ask_sessions(&config.database, &openid, name_of, || ())).await {
+        Ok(Ok(sessions)) => Ok(Json(sessions)),
+        Ok(Err(error)) => {
+            log::warn!(error:% = error; "the nodes cannot be asked for a user's sessions");
+            Err(ApiError::unavailable())
+        }
+        Err(_) => Err(ApiError::unavailable()),
+    }
 }
 
 /// Takes nickname and avatar of a user away

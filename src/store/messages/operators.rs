@@ -220,6 +220,33 @@ pub struct UserStanding {
     pub last_revoked: Option<i64>,
 }
 
+/// A user's live sessions on all nodes, as far as they answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UserSessions {
+    /// By node, and of each the oldest first: the newest 256.
+    pub sessions: Vec<NodeSession>,
+    /// The nodes that answered. Where it is empty no server runs, or none answers.
+    pub nodes: Vec<String>,
+    /// Nodes that should have answered and did not: what sessions the user has there is not known.
+    pub not_heard: Vec<String>,
+}
+
+/// A live session, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NodeSession {
+    pub node: String,
+    /// The label that its client gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub device: Option<String>,
+    /// `v1` or `plain`.
+    pub dialect: String,
+    /// When it was let in, by the clock of its node: Unix milliseconds.
+    pub since: i64,
+    /// Whether the user looks at the app there, as far as the client told.
+    pub in_foreground: bool,
+}
+
 fn as_text<S: Serializer>(openid: &OpenId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(openid.as_str())
 }

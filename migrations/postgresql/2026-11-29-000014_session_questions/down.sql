@@ -1,0 +1,2 @@
+DROP TABLE session_answers;
+DROP TABLE session_questions;

@@ -64,7 +64,8 @@ async fn what_is_wrong_is_told_with_what_to_do() {
     assert_eq!(text(finding(&report, "server"), "grade"), "warn");
 
     // As people read it.
-    let lines = server.command(&["doctor", "--database-url", "sqlite://nowhere/none.db"]);
+    std::fs::write(server.folder().join("odd.db"), "no database").unwrap();
+    let lines = server.command(&["doctor", "--database-url", "sqlite://odd.db"]);
     let lines = String::from_utf8(lines.stdout).unwrap();
     assert!(lines.contains("FAIL  database") && lines.contains("→ ") && lines.contains(" failed, "), "{lines}");
 }

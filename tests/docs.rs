@@ -215,7 +215,9 @@ fn every_command_that_is_named_exists() {
     for file in documents() {
         let document = text(&file);
         for words in spans(&document).into_iter().chain(code(&document)).flat_map(|line| line.split("hongyan ").skip(1)) {
-            let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            // An option is of the program itself, or of what stands before its name: docker run --name hongyan --restart.
+            let is_word =
+                |word: &&str| !word.starts_with('-') && !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             let mut words = words.split_whitespace();
             let Some(name) = words.next().filter(is_word) else { continue };
             let command = cli.find_subcommand(name).unwrap_or_else(|| panic!("{file} names hongyan {name}"));

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Failure, OnSettings, openid, say};
+use super::{Failure, OnSettings, openid, operator, say};
 use crate::ids::OpenId;
 use crate::logging;
 use crate::store::{self, TraceChange, TracedUser};
@@ -38,6 +38,9 @@ pub(super) fn run(asked: &Trace, environment: Vec<(OsString, OsString)>) -> Resu
         (None, _) => TraceChange::Nothing,
     };
     let traced = store::change_traces(&config.database, change)?;
+    if let Some(openid) = &asked.openid {
+        operator::note(&config.database, if asked.stop { "untrace" } else { "trace" }, openid.as_str());
+    }
     say(&match (&asked.openid, asked.stop) {
         (Some(openid), false) => begun(openid, asked.minutes),
         (Some(openid), true) => format!("{openid} is traced no more, on every node within 2 s\n"),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use serde::Serialize;
 
 use super::user_sessions::{self, Live};
-use super::{Failure, OnSettings, bans, json_lines, openid, say, table, times};
+use super::{Failure, OnSettings, bans, json_lines, openid, operator, say, table, times};
 use crate::ids::OpenId;
 use crate::store;
 use crate::store::messages::{Acts, OperatorAct, UserOverview, UserStanding};
@@ -32,6 +32,7 @@ pub(super) fn user(arguments: UserArguments, environment: Vec<(OsString, OsStrin
     if !standing.is_known {
         return Err(Failure::UnknownUser(openid));
     }
+    operator::note(&database, "user", openid.as_str());
     let live = user_sessions::ask(&database, &openid);
     if json {
         return say(&json_lines(&[Shown { standing, live }]));

@@ -83,7 +83,7 @@ pub static KEYS: &[Key] = &[
         "ops.listen",
         "127.0.0.1:9990",
         "ADDRESS:PORT such as 127.0.0.1:9990, or empty for none",
-        "The operators' port: `/healthz`, `/readyz`, `/metrics`, and nothing that changes anything. Empty: none.",
+        "The operators' port: `/healthz`, `/readyz`, `/metrics`, `/status`, and nothing that changes anything. Empty: none.",
         |c, t| {
             c.ops.listen = if t.is_empty() { None } else { Some(value::socket_address(t)?) };
             Ok(())

@@ -282,24 +282,18 @@ impl Loaded {
                 )
             })
             .collect();
-        if let (Listen::Tcp(public), Some(ops)) = (&self.config.server.listen, self.config.ops.listen)
-            && *public == ops
-            && ops.port() != 0
-        {
-            problems.push(Problem::new(
-                "ops.listen",
-                self.source("ops.listen").cloned(),
-                format!("{ops} is not allowed: must differ from server.listen"),
-            ));
-        }
         let admin = &self.config.admin;
         let ops = self.config.ops.listen.map(Listen::Tcp);
-        let taken = [("server.listen", Some(&self.config.server.listen)), ("ops.listen", ops.as_ref())];
-        for (name, listen) in taken {
-            let is_any = |listen: &Listen| matches!(listen, Listen::Tcp(at) if at.port() == 0);
-            if admin.listen.is_some() && admin.listen.as_ref() == listen && !listen.is_some_and(is_any) {
-                let what = format!("must differ from {name}; leave it empty for the public port");
-                problems.push(Problem::new("admin.listen", self.source("admin.listen").cloned(), what));
+        let ports =
+            [("server.listen", Some(&self.config.server.listen)), ("ops.listen", ops.as_ref()), ("admin.listen", admin.listen.as_ref())];
+        for (at, (name, later)) in ports.iter().enumerate() {
+            for (other, earlier) in &ports[..at] {
+                if let (Some(earlier), Some(later)) = (earlier, later)
+                    && earlier.meets(later)
+                {
+                    let what = format!("{later} is not allowed: must differ from {other}");
+                    problems.push(Problem::new(*name, self.source(name).cloned(), what));
+                }
             }
         }
         if admin.keys.iter().any(|key| self.config.auth.keys.iter().any(|signing| signing.secret == key.secret)) {

@@ -90,6 +90,29 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(at) => at.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// Whether one process cannot listen on both: the same socket, or the same port where one address stands for all of them.
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                let is_same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+                one.port() != 0 && one.port() == other.port() && is_same
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Who holds the sockets of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {

@@ -269,6 +269,8 @@ fn values_must_fit_each_other() {
         ("session.outbox_bytes", "65535", "session.outbox_bytes"),
         ("session.outbox_bytes", "33554433", "session.outboxes_bytes"),
         ("ops.listen", "127.0.0.1:9999", "ops.listen"),
+        ("server.listen", "0.0.0.0:9990", "ops.listen"),
+        ("admin.listen", "[::]:9990", "admin.listen"),
         ("wechat.push_aes_key", PUSH_AES_KEY, "wechat.push_aes_key"),
     ] {
         let problems = Case::new().flag("--set", key, value).load().unwrap_err();

@@ -49,7 +49,22 @@ fn reserve(config: &Config) -> u64 {
     };
     let admin = if config.admin.port().is_some() { PER_WORKER + u64::from(ADMIN_CONNECTIONS) } else { 0 };
     let ports = u64::from(OPS_CONNECTIONS) + admin;
-    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + ports
+    BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + ports + inherited()
+}
+
+/// Descriptors that were open before the program began, besides the standard streams: whoever started it left them, and nobody uses
+/// them. They lack the flag that closes at an exec (proc(5), fdinfo), which all that is opened here has.
+fn inherited() -> u64 {
+    const CLOSES_AT_EXEC: u32 = 0o2_000_000;
+    let Ok(open) = std::fs::read_dir("/proc/self/fdinfo") else { return 0 };
+    let stays_open = |entry: std::fs::DirEntry| {
+        let is_stream = entry.file_name().to_str()?.parse::<u32>().ok()? <= 2;
+        let info = std::fs::read_to_string(entry.path()).ok()?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+        let flags = u32::from_str_radix(flags, 8).ok()?;
+        Some(!is_stream && flags & CLOSES_AT_EXEC == 0)
+    };
+    open.flatten().filter_map(stays_open).filter(|stays_open| *stays_open).count() as u64
 }
 
 /// Shares of the descriptors. They add up to no more than the limit, less what the database and the operators' port need: so these

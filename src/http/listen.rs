@@ -22,20 +22,26 @@ pub enum Listener {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("cannot listen on {at}: the address is in use (is another hongyan running? choose another with server.listen or ops.listen)")]
+    #[error(
+        "cannot listen on {at}: the address is in use (is another hongyan running? choose another with server.listen, ops.listen or admin.listen)"
+    )]
     InUse { at: String },
-    #[error("cannot listen on {at}: what stands there is no socket; move it away, or choose another path with server.listen")]
+    #[error(
+        "cannot listen on {at}: what stands there is no socket; move it away, or choose another path with server.listen or admin.listen"
+    )]
     NoSocket { at: String },
     #[error("cannot listen on {at}: the folder {} does not exist; make it for the server's user (systemd: RuntimeDirectory=), or choose another \
-             path with server.listen", folder.display())]
+             path with server.listen or admin.listen", folder.display())]
     NoFolder { at: String, folder: PathBuf },
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error(
-        "cannot listen on {at}: only root may use a port below 1024; choose another with server.listen or ops.listen, and let a proxy have 443"
+        "cannot listen on {at}: only root may use a port below 1024; choose another with server.listen, ops.listen or admin.listen, and let a proxy have 443"
     )]
     Privileged { at: String },
-    #[error("cannot listen on {at}: no interface of this machine has that address; choose another with server.listen or ops.listen")]
+    #[error(
+        "cannot listen on {at}: no interface of this machine has that address; choose another with server.listen, ops.listen or admin.listen"
+    )]
     NoSuchAddress { at: String },
     #[error("cannot listen on {at}")]
     Io { at: String, source: std::io::Error },

@@ -133,7 +133,7 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     );
 }
 
-/// The operators' port: `/healthz`, `/readyz`, `/metrics`. Asks nobody who they are, and changes nothing.
+/// The operators' port: `/healthz`, `/readyz`, `/metrics`, `/status`. Asks nobody who they are, and changes nothing.
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let healthz = resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz));

@@ -92,8 +92,8 @@ struct Details {
 /// While `database` is not `ok`, the node is not ready: `unreachable`, `read_only` where what answers is no primary, or `unwritable` of a SQLite
 /// file that takes no writes.
 #[derive(Debug, Serialize)]
-struct DatabaseDetail {
-    database: &'static str,
+pub(super) struct DatabaseDetail {
+    pub(super) database: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     database_reason: Option<String>,
 }
@@ -198,16 +198,21 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     })
 }
 
+/// How the database stands, asked now.
+pub(super) async fn database(state: &State) -> DatabaseDetail {
+    match tokio::time::timeout(PING_AT_MOST, state.store.look()).await {
+        Ok(Ok(now)) => DatabaseDetail::new(now, true),
+        Ok(Err(_)) | Err(_) => DatabaseDetail::new(state.store.state(), false),
+    }
+}
+
 /// Reasons against sending new work here, and how the database stands.
 async fn judge(state: &State) -> (Vec<&'static str>, DatabaseDetail) {
     let mut reasons = Vec::new();
     if state.draining.is_set() {
         reasons.push("draining");
     }
-    let database = match tokio::time::timeout(PING_AT_MOST, state.store.look()).await {
-        Ok(Ok(now)) => DatabaseDetail::new(now, true),
-        Ok(Err(_)) | Err(_) => DatabaseDetail::new(state.store.state(), false),
-    };
+    let database = database(state).await;
     if database.database != "ok" {
         reasons.push("store");
     }

@@ -10,13 +10,13 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use rustix::process::{Resource, getrlimit};
 
-use super::State;
 use super::address::Address;
 use super::error::ApiError;
+use super::{State, ops};
 use crate::config;
 use crate::ids::{HttpRequestId, now_ms};
 use crate::lifecycle::Draining;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::node::{Node, NodeStatus, Rate, SeenRequest};
 use crate::notice::Standing;
 use crate::relay::LinkState;
@@ -128,16 +128,16 @@ impl StatusSource {
     }
 }
 
-/// Takes a while where there are many: not for every heartbeat.
-fn open_descriptors() -> Option<u64> {
-    std::fs::read_dir("/proc/self/fd").ok().map(|open| open.count() as u64)
-}
-
 /// This node's status.
 pub async fn status(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(NodeStatus { descriptors_open: open_descriptors(), ..state.status.read() })
+        // As `/readyz` has it, which asks the database: what the last write met may be long ago.
+        .json(NodeStatus {
+            database: ops::database(&state).await.database.to_owned(),
+            descriptors_open: metrics::open_descriptors(),
+            ..state.status.read()
+        })
 }
 
 /// How a request for `/healthz` came to this node, by the id in its answer.

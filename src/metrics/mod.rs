@@ -16,6 +16,7 @@ mod text;
 
 pub use known::KnownGauge;
 pub use labels::*;
+pub use system::open_descriptors;
 use system::{Disk, Process};
 
 /// The handles that the rooms count with. Cloning shares the numbers.

@@ -9,8 +9,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::conn::{self, Conn};
 use super::error::OpenError;
 use super::messages::{
-    ActPage, Acts, Answer, Ban, BanDecision, BanPage, Bans, EndedBans, IsKnown, OperatorAct, Query, RecordAct, Revoke, SeenUsers, Via,
-    Write,
+    ActPage, Acts, Answer, Ban, BanDecision, BanInForce, BanPage, Bans, EndedBans, IsKnown, OperatorAct, Query, RecordAct, Revoke,
+    SeenUsers, Via, Write,
 };
 use super::queries::{and_one, unreadable};
 use super::revocations;
@@ -207,6 +207,15 @@ impl Query for EndedBans {
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let rows = Statement::new(ENDED).number(now).number(now).number(limit).load::<BanRow>(conn)?;
         rows.into_iter().map(BanRow::into_ban).collect()
+    }
+}
+
+impl Query for BanInForce {
+    type Answer = Option<Ban>;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<Option<Ban>> {
+        let now = now(conn)?;
+        ban_of(conn, &self.openid, now)
     }
 }
 

@@ -64,9 +64,11 @@ impl Seen {
         self.is_waiting.notify_one();
     }
 
-    fn take(&self) -> Vec<(OpenId, i64)> {
+    /// Takes so many of those who wait at the most, whoever they are.
+    fn take(&self, most: usize) -> Vec<(OpenId, i64)> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut users.waiting).into_iter().collect()
+        let taken: Vec<OpenId> = users.waiting.keys().take(most).cloned().collect();
+        taken.into_iter().filter_map(|openid| users.waiting.remove_entry(&openid)).collect()
     }
 }
 
@@ -76,18 +78,24 @@ impl Store {
         self.inner.seen.note(openid, sight, now_ms());
     }
 
-    /// Hands in what is not written down yet.
+    /// Hands in all that is not written down yet: for the end of the process.
     pub fn write_seen(&self) {
-        let seen = self.inner.seen.take();
-        let mut left = seen.chunks(USERS_AT_ONCE);
-        while let Some(users) = left.next() {
-            let write = Write::Seen(SeenUsers { users: users.to_vec(), answer: Answer::Nobody });
-            if self.submit_background(write).is_err() {
-                // The next time.
-                users.iter().chain(left.flatten()).for_each(|(openid, at)| self.inner.seen.note(openid, Sight::Leaves, *at));
-                return;
-            }
+        while self.write_some_seen() {}
+    }
+
+    /// Hands in one write's worth; `false`: nobody waits, or the store has no room now.
+    fn write_some_seen(&self) -> bool {
+        let users = self.inner.seen.take(USERS_AT_ONCE);
+        if users.is_empty() {
+            return false;
         }
+        let write = Write::Seen(SeenUsers { users: users.clone(), answer: Answer::Nobody });
+        let is_taken = self.submit_background(write).is_ok();
+        if !is_taken {
+            // The next time.
+            users.iter().for_each(|(openid, at)| self.inner.seen.note(openid, Sight::Leaves, *at));
+        }
+        is_taken
     }
 }
 
@@ -95,7 +103,10 @@ impl Store {
 pub async fn write_seen_regularly(store: Store) {
     loop {
         store.inner.seen.is_waiting.notified().await;
-        store.write_seen();
+        // One at a time: a crowd that leaves at once must not become one long transaction beside the messages.
+        while store.write_some_seen() {
+            tokio::time::sleep(WRITE_INTERVAL).await;
+        }
         tokio::time::sleep(WRITE_INTERVAL).await;
     }
 }
@@ -108,8 +119,11 @@ mod tests {
     fn what_waits_is_bounded_and_a_user_is_noted_once_a_minute_and_on_leaving() {
         let seen = Seen::default();
         let user = |n: usize| OpenId::parse(&format!("u{n}")).unwrap();
-        let taken = || seen.take().into_iter().collect::<HashMap<_, _>>();
+        let taken = || seen.take(usize::MAX).into_iter().collect::<HashMap<_, _>>();
         (0..WAITING_CAPACITY + 10).for_each(|n| seen.note(&user(n), Sight::Here, 1_000));
+        let some = seen.take(USERS_AT_ONCE);
+        assert_eq!(some.len(), USERS_AT_ONCE, "a crowd is written down in parts");
+        some.iter().for_each(|(openid, at)| seen.note(openid, Sight::Leaves, *at));
         let first = taken();
         assert_eq!((first.len(), first[&user(8)]), (WAITING_CAPACITY, 1_000));
         seen.note(&user(7), Sight::Here, 1_000 + NOTE_INTERVAL_MS - 1);

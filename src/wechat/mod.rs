@@ -20,6 +20,7 @@ pub use api::{Judgement, MediaCheck, MediaKind, MiniprogramState, Scene, Sent, S
 pub use client::check_secret;
 pub use error::{BUSY, Failure, INACTIVE, LoginRefused, NO_GRANT, SendFailure};
 pub use push::Push;
+pub use tls::system_roots;
 
 /// Exchanges a `wx.login` code for the openid behind it. `session_key` stays inside this room.
 #[derive(actix::Message)]

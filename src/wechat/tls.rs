@@ -22,7 +22,7 @@ fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
 }
 
 /// The file that `SSL_CERT_FILE` names, else the one where distributions keep theirs, else a folder of them (`SSL_CERT_DIR`).
-fn system_roots() -> RootCertStore {
+pub fn system_roots() -> RootCertStore {
     let found = openssl_probe::probe();
     let (file, folder) = match found.cert_file {
         Some(file) => (Some(file), None),

@@ -63,7 +63,7 @@ impl House {
     }
 }
 
-/// A request's whole answer but for the date, its header lines sorted.
+/// A request's whole answer but for the date and the id of the request, its header lines sorted.
 async fn answer(server: &Server, method: &str, path: &str, token: Option<&str>, body: &str) -> String {
     let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
     let request = format!(
@@ -78,7 +78,8 @@ async fn answer(server: &Server, method: &str, path: &str, token: Option<&str>, 
     assert!(bytes.starts_with("HTTP/1.1 "), "{bytes}");
     // The order of the headers is chance.
     let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
-    let mut lines: Vec<&str> = head.lines().filter(|line| !line.starts_with("date: ")).collect();
+    let mut lines: Vec<&str> =
+        head.lines().filter(|line| !["date: ", "x-request-id: "].iter().any(|name| line.starts_with(name))).collect();
     lines.sort_unstable();
     format!("{}\n\n{body}", lines.join("\n"))
 }

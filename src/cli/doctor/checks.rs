@@ -8,7 +8,7 @@ use crate::cli::{healthcheck, status};
 use crate::config::{Config, DatabaseUrl, Loaded};
 use crate::node::{Node, NodeStatus};
 use crate::relay::{self, NatsExamination};
-use crate::store::{self, Examination};
+use crate::store::{self, Examination, OpenError};
 use crate::wechat;
 
 /// A commit that takes longer is a slow disk: messages wait for it.
@@ -68,13 +68,19 @@ pub(super) async fn server(config: &Config) -> (Finding, Option<NodeStatus>) {
     (finding, status.ok())
 }
 
-pub(super) async fn database(config: &Config) -> Vec<Finding> {
+pub(super) async fn database(config: &Config, is_serving: bool) -> Vec<Finding> {
     const CHECK: &str = "database";
     let database = config.database.clone();
     let is_sqlite = matches!(database.url, DatabaseUrl::Sqlite(_));
-    match blocking(move || store::examine(&database).map_err(|error| told(&error))).await {
+    let examined = blocking(move || match store::examine(&database) {
+        // The first start makes it.
+        Err(OpenError::NoDatabase { path }) if !is_serving && !path.exists() => Err(None),
+        examined => examined.map_err(|error| Some(told(&error))),
+    });
+    match examined.await {
         None => vec![Finding::fail(CHECK, "it could not be asked: there is no thread for it", "look at the limits on threads")],
-        Some(Err(why)) => vec![Finding::fail(CHECK, why, "nothing is stored until this is mended")],
+        Some(Err(None)) => vec![Finding::skip(CHECK, "not there yet: serve makes it")],
+        Some(Err(Some(why))) => vec![Finding::fail(CHECK, why, "nothing is stored until this is mended")],
         Some(Ok(examination)) => of_database(&examination, is_sqlite),
     }
 }

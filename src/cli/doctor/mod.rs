@@ -37,7 +37,7 @@ pub(super) fn run(asked: &Doctor, environment: Vec<(OsString, OsString)>) -> Res
         let config = &loaded.config;
         let (server, status) = with_progress("this server is asked", checks::server(config)).await;
         report.add([server])?;
-        report.add(with_progress("the database is written", checks::database(config)).await)?;
+        report.add(with_progress("the database is written", checks::database(config, status.is_some())).await)?;
         report.add([with_progress("WeChat is asked", checks::wechat(config, asked.on.dev)).await])?;
         report.add([with_progress("NATS is asked", checks::nats(config)).await])?;
         report.add([checks::descriptors(config, status.as_ref())])?;

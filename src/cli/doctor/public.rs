@@ -11,7 +11,7 @@ use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
@@ -20,6 +20,7 @@ use crate::cli::healthcheck;
 use crate::config::{Config, Listen, PublicUrl};
 use crate::ids::{HttpRequestId, now_ms};
 use crate::node::SeenRequest;
+use crate::wechat::system_roots;
 
 /// Maximum time of one request, connection and handshake included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
@@ -150,7 +151,9 @@ async fn request(url: &PublicUrl) -> Result<Met, String> {
     let chain = session.get_ref().1.peer_certificates().unwrap_or_default();
     let ends_ms = chain.iter().filter_map(end_ms).min();
     let distrust = judge.distrust.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let asked = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nUser-Agent: hongyan-doctor\r\nConnection: close\r\n\r\n", url.host);
+    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+    let host = if url.port == 443 { host } else { format!("{host}:{}", url.port) };
+    let asked = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hongyan-doctor\r\nConnection: close\r\n\r\n");
     session.write_all(asked.as_bytes()).await.map_err(|error| told(&error))?;
     let mut answer = Vec::new();
     // Some end without TLS's own farewell: the head is what counts.
@@ -186,8 +189,7 @@ struct Judge {
 
 impl Judge {
     fn trusting_the_system() -> Result<Self, Box<dyn std::error::Error>> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = system_roots();
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider())).build()?;
         Ok(Self { inner, distrust: Mutex::default() })
     }

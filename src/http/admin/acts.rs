@@ -33,7 +33,7 @@ pub struct ActsAnswer {
     /// For the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    next: Option<i64>,
+    next: Option<String>,
 }
 
 /// What operators did on the command line and by this API, the newest first
@@ -55,6 +55,6 @@ pub async fn list(params: web::Query<ActsParams>, state: web::Data<State>) -> Re
     let fitting = page::fitting(acts.iter().map(|act| serde_json::to_string(act).map_or(0, |text| text.len())));
     let has_more = found.has_more || fitting < acts.len();
     acts.truncate(fitting);
-    let next = acts.last().filter(|_| has_more).map(|last| last.id);
+    let next = acts.last().filter(|_| has_more).map(|last| last.id.to_string());
     Ok(Json(ActsAnswer { acts, next }))
 }

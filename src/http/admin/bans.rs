@@ -15,7 +15,7 @@ use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::ids::OpenId;
 use crate::protocol::Word;
-use crate::store::messages::{Ban, Bans, UserOverview};
+use crate::store::messages::{Ban, BanInForce, Bans};
 
 const DEFAULT_LIMIT: usize = 50;
 /// Characters of a reason.
@@ -151,7 +151,7 @@ pub async fn unban(openid: web::Path<String>, operator: Operator, state: web::Da
 /// # Errors
 /// `forbidden`: it is for good, and the key may only moderate.
 async fn spare_bans_for_good(state: &State, operator: &Operator, openid: &OpenId) -> Result<Option<Ban>, ApiError> {
-    let ban = ask(state, UserOverview { openid: openid.clone() }).await?.ban;
+    let ban = ask(state, BanInForce { openid: openid.clone() }).await?;
     let is_for_good = ban.as_ref().is_some_and(|ban| ban.until.is_none());
     if is_for_good && !operator.key.has(Scope::Manage) { Err(for_good()) } else { Ok(ban) }
 }

@@ -105,10 +105,10 @@ fn admit(state: &State, call: &AdminCall, request: &ServiceRequest) -> Result<Pr
     }
 }
 
-/// What the path names.
+/// What the path names, as it may stand in a database: PostgreSQL refuses a zero byte, and with it all that is written beside it.
 fn target(request: &ServiceRequest) -> Option<String> {
     let info = request.match_info();
-    info.get("openid").or_else(|| info.get("id")).map(|target| target.chars().take(64).collect())
+    info.get("openid").or_else(|| info.get("id")).map(|target| target.chars().filter(|c| !c.is_control()).take(64).collect())
 }
 
 /// Notes what became of a call. The entry that it was made stands already.

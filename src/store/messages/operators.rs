@@ -23,7 +23,9 @@ pub struct RecordAct {
 /// One act of an operator's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OperatorAct {
-    /// Rises with the time; see [`OperatorAct::new`].
+    /// Rises with the time; see [`OperatorAct::new`]. In JSON a string: it is beyond 2^53.
+    #[serde(serialize_with = "id_as_text")]
+    #[schema(value_type = String)]
     pub id: i64,
     /// Unix milliseconds by the database's clock.
     pub at: i64,
@@ -43,6 +45,10 @@ pub struct OperatorAct {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub outcome: Option<String>,
+}
+
+fn id_as_text<S: Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 /// The way by which an operator came.
@@ -85,6 +91,12 @@ impl OperatorAct {
 pub struct SeenUsers {
     pub users: Vec<(OpenId, i64)>,
     pub answer: Answer,
+}
+
+/// The ban of a user, where one is in force.
+#[derive(Debug)]
+pub struct BanInForce {
+    pub openid: OpenId,
 }
 
 /// One page of the audit log, the newest first.

@@ -209,6 +209,11 @@ impl Server {
         Http::new(&self.admin, Some(ADMIN_SECRET))
     }
 
+    /// The status and the body of `/readyz`.
+    pub async fn readyz(&self) -> (u16, serde_json::Value) {
+        Http::new(&self.ops, None).get("/readyz").await
+    }
+
     /// Its double of WeChat, to be steered and asked.
     pub fn wechat(&self) -> Http {
         Http::new(&self.double, None)

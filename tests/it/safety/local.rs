@@ -31,7 +31,7 @@ async fn a_listed_word_is_refused_without_a_hint_and_not_stored() {
 async fn every_text_of_a_message_is_looked_at_and_so_are_plain_clients() {
     let server = Guarded::new("local", &[("safety.keep_text", "true")]);
     std::fs::write(server.lists().join("words"), "badword\n坏词\n").unwrap();
-    eventually("the list", async || (server.operators().get("/readyz").await.1["details"]["safety"]["words"] == 2).then_some(())).await;
+    eventually("the list", async || (server.readyz().await.1["details"]["safety"]["words"] == 2).then_some(())).await;
     let mut plain = server.seed("alice", "bob").await;
     for frame in [
         json!({ "message": "badword" }),
@@ -108,7 +108,7 @@ async fn a_list_is_read_anew_while_messages_come() {
     eventually("the last list", async || (hear("three").await == "content_refused").then_some(())).await;
     assert_eq!(hear("two").await, "ack");
     assert_eq!(server.log().matches(said).count(), 1);
-    assert_eq!(server.operators().get("/readyz").await.1["details"]["safety"]["words"], 1);
+    assert_eq!(server.readyz().await.1["details"]["safety"]["words"], 1);
     for n in 0..300 {
         assert_eq!(answer(&mut carol).await, (n.to_string(), "ack".to_owned()));
     }

@@ -101,7 +101,7 @@ async fn who_was_not_in_the_mini_program_is_judged_as_the_operator_wants() {
         assert_eq!(server.asked().await, 3);
         let mut foreign = server.v1("dev-foreign").await;
         assert_eq!(fate(&mut foreign, "bob", "1", "from elsewhere").await, plain, "{on_inactive}");
-        let ready = server.operators().get("/readyz").await.1;
+        let ready = server.readyz().await.1;
         assert!(ready["details"]["safety"].get("last_failure").is_none(), "that is no outage: {ready}");
     }
 }
@@ -118,7 +118,7 @@ async fn after_failures_wechat_is_left_alone_for_a_while() {
     }
     assert!(server.asked().await < 6, "three, and one for each second since");
     assert_eq!(server.metric("hongyan_safety_resting").await, 1.0);
-    let ready = server.operators().get("/readyz").await;
+    let ready = server.readyz().await;
     assert_eq!((ready.0, &ready.1["details"]["safety"]["breaker"]), (200, &json!("open")));
     server.control(json!({ "outage": "none" })).await;
     let mut n = 10;
@@ -128,7 +128,7 @@ async fn after_failures_wechat_is_left_alone_for_a_while() {
     })
     .await;
     assert_eq!(server.metric("hongyan_safety_resting").await, 0.0);
-    assert_eq!(server.operators().get("/readyz").await.1["details"]["safety"]["breaker"], "closed");
+    assert_eq!(server.readyz().await.1["details"]["safety"]["breaker"], "closed");
     let log = server.log();
     assert_eq!((log.matches("WeChat does not check texts").count(), log.matches("WeChat checks texts again").count()), (1, 1), "{log}");
 }

@@ -1,5 +1,7 @@
 //! `hongyan user`: where the user is now, over all nodes.
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use serde_json::{Value, json};
 
 use crate::harness::{Cluster, Nats, Server, eventually};
@@ -97,4 +99,51 @@ async fn every_node_answers_for_itself_and_a_silent_one_is_named() {
     assert!(!shown.contains("tablet") && shown.lines().any(|line| line.starts_with("n0    phone")), "{shown}");
     cluster.nodes[1].signal("CONT");
     assert_eq!(devices(&answered(&cluster.nodes[0], "ann", &["n0", "n1", "n2"]).await), wanted);
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    rows: i64,
+}
+
+const LEFT: &str = "SELECT (SELECT count(*) FROM session_questions) + (SELECT count(*) FROM session_answers) AS rows";
+
+fn sqlite(server: &Server) -> SqliteConnection {
+    let mut conn = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
+    conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+    conn
+}
+
+/// Whoever asked, nothing of it stays; 64 at a time, and what a killed asker left is no hindrance for long.
+#[actix_web::test]
+async fn questions_are_bounded_and_leave_nothing_behind() {
+    for postgres in [None, Some(Server::fresh_postgres())] {
+        let postgres = match postgres {
+            Some(None) => continue,
+            Some(Some((url, _))) => Some(url),
+            None => None,
+        };
+        let server = Server::alone(&postgres.iter().map(|url| ("database.url", url.as_str())).collect::<Vec<_>>());
+        let execute = |text: String| match &postgres {
+            Some(url) => PgConnection::establish(url).unwrap().batch_execute(&text).unwrap(),
+            None => sqlite(&server).batch_execute(&text).unwrap(),
+        };
+        let left = || match &postgres {
+            Some(url) => diesel::sql_query(LEFT).get_result::<Count>(&mut PgConnection::establish(url).unwrap()).unwrap().rows,
+            None => diesel::sql_query(LEFT).get_result::<Count>(&mut sqlite(&server)).unwrap().rows,
+        };
+        let _ann = server.v1_device("ann", "phone").await;
+        let is_told = || live(&server, "ann").is_some_and(|live| live["sessions"][0]["device"] == "phone");
+        eventually("an answer of which nothing stays", async || (is_told() && left() == 0).then_some(())).await;
+
+        // Too old for an answer, and too young to be taken away.
+        let asked = |n: usize, at: i64| format!("INSERT INTO session_questions (id, openid, asked_at) VALUES ('{n}', 'ann', {at});");
+        execute((0..64).map(|n| asked(n, hongyan::ids::now_ms() - 15_000)).collect());
+        let refused = live(&server, "ann").unwrap();
+        assert_eq!(refused, json!({ "problem": "64 questions for users' sessions are open already; ask again in a minute" }));
+        assert!(text(&server, "ann").contains("sessions                      not known: 64 questions"), "{}", text(&server, "ann"));
+        execute("UPDATE session_questions SET asked_at = asked_at - 200000".to_owned());
+        eventually("an answer of which nothing stays", async || (is_told() && left() == 0).then_some(())).await;
+    }
 }

@@ -29,7 +29,7 @@ use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::Issued;
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::status::StatusSource;
-use crate::http::{AdminKeys, Admission, Budget, Pushes, SignIn, State, serve, wechat_events};
+use crate::http::{AdminKeys, Admission, Pushes, SignIn, State, serve, wechat_events};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::logging::{announce, announce_to_people};
@@ -115,9 +115,8 @@ async fn run_server(config: Config, mode: Mode, node: Node) -> Result<(), Error>
 
 async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining: &Draining) -> Result<(), Error> {
     let metrics = Metrics::new();
-    let Prepared { descriptors, words } = preflight::prepare(&config)?;
-    let budget = Budget::new(descriptors, &config);
-    config.wechat.connections = budget.to_wechat;
+    let prepared = preflight::prepare(&config)?;
+    config.wechat.connections = prepared.budget.to_wechat;
     let public = Listener::bind(&config.server.listen)?;
     let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
     let admin = config.admin.port().map(Listener::bind).transpose()?;
@@ -131,9 +130,8 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
 
     // Only the double takes the name of a user for a code.
     let sign_in = if double.is_some() { SignIn::Dev } else { SignIn::Token };
-    let words = Arc::new(words);
     let reload = Arc::new(Notify::new());
-    actix_web::rt::spawn(words.clone().follow(reload.clone()));
+    actix_web::rt::spawn(prepared.words.clone().follow(reload.clone()));
     let double_at = double.as_ref().map(|double| double.at);
     let mut is_told = false;
     let mut tell_addresses = || {
@@ -163,7 +161,7 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, mode, node, sign_in, budget, draining, words, metrics).await?;
+    let Rooms { state, relay, notices } = compose(config, mode, node, sign_in, prepared, draining, metrics).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
     let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
@@ -206,9 +204,8 @@ async fn compose(
     mode: Mode,
     node: Node,
     sign_in: SignIn,
-    budget: Budget,
+    Prepared { budget, words }: Prepared,
     draining: &Draining,
-    words: Arc<Words>,
     metrics: Metrics,
 ) -> Result<Rooms, Error> {
     let writer = Arc::new(OnceLock::<Store>::new());

@@ -5,19 +5,20 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::sync::Arc;
 
 use super::Error;
 use crate::config::Config;
-use crate::http::descriptors;
 use crate::http::listen::{self, BindError};
+use crate::http::{Budget, descriptors};
 use crate::safety::Words;
 use crate::store;
 
 /// What was found, for a start that goes on.
 pub(super) struct Prepared {
-    /// The limit on open files.
-    pub(super) descriptors: Option<u64>,
-    pub(super) words: Words,
+    /// Shares of the open files.
+    pub(super) budget: Budget,
+    pub(super) words: Arc<Words>,
 }
 
 /// Everything that a start would end with.
@@ -65,7 +66,8 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, StartErrors> {
     errors.extend(store::check(&config.database).err().map(Error::from));
     match Words::load(&config.safety) {
         Ok(words) if errors.is_empty() => {
-            return Ok(Prepared { descriptors: limit.map(|limit| limit.saturating_sub(descriptors::inherited())), words });
+            let own = limit.map(|limit| limit.saturating_sub(descriptors::inherited()));
+            return Ok(Prepared { budget: Budget::new(own, config), words: Arc::new(words) });
         }
         Ok(_) => {}
         Err(bad) => errors.push(bad.into()),

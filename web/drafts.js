@@ -1,5 +1,7 @@
 /** Text that was begun in a chat and not sent. It outlives a reload, as all that the tab keeps. */
 
+import { isOpenid } from './text.js'
+
 const MAX_DRAFTS = 50
 /** Characters of all drafts together. The unsent messages need the storage more. */
 const MAX_STORED_CHARACTERS = 256 * 1024
@@ -14,7 +16,7 @@ export class Drafts {
   constructor(store) {
     this.#store = store
     const stored = store.load('drafts', [])
-    const isDraft = draft => typeof draft?.peer === 'string' && typeof draft.text === 'string' && Number.isFinite(draft.at)
+    const isDraft = draft => isOpenid(draft?.peer) && typeof draft.text === 'string' && Number.isFinite(draft.at)
     this.#drafts = new Map(Array.isArray(stored) ? stored.filter(isDraft).map(draft => [draft.peer, draft]) : [])
   }
 

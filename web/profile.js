@@ -56,13 +56,14 @@ export function openProfile(chat, alerts, signOut) {
       problem.textContent = text('no_hours')
       return
     }
+    // They are of this tab alone: the server need not be there for them.
+    alerts.save({ sound: sound.checked, notification: notification.checked, words: words.checked })
     const button = $('.primary', dialog)
     button.disabled = true
     try {
       // What was not known, when the dialog opened, is not to be taken away.
       await chat.setProfile({ ...(name !== me.nickname && { nickname: name }), ...(chosen && { avatar: await base64(chosen) }) })
       await saveHours(chat, await hours)
-      alerts.save({ sound: sound.checked, notification: notification.checked, words: words.checked })
       dialog.close()
       toast(text('saved'))
     } catch (error) {

@@ -26,7 +26,8 @@ const MODES = {
       if (!sub) return { problem: 'token_malformed' }
       const left = () => Math.floor(exp - Date.now() / 1000)
       if (left() <= 0) return { problem: 'token_expired' }
-      return { openid: sub, signIn: async () => ({ openid: sub, token, expires_in: left() }) }
+      // One that has ended meanwhile is for the server to refuse: then the page asks for another one.
+      return { openid: sub, signIn: async () => ({ openid: sub, token, expires_in: Math.max(1, left()) }) }
     },
     refused: 'token_refused',
   },

@@ -119,6 +119,7 @@ const zh = {
   error_rate_limited: '操作太频繁。请稍后再试。',
   error_storage_full: '未发出的消息太多，本机存不下了。请等它们发出后再试。',
   error_too_large: '内容太长。请分成几条发送。',
+  error_forbidden: '没有权限进行此操作。',
   error_blocked: '对方拒收了你的消息。',
   error_content_refused: '内容不被允许。请修改后再试。',
   error_recall_expired: '发送时间太久，不能撤回了。',
@@ -259,6 +260,7 @@ const en = {
   error_rate_limited: 'Too many at once. Try again later.',
   error_storage_full: 'Too many unsent messages for this device. Wait until they are out.',
   error_too_large: 'This is too long. Send it in parts.',
+  error_forbidden: 'This is not permitted.',
   error_blocked: 'The other side does not take messages from you.',
   error_content_refused: 'This content is not allowed. Change it and try again.',
   error_recall_expired: 'It is too late to recall this message.',
@@ -281,7 +283,7 @@ const en = {
 }
 
 /** Whom there may be: what begins the path of a WebSocket and is no path of the server's. */
-export const isOpenid = name => /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/.test(name)
+export const isOpenid = name => typeof name === 'string' && /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/.test(name)
 
 const chinese = navigator.language.toLowerCase().startsWith('zh')
 const words = chinese ? zh : en

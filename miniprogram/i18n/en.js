@@ -131,7 +131,13 @@ module.exports = {
     storage_full: 'This device has no space left: the message is not kept',
     content_refused: 'This content is not allowed',
     bad_request: 'This did not work. Update the mini-program and try again',
+    bad_frame: 'This did not work. Update the mini-program and try again',
+    conflict: 'This message conflicts with one that was sent. Write it anew',
+    openid_mismatch: 'This is another account. Sign out and in again',
+    sender_mismatch: 'This is another account. Sign out and in again',
+    forbidden: 'This is not permitted',
     too_many_errors: 'Disconnected. Update the mini-program and try again',
+    other: 'Something went wrong. Try again later',
   },
   time: {
     yesterday: 'Yesterday',

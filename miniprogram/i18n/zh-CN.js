@@ -131,7 +131,13 @@ module.exports = {
     storage_full: '手机存储空间不足，消息未保存',
     content_refused: '内容不被允许，请修改后再试',
     bad_request: '操作无法完成，请更新小程序后重试',
+    bad_frame: '操作无法完成，请更新小程序后重试',
+    conflict: '这条消息与已发出的一条冲突，请重新输入后发送',
+    openid_mismatch: '登录的不是此账号，请退出后重新登录',
+    sender_mismatch: '登录的不是此账号，请退出后重新登录',
+    forbidden: '没有权限进行此操作',
     too_many_errors: '连接已中断，请更新小程序后重试',
+    other: '出错了，请稍后再试',
   },
   time: {
     yesterday: '昨天',

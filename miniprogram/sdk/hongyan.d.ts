@@ -39,7 +39,7 @@ export interface Options {
 export interface Credentials {
   openid: string
   token: string
-  /** Seconds from now. */
+  /** Seconds from now. A token that has ended goes to the server all the same, which refuses it as `unauthorized`. */
   expires_in: number
 }
 
@@ -180,7 +180,7 @@ export interface Client {
   /** Asks the server anew, for pull to refresh. Rejects with `offline` where there is no connection, and hurries to make one. */
   refresh(): Promise<void>
   unread(): number
-  /** Clears this user's own view of it; the peer keeps hers. */
+  /** Clears this user's own view of it, and what failed or waits to be sent; the peer keeps hers. */
   removeConversation(peer: string): Promise<void>
   /** On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet. */
   setMuted(peer: string, muted: boolean): Promise<void>
@@ -203,6 +203,7 @@ export interface Client {
    * Throws `bad_request`, `too_large` and `storage_full`, for these no later try would mend.
    */
   send(peer: string, message: string, more?: { type?: string; extra?: Record<string, unknown> }): Message
+  /** Sends a `failed` message again. One that the server had refused can be taken back by `cancel` until it goes out. */
   retry(peer: string, client_msg_id: string): void
   /** Forgets a `failed` message. */
   discard(peer: string, client_msg_id: string): void

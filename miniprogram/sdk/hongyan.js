@@ -316,6 +316,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Which database `cursor` and all seqs are from. */
   let cursor, generation
   let openPeer = ''
+  /** Something may lie over the chat, and be left again: nothing of it goes until another one is opened. */
+  let lastPeer
   let isVisible = true
   const rows = new Map()
   const all = () => [...rows.values()]
@@ -342,7 +344,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     try {
       if (value) storage.set(keyOf(name), JSON.stringify(value))
       else storage.remove(keyOf(name))
-      return !!value
+      return value
     } catch (e) {
       return false
     }
@@ -363,11 +365,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     return store('outbox', unsent) || store('chats') || store('outbox', unsent)
   }
   function forgetUser() {
-    ['token', 'chats', 'outbox', 'users'].forEach(name => store(name))
+    for (const name of ['token', 'chats', 'outbox', 'users']) store(name)
     // What is on its way must not go out in another name.
-    rows.forEach(row => {
-      row.outbox = []
-    })
+    for (const row of all()) row.outbox = []
     rows.clear()
     users.clear()
     age++
@@ -390,7 +390,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   const tellChanges = lazy(0, () => {
     const total = unread()
-    changedPeers.forEach(peer => emit('messages', { peer }))
+    for (const peer of changedPeers) emit('messages', { peer })
     changedPeers.clear()
     emit('conversations', { total })
     if (total !== told) emit('unread', { total })
@@ -407,9 +407,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let credentials = load('token', {})
   if (!isOpenid(credentials.openid) || !isString(credentials.token)) credentials = {}
 
-  const inTime = promise => Promise.race([promise, after(WAIT_MS)])
   async function timely(promise) {
-    const answer = await inTime(promise).catch(e => {
+    const answer = await Promise.race([promise, after(WAIT_MS)]).catch(e => {
       throw toFault(e)
     })
     if (!answer) throw fault('timeout')
@@ -448,7 +447,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { openid, token, expires_in } = await own((signIn || byCode)({ login: exchange }))
     // A proxy's answer names nobody, and costs nobody what is here.
     if (!openid || !token) throw unavailable()
-    demand(isOpenid(openid) && expires_in > 0, 'answer of signIn')
+    // One that has ended is for the server to refuse: the clocks may differ.
+    demand(isOpenid(openid) && Number.isFinite(expires_in), 'answer of signIn')
     if (me && me !== openid) {
       forgetUser()
       giveUp()
@@ -501,21 +501,22 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   /**
    * Ends the socket where nothing comes back: a heart is answered at once, whatever else takes its time. A timer that comes late was asleep, and
-   * so was everything else.
+   * so was everything else; but one that always comes late is slow.
    */
-  async function probe() {
+  async function probe(isSecond) {
     const link = socket
     const before = heard
     const begun = now()
     if (!tell({ type: 'heart', id: 'h' })) return
     await after(silence)
     if (link !== socket || heard !== before) return
-    if (now() - begun > 2 * silence) probe()
+    if (!isSecond && now() - begun > 2 * silence) probe(true)
     // Nobody else's socket ended with this one, so the first attempt need not be put off by chance.
     else end(fault('timeout', '', tries ? {} : { retry_after_ms: 0 }))
   }
+  /** Not while a sync is under way: a frame of it is told when all of it is here. */
   function probeIfIdle() {
-    if (now() - heardAt > IDLE_MS) probe()
+    if (isOnline() && now() - heardAt > IDLE_MS) probe()
   }
   /** The frame that answers. */
   async function ask(frame) {
@@ -541,7 +542,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { id, type, from_user_openid: from, to_user_openid: to } = frame
     // An ack says only whom its message went to.
     const isOwn = !from || from === me
-    const row = to && rowOf(isOwn ? to : from)
+    const peer = isOwn ? to || frame.peer : from
+    const row = isOpenid(peer) && rowOf(peer)
+    // A peer of another kind is one of a later release.
+    if (peer && !row) return
     if (frames[type]) frames[type](frame, row, isOwn)
     else if (row) receive(row, eventOf(frame))
     if (!asked.has(id) || type === 'sync' && !frame.cursor) return
@@ -553,10 +557,12 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       await after(ms / 2)
       if (link !== socket) return
       // Who has a chat before them waits for what comes.
-      if (half % 2 === 0) {
-        probe()
-        token(credentials.renew_at).catch(noop)
-      } else if (isVisible && openPeer) probeIfIdle()
+      if (half % 2) {
+        if (isVisible && openPeer) probeIfIdle()
+        continue
+      }
+      probe()
+      token(credentials.renew_at).catch(noop)
     }
   }
   /** From the sign-in to the end of the socket; rejects with why it ended. */
@@ -637,13 +643,12 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       most = { ...most, ...limits }
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
-      if (Math.abs(server_time - now()) > 300000 && !isWarned++) {
-        emit('error', fault('server_clock', 'set the clock'))
-      }
+      if (Math.abs(server_time - now()) > 300000 && !isWarned++) emit('error', fault('server_clock', 'set the clock'))
       sync()
     },
     sync({ conversations }) {
       for (const { peer, messages, cleared_seq, recv_seq, muted, ...marks } of conversations) {
+        if (!isOpenid(peer)) continue
         const row = rowOf(peer)
         const { to } = row
         // It had more when it was asked.
@@ -677,13 +682,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       setTimer(changed, 6000)
       changed()
     },
-    cleared({ peer, seq }) {
-      clear(rowOf(peer), seq)
+    cleared({ seq }, row) {
+      clear(row, seq)
       syncSoon()
-      changed(rowOf(peer))
+      changed(row)
     },
-    settings({ peer, muted }) {
-      rowOf(peer).muted = muted
+    settings({ muted }, row) {
+      row.muted = muted
       changed()
     },
   }
@@ -699,7 +704,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     const { to } = row
     raise(row, { last_seq: event.seq })
     take(row, event.seq > to + 1 ? [] : [event], to)
-    if (row.peer !== openPeer) row.window = row.window.slice(-100)
+    if (row.peer !== lastPeer) row.window = row.window.slice(-100)
     // What is recalled may have been unread.
     if (isBehind(row) || event.target && row.unread) syncSoon()
   }
@@ -746,14 +751,14 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     sync()
   })
   /**
-   * Named are the conversations whose window must go on without a gap: the one on screen, and those with a hole. Of all others the newest page
+   * Named are the conversations whose window must go on without a gap: the one last on screen, and those with a hole. Of all others the newest page
    * is enough, however much was missed; and the newest message, where there is nothing yet, for pages are fetched when somebody looks at them.
    */
   const sync = single(async () => {
     const limit = cursor ? pageSize : 1
     for (let more = true; more || isWished;) {
       isWished = false
-      const asks = all().filter(row => row.window.length && (row.peer === openPeer || isBehind(row))).slice(0, 200)
+      const asks = all().filter(row => row.window.length && (row.peer === lastPeer || isBehind(row))).slice(0, 200)
       // Somebody may be called __proto__.
       named = { __proto__: null }
       for (const { peer, to } of asks) named[peer] = to
@@ -810,11 +815,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       const { type, message, client_msg_id, extra } = entry
       // Told to the storage first: a message that may have gone out cannot be taken back after a restart either.
       if (entry.untried) {
-        entry.untried = undefined
+        entry.untried = false
         saveOutbox()
       }
       try {
-        acked(row, entry, await ask({ ...extra, type, to_user_openid: row.peer, message, client_msg_id }))
+        acked(row, entry, await ask({ ...extra, type, message, client_msg_id, to_user_openid: row.peer }))
       } catch (e) {
         // Hours are no time to wait for. And a socket that is closed for what was sent would be closed for it again.
         if (isFinal(e) || e.retry_after_ms > 60000 || /100[79]|4506/.test(e.code)) {
@@ -830,10 +835,10 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   function send(peer, text, more) {
     const row = rowOf(peer)
     const draft = draftOf(text, more || {})
-    const { extra, message } = draft
+    const { message, extra } = draft
     if (bytesOf(message) > most.message_bytes || bytesOf(JSON.stringify({ ...extra, message })) > most.fields_bytes) throw fault('too_large')
     // With nothing before it, it goes out below.
-    const untried = busy.has(row) || !isOnline() || undefined
+    const untried = busy.has(row) || !isOnline()
     const entry = { ...draft, client_msg_id: randomId(), sent_at: now(), mine: true, seq: 0, state: 'sending', untried }
     row.outbox.push(entry)
     typed = {}
@@ -848,10 +853,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** Takes a message out of the outbox where that may be done, or puts it to the end, where it will be in the conversation. */
   function takeOut(peer, id, isAllowed, isAgain) {
     const row = rowOf(peer)
-    const taken = row.outbox.find(entry => entry.client_msg_id === id && isAllowed(entry))
+    const taken = row.outbox.filter(isAllowed).find(entry => entry.client_msg_id === id)
     if (!taken) return false
     row.outbox = row.outbox.filter(entry => entry !== taken)
-    if (isAgain) row.outbox.push(Object.assign(taken, { state: 'sending', error: undefined }))
+    // What was refused is not there.
+    if (isAgain) row.outbox.push(Object.assign(taken, { state: 'sending', untried: { ...taken.error }.status < 500, error: undefined }))
     saveOutbox()
     changed(row)
     flush(row)
@@ -897,7 +903,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   })
   async function open(peer) {
     const row = rowOf(peer)
-    openPeer = peer
+    openPeer = lastPeer = peer
     look()
     probeIfIdle()
     if (row.window.filter(isMessage).length < pageSize && (hasOlder(row) || !row.to && !isOnline())) await loadOlder(peer)
@@ -927,7 +933,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     call('GET', `/v1/users?openids=${openids}`).then(answer => keepUsers(answer.users)).catch(noop)
   })
   function keepUsers(answered) {
-    answered.forEach(each => users.set(each.openid, each))
+    for (const each of answered) users.set(each.openid, each)
     store('users', [...users].slice(-500))
     emit('users', { openids: answered.map(each => each.openid) })
   }
@@ -1029,10 +1035,13 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     refresh,
     unread,
     async removeConversation(peer) {
-      const { last_seq: seq, outbox } = rowOf(peer)
+      const row = rowOf(peer)
+      const { last_seq: seq } = row
       await call('DELETE', `/v1/conversations/${peer}?up_to_seq=${seq}`)
-      outbox.forEach(entry => takeOut(peer, entry.client_msg_id, isFailed))
-      frames.cleared({ peer, seq })
+      // All but what may have gone out.
+      row.outbox = row.outbox.filter(entry => !isFailed(entry) && !entry.untried)
+      saveOutbox()
+      frames.cleared({ seq }, row)
     },
     async setMuted(peer, muted) {
       demand(isOpenid(peer), 'peer')
@@ -1055,8 +1064,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       const row = rowOf(peer)
       demand(target && isSeq(target), 'seq')
       const type = 'recall'
-      const { seq, sent_at } = await ask({ type, to_user_openid: peer, target_seq: target })
-      receive(row, eventOf({ type, seq, sent_at, target_seq: target, from_user_openid: me }))
+      const { seq, sent_at } = await ask({ type, target_seq: target, to_user_openid: peer })
+      receive(row, eventOf({ seq, sent_at, type, target_seq: target, from_user_openid: me }))
     },
     typing(peer) {
       demand(isOpenid(peer), 'peer')

@@ -19,6 +19,8 @@ function createDrafts(chat, tell = () => {}) {
   /** @type {Map<string, Draft>} The oldest first. */
   let drafts = new Map()
   let timer = 0
+  /** A full storage is told of once, until there is room again. */
+  let isKept = true
   const listeners = new Set()
   const changed = () => listeners.forEach((run) => run())
 
@@ -36,8 +38,10 @@ function createDrafts(chat, tell = () => {}) {
     try {
       if (drafts.size) wx.setStorageSync(KEY, { owner, drafts: Array.from(drafts.values()) })
       else wx.removeStorageSync(KEY)
+      isKept = true
     } catch (error) {
-      tell()
+      if (isKept) tell()
+      isKept = false
     }
   }
   /** Of somebody else, or of somebody who signed out, nothing stays. */

@@ -54,9 +54,12 @@ function lineEnd(text, lines) {
   return end
 }
 
-/** @param {{ word: string, message: string }} error */
-function errorText(error) {
-  return lookUp(words.errors, error.word) || (error.message || '').slice(0, 200)
+/**
+ * Advice on an error, in the user's language: the words of the server and of the SDK are for developers.
+ * @param {{ word: string }} error
+ */
+function errorText({ word }) {
+  return lookUp(words.errors, word) || words.errors.other
 }
 
 module.exports = { textOf, partsOf, folded, errorText }

@@ -22,8 +22,8 @@ const newPlace = () => ({
   top: 0, height: 0, first: '',
   /** What is written in the field, and what the data has for it: they are the same after something was set only. */
   typed: '', isFocused: true, keyboard: 0,
-  /** The timer of the next look for the line above the unread. */
-  look: 0,
+  /** The timer of the next look for the line above the unread; what is below another page is not looked at. */
+  look: 0, isShown: true,
 })
 
 Component({
@@ -77,8 +77,13 @@ Component({
     },
   },
   pageLifetimes: {
+    show() {
+      places.get(this).isShown = true
+      this.lookForUnread()
+    },
     // The keyboard goes with the page, told or not.
     hide() {
+      places.get(this).isShown = false
       this.setKeyboard(0)
     },
     // A phone was unfolded or turned, or a window drawn larger.
@@ -155,8 +160,10 @@ Component({
         if (this.data.isUnreadAbove) this.setData({ isUnreadAbove: false })
         return
       }
+      if (!place.isShown) return
       place.look = place.look || setTimeout(() => {
         place.look = 0
+        if (!place.isShown) return
         const query = this.createSelectorQuery()
         for (const part of ['.list', '.new', '.end']) query.select(part).boundingClientRect()
         query.exec(([list, line, end]) => this.judgeUnread(list, line, end))

@@ -109,6 +109,7 @@ Page({
   leave() {
     this.isShown = false
     this.unread.leave()
+    if (this.data.seeking) this.setData({ seeking: false })
     chat.leave()
     drafts.save()
   },
@@ -221,7 +222,7 @@ Page({
       this.window.toMessage(chat.messages(this.peer), key)
       this.render({ reveal: key })
     } catch (error) {
-      say(error)
+      if (this.data.seeking) say(error)
     }
     this.setData({ seeking: false, reveal: '' })
   },

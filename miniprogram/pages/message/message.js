@@ -33,9 +33,10 @@ Page({
   onUnload() {
     this.stops.forEach((stop) => stop())
   },
-  /** What was recalled meanwhile is not here any more either. */
+  /** What was recalled meanwhile is gone here too. What is only not at hand any more stays: somebody reads it. */
   render() {
     const message = chat.messages(this.peer).find(({ key }) => key === this.key)
+    if (!message && this.text) return
     const text = message && !message.recalled ? textOf(message) : ''
     // Nothing changes below a finger that selects.
     if (text === this.text) return

@@ -1,6 +1,7 @@
 'use strict'
 // The parts of the pages that need no page.
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
 const path = require('node:path')
 const { test } = require('node:test')
 
@@ -200,4 +201,125 @@ test('rows: a time after a pause, a mark at the last message of each state', () 
   assert.deepEqual(rows.map(({ time }) => time), ['13:05', '', '', '', '14:05', ''])
   assert.deepEqual(rows.map(({ state }) => state), ['', '', '', '', '', 'sending'])
   assert.equal(roomRows([message(9)], message(8), now)[0].time, '')
+})
+
+test('every error that the protocol has is explained in both languages, any other in general, none in the server’s words', () => {
+  const { errorText } = load('utils/messages')
+  const protocol = fs.readFileSync(path.join(ROOT, '../docs/PROTOCOL.md'), 'utf8')
+  const [, section] = /^## Words of `error`\n([^]*?)^## /m.exec(protocol)
+  const named = [...section.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/\w+/g)].flat())
+  assert.ok(named.length > 15, named.join())
+  for (const { errors } of [chinese, english]) assert.deepEqual(named.filter((word) => !Object.hasOwn(errors, word)), [])
+  assert.deepEqual(named.filter((word) => errorText({ word, message: 'for developers' }) !== chinese.errors[word]), [])
+  for (const word of ['of_tomorrow', 'constructor', undefined]) assert.equal(errorText({ word, message: 'for developers' }), chinese.errors.other)
+})
+
+test('a storage that is full is told of once, until it works again', (t) => {
+  const { createDrafts } = load('utils/drafts')
+  const { wx } = globalThis
+  t.after(() => { globalThis.wx = wx })
+  let isFull = true
+  globalThis.wx = {
+    getStorageSync: () => '',
+    removeStorageSync() {},
+    setStorageSync() { if (isFull) throw new Error('setStorageSync:fail exceed storage max size') },
+  }
+  let told = 0
+  const drafts = createDrafts({ openid: 'alice', state: 'online', on() {} }, () => { told += 1 })
+  const write = (text) => {
+    drafts.set('bob', text)
+    drafts.save()
+    return told
+  }
+  assert.deepEqual(['a', 'ab', 'abc'].map(write), [1, 1, 1])
+  isFull = false
+  assert.equal(write('abcd'), 1)
+  isFull = true
+  assert.equal(write('abcde'), 2)
+})
+
+/** A page or a component as its file describes it, with its data and nothing to show them. */
+function described(t, kind, file, app) {
+  let options
+  const before = { [kind]: globalThis[kind], getApp: globalThis.getApp }
+  t.after(() => {
+    globalThis[kind] = before[kind]
+    globalThis.getApp = before.getApp
+  })
+  globalThis[kind] = (given) => { options = given }
+  globalThis.getApp = () => app
+  globalThis.wx.setNavigationBarTitle = () => {}
+  delete require.cache[require.resolve(path.join(ROOT, file))]
+  load(file)
+  const setData = function (data) { Object.assign(this.data, data) }
+  return { ...options, ...options.methods, data: { ...options.data }, setData, triggerEvent() {} }
+}
+
+test('a message that is read on its page stays there when it is only not at hand any more, and goes when it is recalled', (t) => {
+  let messages = [{ key: 'p1', type: 'text', message: 'long words', recalled: false }]
+  let come
+  const chat = { messages: () => messages, on: (_, run) => { come = () => run({ peer: 'bob' }) } }
+  const page = described(t, 'Page', 'pages/message/message.js', { chat })
+  page.onLoad({ peer: 'bob', key: 'p1' })
+  const shown = () => [page.text, page.data.pieces.length]
+  assert.deepEqual(shown(), ['long words', 0])
+  const [message] = messages
+  messages = []
+  come()
+  assert.equal(page.text, 'long words')
+  messages = [{ ...message, message: '', recalled: true }]
+  come()
+  assert.deepEqual(shown(), ['', 0])
+})
+
+test('who leaves a chat has stopped the search for the first unread message, and hears nothing of it', async (t) => {
+  let asked = 0
+  let fail
+  const chat = { messages: () => [], leave() {}, loadOlder: () => new Promise((_, reject) => { asked += 1; fail = reject }) }
+  const page = described(t, 'Page', 'pages/chat/chat.js', { chat, notices: {}, drafts: { save() {} } })
+  const toasts = []
+  globalThis.wx.showToast = ({ title }) => toasts.push(title)
+  page.render = () => {}
+  page.peer = 'bob'
+  const search = async (isLeft) => {
+    const done = page.onUnread()
+    assert.equal(page.data.seeking, true)
+    if (isLeft) page.onHide()
+    assert.equal(page.data.seeking, !isLeft)
+    fail(Object.assign(new Error('for developers'), { word: 'timeout' }))
+    await done
+    assert.equal(page.data.seeking, false)
+  }
+  await search(true)
+  assert.deepEqual([asked, toasts], [1, []])
+  await search(false)
+  assert.deepEqual([asked, toasts], [2, [chinese.errors.timeout]])
+})
+
+test('a room below another page is not looked at until it is shown again', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const room = described(t, 'Component', 'components/chat-room/chat-room.js', {})
+  let looks = 0
+  room.createSelectorQuery = () => ({
+    select: () => ({ boundingClientRect() {} }),
+    // It is on its way to its end, and never comes there.
+    exec(then) {
+      looks += 1
+      then([{ top: 0, bottom: 100 }, null, { bottom: 500 }])
+    },
+  })
+  Object.assign(room.data, { unread: 20, follow: true })
+  room.lifetimes.created.call(room)
+  room.lookForUnread()
+  const during = () => {
+    const before = looks
+    for (let step = 0; step < 10; step += 1) t.mock.timers.tick(100)
+    return looks - before
+  }
+  assert.equal(during(), 10)
+  room.pageLifetimes.hide.call(room)
+  room.lookForUnread()
+  assert.equal(during(), 0)
+  room.pageLifetimes.show.call(room)
+  assert.equal(during(), 10)
 })

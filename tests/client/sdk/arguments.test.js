@@ -102,7 +102,7 @@ test('options that are none', () => {
 
 test('a signIn that names nobody refuses for good, and says what is wrong', async () => {
   const right = { openid: 'alice', token: 'x', expires_in: 60 }
-  for (const wrong of [{ openid: 'user.1' }, { openid: 7 }, { expires_in: undefined }, { expires_in: 'soon' }, { expires_in: 0 }]) {
+  for (const wrong of [{ openid: 'user.1' }, { openid: 7 }, { expires_in: undefined }, { expires_in: 'soon' }, { expires_in: NaN }]) {
     const world = new World()
     const alice = world.device('alice')
     alice.start({ signIn: async () => ({ ...right, ...wrong }) })

@@ -82,3 +82,57 @@ test('of a failed message, and of one that an older release has stored, nothing 
   alice.start()
   assert.deepEqual([alice.chat.cancel('bob', 'old'), alice.texts('bob')], [false, ['y']])
 })
+
+test('a message that was refused and is resent without a connection waits: it is taken back until it goes out', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  const refuse = error => {
+    world.server.answers = frame => (frame.type === 'text' ? { type: 'error', message: 'no', ...error } : undefined)
+  }
+  const refused = [{ status: 403, error: 'blocked' }, { status: 429, error: 'rate_limited', retry_after_ms: 3_600_000 }]
+  // Whether this one was stored is not known.
+  const unknown = { status: 503, error: 'unavailable', retry_after_ms: 3_600_000 }
+  const failed = []
+  for (const error of [...refused, unknown]) {
+    refuse(error)
+    failed.push(alice.chat.send('bob', error.error).client_msg_id)
+    await world.tick(10)
+  }
+  assert.deepEqual(alice.states('bob'), ['failed', 'failed', 'failed'])
+  world.server.isUp = false
+  world.server.cut()
+  await world.tick(10)
+  for (const id of failed) assert.equal(alice.chat.retry('bob', id), true)
+  alice.start()
+  assert.deepEqual(failed.map(id => alice.chat.cancel('bob', id)), [true, true, false])
+  assert.deepEqual(alice.texts('bob'), ['unavailable'])
+  // Where it goes out at once it is too late.
+  world.server.isUp = true
+  await world.tick(31_000)
+  refuse(refused[0])
+  const { client_msg_id } = alice.chat.send('bob', 'again')
+  await world.tick(10)
+  world.server.reset()
+  alice.chat.retry('bob', client_msg_id)
+  assert.equal(alice.chat.cancel('bob', client_msg_id), false)
+})
+
+test('with its conversation goes what failed and what waits; what may have gone out stays', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', 'hi')
+  await world.tick(1000)
+  // The socket takes a message and no answer comes; behind it one waits, and another is written while the server is asked.
+  world.server.answers = frame => (frame.type === 'text' ? null : undefined)
+  alice.chat.send('bob', 'gone out')
+  alice.chat.send('bob', 'waits')
+  const removed = alice.chat.removeConversation('bob')
+  alice.chat.send('bob', 'late')
+  await world.tick(100)
+  await removed
+  assert.deepEqual([alice.texts('bob'), stored(alice)[0][1].map(({ message }) => message)], [['gone out'], ['gone out']])
+  world.server.reset()
+  world.server.cut()
+  await world.tick(31_000)
+  assert.deepEqual(world.server.conversation('alice', 'bob').events.map(({ fields }) => fields.message), ['hi', 'gone out'])
+})

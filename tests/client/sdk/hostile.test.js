@@ -181,3 +181,41 @@ test('a page that stops the client when a message comes, in the middle of a sync
   await world.tick(50)
   assert.deepEqual([alice.chat.state, world.server.sessions.size], ['online', 1])
 })
+
+test('peers of a kind that a later release may have are left out, and everything else goes on', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  const around = world.server.sync
+  world.server.sync = function (session, frame) {
+    const { deliver } = session
+    const group = { peer: 'g:1', last_seq: 1, cleared_seq: 0, read_seq: 0, recv_seq: 0, unread: 1, messages: [] }
+    session.deliver = answer => deliver.call(session, answer.conversations ? { ...answer, conversations: [group, ...answer.conversations] } : answer)
+    around.call(this, session, frame)
+    delete session.deliver
+  }
+  world.server.cut()
+  world.server.say('bob', 'alice', 'hi')
+  await world.tick(5000)
+  const connections = alice.of('state').length
+  for (const frame of [
+    { type: 'text', message: 'x', from_user_openid: 'g:1', to_user_openid: 'alice', seq: 2, sent_at: 1 },
+    { type: 'text', message: 'x', from_user_openid: 'alice', to_user_openid: 'g:1', seq: 3, sent_at: 1 },
+    { type: 'typing', from_user_openid: 'g:1', to_user_openid: 'alice' },
+    { type: 'read', from_user_openid: 'g:1', to_user_openid: 'alice', seq: 1 },
+    { type: 'ack', to_user_openid: 'g:1', client_msg_id: 'x', seq: 3, sent_at: 1 },
+    { type: 'cleared', peer: 'g:1', seq: 1 },
+    { type: 'settings', peer: 'g:1', muted: true },
+  ]) {
+    world.server.push('alice', { status: 200, ...frame })
+    await world.tick(100)
+    assert.equal(alice.of('state').length, connections, frame.type)
+  }
+  // A field of a message is its sender's word, and names nobody.
+  world.server.push('alice', { type: 'card', message: '', peer: 'carol', status: 200, from_user_openid: 'bob', to_user_openid: 'alice', seq: 2, sent_at: world.clock.now() })
+  await world.tick(1000)
+  assert.deepEqual([alice.chat.state, alice.chat.conversations().map(({ peer }) => peer), alice.states('bob')], ['online', ['bob'], ['received', 'received']])
+  alice.chat.send('bob', 'still')
+  alice.start()
+  await world.tick(5000)
+  assert.deepEqual([alice.chat.state, alice.texts('bob').pop()], ['online', 'still'])
+})

@@ -256,3 +256,28 @@ for (const [code, reason] of [[4501, 'unauthorized'], [4503, 'replaced'], [4504,
     assert.deepEqual([alice.texts('bob'), alice.states('bob')], [['1', '2'], ['sent', 'sent']])
   })
 }
+
+test('a page that lies over a chat takes nothing from it; another chat that is opened does', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  const texts = Array.from({ length: 150 }, (_, i) => `${i}`)
+  world.server.say('bob', 'alice', ...texts)
+  await world.tick(1000)
+  await Promise.all([alice.chat.open('bob'), world.tick(100)])
+  while (alice.chat.hasOlder('bob')) await Promise.all([alice.chat.loadOlder('bob'), world.tick(100)])
+  assert.deepEqual(alice.texts('bob'), texts)
+  alice.chat.leave()
+  world.server.say('bob', 'alice', 'meanwhile')
+  await world.tick(1000)
+  assert.deepEqual(alice.texts('bob'), [...texts, 'meanwhile'])
+  // Nor does a connection that was lost meanwhile, whatever was missed.
+  world.server.cut()
+  const missed = Array.from({ length: 50 }, (_, i) => `missed ${i}`)
+  world.server.say('bob', 'alice', ...missed)
+  await world.tick(5000)
+  assert.deepEqual(alice.texts('bob'), [...texts, 'meanwhile', ...missed])
+  await Promise.all([alice.chat.open('carol'), world.tick(100)])
+  world.server.say('bob', 'alice', 'later')
+  await world.tick(1000)
+  assert.deepEqual(alice.texts('bob'), [...texts, 'meanwhile', ...missed, 'later'].slice(-100))
+})

@@ -229,3 +229,33 @@ test('a real server behind a way that goes dead, told by an event: within 3 s', 
   // Against the silence that is waited for, whatever the machine takes for the rest.
   assert.ok(ms >= 1900 && ms < 2000 + 5000, `${ms}`)
 })
+
+test('timers that are always late, as in a hidden tab: a dead socket is found out all the same', async () => {
+  const world = new World()
+  const { setTimeout } = world.clock
+  // Once a minute, as browsers do it.
+  world.clock.setTimeout = (run, ms = 0) => setTimeout(run, ms < 1000 ? ms : Math.ceil(ms / 60_000) * 60_000)
+  const alice = await world.online('alice')
+  world.server.vanish()
+  // A heartbeat of two halves, and twice the time for an answer; it does not wait for the sync of every five minutes.
+  await world.tick(4 * 60_000 + 1000)
+  assert.equal(connections(alice), 2)
+})
+
+test('a chat on the screen while a long sync is under way: nobody takes its silence for a dead socket', async () => {
+  const world = new World()
+  const alice = await world.online('alice')
+  world.server.say('bob', 'alice', 'hi')
+  await world.tick(100)
+  await alice.chat.open('bob')
+  // What is told is told when all of it is here, and the answer of a heart behind it.
+  world.server.faults = frame => [/sync|heart/.test(frame.type) ? { ...frame, delay: 9000 } : frame]
+  world.server.cut()
+  await world.tick(1000)
+  const before = connections(alice)
+  for (let second = 0; second < 15; second++) {
+    alice.chat.open('bob')
+    await world.tick(1000)
+  }
+  assert.deepEqual([alice.chat.state, connections(alice)], ['online', before])
+})

@@ -298,3 +298,19 @@ test('a message that waits to be sent again does not go out in the name of the n
   assert.deepEqual([device.chat.openid, device.chat.state], ['eve', 'online'])
   assert.deepEqual(world.heard('text').map(frame => frame.openid), ['alice'])
 })
+
+test('a signIn whose token has ended: the server says so, and the user is to sign in anew', async () => {
+  for (const expires_in of [0, -60]) {
+    const world = new World()
+    const alice = world.device('alice')
+    alice.start({ signIn: async () => ({ openid: 'alice', token: 'old', expires_in }) })
+    await world.tick(5000)
+    assert.deepEqual([alice.chat.state, alice.chat.error.word], ['refused', 'unauthorized'])
+  }
+  // By a clock that runs ahead of the server's, one that holds has ended.
+  const world = new World()
+  const bob = await world.online('bob', { signIn: async () => ({ ...world.server.token('bob'), expires_in: -1 }) })
+  bob.chat.send('alice', 'hi')
+  await world.tick(50)
+  assert.deepEqual(bob.states('alice'), ['sent'])
+})

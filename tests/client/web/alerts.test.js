@@ -159,3 +159,18 @@ test('a browser that refuses is believed, and what can be done about it is said'
   await page.getByText('cannot play the sound').waitFor()
   assert.equal(await page.getByLabel('Sound').isChecked(), false)
 })
+
+test('alerts are of this tab: they are saved where the server does not take the rest', async t => {
+  const server = await Server.start(t)
+  const alice = await signedIn(t, shared, server, 'alice', LIGHT)
+  alice.expected = / 403 /
+  const { page } = alice
+  const settings = () => page.evaluate(() => JSON.parse(sessionStorage.getItem('hongyan.alice.alerts')))
+  await page.click('#me')
+  await page.getByLabel('声音').check()
+  await page.fill('#profile-nickname', '爱丽丝')
+  await page.route('**/v1/me', route => route.fulfill({ status: 403, json: { status: 403, error: 'content_refused', message: 'no' } }))
+  await page.getByRole('button', { name: '保存' }).click()
+  await page.locator('#profile-error', { hasText: '内容不被允许' }).waitFor()
+  assert.deepEqual(await settings(), { sound: true, notification: false, words: false })
+})

@@ -200,3 +200,16 @@ test('the line of the connection ends before the button beside it, and a preview
     await look(page, `offline-${options.colorScheme}`)
   }
 })
+
+test('what the tab has kept and is no draft is left out, and the page works', async t => {
+  const server = await Server.start(t)
+  const { page } = await signedIn(t, shared, server, 'alice', LIGHT)
+  const kept = [{ peer: 'user.1', text: 'x', at: 1 }, { peer: 'v1', text: 'x', at: 1 }, { peer: 'bob', text: '好的', at: 1 }, { peer: ['bob'], text: 'x', at: 1 }, null]
+  await page.evaluate(drafts => sessionStorage.setItem('hongyan.alice.drafts', JSON.stringify(drafts)), kept)
+  await page.reload()
+  await online(page)
+  await row(page, 'bob').locator('.draft').waitFor()
+  assert.equal(await page.locator('#conversations a').count(), 1)
+  await openChat(page, 'bob')
+  assert.equal(await page.inputValue(field), '好的')
+})

@@ -185,6 +185,21 @@ test('under serve a token is asked for', async t => {
   await tab.locator('#sign-in-error', { hasText: '服务器不接受这个令牌' }).waitFor()
   await tab.close()
 
+  // One that ends while the page is there, and is wanted for the next connection.
+  const brief = server.command('token', 'carol', '--set', 'auth.token_ttl_s=12')
+  const { exp } = JSON.parse(Buffer.from(brief.split('.')[1], 'base64url'))
+  const last = await alice.context.newPage()
+  await last.goto(server.url)
+  await last.fill('#credential', brief)
+  await last.keyboard.press('Enter')
+  await online(last)
+  await last.waitForFunction(end => Date.now() / 1000 > end + 1, exp)
+  await last.evaluate(() => {
+    for (const name of ['offline', 'online']) dispatchEvent(new Event(name))
+  })
+  await last.locator('#sign-in-error', { hasText: '令牌已过期' }).waitFor()
+  await last.close()
+
   // Revoked while the page is there.
   await page.goto('about:blank')
   await fetch(`${server.url}/v1/logout`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body: '{"all":true}' })

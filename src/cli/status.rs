@@ -89,7 +89,7 @@ pub(super) fn ask(config: &Config) -> Result<NodeStatus, String> {
     };
     let answer = healthcheck::exchange(&Listen::Tcp(at), "/status");
     let answer = answer
-        .map_err(|error| format!("this node does not answer at {at} (ops.listen): {error}; is it running? (journalctl -u hongyan)"))?;
+        .map_err(|error| format!("this node does not answer at {at} (ops.listen): {error}; is it running? (journalctl -u 'hongyan*')"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
     match serde_json::from_str(body) {
         Ok(status) if head.starts_with("HTTP/1.1 200 ") => Ok(status),

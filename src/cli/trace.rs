@@ -66,7 +66,7 @@ fn begun(openid: &OpenId, minutes: u32) -> String {
 (hongyan trace {openid} --stop ends it now; hongyan trace shows who is traced)
 
 The lines stand in each node's log under {TARGET}: who, which message, when; never what was written.
-    journalctl -u hongyan -f -o cat | grep {TARGET}
+    journalctl -u 'hongyan*' -f -o cat | grep {TARGET}
     docker compose logs -f --no-log-prefix | grep {TARGET}
     kubectl logs -f -l app.kubernetes.io/name=hongyan --all-containers | grep {TARGET}
 

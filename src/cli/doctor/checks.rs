@@ -58,7 +58,7 @@ pub(super) async fn server(config: &Config) -> (Finding, Option<NodeStatus>) {
         (Ok(_), Err(why)) => {
             Finding::warn(CHECK, format!("ready, but {why}"), "some of the checks below need the operators' port (ops.listen)")
         }
-        (Err(why), Ok(_)) => Finding::fail(CHECK, why, "the checks below and the server's log say more (journalctl -u hongyan)"),
+        (Err(why), Ok(_)) => Finding::fail(CHECK, why, "the checks below and the server's log say more (journalctl -u 'hongyan*')"),
         (Err(why), Err(_)) => Finding::warn(
             CHECK,
             format!("not running here, as it seems: {why}"),

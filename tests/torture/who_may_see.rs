@@ -1,5 +1,7 @@
 //! Nobody is shown what is somebody else's, and what is refused looks like what is not there.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -76,10 +78,18 @@ async fn answer(server: &Server, method: &str, path: &str, token: Option<&str>, 
     let mut bytes = String::new();
     socket.read_to_string(&mut bytes).await.unwrap();
     assert!(bytes.starts_with("HTTP/1.1 "), "{bytes}");
-    // The order of the headers is chance.
+    // The order of the headers is chance, and that of the names in one of them: each worker draws its own.
     let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
-    let mut lines: Vec<&str> =
-        head.lines().filter(|line| !["date: ", "x-request-id: "].iter().any(|name| line.starts_with(name))).collect();
+    let lines = head.lines().filter(|line| !["date: ", "x-request-id: "].iter().any(|name| line.starts_with(name)));
+    let mut lines: Vec<String> = lines
+        .map(|line| match line.strip_prefix("access-control-expose-headers: ") {
+            Some(names) => format!(
+                "access-control-expose-headers: {}",
+                names.split(", ").collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+            ),
+            None => line.to_owned(),
+        })
+        .collect();
     lines.sort_unstable();
     format!("{}\n\n{body}", lines.join("\n"))
 }

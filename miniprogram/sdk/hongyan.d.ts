@@ -1,7 +1,7 @@
 /**
  * hongyan 鸿雁: chat for WeChat mini-programs and browsers.
  *
- * One client is one signed-in user on one device. It keeps her conversations, keeps what she writes until the server has it, and tells what
+ * One client is one signed-in user on one device. It keeps their conversations, keeps what they write until the server has it, and tells what
  * changes. Nothing here is global: two clients with different `storageKey`s live side by side.
  *
  *     const { createClient } = require('./sdk/hongyan')
@@ -25,7 +25,7 @@ export interface Options {
    */
   signIn?: (api: { login(code: string): Promise<Credentials> }) => Promise<Credentials>
   /**
-   * Before the name of everything in the storage. Default `hongyan`. Where several people use one browser, give each a name of her own: when
+   * Before the name of everything in the storage. Default `hongyan`. Where several people use one browser, give each a name of their own: when
    * another user signs in under the same one, what is here of the one before is forgotten. One client at a time has a name in a storage: a
    * second one, as in another tab, is the same device, and ends the session of the first (`refused`, `replaced`).
    */
@@ -180,7 +180,7 @@ export interface Client {
   /** Asks the server anew, for pull to refresh. Rejects with `offline` where there is no connection, and hurries to make one. */
   refresh(): Promise<void>
   unread(): number
-  /** Clears this user's own view of it, and what failed or waits to be sent; the peer keeps hers. */
+  /** Clears this user's own view of it, and what failed or waits to be sent; the peer keeps theirs. */
   removeConversation(peer: string): Promise<void>
   /** On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet. */
   setMuted(peer: string, muted: boolean): Promise<void>

@@ -1,7 +1,7 @@
 /**
  * hongyan 鸿雁: notices for a user who is away, in mini-programs.
  *
- * WeChat calls them subscribe messages, and each of them needs a yes of the user's: one prompt that she accepts is one notice. This asks her at good
+ * WeChat calls them subscribe messages, and each of them needs a yes of the user's: one prompt that they accept is one notice. This asks them at good
  * moments, tells the server of each yes, and knows how many there are left.
  *
  *     const chat = createClient({ url })
@@ -35,8 +35,8 @@ export interface NoticesState {
   /** How many it could send before it needs another yes. */
   left: number
   /**
-   * What WeChat does when it is asked: `ask` the user; `always` yes without asking, as she told it to; `never`: she told it so, or switched off all
-   * messages of this mini-program. `wx.openSetting({ withSubscriptions: true })` leads her to where she can change that.
+   * What WeChat does when it is asked: `ask` the user; `always` yes without asking, as they told it to; `never`: they told it so, or switched off all
+   * messages of this mini-program. `wx.openSetting({ withSubscriptions: true })` leads them to where they can change that.
    */
   choice: 'ask' | 'always' | 'never'
   /** When no notice goes out. */
@@ -47,11 +47,11 @@ export interface NoticesState {
 
 export interface Notices {
   /**
-   * Asks the user, where that is a good moment: few are left, she was not asked today, and has not said no in the last week. Where WeChat says yes
-   * without asking her, it may be called as often as there is a tap.
+   * Asks the user, where that is a good moment: few are left, they were not asked today, and have not said no in the last week. Where WeChat says yes
+   * without asking them, it may be called as often as there is a tap.
    * Call it in the handler of a tap, before anything is awaited; else WeChat refuses. Never rejects. Settles when the prompt is closed, and at
    * once where none is shown.
-   * `isWanted`: she asked for it herself, by a button for this.
+   * `isWanted`: they asked for it themselves, by a button for this.
    */
   ask(options?: { isWanted?: boolean }): Promise<void>
   state(): NoticesState

@@ -23,12 +23,14 @@ export class List {
   /** Where the focus goes: what was open last. */
   #last = ''
   #shown = ROWS
+  /** The frame that draws what was written since the last one; 0 where there is none. */
+  #frame = 0
 
   constructor(chat, drafts, showCard) {
     this.#chat = chat
     this.#drafts = drafts
     this.#showCard = showCard
-    drafts.onChange(() => this.#draw())
+    drafts.onChange(() => this.#drawSoon())
     chat.on('conversations', () => this.#draw())
     chat.on('users', () => this.#draw())
     chat.on('state', () => this.#draw())
@@ -70,11 +72,20 @@ export class List {
       try {
         await this.#chat.removeConversation(peer)
         this.#drafts.set(peer, '')
+        this.#draw()
         if (peer === this.#open) location.hash = ''
         this.focus()
       } catch (error) {
         toast(explain(error))
       }
+    })
+  }
+
+  /** Keys come faster than frames. */
+  #drawSoon() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0
+      this.#draw()
     })
   }
 

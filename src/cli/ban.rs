@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::operator::operate;
+use super::operator::{operate, wait_until_known};
 use super::{Failure, OnSettings, OnUser, bans, openid, say, times};
 use crate::event::revocation::Revoked;
 use crate::ids::OpenId;
@@ -45,6 +45,9 @@ pub(super) fn ban(arguments: BanArguments, environment: Vec<(OsString, OsString)
     let end = until.map(|until| format!("until {}", times::shown(until)));
     let length = length_ms.map(|ms| format!("for {}", times::stretch(ms)));
     let detail: Vec<String> = [end.or(length), reason].into_iter().flatten().collect();
+    if !force {
+        wait_until_known(&database, &openid)?;
+    }
     let done = operate(&database, "ban", openid.as_str(), Some(detail.join(": ")), Some(revoke))?;
     if done.is_unknown && !force {
         return Err(Failure::UnknownToBan(openid));
@@ -58,6 +61,7 @@ pub(super) fn ban(arguments: BanArguments, environment: Vec<(OsString, OsString)
 pub(super) fn unban(user: OnUser, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
     let OnUser { openid, on } = user;
     let database = on.load(environment)?.config.database;
+    wait_until_known(&database, &openid)?;
     let done = operate(&database, "unban", openid.as_str(), None, Some(revoking(&openid, Revoked::Nothing)))?;
     let unknown = remark(done.is_unknown);
     match done.ban_before {
@@ -69,6 +73,7 @@ pub(super) fn unban(user: OnUser, environment: Vec<(OsString, OsString)>) -> Res
 pub(super) fn kick(user: OnUser, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
     let OnUser { openid, on } = user;
     let database = on.load(environment)?.config.database;
+    wait_until_known(&database, &openid)?;
     let done = operate(&database, "kick", openid.as_str(), None, Some(revoking(&openid, Revoked::Sessions)))?;
     say(&format!("{openid} kicked{}\n", remark(done.is_unknown)))
 }

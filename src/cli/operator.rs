@@ -1,11 +1,14 @@
 //! Who sits at the command line, and the entry of what they do in the audit log.
 
-use std::fs;
+use std::time::Instant;
+use std::{fs, thread};
 
 use super::lines;
 use crate::config::{self, LogFormat};
+use crate::ids::OpenId;
 use crate::logging;
-use crate::store::{self, OpenError, Operated, Operation, Revoking};
+use crate::store::messages::IsKnown;
+use crate::store::{self, OpenError, Operated, Operation, Revoking, SEEN_WITHIN};
 
 /// The user of the operating system, and the machine; behind sudo, who called it as well.
 pub(super) fn who() -> String {
@@ -24,6 +27,15 @@ fn name_of(users: &str, uid: u32) -> Option<String> {
         let (name, id) = (fields.next()?, fields.nth(1)?);
         (id.parse() == Ok(uid)).then(|| name.to_owned())
     })
+}
+
+/// Waits until the database knows the user, for as long as it takes until who came a moment ago is written down.
+pub(super) fn wait_until_known(config: &config::Database, openid: &OpenId) -> Result<(), OpenError> {
+    let asked = Instant::now();
+    while !store::look(config, &IsKnown { openid: openid.clone() })? && asked.elapsed() < SEEN_WITHIN {
+        thread::sleep(SEEN_WITHIN / 10);
+    }
+    Ok(())
 }
 
 /// Does what is to be done in the database, and notes it there.

@@ -28,6 +28,7 @@ pub(super) struct UserArguments {
 pub(super) fn user(arguments: UserArguments, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
     let UserArguments { openid, json, on } = arguments;
     let database = on.load(environment)?.config.database;
+    operator::wait_until_known(&database, &openid)?;
     let standing = store::look(&database, &UserOverview { openid: openid.clone() })?;
     if !standing.is_known {
         return Err(Failure::UnknownUser(openid));

@@ -69,7 +69,7 @@ pub use nodes::{ShownNode, nodes};
 pub use operators::{Operated, Operation, Revoking, operate};
 pub use reach::{Reach, reach};
 pub use readers::reads_in_flight;
-pub use seen::{Sight, write_seen_regularly};
+pub use seen::{SEEN_WITHIN, Sight, write_seen_regularly};
 pub use traces::{TraceChange, TracedUser, change as change_traces};
 pub use upkeep::{lapse_bans, observe, prune_log};
 

@@ -21,6 +21,8 @@ const NOTED_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 const USERS_AT_ONCE: usize = 500;
 /// Between two writes at the least.
 const WRITE_INTERVAL: Duration = Duration::from_millis(200);
+/// Who was seen so long ago is written down, unless the database is behind: twice the interval, and time for the commits.
+pub const SEEN_WITHIN: Duration = WRITE_INTERVAL.saturating_mul(5);
 /// Who was noted so short a time ago is not noted again, until they leave.
 const NOTE_INTERVAL_MS: i64 = 60_000;
 

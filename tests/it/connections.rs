@@ -9,6 +9,9 @@ use tokio::net::TcpStream;
 use crate::harness::raw::Raw;
 use crate::harness::{Client, Http, PATIENCE, Server, eventually};
 
+/// Of so few descriptors as the tests here leave, connections without a session have no more.
+const MOST_OPEN: usize = 30;
+
 /// Keep-alive connections that asked once, one after the other, and got their answer or were closed.
 async fn idle(at: &str, count: usize) -> Vec<Raw> {
     let mut all = Vec::new();
@@ -59,7 +62,7 @@ async fn idle_connections_of_one_address_keep_nobody_out() {
             serves_everybody(&server, round).await;
         }
         let bound = server.metric("hongyan_connections").await;
-        assert!((1.0..=30.0).contains(&bound), "{transport}: {bound} of them are open");
+        assert!((1.0..=MOST_OPEN as f64).contains(&bound), "{transport}: {bound} of them are open");
         drop(floods);
     }
 }
@@ -85,6 +88,18 @@ async fn half_a_request_is_idle_too_and_its_connections_keep_nobody_out() {
             raw.send(b"POST /v1/login HTTP/1.1\r\nHost: t").await;
             halves.push(raw);
         }
+        // While some of them are still to be taken in, one that asks may be the oldest of those that have not.
+        eventually("the end of those that go for others", async || {
+            let mut open = Vec::new();
+            for mut half in std::mem::take(&mut halves) {
+                if !is_closed(&mut half.socket).await {
+                    open.push(half);
+                }
+            }
+            halves = open;
+            (halves.len() <= MOST_OPEN).then_some(())
+        })
+        .await;
         serves_everybody(&server, round).await;
     }
 }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, eventually};
+use crate::harness::{Http, Server, eventually};
 
 fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
@@ -16,6 +16,24 @@ fn complaint(out: &Output) -> String {
 
 async fn known(server: &Server, openid: &str) {
     eventually("the user is known", async || server.command(&["user", openid, "--dev"]).status.success().then_some(())).await;
+}
+
+#[actix_web::test]
+async fn who_came_a_moment_ago_is_known() {
+    let server = Server::alone(&[("admin.keys", "backend:every-every-every-every-every-every:read+manage")]);
+    let backend = Http::new(&server.admin, Some("every-every-every-every-every-every"));
+    for round in 0..4 {
+        // The one before is being written down when these come, and they wait for their turn.
+        let [_, ann, ben, cat, dan] = ["before", "ann", "ben", "cat", "dan"].map(|name| format!("{name}{round}"));
+        server.http_as(&format!("before{round}")).await;
+        for openid in [&ann, &ben, &cat, &dan] {
+            server.http_as(openid).await;
+        }
+        assert_eq!(backend.put(&format!("/admin/v1/bans/{ann}"), &json!({})).await.0, 200);
+        assert_eq!(complaint(&server.command(&["ban", &ben, "--dev"])), "");
+        assert_eq!(said(&server.command(&["kick", &cat, "--dev"])), format!("{cat} kicked\n"));
+        assert_eq!(backend.get(&format!("/admin/v1/users/{dan}")).await.0, 200);
+    }
 }
 
 #[actix_web::test]

@@ -1,6 +1,9 @@
 //! Users: how they stand, and what is taken from them.
 
+use std::time::Instant;
+
 use actix_web::HttpResponse;
+use actix_web::rt::time::sleep;
 use actix_web::web::{self, Json};
 
 use super::guard::Operator;
@@ -13,8 +16,8 @@ use crate::http::error::ApiError;
 use crate::ids::OpenId;
 use crate::node::name_of;
 use crate::protocol::Word;
-use crate::store;
 use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding, Write};
+use crate::store::{self, SEEN_WITHIN};
 
 /// How a user stands: seen when, banned, conversations, profile. No message text
 #[utoipa::path(
@@ -26,8 +29,9 @@ use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOve
     responses((status = 200, body = UserStanding), AdminErrors)
 )]
 pub async fn standing(openid: web::Path<String>, state: web::Data<State>) -> Result<Json<UserStanding>, ApiError> {
-    let standing = ask(&state, UserOverview { openid: OpenId::parse(&openid)? }).await?;
-    if standing.is_known { Ok(Json(standing)) } else { Err(unknown()) }
+    let openid = OpenId::parse(&openid)?;
+    is_known(&state, &openid).await?;
+    Ok(Json(ask(&state, UserOverview { openid }).await?))
 }
 
 /// The user's live sessions on all nodes. It takes a second or two, and three where a node is silent
@@ -83,14 +87,19 @@ pub async fn kick(openid: web::Path<String>, operator: Operator, state: web::Dat
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Who came a moment ago is waited for: that is written down a moment later.
+///
 /// # Errors
 /// `not_found`: nobody has seen this user here.
 pub async fn is_known(state: &State, openid: &OpenId) -> Result<(), ApiError> {
-    if ask(state, IsKnown { openid: openid.clone() }).await? { Ok(()) } else { Err(unknown()) }
-}
-
-fn unknown() -> ApiError {
-    ApiError::new(Word::NotFound, "nobody has seen this user here")
+    let asked = Instant::now();
+    while !ask(state, IsKnown { openid: openid.clone() }).await? {
+        if asked.elapsed() >= SEEN_WITHIN {
+            return Err(ApiError::new(Word::NotFound, "nobody has seen this user here"));
+        }
+        sleep(SEEN_WITHIN / 10).await;
+    }
+    Ok(())
 }
 
 /// Adds to the log of revocations, and has every node read it.

@@ -6,8 +6,15 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Socket, Type};
+use actix_http::error::DispatchError;
+use actix_server::{Server, ServerBuilder};
+use actix_service::boxed::BoxServiceFactory;
+use actix_service::{ServiceFactory, ServiceFactoryExt as _};
+use socket2::{Domain, Type};
+use tokio_util::either::Either;
 
+use super::stream::Socket;
+use super::turnstile::doorway;
 use crate::config::Listen;
 use crate::files::{Denied, Need, access};
 
@@ -99,6 +106,32 @@ impl Listener {
     }
 }
 
+/// What serves the sockets that were accepted.
+pub type SocketService = BoxServiceFactory<(), Socket, (), DispatchError, ()>;
+
+/// Has each worker of `server` serve what the listener accepts, one connection a turn.
+///
+/// # Errors
+/// When the listener cannot be watched.
+pub fn listen(
+    server: ServerBuilder,
+    name: &str,
+    listener: Listener,
+    service: impl Fn() -> SocketService + Clone + Send + 'static,
+) -> std::io::Result<Server> {
+    let server = match listener {
+        Listener::Tcp(tcp) => server.listen(name, tcp, move || turns(Either::Left).and_then(service()))?,
+        Listener::Unix(unix, _) => server.listen_uds(name, unix, move || turns(Either::Right).and_then(service()))?,
+    };
+    Ok(server.run())
+}
+
+fn turns<T: 'static>(
+    socket: fn(T) -> Socket,
+) -> impl ServiceFactory<T, Config = (), Response = Socket, Error = DispatchError, InitError = ()> {
+    doorway().map(socket)
+}
+
 /// Looks whether one could listen there, and does not.
 ///
 /// # Errors
@@ -137,8 +170,8 @@ pub fn tcp(at: SocketAddr) -> Result<TcpListener, BindError> {
     bind().map_err(|e| BindError::new(&at.to_string(), e))
 }
 
-fn bound(at: SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+fn bound(at: SocketAddr) -> std::io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&at.into())?;
     Ok(socket)

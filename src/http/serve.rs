@@ -1,5 +1,6 @@
 //! The HTTP servers: the public port in both transports, and the operators' port.
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -7,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol};
-use actix_server::{Server, ServerBuilder};
+use actix_http::{HttpService, Request};
+use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
+use actix_service::boxed::{self, BoxServiceFactory};
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Extensions, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::rt::net::{TcpStream, UnixStream};
-use actix_web::{App, Error, web};
+use actix_web::web::ServiceConfig;
+use actix_web::{App, Error, HttpResponse, web};
 use ipnet::IpNet;
 
 use super::address::Address;
@@ -22,9 +24,8 @@ use super::body::bound_chunks;
 use super::connections::{ConnectionHandle, ConnectionLimits, Connections, Crowded};
 use super::descriptors::{ADMIN_CONNECTIONS, OPS_CONNECTIONS};
 use super::error::ApiError;
-use super::listen::Listener;
-use super::stream::{Accepted, GuardedStream};
-use super::turnstile::doorway;
+use super::listen::{Listener, SocketService, listen};
+use super::stream::{self, GuardedStream, Socket};
 use super::{State, admin, hosts, ops, public, request_id, upgrade};
 use crate::config::Transport;
 use crate::metrics::{Metrics, RefusedConnection};
@@ -66,15 +67,15 @@ impl Port {
     }
 
     /// Takes an accepted socket in, or tells it why not and drops it.
-    fn take<T: Accepted>(&self, socket: T) -> Result<(GuardedStream<T>, Protocol, Option<SocketAddr>), DispatchError> {
-        socket.prepare(self.unsent_after);
-        let peer = socket.peer();
+    fn take(&self, socket: Socket) -> Result<(GuardedStream, Option<SocketAddr>), DispatchError> {
+        stream::prepare(&socket, self.unsent_after);
+        let peer = stream::peer(&socket);
         let counted = peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !self.proxies.iter().any(|net| net.contains(ip)));
         match self.connections.admit(counted.map(Address::from)) {
-            Ok(permit) => Ok((GuardedStream::new(socket, permit, self.write_timeout), Protocol::Http1, peer)),
+            Ok(permit) => Ok((GuardedStream::new(socket, permit, self.write_timeout), peer)),
             Err(crowded) => {
                 // As much as goes at once: whoever is not served is not waited for either.
-                let _ = socket.write_at_once(self.turn_away(crowded).last_answer().as_bytes());
+                let _ = stream::write_at_once(&socket, self.turn_away(crowded).last_answer().as_bytes());
                 Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
             }
         }
@@ -96,30 +97,62 @@ async fn occupied<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Res
     next.call(request).await
 }
 
-/// The HTTP service of a port, for one type of socket: types differ with it, and closures cannot be generic.
-macro_rules! service {
-    ($socket:ty, $port:ident, $stopping:ident, $names:path, $configure:expr $(, $upgrade:expr)?) => {{
-        let (port, stopping) = ($port.clone(), $stopping.clone());
-        let app = App::new()
-            .wrap(from_fn($names))
-            .wrap(from_fn(bound_chunks))
-            .wrap(from_fn(occupied))
-            .wrap(from_fn(request_id::identify))
-            .configure($configure)
-            .into_factory()
-            .map_err(|e: Error| e.error_response());
-        let http = HttpService::<GuardedStream<$socket>, _, _>::build()
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HANDSHAKE)
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .on_connect_ext(|socket: &GuardedStream<$socket>, data: &mut Extensions| _ = data.insert(socket.handle()))
-            $(.upgrade($upgrade))?
-            .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(move |socket: $socket| std::future::ready(port.take(socket))).and_then(http)
-    }};
+/// What a port answers.
+#[derive(Clone, Copy)]
+enum PortKind {
+    Public,
+    Ops,
+    Admin,
+}
+
+impl PortKind {
+    fn configure(self, config: &mut ServiceConfig, state: &web::Data<State>) {
+        match self {
+            Self::Public => public(config, state),
+            Self::Ops => ops(config, state),
+            Self::Admin => admin::port(config, state),
+        }
+    }
+
+    /// Answers who asks under a name that is the port's.
+    async fn by_name<B: MessageBody + 'static>(self, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
+        match self {
+            Self::Public | Self::Admin => hosts::public_only(request, next).await,
+            Self::Ops => hosts::ops_only(request, next).await,
+        }
+    }
+}
+
+type HttpApp = BoxServiceFactory<(), Request, ServiceResponse, HttpResponse, ()>;
+
+/// Everything here is one type whatever the port, the transport and the socket are: each further one would be compiled a second time.
+fn app(kind: PortKind, state: &web::Data<State>) -> HttpApp {
+    let app = App::new()
+        .wrap(from_fn(move |request, next| kind.by_name(request, next)))
+        .wrap(from_fn(bound_chunks))
+        .wrap(from_fn(occupied))
+        .wrap(from_fn(request_id::identify))
+        .configure(|config| kind.configure(config, state))
+        .into_factory()
+        .map_err(|e: Error| e.error_response());
+    boxed::factory(map_config(app, |()| AppConfig::default()))
+}
+
+/// What serves the sockets of a port. `upgrades`: the requests that ask for it leave HTTP, for the sessions of this state.
+fn sockets(port: Port, stopping: GracefulShutdownSignal, app: HttpApp, upgrades: Option<web::Data<State>>) -> SocketService {
+    let http = HttpService::build()
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HANDSHAKE)
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .on_connect_ext(|socket: &GuardedStream, data: &mut Extensions| _ = data.insert(socket.handle()));
+    let served = match upgrades {
+        Some(state) => boxed::factory(http.upgrade(upgrade::service(state)).h1(app)),
+        None => boxed::factory(http.h1(app)),
+    };
+    boxed::factory(fn_service(move |socket| ready(port.take(socket))).and_then(served))
 }
 
 /// Starts the public port.
@@ -134,21 +167,9 @@ pub fn start_public(state: &web::Data<State>, listener: Listener) -> io::Result<
     let workers = state.config.server.workers;
     let server = builder(workers, (state.budget.accepted.saturating_add(sessions) as usize).div_ceil(workers));
     let stopping = server.graceful_shutdown_signal();
-    macro_rules! on {
-        ($socket:ty $(, $upgrade:expr)?) => {
-            move || {
-                let state = state.clone();
-                doorway().and_then(service!($socket, port, stopping, hosts::public_only, |cfg| public(cfg, &state) $(, $upgrade(state.clone()))?))
-            }
-        };
-    }
-    let server = match (listener, takes_over) {
-        (Listener::Tcp(tcp), true) => server.listen("public", tcp, on!(TcpStream, upgrade::service::<TcpStream>))?,
-        (Listener::Tcp(tcp), false) => server.listen("public", tcp, on!(TcpStream))?,
-        (Listener::Unix(unix, _), true) => server.listen_uds("public", unix, on!(UnixStream, upgrade::service::<UnixStream>))?,
-        (Listener::Unix(unix, _), false) => server.listen_uds("public", unix, on!(UnixStream))?,
-    };
-    Ok(server.run())
+    listen(server, "public", listener, move || {
+        sockets(port.clone(), stopping.clone(), app(PortKind::Public, &state), takes_over.then(|| state.clone()))
+    })
 }
 
 /// Starts the operators' port.
@@ -156,24 +177,7 @@ pub fn start_public(state: &web::Data<State>, listener: Listener) -> io::Result<
 /// # Errors
 /// When the listener cannot be watched.
 pub fn start_ops(state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
-    // One may be on its way out while the next comes in.
-    let limits = ConnectionLimits { all: OPS_CONNECTIONS / 2, per_address: None };
-    let (port, state) = (Port::new(state, Connections::new(limits, Default::default())), state.clone());
-    let server = builder(1, OPS_CONNECTIONS as usize);
-    let stopping = server.graceful_shutdown_signal();
-    macro_rules! on {
-        ($socket:ty) => {
-            move || {
-                let state = state.clone();
-                service!($socket, port, stopping, hosts::ops_only, |cfg| ops(cfg, &state))
-            }
-        };
-    }
-    let server = match listener {
-        Listener::Tcp(tcp) => server.listen("operators", tcp, on!(TcpStream))?,
-        Listener::Unix(unix, _) => server.listen_uds("operators", unix, on!(UnixStream))?,
-    };
-    Ok(server.run())
+    start_small(PortKind::Ops, OPS_CONNECTIONS, "operators", state, listener)
 }
 
 /// Starts the server API's own port.
@@ -181,23 +185,16 @@ pub fn start_ops(state: &web::Data<State>, listener: Listener) -> io::Result<Ser
 /// # Errors
 /// When the listener cannot be watched.
 pub fn start_admin(state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
-    let limits = ConnectionLimits { all: ADMIN_CONNECTIONS / 2, per_address: None };
+    start_small(PortKind::Admin, ADMIN_CONNECTIONS, "server API", state, listener)
+}
+
+fn start_small(kind: PortKind, connections: u32, name: &str, state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
+    // One may be on its way out while the next comes in.
+    let limits = ConnectionLimits { all: connections / 2, per_address: None };
     let (port, state) = (Port::new(state, Connections::new(limits, Default::default())), state.clone());
-    let server = builder(1, ADMIN_CONNECTIONS as usize);
+    let server = builder(1, connections as usize);
     let stopping = server.graceful_shutdown_signal();
-    macro_rules! on {
-        ($socket:ty) => {
-            move || {
-                let state = state.clone();
-                service!($socket, port, stopping, hosts::public_only, |cfg| admin::port(cfg, &state))
-            }
-        };
-    }
-    let server = match listener {
-        Listener::Tcp(tcp) => server.listen("server API", tcp, on!(TcpStream))?,
-        Listener::Unix(unix, _) => server.listen_uds("server API", unix, on!(UnixStream))?,
-    };
-    Ok(server.run())
+    listen(server, name, listener, move || sockets(port.clone(), stopping.clone(), app(kind, &state), None))
 }
 
 /// `accepted` bounds the connections of a worker: beyond it the kernel keeps them, without a descriptor. [`Connections`] makes room

@@ -10,80 +10,58 @@ use actix_web::rt::net::{TcpStream, UnixStream};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+use tokio_util::either::Either;
 
 use super::connections::{ConnectionHandle, ConnectionPermit};
 
 /// Bytes that the kernel keeps unsent for a peer that does not read (tcp(7), `TCP_NOTSENT_LOWAT`). Left alone it would take megabytes.
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// What differs between sockets.
-pub trait Accepted: AsyncRead + AsyncWrite + Unpin + 'static {
-    fn peer(&self) -> Option<SocketAddr>;
+/// An accepted socket.
+pub type Socket = Either<TcpStream, UnixStream>;
 
-    /// Sets what HTTP needs.
-    fn prepare(&self, unsent_after: Duration);
-
-    /// Undoes what a session does not need.
-    fn release(&self);
-
-    /// Writes as much as goes at once, past the runtime: a socket just accepted is not known to be writable yet.
-    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize>;
-}
-
-impl Accepted for TcpStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.peer_addr().ok()
-    }
-
-    /// The kernel drops a socket when what was sent stays unread or unacknowledged for `unsent_after` (tcp(7), `TCP_USER_TIMEOUT`),
-    /// because a session whose peer does not read is not polled and cannot drop itself.
-    fn prepare(&self, unsent_after: Duration) {
-        let socket = SockRef::from(self);
-        let set = self
-            .set_nodelay(true)
-            .and_then(|()| socket.set_tcp_user_timeout(Some(unsent_after)))
-            .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES));
-        if let Err(error) = set {
-            log::debug!(error:% = error; "a socket could not be set up");
-        }
-    }
-
-    fn release(&self) {
-        // 0: the system's default (Linux, net.ipv4.tcp_notsent_lowat).
-        let _ = SockRef::from(self).set_tcp_notsent_lowat(0);
-    }
-
-    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(self).send(bytes)
+/// Address of the peer; `None` behind a Unix socket.
+pub fn peer(socket: &Socket) -> Option<SocketAddr> {
+    match socket {
+        Either::Left(tcp) => tcp.peer_addr().ok(),
+        Either::Right(_) => None,
     }
 }
 
-impl Accepted for UnixStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        None
+/// Sets what HTTP needs. The kernel drops a socket when what was sent stays unread or unacknowledged for `unsent_after` (tcp(7),
+/// `TCP_USER_TIMEOUT`), because a session whose peer does not read is not polled and cannot drop itself.
+pub fn prepare(socket: &Socket, unsent_after: Duration) {
+    let Either::Left(tcp) = socket else { return };
+    let socket = SockRef::from(tcp);
+    let set = tcp
+        .set_nodelay(true)
+        .and_then(|()| socket.set_tcp_user_timeout(Some(unsent_after)))
+        .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES));
+    if let Err(error) = set {
+        log::debug!(error:% = error; "a socket could not be set up");
     }
+}
 
-    fn prepare(&self, _: Duration) {}
-
-    fn release(&self) {}
-
-    fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(self).send(bytes)
+/// Writes as much as goes at once, past the runtime: a socket just accepted is not known to be writable yet.
+pub fn write_at_once(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    match socket {
+        Either::Left(tcp) => SockRef::from(tcp).send(bytes),
+        Either::Right(unix) => SockRef::from(unix).send(bytes),
     }
 }
 
 /// A socket and its place among the connections of its port.
-pub struct GuardedStream<T> {
+pub struct GuardedStream {
     // Closed before its place is given back.
-    socket: T,
+    socket: Socket,
     permit: ConnectionPermit,
     write_timeout: Duration,
     /// Runs while the peer takes nothing of what is to be written.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T: Accepted> GuardedStream<T> {
-    pub fn new(socket: T, permit: ConnectionPermit, write_timeout: Duration) -> Self {
+impl GuardedStream {
+    pub fn new(socket: Socket, permit: ConnectionPermit, write_timeout: Duration) -> Self {
         Self { socket, permit, write_timeout, stalled: None }
     }
 
@@ -92,8 +70,11 @@ impl<T: Accepted> GuardedStream<T> {
     }
 
     /// The socket for a session, which has bounds of its own.
-    pub fn into_session(self) -> T {
-        self.socket.release();
+    pub fn into_session(self) -> Socket {
+        if let Either::Left(tcp) = &self.socket {
+            // 0: the system's default (Linux, net.ipv4.tcp_notsent_lowat).
+            let _ = SockRef::from(tcp).set_tcp_notsent_lowat(0);
+        }
         self.socket
     }
 
@@ -113,14 +94,14 @@ impl<T: Accepted> GuardedStream<T> {
     }
 }
 
-impl<T: Accepted> AsyncRead for GuardedStream<T> {
+impl AsyncRead for GuardedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.stay(cx)?;
         Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
 }
 
-impl<T: Accepted> AsyncWrite for GuardedStream<T> {
+impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.stay(cx)?;
         let write = Pin::new(&mut self.socket).poll_write(cx, bytes);

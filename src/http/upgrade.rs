@@ -18,7 +18,7 @@ use tokio_util::codec::Encoder as _;
 use super::State;
 use super::error::ApiError;
 use super::request_id;
-use super::stream::{Accepted, GuardedStream};
+use super::stream::GuardedStream;
 use super::ws::{Admitted, handshake};
 use crate::ids::HttpRequestId;
 use crate::logging;
@@ -28,19 +28,19 @@ use crate::session::takeover;
 /// A peer that is turned away has so long to take its answer.
 const ANSWER_AT_MOST: Duration = Duration::from_secs(5);
 
-type Framed<T> = actix_codec::Framed<GuardedStream<T>, h1::Codec>;
+type Framed = actix_codec::Framed<GuardedStream, h1::Codec>;
 
 /// The service of requests with `Connection: upgrade`.
-pub fn service<T: Accepted>(
+pub fn service(
     state: web::Data<State>,
-) -> impl ServiceFactory<(Request, Framed<T>), Config = (), Response = (), Error = actix_web::Error, InitError = ()> {
-    fn_service(move |(request, framed): (Request, Framed<T>)| {
+) -> impl ServiceFactory<(Request, Framed), Config = (), Response = (), Error = actix_web::Error, InitError = ()> {
+    fn_service(move |(request, framed): (Request, Framed)| {
         let state = state.clone();
         async move { upgrade(&request, framed, &state).await.map_err(actix_web::Error::from) }
     })
 }
 
-async fn upgrade<T: Accepted>(request: &Request, framed: Framed<T>, state: &State) -> io::Result<()> {
+async fn upgrade(request: &Request, framed: Framed, state: &State) -> io::Result<()> {
     let parts = framed.into_parts();
     let busy = parts.io.handle().busy();
     let id = request_id::of(request.head());
@@ -78,12 +78,7 @@ fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect, id: &HttpRequestId
     head
 }
 
-async fn turn_away<T: Accepted>(
-    mut socket: GuardedStream<T>,
-    mut codec: h1::Codec,
-    mut out: BytesMut,
-    response: HttpResponse,
-) -> io::Result<()> {
+async fn turn_away(mut socket: GuardedStream, mut codec: h1::Codec, mut out: BytesMut, response: HttpResponse) -> io::Result<()> {
     let (head, body) = response.into_parts();
     let head: Response<()> = head.into();
     let body: Bytes = body.try_into_bytes().unwrap_or_default();

@@ -1,17 +1,22 @@
 //! What the ports answer while a start waits for its database: alive, not ready, and nobody is let in.
 
+use std::future::ready;
 use std::sync::{Mutex, PoisonError};
 
+use actix_http::HttpService;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, boxed, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::http::{KeepAlive, header};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, get, head, resource, to};
-use actix_web::{App, HttpResponse, HttpServer, Resource, dev};
+use actix_web::{App, Error, HttpResponse, Resource};
 
 use super::error::ApiError;
 use super::hosts;
-use super::listen::Listener;
+use super::listen::{Listener, listen};
 use super::ops::{healthz, metrics_while_waiting, not_ready};
-use super::request_id;
+use super::{request_id, stream};
 use crate::config::AllowedHosts;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -27,7 +32,7 @@ const CONNECTIONS: usize = 32;
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_public(listener: Listener) -> std::io::Result<dev::Server> {
+pub fn start_public(listener: Listener) -> std::io::Result<Server> {
     serve(listener, |config| {
         config.service(alive());
     })
@@ -37,7 +42,7 @@ pub fn start_public(listener: Listener) -> std::io::Result<dev::Server> {
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_admin(listener: Listener) -> std::io::Result<dev::Server> {
+pub fn start_admin(listener: Listener) -> std::io::Result<Server> {
     start_public(listener)
 }
 
@@ -45,7 +50,7 @@ pub fn start_admin(listener: Listener) -> std::io::Result<dev::Server> {
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_ops(listener: Listener, allowed: &AllowedHosts, node: &Node, seen: &Seen, metrics: &Metrics) -> std::io::Result<dev::Server> {
+pub fn start_ops(listener: Listener, allowed: &AllowedHosts, node: &Node, seen: &Seen, metrics: &Metrics) -> std::io::Result<Server> {
     let (allowed, node, seen, metrics) = (Data::new(allowed.clone()), Data::new(node.clone()), seen.clone(), Data::new(metrics.clone()));
     serve(listener, move |config| {
         let readyz = resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody));
@@ -55,17 +60,24 @@ pub fn start_ops(listener: Listener, allowed: &AllowedHosts, node: &Node, seen: 
     })
 }
 
-fn serve(listener: Listener, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> std::io::Result<dev::Server> {
-    let server = HttpServer::new(move || {
-        App::new().wrap(from_fn(hosts::while_waiting)).wrap(from_fn(request_id::identify)).configure(&routes).default_service(to(nobody))
-    });
-    // Who kept a connection would meet the end of this server on it.
-    let server = server.workers(1).max_connections(CONNECTIONS).keep_alive(KeepAlive::Disabled).disable_signals();
-    let server = match listener {
-        Listener::Tcp(tcp) => server.listen(tcp)?,
-        Listener::Unix(unix, _) => server.listen_uds(unix)?,
-    };
-    Ok(server.run())
+fn serve(listener: Listener, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> std::io::Result<Server> {
+    let server = Server::build().workers(1).max_concurrent_connections(CONNECTIONS).disable_signals();
+    listen(server, "waiting", listener, move || {
+        let app = App::new()
+            .wrap(from_fn(hosts::while_waiting))
+            .wrap(from_fn(request_id::identify))
+            .configure(&routes)
+            .default_service(to(nobody));
+        let app = app.into_factory().map_err(|e: Error| e.error_response());
+        let app = boxed::factory(map_config(app, |()| AppConfig::default()));
+        // Who kept a connection would meet the end of this server on it.
+        let http = HttpService::build().keep_alive(KeepAlive::Disabled).h1(app);
+        let with_peer = |socket| {
+            let peer = stream::peer(&socket);
+            ready(Ok((socket, peer)))
+        };
+        boxed::factory(fn_service(with_peer).and_then(http))
+    })
 }
 
 fn alive() -> Resource {

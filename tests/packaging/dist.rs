@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::root;
+use crate::{root, text};
 
 /// Panics in a function of its own.
 const PROGRAM: &str = "#[inline(never)]\nfn at_fault() {\n    panic!(\"on purpose\");\n}\n\nfn main() {\n    at_fault();\n}\n";
@@ -44,4 +44,21 @@ fn a_stripped_program_names_functions_and_lines_where_its_debug_data_is() {
         assert!(alone.contains(part), "{part}: {alone}");
     }
     assert_eq!(lines(&alone), 0, "{alone}");
+}
+
+/// A profile inherits what another says of packages.
+#[test]
+fn what_operators_run_is_optimized_whole() {
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let profile = |name: &str| manifest["profile"][name].as_table().unwrap();
+    let dist = profile("dist");
+    assert_eq!(dist["opt-level"].as_integer(), Some(3));
+    for package in profile("release")["package"].as_table().unwrap().keys() {
+        assert_eq!(dist["package"][package]["opt-level"].as_integer(), Some(3), "{package}");
+    }
+    // What is measured and tortured is built like it.
+    assert_eq!(profile("torture")["inherits"].as_str(), Some("dist"));
+    for script in ["scripts/bench", "scripts/dist"] {
+        assert!(text(script).contains("cargo build --profile dist "), "{script}");
+    }
 }

@@ -1,4 +1,5 @@
-//! Tells a release build which commit it is made of. Debug builds do not ask: they would be compiled anew at each commit.
+//! Tells a release build which commit it is made of. Debug builds do not ask: they would be compiled anew at
+//! each commit.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +22,9 @@ fn main() {
 /// The commit of the repository whose root this is; none of one that this only lies in.
 fn commit() -> Option<String> {
     let root = std::env::var("CARGO_MANIFEST_DIR").ok()?;
-    if Path::new(&git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()? != Path::new(&root).canonicalize().ok()? {
+    if Path::new(&git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()?
+        != Path::new(&root).canonicalize().ok()?
+    {
         return None;
     }
     // Grows with each commit and each checkout.

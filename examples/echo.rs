@@ -1,7 +1,7 @@
 //! The transport of real sessions behind an echo: what `tests/conformance.rs` holds against RFC 6455.
 //!
-//! Frames, control frames and closes are judged and answered by the code of the server itself, under its default limits. Only a text
-//! leads to something else here: it is said back.
+//! Frames, control frames and closes are judged and answered by the code of the server itself, under its
+//! default limits. Only a text leads to something else here: it is said back.
 
 use std::io;
 use std::sync::Arc;
@@ -76,8 +76,9 @@ async fn connect(mut socket: TcpStream, outboxes: Arc<Bounds>) -> io::Result<()>
         .map(|(_, key)| hash_key(key.trim().as_bytes()))
         .ok_or_else(|| io::Error::other("a request without a key"))?;
     let key = String::from_utf8_lossy(&key);
-    let answer =
-        format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n\r\n");
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n\r\n"
+    );
     let driver = Driver::new(Echo, Dialect::V1, outboxes);
     driver.gate().open();
     takeover::start(driver, LIMITS, (), socket, BytesMut::from(answer.as_str()), early);

@@ -1,14 +1,16 @@
 //! The composition root: the only file that starts actors and knows the drain order.
 
+mod double;
 mod generation;
 mod limits;
 mod live_sessions;
 mod preflight;
+mod signals;
 mod traces;
 mod waiting;
 mod welcome;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,7 +18,6 @@ use actix::{Actor, Addr, Arbiter};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::Issued;
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::status::StatusSource;
-use crate::http::{AdminKeys, Admission, Pushes, SignIn, State, serve, wechat_events};
+use crate::http::{AdminKeys, Admission, Pushes, SignIn, State, serve};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::logging::{announce, announce_to_people};
@@ -45,6 +46,7 @@ use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
 use limits::{frame_limits, session_limits, show_limits};
 use preflight::Prepared;
 pub use preflight::{StartErrors, check};
+use signals::Signals;
 use waiting::{Ports, Waited};
 
 pub use crate::http::descriptors::needed as descriptors_needed;
@@ -88,7 +90,8 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
 const SESSIONS_LEAVE: Duration = Duration::from_millis(3_500);
 /// How long what is being checked may take to go to the store.
 const CHECKS_DRAIN: Duration = Duration::from_secs(2);
-/// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s that supervisors wait.
+/// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s
+/// that supervisors wait.
 const STORE_DRAINS: Duration = Duration::from_secs(3);
 /// Messages that are read in one go where some are missing in a conversation.
 const GAP_MESSAGES: usize = 200;
@@ -113,7 +116,12 @@ async fn run_server(config: Config, mode: Mode, node: Node) -> Result<(), Error>
     served
 }
 
-async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining: &Draining) -> Result<(), Error> {
+async fn serve_until_signal(
+    mut config: Config,
+    mode: Mode,
+    node: Node,
+    draining: &Draining,
+) -> Result<(), Error> {
     let metrics = Metrics::new();
     let prepared = preflight::prepare(&config)?;
     config.wechat.connections = prepared.budget.to_wechat;
@@ -121,7 +129,9 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
     let ops = config.ops.listen.map(|at| listen::tcp(at).map(Listener::Tcp)).transpose()?;
     let admin = config.admin.port().map(Listener::bind).transpose()?;
     let double = match mode {
-        Mode::Dev if config.wechat.api_base.is_empty() => Some(start_double(&mut config, &public.at(), draining)?),
+        Mode::Dev if config.wechat.api_base.is_empty() => {
+            Some(double::start(&mut config, &public.at(), draining)?)
+        }
         _ => None,
     };
     let public_at = public.at();
@@ -155,17 +165,32 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
         };
         // As below, once it serves.
         let hangup_ends = mode == Mode::Dev;
-        let waited = waiting::for_database(&config.database, ports, signals, hangup_ends, draining, &mut tell_addresses).await?;
+        let waited = waiting::for_database(
+            &config.database,
+            ports,
+            signals,
+            hangup_ends,
+            draining,
+            &mut tell_addresses,
+        )
+        .await?;
         if let Waited::Left { signal } = waited {
             log::info!(signal; "stopped");
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } = compose(config, mode, node, sign_in, prepared, draining, metrics).await?;
+    let Rooms { state, relay, notices } =
+        compose(config, mode, node, sign_in, prepared, draining, metrics).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
-    let ops = ops.map(|l| serve::start_ops(&state, l)).transpose().map_err(io("the operators' port cannot be served"))?;
-    let admin = admin.map(|l| serve::start_admin(&state, l)).transpose().map_err(io("the server API's port cannot be served"))?;
+    let ops = ops
+        .map(|l| serve::start_ops(&state, l))
+        .transpose()
+        .map_err(io("the operators' port cannot be served"))?;
+    let admin = admin
+        .map(|l| serve::start_admin(&state, l))
+        .transpose()
+        .map_err(io("the server API's port cannot be served"))?;
     let besides = [ops, admin].map(|server| server.map(|server| spawn(server, draining)));
     let servers = [Some(spawn(public, draining)), double.as_ref().map(|d| d.handle.clone())];
 
@@ -178,7 +203,13 @@ async fn serve_until_signal(mut config: Config, mode: Mode, node: Node, draining
     announce("ready", &[]);
     log::info!(start = state.status.node.start(), listen = public_at.as_str(), version = crate::version::text(); "ready");
     if mode == Mode::Dev {
-        announce_to_people(&welcome::text(&public_at, ops_at, double_at, admin_at.as_deref(), state.web == Some(SignIn::Dev)));
+        announce_to_people(&welcome::text(
+            &public_at,
+            ops_at,
+            double_at,
+            admin_at.as_deref(),
+            state.web == Some(SignIn::Dev),
+        ));
     }
 
     // In a terminal SIGHUP says that it is closed.
@@ -238,13 +269,20 @@ async fn compose(
     actix_web::rt::spawn(store::write_seen_regularly(store.clone()));
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);
-    let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient()).await.map_err(|_| Error::Unavailable)?;
+    let revocations = Follower::start(tokens.clone(), store.clone(), chat.clone().recipient())
+        .await
+        .map_err(|_| Error::Unavailable)?;
     let status = Arc::new(OnceLock::<Arc<StatusSource>>::new());
     if let Some(relay) = &relay {
         let log = revocations.clone();
         let status = status.clone();
         let status = Box::new(move || status.get().map(|status| status.read()).unwrap_or_default());
-        relay.begin(Doors { chat: chat.clone(), store: store.clone(), revoked: Box::new(move || log.read_soon()), status });
+        relay.begin(Doors {
+            chat: chat.clone(),
+            store: store.clone(),
+            revoked: Box::new(move || log.read_soon()),
+            status,
+        });
     }
     let wechat = WeChatAuth::new(&config.wechat, &metrics, Vital::new("wechat", draining)).start();
     let notices = start_notifier(&config, &store, &chat, &wechat, &metrics, draining);
@@ -263,12 +301,23 @@ async fn compose(
         metrics: metrics.clone(),
         budget: Arc::new(admission.clone()),
         limits: session_limits(&config),
-        outboxes: Bounds::new(config.session.outbox_bytes, config.session.outboxes_bytes, metrics.outbox_bytes.clone()),
+        outboxes: Bounds::new(
+            config.session.outbox_bytes,
+            config.session.outboxes_bytes,
+            metrics.outbox_bytes.clone(),
+        ),
     });
     let (others, log) = (relay.clone(), revocations.clone());
     let link = relay.as_ref().map(|relay| relay.state().clone());
     let standing = notices.as_ref().map(|notices| notices.standing().clone());
-    let source = StatusSource::new(node, metrics.clone(), store.clone(), draining.clone(), link.clone(), standing.clone());
+    let source = StatusSource::new(
+        node,
+        metrics.clone(),
+        store.clone(),
+        draining.clone(),
+        link.clone(),
+        standing.clone(),
+    );
     source.follow();
     let source = Arc::new(source);
     // Set once, here.
@@ -306,7 +355,9 @@ async fn compose(
                         notices.changed(changes);
                     }
                 }
-                Push::Other { event } => log::debug!(event = event.as_str(); "WeChat told something that nobody here waits for"),
+                Push::Other { event } => {
+                    log::debug!(event = event.as_str(); "WeChat told something that nobody here waits for")
+                }
             })
         },
         notices: standing,
@@ -324,7 +375,8 @@ fn start_notifier(
     draining: &Draining,
 ) -> Option<Notices> {
     let settings = notice::Settings::new(&config.notice)?;
-    let (chat, wechat, counted, of_wechat) = (chat.clone(), wechat.clone(), metrics.clone(), config.wechat.clone());
+    let (chat, wechat, counted, of_wechat) =
+        (chat.clone(), wechat.clone(), metrics.clone(), config.wechat.clone());
     let attends = move |users, everywhere| -> BoxFuture<'static, Vec<bool>> {
         let reach = if everywhere { Reach::Everywhere } else { Reach::Here };
         let asked = chat.send(Attends { users, reach });
@@ -339,9 +391,18 @@ fn start_notifier(
 }
 
 /// The way to the other nodes, where the settings name one.
-fn start_relay(config: &config::Relay, node: &Node, metrics: &Metrics, draining: &Draining) -> Option<Relayed> {
+fn start_relay(
+    config: &config::Relay,
+    node: &Node,
+    metrics: &Metrics,
+    draining: &Draining,
+) -> Option<Relayed> {
     let nats_url = config.nats_url.clone()?;
-    Some(Relay::start(RelaySettings { node: node.id(), nats_url, buckets: config.buckets }, metrics, Vital::new("relay", draining)))
+    Some(Relay::start(
+        RelaySettings { node: node.id(), nats_url, buckets: config.buckets },
+        metrics,
+        Vital::new("relay", draining),
+    ))
 }
 
 /// The chat has a thread of its own, so that a delivery to many never waits behind a worker's sockets.
@@ -387,7 +448,9 @@ fn start_chat(
         }),
         relay: relay.map(|relay| relay_wires(relay, between)),
     };
-    ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| ChatServer::new(settings, metrics, vital, wires))
+    ChatServer::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+        ChatServer::new(settings, metrics, vital, wires)
+    })
 }
 
 /// What checks messages; WeChat is asked on a thread of its own.
@@ -401,7 +464,8 @@ fn start_checks(
     draining: &Draining,
 ) -> Checks {
     let safety = config.safety.clone();
-    let policy = Policy { review: safety.review, on_inactive: safety.on_inactive, on_outage: safety.on_outage };
+    let policy =
+        Policy { review: safety.review, on_inactive: safety.on_inactive, on_outage: safety.on_outage };
     let common = Arc::new(Common {
         policy,
         words,
@@ -416,7 +480,8 @@ fn start_checks(
         let (config, vital) = (config.wechat.clone(), Vital::new("content check", draining));
         let (token, refused) = (wechat.clone().recipient(), wechat.clone().recipient());
         ContentCheck::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            let api = WeChatApi::new(&config, token, refused, &metrics, Duration::from_millis(safety.timeout_ms));
+            let api =
+                WeChatApi::new(&config, token, refused, &metrics, Duration::from_millis(safety.timeout_ms));
             ContentCheck::new(&safety, common, api, vital)
         })
     });
@@ -451,8 +516,8 @@ fn shed_regularly(admission: Admission) {
     });
 }
 
-/// Runs a server beside this task. One that cannot start its workers, or whose own task dies, ends the process: nobody would hear a port
-/// that nobody serves.
+/// Runs a server beside this task. One that cannot start its workers, or whose own task dies, ends the
+/// process: nobody would hear a port that nobody serves.
 fn spawn(server: Server, draining: &Draining) -> ServerHandle {
     let (handle, vital) = (server.handle(), Vital::new("http server", draining));
     actix_web::rt::spawn(async move {
@@ -468,32 +533,8 @@ fn spawn(server: Server, draining: &Draining) -> ServerHandle {
     handle
 }
 
-struct Double {
-    at: SocketAddr,
-    handle: ServerHandle,
-}
-
-/// `server`: where the public port is, by which the double tells what WeChat tells.
-fn start_double(config: &mut Config, server: &str, draining: &Draining) -> Result<Double, Error> {
-    let listener = listen::tcp((Ipv4Addr::LOCALHOST, 0).into())?;
-    let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
-    config.wechat.api_base = format!("http://{at}");
-    let is_on_port = !server.starts_with("unix:");
-    let push = (is_on_port && !config.wechat.push_token.is_empty()).then(|| fake::PushTo {
-        url: format!("http://{server}{}", wechat_events::PATH),
-        token: config.wechat.push_token.expose().to_owned(),
-        aes_key: config.wechat.push_aes_key.expose().to_owned(),
-        format: fake::Format::Json,
-    });
-    let client = (is_on_port && config.web.enabled).then(|| format!("http://{server}/"));
-    let allowed_hosts = config.ops.allowed_hosts.clone();
-    let known = fake::Settings::of(&config.wechat.appid, config.wechat.secret.clone());
-    let settings = fake::Settings { push, client, allowed_hosts, ..known };
-    let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
-    Ok(Double { at, handle: spawn(server, draining) })
-}
-
-/// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes hear of it.
+/// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes
+/// hear of it.
 async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>, draining: &Draining) {
     draining.begin();
     // What is under way to WeChat is settled before the store closes.
@@ -522,48 +563,6 @@ async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>
     }
 }
 
-/// What the server is told from outside. They count from here on: before, each ends the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        let [terminate, interrupt, hangup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
-    }
-
-    /// The signal that ends it. Until then SIGHUP has lists read anew, where there is somebody to be told.
-    async fn leave(mut self, reload: Option<&Notify>) -> &'static str {
-        loop {
-            match (self.next().await, reload) {
-                ("SIGHUP", Some(reload)) => reload.notify_one(),
-                (name, _) => return name,
-            }
-        }
-    }
-
-    /// The next signal that ends a start.
-    async fn ending(&mut self, hangup_ends: bool) -> &'static str {
-        loop {
-            match self.next().await {
-                "SIGHUP" if !hangup_ends => {}
-                name => return name,
-            }
-        }
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
-        }
-    }
-}
-
 fn announce_at(what: &str, at: &str) {
     announce(&format!("{what} at {at}"), &[("at", at)]);
 }
@@ -584,7 +583,8 @@ pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
 pub fn fake_wechat(at: SocketAddr, allowed_hosts: AllowedHosts) -> Result<(), Error> {
     let listener = listen::tcp(at)?;
     let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
-    let settings = fake::Settings { allowed_hosts, ..fake::Settings::of(dev::APPID, Secret::new(dev::SECRET)) };
+    let settings =
+        fake::Settings { allowed_hosts, ..fake::Settings::of(dev::APPID, Secret::new(dev::SECRET)) };
     actix::System::new().block_on(async move {
         let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
         announce_at("wechat double", &at.to_string());

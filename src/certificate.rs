@@ -1,5 +1,6 @@
-//! The certificate that clients meet at `server.public_url`: when it ends. It is asked for as clients do, by name and over the network, so
-//! that a certificate which was renewed on the disk and not loaded by nginx is seen too.
+//! The certificate that clients meet at `server.public_url`: when it ends. It is asked for as clients do, by
+//! name and over the network, so that a certificate which was renewed on the disk and not loaded by nginx is
+//! seen too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,12 +68,20 @@ pub async fn expiry(url: &PublicUrl) -> Result<i64, CertificateError> {
 async fn look(url: &PublicUrl) -> Result<i64, CertificateError> {
     let name = ServerName::try_from(url.host.clone())?;
     let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(TakesAny(provider))).with_no_client_auth();
+    let config =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let config = config
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TakesAny(provider)))
+        .with_no_client_auth();
     let socket = TcpStream::connect((url.host.as_str(), url.port)).await?;
     let session = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
     let chain = session.get_ref().1.peer_certificates().unwrap_or_default();
-    chain.iter().map(|der| ends(der)).min_by_key(|end| end.as_ref().map_or(i64::MIN, |at| *at)).unwrap_or(Err(CertificateError::Unreadable))
+    chain
+        .iter()
+        .map(|der| ends(der))
+        .min_by_key(|end| end.as_ref().map_or(i64::MIN, |at| *at))
+        .unwrap_or(Err(CertificateError::Unreadable))
 }
 
 fn ends(der: &CertificateDer<'_>) -> Result<i64, CertificateError> {
@@ -81,7 +90,8 @@ fn ends(der: &CertificateDer<'_>) -> Result<i64, CertificateError> {
     i64::try_from(end).map_err(|_| CertificateError::Unreadable)
 }
 
-/// Takes any certificate: nothing is told to who shows it, and one that is wrong or has ended has its date, too.
+/// Takes any certificate: nothing is told to who shows it, and one that is wrong or has ended has its date,
+/// too.
 #[derive(Debug)]
 struct TakesAny(Arc<CryptoProvider>);
 

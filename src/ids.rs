@@ -78,7 +78,11 @@ impl ClientMsgId {
     /// [`Malformed`] when the text is empty, longer than 64 bytes or has a character outside `!` to `~`.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x21..=0x7e).contains(&b));
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("client_msg_id", "1 to 64 characters from ! to ~")) }
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(Malformed("client_msg_id", "1 to 64 characters from ! to ~"))
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -94,7 +98,8 @@ impl Kind {
     /// # Errors
     /// [`Malformed`] when the text is empty, longer than 32 bytes or has another character.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let fits = (1..=32).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if fits { Ok(Self(text.into())) } else { Err(Malformed("type", "[A-Za-z0-9_-]{1,32}")) }
     }
 
@@ -108,7 +113,8 @@ impl Kind {
     }
 }
 
-/// The client's `id` of one frame, kept as the JSON string it came as, so that the answer carries the same bytes.
+/// The client's `id` of one frame, kept as the JSON string it came as, so that the answer carries the same
+/// bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestId(Box<str>);
 
@@ -118,7 +124,11 @@ impl RequestId {
     /// # Errors
     /// [`Malformed`] when the text is longer than 64 characters.
     pub fn parse(raw: &str, text: &str) -> Result<Self, Malformed> {
-        if text.chars().count() <= 64 { Ok(Self(raw.into())) } else { Err(Malformed("id", "at most 64 characters")) }
+        if text.chars().count() <= 64 {
+            Ok(Self(raw.into()))
+        } else {
+            Err(Malformed("id", "at most 64 characters"))
+        }
     }
 
     /// The JSON string, quotes included.
@@ -127,8 +137,8 @@ impl RequestId {
     }
 }
 
-/// The id of one HTTP request, which proxy and server write into their logs: `[A-Za-z0-9_-]{8,64}`. Not the client's `id` of a frame
-/// ([`RequestId`]).
+/// The id of one HTTP request, which proxy and server write into their logs: `[A-Za-z0-9_-]{8,64}`. Not the
+/// client's `id` of a frame ([`RequestId`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpRequestId(Arc<str>);
 
@@ -136,7 +146,8 @@ impl HttpRequestId {
     /// # Errors
     /// [`Malformed`] when the text is shorter than 8 bytes, longer than 64 or has another character.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let fits = (8..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if fits { Ok(Self(text.into())) } else { Err(Malformed("request id", "[A-Za-z0-9_-]{8,64}")) }
     }
 
@@ -150,7 +161,8 @@ impl HttpRequestId {
     }
 }
 
-/// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the label that all of one dialect share.
+/// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the label that
+/// all of one dialect share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Device(Box<str>);
 
@@ -158,7 +170,8 @@ impl Device {
     /// # Errors
     /// [`Malformed`] when the text is empty, longer than 32 bytes or has another character.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let fits = (1..=32).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if fits { Ok(Self(text.into())) } else { Err(Malformed("device", "[A-Za-z0-9_-]{1,32}")) }
     }
 
@@ -175,7 +188,8 @@ impl TemplateId {
     /// # Errors
     /// [`Malformed`] when the text is empty, longer than 64 bytes or has another character.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if fits { Ok(Self(text.into())) } else { Err(Malformed("template_id", "[A-Za-z0-9_-]{1,64}")) }
     }
 
@@ -189,8 +203,8 @@ impl TemplateId {
 pub struct SessionId(u128);
 
 impl SessionId {
-    /// A new one. The milliseconds of this machine's clock stand first, so that where two nodes must agree on one of two sessions by
-    /// their ids alone it is the newer one, as far as their clocks agree.
+    /// A new one. The milliseconds of this machine's clock stand first, so that where two nodes must agree on
+    /// one of two sessions by their ids alone it is the newer one, as far as their clocks agree.
     pub fn fresh() -> Self {
         static PROCESS: std::sync::LazyLock<u64> = std::sync::LazyLock::new(rand::random);
         static COUNTER: AtomicU64 = AtomicU64::new(1);
@@ -221,8 +235,8 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Which database it is that a server's seqs and cursors are from. One that was restored from a backup, or took over from another, has
-/// another, and may give the same seqs to other messages.
+/// Which database it is that a server's seqs and cursors are from. One that was restored from a backup, or
+/// took over from another, has another, and may give the same seqs to other messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DatabaseGeneration(u64);
 
@@ -293,7 +307,9 @@ pub struct Malformed(pub &'static str, pub &'static str);
 
 /// Unix time in milliseconds, by this machine's clock.
 pub fn now_ms() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -335,6 +351,8 @@ mod tests {
         assert_ne!(SessionId::fresh(), SessionId::fresh());
         let id = SessionId::fresh();
         assert_eq!(SessionId::parse(&id.to_string()), Ok(id));
-        assert!(["", "+1", &"g".repeat(32), &"0".repeat(33)].iter().all(|text| SessionId::parse(text).is_err()));
+        assert!(
+            ["", "+1", &"g".repeat(32), &"0".repeat(33)].iter().all(|text| SessionId::parse(text).is_err())
+        );
     }
 }

@@ -20,8 +20,9 @@ impl Draining {
     }
 }
 
-/// A place where the process may be told to abort, as it would by a power cut: by the environment variable `FAILPOINTS` (of the crate
-/// `fail`), such as `before-ack=20*off->return`. Only a build with the feature `failpoints`, which is for tests, has any.
+/// A place where the process may be told to abort, as it would by a power cut: by the environment variable
+/// `FAILPOINTS` (of the crate `fail`), such as `before-ack=20*off->return`. Only a build with the feature
+/// `failpoints`, which is for tests, has any.
 #[inline(always)]
 pub fn abort_point(_name: &'static str) {
     #[cfg(feature = "failpoints")]
@@ -34,8 +35,8 @@ pub fn abort_points() -> fail::FailScenario<'static> {
     fail::FailScenario::setup()
 }
 
-/// Held by an actor without which the process is a zombie. When it is dropped, by a panic's unwinding for example,
-/// while the process is not draining, the process ends at once with [`EXIT_VITAL_PART_DIED`].
+/// Held by an actor without which the process is a zombie. When it is dropped, by a panic's unwinding for
+/// example, while the process is not draining, the process ends at once with [`EXIT_VITAL_PART_DIED`].
 #[derive(Debug)]
 pub struct Vital {
     part: &'static str,
@@ -91,7 +92,8 @@ mod tests {
     fn fall() {
         System::new().block_on(async {
             let vital = Vital::new("singleton", &Draining::default());
-            let singleton = Singleton::start_in_arbiter(&Arbiter::new().handle(), |_| Singleton { _vital: vital });
+            let singleton =
+                Singleton::start_in_arbiter(&Arbiter::new().handle(), |_| Singleton { _vital: vital });
             singleton.do_send(Fall);
             tokio::time::sleep(Duration::from_secs(60)).await;
         });

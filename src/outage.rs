@@ -1,5 +1,5 @@
-//! Log lines about something that is away: one when it goes, one a minute while it is away, one when it is back, however many callers
-//! notice and however often it is tried.
+//! Log lines about something that is away: one when it goes, one a minute while it is away, one when it is
+//! back, however many callers notice and however often it is tried.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,7 +47,10 @@ pub struct SharedOutage {
 
 impl SharedOutage {
     pub const fn new() -> Self {
-        Self { is_away: AtomicBool::new(false), outage: Mutex::new(Outage { since: None, said: None, is_told: false }) }
+        Self {
+            is_away: AtomicBool::new(false),
+            outage: Mutex::new(Outage { since: None, said: None, is_told: false }),
+        }
     }
 
     /// Whether the last that was taken in is a failure.
@@ -86,7 +89,9 @@ mod tests {
         let (start, mut outage) = (Instant::now(), Outage::default());
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(outage.answered(at(0)), None);
-        let lines: Vec<_> = (0..150).filter_map(|second| outage.failed(at(second)).map(|away| (second, away.as_secs()))).collect();
+        let lines: Vec<_> = (0..150)
+            .filter_map(|second| outage.failed(at(second)).map(|away| (second, away.as_secs())))
+            .collect();
         assert_eq!(lines, [(0, 0), (60, 60), (120, 120)]);
         assert_eq!(outage.answered(at(150)), Some(Duration::from_secs(150)));
         assert_eq!(outage.answered(at(151)), None);

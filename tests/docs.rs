@@ -1,5 +1,5 @@
-//! The documents are honest: every word, code, metric, route, setting, command, file and link that they name is there, and every one that
-//! the code has stands in them.
+//! The documents are honest: every word, code, metric, route, setting, command, file and link that they name
+//! is there, and every one that the code has stands in them.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
 
@@ -23,22 +23,31 @@ fn text(file: &str) -> String {
 
 /// Every document for people, by its path from the root.
 fn documents() -> Vec<String> {
-    let in_docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
-    let at_root = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
+    let in_docs = fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
+    let at_root =
+        ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned);
     in_docs.filter(|file| file.ends_with(".md")).chain(at_root).collect()
 }
 
 /// What stands between two headings of the same level.
 fn section<'a>(document: &'a str, heading: &str) -> &'a str {
-    let (_, rest) = document.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is missing"));
+    let (_, rest) =
+        document.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is missing"));
     let level = heading.split(' ').next().unwrap();
     rest.split(&format!("\n{level} ")).next().unwrap()
 }
 
-/// The rows of the first table in a text, without its head; no cell of ours has an escaped bar but PromQL's, which no test reads.
+/// The rows of the first table in a text, without its head; no cell of ours has an escaped bar but PromQL's,
+/// which no test reads.
 fn table(text: &str) -> Vec<Vec<String>> {
-    let lines = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    lines.skip(2).map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+    let lines =
+        text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    lines
+        .skip(2)
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect()
 }
 
 /// What stands in backticks in a line of prose.
@@ -79,15 +88,18 @@ fn the_protocol_has_every_error_word_with_its_status_and_no_other() {
         assert_eq!(words.len(), statuses.len(), "{row:?}");
         told.extend(words.into_iter().map(str::to_owned).zip(statuses));
     }
-    let known: BTreeMap<_, _> = Word::ALL.iter().map(|word| (word.as_str().to_owned(), word.status())).collect();
+    let known: BTreeMap<_, _> =
+        Word::ALL.iter().map(|word| (word.as_str().to_owned(), word.status())).collect();
     assert_eq!(told, known);
 }
 
 #[test]
 fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
     let document = text("docs/PROTOCOL.md");
-    let told: BTreeMap<u16, String> =
-        table(section(&document, "## Close codes")).into_iter().map(|row| (row[0].parse().unwrap(), row[1].clone())).collect();
+    let told: BTreeMap<u16, String> = table(section(&document, "## Close codes"))
+        .into_iter()
+        .map(|row| (row[0].parse().unwrap(), row[1].clone()))
+        .collect();
     let source = text("src/protocol/close.rs");
     let (_, body) = source.split_once("pub fn code(").unwrap();
     let codes = body.split("\n    }").next().unwrap().split("=> ").skip(1);
@@ -115,7 +127,8 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
         let reason = close.reason(Dialect::V1).replace("=0", "=N");
         assert!(spans(&told[&close.code()]).contains(&reason.as_str()), "{} {reason}", close.code());
     }
-    let plain = [Close::Refused { word: Word::Unauthorized }, Close::BadRequest].map(|c| (c.code(), c.reason(Dialect::Plain)));
+    let plain = [Close::Refused { word: Word::Unauthorized }, Close::BadRequest]
+        .map(|c| (c.code(), c.reason(Dialect::Plain)));
     for (code, reason) in plain {
         assert!(spans(&told[&code]).contains(&reason.as_str()), "{code} {reason}");
     }
@@ -126,7 +139,9 @@ fn metrics() -> BTreeMap<String, String> {
     let shown = Metrics::new().encode();
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let named = types.map(|(name, kind)| {
-        let end = [("counter", "_total"), ("info", "_info")].into_iter().find_map(|(of, end)| (of == kind).then_some(end));
+        let end = [("counter", "_total"), ("info", "_info")]
+            .into_iter()
+            .find_map(|(of, end)| (of == kind).then_some(end));
         (format!("{name}{}", end.unwrap_or_default()), kind.to_owned())
     });
     named.collect()
@@ -137,7 +152,8 @@ fn the_manual_has_every_metric_with_its_type_and_no_other() {
     let manual = text("docs/OPERATIONS.md");
     let known = metrics();
     let rows = table(section(&manual, "## Metrics"));
-    let told: BTreeMap<_, _> = rows.into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
+    let told: BTreeMap<_, _> =
+        rows.into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
     assert_eq!(told, known);
 
     // With every value of every label, as far as the table names them.
@@ -146,15 +162,21 @@ fn the_manual_has_every_metric_with_its_type_and_no_other() {
         for label in row[2].split(';').filter(|label| label.contains("`: `") && !label.contains("PROTOCOL")) {
             let (name, values) = label.split_once(':').unwrap();
             let name = spans(name)[0];
-            let of_series = shown.lines().filter(|line| line.starts_with(&format!("{}{{", spans(&row[0])[0])));
-            let there: BTreeSet<&str> =
-                of_series.map(|line| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap()).collect();
+            let of_series =
+                shown.lines().filter(|line| line.starts_with(&format!("{}{{", spans(&row[0])[0])));
+            let there: BTreeSet<&str> = of_series
+                .map(|line| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap())
+                .collect();
             assert_eq!(spans(values).into_iter().collect::<BTreeSet<_>>(), there, "{} {name}", row[0]);
         }
     }
 
-    for name in manual.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("hongyan_")) {
-        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    for name in manual
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("hongyan_"))
+    {
+        let base =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         assert!(known.contains_key(base) || known.contains_key(name), "{name}");
     }
 }
@@ -162,22 +184,33 @@ fn the_manual_has_every_metric_with_its_type_and_no_other() {
 #[test]
 fn the_protocol_has_every_route_and_no_other() {
     let protocol = text("docs/PROTOCOL.md");
-    let mut known: BTreeSet<String> = CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    let mut known: BTreeSet<String> =
+        CALLS.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
     let http = section(&protocol, "## HTTP");
     for route in &known {
-        assert!(spans(http).iter().any(|span| span.split('?').next() == Some(route)), "{route} is not in the section on HTTP");
+        assert!(
+            spans(http).iter().any(|span| span.split('?').next() == Some(route)),
+            "{route} is not in the section on HTTP"
+        );
     }
     let operations = text("docs/OPERATIONS.md");
     for call in &hongyan::http::admin::CALLS {
         let route = format!("{} {}", call.method, call.path);
         let told = spans(section(&operations, "## Server API"));
-        assert!(told.iter().any(|span| span.split('?').next() == Some(&route)), "{route} is not in the section on the server API");
+        assert!(
+            told.iter().any(|span| span.split('?').next() == Some(&route)),
+            "{route} is not in the section on the server API"
+        );
         known.insert(route);
     }
-    known.extend(["GET /healthz", "GET /readyz", "GET /metrics", "GET /status", "GET /{openid}"].map(str::to_owned));
+    known.extend(
+        ["GET /healthz", "GET /readyz", "GET /metrics", "GET /status", "GET /{openid}"].map(str::to_owned),
+    );
     for file in ["docs/PROTOCOL.md", "docs/OPERATIONS.md", "README.md", "README.zh-CN.md"] {
         let document = text(file);
-        let routes = spans(&document).into_iter().filter(|s| ["GET /", "POST /", "DELETE /", "PUT /"].iter().any(|m| s.starts_with(m)));
+        let routes = spans(&document)
+            .into_iter()
+            .filter(|s| ["GET /", "POST /", "DELETE /", "PUT /"].iter().any(|m| s.starts_with(m)));
         for route in routes {
             assert!(known.contains(route.split('?').next().unwrap()), "{file} names {route}");
         }
@@ -187,7 +220,10 @@ fn the_protocol_has_every_route_and_no_other() {
 /// The anchor that a heading gets where these documents are shown.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
-    kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
 
 #[test]
@@ -198,11 +234,19 @@ fn every_link_leads_somewhere() {
             if target.starts_with("https://") || target.starts_with("http://") {
                 continue;
             }
-            let (path, part) = target.split_once('#').map_or((target, None), |(path, part)| (path, Some(part)));
-            let there: PathBuf = if path.is_empty() { root().join(&file) } else { root().join(&file).parent().unwrap().join(path) };
+            let (path, part) =
+                target.split_once('#').map_or((target, None), |(path, part)| (path, Some(part)));
+            let there: PathBuf = if path.is_empty() {
+                root().join(&file)
+            } else {
+                root().join(&file).parent().unwrap().join(path)
+            };
             assert!(there.exists(), "{file} links to {target}");
             if let Some(part) = part {
-                let found = fs::read_to_string(&there).unwrap().lines().any(|line| line.starts_with('#') && anchor(line) == part);
+                let found = fs::read_to_string(&there)
+                    .unwrap()
+                    .lines()
+                    .any(|line| line.starts_with('#') && anchor(line) == part);
                 assert!(found, "{file} links to {target}");
             }
         }
@@ -214,10 +258,18 @@ fn every_command_that_is_named_exists() {
     let cli = hongyan::cli::command();
     for file in documents() {
         let document = text(&file);
-        for words in spans(&document).into_iter().chain(code(&document)).flat_map(|line| line.split("hongyan ").skip(1)) {
-            // An option is of the program itself, or of what stands before its name: docker run --name hongyan --restart.
-            let is_word =
-                |word: &&str| !word.starts_with('-') && !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        for words in spans(&document)
+            .into_iter()
+            .chain(code(&document))
+            .flat_map(|line| line.split("hongyan ").skip(1))
+        {
+            // An option is of the program itself, or of what stands before its name: docker run --name
+            // hongyan --restart.
+            let is_word = |word: &&str| {
+                !word.starts_with('-')
+                    && !word.is_empty()
+                    && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+            };
             let mut words = words.split_whitespace();
             let Some(name) = words.next().filter(is_word) else { continue };
             let command = cli.find_subcommand(name).unwrap_or_else(|| panic!("{file} names hongyan {name}"));
@@ -242,10 +294,21 @@ fn every_setting_that_is_named_exists() {
                 assert!(known.is_some(), "{file} names {name}");
             }
         }
-        for name in document.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with("HONGYAN_")) {
-            let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
-            let general =
-                ["HONGYAN_", "HONGYAN_CONFIG", "HONGYAN_COMMIT", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
+        for name in document
+            .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+            .filter(|word| word.starts_with("HONGYAN_"))
+        {
+            let known = KEYS
+                .iter()
+                .any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
+            let general = [
+                "HONGYAN_",
+                "HONGYAN_CONFIG",
+                "HONGYAN_COMMIT",
+                "HONGYAN_SECTION__KEY",
+                "HONGYAN_SECTION__KEY_FILE",
+            ]
+            .contains(&name);
             let of_tests = ["HONGYAN_PROPTEST_CASES", "HONGYAN_BIN"].contains(&name);
             assert!(known || general || of_tests, "{file} names {name}");
         }
@@ -262,8 +325,10 @@ fn the_map_of_the_house_is_the_one_that_is_held() {
     let rooms = text("tests/rooms.rs");
     let (_, rest) = rooms.split_once("MAY_KNOW: &[(&str, &str)] = &[").unwrap();
     let rows = rest.split("];").next().unwrap().lines().filter(|line| line.contains('"'));
-    let held: Vec<(String, String)> =
-        rows.map(|row| row.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).map(pair).collect();
+    let held: Vec<(String, String)> = rows
+        .map(|row| row.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
+        .map(pair)
+        .collect();
     assert_eq!(told, held);
 
     for span in spans(&document).into_iter().filter(|span| span.ends_with(".rs")) {
@@ -272,7 +337,8 @@ fn the_map_of_the_house_is_the_one_that_is_held() {
     let listed = table(section(&document, "## The rooms, in reading order"));
     let listed: Vec<String> = listed.into_iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     let library = text("src/lib.rs");
-    let read: Vec<&str> = library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let read: Vec<&str> =
+        library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     assert_eq!(listed, read);
 }
 
@@ -301,7 +367,11 @@ fn without_comment(line: &str) -> String {
 #[test]
 fn the_limits_that_the_readme_shows_are_the_defaults() {
     let readme = text("README.md");
-    let init = code(&readme).into_iter().find_map(|line| line.split_once("< ").filter(|(_, f)| f.contains("\"limits\""))).unwrap().1;
+    let init = code(&readme)
+        .into_iter()
+        .find_map(|line| line.split_once("< ").filter(|(_, f)| f.contains("\"limits\"")))
+        .unwrap()
+        .1;
     let init: serde_json::Value = serde_json::from_str(init).unwrap();
     let Config { limits, session, .. } = Config::default();
     assert_eq!(init["heartbeat_ms"], session.heartbeat_ms);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the code of a room may name. `lib` and `main` name the rooms themselves. A line each: a test of the documents reads them.
+/// What the code of a room may name. `lib` and `main` name the rooms themselves. A line each: a test of the
+/// documents reads them.
 #[rustfmt::skip]
 const MAY_KNOW: &[(&str, &str)] = &[
     ("ids", ""),
@@ -69,8 +70,11 @@ fn names(code: &str) -> Vec<String> {
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         match rest.strip_prefix('{') {
-            Some(list) => found.extend(list.split('}').next().unwrap().split(',').map(|n| n.trim().to_owned())),
-            None => found.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect()),
+            Some(list) => {
+                found.extend(list.split('}').next().unwrap().split(',').map(|n| n.trim().to_owned()))
+            }
+            None => found
+                .push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect()),
         }
     }
     found
@@ -91,18 +95,31 @@ fn rooms_know_only_whom_they_may() {
         if here == "lib" || here == "main" {
             continue;
         }
-        let known = allowed.get(here.as_str()).unwrap_or_else(|| panic!("{} is a room that the table lacks", path.display()));
+        let known = allowed
+            .get(here.as_str())
+            .unwrap_or_else(|| panic!("{} is a room that the table lacks", path.display()));
         for name in names(&code(&path)) {
             let there = name.split("::").next().unwrap();
-            assert!(there == here || known.contains(there), "{} names {name}: {here} may not know {there}", path.display());
+            assert!(
+                there == here || known.contains(there),
+                "{} names {name}: {here} may not know {there}",
+                path.display()
+            );
             if there == "chat" && here != "app" && here != "chat" {
                 let door = name.split("::").nth(1).unwrap_or_default();
-                assert!(door.is_empty() || CHAT_DOORS.contains(&door), "{} looks into the chat: {name}", path.display());
+                assert!(
+                    door.is_empty() || CHAT_DOORS.contains(&door),
+                    "{} looks into the chat: {name}",
+                    path.display()
+                );
             }
         }
         seen.insert(here);
     }
-    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), allowed.keys().copied().collect::<Vec<_>>());
+    assert_eq!(
+        seen.iter().map(String::as_str).collect::<Vec<_>>(),
+        allowed.keys().copied().collect::<Vec<_>>()
+    );
 }
 
 /// Leaving actix-web-actors, which is deprecated, is to be the work of these two files.

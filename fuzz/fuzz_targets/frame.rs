@@ -1,5 +1,5 @@
-//! One text of a client under both dialects: what is taken as a message is a JSON object of bounded length, in which the sender can
-//! name nothing that is the server's, and every answer is JSON.
+//! One text of a client under both dialects: what is taken as a message is a JSON object of bounded length,
+//! in which the sender can name nothing that is the server's, and every answer is JSON.
 #![no_main]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! A socket's bytes, cut as a network may cut them: what is said never depends on the cutting, and what is kept has its bound.
+//! A socket's bytes, cut as a network may cut them: what is said never depends on the cutting, and what is
+//! kept has its bound.
 #![no_main]
 
 use std::pin::Pin;
@@ -37,7 +38,8 @@ impl<L: FnMut() -> usize + Unpin + 'static> Source for Cut<L> {
     }
 }
 
-/// Everything said in pieces of these lengths. `sparing`: credit comes back only where nothing is read without it.
+/// Everything said in pieces of these lengths. `sparing`: credit comes back only where nothing is read
+/// without it.
 fn said(bytes: &Bytes, longest: usize, length: impl FnMut() -> usize + Unpin + 'static, sparing: bool) -> Vec<String> {
     let kept_at_most = 2 * LIMITS.frame_bytes + HEAD_BYTES + longest;
     let gate = Gate::new();

@@ -1,4 +1,5 @@
-//! What users show of themselves: whatever they send, a name is fit to be shown, and an image begins as one of three kinds.
+//! What users show of themselves: whatever they send, a name is fit to be shown, and an image begins as one
+//! of three kinds.
 #![no_main]
 
 use base64::Engine as _;

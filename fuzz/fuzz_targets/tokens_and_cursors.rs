@@ -1,4 +1,5 @@
-//! Texts that callers hand back to the server: a token holds only under our signature, a cursor names a place or nothing.
+//! Texts that callers hand back to the server: a token holds only under our signature, a cursor names a place
+//! or nothing.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -44,7 +45,8 @@ fuzz_target!(|data: &[u8]| {
     if TOKENS.verify(text, NOW).is_ok() {
         assert!(is_signed(text), "accepted without a signature: {text}");
     }
-    // Claims of the input's own, under our signature: what holds then speaks for a user's openid and was issued by now.
+    // Claims of the input's own, under our signature: what holds then speaks for a user's openid and was
+    // issued by now.
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"1"}"#);
     let claimed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(text));
     if let Ok(identity) = TOKENS.verify(&format!("{claimed}.{}", sign(&claimed)), NOW) {

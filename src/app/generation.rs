@@ -1,4 +1,5 @@
-//! Follows which database stands behind this node: PostgreSQL may fail over, or be restored, under a running server.
+//! Follows which database stands behind this node: PostgreSQL may fail over, or be restored, under a running
+//! server.
 
 use std::time::Duration;
 

@@ -9,13 +9,18 @@ use crate::session::inbound::InboundLimits;
 use crate::store;
 
 pub(super) fn frame_limits(config: &Config) -> FrameLimits {
-    let config::Limits { frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst, .. } = config.limits;
+    let config::Limits {
+        frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst, ..
+    } = config.limits;
     FrameLimits { frame_bytes, message_bytes, fields_bytes, messages_per_second, message_burst }
 }
 
 pub(super) fn session_limits(config: &Config) -> SessionLimits {
     SessionLimits {
-        inbound: InboundLimits { frame_bytes: config.limits.frame_bytes, fragments: config.limits.frame_fragments },
+        inbound: InboundLimits {
+            frame_bytes: config.limits.frame_bytes,
+            fragments: config.limits.frame_fragments,
+        },
         frames: frame_limits(config),
         controls_per_second: config.limits.controls_per_second,
         bad_frames: config.limits.bad_frames,

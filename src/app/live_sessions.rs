@@ -1,4 +1,5 @@
-//! Answers which sessions a user has on this node, as every node does: within about a second of `hongyan user`.
+//! Answers which sessions a user has on this node, as every node does: within about a second of `hongyan
+//! user`.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::store::{self, SessionQuestion, Store};
 
 const ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers for as long as the process lives; what cannot be answered now is tried again, until nobody waits for it.
+/// Answers for as long as the process lives; what cannot be answered now is tried again, until nobody waits
+/// for it.
 pub(super) fn answer(store: Store, chat: Addr<ChatServer>, node: String, database: config::Database) {
     actix_web::rt::spawn(async move {
         let mut every = tokio::time::interval(ANSWER_INTERVAL);
@@ -31,7 +33,9 @@ pub(super) fn answer(store: Store, chat: Addr<ChatServer>, node: String, databas
                 }
             }
             let (database, node) = (database.clone(), node.clone());
-            if let Ok(Err(error)) = web::block(move || store::answer_sessions(&database, &node, &answers)).await {
+            if let Ok(Err(error)) =
+                web::block(move || store::answer_sessions(&database, &node, &answers)).await
+            {
                 log::warn!(error:% = error; "an operator's question for a user's sessions cannot be answered");
             }
         }

@@ -1,7 +1,8 @@
-//! What a start needs of this machine. `serve` and `dev` look at it before anything is made or served, and `hongyan config check` looks at it
-//! by the same code.
+//! What a start needs of this machine. `serve` and `dev` look at it before anything is made or served, and
+//! `hongyan config check` looks at it by the same code.
 //!
-//! What only others can tell is not looked at here: whether PostgreSQL lets this server in and what its tables are, and what WeChat says.
+//! What only others can tell is not looked at here: whether PostgreSQL lets this server in and what its
+//! tables are, and what WeChat says.
 
 use std::error::Error as _;
 use std::fmt;
@@ -62,7 +63,12 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, StartErrors> {
     }
     let ops = config.ops.listen.map(listen::check_tcp).unwrap_or(Ok(()));
     let admin = config.admin.port().map(listen::check).unwrap_or(Ok(()));
-    errors.extend([listen::check(&config.server.listen), ops, admin].into_iter().filter_map(Result::err).map(Error::from));
+    errors.extend(
+        [listen::check(&config.server.listen), ops, admin]
+            .into_iter()
+            .filter_map(Result::err)
+            .map(Error::from),
+    );
     errors.extend(store::check(&config.database).err().map(Error::from));
     match Words::load(&config.safety) {
         Ok(words) if errors.is_empty() => {
@@ -75,7 +81,8 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, StartErrors> {
     Err(StartErrors(errors))
 }
 
-/// Looks whether a server could start with these settings, also beside one that runs with them; gives the addresses that are taken.
+/// Looks whether a server could start with these settings, also beside one that runs with them; gives the
+/// addresses that are taken.
 ///
 /// # Errors
 /// [`StartErrors`].

@@ -8,7 +8,8 @@ use crate::trace;
 
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps the list for as long as the process lives. Where the database is away the traces that were begun end in time.
+/// Keeps the list for as long as the process lives. Where the database is away the traces that were begun end
+/// in time.
 pub(super) fn follow(store: Store) {
     actix_web::rt::spawn(async move {
         let mut every = tokio::time::interval(FOLLOW_INTERVAL);

@@ -1,4 +1,5 @@
-//! A start that waits for its database: it says so, once and then once a minute, its ports answer meanwhile, and a signal ends it.
+//! A start that waits for its database: it says so, once and then once a minute, its ports answer meanwhile,
+//! and a signal ends it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,8 +39,9 @@ pub(super) enum Waited {
     Left { signal: &'static str },
 }
 
-/// Waits until the database can be opened. `begins` is called before the ports are served, where there is a wait at all. `hangup_ends`:
-/// SIGHUP ends the wait too; under `serve` it asks for lists to be read anew, which the start does when it goes on.
+/// Waits until the database can be opened. `begins` is called before the ports are served, where there is a
+/// wait at all. `hangup_ends`: SIGHUP ends the wait too; under `serve` it asks for lists to be read anew,
+/// which the start does when it goes on.
 ///
 /// # Errors
 /// What waiting does not mend.
@@ -59,14 +61,16 @@ pub(super) async fn for_database(
             signal = signals.ending(hangup_ends) => break Waited::Left { signal },
         };
         let Reach::NotYet(state) = reached else { break Waited::Reached };
-        if let (Some(away), DatabaseState::Unreachable(reason) | DatabaseState::ReadOnly(reason)) = (outage.failed(Instant::now()), &state)
+        if let (Some(away), DatabaseState::Unreachable(reason) | DatabaseState::ReadOnly(reason)) =
+            (outage.failed(Instant::now()), &state)
         {
             log::warn!(reason, waited_s = away.as_secs(); "waiting for the database; nobody is let in, and /readyz says 503");
         }
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = state;
         if let Some(begins) = begins.take() {
             begins();
-            servers = serve(&ports, &seen, draining).map_err(io("the ports cannot be served while the database is waited for"))?;
+            servers = serve(&ports, &seen, draining)
+                .map_err(io("the ports cannot be served while the database is waited for"))?;
         }
         tokio::select! {
             () = tokio::time::sleep(ATTEMPT_INTERVAL) => {}
@@ -84,8 +88,12 @@ pub(super) async fn for_database(
 
 fn serve(ports: &Ports<'_>, seen: &waiting::Seen, draining: &Draining) -> std::io::Result<Vec<ServerHandle>> {
     let public = waiting::start_public(ports.public.try_clone()?)?;
-    let ops =
-        ports.ops.map(|port| waiting::start_ops(port.try_clone()?, ports.allowed_hosts, ports.node, seen, ports.metrics)).transpose()?;
+    let ops = ports
+        .ops
+        .map(|port| {
+            waiting::start_ops(port.try_clone()?, ports.allowed_hosts, ports.node, seen, ports.metrics)
+        })
+        .transpose()?;
     let admin = ports.admin.map(|port| waiting::start_admin(port.try_clone()?)).transpose()?;
     Ok([Some(public), ops, admin].into_iter().flatten().map(|server| spawn(server, draining)).collect())
 }
@@ -93,7 +101,11 @@ fn serve(ports: &Ports<'_>, seen: &waiting::Seen, draining: &Draining) -> std::i
 /// On a thread that nobody waits for when the process ends.
 async fn reach(config: Database) -> Result<Reach, OpenError> {
     let (tell, told) = oneshot::channel();
-    let started = std::thread::Builder::new().name("hongyan-reach".into()).spawn(move || _ = tell.send(store::reach(&config)));
+    let started = std::thread::Builder::new()
+        .name("hongyan-reach".into())
+        .spawn(move || _ = tell.send(store::reach(&config)));
     started.map_err(|e| OpenError::Threads { reason: e.to_string() })?;
-    told.await.unwrap_or_else(|_| Err(OpenError::Threads { reason: "the thread that looks for the database died".to_owned() }))
+    told.await.unwrap_or_else(|_| {
+        Err(OpenError::Threads { reason: "the thread that looks for the database died".to_owned() })
+    })
 }

@@ -5,14 +5,24 @@ use std::net::SocketAddr;
 use crate::config::dev::{ADMIN_FILE, FOLDER};
 
 /// What a newcomer types next.
-pub(super) fn text(at: &str, ops: Option<SocketAddr>, double: Option<SocketAddr>, admin: Option<&str>, in_browser: bool) -> String {
-    let metrics = ops.map_or_else(String::new, |ops| format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n"));
+pub(super) fn text(
+    at: &str,
+    ops: Option<SocketAddr>,
+    double: Option<SocketAddr>,
+    admin: Option<&str>,
+    in_browser: bool,
+) -> String {
+    let metrics = ops.map_or_else(String::new, |ops| {
+        format!("\nWhat operators see: http://{ops}/metrics and http://{ops}/readyz\n")
+    });
     let first = match at.strip_prefix("unix:") {
         Some(path) => on_socket(path),
         None if in_browser => format!("{}{}", in_browser_tabs(at), on_port(at, "Or type")),
         None => on_port(at, "Two people can talk now. Type"),
     };
-    let wechat = double.map_or_else(String::new, |at| format!("\nWhat WeChat was asked, and what phones would show: http://{at}/\n"));
+    let wechat = double.map_or_else(String::new, |at| {
+        format!("\nWhat WeChat was asked, and what phones would show: http://{at}/\n")
+    });
     let admin = by_key(admin.unwrap_or(at));
     format!("\n{first}{wechat}{metrics}{admin}\nCtrl-C ends it. Messages stay in the database.\n")
 }

@@ -1,4 +1,5 @@
-//! Follows the log of revocations, as every node does: a second behind it at most, while the database answers.
+//! Follows the log of revocations, as every node does: a second behind it at most, while the database
+//! answers.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,11 @@ use crate::store::{Store, Unavailable};
 const EVERY: Duration = Duration::from_secs(1);
 /// Between two readings at least, however often it is asked for.
 const GAP: Duration = Duration::from_millis(5);
-/// No entry is from the future: one dated further ahead was dated by a clock that is wrong, and counts from when it is read. In milliseconds.
+/// No entry is from the future: one dated further ahead was dated by a clock that is wrong, and counts from
+/// when it is read. In milliseconds.
 const AHEAD_MS: i64 = 5_000;
-/// Ids below the newest whose gaps are asked for after a start: what another node was just writing may lie there.
+/// Ids below the newest whose gaps are asked for after a start: what another node was just writing may lie
+/// there.
 const LOOK_BACK: i64 = 1_024;
 
 /// Reads the log, and tells tokens and sessions.
@@ -32,8 +35,8 @@ pub struct Follower {
     began: Instant,
     /// The database that the log was read from.
     generation: DatabaseGeneration,
-    /// Sessions that were ended at the last reading, to be ended once more: a handshake that was let in just before may have come into
-    /// the map just after.
+    /// Sessions that were ended at the last reading, to be ended once more: a handshake that was let in just
+    /// before may have come into the map just after.
     again: Vec<EndSessions>,
 }
 
@@ -42,12 +45,17 @@ impl Follower {
     ///
     /// # Errors
     /// [`Unavailable`] when the log cannot be read: without it a banned user could come in.
-    pub async fn start(tokens: Tokens, store: Store, sessions: Recipient<EndSessions>) -> Result<RevocationLog, Unavailable> {
+    pub async fn start(
+        tokens: Tokens,
+        store: Store,
+        sessions: Recipient<EndSessions>,
+    ) -> Result<RevocationLog, Unavailable> {
         let page = store.revocations(in_force(&tokens)).await?;
         let log = RevocationLog::new(page.now);
         let (place, began) = (LogPlace::default(), Instant::now());
         let generation = store.generation();
-        let mut follower = Self { tokens, store, sessions, log: log.clone(), place, began, generation, again: Vec::new() };
+        let mut follower =
+            Self { tokens, store, sessions, log: log.clone(), place, began, generation, again: Vec::new() };
         follower.take_up(&page);
         log.end(false);
         actix_rt::spawn(async move {
@@ -66,7 +74,8 @@ impl Follower {
 
     async fn poll(&mut self) {
         for end in std::mem::take(&mut self.again) {
-            let unbanned = matches!(end.which, Which::NotPardoned { .. }) && !self.tokens.is_banned(&end.openid, self.log.now_ms());
+            let unbanned = matches!(end.which, Which::NotPardoned { .. })
+                && !self.tokens.is_banned(&end.openid, self.log.now_ms());
             if !unbanned {
                 self.sessions.do_send(end);
             }
@@ -74,7 +83,9 @@ impl Follower {
         self.log.begin();
         let read = self.read().await;
         match self.log.end(read.is_err()) {
-            Some(true) => log::warn!("revocations cannot be read: logouts, kicks and bans made now take hold when the database is back"),
+            Some(true) => log::warn!(
+                "revocations cannot be read: logouts, kicks and bans made now take hold when the database is back"
+            ),
             Some(false) => log::info!("revocations can be read again"),
             None => {}
         }
@@ -88,7 +99,9 @@ impl Follower {
             self.log.set(page.now);
             let generation = self.store.generation();
             if page.newest < self.place.last() || generation != self.generation {
-                log::warn!("the database is another one, as after a fail-over or a restored backup; the log of revocations is read anew");
+                log::warn!(
+                    "the database is another one, as after a fail-over or a restored backup; the log of revocations is read anew"
+                );
                 let page = self.store.revocations(in_force(&self.tokens)).await?;
                 self.log.set(page.now);
                 // Its ids may name other entries than those that were read.

@@ -1,4 +1,5 @@
-//! HMAC-SHA-256 for `jsonwebtoken`, the one algorithm of the tokens: its own sets of algorithms bring RSA and elliptic curves with them.
+//! HMAC-SHA-256 for `jsonwebtoken`, the one algorithm of the tokens: its own sets of algorithms bring RSA and
+//! elliptic curves with them.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -7,8 +8,11 @@ use jsonwebtoken::signature::{self, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use sha2::Sha256;
 
-static PROVIDER: CryptoProvider =
-    CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: signer,
+    verifier_factory: verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
 
 /// Lets `jsonwebtoken` sign and verify; to be called before either, as often as one likes.
 pub(super) fn install() {

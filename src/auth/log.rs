@@ -1,4 +1,5 @@
-//! This node's hold on the log of revocations: how to have it read, and the database's time, which each reading tells.
+//! This node's hold on the log of revocations: how to have it read, and the database's time, which each
+//! reading tells.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -16,7 +17,8 @@ pub struct RevocationLog(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     created: Instant,
-    /// The database's Unix milliseconds when this was created. Never ahead: a reading's answer is older than its arrival.
+    /// The database's Unix milliseconds when this was created. Never ahead: a reading's answer is older than
+    /// its arrival.
     base_ms: AtomicI64,
     asked: Notify,
     begun: AtomicU64,
@@ -38,8 +40,8 @@ impl RevocationLog {
         }))
     }
 
-    /// The database's time in Unix milliseconds, behind it by the way of one answer at the most. It goes on while the database is away, by
-    /// a clock that is never set.
+    /// The database's time in Unix milliseconds, behind it by the way of one answer at the most. It goes on
+    /// while the database is away, by a clock that is never set.
     pub fn now_ms(&self) -> i64 {
         self.0.base_ms.load(Ordering::Relaxed).saturating_add(self.elapsed_ms())
     }
@@ -53,8 +55,8 @@ impl RevocationLog {
         self.0.asked.notify_one();
     }
 
-    /// Has the log read, and waits until all is known that was committed before this call. While the database is away, or takes longer
-    /// than a second, what is known must do.
+    /// Has the log read, and waits until all is known that was committed before this call. While the database
+    /// is away, or takes longer than a second, what is known must do.
     pub async fn read_now(&self) {
         if self.0.away.load(Ordering::SeqCst) {
             return;

@@ -1,5 +1,5 @@
-//! How far the log of revocations has been read: a plain value. Transactions overlap, so an id may be committed after a higher one; and one
-//! that was rolled back never comes. Times are monotonic milliseconds.
+//! How far the log of revocations has been read: a plain value. Transactions overlap, so an id may be
+//! committed after a higher one; and one that was rolled back never comes. Times are monotonic milliseconds.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Whose token it is, and whether it still holds: no database read, because every node follows the log of revocations.
+//! Whose token it is, and whether it still holds: no database read, because every node follows the log of
+//! revocations.
 
 mod hs256;
 mod revocations;

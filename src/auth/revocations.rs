@@ -85,7 +85,8 @@ impl Revocations {
         let Some(user) = self.users.get(&login.openid) else { return Ok(()) };
         let Issued { ms, rev } = login.issued;
         // A node that knew more has let the user in after the ban was lifted.
-        if user.is_banned(now) && (rev.is_none() || login.issued.is_before(user.decided_by, user.decided_at)) {
+        if user.is_banned(now) && (rev.is_none() || login.issued.is_before(user.decided_by, user.decided_at))
+        {
             Err(TokenRefused::Banned)
         } else if login.issued.is_before(user.dead_by, user.dead_until) || user.dead.contains(&ms) {
             Err(TokenRefused::Unauthorized)
@@ -265,9 +266,14 @@ mod tests {
         let judged = |r: &Revocations, issued, now| r.judge(&Identity { openid: alice(), issued }, now);
         assert!(r.is_banned(&alice(), 499) && !r.is_banned(&alice(), 500));
         assert_eq!(judged(&r, before, 499), Err(TokenRefused::Banned));
-        assert_eq!(judged(&r, before, 500), Err(TokenRefused::Unauthorized), "it died with the ban: log in anew");
+        assert_eq!(
+            judged(&r, before, 500),
+            Err(TokenRefused::Unauthorized),
+            "it died with the ban: log in anew"
+        );
         assert_eq!((judged(&r, backend, 499), judged(&r, backend, 500)), (Err(TokenRefused::Banned), Ok(())));
-        // The word that it is over ends nothing that came after the end; an older word than a new ban's lifts nothing.
+        // The word that it is over ends nothing that came after the end; an older word than a new ban's lifts
+        // nothing.
         let back = r.issue(&alice(), 501);
         r.apply(&entry(2, Revoked::Lapsed { until: 500 }, 502));
         assert_eq!(judged(&r, back, 503), Ok(()));

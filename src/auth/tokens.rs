@@ -27,7 +27,8 @@ pub enum TokenRefused {
     Banned,
 }
 
-/// What a token says. A developer's own backend may sign one: `iat_ms` may be left out there, and is then `iat` × 1000.
+/// What a token says. A developer's own backend may sign one: `iat_ms` may be left out there, and is then
+/// `iat` × 1000.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     /// The openid.
@@ -76,7 +77,11 @@ impl Tokens {
         hs256::install();
         let key = |key: &config::SigningKey| {
             let secret = key.secret.expose().as_bytes();
-            Key { id: key.id.clone(), sign: EncodingKey::from_secret(secret), verify: DecodingKey::from_secret(secret) }
+            Key {
+                id: key.id.clone(),
+                sign: EncodingKey::from_secret(secret),
+                verify: DecodingKey::from_secret(secret),
+            }
         };
         Self(Arc::new(Inner {
             keys: config.keys.iter().map(key).collect(),
@@ -134,7 +139,8 @@ impl Tokens {
             return None;
         }
         let header = decode_header(token).ok()?;
-        // RFC 7515, 4.1.11: what must be understood and is not makes it invalid, and no extension is understood here.
+        // RFC 7515, 4.1.11: what must be understood and is not makes it invalid, and no extension is
+        // understood here.
         if header.crit.is_some() {
             return None;
         }
@@ -147,8 +153,10 @@ impl Tokens {
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, &key.verify, &validation).ok()?.claims;
         let issued_ms = claims.iat_ms.or_else(|| claims.iat.checked_mul(1_000))?;
-        // Not even by its own word for longer than revocations are kept: a lifetime made shorter holds for the tokens that are there.
-        let ends_ms = claims.exp.checked_mul(1_000)?.min(issued_ms.saturating_add(self.0.ttl_s.saturating_mul(1_000)));
+        // Not even by its own word for longer than revocations are kept: a lifetime made shorter holds for
+        // the tokens that are there.
+        let ends_ms =
+            claims.exp.checked_mul(1_000)?.min(issued_ms.saturating_add(self.0.ttl_s.saturating_mul(1_000)));
         let latest_ms = now_ms.checked_add(CLOCKS_DIFFER_MS)?;
         let has_begun = claims.nbf.is_none_or(|nbf| nbf * 1_000.0 <= latest_ms as f64);
         let lives = ends_ms > now_ms && issued_ms <= latest_ms && has_begun;
@@ -230,7 +238,11 @@ mod tests {
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         use hmac::{Hmac, KeyInit as _, Mac as _};
         let header = json!({ "typ": "JWT", "alg": "HS512", "kid": "1" });
-        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        );
         let hmac = Hmac::<sha2::Sha512>::new_from_slice(letter.repeat(32).as_bytes()).unwrap();
         let signature = hmac.chain_update(&message).finalize().into_bytes();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -248,14 +260,18 @@ mod tests {
     fn a_token_speaks_for_its_user_until_it_expires() {
         let t = tokens(vec![key("1", "k")]);
         let token = issue(&t, NOW).unwrap();
-        assert_eq!(t.verify(&token, NOW), Ok(Identity { openid: openid(), issued: Issued { ms: NOW, rev: Some(0) } }));
+        assert_eq!(
+            t.verify(&token, NOW),
+            Ok(Identity { openid: openid(), issued: Issued { ms: NOW, rev: Some(0) } })
+        );
         assert!(t.verify(&token, NOW + 99_000).is_ok());
         assert_eq!(t.verify(&token, NOW + 100_000), Err(TokenRefused::Unauthorized));
     }
 
     #[test]
     fn a_lifetime_made_shorter_holds_for_the_tokens_that_are_there() {
-        let long = issue(&Tokens::new(&Auth { keys: vec![key("1", "k")], token_ttl_s: 1_000 }, "wx1"), NOW).unwrap();
+        let long =
+            issue(&Tokens::new(&Auth { keys: vec![key("1", "k")], token_ttl_s: 1_000 }, "wx1"), NOW).unwrap();
         let short = tokens(vec![key("1", "k")]);
         assert!(short.verify(&long, NOW + 99_000).is_ok());
         assert_eq!(short.verify(&long, NOW + 100_000), Err(TokenRefused::Unauthorized));
@@ -274,7 +290,10 @@ mod tests {
     fn whatever_is_wrong_with_it_it_is_refused() {
         let t = tokens(vec![key("1", "k")]);
         let good = json!({"sub": "alice", "aud": "wx1", "iat": NOW / 1_000, "exp": NOW / 1_000 + 50});
-        assert_eq!(t.verify(&signed(&header("1"), &good, "k"), NOW).unwrap().issued, Issued::by_time(NOW / 1_000 * 1_000));
+        assert_eq!(
+            t.verify(&signed(&header("1"), &good, "k"), NOW).unwrap().issued,
+            Issued::by_time(NOW / 1_000 * 1_000)
+        );
         let with = |field: &str, value: serde_json::Value| {
             let mut claims = good.clone();
             claims[field] = value;
@@ -298,8 +317,14 @@ mod tests {
             (with("nbf", json!(NOW / 1_000 + 61)), "not valid yet"),
             (with("nbf", json!(1e300)), "never valid"),
             (with("nbf", json!("0")), "a time that is none"),
-            (signed(&Header { crit: Some(vec!["exp".into()]), ..header("1") }, &good, "k"), "something that must be understood"),
-            (signed(&Header { crit: Some(vec![]), ..header("1") }, &good, "k"), "an empty list of what must be"),
+            (
+                signed(&Header { crit: Some(vec!["exp".into()]), ..header("1") }, &good, "k"),
+                "something that must be understood",
+            ),
+            (
+                signed(&Header { crit: Some(vec![]), ..header("1") }, &good, "k"),
+                "an empty list of what must be",
+            ),
             (tampered, "cut"),
             ("eyJhbGciOiJub25lIn0.e30.".into(), "unsigned"),
             (String::new(), "empty"),

@@ -14,9 +14,16 @@ pub(super) struct StoredAt {
 }
 
 impl Overrun {
-    /// Acks a message to the session that sent it: with the frame's id, or without one if the frame was answered as
-    /// `unavailable` before. Returns false when the ack could not name the message: then the session must get the message.
-    pub(super) fn ack(&mut self, slot: &Slot, draft: &Draft, stored: &StoredAt, request: RequestState) -> bool {
+    /// Acks a message to the session that sent it: with the frame's id, or without one if the frame was
+    /// answered as `unavailable` before. Returns false when the ack could not name the message: then the
+    /// session must get the message.
+    pub(super) fn ack(
+        &mut self,
+        slot: &Slot,
+        draft: &Draft,
+        stored: &StoredAt,
+        request: RequestState,
+    ) -> bool {
         let Draft { sender, peer, client_msg_id, request_id, .. } = draft;
         let is_v1 = slot.dialect == Dialect::V1;
         if request == RequestState::Answered && client_msg_id.is_none() {
@@ -25,7 +32,12 @@ impl Overrun {
         if is_v1 {
             let StoredAt { seq, sent_at, duplicate } = *stored;
             let id = request_id.as_ref().filter(|_| request == RequestState::Open);
-            self.push(slot, sender, outbound::Ack { client_msg_id: client_msg_id.as_ref(), peer, seq, sent_at, duplicate }.encode(id));
+            self.push(
+                slot,
+                sender,
+                outbound::Ack { client_msg_id: client_msg_id.as_ref(), peer, seq, sent_at, duplicate }
+                    .encode(id),
+            );
         }
         if request == RequestState::Open {
             slot.answered();

@@ -54,7 +54,13 @@ impl Rig {
             registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
             pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
             heartbeat_ms: 30_000,
-            frames: FrameLimits { frame_bytes: 1, message_bytes: 1, fields_bytes: 1, messages_per_second: 1, message_burst: 1 },
+            frames: FrameLimits {
+                frame_bytes: 1,
+                message_bytes: 1,
+                fields_bytes: 1,
+                messages_per_second: 1,
+                message_burst: 1,
+            },
         };
         let (metrics, draining) = (Metrics::new(), Draining::default());
         draining.begin();
@@ -69,8 +75,16 @@ impl Rig {
         let label = session.to_string();
         let (openid, device) = (o(openid), Device::parse(&label[label.len() - 8..]).ok());
         let wake = Sleeper.start().recipient();
-        let connect =
-            Connect { openid, session, dialect, device, issued: Issued::by_time(0), open_chat: None, outbox: outbox.clone(), wake };
+        let connect = Connect {
+            openid,
+            session,
+            dialect,
+            device,
+            issued: Issued::by_time(0),
+            open_chat: None,
+            outbox: outbox.clone(),
+            wake,
+        };
         self.chat.send(connect).await.unwrap();
         let seat = Seat { session, outbox };
         assert_eq!(seat.hears()[0]["type"], "init");
@@ -118,7 +132,16 @@ fn appended(draft: &Draft, request: RequestState) -> Event {
 
 fn repeated(draft: &Draft, quiet: bool, request: RequestState) -> Event {
     let Draft { sender, kind, body, client_msg_id, target, .. } = draft.clone();
-    let stored = Message { seq: Seq::ZERO.next(), sender, kind, body, sent_at: 5, client_msg_id, recalled: false, target };
+    let stored = Message {
+        seq: Seq::ZERO.next(),
+        sender,
+        kind,
+        body,
+        sent_at: 5,
+        client_msg_id,
+        recalled: false,
+        target,
+    };
     Event::Repeated { draft: draft.clone(), stored, quiet, request }
 }
 
@@ -130,13 +153,22 @@ async fn what_was_answered_as_unavailable_is_acked_without_an_id_and_gives_no_se
     let draft = phone.sends("alice", Some("m"));
     rig.commit(Event::Refused { draft: draft.clone(), why: Refusal::Unavailable }).await;
     let error = phone.hears_one();
-    assert_eq!((&error["error"], &error["id"], phone.outbox.take_answered()), (&"unavailable".into(), &"q".into(), 1));
+    assert_eq!(
+        (&error["error"], &error["id"], phone.outbox.take_answered()),
+        (&"unavailable".into(), &"q".into(), 1)
+    );
     rig.commit(appended(&draft, RequestState::Answered)).await;
     let ack = phone.hears_one();
-    assert_eq!((&ack["type"], &ack["client_msg_id"], &ack["seq"], ack.get("id")), (&"ack".into(), &"m".into(), &1.into(), None));
+    assert_eq!(
+        (&ack["type"], &ack["client_msg_id"], &ack["seq"], ack.get("id")),
+        (&"ack".into(), &"m".into(), &1.into(), None)
+    );
     assert_eq!(phone.outbox.take_answered(), 0);
     // Everybody else hears it as ever.
-    assert_eq!((tablet.hears_one()["message"].clone(), bob.hears_one()["message"].clone()), ("hi".into(), "hi".into()));
+    assert_eq!(
+        (tablet.hears_one()["message"].clone(), bob.hears_one()["message"].clone()),
+        ("hi".into(), "hi".into())
+    );
     // In time it is an answer.
     rig.commit(appended(&phone.sends("alice", Some("n")), RequestState::Open)).await;
     let ack = phone.hears_one();
@@ -150,7 +182,10 @@ async fn what_has_no_name_of_its_own_is_given_to_its_sender_as_it_is_stored() {
     for event in [appended, |draft: &Draft, request| repeated(draft, false, request)] {
         rig.commit(event(&phone.sends("alice", None), RequestState::Answered)).await;
         let given = phone.hears_one();
-        assert_eq!((&given["type"], &given["message"], &given["seq"]), (&"text".into(), &"hi".into(), &1.into()));
+        assert_eq!(
+            (&given["type"], &given["message"], &given["seq"]),
+            (&"text".into(), &"hi".into(), &1.into())
+        );
         assert_eq!(phone.outbox.take_answered(), 0);
         // A plain client would take it for another's.
         rig.commit(event(&old.sends("carol", None), RequestState::Answered)).await;
@@ -172,7 +207,12 @@ async fn a_repeat_reaches_the_notifier_too() {
     }
     // Not of one that the recipient has blocked, nor of a recall.
     rig.commit(repeated(&draft, true, RequestState::Open)).await;
-    rig.commit(repeated(&Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft.clone() }, false, RequestState::Open)).await;
+    rig.commit(repeated(
+        &Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft.clone() },
+        false,
+        RequestState::Open,
+    ))
+    .await;
     rig.commit(repeated(&Draft { peer: o("alice"), ..draft }, false, RequestState::Open)).await;
     assert_eq!(told(), []);
 }

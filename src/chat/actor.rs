@@ -1,20 +1,21 @@
 //! ChatServer: holds the openid-to-session map, delivers what is committed, reaps who is silent.
 
+mod ending;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, WrapFuture as _};
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
-use rand::Rng as _;
+
+use ending::say_farewell;
 
 use super::acks::StoredAt;
 use super::attention::Asked;
 use super::deliver::Delivery;
 use super::elsewhere::RelayWires;
-use super::messages::{
-    Acknowledge, Connect, CountSessions, DatabaseIs, Disconnect, DrainSessions, EndSessions, Hint, Look, OpenChat, Typing, What,
-};
+use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, Hint, Look, OpenChat, Typing, What};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
@@ -45,7 +46,8 @@ pub struct Wires {
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
     /// Whether one user may show another that she types.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
-    /// Told of every message that is stored, again where it is repeated, but of recalls and of those to oneself. It must not wait.
+    /// Told of every message that is stored, again where it is repeated, but of recalls and of those to
+    /// oneself. It must not wait.
     pub stored: Option<StoredWire>,
     /// The way to the other nodes, where there are any.
     pub relay: Option<RelayWires>,
@@ -63,7 +65,8 @@ pub struct ChatServer {
     pub(super) hints: Vec<Hint>,
     pub(super) asked: Asked,
     calendar: Calendar,
-    /// Sessions for which frames wait for their predecessors, whether a timer runs for the next of them, and how much may wait.
+    /// Sessions for which frames wait for their predecessors, whether a timer runs for the next of them, and
+    /// how much may wait.
     pub(super) holds: Calendar,
     pub(super) holds_watched: bool,
     pub(super) held: Room,
@@ -136,20 +139,36 @@ impl ChatServer {
             traced::acked(&draft, seq, is_acked);
         }
         self.drop_overrun(overrun);
-        let delivery = Delivery { to: sender, peer, seq, incoming: false, target: draft.target, patience: Patience::Waits };
+        let delivery = Delivery {
+            to: sender,
+            peer,
+            seq,
+            incoming: false,
+            target: draft.target,
+            patience: Patience::Waits,
+        };
         // A plain client that writes to itself gets it back, as in the seed.
-        let needs_it = |slot: &Slot| slot.session != *session || !is_acked || (to_self && slot.dialect == Dialect::Plain);
+        let needs_it = |slot: &Slot| {
+            slot.session != *session || !is_acked || (to_self && slot.dialect == Dialect::Plain)
+        };
         let wanted = |slot: &Slot| is_news_to_sender && needs_it(slot);
         self.deliver(delivery, &mut encode, wanted);
         abort_point("before-push");
         if is_news_to_peer {
-            self.deliver(Delivery { to: peer, peer: sender, incoming: true, ..delivery }, &mut encode, |_| true);
+            self.deliver(
+                Delivery { to: peer, peer: sender, incoming: true, ..delivery },
+                &mut encode,
+                |_| true,
+            );
         }
         if self.has_relay() {
             let frame = encode();
             // Both, because a user's devices may be on several nodes.
             let target = draft.target;
-            self.hint(sender, What::Message { peer: peer.clone(), seq, incoming: false, target, frame: frame.clone() });
+            self.hint(
+                sender,
+                What::Message { peer: peer.clone(), seq, incoming: false, target, frame: frame.clone() },
+            );
             if !to_self {
                 self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, target, frame });
             }
@@ -232,7 +251,12 @@ impl ChatServer {
                 overrun.push(slot, to, frame.clone());
             }
         }
-        let hint = |peer: &OpenId| What::Receipt { kind: receipt.kind, who: openid.clone(), peer: peer.clone(), seq: receipt.seq };
+        let hint = |peer: &OpenId| What::Receipt {
+            kind: receipt.kind,
+            who: openid.clone(),
+            peer: peer.clone(),
+            seq: receipt.seq,
+        };
         self.hint(openid, hint(peer));
         if to_peer && peer != openid {
             self.hint(peer, hint(openid));
@@ -269,18 +293,28 @@ impl ChatServer {
     }
 
     /// Every session of the two parties, once.
-    fn both<'a>(&'a self, sender: &'a OpenId, peer: &'a OpenId) -> impl Iterator<Item = (&'a OpenId, &'a Slot)> {
+    fn both<'a>(
+        &'a self,
+        sender: &'a OpenId,
+        peer: &'a OpenId,
+    ) -> impl Iterator<Item = (&'a OpenId, &'a Slot)> {
         let peers = if sender == peer { &[] } else { self.registry.of(peer) };
         self.registry.of(sender).iter().map(move |s| (sender, s)).chain(peers.iter().map(move |s| (peer, s)))
     }
 
-    fn failure(&self, why: Refusal, id: Option<&RequestId>, client_msg_id: Option<&crate::ids::ClientMsgId>) -> ByteString {
+    fn failure(
+        &self,
+        why: Refusal,
+        id: Option<&RequestId>,
+        client_msg_id: Option<&crate::ids::ClientMsgId>,
+    ) -> ByteString {
         let Wording { word, text, retry_after_ms } = why.into();
         self.metrics.errors.inc(word);
         outbound::Failure { word, why: text, id, client_msg_id, retry_after_ms }.encode()
     }
 
-    /// Slow consumers leave the map at once: what they have not read is freed, and nothing more is queued for them.
+    /// Slow consumers leave the map at once: what they have not read is freed, and nothing more is queued for
+    /// them.
     pub(super) fn drop_overrun(&mut self, overrun: Overrun) {
         if overrun.0.is_empty() {
             return;
@@ -297,7 +331,9 @@ impl ChatServer {
             self.unfollow(openid);
         }
         self.metrics.sessions.set(i64::try_from(self.registry.sessions()).unwrap_or(i64::MAX));
-        self.metrics.sessions_in_background.set(i64::try_from(self.registry.in_background()).unwrap_or(i64::MAX));
+        self.metrics
+            .sessions_in_background
+            .set(i64::try_from(self.registry.in_background()).unwrap_or(i64::MAX));
         self.metrics.users.set(i64::try_from(self.registry.users()).unwrap_or(i64::MAX));
     }
 
@@ -364,10 +400,16 @@ impl Handler<Committed> for ChatServer {
     fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
         for event in committed.events {
             match event {
-                Event::Appended { draft, seq, sent_at, request } => self.appended(draft, seq, sent_at, request),
-                Event::Repeated { draft, stored, quiet, request } => self.repeated(&draft, &stored, quiet, request),
+                Event::Appended { draft, seq, sent_at, request } => {
+                    self.appended(draft, seq, sent_at, request)
+                }
+                Event::Repeated { draft, stored, quiet, request } => {
+                    self.repeated(&draft, &stored, quiet, request)
+                }
                 Event::Refused { draft, why } => self.refused(&draft, why),
-                Event::Marked { receipt, moved, to_peer, request_id } => self.marked(&receipt, moved, to_peer, request_id.as_ref()),
+                Event::Marked { receipt, moved, to_peer, request_id } => {
+                    self.marked(&receipt, moved, to_peer, request_id.as_ref())
+                }
                 Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt)),
                 Event::MarkRefused { receipt, request_id, why } => {
                     let frame = self.failure(why, Some(&request_id), None);
@@ -395,7 +437,8 @@ impl Handler<Connect> for ChatServer {
 impl ChatServer {
     /// Lets a session in, or turns it away.
     pub(super) fn join(&mut self, new: Connect) {
-        let (openid, session, dialect, outbox, wake) = (new.openid.clone(), new.session, new.dialect, new.outbox.clone(), new.wake.clone());
+        let (openid, session, dialect, outbox, wake) =
+            (new.openid.clone(), new.session, new.dialect, new.outbox.clone(), new.wake.clone());
         let device = new.device.clone();
         match self.registry.connect(new, monotonic_ms()) {
             Connected::Joined { replaced } => {
@@ -403,7 +446,14 @@ impl ChatServer {
                     old.close(Close::Replaced);
                 }
                 let (settings, generation) = (&self.settings, self.generation.unwrap_or_default());
-                let init = outbound::init(&openid, session, now_ms(), settings.heartbeat_ms, generation, &settings.frames);
+                let init = outbound::init(
+                    &openid,
+                    session,
+                    now_ms(),
+                    settings.heartbeat_ms,
+                    generation,
+                    &settings.frames,
+                );
                 if let Some(slot) = self.registry.find(&openid, session) {
                     let _ = slot.after(slot.outbox.push(init));
                     // Its handshake was under way when the others were told.
@@ -429,7 +479,10 @@ impl ChatServer {
         let word = Word::RateLimited;
         self.metrics.errors.inc(word);
         let why = "this device was connected anew too often";
-        let _ = outbox.push(outbound::Failure { word, why, id: None, client_msg_id: None, retry_after_ms: Some(retry_ms) }.encode());
+        let _ = outbox.push(
+            outbound::Failure { word, why, id: None, client_msg_id: None, retry_after_ms: Some(retry_ms) }
+                .encode(),
+        );
         let _ = outbox.close(Close::Overloaded { word, retry_ms });
     }
 }
@@ -476,7 +529,8 @@ impl Handler<Acknowledge> for ChatServer {
     fn handle(&mut self, Acknowledge(receipt): Acknowledge, _: &mut Self::Context) {
         let (openid, session) = (receipt.openid.clone(), receipt.session);
         let is_read = receipt.kind == ReceiptKind::Read;
-        // One that is lost of what a device has, the next one makes good; what the user has read may have no next one.
+        // One that is lost of what a device has, the next one makes good; what the user has read may have no
+        // next one.
         if !self.receipts.note(receipt)
             && is_read
             && let Some(session) = session
@@ -491,8 +545,13 @@ impl Handler<Typing> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, Typing { openid, peer }: Typing, ctx: &mut Self::Context) {
-        let is_seen = self.has_relay() || self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
-        if openid == peer || !is_seen || self.asking >= ASKING_AT_MOST || !self.signs.pass(&openid, &peer, monotonic_ms()) {
+        let is_seen =
+            self.has_relay() || self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
+        if openid == peer
+            || !is_seen
+            || self.asking >= ASKING_AT_MOST
+            || !self.signs.pass(&openid, &peer, monotonic_ms())
+        {
             return;
         }
         self.asking += 1;
@@ -504,58 +563,6 @@ impl Handler<Typing> for ChatServer {
             }
         }));
     }
-}
-
-impl Handler<EndSessions> for ChatServer {
-    type Result = ();
-
-    fn handle(&mut self, end: EndSessions, _: &mut Self::Context) {
-        let ended = self.registry.take(&end.openid, end.which);
-        if !ended.is_empty() {
-            log::info!(openid = end.openid.as_str(), sessions = ended.len(), code = end.close.code(); "sessions ended");
-        }
-        for slot in ended {
-            slot.close(end.close.clone());
-        }
-        let joining = self.joining.extract_if(|_, new| new.openid == end.openid && end.which.covers(new.issued));
-        for (_, new) in joining.collect::<Vec<_>>() {
-            let _ = new.outbox.close(end.close.clone());
-            new.wake.do_send(super::messages::Wake);
-            self.unfollow(new.openid);
-        }
-        self.count();
-    }
-}
-
-impl Handler<DrainSessions> for ChatServer {
-    type Result = usize;
-
-    fn handle(&mut self, drain: DrainSessions, _: &mut Self::Context) -> usize {
-        self.draining = Some(drain.spread_ms);
-        for slot in self.registry.all() {
-            say_farewell(slot, drain.spread_ms);
-        }
-        self.flush_receipts();
-        self.registry.sessions()
-    }
-}
-
-impl Handler<DatabaseIs> for ChatServer {
-    type Result = ();
-
-    fn handle(&mut self, DatabaseIs { generation, spread_ms }: DatabaseIs, _: &mut Self::Context) {
-        let Some(before) = self.generation.replace(generation).filter(|before| *before != generation) else { return };
-        log::warn!(generation:% = generation, before:% = before; "the database is another one (failed over, or restored): every session is told to connect again");
-        // The same seqs may be those of other messages.
-        self.told = Told::default();
-        for slot in self.registry.all() {
-            say_farewell(slot, spread_ms);
-        }
-    }
-}
-
-fn say_farewell(slot: &Slot, spread_ms: u64) {
-    slot.close(Close::Draining { retry_ms: rand::rng().random_range(0..=spread_ms) });
 }
 
 impl Handler<CountSessions> for ChatServer {

@@ -10,7 +10,8 @@ use super::messages::{Attends, Reach, What};
 use super::outbox::monotonic_ms;
 use crate::ids::OpenId;
 
-/// How long other nodes have for their answer. Who does not attend is not answered for at all, so this is how long a no takes.
+/// How long other nodes have for their answer. Who does not attend is not answered for at all, so this is how
+/// long a no takes.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Questions to the other nodes whose time is not over, by number, and of whom a yes has come.
@@ -39,7 +40,10 @@ impl Asked {
 impl ChatServer {
     fn attends(&self, openid: &OpenId, within_ms: u64) -> bool {
         let since = monotonic_ms().saturating_sub(within_ms);
-        self.registry.of(openid).iter().any(|slot| slot.is_in_foreground() && slot.outbox.last_heard() >= since)
+        self.registry
+            .of(openid)
+            .iter()
+            .any(|slot| slot.is_in_foreground() && slot.outbox.last_heard() >= since)
     }
 
     pub(super) fn asked_elsewhere(&mut self, openid: &OpenId, ask: u64, within_ms: u64) {
@@ -53,13 +57,15 @@ impl Handler<Attends> for ChatServer {
     type Result = ResponseActFuture<Self, Vec<bool>>;
 
     fn handle(&mut self, Attends { users, reach }: Attends, _: &mut Self::Context) -> Self::Result {
-        let here: Vec<bool> = users.iter().map(|(openid, within_ms)| self.attends(openid, *within_ms)).collect();
+        let here: Vec<bool> =
+            users.iter().map(|(openid, within_ms)| self.attends(openid, *within_ms)).collect();
         if reach == Reach::Here || !self.has_relay() || here.iter().all(|attends| *attends) {
             return Box::pin(std::future::ready(here).into_actor(self));
         }
         let ask = self.asked.begin();
         for ((openid, within_ms), _) in users.iter().zip(&here).filter(|(_, attends)| !**attends) {
-            // The question itself takes time, and what was heard at the beginning of the stretch must not fall out of it by that.
+            // The question itself takes time, and what was heard at the beginning of the stretch must not
+            // fall out of it by that.
             let within_ms = within_ms.saturating_add(ANSWERS_WITHIN.as_millis() as u64);
             self.hint(openid, What::Attention { ask, within_ms });
         }

@@ -17,10 +17,11 @@ use crate::ids::{OpenId, Seq};
 use crate::metrics::Metrics;
 use crate::protocol::{Dialect, outbound};
 
-/// Messages older than a plain session by more than this are not brought to it out of the database, where it was told of none before them:
-/// nodes' clocks may differ by so much, in milliseconds.
+/// Messages older than a plain session by more than this are not brought to it out of the database, where it
+/// was told of none before them: nodes' clocks may differ by so much, in milliseconds.
 const BEFORE_JOINING: i64 = 2_000;
-/// Questions to the database for what is missing in a conversation that have no answer yet. Beyond it none is asked.
+/// Questions to the database for what is missing in a conversation that have no answer yet. Beyond it none is
+/// asked.
 const FILLING_AT_MOST: usize = 16;
 
 /// A message for a user, before it is known which sessions need it.
@@ -53,11 +54,19 @@ impl Teller<'_> {
         let line = traced::live("pushed", self.to, peer, live.seq, live.incoming, Some(&frame));
         let queued = self.overrun.push(slot, self.to, frame);
         if let Some(line) = line {
-            line.session(slot.session).text("outcome", if queued { "queued" } else { "session ended" }).write();
+            line.session(slot.session)
+                .text("outcome", if queued { "queued" } else { "session ended" })
+                .write();
         }
         if live.incoming && queued && slot.is_looking_at(peer) {
             let (openid, peer) = (self.to.clone(), peer.clone());
-            self.receipts.note(Receipt { kind: ReceiptKind::Read, openid, peer, seq: live.seq, session: None });
+            self.receipts.note(Receipt {
+                kind: ReceiptKind::Read,
+                openid,
+                peer,
+                seq: live.seq,
+                session: None,
+            });
         }
         self.recalled.extend(live.target.map(|target| (peer.clone(), target)));
     }
@@ -70,9 +79,14 @@ impl Teller<'_> {
 }
 
 impl ChatServer {
-    /// Brings a message to those of the user's sessions that are `wanted`, each in the order of the conversation. Where there are no other
-    /// nodes, it comes in that order.
-    pub(super) fn deliver(&mut self, delivery: Delivery<'_>, mut frame: impl FnMut() -> ByteString, wanted: impl Fn(&Slot) -> bool) {
+    /// Brings a message to those of the user's sessions that are `wanted`, each in the order of the
+    /// conversation. Where there are no other nodes, it comes in that order.
+    pub(super) fn deliver(
+        &mut self,
+        delivery: Delivery<'_>,
+        mut frame: impl FnMut() -> ByteString,
+        wanted: impl Fn(&Slot) -> bool,
+    ) {
         let Delivery { to, peer, seq, incoming, target, patience } = delivery;
         let now = self.has_relay().then(monotonic_ms);
         let (slots, holds) = (self.registry.of_mut(to), &mut self.holds);
@@ -141,7 +155,8 @@ impl ChatServer {
             let Some(slot) = self.registry.find_mut(&openid, session) else { continue };
             let Looked { ready, gaps, next } = slot.sequencer.get_or_insert_default().look(now);
             let (metrics, receipts) = (&self.metrics, &mut self.receipts);
-            let mut teller = Teller { to: &openid, metrics, receipts, overrun: Overrun::default(), recalled: Vec::new() };
+            let mut teller =
+                Teller { to: &openid, metrics, receipts, overrun: Overrun::default(), recalled: Vec::new() };
             for (peer, ready) in ready {
                 metrics.frames_out_of_turn.inc_by(ready.len() as u64);
                 teller.tell_all(slot, &peer, ready);
@@ -157,7 +172,8 @@ impl ChatServer {
         }
     }
 
-    /// Asks the database for what is missing in a user's conversation: the hint may have been lost, or NATS be away.
+    /// Asks the database for what is missing in a user's conversation: the hint may have been lost, or NATS
+    /// be away.
     fn fill(&mut self, openid: &OpenId, gap: Gap, ctx: &mut Context<Self>) {
         let Some(relay) = &self.wires.relay else { return };
         let key = (openid.clone(), gap.peer.clone());
@@ -190,10 +206,15 @@ impl ChatServer {
         }
         // A plain client cannot tell its own message from another's, nor an old one from a new one.
         let is_new_to = |slot: &Slot| {
-            let has_older = slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(peer, seq));
+            let has_older =
+                slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(peer, seq));
             has_older || message.sent_at >= slot.joined_at - BEFORE_JOINING
         };
         let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && is_new_to(slot));
-        self.deliver(Delivery { to: openid, peer, seq, incoming, target, patience: Patience::None }, || frame.clone(), wanted);
+        self.deliver(
+            Delivery { to: openid, peer, seq, incoming, target, patience: Patience::None },
+            || frame.clone(),
+            wanted,
+        );
     }
 }

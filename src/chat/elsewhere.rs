@@ -1,5 +1,5 @@
-//! The chat and the other nodes: what it tells them, what it hears from them, and what a user's sessions here are told out of the
-//! database when something may not have been heard.
+//! The chat and the other nodes: what it tells them, what it hears from them, and what a user's sessions here
+//! are told out of the database when something may not have been heard.
 
 use actix::{AsyncContext as _, Context, Handler, MessageResult};
 use bytestring::ByteString;
@@ -23,11 +23,12 @@ use crate::protocol::{Close, Dialect, outbound};
 pub struct RelayWires {
     /// Passes hints on to the other nodes, or forgets them.
     pub publish: Box<dyn Fn(Vec<Hint>) + Send>,
-    /// Ready once hints for this user come here, or cannot for now. Each call stands for one [`RelayWires::unfollow`].
+    /// Ready once hints for this user come here, or cannot for now. Each call stands for one
+    /// [`RelayWires::unfollow`].
     pub follow: Box<dyn Fn(OpenId) -> BoxFuture<'static, ()> + Send>,
     pub unfollow: Box<dyn Fn(OpenId) + Send>,
-    /// What the database has of the first one's conversation with the second, above the one seq and below the other; nothing where it does
-    /// not answer.
+    /// What the database has of the first one's conversation with the second, above the one seq and below the
+    /// other; nothing where it does not answer.
     pub between: BetweenWire,
 }
 
@@ -58,10 +59,12 @@ impl ChatServer {
         !self.has_relay() || self.registry.of(openid).is_empty() || self.told.note(openid, peer, seq)
     }
 
-    /// Lets a session in once hints for its user come here: what is committed after its `init` is pushed, on whichever node.
+    /// Lets a session in once hints for its user come here: what is committed after its `init` is pushed, on
+    /// whichever node.
     pub(super) fn follow(&mut self, new: Connect, ctx: &mut Context<Self>) {
         use actix::{ActorFutureExt as _, WrapFuture as _};
-        let Some(relay) = self.wires.relay.as_ref().filter(|_| self.registry.of(&new.openid).is_empty()) else {
+        let Some(relay) = self.wires.relay.as_ref().filter(|_| self.registry.of(&new.openid).is_empty())
+        else {
             return self.join(new);
         };
         let followed = (relay.follow)(new.openid.clone());
@@ -92,15 +95,20 @@ impl ChatServer {
                     line.write();
                 }
                 if self.is_news(&to, &peer, seq) {
-                    let delivery = Delivery { to: &to, peer: &peer, seq, incoming, target, patience: Patience::Waits };
+                    let delivery =
+                        Delivery { to: &to, peer: &peer, seq, incoming, target, patience: Patience::Waits };
                     self.deliver(delivery, || frame.clone(), |_| true);
                 }
             }
             What::Frame(frame) => self.tell_v1(&to, &frame),
             What::Receipt { kind, who, peer, seq } => self.tell_receipt(&to, kind, &who, &peer, seq),
             What::Cleared { peer, seq } => self.tell_cleared(&to, &peer, seq),
-            What::Joined { session, dialect, device } => self.joined_elsewhere(&to, session, dialect, device.as_ref()),
-            What::Present { joined, sessions, replacements } => self.present_elsewhere(&to, joined, &sessions, replacements),
+            What::Joined { session, dialect, device } => {
+                self.joined_elsewhere(&to, session, dialect, device.as_ref())
+            }
+            What::Present { joined, sessions, replacements } => {
+                self.present_elsewhere(&to, joined, &sessions, replacements)
+            }
             What::Yield { sessions } => self.give_way(&to, &sessions),
             What::TooOften { joined, retry_ms } => self.not_this_often(&to, joined, retry_ms),
             What::Attention { ask, within_ms } => self.asked_elsewhere(&to, ask, within_ms),
@@ -123,9 +131,12 @@ impl ChatServer {
         }
     }
 
-    /// Notes that `openid`, if she has sessions here, is told of a mark now; whether it is further than what she was told before.
+    /// Notes that `openid`, if she has sessions here, is told of a mark now; whether it is further than what
+    /// she was told before.
     pub(super) fn mark_rises(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
-        !self.has_relay() || self.registry.of(openid).is_empty() || self.told.note_mark(openid, peer, mark, seq)
+        !self.has_relay()
+            || self.registry.of(openid).is_empty()
+            || self.told.note_mark(openid, peer, mark, seq)
     }
 
     /// Queues a frame for a user's v1 sessions.
@@ -137,7 +148,13 @@ impl ChatServer {
         self.drop_overrun(overrun);
     }
 
-    fn joined_elsewhere(&mut self, to: &OpenId, joined: SessionId, dialect: Dialect, device: Option<&Device>) {
+    fn joined_elsewhere(
+        &mut self,
+        to: &OpenId,
+        joined: SessionId,
+        dialect: Dialect,
+        device: Option<&Device>,
+    ) {
         let mut replacements = Replacements::default();
         match self.registry.contest(to, joined, dialect, device, monotonic_ms()) {
             None => {}
@@ -145,9 +162,14 @@ impl ChatServer {
                 slot.close(Close::Replaced);
                 replacements = counted;
             }
-            Some(Contest::TooOften { retry_ms }) => return self.hint(to, What::TooOften { joined, retry_ms }),
-            // It is announced again, because the other node may have let its own in after it had been announced.
-            Some(Contest::Stays { session }) => return self.hint(to, What::Joined { session, dialect, device: device.cloned() }),
+            Some(Contest::TooOften { retry_ms }) => {
+                return self.hint(to, What::TooOften { joined, retry_ms });
+            }
+            // It is announced again, because the other node may have let its own in after it had been
+            // announced.
+            Some(Contest::Stays { session }) => {
+                return self.hint(to, What::Joined { session, dialect, device: device.cloned() });
+            }
         }
         let sessions: Vec<_> = self.registry.of(to).iter().map(|slot| slot.session).collect();
         if replacements.count > 0 || !sessions.is_empty() {
@@ -156,7 +178,13 @@ impl ChatServer {
         self.count();
     }
 
-    fn present_elsewhere(&mut self, to: &OpenId, joined: SessionId, sessions: &[SessionId], replacements: Replacements) {
+    fn present_elsewhere(
+        &mut self,
+        to: &OpenId,
+        joined: SessionId,
+        sessions: &[SessionId],
+        replacements: Replacements,
+    ) {
         let too_many = self.registry.present(to, joined, sessions, replacements, monotonic_ms());
         if !too_many.is_empty() {
             self.give_way(to, &too_many);

@@ -10,6 +10,11 @@ impl Handler<SessionsOf> for ChatServer {
 
     fn handle(&mut self, SessionsOf(openid): SessionsOf, _: &mut Self::Context) -> Self::Result {
         let slots = self.registry.of(&openid);
-        MessageResult(slots[slots.len().saturating_sub(SHOWN_SESSIONS)..].iter().map(super::registry::Slot::shown).collect())
+        MessageResult(
+            slots[slots.len().saturating_sub(SHOWN_SESSIONS)..]
+                .iter()
+                .map(super::registry::Slot::shown)
+                .collect(),
+        )
     }
 }

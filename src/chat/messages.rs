@@ -13,8 +13,8 @@ use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
 use crate::protocol::inbound::Attention;
 use crate::protocol::{Close, Dialect};
 
-/// A session announces itself. The first frame in its outbox is then `init`; or, where its label was taken over too often,
-/// an error and the order to close.
+/// A session announces itself. The first frame in its outbox is then `init`; or, where its label was taken
+/// over too often, an error and the order to close.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Connect {
@@ -94,8 +94,8 @@ pub enum Which {
     Token(i64),
 }
 
-/// Which database stands behind the server. Where it has become another one, the seqs that sessions know are not its own: they are told to
-/// connect again, spread over so many milliseconds.
+/// Which database stands behind the server. Where it has become another one, the seqs that sessions know are
+/// not its own: they are told to connect again, spread over so many milliseconds.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct DatabaseIs {
@@ -123,8 +123,9 @@ pub struct SessionsOf(pub OpenId);
 /// Sessions of one user that are shown of each node.
 pub const SHOWN_SESSIONS: usize = 256;
 
-/// Which of these users look at the app: they have a session in the foreground that was heard in the last so many milliseconds.
-/// `Everywhere` asks the other nodes as well, and takes their silence of a second for a no.
+/// Which of these users look at the app: they have a session in the foreground that was heard in the last so
+/// many milliseconds. `Everywhere` asks the other nodes as well, and takes their silence of a second for a
+/// no.
 #[derive(Message, Debug)]
 #[rtype(result = "Vec<bool>")]
 pub struct Attends {
@@ -138,8 +139,8 @@ pub enum Reach {
     Everywhere,
 }
 
-/// Something that sessions of `to` on other nodes should hear. Hints may be lost, and come late, twice or in another order than they
-/// were given: the database is the truth.
+/// Something that sessions of `to` on other nodes should hear. Hints may be lost, and come late, twice or in
+/// another order than they were given: the database is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     pub to: OpenId,
@@ -149,8 +150,8 @@ pub struct Hint {
 /// What a [`Hint`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// A message of the conversation with `peer` was stored for the first time; `incoming`: it is the peer's, not the user's own.
-    /// Where it recalls one, that is `target`.
+    /// A message of the conversation with `peer` was stored for the first time; `incoming`: it is the peer's,
+    /// not the user's own. Where it recalls one, that is `target`.
     Message { peer: OpenId, seq: Seq, incoming: bool, target: Option<Seq>, frame: ByteString },
     /// A frame that is for v1 sessions only.
     Frame(ByteString),
@@ -160,15 +161,18 @@ pub enum What {
     Cleared { peer: OpenId, seq: Seq },
     /// A session was let in on the node that says so: one with the same label gives way to it.
     Joined { session: SessionId, dialect: Dialect, device: Option<Device> },
-    /// The answer to [`What::Joined`]: the user's sessions on the node that says so, and how often the label was taken over there.
+    /// The answer to [`What::Joined`]: the user's sessions on the node that says so, and how often the label
+    /// was taken over there.
     Present { joined: SessionId, sessions: Vec<SessionId>, replacements: Replacements },
     /// These give way: the user has too many sessions.
     Yield { sessions: Vec<SessionId> },
     /// The answer to [`What::Joined`] where the label was taken over too often: that session must go.
     TooOften { joined: SessionId, retry_ms: u64 },
-    /// Who has a session in the foreground that was heard in the last so many milliseconds answers under this number.
+    /// Who has a session in the foreground that was heard in the last so many milliseconds answers under this
+    /// number.
     Attention { ask: u64, within_ms: u64 },
-    /// The answer to [`What::Attention`]: a session of the user's is such a one. Every node hears it, for who asked may have none of hers.
+    /// The answer to [`What::Attention`]: a session of the user's is such a one. Every node hears it, for who
+    /// asked may have none of hers.
     Attends { ask: u64 },
 }
 
@@ -190,7 +194,8 @@ pub struct Arrived(pub Vec<Hint>);
 #[rtype(result = "Vec<OpenId>")]
 pub struct Users;
 
-/// What the database has of a user's conversations since hints may have been lost: her sessions are told what they have not got.
+/// What the database has of a user's conversations since hints may have been lost: her sessions are told what
+/// they have not got.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct CaughtUp {
@@ -198,7 +203,8 @@ pub struct CaughtUp {
     pub conversations: Vec<Missed>,
 }
 
-/// All that was told until some time ago, half a minute at least, will not come again: it need not be remembered.
+/// All that was told until some time ago, half a minute at least, will not come again: it need not be
+/// remembered.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub struct ForgetTold;

@@ -1,4 +1,5 @@
-//! Who is online: the one actor that knows every live session of this node, and brings each what the store has committed.
+//! Who is online: the one actor that knows every live session of this node, and brings each what the store
+//! has committed.
 
 pub mod messages;
 mod registry;

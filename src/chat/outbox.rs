@@ -1,7 +1,8 @@
 //! The bounded queue between the server and one session.
 //!
-//! It stands outside the session: a session whose peer does not read is not polled at all, so neither its mailbox
-//! nor its timers can hold the bound. Whoever overfills it ends the session, and the frames are freed at once.
+//! It stands outside the session: a session whose peer does not read is not polled at all, so neither its
+//! mailbox nor its timers can hold the bound. Whoever overfills it ends the session, and the frames are freed
+//! at once.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::protocol::Close;
 
-/// An outbox that holds fewer bytes takes a frame whatever waits in the others: a transport takes so many in one go.
+/// An outbox that holds fewer bytes takes a frame whatever waits in the others: a transport takes so many in
+/// one go.
 const ALWAYS: usize = 64 << 10;
 
 /// How much may wait in outboxes, and how much does. One a process.
@@ -56,7 +58,8 @@ pub enum Pushed {
     Queued,
     /// Queued (or ordered to close): send the session one wake.
     Wake,
-    /// A bound is passed: the queue was dropped and the session ordered to close with 4002. Send it one wake and forget it.
+    /// A bound is passed: the queue was dropped and the session ordered to close with 4002. Send it one wake
+    /// and forget it.
     Overflow,
     /// The session is closing: nothing was queued.
     Closed,
@@ -128,8 +131,9 @@ impl Outbox {
         state.wake()
     }
 
-    /// Orders the session to close after what is queued; the first order stands. It always asks for a wake: one that is under way may
-    /// have met a session that waits for its peer to read, and that one must learn that its time is limited.
+    /// Orders the session to close after what is queued; the first order stands. It always asks for a wake:
+    /// one that is under way may have met a session that waits for its peer to read, and that one must learn
+    /// that its time is limited.
     pub fn close(&self, close: Close) -> Pushed {
         let mut state = self.lock();
         if state.close.is_some() || state.ended {
@@ -177,7 +181,8 @@ impl Outbox {
         self.lock().close.clone()
     }
 
-    /// Notes that one write of the session has its answer; whether the session waits for that and wants a wake.
+    /// Notes that one write of the session has its answer; whether the session waits for that and wants a
+    /// wake.
     pub fn answered(&self) -> bool {
         self.answered.fetch_add(1, Ordering::SeqCst);
         self.starved.swap(false, Ordering::SeqCst)
@@ -188,7 +193,8 @@ impl Outbox {
         self.answered.swap(0, Ordering::SeqCst)
     }
 
-    /// Asks for a wake at the next answer. What was answered before this call is there for [`Outbox::take_answered`].
+    /// Asks for a wake at the next answer. What was answered before this call is there for
+    /// [`Outbox::take_answered`].
     pub fn starve(&self) {
         self.starved.store(true, Ordering::SeqCst);
     }
@@ -278,7 +284,8 @@ mod tests {
         let bounds = Bounds::new(4 * ALWAYS, 5 * ALWAYS, waiting.clone());
         let [one, two, three] = std::array::from_fn(|_| Outbox::new(bounds.clone(), 0));
         let half: ByteString = "x".repeat(ALWAYS / 2).into();
-        let fill = |outbox: &Outbox, halves: usize| (0..halves).map(|_| outbox.push(half.clone())).last().unwrap();
+        let fill =
+            |outbox: &Outbox, halves: usize| (0..halves).map(|_| outbox.push(half.clone())).last().unwrap();
         assert_eq!(fill(&one, 8), Pushed::Queued);
         assert_eq!(fill(&two, 2), Pushed::Queued);
         assert_eq!(fill(&three, 2), Pushed::Queued);

@@ -16,7 +16,8 @@ pub enum Due {
     Dead,
 }
 
-/// Sessions by the time at which they must be looked at (monotonic milliseconds). One entry a session, removed lazily.
+/// Sessions by the time at which they must be looked at (monotonic milliseconds). One entry a session,
+/// removed lazily.
 #[derive(Default)]
 pub struct Calendar(BinaryHeap<Reverse<(u64, SessionId, OpenId)>>);
 

@@ -1,12 +1,14 @@
-//! Receipts that nobody waits for: what devices say they have, and, by the seed's rule, that what is pushed to a plain session whose open
-//! chat is its sender counts as read. They are gathered here and written now and then, off the way of the messages.
+//! Receipts that nobody waits for: what devices say they have, and, by the seed's rule, that what is pushed
+//! to a plain session whose open chat is its sender counts as read. They are gathered here and written now
+//! and then, off the way of the messages.
 
 use std::collections::HashMap;
 
 use crate::event::{Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq, SessionId};
 
-/// Marks that may wait, some 200 bytes each. Beyond it new ones are turned away: one that names a later seq will come.
+/// Marks that may wait, some 200 bytes each. Beyond it new ones are turned away: one that names a later seq
+/// will come.
 const AT_MOST: usize = 100_000;
 
 type Key = (ReceiptKind, OpenId, OpenId);
@@ -16,7 +18,8 @@ type Key = (ReceiptKind, OpenId, OpenId);
 pub struct Receipts(HashMap<Key, (Seq, Option<SessionId>)>);
 
 impl Receipts {
-    /// Keeps the receipt until the next [`Receipts::flush`], unless it waits already or a later one does; `false` where there is no room.
+    /// Keeps the receipt until the next [`Receipts::flush`], unless it waits already or a later one does;
+    /// `false` where there is no room.
     pub fn note(&mut self, receipt: Receipt) -> bool {
         let Receipt { kind, openid, peer, seq, session } = receipt;
         let is_full = self.0.len() >= AT_MOST;

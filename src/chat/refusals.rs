@@ -20,7 +20,11 @@ impl From<Refusal> for Wording {
             Refusal::RecallExpired => (Word::RecallExpired, "the message is too old to be recalled", None),
             Refusal::TooMany => (Word::TooLarge, "the list is full", None),
             Refusal::ContentRefused => (Word::ContentRefused, "this may not be said here", None),
-            Refusal::Unavailable => (Word::Unavailable, "not stored for certain: send it again under the same client_msg_id", Some(1_000)),
+            Refusal::Unavailable => (
+                Word::Unavailable,
+                "not stored for certain: send it again under the same client_msg_id",
+                Some(1_000),
+            ),
         };
         Self { word, text, retry_after_ms }
     }

@@ -47,13 +47,15 @@ struct Takeovers {
 pub enum Contest {
     /// It has given way.
     Gives { slot: Slot, replacements: Replacements },
-    /// It stays, and the other must go: both are new, and this one's id is the greater. So both nodes decide alike, whatever they hear first.
+    /// It stays, and the other must go: both are new, and this one's id is the greater. So both nodes decide
+    /// alike, whatever they hear first.
     Stays { session: SessionId },
     /// It stays: the label was taken over too often.
     TooOften { retry_ms: u64 },
 }
 
-/// A session that was let in so long ago gives way to a new one without further question: the new one was announced after it.
+/// A session that was let in so long ago gives way to a new one without further question: the new one was
+/// announced after it.
 const SETTLED_MS: u64 = 5_000;
 
 /// What came of announcing a session.
@@ -140,7 +142,8 @@ impl Registry {
         Some(slot)
     }
 
-    /// Whether the session here that has this label gives way to `joined`, which another node let in. `None`: there is none.
+    /// Whether the session here that has this label gives way to `joined`, which another node let in. `None`:
+    /// there is none.
     pub fn contest(
         &mut self,
         openid: &OpenId,
@@ -151,7 +154,9 @@ impl Registry {
     ) -> Option<Contest> {
         let limits = self.limits;
         let slots = self.users.get_mut(openid)?;
-        let slot = slots.iter_mut().find(|s| s.session != joined && (s.dialect, s.device.as_ref()) == (dialect, device))?;
+        let slot = slots
+            .iter_mut()
+            .find(|s| s.session != joined && (s.dialect, s.device.as_ref()) == (dialect, device))?;
         if now_ms < slot.joined_ms + SETTLED_MS && slot.session > joined {
             return Some(Contest::Stays { session: slot.session });
         }
@@ -163,8 +168,8 @@ impl Registry {
         self.remove(openid, session).map(|slot| Contest::Gives { slot, replacements })
     }
 
-    /// Notes what another node answered to the joining of a session here. The ids of those that must go, because the user has too many
-    /// sessions: the oldest.
+    /// Notes what another node answered to the joining of a session here. The ids of those that must go,
+    /// because the user has too many sessions: the oldest.
     pub fn present(
         &mut self,
         openid: &OpenId,
@@ -255,7 +260,8 @@ impl Registry {
 }
 
 impl Slot {
-    /// Wakes the session where its outbox asks for it; whether the session must leave the map, because its outbox ran over.
+    /// Wakes the session where its outbox asks for it; whether the session must leave the map, because its
+    /// outbox ran over.
     #[must_use]
     pub fn after(&self, pushed: Pushed) -> bool {
         match pushed {
@@ -331,7 +337,11 @@ impl Takeovers {
 
     /// These, or those that another node counted, where they are more.
     fn or_more(self, other: Replacements, now_ms: u64) -> Self {
-        if other.count > self.count { Self { since_ms: now_ms.saturating_sub(other.age_ms), count: other.count } } else { self }
+        if other.count > self.count {
+            Self { since_ms: now_ms.saturating_sub(other.age_ms), count: other.count }
+        } else {
+            self
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The order of one session's live frames, by conversation: a frame whose predecessor is still on its way from another node waits for it, but
-//! not for long. A plain value; times are monotonic milliseconds.
+//! The order of one session's live frames, by conversation: a frame whose predecessor is still on its way
+//! from another node waits for it, but not for long. A plain value; times are monotonic milliseconds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crate::ids::{OpenId, Seq};
 const HOLD_MS: u64 = 200;
 /// After so long the database is asked for what is missing.
 const ASK_MS: u64 = 50;
-/// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the next frame waits for nobody.
+/// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the
+/// next frame waits for nobody.
 const LINES_AT_MOST: usize = 1_024;
 /// What waits in all sessions together, a frame counted for each session that it waits for.
 const HELD_FRAMES: usize = 16_384;
@@ -111,7 +112,14 @@ impl Sequencer {
     pub fn offer(&mut self, peer: &OpenId, live: Live, patience: Patience, room: &Room, now: u64) -> Offer {
         let seq = live.seq.get();
         let Some(line) = self.lines.get_mut(peer) else {
-            let mut line = Line { settled: seq, first: 0, told: 0, held: Vec::new(), is_waiting: false, is_asked: false };
+            let mut line = Line {
+                settled: seq,
+                first: 0,
+                told: 0,
+                held: Vec::new(),
+                is_waiting: false,
+                is_asked: false,
+            };
             let ready = line.tell(live);
             self.begin(peer, line);
             return Offer::Ready(ready);
@@ -144,7 +152,8 @@ impl Sequencer {
         self.lines.insert(peer.clone(), line);
     }
 
-    /// Whether the session was told of something older in this conversation: then this message is newer than the session, whatever clocks say.
+    /// Whether the session was told of something older in this conversation: then this message is newer than
+    /// the session, whatever clocks say.
     pub fn has_told_before(&self, peer: &OpenId, seq: Seq) -> bool {
         self.lines.get(peer).is_some_and(|line| (1..seq.get()).contains(&line.first))
     }
@@ -256,7 +265,9 @@ impl Room {
 
     fn take(&self, bytes: usize) -> Option<Space> {
         let Taken { frames, bytes: all_bytes, shown } = &*self.0;
-        if frames.load(Ordering::Relaxed) >= HELD_FRAMES || all_bytes.load(Ordering::Relaxed) + bytes > HELD_BYTES {
+        if frames.load(Ordering::Relaxed) >= HELD_FRAMES
+            || all_bytes.load(Ordering::Relaxed) + bytes > HELD_BYTES
+        {
             return None;
         }
         frames.fetch_add(1, Ordering::Relaxed);
@@ -370,7 +381,10 @@ mod tests {
         s.told(live(4), 0);
         s.told(live(5), 0);
         let knows = [4, 5, 6].map(|seq| s.sequencer.has_told_before(&peer("a"), Seq::parse(seq).unwrap()));
-        assert_eq!((knows, s.sequencer.has_told_before(&peer("b"), Seq::parse(9).unwrap())), ([false, true, true], false));
+        assert_eq!(
+            (knows, s.sequencer.has_told_before(&peer("b"), Seq::parse(9).unwrap())),
+            ([false, true, true], false)
+        );
     }
 
     #[test]
@@ -385,7 +399,10 @@ mod tests {
         assert_eq!(s.sequencer.look(199), Looked { next: Some(200), ..Looked::default() });
         for seq in 2..5 {
             let offer = s.sequencer.offer(&peer("a"), live(seq), Patience::None, &s.room, 199);
-            assert!(matches!(&offer, Offer::Ready(ready) if ready.len() == if seq == 4 { 2 } else { 1 }), "{offer:?}");
+            assert!(
+                matches!(&offer, Offer::Ready(ready) if ready.len() == if seq == 4 { 2 } else { 1 }),
+                "{offer:?}"
+            );
         }
         assert_eq!(s.expired(209), (vec![], Some(210)));
         assert_eq!(s.expired(210), (vec![7], None));

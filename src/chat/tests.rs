@@ -39,8 +39,9 @@ struct Rig {
 fn rig(stored: Vec<Message>) -> Rig {
     let hints = Arc::new(Mutex::new(Vec::new()));
     let heard = hints.clone();
-    let between =
-        move |after: Seq, before: Seq| stored.iter().filter(move |m| m.seq > after && m.seq < before).cloned().collect::<Vec<_>>();
+    let between = move |after: Seq, before: Seq| {
+        stored.iter().filter(move |m| m.seq > after && m.seq < before).cloned().collect::<Vec<_>>()
+    };
     let relay = RelayWires {
         publish: Box::new(move |hints| heard.lock().unwrap().extend(hints)),
         follow: Box::new(|_| Box::pin(std::future::ready(()))),
@@ -57,7 +58,13 @@ fn rig(stored: Vec<Message>) -> Rig {
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
         pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
         heartbeat_ms: 30_000,
-        frames: FrameLimits { frame_bytes: 1, message_bytes: 1, fields_bytes: 1, messages_per_second: 1, message_burst: 1 },
+        frames: FrameLimits {
+            frame_bytes: 1,
+            message_bytes: 1,
+            fields_bytes: 1,
+            messages_per_second: 1,
+            message_burst: 1,
+        },
     };
     let (metrics, draining) = (Metrics::new(), Draining::default());
     draining.begin();
@@ -106,7 +113,8 @@ impl Rig {
         all
     }
 
-    /// Another node says that these messages of Alice's to Bob were stored; of each a frame that says its seq.
+    /// Another node says that these messages of Alice's to Bob were stored; of each a frame that says its
+    /// seq.
     async fn hear(&self, seqs: impl IntoIterator<Item = (i64, Option<i64>)>) {
         let what = |(number, target): (i64, Option<i64>)| What::Message {
             peer: id("alice"),
@@ -115,14 +123,18 @@ impl Rig {
             target: target.map(seq),
             frame: number.to_string().into(),
         };
-        self.chat.send(Arrived(seqs.into_iter().map(|one| Hint { to: id("bob"), what: what(one) }).collect())).await.unwrap();
+        self.chat
+            .send(Arrived(seqs.into_iter().map(|one| Hint { to: id("bob"), what: what(one) }).collect()))
+            .await
+            .unwrap();
     }
 }
 
 #[actix_web::test]
 async fn a_frame_waits_for_its_predecessor_and_what_is_late_comes_to_plain_clients_only() {
     let rig = rig(Vec::new());
-    let (v1, plain) = (rig.session("bob", Dialect::V1, "v1").await, rig.session("bob", Dialect::Plain, "plain").await);
+    let (v1, plain) =
+        (rig.session("bob", Dialect::V1, "v1").await, rig.session("bob", Dialect::Plain, "plain").await);
     rig.hear([(1, None), (3, None), (4, None), (2, None)]).await;
     for outbox in [&v1, &plain] {
         assert_eq!(frames(outbox), ["1", "2", "3", "4"]);
@@ -133,7 +145,10 @@ async fn a_frame_waits_for_its_predecessor_and_what_is_late_comes_to_plain_clien
     }
     rig.hear([(6, None), (9, None)]).await;
     assert_eq!((frames(&v1), frames(&plain)), (vec!["9".to_owned()], vec!["6".to_owned(), "9".to_owned()]));
-    assert_eq!((rig.metrics.frames_out_of_turn.get(), rig.metrics.frames_late.get(), rig.metrics.frames_held.get()), (4, 2, 0));
+    assert_eq!(
+        (rig.metrics.frames_out_of_turn.get(), rig.metrics.frames_late.get(), rig.metrics.frames_held.get()),
+        (4, 2, 0)
+    );
 }
 
 #[actix_web::test]
@@ -150,7 +165,8 @@ async fn what_no_node_tells_comes_out_of_the_database_in_its_place() {
         target: None,
     });
     let rig = rig(stored.collect());
-    let (v1, plain) = (rig.session("bob", Dialect::V1, "v1").await, rig.session("bob", Dialect::Plain, "plain").await);
+    let (v1, plain) =
+        (rig.session("bob", Dialect::V1, "v1").await, rig.session("bob", Dialect::Plain, "plain").await);
     rig.hear([(1, None), (4, None)]).await;
     for outbox in [&v1, &plain] {
         let told = rig.next(outbox, 4).await;
@@ -172,8 +188,12 @@ async fn a_message_does_not_come_after_its_recall() {
 #[actix_web::test]
 async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
     let rig = rig(Vec::new());
-    let sessions =
-        [("bob", Dialect::V1, "phone"), ("bob", Dialect::V1, "tablet"), ("bob", Dialect::Plain, "old"), ("alice", Dialect::V1, "a")];
+    let sessions = [
+        ("bob", Dialect::V1, "phone"),
+        ("bob", Dialect::V1, "tablet"),
+        ("bob", Dialect::Plain, "old"),
+        ("alice", Dialect::V1, "a"),
+    ];
     let mut outboxes = Vec::new();
     for (openid, dialect, device) in sessions {
         outboxes.push(rig.session(openid, dialect, device).await);

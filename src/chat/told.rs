@@ -1,5 +1,6 @@
-//! What this node's users have been told lately. A message or a mark can come by two ways, as a hint and out of the database, and hints of
-//! two nodes overtake each other: plain clients cannot tell a message that comes twice from a new one, and marks never go back.
+//! What this node's users have been told lately. A message or a mark can come by two ways, as a hint and out
+//! of the database, and hints of two nodes overtake each other: plain clients cannot tell a message that
+//! comes twice from a new one, and marks never go back.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
@@ -55,7 +56,8 @@ impl Hasher for AsItIs {
 }
 
 impl Told {
-    /// Notes that `openid` is told of the message at `seq` of her conversation with `peer`; whether that is new.
+    /// Notes that `openid` is told of the message at `seq` of her conversation with `peer`; whether that is
+    /// new.
     pub fn note(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
         let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), seq.get()));
         if self.old.messages.contains(&key) || !self.young.messages.insert(key) {
@@ -65,7 +67,8 @@ impl Told {
         true
     }
 
-    /// Notes that `openid` is told how far a mark of her conversation with `peer` has come; whether that is further than she was told.
+    /// Notes that `openid` is told how far a mark of her conversation with `peer` has come; whether that is
+    /// further than she was told.
     pub fn note_mark(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
         let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), mark));
         let before = self.young.marks.get(&key).or_else(|| self.old.marks.get(&key)).copied().unwrap_or(0);
@@ -103,7 +106,9 @@ mod tests {
         assert!(note(&mut told, read, 3));
         told.turn();
         assert!(!note(&mut told, read, 3) && !note(&mut told, read, 2) && note(&mut told, read, 4));
-        for other in [Mark::Receipt(ReceiptKind::Recv, &bob), Mark::Receipt(ReceiptKind::Read, &alice), Mark::Cleared] {
+        for other in
+            [Mark::Receipt(ReceiptKind::Recv, &bob), Mark::Receipt(ReceiptKind::Read, &alice), Mark::Cleared]
+        {
             assert!(note(&mut told, other, 1));
         }
     }
@@ -112,7 +117,9 @@ mod tests {
     fn told_once_and_forgotten_at_the_second_turn() {
         let id = |text: &str| OpenId::parse(text).unwrap();
         let mut told = Told::default();
-        let note = |told: &mut Told, openid: &str, peer: &str, seq: i64| told.note(&id(openid), &id(peer), Seq::parse(seq).unwrap());
+        let note = |told: &mut Told, openid: &str, peer: &str, seq: i64| {
+            told.note(&id(openid), &id(peer), Seq::parse(seq).unwrap())
+        };
         assert!(note(&mut told, "a", "b", 1));
         assert!(!note(&mut told, "a", "b", 1));
         assert!(note(&mut told, "b", "a", 1) && note(&mut told, "a", "b", 2) && note(&mut told, "a", "c", 1));

@@ -49,7 +49,9 @@ mod tests {
     #[test]
     fn a_flood_of_pairs_takes_no_memory() {
         let mut signs = Signs::default();
-        let passed = (0..2 * PAIRS).filter(|n| signs.pass(&OpenId::parse("a").unwrap(), &OpenId::parse(&format!("p{n}")).unwrap(), 0));
+        let passed = (0..2 * PAIRS).filter(|n| {
+            signs.pass(&OpenId::parse("a").unwrap(), &OpenId::parse(&format!("p{n}")).unwrap(), 0)
+        });
         assert_eq!(passed.count(), PAIRS);
         assert!(signs.pass(&OpenId::parse("x").unwrap(), &OpenId::parse("y").unwrap(), EVERY_MS));
     }

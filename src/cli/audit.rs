@@ -25,7 +25,10 @@ pub(super) struct AuditArguments {
 }
 
 /// Prints the newest last, as logs are read.
-pub(super) fn audit(arguments: &AuditArguments, environment: Vec<(OsString, OsString)>) -> Result<(), Failure> {
+pub(super) fn audit(
+    arguments: &AuditArguments,
+    environment: Vec<(OsString, OsString)>,
+) -> Result<(), Failure> {
     let database = arguments.on.load(environment)?.config.database;
     let since = arguments.since.map(|ms| crate::ids::now_ms().saturating_sub(ms));
     let acts = Acts { limit: arguments.limit as usize, before: None, target: arguments.of.clone(), since };
@@ -45,5 +48,12 @@ pub(super) fn audit(arguments: &AuditArguments, environment: Vec<(OsString, OsSt
 fn row(act: OperatorAct) -> [String; 6] {
     let OperatorAct { at, via, who, act, target, detail, outcome, .. } = act;
     let text = Option::unwrap_or_default;
-    [times::shown(at), format!("{}: {who}", via.as_str()), act, text(target), outcome.unwrap_or_else(|| "unknown".to_owned()), text(detail)]
+    [
+        times::shown(at),
+        format!("{}: {who}", via.as_str()),
+        act,
+        text(target),
+        outcome.unwrap_or_else(|| "unknown".to_owned()),
+        text(detail),
+    ]
 }

@@ -34,12 +34,20 @@ pub(super) fn bans(arguments: &BansArguments, environment: Vec<(OsString, OsStri
 
 fn row(ban: Ban, now: i64) -> [String; 5] {
     let until = ban.until.map_or_else(|| "for good".to_owned(), |until| times::shown_from(until, now));
-    [ban.openid.as_str().to_owned(), times::shown(ban.at), until, ban.by.unwrap_or_default(), ban.reason.unwrap_or_default()]
+    [
+        ban.openid.as_str().to_owned(),
+        times::shown(ban.at),
+        until,
+        ban.by.unwrap_or_default(),
+        ban.reason.unwrap_or_default(),
+    ]
 }
 
 /// A ban in one line.
 pub(super) fn in_words(ban: &Ban, now: i64) -> String {
-    let end = ban.until.map_or_else(|| "for good".to_owned(), |until| format!("until {}", times::shown_from(until, now)));
+    let end = ban
+        .until
+        .map_or_else(|| "for good".to_owned(), |until| format!("until {}", times::shown_from(until, now)));
     let by = ban.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     let reason = ban.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     table::printable(&format!("banned {end}, since {}{by}{reason}", times::shown(ban.at)))

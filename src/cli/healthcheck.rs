@@ -1,4 +1,5 @@
-//! Asks a running server whether it is ready: for containers and scripts, with nothing but the standard library.
+//! Asks a running server whether it is ready: for containers and scripts, with nothing but the standard
+//! library.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -20,7 +21,8 @@ pub enum NotReady {
     Unready { at: String, answer: String },
 }
 
-/// Asks `/readyz` of the operators' port; without one, `/healthz` of the public one. Gives what was found, in one line.
+/// Asks `/readyz` of the operators' port; without one, `/healthz` of the public one. Gives what was found, in
+/// one line.
 pub fn check(config: &Config) -> Result<String, NotReady> {
     match (config.ops.listen, &config.server.listen) {
         (Some(ops), _) => ask(&Listen::Tcp(ops), "/readyz"),
@@ -64,8 +66,13 @@ pub(super) fn exchange(listen: &Listen, path: &str) -> io::Result<String> {
     }
 }
 
-/// Reads until the other side closes. The time-out is set anew for every read, so that a trickle cannot stretch it.
-fn read<S: Read>(mut stream: S, set_timeout: fn(&S, Option<Duration>) -> io::Result<()>, deadline: Instant) -> io::Result<String> {
+/// Reads until the other side closes. The time-out is set anew for every read, so that a trickle cannot
+/// stretch it.
+fn read<S: Read>(
+    mut stream: S,
+    set_timeout: fn(&S, Option<Duration>) -> io::Result<()>,
+    deadline: Instant,
+) -> io::Result<String> {
     let mut answer = Vec::new();
     let mut part = [0_u8; 1024];
     while (answer.len() as u64) < ANSWER_BYTES {

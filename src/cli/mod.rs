@@ -58,7 +58,8 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
-    /// Ask the server of these settings whether it is ready: print what it says, exit 0 when it is and 1 when not
+    /// Ask the server of these settings whether it is ready: print what it says, exit 0 when it is and 1 when
+    /// not
     Healthcheck(OnSettings),
     /// Print a bearer token for a user
     Token(OnUser),
@@ -154,7 +155,9 @@ enum Failure {
     UnknownToBan(OpenId),
     #[error("nobody has seen {0} here: is the openid right?")]
     UnknownUser(OpenId),
-    #[error("backup copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows")]
+    #[error(
+        "backup copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows"
+    )]
     BackupOfPostgres,
     #[error("{0} is there already")]
     BackupExists(String),
@@ -232,7 +235,9 @@ impl Command {
             Self::Dev { settings } => (settings, settings::Want::Dev),
             _ => return LogFormat::Text,
         };
-        settings.inputs(want, environment()).map_or(LogFormat::Text, |inputs| config::load::log_format(&inputs))
+        settings
+            .inputs(want, environment())
+            .map_or(LogFormat::Text, |inputs| config::load::log_format(&inputs))
     }
 }
 
@@ -255,8 +260,11 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         Command::Healthcheck(on) => say(&format!("{}\n", healthcheck::check(&on.load(environment)?.config)?)),
         Command::Token(user) => {
             let loaded = user.on.load(environment)?;
-            let lacks: Vec<_> =
-                loaded.missing().into_iter().filter(|problem| ["wechat.appid", "auth.keys"].contains(&problem.about.as_str())).collect();
+            let lacks: Vec<_> = loaded
+                .missing()
+                .into_iter()
+                .filter(|problem| ["wechat.appid", "auth.keys"].contains(&problem.about.as_str()))
+                .collect();
             if !lacks.is_empty() {
                 return Err(Failure::TokenSettings(Problems(lacks)));
             }
@@ -292,7 +300,11 @@ fn run(arguments: Arguments, environment: Vec<(OsString, OsString)>) -> Result<(
         }
         Command::FakeWechat { listen, allowed_host } => {
             let allowed = config::AllowedHosts::new(&allowed_host).map_err(|odd| {
-                Problems(vec![config::Problem::new("--allowed-host", None, format!("{odd:?} is no host name: a name without a port"))])
+                Problems(vec![config::Problem::new(
+                    "--allowed-host",
+                    None,
+                    format!("{odd:?} is no host name: a name without a port"),
+                )])
             })?;
             logging::init(&config::Config::default().log)?;
             Ok(app::fake_wechat(listen, allowed)?)
@@ -315,11 +327,14 @@ fn config_command(what: &ConfigCommand, environment: Vec<(OsString, OsString)>) 
         ConfigCommand::Check(on) => {
             let want = if on.dev { settings::Want::DevUnmade } else { settings::Want::Serve };
             let loaded = on.settings.load(want, environment)?;
-            let warnings: String = loaded.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+            let warnings: String =
+                loaded.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
             say(&warnings)?;
             let taken = app::check(&loaded.config).map_err(app::Error::from)?;
-            let taken: String =
-                taken.iter().map(|at| format!("{at} is taken, as it is while a server runs with these settings\n")).collect();
+            let taken: String = taken
+                .iter()
+                .map(|at| format!("{at} is taken, as it is while a server runs with these settings\n"))
+                .collect();
             let as_root = match &loaded.config.database.url {
                 config::DatabaseUrl::Sqlite(path) => files::owner_beside_root(path),
                 config::DatabaseUrl::Postgres(_) => None,

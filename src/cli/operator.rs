@@ -13,8 +13,12 @@ use crate::store::{self, OpenError, Operated, Operation, Revoking, SEEN_WITHIN};
 /// The user of the operating system, and the machine; behind sudo, who called it as well.
 pub(super) fn who() -> String {
     let uid = rustix::process::getuid().as_raw();
-    let name = fs::read_to_string("/etc/passwd").ok().and_then(|users| name_of(&users, uid)).unwrap_or_else(|| format!("uid {uid}"));
-    let behind_sudo = std::env::var("SUDO_USER").ok().filter(|caller| uid == 0 && !caller.is_empty() && *caller != name);
+    let name = fs::read_to_string("/etc/passwd")
+        .ok()
+        .and_then(|users| name_of(&users, uid))
+        .unwrap_or_else(|| format!("uid {uid}"));
+    let behind_sudo =
+        std::env::var("SUDO_USER").ok().filter(|caller| uid == 0 && !caller.is_empty() && *caller != name);
     let name = behind_sudo.map_or_else(|| name.clone(), |caller| format!("{caller} as {name}"));
     let machine = rustix::system::uname();
     format!("{name} on {}", machine.nodename().to_string_lossy())
@@ -29,7 +33,8 @@ fn name_of(users: &str, uid: u32) -> Option<String> {
     })
 }
 
-/// Waits until the database knows the user, for as long as it takes until who came a moment ago is written down.
+/// Waits until the database knows the user, for as long as it takes until who came a moment ago is written
+/// down.
 pub(super) fn wait_until_known(config: &config::Database, openid: &OpenId) -> Result<(), OpenError> {
     let asked = Instant::now();
     while !store::look(config, &IsKnown { openid: openid.clone() })? && asked.elapsed() < SEEN_WITHIN {
@@ -49,7 +54,8 @@ pub(super) fn operate(
     store::operate(config, &Operation { who: who(), act, target: Some(target), detail, revoke })
 }
 
-/// Notes what needs no database. That it could not be noted is said, and stops nobody at three in the morning.
+/// Notes what needs no database. That it could not be noted is said, and stops nobody at three in the
+/// morning.
 pub(super) fn note(config: &config::Database, act: &'static str, target: &str) {
     if let Err(error) = operate(config, act, target, None, None) {
         logging::fail(LogFormat::Text, &lines(&NotNoted { act, source: error }));

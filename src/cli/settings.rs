@@ -11,7 +11,8 @@ use crate::config::{self, Inputs, Loaded, Problem, Problems, Profile, dev};
 /// Every setting can be given with `--set`; the usual ones have a flag of their own.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct Settings {
-    /// The settings file (else HONGYAN_CONFIG, else ./hongyan.toml, else /etc/hongyan/hongyan.toml, where one is there)
+    /// The settings file (else HONGYAN_CONFIG, else ./hongyan.toml, else /etc/hongyan/hongyan.toml, where one
+    /// is there)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// server.listen: where clients connect
@@ -56,9 +57,13 @@ impl Settings {
                 admin_keys: DevKey::ADMIN.kept(Path::new(dev::FOLDER)),
             },
             Want::Dev => {
-                // Wrong settings are told before anything is made, and a key of one's own makes the kept one needless.
-                let given = config::load(&Profile::Dev { auth_keys: None, admin_keys: None }, &inputs)?.config;
-                let keep = |is_needed: bool, key: DevKey| is_needed.then(|| key.keep(Path::new(dev::FOLDER))).transpose();
+                // Wrong settings are told before anything is made, and a key of one's own makes the kept one
+                // needless.
+                let given =
+                    config::load(&Profile::Dev { auth_keys: None, admin_keys: None }, &inputs)?.config;
+                let keep = |is_needed: bool, key: DevKey| {
+                    is_needed.then(|| key.keep(Path::new(dev::FOLDER))).transpose()
+                };
                 Profile::Dev {
                     auth_keys: keep(given.auth.keys.is_empty(), DevKey::SIGNING)?,
                     admin_keys: keep(given.admin.keys.is_empty(), DevKey::ADMIN)?,
@@ -68,9 +73,14 @@ impl Settings {
         Ok(config::load(&profile, &inputs)?)
     }
 
-    pub(super) fn inputs(&self, want: Want, environment: Vec<(OsString, OsString)>) -> Result<Inputs, Problems> {
+    pub(super) fn inputs(
+        &self,
+        want: Want,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Result<Inputs, Problems> {
         let mut usual_files = vec![PathBuf::from(USUAL_FILE)];
-        // With the keys of a machine's server dev would let anybody in, and it would write to that server's database.
+        // With the keys of a machine's server dev would let anybody in, and it would write to that server's
+        // database.
         if matches!(want, Want::Serve | Want::Tool) {
             usual_files.push(PathBuf::from(SYSTEM_FILE));
         }
@@ -96,9 +106,17 @@ impl Settings {
         }
         for given in &self.set {
             let (key, value) = given.split_once('=').ok_or_else(|| {
-                Problems(vec![Problem::new("--set", None, "must be SECTION.KEY=VALUE, such as --set limits.bad_frames=20")])
+                Problems(vec![Problem::new(
+                    "--set",
+                    None,
+                    "must be SECTION.KEY=VALUE, such as --set limits.bad_frames=20",
+                )])
             })?;
-            flags.push(Flag { flag: "--set", key: key.trim().to_owned(), value: config::Value::Text(value.to_owned()) });
+            flags.push(Flag {
+                flag: "--set",
+                key: key.trim().to_owned(),
+                value: config::Value::Text(value.to_owned()),
+            });
         }
         Ok(flags)
     }

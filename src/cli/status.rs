@@ -1,5 +1,6 @@
-//! `hongyan status`: how the nodes stand, as a table. This node is asked over its operators' port, the others by what they write into the
-//! database beside their heartbeats, so that a node which hangs or was killed is seen by its silence.
+//! `hongyan status`: how the nodes stand, as a table. This node is asked over its operators' port, the others
+//! by what they write into the database beside their heartbeats, so that a node which hangs or was killed is
+//! seen by its silence.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -56,7 +57,8 @@ pub(super) fn run(asked: &Status, environment: Vec<(OsString, OsString)>) -> Res
         let text = if asked.json { json(&overview) } else { text(&overview) };
         let Some(seconds) = asked.watch else {
             say(&text)?;
-            let all_well = overview.problems.is_empty() && overview.nodes.iter().all(|node| node.is_heard && node.status.is_well());
+            let all_well = overview.problems.is_empty()
+                && overview.nodes.iter().all(|node| node.is_heard && node.status.is_well());
             return if all_well { Ok(()) } else { Err(Failure::NotWell) };
         };
         // The top of the screen, and nothing below.
@@ -93,19 +95,23 @@ pub(super) fn ask(config: &Config) -> Result<NodeStatus, String> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
     match serde_json::from_str(body) {
         Ok(status) if head.starts_with("HTTP/1.1 200 ") => Ok(status),
-        _ if head.starts_with("HTTP/1.1 503 ") => Err(format!("this node at {at} waits for its database; hongyan healthcheck says more")),
-        _ => {
-            Err(format!("{at} (ops.listen) answers {}; is this hongyan older than this command?", head.lines().next().unwrap_or_default()))
+        _ if head.starts_with("HTTP/1.1 503 ") => {
+            Err(format!("this node at {at} waits for its database; hongyan healthcheck says more"))
         }
+        _ => Err(format!(
+            "{at} (ops.listen) answers {}; is this hongyan older than this command?",
+            head.lines().next().unwrap_or_default()
+        )),
     }
 }
 
-/// One row a node: what the node itself says goes before what stands in the database. A start that is not heard is left out where a later
-/// one of the same node is.
+/// One row a node: what the node itself says goes before what stands in the database. A start that is not
+/// heard is left out where a later one of the same node is.
 fn merge(this: Option<NodeStatus>, others: Vec<ShownNode>) -> Vec<Shown> {
     let id = |status: &NodeStatus| format!("{}~{}", status.node, status.start);
     let own = this.as_ref().map(id);
-    let mut nodes: Vec<Shown> = this.into_iter().map(|status| Shown { status, is_this: true, age_ms: 0, is_heard: true }).collect();
+    let mut nodes: Vec<Shown> =
+        this.into_iter().map(|status| Shown { status, is_this: true, age_ms: 0, is_heard: true }).collect();
     for ShownNode { name, version, age_ms, status } in others {
         if own.as_ref() == Some(&name) {
             continue;
@@ -113,9 +119,15 @@ fn merge(this: Option<NodeStatus>, others: Vec<ShownNode>) -> Vec<Shown> {
         let mut status: NodeStatus = serde_json::from_str(&status).unwrap_or_default();
         (status.node, status.start) = (name_of(&name).to_owned(), start_of(&name).to_owned());
         status.version = version;
-        nodes.push(Shown { status, is_this: false, age_ms: age_ms.max(0), is_heard: age_ms < HEARD_WITHIN_MS });
+        nodes.push(Shown {
+            status,
+            is_this: false,
+            age_ms: age_ms.max(0),
+            is_heard: age_ms < HEARD_WITHIN_MS,
+        });
     }
-    let alive: HashSet<String> = nodes.iter().filter(|node| node.is_heard).map(|node| node.status.node.clone()).collect();
+    let alive: HashSet<String> =
+        nodes.iter().filter(|node| node.is_heard).map(|node| node.status.node.clone()).collect();
     nodes.retain(|node| node.is_heard || !alive.contains(&node.status.node));
     nodes.sort_by(|a, b| (&a.status.node, &a.status.start).cmp(&(&b.status.node, &b.status.start)));
     nodes
@@ -126,7 +138,8 @@ fn json(overview: &Overview) -> String {
 }
 
 fn text(overview: &Overview) -> String {
-    let titles = ["NODE", "VERSION", "UP", "SESSIONS", "MSG/S", "DATABASE", "RELAY", "NOTICES", "QUEUE", "HEARD"];
+    let titles =
+        ["NODE", "VERSION", "UP", "SESSIONS", "MSG/S", "DATABASE", "RELAY", "NOTICES", "QUEUE", "HEARD"];
     let rows: Vec<_> = overview.nodes.iter().map(row).collect();
     let mut out = table::columns(titles, &rows);
     let heard = || overview.nodes.iter().filter(|node| node.is_heard);
@@ -138,7 +151,10 @@ fn text(overview: &Overview) -> String {
     let mut names = HashSet::new();
     for node in heard() {
         if !names.insert(node.status.node.as_str()) {
-            out.push_str(&format!("two nodes are called {}: give each a server.node of its own\n", table::printable(&node.status.node)));
+            out.push_str(&format!(
+                "two nodes are called {}: give each a server.node of its own\n",
+                table::printable(&node.status.node)
+            ));
         }
     }
     for problem in &overview.problems {
@@ -161,7 +177,9 @@ fn row(node: &Shown) -> [String; 10] {
     let heard = match (is_this, is_heard) {
         (true, _) if status.draining => "now, draining".to_owned(),
         (true, _) => "now".to_owned(),
-        (false, true) => format!("{} s ago{}", age_ms / 1_000, if status.draining { ", draining" } else { "" }),
+        (false, true) => {
+            format!("{} s ago{}", age_ms / 1_000, if status.draining { ", draining" } else { "" })
+        }
         (false, false) => format!("not heard since {}", ago(*age_ms)),
     };
     [
@@ -204,13 +222,30 @@ mod tests {
 
     #[test]
     fn silence_is_shown_until_the_node_is_back() {
-        let this = NodeStatus { node: "a".into(), start: "1".into(), sessions: 9, up_since_ms: 1, ..NodeStatus::default() };
-        let nodes = merge(Some(this), vec![shown("a~1", 1_500), shown("b~2", 200_000), shown("c~3", 90_000), shown("c~4", 1_000)]);
-        let heard: Vec<_> = nodes.iter().map(|node| (node.status.node.as_str(), node.status.start.as_str(), node.is_heard)).collect();
+        let this = NodeStatus {
+            node: "a".into(),
+            start: "1".into(),
+            sessions: 9,
+            up_since_ms: 1,
+            ..NodeStatus::default()
+        };
+        let nodes = merge(
+            Some(this),
+            vec![shown("a~1", 1_500), shown("b~2", 200_000), shown("c~3", 90_000), shown("c~4", 1_000)],
+        );
+        let heard: Vec<_> = nodes
+            .iter()
+            .map(|node| (node.status.node.as_str(), node.status.start.as_str(), node.is_heard))
+            .collect();
         assert_eq!(heard, [("a", "1", true), ("b", "2", false), ("c", "4", true)]);
         assert_eq!(nodes[0].status.sessions, 9, "what the node says itself");
         let out = text(&Overview { nodes, problems: vec!["x".into()] });
-        assert!(out.contains("not heard since 3 min 20 s ago") && out.contains("2 nodes, 13 sessions") && out.ends_with("\nx\n"), "{out}");
+        assert!(
+            out.contains("not heard since 3 min 20 s ago")
+                && out.contains("2 nodes, 13 sessions")
+                && out.ends_with("\nx\n"),
+            "{out}"
+        );
     }
 
     #[test]
@@ -222,7 +257,10 @@ mod tests {
 
     #[test]
     fn two_nodes_of_one_name_are_told_of() {
-        let out = text(&Overview { nodes: merge(None, vec![shown("a~1", 0), shown("a~2", 0)]), problems: Vec::new() });
+        let out = text(&Overview {
+            nodes: merge(None, vec![shown("a~1", 0), shown("a~2", 0)]),
+            problems: Vec::new(),
+        });
         assert!(out.contains("two nodes are called a"), "{out}");
     }
 }

@@ -1,9 +1,11 @@
 //! Rows in columns, for a terminal.
 
-/// Columns as wide as their widest entry, with a line of titles above; what a terminal would act on is shown as `?`.
+/// Columns as wide as their widest entry, with a line of titles above; what a terminal would act on is shown
+/// as `?`.
 pub(super) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> =
-        std::iter::once(titles.map(str::to_owned)).chain(rows.iter().map(|row| row.clone().map(|cell| printable(&cell)))).collect();
+    let rows: Vec<[String; N]> = std::iter::once(titles.map(str::to_owned))
+        .chain(rows.iter().map(|row| row.clone().map(|cell| printable(&cell))))
+        .collect();
     let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -11,7 +13,8 @@ pub(super) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -
         }
     }
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()

@@ -52,7 +52,10 @@ fn the_commands_of_the_manual_are_there() {
 
 fn serve(line: &str, environment: &[(&str, &str)]) -> Result<config::Loaded, Failure> {
     let Command::Serve { settings } = parse(line).unwrap().command else { panic!("{line}") };
-    settings.load(settings::Want::Tool, environment.iter().map(|(name, value)| (name.into(), value.into())).collect())
+    settings.load(
+        settings::Want::Tool,
+        environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+    )
 }
 
 #[test]
@@ -64,7 +67,10 @@ fn flags_become_settings() {
     .unwrap();
     assert_eq!(loaded.config.server.listen, Listen::Unix("/run/h.sock".into()));
     assert_eq!((loaded.config.ops.listen, loaded.config.server.trusted_proxies.len()), (None, 2));
-    assert_eq!((loaded.config.log.filter.as_str(), loaded.config.log.format), ("hongyan=debug", config::LogFormat::Json));
+    assert_eq!(
+        (loaded.config.log.filter.as_str(), loaded.config.log.format),
+        ("hongyan=debug", config::LogFormat::Json)
+    );
     assert_eq!(loaded.source("server.listen").unwrap().to_string(), "flag --listen");
 
     let failure = serve("hongyan serve --set secretly-given", &[]).unwrap_err();
@@ -74,7 +80,10 @@ fn flags_become_settings() {
 
 #[test]
 fn a_chain_of_causes_is_told_once() {
-    let failure = Failure::Healthcheck(healthcheck::NotReady::Silent { at: "x".to_owned(), source: std::io::Error::other("refused") });
+    let failure = Failure::Healthcheck(healthcheck::NotReady::Silent {
+        at: "x".to_owned(),
+        source: std::io::Error::other("refused"),
+    });
     assert_eq!(lines(&failure), ["not ready: x does not answer: refused"]);
     assert_eq!(failure.exit_code(), 1);
 }
@@ -94,12 +103,18 @@ fn the_health_check_asks_the_operators_port() {
     config.ops.listen = Some(format!("0.0.0.0:{}", listener.local_addr().unwrap().port()).parse().unwrap());
     let server = std::thread::spawn(move || {
         let ready = answer(listener.accept().unwrap().0, "HTTP/1.1 200 OK\r\n\r\n{}");
-        answer(listener.accept().unwrap().0, "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"reasons\":[\"draining\"]}");
+        answer(
+            listener.accept().unwrap().0,
+            "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"reasons\":[\"draining\"]}",
+        );
         ready
     });
     assert!(healthcheck::check(&config).is_ok());
     let refused = healthcheck::check(&config).unwrap_err().to_string();
-    assert!(refused.ends_with("answers HTTP/1.1 503 Service Unavailable {\"reasons\":[\"draining\"]}"), "{refused}");
+    assert!(
+        refused.ends_with("answers HTTP/1.1 503 Service Unavailable {\"reasons\":[\"draining\"]}"),
+        "{refused}"
+    );
     assert!(server.join().unwrap().starts_with("GET /readyz HTTP/1.1\r\n"));
     let gone = healthcheck::check(&config).unwrap_err();
     assert!(gone.to_string().ends_with("does not answer"), "{gone}");

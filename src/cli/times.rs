@@ -30,8 +30,11 @@ pub(super) fn moment(text: &str) -> Result<i64, String> {
     }
     // `2026-12-24` is its first moment.
     let local = text.parse::<DateTime>().ok().and_then(|civil| civil.to_zoned(TimeZone::system()).ok());
-    let wrong =
-        || format!("{text:?} is no time: such as 2026-12-24, 2026-12-24T08:00 (by this machine's time zone) or 2026-12-24T08:00+08:00");
+    let wrong = || {
+        format!(
+            "{text:?} is no time: such as 2026-12-24, 2026-12-24T08:00 (by this machine's time zone) or 2026-12-24T08:00+08:00"
+        )
+    };
     local.map(|zoned| zoned.timestamp().as_millisecond()).ok_or_else(wrong)
 }
 
@@ -41,8 +44,10 @@ pub(super) fn shown(ms: i64) -> String {
 }
 
 fn shown_in(ms: i64, zone: TimeZone) -> String {
-    Timestamp::from_millisecond(ms)
-        .map_or_else(|_| format!("{ms} ms"), |stamp| Zoned::new(stamp, zone).strftime("%Y-%m-%d %H:%M:%S %:z").to_string())
+    Timestamp::from_millisecond(ms).map_or_else(
+        |_| format!("{ms} ms"),
+        |stamp| Zoned::new(stamp, zone).strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+    )
 }
 
 /// A stretch of time for people, by its largest unit.
@@ -55,7 +60,8 @@ pub(super) fn stretch(ms: i64) -> String {
 
 /// A moment, and how long ago that was or how long it is until then.
 pub(super) fn shown_from(ms: i64, now: i64) -> String {
-    let how_far = if ms > now { format!("in {}", stretch(ms - now)) } else { format!("{} ago", stretch(now - ms)) };
+    let how_far =
+        if ms > now { format!("in {}", stretch(ms - now)) } else { format!("{} ago", stretch(now - ms)) };
     format!("{} ({how_far})", shown(ms))
 }
 
@@ -65,7 +71,10 @@ mod tests {
 
     #[test]
     fn a_stretch_has_a_number_and_a_unit() {
-        assert_eq!(["90m", "12h", "7d", "4w"].map(|text| duration(text).unwrap() / MINUTE_MS), [90, 720, 10_080, 40_320]);
+        assert_eq!(
+            ["90m", "12h", "7d", "4w"].map(|text| duration(text).unwrap() / MINUTE_MS),
+            [90, 720, 10_080, 40_320]
+        );
         for wrong in ["", "m", "7", "-7d", "0d", "1.5h", "7 d", "7y", "4294967295w", "七天", "99999999d"] {
             assert!(duration(wrong).unwrap_err().contains("7d"), "{wrong}");
         }
@@ -81,7 +90,10 @@ mod tests {
         for wrong in ["", "tomorrow", "7d", "2026-13-01", "24.12.2026", "1798070400000"] {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(shown_in(1_798_070_400_123, TimeZone::fixed(jiff::tz::offset(8))), "2026-12-24 08:00:00 +08:00");
+        assert_eq!(
+            shown_in(1_798_070_400_123, TimeZone::fixed(jiff::tz::offset(8))),
+            "2026-12-24 08:00:00 +08:00"
+        );
         assert_eq!(shown_in(i64::MAX, TimeZone::UTC), format!("{} ms", i64::MAX));
     }
 

@@ -69,19 +69,30 @@ fn text(openid: &OpenId, standing: UserStanding, live: &Live, acts: &[OperatorAc
         ("last seen", when(standing.last_seen)),
         ("wrote last", when(standing.last_written)),
         ("last message", when(standing.last_message)),
-        ("logged out, kicked or banned", standing.last_revoked.map_or_else(|| "never".to_owned(), |at| times::shown_from(at, now))),
+        (
+            "logged out, kicked or banned",
+            standing.last_revoked.map_or_else(|| "never".to_owned(), |at| times::shown_from(at, now)),
+        ),
         ("profile", profile),
-        ("conversations", format!("{}, of which {} started by the user", standing.conversations, standing.conversations_started)),
+        (
+            "conversations",
+            format!(
+                "{}, of which {} started by the user",
+                standing.conversations, standing.conversations_started
+            ),
+        ),
         ("unread", standing.unread.to_string()),
         ("blocks", format!("{}; blocked by {}", standing.blocks, standing.blocked_by)),
         ("refused by checks", refused),
         ("notices granted", standing.notice_grants.to_string()),
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut text: String = lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", table::printable(value))).collect();
+    let mut text: String =
+        lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", table::printable(value))).collect();
     text.push_str(&user_sessions::rows(live, now));
     for OperatorAct { at, via, who, act, detail, outcome, .. } in acts {
-        let (outcome, detail) = (outcome.as_deref().unwrap_or("unknown"), detail.as_deref().unwrap_or_default());
+        let (outcome, detail) =
+            (outcome.as_deref().unwrap_or("unknown"), detail.as_deref().unwrap_or_default());
         let line = format!("{}  {}: {who}  {act}  {outcome}  {detail}", times::shown(*at), via.as_str());
         text.push_str(table::printable(&line).trim_end());
         text.push('\n');

@@ -9,7 +9,8 @@ use crate::node::name_of;
 use crate::store;
 use crate::store::messages::{NodeSession, UserSessions};
 
-/// What the nodes answered; or why they could not be asked, which hides nothing of what else is known of the user.
+/// What the nodes answered; or why they could not be asked, which hides nothing of what else is known of the
+/// user.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Live {
@@ -30,7 +31,8 @@ pub(super) fn in_words(live: &Live) -> String {
         Live::Asked(sessions) => sessions,
         Live::NotAsked { problem } => return format!("not known: {problem}"),
     };
-    let silent = if not_heard.is_empty() { String::new() } else { format!("; not heard: {}", not_heard.join(", ")) };
+    let silent =
+        if not_heard.is_empty() { String::new() } else { format!("; not heard: {}", not_heard.join(", ")) };
     match (nodes.len(), sessions.len()) {
         (0, _) => format!("no node answers: no sessions are known{silent}"),
         (_, 0) => format!("none{silent}"),
@@ -44,8 +46,18 @@ pub(super) fn rows(live: &Live, now: i64) -> String {
     let row = |session: &NodeSession| {
         let screen = if session.in_foreground { "foreground" } else { "background" };
         let device = session.device.clone().unwrap_or_else(|| "-".to_owned());
-        [session.node.clone(), device, session.dialect.clone(), times::shown_from(session.since, now), screen.to_owned()]
+        [
+            session.node.clone(),
+            device,
+            session.dialect.clone(),
+            times::shown_from(session.since, now),
+            screen.to_owned(),
+        ]
     };
     let rows: Vec<_> = sessions.iter().map(row).collect();
-    if rows.is_empty() { String::new() } else { table::columns(["NODE", "DEVICE", "DIALECT", "SINCE", "SCREEN"], &rows) }
+    if rows.is_empty() {
+        String::new()
+    } else {
+        table::columns(["NODE", "DEVICE", "DIALECT", "SINCE", "SCREEN"], &rows)
+    }
 }

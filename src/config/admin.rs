@@ -68,14 +68,21 @@ pub(super) fn keys(items: &[String]) -> Result<Vec<AdminKey>, Wrong> {
         let nth = at + 1;
         let wrong = |what: &str| Wrong::because(format!("entry {nth} {what}"));
         let (id, rest) = item.split_once(':').ok_or_else(|| wrong("has no colon"))?;
-        let (secret, scopes) = rest.rsplit_once(':').ok_or_else(|| wrong("has no scopes behind a second colon"))?;
-        if !((1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')) {
+        let (secret, scopes) =
+            rest.rsplit_once(':').ok_or_else(|| wrong("has no scopes behind a second colon"))?;
+        if !((1..=32).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'))
+        {
             return Err(wrong("has a malformed id"));
         }
         if secret.len() < SECRET_BYTES || !secret.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(wrong("has a secret of fewer than 32 bytes, or one with blanks or other than ASCII"));
         }
-        let scopes = scopes.split('+').map(scope).collect::<Option<Vec<_>>>().ok_or_else(|| wrong("has an unknown scope"))?;
+        let scopes = scopes
+            .split('+')
+            .map(scope)
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| wrong("has an unknown scope"))?;
         if scopes.iter().enumerate().any(|(n, scope)| scopes[..n].contains(scope)) {
             return Err(wrong("repeats a scope"));
         }

@@ -1,4 +1,5 @@
-//! The keys that `hongyan dev` makes once and keeps, so that tokens outlive a restart and a newcomer's `curl` goes on working.
+//! The keys that `hongyan dev` makes once and keeps, so that tokens outlive a restart and a newcomer's `curl`
+//! goes on working.
 
 use std::fs;
 use std::io::{self, Write};
@@ -22,7 +23,8 @@ pub const SECRET: &str = "dev-secret";
 pub const PUSH_TOKEN: &str = "devpushtoken";
 pub const PUSH_AES_KEY: &str = "devpushaeskeydevpushaeskeydevpushaeskeydevp";
 
-/// The template of its notices, and what stands in its fields. They come sooner than under `serve`, so that somebody who plays sees one.
+/// The template of its notices, and what stands in its fields. They come sooner than under `serve`, so that
+/// somebody who plays sees one.
 pub const TEMPLATE: &str = "dev-new-message-template-of-the-wechat-double";
 pub const NOTICE_FIELDS: &str = "thing1={sender},number2={count},time3={time},thing4={summary}";
 pub const NOTICE_DELAY_MS: &str = "5000";
@@ -60,7 +62,8 @@ impl DevKey {
     /// As `admin.keys` takes it.
     pub const ADMIN: Self = Self { file: ADMIN_FILE, id: "dev:", scopes: ":read+send+manage+moderate" };
 
-    /// The key kept in the folder, made when there is none. Two processes that start at once get the same one.
+    /// The key kept in the folder, made when there is none. Two processes that start at once get the same
+    /// one.
     ///
     /// # Errors
     /// [`KeyError`] when the file can be neither read nor written.
@@ -72,10 +75,13 @@ impl DevKey {
             Err(error) => return Err(KeyError::new(&path, Need::Read, error)),
         }
         self.make(folder, &path).map_err(|error| KeyError::new(folder, Need::Write, error))?;
-        fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|error| KeyError::new(&path, Need::Read, error))
+        fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|error| KeyError::new(&path, Need::Read, error))
     }
 
-    /// Written beside its place and linked there whole, so that nobody reads half a key; a link that is already there wins.
+    /// Written beside its place and linked there whole, so that nobody reads half a key; a link that is
+    /// already there wins.
     fn make(self, folder: &Path, path: &Path) -> io::Result<()> {
         files::make_folder(folder)?;
         let beside = folder.join(format!("{}.{:016x}", self.file, rand::random::<u64>()));

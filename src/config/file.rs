@@ -1,4 +1,5 @@
-//! Settings from a TOML file, each with the line it stands on: `key = value`, or `key_file = "path"` for a file that holds the value.
+//! Settings from a TOML file, each with the line it stands on: `key = value`, or `key_file = "path"` for a
+//! file that holds the value.
 
 use std::path::Path;
 
@@ -14,10 +15,12 @@ use super::value_file;
 /// Adds what is wrong in single settings to `problems`.
 ///
 /// # Errors
-/// One [`Problem`] when the file cannot be read or is no TOML. A syntax error never quotes the line: a secret may stand there.
+/// One [`Problem`] when the file cannot be read or is no TOML. A syntax error never quotes the line: a secret
+/// may stand there.
 pub fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Given>, Problem> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(&shown, None, value_file::unreadable(path, &error)))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(&shown, None, value_file::unreadable(path, &error)))?;
     let line_of = |byte: usize| text.as_bytes().iter().take(byte).filter(|b| **b == b'\n').count() + 1;
     let source = |byte: usize| Source::File { path: path.to_owned(), line: line_of(byte) };
     let table = DeTable::parse(&text).map_err(|error| {
@@ -38,7 +41,11 @@ pub fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Given>, Prob
                 }
             }
             // An unknown section, or a value outside any: named as it stands, refused by the loader.
-            _ => found.push(Given { key: name.to_string(), value: Value::Other("table"), source: source(section.span().start) }),
+            _ => found.push(Given {
+                key: name.to_string(),
+                value: Value::Other("table"),
+                source: source(section.span().start),
+            }),
         }
     }
     // The map is sorted by name; problems read better in the file's order.
@@ -49,11 +56,16 @@ pub fn read(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Given>, Prob
     Ok(with_files_read(path, found, problems))
 }
 
-/// Puts the contents of the files that `key_file` names in the place of their names. Those are relative to the folder of the settings file.
+/// Puts the contents of the files that `key_file` names in the place of their names. Those are relative to
+/// the folder of the settings file.
 fn with_files_read(settings: &Path, found: Vec<Given>, problems: &mut Vec<Problem>) -> Vec<Given> {
     let mut read: Vec<Given> = Vec::new();
     for given in found {
-        let named = if Key::named(&given.key).is_none() { given.key.strip_suffix("_file").and_then(Key::named) } else { None };
+        let named = if Key::named(&given.key).is_none() {
+            given.key.strip_suffix("_file").and_then(Key::named)
+        } else {
+            None
+        };
         let (key, line) = match (named, &given.source) {
             (Some(key), Source::File { line, .. }) => (key, *line),
             _ => {
@@ -62,7 +74,11 @@ fn with_files_read(settings: &Path, found: Vec<Given>, problems: &mut Vec<Proble
             }
         };
         let Value::Text(name) = &given.value else {
-            problems.push(Problem::new(given.key, Some(given.source), "must be the path of a file that holds the value"));
+            problems.push(Problem::new(
+                given.key,
+                Some(given.source),
+                "must be the path of a file that holds the value",
+            ));
             continue;
         };
         let file = settings.parent().unwrap_or(Path::new("")).join(name);
@@ -71,15 +87,21 @@ fn with_files_read(settings: &Path, found: Vec<Given>, problems: &mut Vec<Proble
                 let source = Source::ValueFile { path: settings.to_owned(), line, file };
                 read.push(Given { key: key.name.to_owned(), value: Value::Text(text), source });
             }
-            Err(what) => problems.push(Problem::new(given.key, Some(given.source), format!("the file {} {what}", file.display()))),
+            Err(what) => problems.push(Problem::new(
+                given.key,
+                Some(given.source),
+                format!("the file {} {what}", file.display()),
+            )),
         }
     }
     let mut once: Vec<Given> = Vec::new();
     for given in read {
         match once.iter().find(|first| first.key == given.key) {
-            Some(first) => {
-                problems.push(Problem::new(given.key, Some(given.source), format!("given twice, also by {}: keep one", first.source)))
-            }
+            Some(first) => problems.push(Problem::new(
+                given.key,
+                Some(given.source),
+                format!("given twice, also by {}: keep one", first.source),
+            )),
             None => once.push(given),
         }
     }
@@ -89,7 +111,8 @@ fn with_files_read(settings: &Path, found: Vec<Given>, problems: &mut Vec<Proble
 fn convert(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).map_or(Value::Other("integer"), Value::Integer),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+            .map_or(Value::Other("integer"), Value::Integer),
         DeValue::Boolean(is_on) => Value::Boolean(*is_on),
         DeValue::Array(items) => list(items).unwrap_or(Value::Other("array")),
         other => Value::Other(other.type_str()),
@@ -100,9 +123,11 @@ fn convert(value: &DeValue<'_>) -> Value {
 fn list(items: &DeArray<'_>) -> Option<Value> {
     let item = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Table(table) if table.len() == 2 => {
-            Some(format!("{}:{}", table.get("id")?.get_ref().as_str()?, table.get("secret")?.get_ref().as_str()?))
-        }
+        DeValue::Table(table) if table.len() == 2 => Some(format!(
+            "{}:{}",
+            table.get("id")?.get_ref().as_str()?,
+            table.get("secret")?.get_ref().as_str()?
+        )),
         _ => None,
     };
     items.iter().map(item).collect::<Option<Vec<String>>>().map(Value::List)

@@ -1,8 +1,9 @@
 //! Under which names a port may be asked, and by which pages.
 //!
-//! A page whose name is made to resolve to this machine (DNS rebinding) is of the same origin for the browser as the port that it asks.
-//! What it cannot choose is the name in `Host`. So a port that asks nobody who they are takes its own names only: IP addresses, which
-//! nobody can make resolve elsewhere, `localhost` (RFC 6761 §6.3), and what the settings name.
+//! A page whose name is made to resolve to this machine (DNS rebinding) is of the same origin for the browser
+//! as the port that it asks. What it cannot choose is the name in `Host`. So a port that asks nobody who they
+//! are takes its own names only: IP addresses, which nobody can make resolve elsewhere, `localhost` (RFC 6761
+//! §6.3), and what the settings name.
 
 use std::net::IpAddr;
 
@@ -39,7 +40,10 @@ impl AllowedHosts {
     /// # Errors
     /// The first that is no host name, or has a port.
     pub fn new(names: &[String]) -> Result<Self, String> {
-        let fits = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        let fits = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        };
         match names.iter().find(|name| !fits(name)) {
             Some(odd) => Err(odd.clone()),
             None => Ok(Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())),
@@ -50,7 +54,12 @@ impl AllowedHosts {
     ///
     /// # Errors
     /// [`ForeignRequest`].
-    pub fn judge<'a>(&self, hosts: impl IntoIterator<Item = &'a str>, origin: Option<&str>, pages: Pages) -> Result<(), ForeignRequest> {
+    pub fn judge<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = &'a str>,
+        origin: Option<&str>,
+        pages: Pages,
+    ) -> Result<(), ForeignRequest> {
         let mut own = None;
         for host in hosts {
             if !self.has(host) || own.is_some_and(|other| other != host) {
@@ -61,9 +70,12 @@ impl AllowedHosts {
         let Some(origin) = origin else { return Ok(()) };
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         let may_ask = match pages {
-            Pages::Own => authority.is_some_and(|authority| own.is_some_and(|own| own.eq_ignore_ascii_case(authority))),
+            Pages::Own => {
+                authority.is_some_and(|authority| own.is_some_and(|own| own.eq_ignore_ascii_case(authority)))
+            }
             Pages::OfThisMachine(allowed) => {
-                let is_named = || allowed.iter().any(|one| one.trim_end_matches('/').eq_ignore_ascii_case(origin));
+                let is_named =
+                    || allowed.iter().any(|one| one.trim_end_matches('/').eq_ignore_ascii_case(origin));
                 authority.is_some_and(is_of_this_machine) || origin == DEVELOPER_TOOLS || is_named()
             }
         };
@@ -72,7 +84,9 @@ impl AllowedHosts {
 
     fn has(&self, host: &str) -> bool {
         let name = name(host);
-        name.parse::<IpAddr>().is_ok() || is_localhost(name) || self.0.iter().any(|own| own.eq_ignore_ascii_case(name))
+        name.parse::<IpAddr>().is_ok()
+            || is_localhost(name)
+            || self.0.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 }
 
@@ -105,9 +119,16 @@ mod tests {
 
     #[test]
     fn a_port_has_its_own_names_only() {
-        for own in
-            ["127.0.0.1:9990", "10.244.3.7:9990", "[fd00::7]:9990", "[::1]", "localhost:1", "a.localhost", "OPS.internal:9990", "hongyan."]
-        {
+        for own in [
+            "127.0.0.1:9990",
+            "10.244.3.7:9990",
+            "[fd00::7]:9990",
+            "[::1]",
+            "localhost:1",
+            "a.localhost",
+            "OPS.internal:9990",
+            "hongyan.",
+        ] {
             assert_eq!(host(own), Ok(()), "{own}");
         }
         for foreign in [
@@ -125,7 +146,11 @@ mod tests {
         let hosts = AllowedHosts::default();
         assert_eq!(hosts.judge([], None, Pages::Own), Ok(()), "HTTP/1.0 names none");
         assert_eq!(hosts.judge(["127.0.0.1", "evil.example"], None, Pages::Own), Err(ForeignRequest::Host));
-        assert_eq!(hosts.judge(["127.0.0.1", "127.0.0.2"], None, Pages::Own), Err(ForeignRequest::Host), "they must agree");
+        assert_eq!(
+            hosts.judge(["127.0.0.1", "127.0.0.2"], None, Pages::Own),
+            Err(ForeignRequest::Host),
+            "they must agree"
+        );
     }
 
     #[test]
@@ -140,11 +165,24 @@ mod tests {
     #[test]
     fn dev_takes_pages_of_this_machine_and_those_that_are_named() {
         let named = ["https://chat.example.com".to_owned(), "null".to_owned()];
-        let ask = |origin: &str, named: &[String]| AllowedHosts::default().judge(["localhost"], Some(origin), Pages::OfThisMachine(named));
-        for own in ["http://127.0.0.1:5173", "http://localhost:9999", "http://[::1]:8000", "https://servicewechat.com"] {
+        let ask = |origin: &str, named: &[String]| {
+            AllowedHosts::default().judge(["localhost"], Some(origin), Pages::OfThisMachine(named))
+        };
+        for own in [
+            "http://127.0.0.1:5173",
+            "http://localhost:9999",
+            "http://[::1]:8000",
+            "https://servicewechat.com",
+        ] {
             assert_eq!(ask(own, &[]), Ok(()), "{own}");
         }
-        for foreign in ["https://evil.example", "http://10.0.0.1", "null", "http://localhost.evil.example", "https://chat.example.com"] {
+        for foreign in [
+            "https://evil.example",
+            "http://10.0.0.1",
+            "null",
+            "http://localhost.evil.example",
+            "https://chat.example.com",
+        ] {
             assert_eq!(ask(foreign, &[]), Err(ForeignRequest::Origin), "{foreign}");
         }
         assert!(named.iter().all(|origin| ask(origin, &named).is_ok()));

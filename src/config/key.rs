@@ -90,7 +90,9 @@ impl Key {
     pub fn default_value(&self) -> Value {
         match self.default {
             Default::Text(text) => Value::Text(text.to_owned()),
-            Default::Cores => Value::Text(std::thread::available_parallelism().map_or(1, usize::from).to_string()),
+            Default::Cores => {
+                Value::Text(std::thread::available_parallelism().map_or(1, usize::from).to_string())
+            }
         }
     }
 
@@ -110,9 +112,13 @@ impl Key {
             }
             Kind::Text { put, .. } => match value {
                 Value::Text(text) => put(config, text),
-                Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => Err(Wrong::because("not a text")),
+                Value::Integer(_) | Value::Boolean(_) | Value::List(_) | Value::Other(_) => {
+                    Err(Wrong::because("not a text"))
+                }
             },
-            Kind::List { put, .. } => put(config, &value.items().ok_or_else(|| Wrong::because("not a list of texts"))?),
+            Kind::List { put, .. } => {
+                put(config, &value.items().ok_or_else(|| Wrong::because("not a list of texts"))?)
+            }
         }
     }
 }
@@ -134,7 +140,12 @@ pub(super) const fn text(
     help: &'static str,
     put: fn(&mut Config, &str) -> Result<(), Wrong>,
 ) -> Key {
-    Key { name, default: Default::Text(default), help, kind: Kind::Text { allowed, shown: Shown::Whole, put } }
+    Key {
+        name,
+        default: Default::Text(default),
+        help,
+        kind: Kind::Text { allowed, shown: Shown::Whole, put },
+    }
 }
 
 pub(super) const fn list(

@@ -1,5 +1,5 @@
-//! The table of settings. Loading, `config show`, unknown-key detection and the table in docs/OPERATIONS.md all read it,
-//! so a setting that stands here is complete, and one that does not stand here does not exist.
+//! The table of settings. Loading, `config show`, unknown-key detection and the table in docs/OPERATIONS.md
+//! all read it, so a setting that stands here is complete, and one that does not stand here does not exist.
 
 use super::admin;
 use super::key::{Kind, list, number, text};

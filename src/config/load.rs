@@ -22,7 +22,8 @@ pub const FILE_VARIABLE: &str = "HONGYAN_CONFIG";
 pub enum Profile {
     /// Appid, secret and a signing key must be there.
     Serve,
-    /// Only loopback, and what a first start lacks is filled in; the keys are those kept, where there are some.
+    /// Only loopback, and what a first start lacks is filled in; the keys are those kept, where there are
+    /// some.
     Dev { auth_keys: Option<String>, admin_keys: Option<String> },
     /// A command that needs only some of it.
     Tool,
@@ -86,11 +87,18 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
                 Ok(()) => {
                     given.insert(key.name, (value, source));
                 }
-                Err(wrong) => problems.push(Problem::new(key.name, Some(source), refusal(key, &value, &wrong))),
+                Err(wrong) => {
+                    problems.push(Problem::new(key.name, Some(source), refusal(key, &value, &wrong)))
+                }
             },
         }
     }
-    let loaded = Loaded { warnings: warnings(profile, &config, &inputs.environment, HAS_POSTGRES_TLS), config, file, given };
+    let loaded = Loaded {
+        warnings: warnings(profile, &config, &inputs.environment, HAS_POSTGRES_TLS),
+        config,
+        file,
+        given,
+    };
     // Relations between values that were refused would only confuse.
     if problems.is_empty() {
         problems.extend(loaded.contradictions());
@@ -112,7 +120,12 @@ pub fn load(profile: &Profile, inputs: &Inputs) -> Result<Loaded, Problems> {
 }
 
 /// Every source, the one that wins last.
-fn layers(profile: &Profile, file: Option<&Path>, inputs: &Inputs, problems: &mut Vec<Problem>) -> Vec<Given> {
+fn layers(
+    profile: &Profile,
+    file: Option<&Path>,
+    inputs: &Inputs,
+    problems: &mut Vec<Problem>,
+) -> Vec<Given> {
     let mut layers: Vec<Given> = dev_layer(profile);
     if let Some(path) = file {
         match file::read(path, problems) {
@@ -129,7 +142,8 @@ fn layers(profile: &Profile, file: Option<&Path>, inputs: &Inputs, problems: &mu
     layers
 }
 
-/// The format in which failures are told where the settings as a whole could not be loaded: as far as it can be made out.
+/// The format in which failures are told where the settings as a whole could not be loaded: as far as it can
+/// be made out.
 pub fn log_format(inputs: &Inputs) -> LogFormat {
     let layers = layers(&Profile::Tool, settings_file(inputs).as_deref(), inputs, &mut Vec::new());
     let told = layers.iter().rev().find(|given| given.key == "log.format").map(|given| &given.value);
@@ -144,8 +158,8 @@ fn settings_file(inputs: &Inputs) -> Option<PathBuf> {
         let (_, path) = inputs.environment.iter().find(|(name, _)| name == FILE_VARIABLE)?;
         (!path.is_empty()).then(|| PathBuf::from(path))
     };
-    // One that may not be seen may be there: reading it will say so. A folder that this user may not enter has no file of theirs, though,
-    // when they only happen to stand in it.
+    // One that may not be seen may be there: reading it will say so. A folder that this user may not enter
+    // has no file of theirs, though, when they only happen to stand in it.
     let is_there = |path: &Path| match path.symlink_metadata() {
         Ok(_) => true,
         Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied && path.is_absolute(),
@@ -171,7 +185,11 @@ fn dev_layer(profile: &Profile) -> Vec<Given> {
     for (key, kept) in [("auth.keys", auth_keys), ("admin.keys", admin_keys)] {
         values.extend(kept.as_deref().map(|kept| (key, kept)));
     }
-    let given = |(key, text): (&str, &str)| Given { key: key.to_owned(), value: Value::Text(text.to_owned()), source: Source::Dev };
+    let given = |(key, text): (&str, &str)| Given {
+        key: key.to_owned(),
+        value: Value::Text(text.to_owned()),
+        source: Source::Dev,
+    };
     values.into_iter().map(given).collect()
 }
 
@@ -199,7 +217,12 @@ fn refusal(key: &Key, value: &Value, wrong: &value::Wrong) -> String {
     format!("{got}{reason}must be {}", key.allowed())
 }
 
-fn warnings(profile: &Profile, config: &Config, environment: &[(OsString, OsString)], has_tls: bool) -> Vec<String> {
+fn warnings(
+    profile: &Profile,
+    config: &Config,
+    environment: &[(OsString, OsString)],
+    has_tls: bool,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if let DatabaseUrl::Postgres(url) = &config.database.url
         && !has_tls
@@ -208,8 +231,7 @@ fn warnings(profile: &Profile, config: &Config, environment: &[(OsString, OsStri
         warnings.push(postgres_tls::OPEN.to_owned());
     }
     if *profile == Profile::Serve && value::is_loopback_http(&config.wechat.api_base) {
-        let what =
-            "wechat.api_base: this is a double of WeChat on this machine, which logs in whoever names a user; leave it out for WeChat";
+        let what = "wechat.api_base: this is a double of WeChat on this machine, which logs in whoever names a user; leave it out for WeChat";
         warnings.push(what.to_owned());
     }
     if config.ops.listen.is_some_and(|at| at.ip().is_unspecified()) {
@@ -224,14 +246,18 @@ fn warnings(profile: &Profile, config: &Config, environment: &[(OsString, OsStri
         warnings.push(what.to_owned());
     }
     if config.admin.listen.is_some() && config.admin.keys.is_empty() {
-        warnings.push("admin.listen: without admin.keys there is no server API, and nothing listens there".to_owned());
+        warnings.push(
+            "admin.listen: without admin.keys there is no server API, and nothing listens there".to_owned(),
+        );
     }
     if config.server.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         let what = "server.trusted_proxies: everybody is believed to be a proxy, so that anybody chooses the address they are counted by: name the proxy's own";
         warnings.push(what.to_owned());
     }
     if value::is_plain_http_elsewhere(&config.wechat.api_base) {
-        warnings.push("wechat.api_base: plain http to another machine shows the AppSecret to the network".to_owned());
+        warnings.push(
+            "wechat.api_base: plain http to another machine shows the AppSecret to the network".to_owned(),
+        );
     }
     if passes_unread(&config.safety) && !config.wechat.api_base.is_empty() {
         let why = "WeChat checks nothing that a user writes who was not in the mini-program for two hours (61010), and no word list stands behind \
@@ -243,7 +269,8 @@ fn warnings(profile: &Profile, config: &Config, environment: &[(OsString, OsStri
 
 /// Whether nobody reads what a user writes whom WeChat does not know to be there.
 fn passes_unread(safety: &Safety) -> bool {
-    let is_listed = safety.words.is_some() && (safety.mode.asks_list() || safety.on_inactive == Unjudged::Local);
+    let is_listed =
+        safety.words.is_some() && (safety.mode.asks_list() || safety.on_inactive == Unjudged::Local);
     safety.mode.asks_wechat() && safety.on_inactive != Unjudged::Closed && !is_listed
 }
 
@@ -263,12 +290,42 @@ impl Loaded {
         let session = &self.config.session;
         let limits = &self.config.limits;
         let at_least = [
-            ("session.silent_after_ms", session.silent_after_ms, "session.ping_after_ms", session.ping_after_ms + 1),
-            ("session.silent_after_ms", session.silent_after_ms, "session.heartbeat_ms", session.heartbeat_ms + 1),
-            ("limits.fields_bytes", limits.fields_bytes as u64, "limits.message_bytes", limits.message_bytes as u64),
-            ("limits.frame_bytes", limits.frame_bytes as u64, "limits.fields_bytes", limits.fields_bytes as u64),
-            ("session.outbox_bytes", session.outbox_bytes as u64, "limits.frame_bytes", limits.frame_bytes as u64),
-            ("session.outboxes_bytes", session.outboxes_bytes as u64, "session.outbox_bytes", session.outbox_bytes as u64),
+            (
+                "session.silent_after_ms",
+                session.silent_after_ms,
+                "session.ping_after_ms",
+                session.ping_after_ms + 1,
+            ),
+            (
+                "session.silent_after_ms",
+                session.silent_after_ms,
+                "session.heartbeat_ms",
+                session.heartbeat_ms + 1,
+            ),
+            (
+                "limits.fields_bytes",
+                limits.fields_bytes as u64,
+                "limits.message_bytes",
+                limits.message_bytes as u64,
+            ),
+            (
+                "limits.frame_bytes",
+                limits.frame_bytes as u64,
+                "limits.fields_bytes",
+                limits.fields_bytes as u64,
+            ),
+            (
+                "session.outbox_bytes",
+                session.outbox_bytes as u64,
+                "limits.frame_bytes",
+                limits.frame_bytes as u64,
+            ),
+            (
+                "session.outboxes_bytes",
+                session.outboxes_bytes as u64,
+                "session.outbox_bytes",
+                session.outbox_bytes as u64,
+            ),
         ];
         let mut problems: Vec<Problem> = at_least
             .into_iter()
@@ -284,8 +341,11 @@ impl Loaded {
             .collect();
         let admin = &self.config.admin;
         let ops = self.config.ops.listen.map(Listen::Tcp);
-        let ports =
-            [("server.listen", Some(&self.config.server.listen)), ("ops.listen", ops.as_ref()), ("admin.listen", admin.listen.as_ref())];
+        let ports = [
+            ("server.listen", Some(&self.config.server.listen)),
+            ("ops.listen", ops.as_ref()),
+            ("admin.listen", admin.listen.as_ref()),
+        ];
         for (at, (name, later)) in ports.iter().enumerate() {
             for (other, earlier) in &ports[..at] {
                 if let (Some(earlier), Some(later)) = (earlier, later)
@@ -296,11 +356,16 @@ impl Loaded {
                 }
             }
         }
-        if admin.keys.iter().any(|key| self.config.auth.keys.iter().any(|signing| signing.secret == key.secret)) {
+        if admin
+            .keys
+            .iter()
+            .any(|key| self.config.auth.keys.iter().any(|signing| signing.secret == key.secret))
+        {
             let what = "a secret of auth.keys: who may call the server API could sign tokens for anybody; make one of its own";
             problems.push(Problem::new("admin.keys", self.source("admin.keys").cloned(), what));
         }
-        if self.config.relay.nats_url.is_some() && matches!(self.config.database.url, DatabaseUrl::Sqlite(_)) {
+        if self.config.relay.nats_url.is_some() && matches!(self.config.database.url, DatabaseUrl::Sqlite(_))
+        {
             let what = "a SQLite file has one node: for several, set database.url to a PostgreSQL that all of them use";
             problems.push(Problem::new("relay.nats_url", self.source("relay.nats_url").cloned(), what));
         }
@@ -310,7 +375,11 @@ impl Loaded {
         }
         if self.config.wechat.push_token.is_empty() && !self.config.wechat.push_aes_key.is_empty() {
             let what = "of no use without wechat.push_token, with which WeChat's pushes are signed";
-            problems.push(Problem::new("wechat.push_aes_key", self.source("wechat.push_aes_key").cloned(), what));
+            problems.push(Problem::new(
+                "wechat.push_aes_key",
+                self.source("wechat.push_aes_key").cloned(),
+                what,
+            ));
         }
         problems
     }
@@ -329,9 +398,11 @@ impl Loaded {
     fn without_tls(&self, environment: &[(OsString, OsString)], has_tls: bool) -> Option<Problem> {
         let DatabaseUrl::Postgres(url) = &self.config.database.url else { return None };
         match postgres_tls::wanted(url, environment) {
-            Wanted::Always(given) if !has_tls => {
-                Some(Problem::new("database.url", self.source("database.url").cloned(), postgres_tls::refusal(&given)))
-            }
+            Wanted::Always(given) if !has_tls => Some(Problem::new(
+                "database.url",
+                self.source("database.url").cloned(),
+                postgres_tls::refusal(&given),
+            )),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
-//! Every setting of the server: what it means (here), its name, default and bounds ([`keys`]), and where its value
-//! comes from ([`load`]): file, then environment, then flags, the later one winning. Of the other rooms it
-//! knows `files` alone.
+//! Every setting of the server: what it means (here), its name, default and bounds ([`keys`]), and where its
+//! value comes from ([`load`]): file, then environment, then flags, the later one winning. Of the other rooms
+//! it knows `files` alone.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -79,7 +79,10 @@ impl std::str::FromStr for PublicUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        value::public_url(text).ok().flatten().ok_or("must be https://HOST or https://HOST:PORT, as clients reach it")
+        value::public_url(text)
+            .ok()
+            .flatten()
+            .ok_or("must be https://HOST or https://HOST:PORT, as clients reach it")
     }
 }
 
@@ -100,12 +103,14 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Whether one process cannot listen on both: the same socket, or the same port where one address stands for all of them.
+    /// Whether one process cannot listen on both: the same socket, or the same port where one address stands
+    /// for all of them.
     pub fn meets(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unix(one), Self::Unix(other)) => one == other,
             (Self::Tcp(one), Self::Tcp(other)) => {
-                let is_same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+                let is_same =
+                    one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
                 one.port() != 0 && one.port() == other.port() && is_same
             }
             _ => false,
@@ -116,7 +121,8 @@ impl Listen {
 /// Who holds the sockets of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// The session takes the socket over at the upgrade: the least memory, and a peer that does not read freezes nothing.
+    /// The session takes the socket over at the upgrade: the least memory, and a peer that does not read
+    /// freezes nothing.
     Takeover,
     /// actix-web-actors: the socket stays with the HTTP server.
     WebActors,
@@ -145,8 +151,8 @@ pub struct Database {
     pub readers: usize,
     /// SQLite's page cache, a connection, in KiB.
     pub cache_kib: u32,
-    /// Whether a PostgreSQL connection keeps what is told to it from one transaction to the next. Behind a pooler that gives each
-    /// transaction another one it does not: then nothing is prepared on it, nor set.
+    /// Whether a PostgreSQL connection keeps what is told to it from one transaction to the next. Behind a
+    /// pooler that gives each transaction another one it does not: then nothing is prepared on it, nor set.
     pub prepared_statements: bool,
 }
 
@@ -302,7 +308,8 @@ pub struct Safety {
     pub words: Option<PathBuf>,
     pub exceptions: Option<PathBuf>,
     pub review: OnReview,
-    /// What becomes of a text that WeChat does not judge because its author has not been in the mini-program lately.
+    /// What becomes of a text that WeChat does not judge because its author has not been in the mini-program
+    /// lately.
     pub on_inactive: Unjudged,
     /// The same where WeChat does not answer, or may not be asked now.
     pub on_outage: Unjudged,
@@ -407,7 +414,13 @@ impl Config {
             ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
             admin: Admin { keys: Vec::new(), listen: None, calls_per_second: 0, audit_days: 0 },
             web: Web { enabled: false },
-            database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 0, readers: 0, cache_kib: 0, prepared_statements: true },
+            database: Database {
+                url: DatabaseUrl::Sqlite(PathBuf::new()),
+                lanes: 0,
+                readers: 0,
+                cache_kib: 0,
+                prepared_statements: true,
+            },
             wechat: WeChat {
                 appid: String::new(),
                 secret: Secret::new(""),

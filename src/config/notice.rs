@@ -1,4 +1,5 @@
-//! The settings of notices, parsed: what a notice says stands in the fields of a template that the operator chose in WeChat's console.
+//! The settings of notices, parsed: what a notice says stands in the fields of a template that the operator
+//! chose in WeChat's console.
 
 use super::value::Wrong;
 
@@ -145,7 +146,9 @@ impl FieldKind {
         match self {
             Self::Time => pattern == [Part::Time],
             Self::Number => pattern == [Part::Count],
-            Self::Thing | Self::Name | Self::Phrase | Self::Letter | Self::CharacterString => !pattern.is_empty(),
+            Self::Thing | Self::Name | Self::Phrase | Self::Letter | Self::CharacterString => {
+                !pattern.is_empty()
+            }
         }
     }
 }
@@ -173,7 +176,9 @@ fn field(item: &str) -> Result<Field, &'static str> {
     let kind = FieldKind::of(name).ok_or("is of no kind that a message has a value for")?;
     let pattern = parts(pattern)?;
     if !kind.takes(&pattern) {
-        return Err("has a value that its kind does not take: number takes {count}, time and date take {time}");
+        return Err(
+            "has a value that its kind does not take: number takes {count}, time and date take {time}",
+        );
     }
     Ok(Field { name: name.to_owned(), kind, pattern })
 }
@@ -215,7 +220,10 @@ pub(super) fn state(text: &str) -> Result<MiniProgramState, Wrong> {
 }
 
 pub(super) fn lang(text: &str) -> Result<Lang, Wrong> {
-    [Lang::ZhCn, Lang::ZhHk, Lang::ZhTw, Lang::EnUs].into_iter().find(|lang| lang.as_str() == text).ok_or_else(Wrong::default)
+    [Lang::ZhCn, Lang::ZhHk, Lang::ZhTw, Lang::EnUs]
+        .into_iter()
+        .find(|lang| lang.as_str() == text)
+        .ok_or_else(Wrong::default)
 }
 
 /// `22:00-08:00`; empty: none.
@@ -225,7 +233,9 @@ pub(super) fn hours(text: &str) -> Result<Option<Hours>, Wrong> {
     }
     let (from, to) = text.split_once('-').ok_or_else(Wrong::default)?;
     match (minute(from), minute(to)) {
-        (Some(from_minute), Some(to_minute)) if from_minute != to_minute => Ok(Some(Hours { from_minute, to_minute })),
+        (Some(from_minute), Some(to_minute)) if from_minute != to_minute => {
+            Ok(Some(Hours { from_minute, to_minute }))
+        }
         _ => Err(Wrong::default()),
     }
 }
@@ -247,8 +257,9 @@ pub(super) fn utc_offset(text: &str) -> Result<i16, Wrong> {
         (_, Some(clock)) => (-1, clock),
         _ => return Err(Wrong::default()),
     };
-    let minutes =
-        minute(clock).and_then(|minutes| i16::try_from(minutes).ok()).filter(|minutes| *minutes <= if sign > 0 { 14 } else { 12 } * 60);
+    let minutes = minute(clock)
+        .and_then(|minutes| i16::try_from(minutes).ok())
+        .filter(|minutes| *minutes <= if sign > 0 { 14 } else { 12 } * 60);
     minutes.map(|minutes| sign * minutes).ok_or_else(Wrong::default)
 }
 
@@ -264,7 +275,10 @@ mod tests {
     fn fields_are_read_with_what_they_say() {
         let field = one("thing12={sender}: {count} new").unwrap();
         assert_eq!((field.name.as_str(), field.kind), ("thing12", FieldKind::Thing));
-        assert_eq!(field.pattern, [Part::Sender, Part::Text(": ".into()), Part::Count, Part::Text(" new".into())]);
+        assert_eq!(
+            field.pattern,
+            [Part::Sender, Part::Text(": ".into()), Part::Count, Part::Text(" new".into())]
+        );
         assert_eq!(one("date3={time}").unwrap().kind, FieldKind::Time);
         assert_eq!(one("thing1=a=b").unwrap().pattern, [Part::Text("a=b".into())]);
         for bad in [
@@ -286,7 +300,8 @@ mod tests {
     fn clocks_are_read() {
         assert_eq!(hours("22:00-08:30").unwrap(), Some(Hours { from_minute: 1320, to_minute: 510 }));
         assert_eq!(hours("").unwrap(), None);
-        for bad in ["22-8", "22:00", "24:00-08:00", "08:00-08:00", "2:00-08:00", "+1:00-08:00", "22:60-08:00"] {
+        for bad in ["22-8", "22:00", "24:00-08:00", "08:00-08:00", "2:00-08:00", "+1:00-08:00", "22:60-08:00"]
+        {
             assert!(hours(bad).is_err(), "{bad}");
         }
         assert_eq!(["+08:00", "-03:30", "+00:00"].map(|text| utc_offset(text).unwrap()), [480, -210, 0]);

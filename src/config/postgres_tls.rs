@@ -17,7 +17,8 @@ pub(super) enum Wanted {
     Never,
 }
 
-/// Parameters that ask for TLS or for something that only TLS has, the variable that stands in for each, and the values that do.
+/// Parameters that ask for TLS or for something that only TLS has, the variable that stands in for each, and
+/// the values that do.
 const DEMANDS: [(&str, &str, &[&str]); 5] = [
     ("sslmode", "PGSSLMODE", &["require", "verify-ca", "verify-full"]),
     // JDBC's word, which libpq takes for sslmode=require.
@@ -52,7 +53,8 @@ pub(super) fn wanted(url: &str, environment: &[(OsString, OsString)]) -> Wanted 
     }
 }
 
-/// The value that counts where a parameter stands more than once, as libpq reads it (PostgreSQL, "Connection URIs").
+/// The value that counts where a parameter stands more than once, as libpq reads it (PostgreSQL, "Connection
+/// URIs").
 fn last(url: &str, parameter: &str) -> Option<String> {
     let (_, parameters) = url.split_once('?')?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -93,7 +95,8 @@ mod tests {
     use super::*;
 
     fn asked(url: &str, variables: &[(&str, &str)]) -> Wanted {
-        let environment: Vec<_> = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+        let environment: Vec<_> =
+            variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
         wanted(url, &environment)
     }
 
@@ -113,8 +116,15 @@ mod tests {
         ] {
             assert_eq!(asked(url, &[]), always(given), "{url}");
         }
-        assert_eq!(asked("postgres://db/im", &[("PGSSLMODE", "verify-full")]), always("PGSSLMODE=verify-full"));
-        assert_eq!(asked("postgres://db/im?sslmode=disable", &[("PGSSLMODE", "verify-full")]), Wanted::Never, "the URL has the last word");
+        assert_eq!(
+            asked("postgres://db/im", &[("PGSSLMODE", "verify-full")]),
+            always("PGSSLMODE=verify-full")
+        );
+        assert_eq!(
+            asked("postgres://db/im?sslmode=disable", &[("PGSSLMODE", "verify-full")]),
+            Wanted::Never,
+            "the URL has the last word"
+        );
         assert_eq!(asked("postgres://db/im", &[("PGSSLMODE", "")]), Wanted::WherePossible);
     }
 

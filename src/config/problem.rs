@@ -1,4 +1,5 @@
-//! What is wrong with a setting, in one line that names the key, where its value came from and what is allowed.
+//! What is wrong with a setting, in one line that names the key, where its value came from and what is
+//! allowed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -34,7 +35,9 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::Dev => f.write_str("default of dev"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::ValueFile { path, line, file } => write!(f, "{}:{line}, file {}", path.display(), file.display()),
+            Self::ValueFile { path, line, file } => {
+                write!(f, "{}:{line}, file {}", path.display(), file.display())
+            }
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::EnvironmentFile { name, path } => write!(f, "environment {name}, file {}", path.display()),
             Self::Flag(name) => write!(f, "flag {name}"),

@@ -4,8 +4,21 @@ use super::problem::Problem;
 use super::{Config, Secret, dev, value};
 use crate::config::Loaded;
 
-/// What stands in the place of a secret in files and commands that are to be filled in, in upper case. No secret by chance has one.
-const MARKS: [&str; 11] = ["YOUR-", "YOUR_", "$(", "${", "…", "EXAMPLE", "CHANGEME", "CHANGE-ME", "CHANGE_ME", "REPLACE", "PLACEHOLDER"];
+/// What stands in the place of a secret in files and commands that are to be filled in, in upper case. No
+/// secret by chance has one.
+const MARKS: [&str; 11] = [
+    "YOUR-",
+    "YOUR_",
+    "$(",
+    "${",
+    "…",
+    "EXAMPLE",
+    "CHANGEME",
+    "CHANGE-ME",
+    "CHANGE_ME",
+    "REPLACE",
+    "PLACEHOLDER",
+];
 
 /// The ids of keys that `hongyan dev` signs with begin so.
 const DEV_ID: &str = "dev";
@@ -31,7 +44,10 @@ impl Loaded {
             ("database.url", url_of(&database.url)),
             ("relay.nats_url", relay.nats_url.as_deref().is_some_and(is_placeholder)),
         ];
-        let examples = found.into_iter().filter(|(_, is_example)| *is_example).map(|(name, _)| self.problem(name, example));
+        let examples = found
+            .into_iter()
+            .filter(|(_, is_example)| *is_example)
+            .map(|(name, _)| self.problem(name, example));
         let of_dev = [
             ("auth.keys", auth.keys.iter().any(|key| key.id.starts_with(DEV_ID))),
             ("admin.keys", admin.keys.iter().any(|key| key.id.starts_with(DEV_ID))),
@@ -39,11 +55,13 @@ impl Loaded {
             ("wechat.push_aes_key", wechat.push_aes_key == Secret::new(dev::PUSH_AES_KEY)),
         ];
         let why = "the value is one of `hongyan dev`, which lets anybody in (the ids of its keys begin with dev): make one for `serve`";
-        let of_dev = of_dev.into_iter().filter(|(_, is_of_dev)| *is_of_dev).map(|(name, _)| self.problem(name, why));
+        let of_dev =
+            of_dev.into_iter().filter(|(_, is_of_dev)| *is_of_dev).map(|(name, _)| self.problem(name, why));
         examples.chain(of_dev).collect()
     }
 
-    /// Keys with which `dev` must not sign: beside a double of WeChat it logs in whoever asks, under any name.
+    /// Keys with which `dev` must not sign: beside a double of WeChat it logs in whoever asks, under any
+    /// name.
     pub(super) fn too_good_for_dev(&self) -> Vec<Problem> {
         let wechat = &self.config.wechat.api_base;
         let is_double = wechat.is_empty() || value::is_loopback_http(wechat);
@@ -76,7 +94,11 @@ mod tests {
         ] {
             assert!(is_placeholder(shown), "{shown}");
         }
-        for good in ["8Q2oJ5xkz1yq0Yv3t7n9W2m4b6c8d0e+/=aaaaaaaaa", "0123456789abcdef0123456789abcdef", "postgres://h:p@db.internal/h"] {
+        for good in [
+            "8Q2oJ5xkz1yq0Yv3t7n9W2m4b6c8d0e+/=aaaaaaaaa",
+            "0123456789abcdef0123456789abcdef",
+            "postgres://h:p@db.internal/h",
+        ] {
             assert!(!is_placeholder(good), "{good}");
         }
     }

@@ -6,16 +6,20 @@ use super::keys::{self, KEYS, Key, Shape, Shown};
 use super::load::Loaded;
 use super::value::Value;
 
-/// Every key with its value and where that came from, as TOML that could be loaded again but for what is masked.
+/// Every key with its value and where that came from, as TOML that could be loaded again but for what is
+/// masked.
 pub fn settings(loaded: &Loaded) -> String {
-    let lines: Vec<(String, String)> = KEYS
-        .iter()
-        .filter_map(|key| {
-            loaded.given.get(key.name).map(|(value, source)| (format!("{} = {}", key.name, shown(key, value)), source.to_string()))
-        })
-        .collect();
+    let lines: Vec<(String, String)> =
+        KEYS.iter()
+            .filter_map(|key| {
+                loaded.given.get(key.name).map(|(value, source)| {
+                    (format!("{} = {}", key.name, shown(key, value)), source.to_string())
+                })
+            })
+            .collect();
     // Comments stand in one column, as far as lines are not much longer than the others.
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|count| *count <= 60).max().unwrap_or(0);
+    let width =
+        lines.iter().map(|(line, _)| line.chars().count()).filter(|count| *count <= 60).max().unwrap_or(0);
     lines.iter().map(|(line, source)| format!("{line:width$}  # {source}\n")).collect()
 }
 
@@ -31,7 +35,12 @@ fn shown(key: &Key, value: &Value) -> String {
         },
         Shape::List if is_empty => "[]".to_owned(),
         Shape::List => {
-            let items: Vec<String> = value.items().unwrap_or_default().iter().map(|item| quoted(&mask(key.shown(), item))).collect();
+            let items: Vec<String> = value
+                .items()
+                .unwrap_or_default()
+                .iter()
+                .map(|item| quoted(&mask(key.shown(), item)))
+                .collect();
             format!("[{}]", items.join(", "))
         }
     }
@@ -48,8 +57,16 @@ fn mask(shown: Shown, text: &str) -> String {
 }
 
 /// Query parameters of a database URL that may be shown; a password can stand in others.
-const OPEN_PARAMETERS: [&str; 8] =
-    ["application_name", "connect_timeout", "dbname", "host", "port", "sslmode", "sslrootcert", "target_session_attrs"];
+const OPEN_PARAMETERS: [&str; 8] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "port",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+];
 
 /// One URL, or several separated by commas.
 fn urls_without_credentials(text: &str) -> String {
@@ -61,8 +78,8 @@ fn urls_without_credentials(text: &str) -> String {
     }
 }
 
-/// Hides rather too much than too little: a password with an unescaped `@`, `/` or `?` is hidden whole, and a user without a password may be
-/// a token.
+/// Hides rather too much than too little: a password with an unescaped `@`, `/` or `?` is hidden whole, and a
+/// user without a password may be a token.
 fn url_without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "***".to_owned() };
     if scheme == "sqlite" {

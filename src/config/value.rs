@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::{DatabaseUrl, Listen, LogFormat, OnReview, PublicUrl, SafetyMode, Secret, SigningKey, Transport, Unjudged};
+use super::{
+    DatabaseUrl, Listen, LogFormat, OnReview, PublicUrl, SafetyMode, Secret, SigningKey, Transport, Unjudged,
+};
 
 /// A value as it was given, before it is known what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,13 @@ impl Value {
     /// The parts of a list: of a text, what stands between commas and line ends.
     pub fn items(&self) -> Option<Vec<String>> {
         match self {
-            Self::Text(text) => Some(text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()),
+            Self::Text(text) => Some(
+                text.split([',', '\n'])
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            ),
             Self::List(items) => Some(items.clone()),
             Self::Integer(_) | Self::Boolean(_) | Self::Other(_) => None,
         }
@@ -87,7 +95,10 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, Wrong> {
         }
         return Ok(DatabaseUrl::Sqlite(PathBuf::from(path)));
     }
-    let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://")).ok_or_else(Wrong::default)?;
+    let rest = text
+        .strip_prefix("postgres://")
+        .or_else(|| text.strip_prefix("postgresql://"))
+        .ok_or_else(Wrong::default)?;
     if rest.is_empty() || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(Wrong::default());
     }
@@ -100,7 +111,9 @@ pub fn nats_url(text: &str) -> Result<Option<String>, Wrong> {
         let rest = url.strip_prefix("nats://").or_else(|| url.strip_prefix("tls://"));
         let host = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '?' | '#' | '\\');
-        host.is_some_and(|host| !host.is_empty() && !host.starts_with(':') && !host.contains(odd) && has_good_port(host))
+        host.is_some_and(|host| {
+            !host.is_empty() && !host.starts_with(':') && !host.contains(odd) && has_good_port(host)
+        })
     };
     match text {
         "" => Ok(None),
@@ -130,10 +143,16 @@ pub fn http_base(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(Wrong::default)?;
+    let rest =
+        text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(Wrong::default)?;
     let host = rest.split('/').next().unwrap_or_default();
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '?' | '#' | '\\');
-    if host.is_empty() || host.starts_with(':') || rest.ends_with('/') || rest.contains(odd) || !has_good_port(host) {
+    if host.is_empty()
+        || host.starts_with(':')
+        || rest.ends_with('/')
+        || rest.contains(odd)
+        || !has_good_port(host)
+    {
         return Err(Wrong::default());
     }
     Ok(text.to_owned())
@@ -148,14 +167,18 @@ pub fn public_url(text: &str) -> Result<Option<PublicUrl>, Wrong> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let is_address = rest.starts_with('[') || rest.matches(':').count() < 2;
     let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !rest.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(Wrong::default)?),
+        Some((host, port)) if !rest.ends_with(']') => {
+            (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(Wrong::default)?)
+        }
         _ => (rest, 443),
     };
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) => host.parse::<std::net::Ipv6Addr>().map_err(|_| Wrong::default())?.to_string(),
         None => host.to_ascii_lowercase(),
     };
-    let is_name = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let is_name = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
     let fits = is_address && (host.contains(':') || host.trim_end_matches('.').split('.').all(is_name));
     if fits { Ok(Some(PublicUrl { host, port })) } else { Err(Wrong::default()) }
 }
@@ -167,7 +190,9 @@ pub fn is_plain_http_elsewhere(base: &str) -> bool {
 
 /// Whether a service is one of this machine.
 pub fn is_loopback_http(base: &str) -> bool {
-    let Some(rest) = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://")) else { return false };
+    let Some(rest) = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://")) else {
+        return false;
+    };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
@@ -182,12 +207,17 @@ pub fn appid(text: &str) -> Result<String, Wrong> {
 }
 
 pub fn secret(text: &str) -> Result<Secret, Wrong> {
-    if text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic()) { Ok(Secret::new(text)) } else { Err(Wrong::default()) }
+    if text.len() <= 256 && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(Secret::new(text))
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// As WeChat's console takes it.
 pub fn push_token(text: &str) -> Result<Secret, Wrong> {
-    let fits = text.is_empty() || (3..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let fits =
+        text.is_empty() || (3..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
     if fits { Ok(Secret::new(text)) } else { Err(Wrong::default()) }
 }
 
@@ -216,9 +246,15 @@ pub fn origins(items: &[String]) -> Result<Vec<String>, Wrong> {
                 !scheme.is_empty()
                     && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
                     && !host.is_empty()
-                    && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+                    && host.bytes().all(|b| {
+                        b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+                    })
             });
-        if fits { Ok(item.to_ascii_lowercase()) } else { Err(Wrong::because(format!("{item:?} is no origin"))) }
+        if fits {
+            Ok(item.to_ascii_lowercase())
+        } else {
+            Err(Wrong::because(format!("{item:?} is no origin")))
+        }
     };
     items.iter().map(one).collect()
 }
@@ -230,13 +266,17 @@ pub fn signing_keys(items: &[String]) -> Result<Vec<SigningKey>, Wrong> {
     let mut keys: Vec<SigningKey> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let nth = at + 1;
-        let (id, secret) = item.split_once(':').ok_or_else(|| Wrong::because(format!("entry {nth} has no colon")))?;
-        let fits = (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let (id, secret) =
+            item.split_once(':').ok_or_else(|| Wrong::because(format!("entry {nth} has no colon")))?;
+        let fits = (1..=32).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !fits {
             return Err(Wrong::because(format!("entry {nth} has a malformed id")));
         }
         if secret.len() < KEY_SECRET_BYTES {
-            return Err(Wrong::because(format!("the secret of entry {nth} is shorter than {KEY_SECRET_BYTES} bytes")));
+            return Err(Wrong::because(format!(
+                "the secret of entry {nth} is shorter than {KEY_SECRET_BYTES} bytes"
+            )));
         }
         if keys.iter().any(|key| key.id == id) {
             return Err(Wrong::because(format!("entry {nth} repeats an id")));
@@ -246,12 +286,14 @@ pub fn signing_keys(items: &[String]) -> Result<Vec<SigningKey>, Wrong> {
     Ok(keys)
 }
 
-/// Maximum length of a node's name. With the start behind it, it fits where nodes of the release before take a name.
+/// Maximum length of a node's name. With the start behind it, it fits where nodes of the release before take
+/// a name.
 pub const NODE_NAME_BYTES: usize = 48;
 
 /// Whether a text can be a node's name: `[A-Za-z0-9_-]{1,48}`.
 pub fn is_node_name(text: &str) -> bool {
-    (1..=NODE_NAME_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=NODE_NAME_BYTES).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// A node's name, or none.
@@ -313,7 +355,9 @@ pub fn log_format(text: &str) -> Result<LogFormat, Wrong> {
 /// A bare word must be a level: env_logger would take a misspelt one for a module's name and fall silent.
 pub fn log_filter(text: &str) -> Result<String, Wrong> {
     let is_level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
-    let is_target = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-'));
+    let is_target = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-'))
+    };
     let one = |part: &str| match part.trim().split_once('=') {
         None => is_level(part.trim()),
         Some((target, level)) => is_target(target) && is_level(level),

@@ -24,9 +24,13 @@ fn every_key_may_stand_in_a_file_of_its_own() {
         let (section, name) = key.name.split_once('.').unwrap();
         fs::write(folder.path().join("value"), format!("{default}\n")).unwrap();
         fs::write(&settings, format!("[{section}]\n{name}_file = \"value\"\n")).unwrap();
-        let loaded = load(&Profile::Tool, &at(&settings)).unwrap_or_else(|problems| panic!("{}: {problems}", key.name));
+        let loaded = load(&Profile::Tool, &at(&settings))
+            .unwrap_or_else(|problems| panic!("{}: {problems}", key.name));
         let source = loaded.source(key.name).unwrap().to_string();
-        assert_eq!(source, format!("{}:2, file {}", settings.display(), folder.path().join("value").display()));
+        assert_eq!(
+            source,
+            format!("{}:2, file {}", settings.display(), folder.path().join("value").display())
+        );
     }
 }
 
@@ -38,7 +42,11 @@ fn a_secret_in_a_file_is_the_secret_and_is_not_shown() {
     fs::create_dir(&secrets).unwrap();
     fs::write(secrets.join("wechat"), "app-s3cret\r\n").unwrap();
     fs::write(secrets.join("url"), "postgres://h:s3cret@a,b:5433/im\n").unwrap();
-    fs::write(secrets.join("keys"), "k1:0123456789abcdef0123456789abcdef\nk2:0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::write(
+        secrets.join("keys"),
+        "k1:0123456789abcdef0123456789abcdef\nk2:0123456789abcdef0123456789abcdef\n",
+    )
+    .unwrap();
     let url = secrets.join("url");
     let text = format!(
         "[wechat]\nsecret_file = \"secrets/wechat\"\n[database]\nurl_file = {:?}\n[auth]\nkeys_file = \"secrets/keys\"\n",
@@ -49,7 +57,10 @@ fn a_secret_in_a_file_is_the_secret_and_is_not_shown() {
     assert_eq!(loaded.config.wechat.secret.expose(), "app-s3cret");
     assert_eq!(loaded.config.auth.keys.len(), 2);
     let shown = show::settings(&loaded);
-    assert!(shown.contains("database.url = \"postgres://h:***@a,b:5433/im\"") && !shown.contains("s3cret"), "{shown}");
+    assert!(
+        shown.contains("database.url = \"postgres://h:***@a,b:5433/im\"") && !shown.contains("s3cret"),
+        "{shown}"
+    );
     // The environment wins, as over any other line of the file.
     let mut inputs = at(&settings);
     inputs.environment.push(("HONGYAN_WECHAT__SECRET".into(), "other".into()));
@@ -73,9 +84,18 @@ fn a_file_of_a_secret_that_does_not_fit_is_named() {
         said("[wechat]\nsecret = \"x\"\nsecret_file = \"some\"\n"),
         "wechat.secret (h.toml:3, file some): given twice, also by h.toml:2: keep one"
     );
-    assert_eq!(said("[wechat]\nsecret_file = 1\n"), "wechat.secret_file (h.toml:2): must be the path of a file that holds the value");
-    assert!(said("[auth]\nkeys_file = \"some\"\n").starts_with("auth.keys (h.toml:2, file some): this value is not allowed: "));
-    assert!(said("[wechat]\nsecrets_file = \"some\"\n").starts_with("wechat.secrets_file (h.toml:2): unknown key; "));
+    assert_eq!(
+        said("[wechat]\nsecret_file = 1\n"),
+        "wechat.secret_file (h.toml:2): must be the path of a file that holds the value"
+    );
+    assert!(
+        said("[auth]\nkeys_file = \"some\"\n")
+            .starts_with("auth.keys (h.toml:2, file some): this value is not allowed: ")
+    );
+    assert!(
+        said("[wechat]\nsecrets_file = \"some\"\n")
+            .starts_with("wechat.secrets_file (h.toml:2): unknown key; ")
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Where a sync has come to: the text that a client keeps between two answers, and what it stands for. All times in it are the store's
-//! own, in Unix milliseconds, which is no clock for people.
+//! Where a sync has come to: the text that a client keeps between two answers, and what it stands for. All
+//! times in it are the store's own, in Unix milliseconds, which is no clock for people.
 
 use std::fmt::Write as _;
 
@@ -17,13 +17,15 @@ pub struct SyncCursor {
 pub enum SyncPlace {
     /// All that changed before `began` is known.
     Through { began: i64 },
-    /// A walk that began at `began` through all that changed at `since` or later has told the conversations down to `told`.
+    /// A walk that began at `began` through all that changed at `since` or later has told the conversations
+    /// down to `told`.
     Walk { began: i64, since: i64, told: Told },
     /// That walk is through. What changed while it went on is left for a closing walk.
     Closing { began: i64, walk: Option<ClosingWalk> },
 }
 
-/// A closing walk that takes more than one answer. What it passed is pushed to its session alone, so no other one can go on with it.
+/// A closing walk that takes more than one answer. What it passed is pushed to its session alone, so no other
+/// one can go on with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosingWalk {
     pub began: i64,
@@ -108,7 +110,9 @@ impl SyncPlace {
     /// The latest time in it that an answer came.
     pub fn latest(&self) -> i64 {
         match self {
-            Self::Through { began } | Self::Walk { began, .. } | Self::Closing { began, walk: None } => *began,
+            Self::Through { began } | Self::Walk { began, .. } | Self::Closing { began, walk: None } => {
+                *began
+            }
             Self::Closing { walk: Some(walk), .. } => walk.began,
         }
     }
@@ -141,13 +145,17 @@ impl Told {
     }
 }
 
-/// Before cursors named their form they were decimal times, alone or as `began.since.changed_at.peer`, where the peer may be missing.
+/// Before cursors named their form they were decimal times, alone or as `began.since.changed_at.peer`, where
+/// the peer may be missing.
 fn is_of_before_this_form(parts: &[&str]) -> bool {
-    let is_time = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<i64>().is_ok();
+    let is_time = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<i64>().is_ok()
+    };
     match *parts {
         [began] => is_time(began),
         [began, since, changed_at, peer] => {
-            [began, since, changed_at].into_iter().all(is_time) && (peer.is_empty() || OpenId::parse(peer).is_ok())
+            [began, since, changed_at].into_iter().all(is_time)
+                && (peer.is_empty() || OpenId::parse(peer).is_ok())
         }
         _ => false,
     }
@@ -193,13 +201,18 @@ mod tests {
             assert!(text.len() <= 128, "{} {text}", text.len());
             assert_eq!(SyncCursor::parse(&text).unwrap().as_ref(), Some(&cursor));
         }
-        let cursor = SyncCursor { generation: DatabaseGeneration::of_number(36), place: SyncPlace::Through { began: -30_000 } };
+        let cursor = SyncCursor {
+            generation: DatabaseGeneration::of_number(36),
+            place: SyncPlace::Through { began: -30_000 },
+        };
         assert_eq!(cursor.encode(), "c1.10.0");
     }
 
     #[test]
     fn a_cursor_of_an_older_server_is_none() {
-        for text in ["1795487337887", "0", "1.2.3.", "1795487337887.0.1795487337000.bob", "9223372036854775807"] {
+        for text in
+            ["1795487337887", "0", "1.2.3.", "1795487337887.0.1795487337000.bob", "9223372036854775807"]
+        {
             assert_eq!(SyncCursor::parse(text), Ok(None), "{text}");
         }
     }

@@ -8,7 +8,8 @@ pub struct Finding {
     pub by: By,
     /// WeChat's label of what is wrong, or 0.
     pub label: i32,
-    /// WeChat's name for the check, by which the result of a check of media comes; empty where WeChat was not asked.
+    /// WeChat's name for the check, by which the result of a check of media comes; empty where WeChat was not
+    /// asked.
     pub trace_id: String,
     /// SHA-256 of what was checked.
     pub hash: [u8; 32],

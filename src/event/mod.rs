@@ -1,5 +1,5 @@
-//! What has happened to a conversation: plain values that the store emits after a commit and the chat delivers.
-//! They stand between the two rooms, so that neither knows the other.
+//! What has happened to a conversation: plain values that the store emits after a commit and the chat
+//! delivers. They stand between the two rooms, so that neither knows the other.
 
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
@@ -21,8 +21,8 @@ pub struct Draft {
     pub peer: OpenId,
     pub client_msg_id: Option<ClientMsgId>,
     pub kind: Kind,
-    /// A JSON object: the sender's further fields as given (`message`, `client_msg_id`, `date`, `created_at`, …),
-    /// without `type`, `from_user_openid`, `to_user_openid` and the names that the server owns.
+    /// A JSON object: the sender's further fields as given (`message`, `client_msg_id`, `date`, `created_at`,
+    /// …), without `type`, `from_user_openid`, `to_user_openid` and the names that the server owns.
     pub body: Box<str>,
     /// Set on a recall: the message that it recalls.
     pub target: Option<Seq>,
@@ -44,7 +44,8 @@ pub struct Message {
     pub target: Option<Seq>,
 }
 
-/// Why a write was not done. Nothing of it is stored, but for [`Refusal::Unavailable`], where that may be unknown.
+/// Why a write was not done. Nothing of it is stored, but for [`Refusal::Unavailable`], where that may be
+/// unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The same (conversation, sender, client_msg_id) is stored with other content.
@@ -70,7 +71,8 @@ pub enum Refusal {
 pub enum RequestState {
     /// It has no answer yet.
     Open,
-    /// It was answered with [`Refusal::Unavailable`] at the deadline: the outcome is news to the session, and no answer.
+    /// It was answered with [`Refusal::Unavailable`] at the deadline: the outcome is news to the session, and
+    /// no answer.
     Answered,
 }
 
@@ -79,12 +81,13 @@ pub enum RequestState {
 pub enum Event {
     /// Stored now for the first time, durable.
     Appended { draft: Draft, seq: Seq, sent_at: i64, request: RequestState },
-    /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: as a new message it would have been refused,
-    /// or it is for somebody who has blocked the sender.
+    /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: as a new message
+    /// it would have been refused, or it is for somebody who has blocked the sender.
     Repeated { draft: Draft, stored: Message, quiet: bool, request: RequestState },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
-    /// A mark stands where the receipt says, durable. The peer is told of one that `moved` only where `to_peer` says so.
+    /// A mark stands where the receipt says, durable. The peer is told of one that `moved` only where
+    /// `to_peer` says so.
     Marked { receipt: Receipt, moved: bool, to_peer: bool, request_id: Option<RequestId> },
     /// A receipt that nobody waits for was accepted and then not written; it is to be handed in again.
     MarkUnstored(Receipt),
@@ -115,8 +118,8 @@ pub enum ReceiptKind {
     Read,
 }
 
-/// Everything that one commit did, in order. The chat holds it until it has delivered it, and with it the writes' places in the
-/// store's queue: a slow chat slows the senders instead of filling the memory.
+/// Everything that one commit did, in order. The chat holds it until it has delivered it, and with it the
+/// writes' places in the store's queue: a slow chat slows the senders instead of filling the memory.
 #[derive(Debug)]
 pub struct Committed {
     pub events: Vec<Event>,
@@ -134,7 +137,10 @@ impl Places {
     /// Takes one place out of `limit`, or none.
     pub fn take(taken: &std::sync::Arc<std::sync::atomic::AtomicUsize>, limit: usize) -> Option<Self> {
         use std::sync::atomic::Ordering::Relaxed;
-        taken.fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1)).is_ok().then(|| Self { taken: taken.clone(), count: 1 })
+        taken
+            .fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1))
+            .is_ok()
+            .then(|| Self { taken: taken.clone(), count: 1 })
     }
 
     /// No place: for events of writes whose places are kept, or were given back before.

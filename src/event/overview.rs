@@ -12,7 +12,8 @@ pub struct Overview {
     pub cleared_seq: Seq,
     pub read_seq: Seq,
     pub recv_seq: Seq,
-    /// The peer's marks; zero until the peer has sent something (a stranger does not learn that you read him).
+    /// The peer's marks; zero until the peer has sent something (a stranger does not learn that you read
+    /// him).
     pub peer_read_seq: Seq,
     pub peer_recv_seq: Seq,
     pub unread: i64,

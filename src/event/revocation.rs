@@ -11,7 +11,8 @@ pub enum Revoked {
     AllTokens,
     /// The live sessions only; the user may come back.
     Sessions,
-    /// Every token and session, and the right to log in: until a time in Unix milliseconds by the database's clock, or for good.
+    /// Every token and session, and the right to log in: until a time in Unix milliseconds by the database's
+    /// clock, or for good.
     Access { until: Option<i64> },
     /// Gives the right to log in back; tokens from before stay dead.
     Nothing,
@@ -22,7 +23,8 @@ pub enum Revoked {
 /// One entry of the revocation log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// Place in the log. Of one user's entries it rises in the order of their commits; of all it may not, because transactions overlap.
+    /// Place in the log. Of one user's entries it rises in the order of their commits; of all it may not,
+    /// because transactions overlap.
     pub id: i64,
     pub openid: OpenId,
     pub what: Revoked,
@@ -39,7 +41,8 @@ pub struct Issued {
     pub rev: Option<i64>,
 }
 
-/// A login so much older than an entry was before it, whatever the ids say: they begin again where a backup that was restored ends.
+/// A login so much older than an entry was before it, whatever the ids say: they begin again where a backup
+/// that was restored ends.
 const SURELY_BEFORE_MS: i64 = 600_000;
 
 impl Issued {
@@ -48,8 +51,9 @@ impl Issued {
         Self { ms, rev: None }
     }
 
-    /// Whether the login was before the log's entry `id`, written at `at`. Where a node issued it the log's own order decides: it had read
-    /// all that was committed before, so an entry that it did not know was committed after, whatever any clock says.
+    /// Whether the login was before the log's entry `id`, written at `at`. Where a node issued it the log's
+    /// own order decides: it had read all that was committed before, so an entry that it did not know was
+    /// committed after, whatever any clock says.
     pub fn is_before(self, id: i64, at: i64) -> bool {
         match self.rev {
             Some(rev) => rev < id || self.ms <= at.saturating_sub(SURELY_BEFORE_MS),
@@ -65,7 +69,11 @@ mod tests {
     #[test]
     fn a_login_that_knew_of_an_entry_was_after_it_whatever_the_clocks_say() {
         let knows_5 = Issued { ms: 1_000_000, rev: Some(5) };
-        assert!(!knows_5.is_before(5, 1_000_000) && !knows_5.is_before(5, 1_300_000) && !knows_5.is_before(4, 1_300_000));
+        assert!(
+            !knows_5.is_before(5, 1_000_000)
+                && !knows_5.is_before(5, 1_300_000)
+                && !knows_5.is_before(4, 1_300_000)
+        );
         assert!(knows_5.is_before(6, 1_000_000) && knows_5.is_before(6, 0));
         assert!(knows_5.is_before(3, 1_600_000), "a restored log gives ids again");
     }

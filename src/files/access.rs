@@ -1,4 +1,5 @@
-//! Questions to the kernel: may this process use a file? Nothing is opened, because closing a file would end SQLite's locks on it (POSIX).
+//! Questions to the kernel: may this process use a file? Nothing is opened, because closing a file would end
+//! SQLite's locks on it (POSIX).
 
 use std::io;
 use std::path::Path;
@@ -25,11 +26,14 @@ pub fn access(path: &Path, need: Need) -> Result<(), Denied> {
         (Need::Write, true) => Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
     };
     // What else goes wrong, whoever opens it will say better.
-    let denied = accessat(CWD, at, rights, AtFlags::EACCESS).err().and_then(|errno| Denied::explain(at, need, &io::Error::from(errno)));
+    let denied = accessat(CWD, at, rights, AtFlags::EACCESS)
+        .err()
+        .and_then(|errno| Denied::explain(at, need, &io::Error::from(errno)));
     denied.map_or(Ok(()), Err)
 }
 
-/// Asks whether a file may be made or written where it stands: the file, or else the nearest folder on the way to it that is there.
+/// Asks whether a file may be made or written where it stands: the file, or else the nearest folder on the
+/// way to it that is there.
 ///
 /// # Errors
 /// [`Denied`].

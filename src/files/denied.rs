@@ -87,10 +87,16 @@ fn of_another(at: &Path, about: &Metadata, need: Need, me: Option<u32>) -> (Stri
     let (owner, group) = (name("/etc/passwd", "user", about.uid()), name("/etc/group", "group", about.gid()));
     let own_name = me.map_or_else(|| "another user".to_owned(), |uid| name("/etc/passwd", "user", uid));
     let what = if is_folder { format!("the folder {shown}") } else { "it".to_owned() };
-    let why = format!("{what} belongs to {owner}, group {group}, mode {:04o}, and this process runs as {own_name}", about.mode() & 0o7777);
-    let folder = at.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-    let is_in_own_folder = folder.and_then(|folder| fs::metadata(folder).ok()).is_some_and(|folder| Some(folder.uid()) == me);
-    let is_open_to_group = about.gid() != 0 && about.mode() >> 3 & need.bits(is_folder) == need.bits(is_folder);
+    let why = format!(
+        "{what} belongs to {owner}, group {group}, mode {:04o}, and this process runs as {own_name}",
+        about.mode() & 0o7777
+    );
+    let folder =
+        at.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    let is_in_own_folder =
+        folder.and_then(|folder| fs::metadata(folder).ok()).is_some_and(|folder| Some(folder.uid()) == me);
+    let is_open_to_group =
+        about.gid() != 0 && about.mode() >> 3 & need.bits(is_folder) == need.bits(is_folder);
     let remedy = match about.uid() {
         uid if Some(uid) == me => format!("chmod u+{} {shown}", need.letters(is_folder)),
         _ if is_in_own_folder => format!("give it back: chown {own_name}: {shown}"),
@@ -99,20 +105,24 @@ fn of_another(at: &Path, about: &Metadata, need: Need, me: Option<u32>) -> (Stri
                 "run this as root (sudo hongyan …), or as a user of the group {group} (sudo -u {group} hongyan …, where there is one of that name)"
             )
         }
-        0 => format!("run this as root (sudo hongyan …), or give it to {own_name}: chown {own_name}: {shown}"),
+        0 => {
+            format!("run this as root (sudo hongyan …), or give it to {own_name}: chown {own_name}: {shown}")
+        }
         _ => format!("run this as {owner} (sudo -u {owner} hongyan …) or as root"),
     };
     (why, remedy)
 }
 
-/// The user, other than root, whose folder a file is to stand in, where this process is root's: what holds for root is no proof for that user.
+/// The user, other than root, whose folder a file is to stand in, where this process is root's: what holds
+/// for root is no proof for that user.
 pub fn owner_beside_root(path: &Path) -> Option<String> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let (_, about) = culprit(folder)?;
     (own_uid() == Some(0) && about.uid() != 0).then(|| name("/etc/passwd", "user", about.uid()))
 }
 
-/// The user id that counts for files; `None` where there is no /proc. Not the owner of /proc/self: of a binary with capabilities that is root.
+/// The user id that counts for files; `None` where there is no /proc. Not the owner of /proc/self: of a
+/// binary with capabilities that is root.
 pub(super) fn own_uid() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     // Real, effective, saved, and that of the file system.
@@ -169,9 +179,15 @@ mod tests {
 
     #[test]
     fn a_read_only_disk_and_an_immutable_file_have_remedies_of_their_own() {
-        let said = |errno| Denied::explain(Path::new("/srv/h.db"), Need::Write, &io::Error::from_raw_os_error(errno)).unwrap().to_string();
+        let said = |errno| {
+            Denied::explain(Path::new("/srv/h.db"), Need::Write, &io::Error::from_raw_os_error(errno))
+                .unwrap()
+                .to_string()
+        };
         assert!(
-            said(30).starts_with("/srv/h.db cannot be written: its file system is mounted read-only; mount it read-write"),
+            said(30).starts_with(
+                "/srv/h.db cannot be written: its file system is mounted read-only; mount it read-write"
+            ),
             "{}",
             said(30)
         );

@@ -1,4 +1,5 @@
-//! Files of one's own: made for their owner alone, and where they cannot be used, an error that says whose they are and what to do.
+//! Files of one's own: made for their owner alone, and where they cannot be used, an error that says whose
+//! they are and what to do.
 
 mod access;
 mod denied;

@@ -1,7 +1,8 @@
 //! Files that are made for their owner alone (0600, folders 0700).
 //!
-//! What root makes in a folder of another user becomes that user's: so a tool that root runs beside a server leaves nothing behind that the
-//! server cannot use. SQLite does the same with the files that it makes beside a database.
+//! What root makes in a folder of another user becomes that user's: so a tool that root runs beside a server
+//! leaves nothing behind that the server cannot use. SQLite does the same with the files that it makes beside
+//! a database.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -47,7 +48,9 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 /// Those of the file system.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     match create_new(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => OpenOptions::new().write(true).open(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().write(true).open(path)
+        }
         made => made,
     }
 }

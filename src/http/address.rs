@@ -8,7 +8,8 @@ use actix_web::http::header::HeaderMap;
 
 use crate::config::{Listen, Server};
 
-/// What limits an address are counted by. An IPv6 address stands for its /64, because one subscriber has all of that.
+/// What limits an address are counted by. An IPv6 address stands for its /64, because one subscriber has all
+/// of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     V4([u8; 4]),
@@ -19,12 +20,14 @@ pub enum Address {
 }
 
 impl Address {
-    /// The client's address: the peer's own, unless the peer is a trusted proxy (`server.trusted_proxies`, or anyone on the Unix socket).
-    /// Then it is the right-most entry of `X-Forwarded-For` that is no trusted proxy itself: what stands left of it, its author wrote.
-    /// An entry that is no address ends the search, and the last hop before it counts.
+    /// The client's address: the peer's own, unless the peer is a trusted proxy (`server.trusted_proxies`, or
+    /// anyone on the Unix socket). Then it is the right-most entry of `X-Forwarded-For` that is no trusted
+    /// proxy itself: what stands left of it, its author wrote. An entry that is no address ends the search,
+    /// and the last hop before it counts.
     pub fn of(request: &RequestHead, server: &Server) -> Self {
         let peer = request.peer_addr.map(|a| a.ip());
-        // Only where the server listens on a Unix socket does "no peer address" mean a proxy: a TCP peer that is already gone has none either.
+        // Only where the server listens on a Unix socket does "no peer address" mean a proxy: a TCP peer that
+        // is already gone has none either.
         let on_socket = matches!(server.listen, Listen::Unix(_));
         Self::believe(peer, on_socket, &request.headers, server)
     }
@@ -54,8 +57,9 @@ impl Address {
 }
 
 impl Address {
-    /// The networks that an address is counted in, the narrowest first. A subscriber has a /64 of IPv6 at the least, and many get a /56 or a
-    /// /48 (RFC 6177 §2): somebody with a /48 has 65 536 /64s. So a /56 may do four times, a /48 sixteen times what a /64 may.
+    /// The networks that an address is counted in, the narrowest first. A subscriber has a /64 of IPv6 at the
+    /// least, and many get a /56 or a /48 (RFC 6177 §2): somebody with a /48 has 65 536 /64s. So a /56 may do
+    /// four times, a /48 sixteen times what a /64 may.
     pub fn networks(self) -> impl Iterator<Item = Network> {
         let widths: &[(u8, u32)] = match self {
             Self::V6(_) => &[(64, 1), (56, 4), (48, 16)],
@@ -67,7 +71,9 @@ impl Address {
     /// The first address of the network of so many bits.
     fn masked(self, bits: u8) -> Self {
         match self {
-            Self::V6(octets) => Self::V6((u64::from_be_bytes(octets) & (u64::MAX << (64 - bits))).to_be_bytes()),
+            Self::V6(octets) => {
+                Self::V6((u64::from_be_bytes(octets) & (u64::MAX << (64 - bits))).to_be_bytes())
+            }
             Self::V4(_) | Self::Socket => self,
         }
     }
@@ -170,7 +176,11 @@ mod tests {
         assert_eq!(of(&server, Some("10.1.1.1"), &["6.6.6.6", "192.0.2.7", "10.2.2.2"]), ip("192.0.2.7"));
         assert_eq!(of(&server, Some("::ffff:10.1.1.1"), &["192.0.2.7:4711"]), ip("192.0.2.7"));
         assert_eq!(of(&server, Some("fd00::1"), &["[2001:db8::5]:80"]), ip("2001:db8::5"));
-        assert_eq!(of(&server, Some("10.1.1.1"), &["10.3.3.3, 10.2.2.2"]), ip("10.3.3.3"), "nobody but proxies: the outermost");
+        assert_eq!(
+            of(&server, Some("10.1.1.1"), &["10.3.3.3, 10.2.2.2"]),
+            ip("10.3.3.3"),
+            "nobody but proxies: the outermost"
+        );
         assert_eq!(of(&server, Some("10.1.1.1"), &[]), ip("10.1.1.1"));
     }
 

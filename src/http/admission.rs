@@ -1,6 +1,7 @@
 //! Who may come in, and how fast: what stands between strangers and the machine.
 //!
-//! All numbers are of this node alone. What is kept of an address or a user who went quiet is dropped by [`Admission::shed`].
+//! All numbers are of this node alone. What is kept of an address or a user who went quiet is dropped by
+//! [`Admission::shed`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -103,7 +104,8 @@ pub struct Seat {
 }
 
 impl Admission {
-    /// `possible` is how many sessions the descriptors allow ([`super::Budget`]): `limits.sessions` never goes beyond that.
+    /// `possible` is how many sessions the descriptors allow ([`super::Budget`]): `limits.sessions` never
+    /// goes beyond that.
     pub fn new(limits: &Limits, draining: &Draining, possible: u32) -> Self {
         if limits.sessions > possible {
             log::warn!(wanted = limits.sessions, possible = possible; "limits.sessions is beyond the limit on open files, which decides");
@@ -113,11 +115,15 @@ impl Admission {
             handshakes: AddressPace::new(limits.handshakes_per_second_per_address),
             passersby: AddressPace::new(limits.handshakes_per_second_per_address),
             pushes: AddressPace::new(limits.handshakes_per_second_per_address),
-            turnstile: NonZeroU32::new(limits.handshakes_per_second).map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
+            turnstile: NonZeroU32::new(limits.handshakes_per_second)
+                .map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
             calls: Pace::new(limits.http_per_second, limits.http_burst),
             messages: Pace::new(limits.messages_per_second, limits.message_burst),
             frames: frame_budget(limits),
-            answers: DebitLimiter::new(limits.answer_bytes_per_second, limits.answer_bytes_per_second.saturating_mul(ANSWER_BURST_S)),
+            answers: DebitLimiter::new(
+                limits.answer_bytes_per_second,
+                limits.answer_bytes_per_second.saturating_mul(ANSWER_BURST_S),
+            ),
             bad_codes: AddressDebits::new(limits.bad_codes_per_minute),
             sessions: AtomicU32::new(0),
             sessions_limit: if limits.sessions == 0 { possible } else { limits.sessions.min(possible) },
@@ -139,7 +145,8 @@ impl Admission {
         self.0.handshakes.step(address).map_err(|retry_after_ms| Refused::TooFast { retry_after_ms })
     }
 
-    /// Somebody without a token fetches what anybody may see. Counted apart from logins, so that a page full of images keeps nobody out.
+    /// Somebody without a token fetches what anybody may see. Counted apart from logins, so that a page full
+    /// of images keeps nobody out.
     ///
     /// # Errors
     /// Too fast: the milliseconds to wait.
@@ -147,7 +154,8 @@ impl Admission {
         self.0.passersby.step(address)
     }
 
-    /// Somebody tells what only WeChat may. Counted apart, so that whoever pretends to be WeChat slows down nobody else.
+    /// Somebody tells what only WeChat may. Counted apart, so that whoever pretends to be WeChat slows down
+    /// nobody else.
     ///
     /// # Errors
     /// Too fast: the milliseconds to wait.
@@ -204,8 +212,9 @@ impl Admission {
     /// [`Refused::TooManyAtOnce`], at once, when the turn is more than five seconds away.
     pub async fn turn(&self) -> Result<(), Refused> {
         let Some(turnstile) = &self.0.turnstile else { return Ok(()) };
-        let wait =
-            turnstile.take(Instant::now(), TURN).map_err(|wait| Refused::TooManyAtOnce { retry_after_ms: wait.as_millis() as u64 })?;
+        let wait = turnstile
+            .take(Instant::now(), TURN)
+            .map_err(|wait| Refused::TooManyAtOnce { retry_after_ms: wait.as_millis() as u64 })?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -241,9 +250,9 @@ impl Admission {
         self.0.bad_codes.charge(address, Instant::now());
     }
 
-    /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up; to be called every ten
-    /// seconds or so, so that memory follows those who are active. Looks at every key: with very many users not on a thread that
-    /// serves sockets.
+    /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up; to
+    /// be called every ten seconds or so, so that memory follows those who are active. Looks at every key:
+    /// with very many users not on a thread that serves sockets.
     pub fn shed(&self) {
         self.0.handshakes.shed();
         self.0.passersby.shed();
@@ -288,7 +297,8 @@ struct AddressPace(Vec<Pace<Network>>);
 impl AddressPace {
     /// `per_second` is for one address; 0: off.
     fn new(per_second: u32) -> Self {
-        let widths = Address::V6([0; 8]).networks().map(|network| per_second.saturating_mul(network.factor()));
+        let widths =
+            Address::V6([0; 8]).networks().map(|network| per_second.saturating_mul(network.factor()));
         Self(widths.map(|rate| Pace::new(rate, rate)).collect())
     }
 
@@ -323,8 +333,8 @@ impl UserBudget for Admission {
     }
 }
 
-/// Bytes of frames that a user may send: as many as the messages and the control frames that the limits allow can have. What is beyond is
-/// not even parsed. Without a limit on messages there is none on their bytes.
+/// Bytes of frames that a user may send: as many as the messages and the control frames that the limits allow
+/// can have. What is beyond is not even parsed. Without a limit on messages there is none on their bytes.
 fn frame_budget(limits: &Limits) -> DebitLimiter<OpenId> {
     let is_limited = limits.messages_per_second > 0 && limits.message_burst > 0;
     let messages = u64::from(limits.messages_per_second) * limits.fields_bytes as u64;
@@ -341,7 +351,8 @@ impl AddressDebits {
     const UNITS: u64 = 60;
 
     fn new(per_minute: u32) -> Self {
-        let widths = Address::V6([0; 8]).networks().map(|network| u64::from(per_minute) * u64::from(network.factor()));
+        let widths =
+            Address::V6([0; 8]).networks().map(|network| u64::from(per_minute) * u64::from(network.factor()));
         // A minute's worth at once; the one that uses it up is the last.
         Self(widths.map(|n| DebitLimiter::new(n, (n * Self::UNITS).saturating_sub(1))).collect())
     }
@@ -351,7 +362,10 @@ impl AddressDebits {
     }
 
     fn charge(&self, address: Address, now: Instant) {
-        self.0.iter().zip(address.networks()).for_each(|(limiter, network)| limiter.charge(&network, Self::UNITS, now));
+        self.0
+            .iter()
+            .zip(address.networks())
+            .for_each(|(limiter, network)| limiter.charge(&network, Self::UNITS, now));
     }
 
     fn shed(&self, now: Instant) {
@@ -485,7 +499,9 @@ mod tests {
     #[test]
     fn the_descriptor_limit_caps_the_sessions() {
         let draining = Draining::default();
-        let of = |sessions, possible| Admission::new(&limits(|l| l.sessions = sessions), &draining, possible).sessions_limit();
+        let of = |sessions, possible| {
+            Admission::new(&limits(|l| l.sessions = sessions), &draining, possible).sessions_limit()
+        };
         assert_eq!(of(0, 630), 630);
         assert_eq!(of(100, 630), 100);
         assert_eq!(of(5_000, 630), 630);
@@ -493,11 +509,13 @@ mod tests {
 
     #[test]
     fn a_block_of_ipv6_has_a_limit_of_its_own() {
-        let house = house(&limits(|l| (l.handshakes_per_second_per_address, l.sessions_per_address) = (2, 2)));
+        let house =
+            house(&limits(|l| (l.handshakes_per_second_per_address, l.sessions_per_address) = (2, 2)));
         let of = |high: u8, low: u8| Address::V6([0x20, 1, 0xd, 0xb8, 0, 0, high, low]);
         // Each /64 may do two, its /56 eight, its /48 thirty-two.
-        let in_turn =
-            |most: usize, count: usize| (0..count).filter(|n| house.login(of((n / most) as u8, (n % most) as u8)).is_ok()).count();
+        let in_turn = |most: usize, count: usize| {
+            (0..count).filter(|n| house.login(of((n / most) as u8, (n % most) as u8)).is_ok()).count()
+        };
         assert_eq!(in_turn(100, 100), 8);
         let seats: Vec<_> = (0..200_u8).flat_map(|n| house.session(of(n / 8, n % 8)).ok()).collect();
         assert_eq!(seats.len(), 32);

@@ -24,8 +24,9 @@ pub const MAX_BYTES: usize = 1_024;
 /// A body that trickles in is dropped, so that nobody holds a connection with it.
 const AT_MOST: Duration = Duration::from_secs(10);
 
-/// The JSON body of a call: at most `MAX` bytes, there within ten seconds; an empty one and `null` count as `{}`. `Content-Type` is not
-/// looked at: no browser sends credentials by itself here, so that there is nothing to protect by it.
+/// The JSON body of a call: at most `MAX` bytes, there within ten seconds; an empty one and `null` count as
+/// `{}`. `Content-Type` is not looked at: no browser sends credentials by itself here, so that there is
+/// nothing to protect by it.
 ///
 /// Beyond the size 413 `too_large`, anything else wrong 400 `bad_request`.
 #[derive(Debug)]
@@ -45,8 +46,13 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Body<T, MA
 ///
 /// # Errors
 /// `too_large` before it is read, where its length says so; `bad_request`.
-pub fn read(request: &HttpRequest, mut payload: Payload, max: usize) -> impl Future<Output = Result<BytesMut, ApiError>> + use<> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+pub fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    max: usize,
+) -> impl Future<Output = Result<BytesMut, ApiError>> + use<> {
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     async move {
         if announced.is_some_and(|n| n > max) {
             return Err(too_large(max));
@@ -55,16 +61,21 @@ pub fn read(request: &HttpRequest, mut payload: Payload, max: usize) -> impl Fut
     }
 }
 
-/// A body of unknown length is read here, before it is known who sends it, and so within [`MAX_BYTES`] whatever the call. Beyond them the connection ends behind the answer; left alone,
-/// the HTTP server would read on, without an end, to find the next request.
-pub async fn bound_chunks<B: MessageBody + 'static>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
+/// A body of unknown length is read here, before it is known who sends it, and so within [`MAX_BYTES`]
+/// whatever the call. Beyond them the connection ends behind the answer; left alone, the HTTP server would
+/// read on, without an end, to find the next request.
+pub async fn bound_chunks<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse, Error> {
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         let mut payload = request.take_payload();
         match within_time(&mut payload, MAX_BYTES).await {
             Ok(bytes) => request.set_payload(Payload::from(bytes.freeze())),
             Err(error) => {
                 tally::refused(&request, error.word());
-                let answer = error.error_response().map_body(|_, body| BoxBody::new(Held { body, _unread: payload }));
+                let answer =
+                    error.error_response().map_body(|_, body| BoxBody::new(Held { body, _unread: payload }));
                 return Ok(request.into_response(answer));
             }
         }
@@ -72,8 +83,8 @@ pub async fn bound_chunks<B: MessageBody + 'static>(mut request: ServiceRequest,
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
 
-/// A body that keeps what was not read of the request: the HTTP server takes a request whose body is held, and not read, for one behind
-/// which it must hang up.
+/// A body that keeps what was not read of the request: the HTTP server takes a request whose body is held,
+/// and not read, for one behind which it must hang up.
 struct Held {
     body: BoxBody,
     _unread: Payload,
@@ -117,7 +128,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         return nothing.map_err(|_| ApiError::bad_request(WRONG_FIELD));
     }
     // The parser's own words could hold what the caller wrote, a code for example.
-    if !bytes.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+    if !bytes.trim_ascii_start().starts_with(b"{")
+        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+    {
         return Err(ApiError::bad_request("the body is not a JSON object"));
     }
     serde_json::from_slice(bytes).map_err(|e| match e.classify() {

@@ -17,7 +17,8 @@ use crate::store::Sight;
 
 /// The user who calls: the token holds, and the user keeps to the pace of `limits.http_per_second`.
 ///
-/// As the first argument of a handler it is checked before anything else: 401 `unauthorized`, 403 `banned`, 429 `rate_limited`.
+/// As the first argument of a handler it is checked before anything else: 401 `unauthorized`, 403 `banned`,
+/// 429 `rate_limited`.
 #[derive(Debug)]
 pub struct Caller(pub Identity);
 
@@ -48,7 +49,8 @@ impl FromRequest for Newcomer {
     }
 }
 
-/// Somebody without a token who fetches what anybody may see, at the pace of logins and handshakes but counted apart from them.
+/// Somebody without a token who fetches what anybody may see, at the pace of logins and handshakes but
+/// counted apart from them.
 ///
 /// As the first argument of a handler it is checked before anything costs: 429 `rate_limited`.
 #[derive(Debug)]
@@ -65,7 +67,10 @@ impl FromRequest for Passerby {
 
 fn let_pass(request: &HttpRequest) -> Result<Passerby, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
-    state.admission.passerby(Address::of(request.head(), &state.config.server)).map_err(ApiError::rate_limited)?;
+    state
+        .admission
+        .passerby(Address::of(request.head(), &state.config.server))
+        .map_err(ApiError::rate_limited)?;
     Ok(Passerby)
 }
 
@@ -78,8 +83,9 @@ fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
 
 fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
-    let token = bearer(request.headers())?
-        .ok_or_else(|| ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer"))?;
+    let token = bearer(request.headers())?.ok_or_else(|| {
+        ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer")
+    })?;
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
     state.admission.question(&identity.openid).map_err(ApiError::rate_limited)?;
@@ -91,7 +97,8 @@ fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
 /// The token in `Authorization: Bearer <token>` (RFC 6750 §2.1); `None` without the header.
 ///
 /// # Errors
-/// `unauthorized` when the header is there and holds anything else, or is there twice: what is presented is refused, never skipped.
+/// `unauthorized` when the header is there and holds anything else, or is there twice: what is presented is
+/// refused, never skipped.
 pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut all = headers.get_all(AUTHORIZATION);
     let Some(one) = all.next() else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! Connections of a port that hold no session: how many there may be, in all and of one address, and which one goes for a newcomer.
+//! Connections of a port that hold no session: how many there may be, in all and of one address, and which
+//! one goes for a newcomer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
@@ -26,8 +27,8 @@ pub enum Crowded {
     Address,
 }
 
-/// The open connections, and in which order the idle ones go. Idle is what the server owes nothing: it waits for a request, or for the
-/// rest of one's head.
+/// The open connections, and in which order the idle ones go. Idle is what the server owes nothing: it waits
+/// for a request, or for the rest of one's head.
 struct ConnectionTable {
     limits: ConnectionLimits,
     /// The next id, and the next moment of becoming idle.
@@ -40,7 +41,8 @@ struct ConnectionTable {
 /// Ids of idle connections, those that go first in front.
 type IdleQueue = BTreeMap<IdleSince, u64>;
 
-/// Keep-alive connections go before those whose first request is still to come: to close one of them costs nobody an answer.
+/// Keep-alive connections go before those whose first request is still to come: to close one of them costs
+/// nobody an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct IdleSince {
     is_new: bool,
@@ -65,15 +67,26 @@ impl ConnectionTable {
         Self { limits, next: 0, open: HashMap::new(), idle: IdleQueue::new(), by_network: HashMap::new() }
     }
 
-    /// Lets a connection in, idle, and gives its id and whoever has to go for it. `None`: nobody counts it by its address.
-    fn admit(&mut self, address: Option<Address>, closer: Arc<Closer>) -> Result<(u64, Vec<Arc<Closer>>), Crowded> {
+    /// Lets a connection in, idle, and gives its id and whoever has to go for it. `None`: nobody counts it by
+    /// its address.
+    fn admit(
+        &mut self,
+        address: Option<Address>,
+        closer: Arc<Closer>,
+    ) -> Result<(u64, Vec<Arc<Closer>>), Crowded> {
         let networks: Vec<Network> = address.into_iter().flat_map(Address::networks).collect();
         let mut leaving = Vec::new();
         for network in &networks {
-            let bound = self.limits.per_address.map_or(self.limits.all, |n| n.get().saturating_mul(network.factor()));
+            let bound =
+                self.limits.per_address.map_or(self.limits.all, |n| n.get().saturating_mul(network.factor()));
             let crowd = self.by_network.get(network);
             if crowd.is_some_and(|crowd| crowd.open >= bound) {
-                leaving.push(crowd.and_then(|crowd| crowd.idle.first_key_value()).map(|(_, id)| *id).ok_or(Crowded::Address)?);
+                leaving.push(
+                    crowd
+                        .and_then(|crowd| crowd.idle.first_key_value())
+                        .map(|(_, id)| *id)
+                        .ok_or(Crowded::Address)?,
+                );
                 // Who leaves this network leaves the wider ones too.
                 break;
             }
@@ -155,8 +168,8 @@ impl Connections {
         Self { table: Arc::new(Mutex::new(ConnectionTable::new(limits))), open }
     }
 
-    /// Lets a newcomer in; the oldest idle one is told to close where there would be too many. `None` as the address: a proxy, whose
-    /// connections are those of many.
+    /// Lets a newcomer in; the oldest idle one is told to close where there would be too many. `None` as the
+    /// address: a proxy, whose connections are those of many.
     ///
     /// # Errors
     /// [`Crowded`]: all the others are being answered.
@@ -272,7 +285,10 @@ mod tests {
     }
 
     fn port(all: u32, per_address: u32) -> Connections {
-        Connections::new(ConnectionLimits { all, per_address: NonZeroU32::new(per_address) }, Gauge::default())
+        Connections::new(
+            ConnectionLimits { all, per_address: NonZeroU32::new(per_address) },
+            Gauge::default(),
+        )
     }
 
     fn is_closed(permit: &ConnectionPermit) -> bool {
@@ -294,7 +310,11 @@ mod tests {
         let e = port.admit(v4(5)).ok().unwrap();
         assert_eq!([&a, &c, &d, &e].map(is_closed), [true, false, false, false]);
         let _f = port.admit(v4(6)).ok().unwrap();
-        assert_eq!([&c, &d, &e].map(is_closed), [true, false, false], "of those who asked nothing the oldest");
+        assert_eq!(
+            [&c, &d, &e].map(is_closed),
+            [true, false, false],
+            "of those who asked nothing the oldest"
+        );
         assert_eq!(port.open.get(), 3);
     }
 
@@ -339,7 +359,11 @@ mod tests {
         let table = port.table();
         assert!(table.open.is_empty() && table.idle.is_empty() && table.by_network.is_empty());
         drop(table);
-        let _others = [port.admit(v4(1)).ok().unwrap(), port.admit(v4(1)).ok().unwrap(), port.admit(v4(1)).ok().unwrap()];
+        let _others = [
+            port.admit(v4(1)).ok().unwrap(),
+            port.admit(v4(1)).ok().unwrap(),
+            port.admit(v4(1)).ok().unwrap(),
+        ];
         assert!(!is_closed(&b), "a session is closed by its own rules");
     }
 

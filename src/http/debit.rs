@@ -1,12 +1,13 @@
-//! Limits on what is only known afterwards, such as the bytes of an answer: who is in debt waits, whatever the next one would cost.
+//! Limits on what is only known afterwards, such as the bytes of an answer: who is in debt waits, whatever
+//! the next one would cost.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What each key may use up: `rate` units a second, and `burst` at once. Kept as the generic cell rate algorithm does: by the time at
-/// which a key will have paid for everything.
+/// What each key may use up: `rate` units a second, and `burst` at once. Kept as the generic cell rate
+/// algorithm does: by the time at which a key will have paid for everything.
 pub struct DebitLimiter<K> {
     rate: u64,
     burst: Duration,

@@ -9,7 +9,8 @@ pub const OPS_CONNECTIONS: u32 = 16;
 /// Connections of the server API's own port, accepted or served.
 pub const ADMIN_CONNECTIONS: u32 = 64;
 
-/// Descriptors of a process that serves nobody yet: standard streams, listeners, the runtime of each fixed thread, NATS, the log.
+/// Descriptors of a process that serves nobody yet: standard streams, listeners, the runtime of each fixed
+/// thread, NATS, the log.
 const BASE: u64 = 56;
 /// Descriptors of a worker's runtime.
 const PER_WORKER: u64 = 4;
@@ -21,11 +22,13 @@ const WECHAT_CLIENTS: u64 = 3;
 const WECHAT_CONNECTIONS: (u64, u64) = (4, 1_024);
 /// Least share of the public port: some thirty clients.
 const PUBLIC_AT_LEAST: u64 = 44;
-/// Maximum connections of the public port that are accepted and hold no session, where the settings name no number.
+/// Maximum connections of the public port that are accepted and hold no session, where the settings name no
+/// number.
 const ACCEPTED: u64 = 4_096;
 
-/// Raises the soft limit on open descriptors to the hard one, which needs no right, and gives what holds then; `None`: no limit.
-/// Called once, before anything listens: shells and service managers hand out a soft limit of 1024 for the sake of `select`.
+/// Raises the soft limit on open descriptors to the hard one, which needs no right, and gives what holds
+/// then; `None`: no limit. Called once, before anything listens: shells and service managers hand out a soft
+/// limit of 1024 for the sake of `select`.
 pub fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
@@ -56,8 +59,9 @@ fn reserve(config: &Config) -> u64 {
     BASE + PER_WORKER * config.server.workers as u64 + PER_DATABASE_CONNECTION * connections as u64 + ports
 }
 
-/// Descriptors that were open before the program began, besides the standard streams: whoever started it left them, and nobody uses
-/// them. They lack the flag that closes at an exec (proc(5), fdinfo), which all that is opened here has.
+/// Descriptors that were open before the program began, besides the standard streams: whoever started it left
+/// them, and nobody uses them. They lack the flag that closes at an exec (proc(5), fdinfo), which all that is
+/// opened here has.
 pub fn inherited() -> u64 {
     const CLOSES_AT_EXEC: u32 = 0o2_000_000;
     let Ok(open) = std::fs::read_dir("/proc/self/fdinfo") else { return 0 };
@@ -71,8 +75,8 @@ pub fn inherited() -> u64 {
     open.flatten().filter_map(stays_open).filter(|stays_open| *stays_open).count() as u64
 }
 
-/// Shares of the descriptors. They add up to no more than the limit, less what the database and the operators' port need: so these
-/// have theirs whatever the public port and WeChat hold.
+/// Shares of the descriptors. They add up to no more than the limit, less what the database and the
+/// operators' port need: so these have theirs whatever the public port and WeChat hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Maximum sessions.
@@ -130,7 +134,10 @@ mod tests {
         }
         assert_eq!(of(Some(256)), Budget { sessions: 109, connections: 27, accepted: 36, to_wechat: 5 });
         assert_eq!(of(Some(1_024)), Budget { sessions: 672, connections: 126, accepted: 169, to_wechat: 29 });
-        assert_eq!(of(Some(262_144)), Budget { sessions: 254_880, connections: 3_072, accepted: 4_096, to_wechat: 1_024 });
+        assert_eq!(
+            of(Some(262_144)),
+            Budget { sessions: 254_880, connections: 3_072, accepted: 4_096, to_wechat: 1_024 }
+        );
         assert_eq!(of(None).sessions, u32::MAX);
     }
 

@@ -105,11 +105,15 @@ impl ApiError {
         self.retry_after_ms
     }
 
-    /// The whole HTTP answer, behind which the connection ends: for a caller who is turned away before anything is read.
+    /// The whole HTTP answer, behind which the connection ends: for a caller who is turned away before
+    /// anything is read.
     pub fn last_answer(&self) -> String {
         let body = serde_json::to_string(&self.body()).unwrap_or_default();
         let status = self.status_code();
-        let retry_after = self.retry_after_ms.map(|ms| format!("retry-after: {}\r\n", ms.div_ceil(1_000).max(1))).unwrap_or_default();
+        let retry_after = self
+            .retry_after_ms
+            .map(|ms| format!("retry-after: {}\r\n", ms.div_ceil(1_000).max(1)))
+            .unwrap_or_default();
         let length = body.len();
         format!(
             "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\n{retry_after}content-length: {length}\r\n\r\n{body}"
@@ -117,7 +121,12 @@ impl ApiError {
     }
 
     fn body(&self) -> ErrorBody<'_> {
-        ErrorBody { status: self.word.status(), error: self.word, message: &self.message, retry_after_ms: self.retry_after_ms }
+        ErrorBody {
+            status: self.word.status(),
+            error: self.word,
+            message: &self.message,
+            retry_after_ms: self.retry_after_ms,
+        }
     }
 }
 
@@ -134,8 +143,8 @@ impl ResponseError for ApiError {
         StatusCode::from_u16(self.word.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The JSON of [`ErrorBody`]; `Retry-After` (whole seconds, rounded up: RFC 9110 §10.2.3) where waiting helps;
-    /// the challenge that RFC 9110 §11.6.1 asks for beside a 401.
+    /// The JSON of [`ErrorBody`]; `Retry-After` (whole seconds, rounded up: RFC 9110 §10.2.3) where waiting
+    /// helps; the challenge that RFC 9110 §11.6.1 asks for beside a 401.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(ms) = self.retry_after_ms {
@@ -151,8 +160,12 @@ impl ResponseError for ApiError {
 impl From<LoginRefused> for ApiError {
     fn from(why: LoginRefused) -> Self {
         match why {
-            LoginRefused::BadCode => Self::new(Word::BadCode, "the code is malformed, expired or used: call wx.login again"),
-            LoginRefused::RateLimited { retry_after_ms } => Self::new(Word::RateLimited, "WeChat asks to wait").after(retry_after_ms),
+            LoginRefused::BadCode => {
+                Self::new(Word::BadCode, "the code is malformed, expired or used: call wx.login again")
+            }
+            LoginRefused::RateLimited { retry_after_ms } => {
+                Self::new(Word::RateLimited, "WeChat asks to wait").after(retry_after_ms)
+            }
             LoginRefused::Blocked => Self::new(Word::BlockedByWechat, "WeChat blocked this user"),
             LoginRefused::Unavailable => Self::wechat_unavailable(),
         }
@@ -162,7 +175,9 @@ impl From<LoginRefused> for ApiError {
 impl From<TokenRefused> for ApiError {
     fn from(why: TokenRefused) -> Self {
         match why {
-            TokenRefused::Unauthorized => Self::new(Word::Unauthorized, "the token is not valid: log in again"),
+            TokenRefused::Unauthorized => {
+                Self::new(Word::Unauthorized, "the token is not valid: log in again")
+            }
             TokenRefused::Banned => Self::new(Word::Banned, "this user is banned"),
         }
     }
@@ -183,7 +198,9 @@ impl From<Full> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(why: Refusal) -> Self {
         match why {
-            Refusal::Conflict => Self::new(Word::Conflict, "stored before under the same key with other content"),
+            Refusal::Conflict => {
+                Self::new(Word::Conflict, "stored before under the same key with other content")
+            }
             Refusal::RateLimited { retry_after_ms } => Self::rate_limited(retry_after_ms),
             Refusal::Unavailable => Self::unavailable(),
             Refusal::Blocked => Self::new(Word::Blocked, "the recipient takes nothing from you"),
@@ -198,13 +215,22 @@ impl From<Refusal> for ApiError {
 impl From<Refused> for ApiError {
     fn from(why: Refused) -> Self {
         match why {
-            Refused::Draining => Self::new(Word::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS),
-            Refused::TooManySessions => Self::new(Word::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS),
-            Refused::TooManyFromAddress => Self::new(Word::RateLimited, "too many sessions from this address").after(WAIT_WHEN_AWAY_MS),
-            Refused::TooFast { retry_after_ms } => {
-                Self::new(Word::RateLimited, "too many logins and handshakes from this address").after(retry_after_ms)
+            Refused::Draining => {
+                Self::new(Word::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS)
             }
-            Refused::TooManyAtOnce { retry_after_ms } => Self::new(Word::Unavailable, "too many connect at once").after(retry_after_ms),
+            Refused::TooManySessions => {
+                Self::new(Word::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS)
+            }
+            Refused::TooManyFromAddress => {
+                Self::new(Word::RateLimited, "too many sessions from this address").after(WAIT_WHEN_AWAY_MS)
+            }
+            Refused::TooFast { retry_after_ms } => {
+                Self::new(Word::RateLimited, "too many logins and handshakes from this address")
+                    .after(retry_after_ms)
+            }
+            Refused::TooManyAtOnce { retry_after_ms } => {
+                Self::new(Word::Unavailable, "too many connect at once").after(retry_after_ms)
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which names a port answers to, where it asks nobody who they are: the operators' port, and every port of `hongyan dev`.
+//! Which names a port answers to, where it asks nobody who they are: the operators' port, and every port of
+//! `hongyan dev`.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
@@ -22,22 +23,38 @@ pub fn public(head: &RequestHead, state: &State) -> Result<(), ForeignRequest> {
 }
 
 /// Lets pass what comes to the public port under a name of its own.
-pub async fn public_only<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
-    let refused = request.app_data::<web::Data<State>>().and_then(|state| public(request.head(), state).err()).map(turn_away);
+pub async fn public_only<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse, Error> {
+    let refused = request
+        .app_data::<web::Data<State>>()
+        .and_then(|state| public(request.head(), state).err())
+        .map(turn_away);
     pass(refused, request, next).await
 }
 
 /// Lets pass what comes to the operators' port under a name of its own, and from no foreign page.
-pub async fn ops_only<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
-    let judged = |state: &web::Data<State>| judge(&state.config.ops.allowed_hosts, request.head(), Pages::Own);
+pub async fn ops_only<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse, Error> {
+    let judged =
+        |state: &web::Data<State>| judge(&state.config.ops.allowed_hosts, request.head(), Pages::Own);
     let refused = request.app_data::<web::Data<State>>().and_then(|state| judged(state).err()).map(turn_away);
     pass(refused, request, next).await
 }
 
 /// As [`ops_only`], before there is a [`State`]. A port for which no names are given has any.
-pub async fn while_waiting<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
+pub async fn while_waiting<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse, Error> {
     let judged = |allowed: &web::Data<AllowedHosts>| judge(allowed, request.head(), Pages::Own);
-    let refused = request.app_data::<web::Data<AllowedHosts>>().and_then(|allowed| judged(allowed).err()).map(turn_away);
+    let refused = request
+        .app_data::<web::Data<AllowedHosts>>()
+        .and_then(|allowed| judged(allowed).err())
+        .map(turn_away);
     pass(refused, request, next).await
 }
 
@@ -55,7 +72,12 @@ async fn pass<B: MessageBody + 'static>(
 fn judge(allowed: &AllowedHosts, head: &RequestHead, pages: Pages) -> Result<(), ForeignRequest> {
     // What is no text is no name.
     let text = |value: &'_ actix_web::http::header::HeaderValue| value.to_str().unwrap_or("?").to_owned();
-    let named: Vec<String> = head.headers.get_all(HOST).map(text).chain(head.uri.authority().map(|target| target.to_string())).collect();
+    let named: Vec<String> = head
+        .headers
+        .get_all(HOST)
+        .map(text)
+        .chain(head.uri.authority().map(|target| target.to_string()))
+        .collect();
     let origin = head.headers.get(ORIGIN).map(text);
     allowed.judge(named.iter().map(String::as_str), origin.as_deref(), pages)
 }

@@ -18,7 +18,8 @@ use super::turnstile::doorway;
 use crate::config::Listen;
 use crate::files::{Denied, Need, access};
 
-/// Connections that the kernel completes before they are accepted. The kernel cuts it to `net.core.somaxconn`.
+/// Connections that the kernel completes before they are accepted. The kernel cuts it to
+/// `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
 
 /// A socket that listens.
@@ -73,7 +74,9 @@ impl Listener {
             Listen::Tcp(at) => tcp(*at).map(Self::Tcp),
             Listen::Unix(path) => {
                 make_way(path)?;
-                unix(path).map_err(|e| BindError::new(&path.display().to_string(), e)).map(|l| Self::Unix(l, path.clone()))
+                unix(path)
+                    .map_err(|e| BindError::new(&path.display().to_string(), e))
+                    .map(|l| Self::Unix(l, path.clone()))
             }
         }
     }
@@ -93,14 +96,18 @@ impl Listener {
     pub fn try_clone(&self) -> std::io::Result<Self> {
         match self {
             Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
-            Self::Unix(listener, path) => listener.try_clone().map(|listener| Self::Unix(listener, path.clone())),
+            Self::Unix(listener, path) => {
+                listener.try_clone().map(|listener| Self::Unix(listener, path.clone()))
+            }
         }
     }
 
     /// Where clients reach it: with port 0 asked for, the port that was given.
     pub fn at(&self) -> String {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string()),
+            Self::Tcp(listener) => {
+                listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string())
+            }
             Self::Unix(_, path) => format!("unix:{}", path.display()),
         }
     }
@@ -121,7 +128,9 @@ pub fn listen(
 ) -> std::io::Result<Server> {
     let server = match listener {
         Listener::Tcp(tcp) => server.listen(name, tcp, move || turns(Either::Left).and_then(service()))?,
-        Listener::Unix(unix, _) => server.listen_uds(name, unix, move || turns(Either::Right).and_then(service()))?,
+        Listener::Unix(unix, _) => {
+            server.listen_uds(name, unix, move || turns(Either::Right).and_then(service()))?
+        }
     };
     Ok(server.run())
 }
@@ -184,8 +193,9 @@ fn make_way(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Whether a socket stands there that may be removed. A socket that refuses connections is one that a killed server left behind. Nothing else is replaced: not a file, not a link, not a
-/// socket of another kind, not one that this user may not connect to or whose queue is full (unix(7)).
+/// Whether a socket stands there that may be removed. A socket that refuses connections is one that a killed
+/// server left behind. Nothing else is replaced: not a file, not a link, not a socket of another kind, not
+/// one that this user may not connect to or whose queue is full (unix(7)).
 fn is_left_behind(path: &Path) -> Result<bool, BindError> {
     let at = path.display().to_string();
     match std::fs::symlink_metadata(path) {

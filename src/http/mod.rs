@@ -1,7 +1,8 @@
 //! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
 //!
-//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those under `/admin/v1`, [`ws`] the handshake. [`admission`] and
-//! [`address`] decide who may come in, [`caller`] who it is, [`error`] how a refusal looks.
+//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
+//! under `/admin/v1`, [`ws`] the handshake. [`admission`] and [`address`] decide who may come in, [`caller`]
+//! who it is, [`error`] how a refusal looks.
 
 use std::sync::Arc;
 
@@ -96,9 +97,11 @@ pub struct State {
     pub pushed: Box<dyn Fn(Push) + Send + Sync>,
 }
 
-/// The public port: `/v1`, `/healthz`, the server API where it has no port of its own, WeChat's events and the browser client where they are on, and last the handshake, whose path every single segment fits.
+/// The public port: `/v1`, `/healthz`, the server API where it has no port of its own, WeChat's events and
+/// the browser client where they are on, and last the handshake, whose path every single segment fits.
 ///
-/// Any other path, and any other method on one of these, is 404 `not_found` (the protocol has no word for 405).
+/// Any other path, and any other method on one of these, is 404 `not_found` (the protocol has no word for
+/// 405).
 pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let mut v1 = scope("/v1").default_service(to(tally::nowhere));
@@ -108,18 +111,31 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
         for call in api::CALLS.iter().filter(|call| call.path == path) {
             resource = resource.route((call.route)());
         }
-        v1 = v1.service(resource.default_service(to(tally::wrong_method)).wrap(from_fn(move |r, next| tally::count(route, r, next))));
+        v1 = v1.service(
+            resource
+                .default_service(to(tally::wrong_method))
+                .wrap(from_fn(move |r, next| tally::count(route, r, next))),
+        );
     }
-    let fixed = DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    config.service(v1.wrap(fixed).wrap(cors(if state.is_dev { &[] } else { &state.config.server.allowed_origins })));
-    let healthz = resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
+    let fixed = DefaultHeaders::new()
+        .add((header::CACHE_CONTROL, "no-store"))
+        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    config.service(v1.wrap(fixed).wrap(cors(if state.is_dev {
+        &[]
+    } else {
+        &state.config.server.allowed_origins
+    })));
+    let healthz =
+        resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
     let healthz = healthz.default_service(to(tally::wrong_method));
     config.service(healthz.wrap(from_fn(|r, next| tally::count(Route::Healthz, r, next))));
     if state.admin.is_some() && state.config.admin.port().is_none() {
         admin::calls(config);
     }
     if state.pushes.is_some() {
-        config.service(wechat_events::events().wrap(from_fn(|r, next| tally::count(Route::WeChatEvents, r, next))));
+        config.service(
+            wechat_events::events().wrap(from_fn(|r, next| tally::count(Route::WeChatEvents, r, next))),
+        );
     }
     if state.web.is_some() {
         config.service(web::page().wrap(from_fn(|r, next| tally::count(Route::Page, r, next))));
@@ -133,26 +149,44 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     );
 }
 
-/// The operators' port: `/healthz`, `/readyz`, `/metrics`, `/status`. Asks nobody who they are, and changes nothing.
+/// The operators' port: `/healthz`, `/readyz`, `/metrics`, `/status`. Asks nobody who they are, and changes
+/// nothing.
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let healthz = resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz));
     config.service(healthz.default_service(to(tally::wrong_method)));
-    config.service(resource("/readyz").route(get().to(ops::readyz)).route(head().to(ops::readyz)).default_service(to(tally::wrong_method)));
     config.service(
-        resource("/metrics").route(get().to(ops::metrics)).route(head().to(ops::metrics)).default_service(to(tally::wrong_method)),
+        resource("/readyz")
+            .route(get().to(ops::readyz))
+            .route(head().to(ops::readyz))
+            .default_service(to(tally::wrong_method)),
     );
-    config.service(resource("/status").route(get().to(status::status)).default_service(to(tally::wrong_method)));
-    config.service(resource("/status/requests/{id}").route(get().to(status::seen_request)).default_service(to(tally::wrong_method)));
+    config.service(
+        resource("/metrics")
+            .route(get().to(ops::metrics))
+            .route(head().to(ops::metrics))
+            .default_service(to(tally::wrong_method)),
+    );
+    config.service(
+        resource("/status").route(get().to(status::status)).default_service(to(tally::wrong_method)),
+    );
+    config.service(
+        resource("/status/requests/{id}")
+            .route(get().to(status::seen_request))
+            .default_service(to(tally::wrong_method)),
+    );
 }
 
 fn common(config: &mut ServiceConfig, state: &Data<State>) {
     config
         .app_data(state.clone())
         .app_data(QueryConfig::default().error_handler(|_, _| {
-            ApiError::bad_request("the query lacks a parameter, or one of them has a value of the wrong kind").into()
+            ApiError::bad_request("the query lacks a parameter, or one of them has a value of the wrong kind")
+                .into()
         }))
-        .app_data(PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()))
+        .app_data(
+            PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()),
+        )
         .default_service(to(tally::nowhere));
 }
 

@@ -1,4 +1,5 @@
-//! The OpenAPI document of the public port, written from the handlers; a test holds it against the routes in both directions.
+//! The OpenAPI document of the public port, written from the handlers; a test holds it against the routes in
+//! both directions.
 
 use std::sync::LazyLock;
 
@@ -102,7 +103,8 @@ pub enum CallErrors {
     /// `internal`
     #[response(status = 500)]
     Internal(ErrorBody<'static>),
-    /// `unavailable`: the store is down or overloaded; what was to be written may or may not be, and may be written again
+    /// `unavailable`: the store is down or overloaded; what was to be written may or may not be, and may be
+    /// written again
     #[response(status = 503)]
     Unavailable(ErrorBody<'static>),
 }
@@ -182,8 +184,9 @@ pub enum MachineRefusals {
     Unavailable(ErrorBody<'static>),
 }
 
-/// A message as history gives it: every further field of its sender (`message`, `client_msg_id`, `date`, `created_at`, …) stands
-/// beside these, as it was given. A recalled one has none of them but `client_msg_id`.
+/// A message as history gives it: every further field of its sender (`message`, `client_msg_id`, `date`,
+/// `created_at`, …) stands beside these, as it was given. A recalled one has none of them but
+/// `client_msg_id`.
 #[derive(ToSchema)]
 #[schema(as = Message)]
 #[allow(dead_code, reason = "stands for a schema in the document only")]
@@ -224,10 +227,14 @@ mod tests {
             .as_object()
             .unwrap()
             .iter()
-            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase())))
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase()))
+            })
             .collect();
-        let mut routed: BTreeSet<_> = api::CALLS.iter().map(|c| (c.path.to_owned(), c.method.to_string())).collect();
-        routed.extend([("/healthz".to_owned(), "GET".to_owned()), ("/{openid}".to_owned(), "GET".to_owned())]);
+        let mut routed: BTreeSet<_> =
+            api::CALLS.iter().map(|c| (c.path.to_owned(), c.method.to_string())).collect();
+        routed
+            .extend([("/healthz".to_owned(), "GET".to_owned()), ("/{openid}".to_owned(), "GET".to_owned())]);
         assert_eq!(documented, routed);
     }
 

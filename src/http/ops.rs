@@ -89,8 +89,8 @@ struct Details {
     notices: Option<NoticesDetail>,
 }
 
-/// While `database` is not `ok`, the node is not ready: `unreachable`, `read_only` where what answers is no primary, or `unwritable` of a SQLite
-/// file that takes no writes.
+/// While `database` is not `ok`, the node is not ready: `unreachable`, `read_only` where what answers is no
+/// primary, or `unwritable` of a SQLite file that takes no writes.
 #[derive(Debug, Serialize)]
 pub(super) struct DatabaseDetail {
     pub(super) database: &'static str,
@@ -139,8 +139,8 @@ impl From<Seen> for NoticesDetail {
 /// How things stand between this node and the others; left out where there is no relay.
 #[derive(Debug, Serialize)]
 struct RelayDetail {
-    /// While this is not `ok`, messages between nodes come up to ten seconds late, out of the database: all of them while it is
-    /// `unavailable`, those from nodes that are away while it is `split`.
+    /// While this is not `ok`, messages between nodes come up to ten seconds late, out of the database: all
+    /// of them while it is `unavailable`, those from nodes that are away while it is `split`.
     nats: &'static str,
     /// Other nodes that were heard lately.
     nodes: usize,
@@ -173,8 +173,8 @@ pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Alive { status: 200 })
 }
 
-/// 200 while new work may be sent here, 503 with the reasons otherwise. WeChat or NATS being away is a detail, not a reason: every other
-/// node would see the same, and live sessions go on.
+/// 200 while new work may be sent here, 503 with the reasons otherwise. WeChat or NATS being away is a
+/// detail, not a reason: every other node would see the same, and live sessions go on.
 pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let (reasons, database) = judge(&state).await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -231,7 +231,8 @@ pub fn not_ready(node: &str, database: DatabaseState) -> HttpResponse {
         details: DatabaseDetail,
     }
     let details = DatabaseDetail::new(database, false);
-    let body = Waiting { node, status: 503, version: version::NUMBER, ready: false, reasons: ["store"], details };
+    let body =
+        Waiting { node, status: 503, version: version::NUMBER, ready: false, reasons: ["store"], details };
     HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
@@ -246,25 +247,34 @@ pub async fn metrics(state: web::Data<State>, accept: Option<web::Header<header:
 }
 
 /// Every metric before there is a store: neither ready, nor has it a database.
-pub async fn metrics_while_waiting(metrics: web::Data<Metrics>, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
+pub async fn metrics_while_waiting(
+    metrics: web::Data<Metrics>,
+    accept: Option<web::Header<header::Accept>>,
+) -> HttpResponse {
     exposition(metrics.get_ref().clone(), accept).await
 }
 
-/// As OpenMetrics 1.0 for who accepts that at least as gladly as plain text, else in Prometheus' own text format. It is written beside
-/// the worker: disks and `/proc` are asked for some of the numbers.
+/// As OpenMetrics 1.0 for who accepts that at least as gladly as plain text, else in Prometheus' own text
+/// format. It is written beside the worker: disks and `/proc` are asked for some of the numbers.
 async fn exposition(metrics: Metrics, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
     let is_open = accept.is_some_and(|accept| prefers_openmetrics(&accept));
     let format = if is_open { OPENMETRICS } else { PROMETHEUS };
-    let written = web::block(move || if is_open { metrics.encode() } else { metrics.encode_prometheus() }).await;
+    let written =
+        web::block(move || if is_open { metrics.encode() } else { metrics.encode_prometheus() }).await;
     let Ok(text) = written else { return HttpResponse::ServiceUnavailable().finish() };
-    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, format)).insert_header((header::VARY, "accept")).body(text)
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, format))
+        .insert_header((header::VARY, "accept"))
+        .body(text)
 }
 
 /// Prometheus names OpenMetrics, with its weight; browsers and curl do not.
 fn prefers_openmetrics(accept: &header::Accept) -> bool {
     let weight = |wanted: &str| {
         let named = accept.iter().filter(|entry| entry.item.essence_str() == wanted);
-        named.map(|entry| entry.quality).fold(Quality::ZERO, |most, weight| if weight > most { weight } else { most })
+        named
+            .map(|entry| entry.quality)
+            .fold(Quality::ZERO, |most, weight| if weight > most { weight } else { most })
     };
     let openmetrics = weight("application/openmetrics-text");
     openmetrics > Quality::ZERO && openmetrics >= weight("text/plain")
@@ -277,7 +287,9 @@ mod tests {
     #[test]
     fn openmetrics_is_for_who_names_it() {
         let prefers = |accept: &str| {
-            let request = actix_web::test::TestRequest::default().insert_header((header::ACCEPT, accept)).to_http_request();
+            let request = actix_web::test::TestRequest::default()
+                .insert_header((header::ACCEPT, accept))
+                .to_http_request();
             prefers_openmetrics(&actix_web::http::header::Header::parse(&request).unwrap())
         };
         // As Prometheus 2 and 3 ask.

@@ -1,5 +1,6 @@
-//! The id of each request: a proxy's where one is given (nginx's `$request_id` as `X-Request-Id`), else the server's own. It goes back with
-//! the answer, and stands in every log line that is written while the request is answered.
+//! The id of each request: a proxy's where one is given (nginx's `$request_id` as `X-Request-Id`), else the
+//! server's own. It goes back with the answer, and stands in every log line that is written while the request
+//! is answered.
 
 use std::fmt;
 
@@ -15,12 +16,14 @@ use crate::logging;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id that comes with a request, if it comes once and is well formed; else a new one. Anybody may send one: it is a label, no secret
-/// and no proof.
+/// The id that comes with a request, if it comes once and is well formed; else a new one. Anybody may send
+/// one: it is a label, no secret and no proof.
 pub fn of(head: &RequestHead) -> HttpRequestId {
     let mut given = head.headers.get_all(X_REQUEST_ID);
     match (given.next(), given.next()) {
-        (Some(id), None) => id.to_str().ok().and_then(|id| HttpRequestId::parse(id).ok()).unwrap_or_else(HttpRequestId::fresh),
+        (Some(id), None) => {
+            id.to_str().ok().and_then(|id| HttpRequestId::parse(id).ok()).unwrap_or_else(HttpRequestId::fresh)
+        }
         _ => HttpRequestId::fresh(),
     }
 }
@@ -33,7 +36,10 @@ pub fn put(headers: &mut HeaderMap, id: &HttpRequestId) {
 }
 
 /// Gives the request its id, for handlers as an extension.
-pub async fn identify<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+pub async fn identify<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
     let id = of(request.head());
     request.extensions_mut().insert(id.clone());
     match logging::within_request(id.as_str().into(), next.call(request)).await {
@@ -87,7 +93,15 @@ mod tests {
         };
         assert_eq!(given(&["4bf92f3577b34da6a3ce929d0e0e4736"]), "4bf92f3577b34da6a3ce929d0e0e4736");
         let (long, short) = ("x".repeat(65), "x".repeat(7));
-        for odd in [&[][..], &[""], &["a b c d e"], &["{\"x\":\"y\"}"], &[long.as_str()], &[short.as_str()], &["12345678", "12345678"]] {
+        for odd in [
+            &[][..],
+            &[""],
+            &["a b c d e"],
+            &["{\"x\":\"y\"}"],
+            &[long.as_str()],
+            &[short.as_str()],
+            &["12345678", "12345678"],
+        ] {
             let own = given(odd);
             assert!(own.len() == 32 && !odd.contains(&own.as_str()), "{odd:?}");
         }

@@ -34,8 +34,9 @@ use crate::protocol::Word;
 /// A handshake, or the head of a request, that is not finished by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A connection without a request is kept for so long: longer than proxies keep theirs to a server (nginx 60 s, Caddy 120 s, Traefik 90 s), or
-/// one of them would now and then send a call on a connection that has just been closed, and answer 502.
+/// A connection without a request is kept for so long: longer than proxies keep theirs to a server (nginx 60
+/// s, Caddy 120 s, Traefik 90 s), or one of them would now and then send a call on a connection that has just
+/// been closed, and answer 502.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(130);
 
 /// What calls under way may still take when the server stops, in whole seconds.
@@ -70,7 +71,9 @@ impl Port {
     fn take(&self, socket: Socket) -> Result<(GuardedStream, Option<SocketAddr>), DispatchError> {
         stream::prepare(&socket, self.unsent_after);
         let peer = stream::peer(&socket);
-        let counted = peer.map(|peer| peer.ip().to_canonical()).filter(|ip| !self.proxies.iter().any(|net| net.contains(ip)));
+        let counted = peer
+            .map(|peer| peer.ip().to_canonical())
+            .filter(|ip| !self.proxies.iter().any(|net| net.contains(ip)));
         match self.connections.admit(counted.map(Address::from)) {
             Ok(permit) => Ok((GuardedStream::new(socket, permit, self.write_timeout), peer)),
             Err(crowded) => {
@@ -83,8 +86,14 @@ impl Port {
 
     fn turn_away(&self, crowded: Crowded) -> ApiError {
         let (reason, word, why) = match crowded {
-            Crowded::Address => (RefusedConnection::TooManyFromAddress, Word::RateLimited, "too many connections from this address"),
-            Crowded::Port => (RefusedConnection::TooManyConnections, Word::Unavailable, "too many connections"),
+            Crowded::Address => (
+                RefusedConnection::TooManyFromAddress,
+                Word::RateLimited,
+                "too many connections from this address",
+            ),
+            Crowded::Port => {
+                (RefusedConnection::TooManyConnections, Word::Unavailable, "too many connections")
+            }
         };
         self.metrics.connections_refused.inc(reason);
         ApiError::new(word, why).after(RETRY_AFTER_MS)
@@ -92,7 +101,10 @@ impl Port {
 }
 
 /// Notes which connections are owed an answer.
-async fn occupied<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+async fn occupied<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
     let _busy = request.conn_data::<ConnectionHandle>().map(ConnectionHandle::busy);
     next.call(request).await
 }
@@ -115,7 +127,11 @@ impl PortKind {
     }
 
     /// Answers who asks under a name that is the port's.
-    async fn by_name<B: MessageBody + 'static>(self, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse, Error> {
+    async fn by_name<B: MessageBody + 'static>(
+        self,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse, Error> {
         match self {
             Self::Public | Self::Admin => hosts::public_only(request, next).await,
             Self::Ops => hosts::ops_only(request, next).await,
@@ -125,7 +141,8 @@ impl PortKind {
 
 type HttpApp = BoxServiceFactory<(), Request, ServiceResponse, HttpResponse, ()>;
 
-/// Everything here is one type whatever the port, the transport and the socket are: each further one would be compiled a second time.
+/// Everything here is one type whatever the port, the transport and the socket are: each further one would be
+/// compiled a second time.
 fn app(kind: PortKind, state: &web::Data<State>) -> HttpApp {
     let app = App::new()
         .wrap(from_fn(move |request, next| kind.by_name(request, next)))
@@ -138,8 +155,14 @@ fn app(kind: PortKind, state: &web::Data<State>) -> HttpApp {
     boxed::factory(map_config(app, |()| AppConfig::default()))
 }
 
-/// What serves the sockets of a port. `upgrades`: the requests that ask for it leave HTTP, for the sessions of this state.
-fn sockets(port: Port, stopping: GracefulShutdownSignal, app: HttpApp, upgrades: Option<web::Data<State>>) -> SocketService {
+/// What serves the sockets of a port. `upgrades`: the requests that ask for it leave HTTP, for the sessions
+/// of this state.
+fn sockets(
+    port: Port,
+    stopping: GracefulShutdownSignal,
+    app: HttpApp,
+    upgrades: Option<web::Data<State>>,
+) -> SocketService {
     let http = HttpService::build()
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HANDSHAKE)
@@ -165,10 +188,16 @@ pub fn start_public(state: &web::Data<State>, listener: Listener) -> io::Result<
     // Where sessions stay with the HTTP server it counts them, too.
     let sessions = if takes_over { 0 } else { state.admission.sessions_limit() };
     let workers = state.config.server.workers;
-    let server = builder(workers, (state.budget.accepted.saturating_add(sessions) as usize).div_ceil(workers));
+    let server =
+        builder(workers, (state.budget.accepted.saturating_add(sessions) as usize).div_ceil(workers));
     let stopping = server.graceful_shutdown_signal();
     listen(server, "public", listener, move || {
-        sockets(port.clone(), stopping.clone(), app(PortKind::Public, &state), takes_over.then(|| state.clone()))
+        sockets(
+            port.clone(),
+            stopping.clone(),
+            app(PortKind::Public, &state),
+            takes_over.then(|| state.clone()),
+        )
     })
 }
 
@@ -188,7 +217,13 @@ pub fn start_admin(state: &web::Data<State>, listener: Listener) -> io::Result<S
     start_small(PortKind::Admin, ADMIN_CONNECTIONS, "server API", state, listener)
 }
 
-fn start_small(kind: PortKind, connections: u32, name: &str, state: &web::Data<State>, listener: Listener) -> io::Result<Server> {
+fn start_small(
+    kind: PortKind,
+    connections: u32,
+    name: &str,
+    state: &web::Data<State>,
+    listener: Listener,
+) -> io::Result<Server> {
     // One may be on its way out while the next comes in.
     let limits = ConnectionLimits { all: connections / 2, per_address: None };
     let (port, state) = (Port::new(state, Connections::new(limits, Default::default())), state.clone());
@@ -197,16 +232,21 @@ fn start_small(kind: PortKind, connections: u32, name: &str, state: &web::Data<S
     listen(server, name, listener, move || sockets(port.clone(), stopping.clone(), app(kind, &state), None))
 }
 
-/// `accepted` bounds the connections of a worker: beyond it the kernel keeps them, without a descriptor. [`Connections`] makes room
-/// before.
+/// `accepted` bounds the connections of a worker: beyond it the kernel keeps them, without a descriptor.
+/// [`Connections`] makes room before.
 fn builder(workers: usize, accepted: usize) -> ServerBuilder {
-    Server::build().workers(workers).max_concurrent_connections(accepted.max(1)).shutdown_timeout(CALLS_LEAVE_S).disable_signals()
+    Server::build()
+        .workers(workers)
+        .max_concurrent_connections(accepted.max(1))
+        .shutdown_timeout(CALLS_LEAVE_S)
+        .disable_signals()
 }
 
 fn public_connections(state: &State) -> Connections {
     let all = state.budget.connections.max(1);
     // One address alone must not keep out all others.
     let half = NonZeroU32::new(all / 2).unwrap_or(NonZeroU32::MIN);
-    let per_address = NonZeroU32::new(state.config.limits.connections_per_address).map(|wanted| wanted.min(half));
+    let per_address =
+        NonZeroU32::new(state.config.limits.connections_per_address).map(|wanted| wanted.min(half));
     Connections::new(ConnectionLimits { all, per_address }, state.metrics.connections.clone())
 }

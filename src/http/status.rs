@@ -1,5 +1,5 @@
-//! `/status` of the operators' port: how this node stands, as it writes it beside its heartbeat. And how a request for `/healthz` looked
-//! from here, by which `hongyan doctor` finds a proxy that is not trusted.
+//! `/status` of the operators' port: how this node stands, as it writes it beside its heartbeat. And how a
+//! request for `/healthz` looked from here, by which `hongyan doctor` finds a proxy that is not trusted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +49,17 @@ impl StatusSource {
         relay: Option<Arc<LinkState>>,
         notices: Option<Arc<Standing>>,
     ) -> Self {
-        Self { node, metrics, store, draining, relay, notices, rate: Arc::default(), up_since_ms: now_ms(), seen: Mutex::default() }
+        Self {
+            node,
+            metrics,
+            store,
+            draining,
+            relay,
+            notices,
+            rate: Arc::default(),
+            up_since_ms: now_ms(),
+            seen: Mutex::default(),
+        }
     }
 
     /// Follows the messages on this thread for as long as the process lives.
@@ -107,7 +117,12 @@ impl StatusSource {
 
     /// Notes how a request for `/healthz` came.
     pub fn saw(&self, id: &HttpRequestId, head: &RequestHead, server: &config::Server) {
-        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(|text| text.chars().take(200).collect());
+        let text = |name: &str| {
+            head.headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(|text| text.chars().take(200).collect())
+        };
         let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
         let seen = SeenRequest {
             peer: peer.map(|ip| ip.to_string()),

@@ -1,4 +1,5 @@
-//! An accepted socket: it holds its place among the port's connections, and ends when it must make room or when its peer does not read.
+//! An accepted socket: it holds its place among the port's connections, and ends when it must make room or
+//! when its peer does not read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use tokio_util::either::Either;
 
 use super::connections::{ConnectionHandle, ConnectionPermit};
 
-/// Bytes that the kernel keeps unsent for a peer that does not read (tcp(7), `TCP_NOTSENT_LOWAT`). Left alone it would take megabytes.
+/// Bytes that the kernel keeps unsent for a peer that does not read (tcp(7), `TCP_NOTSENT_LOWAT`). Left alone
+/// it would take megabytes.
 const UNSENT_BYTES: u32 = 128 << 10;
 
 /// An accepted socket.
@@ -28,8 +30,9 @@ pub fn peer(socket: &Socket) -> Option<SocketAddr> {
     }
 }
 
-/// Sets what HTTP needs. The kernel drops a socket when what was sent stays unread or unacknowledged for `unsent_after` (tcp(7),
-/// `TCP_USER_TIMEOUT`), because a session whose peer does not read is not polled and cannot drop itself.
+/// Sets what HTTP needs. The kernel drops a socket when what was sent stays unread or unacknowledged for
+/// `unsent_after` (tcp(7), `TCP_USER_TIMEOUT`), because a session whose peer does not read is not polled and
+/// cannot drop itself.
 pub fn prepare(socket: &Socket, unsent_after: Duration) {
     let Either::Left(tcp) = socket else { return };
     let socket = SockRef::from(tcp);
@@ -95,7 +98,11 @@ impl GuardedStream {
 }
 
 impl AsyncRead for GuardedStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.stay(cx)?;
         Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
@@ -120,7 +127,11 @@ impl AsyncWrite for GuardedStream {
         self.socket.is_write_vectored()
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         self.stay(cx)?;
         let write = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
         self.watch(cx, write)

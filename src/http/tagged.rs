@@ -5,8 +5,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ETag, EntityTag, IfNoneMatch};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder};
 
-/// `answer` with this body; or without one, 304, where the caller has it already. `tag` is a hash in hexadecimal digits.
-pub fn tagged(request: &HttpRequest, tag: &str, mut answer: HttpResponseBuilder, body: impl MessageBody + 'static) -> HttpResponse {
+/// `answer` with this body; or without one, 304, where the caller has it already. `tag` is a hash in
+/// hexadecimal digits.
+pub fn tagged(
+    request: &HttpRequest,
+    tag: &str,
+    mut answer: HttpResponseBuilder,
+    body: impl MessageBody + 'static,
+) -> HttpResponse {
     let tag = EntityTag::new_strong(tag.to_owned());
     answer.insert_header(ETag(tag.clone()));
     let has_it = match request.get_header::<IfNoneMatch>() {

@@ -1,4 +1,5 @@
-//! Counts what is answered, by route and status, and logs at most one debug line of each: no path, no query, no body.
+//! Counts what is answered, by route and status, and logs at most one debug line of each: no path, no query,
+//! no body.
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -14,13 +15,20 @@ use crate::protocol::Word;
 use crate::session::UserBudget as _;
 use crate::trace;
 
-/// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body goes through untouched.
-pub async fn count<B: MessageBody>(route: Route, request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+/// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body
+/// goes through untouched.
+pub async fn count<B: MessageBody>(
+    route: Route,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
     let answer = next.call(request).await?;
     let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::word);
     if let Some(state) = answer.request().app_data::<web::Data<State>>() {
         note(state, route, answer.request().method(), answer.status().as_u16(), error);
-        if let (Some(Asked(openid)), BodySize::Sized(bytes)) = (answer.request().extensions().get(), answer.response().body().size()) {
+        if let (Some(Asked(openid)), BodySize::Sized(bytes)) =
+            (answer.request().extensions().get(), answer.response().body().size())
+        {
             state.admission.answer(openid, usize::try_from(bytes).unwrap_or(usize::MAX));
         }
         if trace::is_on()
@@ -28,7 +36,9 @@ pub async fn count<B: MessageBody>(route: Route, request: ServiceRequest, next: 
             && let Some(line) = trace::of_user("http", openid)
         {
             let line = line.text("method", shown(answer.request().method())).text("route", route.as_str());
-            line.number("status", answer.status().as_u16().into()).text("error", error.map_or("", Word::as_str)).write();
+            line.number("status", answer.status().as_u16().into())
+                .text("error", error.map_or("", Word::as_str))
+                .write();
         }
     }
     Ok(answer)

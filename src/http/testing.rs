@@ -39,7 +39,13 @@ pub fn config() -> Config {
         ops: Ops { listen: None, allowed_hosts: AllowedHosts::default() },
         admin: Config::default().admin,
         web: Web { enabled: false },
-        database: Database { url: DatabaseUrl::Sqlite(PathBuf::new()), lanes: 1, readers: 1, cache_kib: 1_024, prepared_statements: true },
+        database: Database {
+            url: DatabaseUrl::Sqlite(PathBuf::new()),
+            lanes: 1,
+            readers: 1,
+            cache_kib: 1_024,
+            prepared_statements: true,
+        },
         wechat: WeChat {
             appid: "wx0".into(),
             secret: Secret::new("secret"),
@@ -49,7 +55,10 @@ pub fn config() -> Config {
             push_token: Secret::new(""),
             push_aes_key: Secret::new(""),
         },
-        auth: Auth { keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }], token_ttl_s: 604_800 },
+        auth: Auth {
+            keys: vec![SigningKey { id: "1".into(), secret: Secret::new("k".repeat(32)) }],
+            token_ttl_s: 604_800,
+        },
         session: Session {
             heartbeat_ms: 30_000,
             ping_after_ms: 30_000,
@@ -93,8 +102,13 @@ pub fn config() -> Config {
     }
 }
 
-const FRAMES: FrameLimits =
-    FrameLimits { frame_bytes: 65_536, message_bytes: 8_192, fields_bytes: 16_384, messages_per_second: 20, message_burst: 40 };
+const FRAMES: FrameLimits = FrameLimits {
+    frame_bytes: 65_536,
+    message_bytes: 8_192,
+    fields_bytes: 16_384,
+    messages_per_second: 20,
+    message_burst: 40,
+};
 
 thread_local! {
     /// Removed with the test's thread.
@@ -112,13 +126,23 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let wires =
-        Wires { write_mark: Box::new(Err), may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))), stored: None, relay: None };
+    let wires = Wires {
+        write_mark: Box::new(Err),
+        may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
+        stored: None,
+        relay: None,
+    };
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
     let folder = tempfile::tempdir().unwrap();
-    let database = Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
-    let limits =
-        StoreLimits { writes_in_flight: 1_000, new_conversations_per_day: 0, recall_within_ms: 0, blocks_per_user: 0, bytes_per_day: 0 };
+    let database =
+        Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
+    let limits = StoreLimits {
+        writes_in_flight: 1_000,
+        new_conversations_per_day: 0,
+        recall_within_ms: 0,
+        blocks_per_user: 0,
+        bytes_per_day: 0,
+    };
     let store = Store::open(&database, limits, metrics, draining, chat.clone().recipient()).unwrap();
     FOLDERS.with_borrow_mut(|folders| folders.push(folder));
     (chat, store)
@@ -163,7 +187,14 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         outboxes: Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone()),
     };
     let mut state = State {
-        status: Arc::new(StatusSource::new(Node::starting("test"), metrics.clone(), store.clone(), draining.clone(), None, None)),
+        status: Arc::new(StatusSource::new(
+            Node::starting("test"),
+            metrics.clone(),
+            store.clone(),
+            draining.clone(),
+            None,
+            None,
+        )),
         store,
         tokens: Tokens::new(&config.auth, &config.wechat.appid),
         revocations: RevocationLog::new(now_ms()),

@@ -44,7 +44,8 @@ async fn without_a_token_every_call_but_three_is_refused() {
     let state = testing::state(testing::config());
     let server = server(&state).await;
     for call in &api::CALLS {
-        let request = from_somewhere(TestRequest::with_uri(call.path).method(call.method.clone())).to_request();
+        let request =
+            from_somewhere(TestRequest::with_uri(call.path).method(call.method.clone())).to_request();
         let (status, body) = json_of(server.call(request).await.unwrap()).await;
         match call.path {
             "/v1/openapi.json" => assert_eq!((status, &body["info"]["title"]), (200, &json!("hongyan"))),
@@ -54,7 +55,10 @@ async fn without_a_token_every_call_but_three_is_refused() {
         }
     }
     let metrics = state.metrics.encode();
-    assert!(metrics.contains(r#"hongyan_http_responses_total{route="/v1/conversations/{peer}",status="401"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"hongyan_http_responses_total{route="/v1/conversations/{peer}",status="401"} 1"#),
+        "{metrics}"
+    );
     let refused = format!(r#"hongyan_errors_total{{error="unauthorized"}} {}"#, api::CALLS.len() - 3);
     assert!(metrics.contains(&refused), "{metrics}");
 }
@@ -76,14 +80,22 @@ async fn what_is_not_there_is_not_found_in_json() {
         (Method::GET, "/metrics"),
         (Method::GET, "/favicon.ico"),
     ] {
-        let response = server.call(TestRequest::with_uri(path).method(method.clone()).to_request()).await.unwrap();
+        let response =
+            server.call(TestRequest::with_uri(path).method(method.clone()).to_request()).await.unwrap();
         let (status, body) = json_of(response).await;
-        assert_eq!((status, &body["error"], &body["status"]), (404, &json!("not_found"), &json!(404)), "{method} {path}");
+        assert_eq!(
+            (status, &body["error"], &body["status"]),
+            (404, &json!("not_found"), &json!(404)),
+            "{method} {path}"
+        );
     }
     let metrics = state.metrics.encode();
     assert!(!metrics.contains("favicon") && !metrics.contains("nothing"), "{metrics}");
     assert!(metrics.contains(r#"hongyan_http_responses_total{route="other",status="404"}"#), "{metrics}");
-    assert!(metrics.contains(r#"hongyan_http_responses_total{route="/v1/login",status="404"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"hongyan_http_responses_total{route="/v1/login",status="404"} 1"#),
+        "{metrics}"
+    );
 }
 
 #[actix_web::test]
@@ -92,7 +104,8 @@ async fn a_handshake_that_is_none_is_a_bad_request() {
     let server = server(&state).await;
     let shaken = || {
         let headers = [("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-version", "13")];
-        let request = TestRequest::with_uri("/someone").insert_header(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="));
+        let request = TestRequest::with_uri("/someone")
+            .insert_header(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="));
         headers.into_iter().fold(request, TestRequest::insert_header)
     };
     for request in [
@@ -149,7 +162,8 @@ async fn logins_of_one_address_are_slowed_down() {
     config.limits.handshakes_per_second_per_address = 1;
     let state = testing::state(config);
     let server = server(&state).await;
-    let login = || from_somewhere(TestRequest::post().uri("/v1/login").set_payload(r#"{"code":"bad"}"#)).to_request();
+    let login =
+        || from_somewhere(TestRequest::post().uri("/v1/login").set_payload(r#"{"code":"bad"}"#)).to_request();
     assert_eq!(server.call(login()).await.unwrap().status(), 401);
     let response = server.call(login()).await.unwrap();
     assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
@@ -165,13 +179,17 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
     assert_eq!((status, &body["reasons"]), (200, &json!([])));
     assert_eq!(body["details"], json!({"database": "ok", "wechat": "ok"}));
     state.draining.begin();
-    assert_eq!(api::login::exchange(&state, Address::Socket, "away".into()).await.unwrap_err().word(), Word::WechatUnavailable);
+    assert_eq!(
+        api::login::exchange(&state, Address::Socket, "away".into()).await.unwrap_err().word(),
+        Word::WechatUnavailable
+    );
     let (_, body) = json_of(server.call(ready()).await.unwrap()).await;
     assert_eq!(body["reasons"], json!(["draining"]));
     assert_eq!(body["details"]["wechat"], "unavailable");
     assert!(api::login::exchange(&state, Address::Socket, "someone".into()).await.is_ok());
     assert_eq!(state.wechat_seen.away_for_ms(), None);
-    let (status, _) = json_of(server.call(TestRequest::with_uri("/healthz").to_request()).await.unwrap()).await;
+    let (status, _) =
+        json_of(server.call(TestRequest::with_uri("/healthz").to_request()).await.unwrap()).await;
     assert_eq!(status, 200, "alive even while leaving");
 }
 
@@ -179,7 +197,8 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
 async fn the_metrics_are_openmetrics_for_who_asks_for_that() {
     let state = testing::state(testing::config());
     let server = ops_server(&state).await;
-    let asked = TestRequest::with_uri("/metrics").insert_header((header::ACCEPT, "application/openmetrics-text; version=1.0.0"));
+    let asked = TestRequest::with_uri("/metrics")
+        .insert_header((header::ACCEPT, "application/openmetrics-text; version=1.0.0"));
     let response = server.call(asked.to_request()).await.unwrap();
     let kind = response.headers().get(header::CONTENT_TYPE).unwrap().to_str().unwrap().to_owned();
     assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
@@ -205,12 +224,24 @@ async fn by_default_any_page_may_call_without_credentials() {
     let headers = response.headers();
     assert_eq!(headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
     assert!(headers.get(header::ACCESS_CONTROL_ALLOW_METHODS).unwrap().to_str().unwrap().contains("DELETE"));
-    assert!(headers.get(header::ACCESS_CONTROL_ALLOW_HEADERS).unwrap().to_str().unwrap().contains("authorization"));
+    assert!(
+        headers
+            .get(header::ACCESS_CONTROL_ALLOW_HEADERS)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .contains("authorization")
+    );
     assert!(headers.get(header::ACCESS_CONTROL_ALLOW_CREDENTIALS).is_none());
-    let request = TestRequest::with_uri("/v1/unread").insert_header((header::ORIGIN, "https://a.example")).to_request();
+    let request =
+        TestRequest::with_uri("/v1/unread").insert_header((header::ORIGIN, "https://a.example")).to_request();
     let response = server.call(request).await.unwrap();
     assert_eq!(response.status(), 401);
-    assert_eq!(response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*", "errors too, or the page could not read them");
+    assert_eq!(
+        response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(),
+        "*",
+        "errors too, or the page could not read them"
+    );
 }
 
 #[actix_web::test]
@@ -219,8 +250,13 @@ async fn with_a_list_only_its_pages_may_call() {
     config.server.allowed_origins = vec!["https://a.example".into()];
     let state = testing::state(config);
     let server = server(&state).await;
-    let allowed = |r: &ServiceResponse<_>| r.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|v| v.to_str().unwrap().to_owned());
-    assert_eq!(allowed(&server.call(preflight("https://a.example")).await.unwrap()).as_deref(), Some("https://a.example"));
+    let allowed = |r: &ServiceResponse<_>| {
+        r.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|v| v.to_str().unwrap().to_owned())
+    };
+    assert_eq!(
+        allowed(&server.call(preflight("https://a.example")).await.unwrap()).as_deref(),
+        Some("https://a.example")
+    );
     assert_eq!(allowed(&server.call(preflight("https://b.example")).await.unwrap()), None);
 }
 
@@ -228,7 +264,12 @@ async fn with_a_list_only_its_pages_may_call() {
 async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first() {
     let state = testing::state(testing::config());
     state.store.drain(Duration::ZERO).await;
-    let caller = || Caller(Identity { openid: OpenId::parse("me").unwrap(), issued: crate::event::revocation::Issued::by_time(1) });
+    let caller = || {
+        Caller(Identity {
+            openid: OpenId::parse("me").unwrap(),
+            issued: crate::event::revocation::Issued::by_time(1),
+        })
+    };
     fn word<T>(outcome: Result<T, ApiError>) -> Option<Word> {
         outcome.err().map(|e| e.word())
     }
@@ -253,15 +294,22 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
 
     assert_eq!(word(api::conversations::unread(caller(), state.clone()).await), None);
 
-    let read =
-        async |peer: &str, seq| word(api::conversations::read(caller(), Body(ReadRequest { peer: peer.into(), seq }), state.clone()).await);
+    let read = async |peer: &str, seq| {
+        word(
+            api::conversations::read(caller(), Body(ReadRequest { peer: peer.into(), seq }), state.clone())
+                .await,
+        )
+    };
     assert_eq!(read("peer", 3).await, Some(Word::Unavailable));
     assert_eq!(read("", 3).await, Some(Word::BadRequest));
     assert_eq!(read("peer", -3).await, Some(Word::BadRequest));
 
     let clear = async |peer: &str, up_to_seq| {
         let params = web::Query(ClearParams { up_to_seq });
-        word(api::conversations::clear(caller(), web::Path::from(peer.to_owned()), params, state.clone()).await)
+        word(
+            api::conversations::clear(caller(), web::Path::from(peer.to_owned()), params, state.clone())
+                .await,
+        )
     };
     assert_eq!(clear("peer", None).await, Some(Word::Unavailable));
     assert_eq!(clear("pe/er", None).await, Some(Word::BadRequest));
@@ -277,7 +325,10 @@ async fn raw(socket: &std::path::Path, request: &str) -> String {
     let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(std::time::Duration::from_secs(5), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(5), stream.read_to_end(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     String::from_utf8(answer).unwrap()
 }
 
@@ -298,14 +349,19 @@ async fn over_a_unix_socket_the_proxy_names_the_client_and_bodies_are_bounded() 
     actix_rt::spawn(server);
 
     let login = async |client: &str, body: &str| {
-        let head = format!("POST /v1/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 6.6.6.6, {client}\r\n");
+        let head = format!(
+            "POST /v1/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 6.6.6.6, {client}\r\n"
+        );
         raw(&socket, &format!("{head}{body}")).await
     };
     let small = "Content-Length: 14\r\n\r\n{\"code\":\"bad\"}";
     assert!(login("192.0.2.1", small).await.starts_with("HTTP/1.1 401 "));
     assert!(login("192.0.2.2", small).await.starts_with("HTTP/1.1 401 "));
     assert!(login("192.0.2.1", small).await.starts_with("HTTP/1.1 429 "));
-    assert!(login("192.0.2.3", "Content-Length: 1025\r\n\r\n").await.starts_with("HTTP/1.1 413 "), "answered before the body comes");
+    assert!(
+        login("192.0.2.3", "Content-Length: 1025\r\n\r\n").await.starts_with("HTTP/1.1 413 "),
+        "answered before the body comes"
+    );
     let chunked = format!("Transfer-Encoding: chunked\r\n\r\n800\r\n{}\r\n0\r\n\r\n", " ".repeat(0x800));
     assert!(login("192.0.2.4", &chunked).await.starts_with("HTTP/1.1 413 "));
     handle.stop(false).await;

@@ -27,8 +27,8 @@ impl Turnstile {
         Self { gap, next: Mutex::new(Instant::now()) }
     }
 
-    /// Takes the next turn: how long it is until then. Where that is more than `at_most` no turn is taken, and the error says how long
-    /// it would be.
+    /// Takes the next turn: how long it is until then. Where that is more than `at_most` no turn is taken,
+    /// and the error says how long it would be.
     pub fn take(&self, now: Instant, at_most: Duration) -> Result<Duration, Duration> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = (*next).max(now.checked_sub(SLACK).unwrap_or(now));
@@ -47,7 +47,8 @@ impl Turnstile {
 }
 
 /// Where a worker's connections come in, one at a turn.
-pub fn doorway<T: 'static>() -> impl ServiceFactory<T, Config = (), Response = T, Error = DispatchError, InitError = ()> {
+pub fn doorway<T: 'static>()
+-> impl ServiceFactory<T, Config = (), Response = T, Error = DispatchError, InitError = ()> {
     fn_factory(|| async { Ok(Doorway::new()) })
 }
 
@@ -114,7 +115,8 @@ mod tests {
     #[tokio::test]
     async fn a_doorway_opens_once_a_turn() {
         let doorway = Doorway::new();
-        let open = async || std::future::poll_fn(|cx| Service::<u32>::poll_ready(&doorway, cx)).await.unwrap();
+        let open =
+            async || std::future::poll_fn(|cx| Service::<u32>::poll_ready(&doorway, cx)).await.unwrap();
         let began = Instant::now();
         let many = 40_u32;
         for n in 0..many {

@@ -33,7 +33,8 @@ type Framed = actix_codec::Framed<GuardedStream, h1::Codec>;
 /// The service of requests with `Connection: upgrade`.
 pub fn service(
     state: web::Data<State>,
-) -> impl ServiceFactory<(Request, Framed), Config = (), Response = (), Error = actix_web::Error, InitError = ()> {
+) -> impl ServiceFactory<(Request, Framed), Config = (), Response = (), Error = actix_web::Error, InitError = ()>
+{
     fn_service(move |(request, framed): (Request, Framed)| {
         let state = state.clone();
         async move { upgrade(&request, framed, &state).await.map_err(actix_web::Error::from) }
@@ -50,11 +51,22 @@ async fn upgrade(request: &Request, framed: Framed, state: &State) -> io::Result
     };
     match judged {
         Ok(Admitted { driver, dialect, seat }) => {
-            let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes())).unwrap_or_default();
+            let key = request
+                .headers()
+                .get(SEC_WEBSOCKET_KEY)
+                .map(|key| hash_key(key.as_bytes()))
+                .unwrap_or_default();
             // A copy: the buffer itself would stay with the session.
             let early = Bytes::copy_from_slice(&parts.read_buf);
             let socket = parts.io.into_session();
-            takeover::start(driver, state.sessions.limits.inbound, seat, socket, accepted(parts.write_buf, &key, dialect, &id), early);
+            takeover::start(
+                driver,
+                state.sessions.limits.inbound,
+                seat,
+                socket,
+                accepted(parts.write_buf, &key, dialect, &id),
+                early,
+            );
             Ok(())
         }
         Err(mut response) => {
@@ -69,8 +81,10 @@ async fn upgrade(request: &Request, framed: Framed, state: &State) -> io::Result
 fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect, id: &HttpRequestId) -> BytesMut {
     head.reserve(256);
     let key = String::from_utf8_lossy(key);
-    let _ =
-        write!(head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n");
+    let _ = write!(
+        head,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n"
+    );
     if dialect == Dialect::V1 {
         let _ = write!(head, "Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
     }
@@ -78,7 +92,12 @@ fn accepted(mut head: BytesMut, key: &[u8], dialect: Dialect, id: &HttpRequestId
     head
 }
 
-async fn turn_away(mut socket: GuardedStream, mut codec: h1::Codec, mut out: BytesMut, response: HttpResponse) -> io::Result<()> {
+async fn turn_away(
+    mut socket: GuardedStream,
+    mut codec: h1::Codec,
+    mut out: BytesMut,
+    response: HttpResponse,
+) -> io::Result<()> {
     let (head, body) = response.into_parts();
     let head: Response<()> = head.into();
     let body: Bytes = body.try_into_bytes().unwrap_or_default();

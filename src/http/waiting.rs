@@ -50,17 +50,34 @@ pub fn start_admin(listener: Listener) -> std::io::Result<Server> {
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn start_ops(listener: Listener, allowed: &AllowedHosts, node: &Node, seen: &Seen, metrics: &Metrics) -> std::io::Result<Server> {
-    let (allowed, node, seen, metrics) = (Data::new(allowed.clone()), Data::new(node.clone()), seen.clone(), Data::new(metrics.clone()));
+pub fn start_ops(
+    listener: Listener,
+    allowed: &AllowedHosts,
+    node: &Node,
+    seen: &Seen,
+    metrics: &Metrics,
+) -> std::io::Result<Server> {
+    let (allowed, node, seen, metrics) =
+        (Data::new(allowed.clone()), Data::new(node.clone()), seen.clone(), Data::new(metrics.clone()));
     serve(listener, move |config| {
-        let readyz = resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody));
-        let shown = resource("/metrics").route(get().to(metrics_while_waiting)).route(head().to(metrics_while_waiting));
-        config.app_data(allowed.clone()).app_data(node.clone()).app_data(seen.clone()).app_data(metrics.clone());
+        let readyz =
+            resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(to(nobody));
+        let shown = resource("/metrics")
+            .route(get().to(metrics_while_waiting))
+            .route(head().to(metrics_while_waiting));
+        config
+            .app_data(allowed.clone())
+            .app_data(node.clone())
+            .app_data(seen.clone())
+            .app_data(metrics.clone());
         config.service(alive()).service(readyz).service(shown.default_service(to(nobody)));
     })
 }
 
-fn serve(listener: Listener, routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> std::io::Result<Server> {
+fn serve(
+    listener: Listener,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<Server> {
     let server = Server::build().workers(1).max_concurrent_connections(CONNECTIONS).disable_signals();
     listen(server, "waiting", listener, move || {
         let app = App::new()

@@ -1,4 +1,5 @@
-//! The browser client: files that are part of the binary, served to whoever asks. What they show they fetch like any client, with a token.
+//! The browser client: files that are part of the binary, served to whoever asks. What they show they fetch
+//! like any client, with a token.
 
 use std::sync::LazyLock;
 
@@ -74,8 +75,8 @@ impl File {
     }
 }
 
-/// Nothing but this server's own. `'self'` is good for its WebSockets too (CSP level 3: Chromium 70, Firefox, Safari 15.4). `blob:` and
-/// `data:` are images that the user has just chosen.
+/// Nothing but this server's own. `'self'` is good for its WebSockets too (CSP level 3: Chromium 70, Firefox,
+/// Safari 15.4). `blob:` and `data:` are images that the user has just chosen.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -97,7 +98,11 @@ async fn index(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     file(&request, PAGE)
 }
 
-async fn asset(request: HttpRequest, name: Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn asset(
+    request: HttpRequest,
+    name: Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     match (name.as_str(), state.web) {
         ("config.json", Some(sign_in)) => Ok(answer("application/json").json(Settings { sign_in })),
         (name, _) => file(&request, name),
@@ -113,7 +118,8 @@ struct Settings {
 fn file(request: &HttpRequest, name: &str) -> Result<HttpResponse, ApiError> {
     /// Of each of [`FILES`].
     static TAGS: LazyLock<[String; FILES.len()]> = LazyLock::new(|| FILES.map(|file| sha256(file.bytes)));
-    let (file, tag) = FILES.iter().zip(TAGS.iter()).find(|(file, _)| file.name == name).ok_or_else(ApiError::not_found)?;
+    let (file, tag) =
+        FILES.iter().zip(TAGS.iter()).find(|(file, _)| file.name == name).ok_or_else(ApiError::not_found)?;
     Ok(tagged(request, tag, answer(file.media_type()), file.bytes))
 }
 

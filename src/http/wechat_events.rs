@@ -1,4 +1,5 @@
-//! `/wechat/events`: what WeChat tells by itself. WeChat is no user: it has no token, and proves itself by a signature.
+//! `/wechat/events`: what WeChat tells by itself. WeChat is no user: it has no token, and proves itself by a
+//! signature.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,8 +28,8 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
 /// Tells WeChat's pushes from those of others, and new ones from those that come again.
 pub struct Pushes {
     receiver: Receiver,
-    /// What each signature was used for, and ids of messages; by their digests. Of this node alone: whoever acts on a push does nothing
-    /// twice.
+    /// What each signature was used for, and ids of messages; by their digests. Of this node alone: whoever
+    /// acts on a push does nothing twice.
     taken: Mutex<LruCache<[u8; 32], [u8; 32]>>,
 }
 
@@ -38,8 +39,9 @@ impl Pushes {
         Some(Self { receiver: Receiver::new(config)?, taken: Mutex::new(LruCache::new(REMEMBERED)) })
     }
 
-    /// Uses a signature for a request, of which it is to know neither method nor body: the first one that comes has it for good, so that
-    /// whoever has seen a request cannot send another under it. Whether this is the first.
+    /// Uses a signature for a request, of which it is to know neither method nor body: the first one that
+    /// comes has it for good, so that whoever has seen a request cannot send another under it. Whether this
+    /// is the first.
     ///
     /// # Errors
     /// [`Refused::Reused`].
@@ -73,7 +75,11 @@ pub fn events() -> Resource {
 }
 
 /// The console asks once whether this is the place.
-async fn confirm(request: HttpRequest, signed: Query<Signed>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn confirm(
+    request: HttpRequest,
+    signed: Query<Signed>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let signed = signed.into_inner();
     let pushes = admit(&request, &signed, &state)?;
     pushes.sign(&signed, "GET", signed.echostr.as_bytes()).map_err(refused)?;
@@ -81,7 +87,12 @@ async fn confirm(request: HttpRequest, signed: Query<Signed>, state: web::Data<S
 }
 
 /// `success` at once, whatever comes of it: WeChat tells again what is not answered within five seconds.
-async fn take(request: HttpRequest, signed: Query<Signed>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn take(
+    request: HttpRequest,
+    signed: Query<Signed>,
+    payload: Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let pushes = admit(&request, &signed, &state)?;
     let bytes = body::read(&request, payload.into_inner(), BODY_BYTES).await?;
     let message = pushes.receiver.open(&signed, &bytes).map_err(refused)?;
@@ -100,7 +111,10 @@ async fn take(request: HttpRequest, signed: Query<Signed>, payload: Payload, sta
 /// Asked before anything is read.
 fn admit<'a>(request: &HttpRequest, signed: &Signed, state: &'a State) -> Result<&'a Pushes, ApiError> {
     let pushes = state.pushes.as_ref().ok_or_else(ApiError::not_found)?;
-    state.admission.push(Address::of(request.head(), &state.config.server)).map_err(ApiError::rate_limited)?;
+    state
+        .admission
+        .push(Address::of(request.head(), &state.config.server))
+        .map_err(ApiError::rate_limited)?;
     pushes.receiver.check(signed, now_ms() / 1_000).map_err(refused)?;
     Ok(pushes)
 }
@@ -115,7 +129,10 @@ fn refused(why: Refused) -> ApiError {
 }
 
 fn plain(text: String) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff")).body(text)
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(text)
 }
 
 #[cfg(test)]

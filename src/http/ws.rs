@@ -30,8 +30,9 @@ const BEARER_PREFIX: &str = "bearer.";
 
 /// Opens a session: a WebSocket of the user named in the path
 ///
-/// What the user may be told about a refusal comes as one `error` frame and a close code after the upgrade, because a mini-program
-/// cannot read the answer of a failed handshake; the statuses here are about the machine.
+/// What the user may be told about a refusal comes as one `error` frame and a close code after the upgrade,
+/// because a mini-program cannot read the answer of a failed handshake; the statuses here are about the
+/// machine.
 #[utoipa::path(
     get,
     path = "/{openid}",
@@ -69,8 +70,13 @@ pub struct Admitted {
     pub seat: Seat,
 }
 
-/// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the socket.
-pub async fn handshake(request: &RequestHead, id: HttpRequestId, state: &State) -> Result<Admitted, HttpResponse> {
+/// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the
+/// socket.
+pub async fn handshake(
+    request: &RequestHead,
+    id: HttpRequestId,
+    state: &State,
+) -> Result<Admitted, HttpResponse> {
     if verify_handshake(request).is_err() || !is_plainly_an_upgrade(request) {
         return Err(no_handshake(request.uri.path()));
     }
@@ -91,16 +97,22 @@ pub async fn handshake(request: &RequestHead, id: HttpRequestId, state: &State) 
         state.admission.turn().await.map_err(turn_away)?;
         // Whose sessions were ended meanwhile had none to end.
         let identity = Identity { openid: openid.clone(), issued: *issued };
-        hello = state.tokens.not_revoked(&identity, state.revocations.now_ms()).map_err(ApiError::from).and(hello);
+        hello = state
+            .tokens
+            .not_revoked(&identity, state.revocations.now_ms())
+            .map_err(ApiError::from)
+            .and(hello);
     }
     let driver = match hello {
         Ok(hello) => Driver::open(Hello { request_id: Some(id), ..hello }, &state.sessions),
         Err(error) => {
             // Counted by word and close code; a line each would be for strangers to fill the disk with.
             log::debug!(address:% = address, error = error.word().as_str(); "handshake refused");
-            // Whoever it is says that they are this user; that is what an operator looks for who asks why the user does not come in.
-            if let Some(line) =
-                OpenId::parse(request.uri.path().trim_start_matches('/')).ok().and_then(|user| trace::of_user("refused", &user))
+            // Whoever it is says that they are this user; that is what an operator looks for who asks why the
+            // user does not come in.
+            if let Some(line) = OpenId::parse(request.uri.path().trim_start_matches('/'))
+                .ok()
+                .and_then(|user| trace::of_user("refused", &user))
             {
                 line.text("error", error.word().as_str()).request_id(Some(id.as_str())).write();
             }
@@ -110,10 +122,11 @@ pub async fn handshake(request: &RequestHead, id: HttpRequestId, state: &State) 
     Ok(Admitted { driver, dialect, seat })
 }
 
-/// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it sends as HTTP. Not below
-/// HTTP/1.1 (RFC 6455 §4.2.1).
+/// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it
+/// sends as HTTP. Not below HTTP/1.1 (RFC 6455 §4.2.1).
 fn is_plainly_an_upgrade(request: &RequestHead) -> bool {
-    let upgrade = request.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let upgrade =
+        request.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     upgrade.trim().eq_ignore_ascii_case("websocket")
         && !request.headers.contains_key(header::TRANSFER_ENCODING)
         && request.version >= Version::HTTP_11
@@ -146,14 +159,29 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
     }
     let identity = authenticate(request, offer, query.code, state).await?;
     if identity.openid != openid {
-        return Err(ApiError::new(Word::OpenidMismatch, "the path names another user than the one who logged in"));
+        return Err(ApiError::new(
+            Word::OpenidMismatch,
+            "the path names another user than the one who logged in",
+        ));
     }
     state.admission.user_http(&openid).map_err(ApiError::rate_limited)?;
-    Ok(Hello { openid, dialect, device: query.device, issued: identity.issued, open_chat: query.open_chat, request_id: None })
+    Ok(Hello {
+        openid,
+        dialect,
+        device: query.device,
+        issued: identity.issued,
+        open_chat: query.open_chat,
+        request_id: None,
+    })
 }
 
 /// The first credential that is there decides; an invalid one is refused, never skipped.
-async fn authenticate(request: &RequestHead, offer: Offer, code: Option<String>, state: &State) -> Result<Identity, ApiError> {
+async fn authenticate(
+    request: &RequestHead,
+    offer: Offer,
+    code: Option<String>,
+    state: &State,
+) -> Result<Identity, ApiError> {
     let header = caller::bearer(&request.headers)?;
     if let Some(token) = header.or(offer.bearer.as_deref()) {
         return state.tokens.verify(token, state.revocations.now_ms()).map_err(ApiError::from);
@@ -173,7 +201,8 @@ struct Offer {
 
 impl Offer {
     /// # Errors
-    /// `bad_request` for a token without `hongyan.v1` beside it: nothing could be selected, and a browser would close the socket.
+    /// `bad_request` for a token without `hongyan.v1` beside it: nothing could be selected, and a browser
+    /// would close the socket.
     fn read(request: &RequestHead) -> Result<Self, ApiError> {
         let mut offer = Self { v1: false, bearer: None };
         for value in request.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -205,16 +234,23 @@ struct Query {
 
 impl Query {
     fn read(text: &str, dialect: Dialect) -> Result<Self, ApiError> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|_| ApiError::bad_request("the query cannot be read"))?;
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
+            .map_err(|_| ApiError::bad_request("the query cannot be read"))?;
         let mut query = Self::default();
         for (name, value) in pairs.into_inner() {
             match name.as_str() {
                 "to_user_openid" if value.is_empty() => {}
                 "to_user_openid" => {
-                    query.open_chat = Some(OpenId::parse(&value).map_err(|_| ApiError::bad_request("to_user_openid is no openid"))?);
+                    query.open_chat = Some(
+                        OpenId::parse(&value)
+                            .map_err(|_| ApiError::bad_request("to_user_openid is no openid"))?,
+                    );
                 }
                 "device" if dialect == Dialect::V1 => {
-                    query.device = Some(Device::parse(&value).map_err(|_| ApiError::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?);
+                    query.device = Some(
+                        Device::parse(&value)
+                            .map_err(|_| ApiError::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?,
+                    );
                 }
                 "code" => query.code = Some(value),
                 _ => {}
@@ -231,7 +267,12 @@ mod tests {
     use super::*;
 
     fn offer(value: &'static str) -> Result<Offer, ApiError> {
-        Offer::read(TestRequest::default().insert_header((header::SEC_WEBSOCKET_PROTOCOL, value)).to_http_request().head())
+        Offer::read(
+            TestRequest::default()
+                .insert_header((header::SEC_WEBSOCKET_PROTOCOL, value))
+                .to_http_request()
+                .head(),
+        )
     }
 
     #[test]
@@ -251,6 +292,9 @@ mod tests {
         assert_eq!(query.code.unwrap(), "dev:a");
         assert!(Query::read("to_user_openid=a%20b", Dialect::V1).is_err());
         assert!(Query::read("device=my%20phone", Dialect::V1).is_err());
-        assert!(Query::read("device=my%20phone", Dialect::Plain).ok().unwrap().device.is_none(), "the seed knows no devices");
+        assert!(
+            Query::read("device=my%20phone", Dialect::Plain).ok().unwrap().device.is_none(),
+            "the seed knows no devices"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Lines that C libraries print on standard error become log lines.
 //!
-//! libpq prints what a server says while a connection is made (a collation that has changed, a setting of the role that is no longer valid):
-//! its default notice processor is the C library's `stderr`, and diesel puts another in its place only afterwards. The C stream is replaced,
-//! not the descriptor: what Rust writes when it aborts still goes straight out.
+//! libpq prints what a server says while a connection is made (a collation that has changed, a setting of the
+//! role that is no longer valid): its default notice processor is the C library's `stderr`, and diesel puts
+//! another in its place only afterwards. The C stream is replaced, not the descriptor: what Rust writes when
+//! it aborts still goes straight out.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -78,7 +79,8 @@ mod gnu {
     /// Gives the C library another `stderr`. Called once, before there are other threads that could print.
     pub fn redirect() {
         let functions = Functions { read: None, write: Some(write), seek: None, close: None };
-        // SAFETY: the mode is a C string, the functions match their types in <stdio.h>, and no other thread reads `stderr` yet.
+        // SAFETY: the mode is a C string, the functions match their types in <stdio.h>, and no other thread
+        // reads `stderr` yet.
         unsafe {
             let stream = fopencookie(ptr::null_mut(), c"w".as_ptr(), functions);
             if !stream.is_null() {

@@ -1,7 +1,7 @@
 //! Log lines: one line an event, as text for people or JSON for machines.
 //!
-//! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value … node=NAME`. JSON: `ts`, `level`, `node`, `target`, `msg`, then the
-//! fields. A process that is no node, such as a command, has no `node`.
+//! Text: `2026-01-31T12:00:00.000Z INFO  target message key=value … node=NAME`. JSON: `ts`, `level`, `node`,
+//! `target`, `msg`, then the fields. A process that is no node, such as a command, has no `node`.
 
 mod foreign;
 mod queue;
@@ -69,8 +69,9 @@ impl log::Log for Logger {
 /// The format of the log, once there is one.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Tells whoever reads standard output how far a start has come, whatever `log.filter` says: in text a line that begins with `hongyan: `, in
-/// JSON a line as those of the log are. A server serves without a reader, too.
+/// Tells whoever reads standard output how far a start has come, whatever `log.filter` says: in text a line
+/// that begins with `hongyan: `, in JSON a line as those of the log are. A server serves without a reader,
+/// too.
 pub fn announce(message: &str, fields: &[(&str, &str)]) {
     match FORMAT.get() {
         Some(LogFormat::Json) => past_the_filter(Level::Info, message, fields, env_logger::Target::Stdout),
@@ -118,7 +119,8 @@ fn with_format(builder: &mut env_logger::Builder, format: LogFormat) {
     });
 }
 
-/// Sets the process's logger up, on standard error, and turns panics into log lines. `RUST_LOG` is laid over `log.filter`.
+/// Sets the process's logger up, on standard error, and turns panics into log lines. `RUST_LOG` is laid over
+/// `log.filter`.
 ///
 /// # Errors
 /// [`InitError`].
@@ -143,7 +145,10 @@ pub fn init(config: &Log) -> Result<(), InitError> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
         let payload = panic.payload();
-        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         log::error!(place, thread; "panic: {}", text.unwrap_or("(no text)"));
         log::logger().flush();
     }));
@@ -165,7 +170,13 @@ fn line(format: LogFormat, time: &str, node: Option<&str>, record: &Record<'_>) 
     }
 }
 
-fn text(time: &str, node: Option<&str>, record: &Record<'_>, message: &str, fields: &[(String, Value)]) -> String {
+fn text(
+    time: &str,
+    node: Option<&str>,
+    record: &Record<'_>,
+    message: &str,
+    fields: &[(String, Value)],
+) -> String {
     let mut out = format!("{time} {:<5} {} ", record.level(), record.target());
     push_plain(&mut out, message);
     for (key, value) in fields {
@@ -187,7 +198,13 @@ fn text(time: &str, node: Option<&str>, record: &Record<'_>, message: &str, fiel
     out
 }
 
-fn json(time: &str, node: Option<&str>, record: &Record<'_>, message: &str, fields: Vec<(String, Value)>) -> String {
+fn json(
+    time: &str,
+    node: Option<&str>,
+    record: &Record<'_>,
+    message: &str,
+    fields: Vec<(String, Value)>,
+) -> String {
     let mut object = Map::new();
     for (key, value) in fields {
         let is_taken = ["ts", "level", "node", "target", "msg"].contains(&key.as_str());
@@ -217,10 +234,15 @@ fn level(level: Level) -> &'static str {
     }
 }
 
-/// The message; of libraries' lines, which may print URLs, what stands behind the names in [`SECRET_PARAMETERS`] is masked.
+/// The message; of libraries' lines, which may print URLs, what stands behind the names in
+/// [`SECRET_PARAMETERS`] is masked.
 fn message(record: &Record<'_>) -> String {
     let text = record.args().to_string();
-    if record.target() == "hongyan" || record.target().starts_with("hongyan::") { text } else { without_secrets(&text) }
+    if record.target() == "hongyan" || record.target().starts_with("hongyan::") {
+        text
+    } else {
+        without_secrets(&text)
+    }
 }
 
 /// Query parameters that WeChat's API and the seed's handshake carry.
@@ -230,7 +252,10 @@ fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     // The parameter that stands first; `js_code=` before the `code=` in it.
-    while let Some((at, name)) = SECRET_PARAMETERS.iter().filter_map(|name| rest.find(name).map(|at| (at, *name))).min_by_key(|(at, _)| *at)
+    while let Some((at, name)) = SECRET_PARAMETERS
+        .iter()
+        .filter_map(|name| rest.find(name).map(|at| (at, *name)))
+        .min_by_key(|(at, _)| *at)
     {
         let (before, from) = rest.split_at(at + name.len());
         let ends = |c: char| c == '&' || c == '"' || c == '\'' || c == ')' || c.is_whitespace();
@@ -284,12 +309,21 @@ mod tests {
 
     fn written(format: LogFormat, target: &str, message: &str, fields: &dyn kv::Source) -> String {
         let args = format_args!("{message}");
-        line(format, "T", None, &Record::builder().level(Level::Warn).target(target).args(args).key_values(&fields).build())
+        line(
+            format,
+            "T",
+            None,
+            &Record::builder().level(Level::Warn).target(target).args(args).key_values(&fields).build(),
+        )
     }
 
     #[test]
     fn text_is_one_line_with_its_fields() {
-        let fields = [("n", kv::Value::from(-3)), ("who", kv::Value::from("alice")), ("why", kv::Value::from("two words\n\"x\""))];
+        let fields = [
+            ("n", kv::Value::from(-3)),
+            ("who", kv::Value::from("alice")),
+            ("why", kv::Value::from("two words\n\"x\"")),
+        ];
         let line = written(LogFormat::Text, "hongyan::app", "hello\nthere", &fields);
         assert_eq!(line, "T WARN  hongyan::app hello\\nthere n=-3 who=alice why=\"two words\\n\\\"x\\\"\"\n");
     }
@@ -316,10 +350,19 @@ mod tests {
     fn every_line_of_a_node_names_it() {
         let args = format_args!("x");
         let fields = [("node", "other")];
-        let record = Record::builder().level(Level::Info).target("hongyan::app").args(args).key_values(&fields).build();
-        let value: Value = serde_json::from_str(&line(LogFormat::Json, "T", Some("chat-1"), &record)).unwrap();
+        let record = Record::builder()
+            .level(Level::Info)
+            .target("hongyan::app")
+            .args(args)
+            .key_values(&fields)
+            .build();
+        let value: Value =
+            serde_json::from_str(&line(LogFormat::Json, "T", Some("chat-1"), &record)).unwrap();
         assert_eq!((&value["node"], &value["field_node"]), (&Value::from("chat-1"), &Value::from("other")));
-        assert_eq!(line(LogFormat::Text, "T", Some("chat-1"), &record), "T INFO  hongyan::app x node=other node=chat-1\n");
+        assert_eq!(
+            line(LogFormat::Text, "T", Some("chat-1"), &record),
+            "T INFO  hongyan::app x node=other node=chat-1\n"
+        );
     }
 
     #[test]
@@ -329,6 +372,9 @@ mod tests {
         assert!(line.contains("secret=***&js_code=***&grant_type=authorization_code HTTP"), "{line}");
         assert!(!line.contains("s3cret") && !line.contains("c0de&"));
         assert_eq!(without_secrets("access_token=abc\" code= x"), "access_token=***\" code= x");
-        assert_eq!(without_secrets("/alice?to_user_openid=bob&code=0a1"), "/alice?to_user_openid=bob&code=***");
+        assert_eq!(
+            without_secrets("/alice?to_user_openid=bob&code=0a1"),
+            "/alice?to_user_openid=bob&code=***"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The way of a line to standard error: through a bounded queue and a thread, so that no worker waits for a reader that has stopped.
+//! The way of a line to standard error: through a bounded queue and a thread, so that no worker waits for a
+//! reader that has stopped.
 
 use std::io::{self, Write};
 use std::sync::Arc;

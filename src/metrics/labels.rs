@@ -1,9 +1,11 @@
-//! Labels of metrics. Each value comes from an enumeration, so that every series stands at 0 from the start: Prometheus sees no increase
-//! in a series that is born at its first count.
+//! Labels of metrics. Each value comes from an enumeration, so that every series stands at 0 from the start:
+//! Prometheus sees no increase in a series that is born at its first count.
 
 use std::fmt::{self, Write as _};
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -110,7 +112,8 @@ pub enum WeChatResult {
     TooMany,
 }
 
-/// Routes of the public port, and of the server API's. Every path that the server does not know counts as [`Route::Other`].
+/// Routes of the public port, and of the server API's. Every path that the server does not know counts as
+/// [`Route::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray, IntoStaticStr)]
 pub enum Route {
     #[strum(serialize = "/v1/login")]

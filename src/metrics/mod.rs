@@ -134,7 +134,8 @@ pub struct Metrics {
     disk: Arc<Disk>,
 }
 
-/// Bounds, each beside the gauge that it bounds. A bound that is turned off, or whose part is not in use, has no sample.
+/// Bounds, each beside the gauge that it bounds. A bound that is turned off, or whose part is not in use, has
+/// no sample.
 #[derive(Clone, Default)]
 pub struct LimitGauges {
     pub sessions: KnownGauge,
@@ -218,25 +219,53 @@ impl Metrics {
         registry.register_collector(Box::new(Process::new()));
         let r = registry.sub_registry_with_prefix("hongyan");
         r.register("sessions", "Live sessions", m.sessions.clone());
-        r.register("sessions_in_background", "Live sessions in the background", m.sessions_in_background.clone());
+        r.register(
+            "sessions_in_background",
+            "Live sessions in the background",
+            m.sessions_in_background.clone(),
+        );
         r.register("users", "Users with a live session", m.users.clone());
         r.register("sessions_opened", "Sessions opened, by dialect", m.sessions_opened.clone());
         r.register("session_closes", "Sessions closed, by close code", m.closes.clone());
         r.register("messages_in", "Well-formed messages from clients", m.messages_in.clone());
         r.register("messages_out", "Message frames queued for sessions", m.messages_out.clone());
-        r.register("frames_held", "Frames that wait for their predecessor from another node", m.frames_held.clone());
-        r.register("frames_out_of_turn", "Frames told before their predecessor", m.frames_out_of_turn.clone());
+        r.register(
+            "frames_held",
+            "Frames that wait for their predecessor from another node",
+            m.frames_held.clone(),
+        );
+        r.register(
+            "frames_out_of_turn",
+            "Frames told before their predecessor",
+            m.frames_out_of_turn.clone(),
+        );
         r.register("frames_late", "Frames that came after a later one was told", m.frames_late.clone());
-        r.register("gap_reads", "Askings of the database for what is missing before a frame that waits", m.gap_reads.clone());
-        r.register("outbox_bytes", "Bytes of frames that wait for sessions to take them", m.outbox_bytes.clone());
+        r.register(
+            "gap_reads",
+            "Askings of the database for what is missing before a frame that waits",
+            m.gap_reads.clone(),
+        );
+        r.register(
+            "outbox_bytes",
+            "Bytes of frames that wait for sessions to take them",
+            m.outbox_bytes.clone(),
+        );
         r.register("receipts_out", "Receipts queued for sessions", m.receipts_out.clone());
         r.register("syncs", "Syncs answered", m.syncs.clone());
         r.register("acks", "Messages acked", m.acks.clone());
         r.register("duplicates", "Messages acked that were stored before", m.duplicates.clone());
         r.register("errors", "Errors told to clients, by word", m.errors.clone());
-        r.register("handshakes_refused", "Handshakes refused with plain HTTP, by word", m.handshakes_refused.clone());
+        r.register(
+            "handshakes_refused",
+            "Handshakes refused with plain HTTP, by word",
+            m.handshakes_refused.clone(),
+        );
         r.register("connections", "Connections without a session", m.connections.clone());
-        r.register("connections_refused", "Connections turned away, by reason", m.connections_refused.clone());
+        r.register(
+            "connections_refused",
+            "Connections turned away, by reason",
+            m.connections_refused.clone(),
+        );
         r.register_with_unit("commit", "Time of one transaction", Unit::Seconds, m.commit_seconds.clone());
         r.register("batch_writes", "Writes in one transaction", m.batch_writes.clone());
         r.register("writes_in_flight", "Writes accepted and not yet delivered", m.writes_in_flight.clone());
@@ -252,41 +281,131 @@ impl Metrics {
         r.register("relay_nodes_away", away, m.relay_nodes_away.clone());
         r.register("relay_subscriptions", "NATS subjects subscribed to", m.relay_subscriptions.clone());
         r.register("relay_published", "Hints passed on to NATS", m.relay_published.clone());
-        r.register("relay_dropped", "Hints not passed on, because NATS was away or did not keep up", m.relay_dropped.clone());
+        r.register(
+            "relay_dropped",
+            "Hints not passed on, because NATS was away or did not keep up",
+            m.relay_dropped.clone(),
+        );
         r.register("relay_received", "Hints that came from other nodes", m.relay_received.clone());
         r.register("relay_foreign", "Hints for users who have no session here", m.relay_foreign.clone());
-        r.register("relay_unknown", "Hints of a kind that this version does not know", m.relay_unknown.clone());
-        r.register("relay_catch_ups", "Askings of the database for what hints may not have told", m.relay_catch_ups.clone());
-        r.register_with_unit("relay_catch_up", "Time of one such asking", Unit::Seconds, m.relay_catch_up_seconds.clone());
+        r.register(
+            "relay_unknown",
+            "Hints of a kind that this version does not know",
+            m.relay_unknown.clone(),
+        );
+        r.register(
+            "relay_catch_ups",
+            "Askings of the database for what hints may not have told",
+            m.relay_catch_ups.clone(),
+        );
+        r.register_with_unit(
+            "relay_catch_up",
+            "Time of one such asking",
+            Unit::Seconds,
+            m.relay_catch_up_seconds.clone(),
+        );
         r.register("notices", "Conversations judged for a notice, by what became of them", m.notices.clone());
-        r.register("notices_pending", "Conversations that wait to be judged for a notice", m.notices_pending.clone());
+        r.register(
+            "notices_pending",
+            "Conversations that wait to be judged for a notice",
+            m.notices_pending.clone(),
+        );
         r.register("notices_in_flight", "Notices under way to WeChat", m.notices_in_flight.clone());
-        r.register("notices_resting", "1 while none is sent, because WeChat refuses them", m.notices_resting.clone());
-        r.register_with_unit("database", "Size of the database on its disk", Unit::Bytes, m.database_bytes.clone());
-        r.register("safety_verdicts", "Texts checked, by what they are and what became of them", m.safety_verdicts.clone());
+        r.register(
+            "notices_resting",
+            "1 while none is sent, because WeChat refuses them",
+            m.notices_resting.clone(),
+        );
+        r.register_with_unit(
+            "database",
+            "Size of the database on its disk",
+            Unit::Bytes,
+            m.database_bytes.clone(),
+        );
+        r.register(
+            "safety_verdicts",
+            "Texts checked, by what they are and what became of them",
+            m.safety_verdicts.clone(),
+        );
         r.register("safety_in_flight", "Messages that wait for a check", m.safety_in_flight.clone());
-        r.register_with_unit("safety_check", "Time of the check of a message by WeChat", Unit::Seconds, m.safety_check_seconds.clone());
-        r.register("safety_remembered", "Texts whose verdict by WeChat was remembered", m.safety_remembered.clone());
-        r.register("safety_over_quota", "Texts that WeChat was not asked about because of its quota", m.safety_over_quota.clone());
-        r.register("safety_resting", "1 while WeChat is not asked because it fails", m.safety_resting.clone());
+        r.register_with_unit(
+            "safety_check",
+            "Time of the check of a message by WeChat",
+            Unit::Seconds,
+            m.safety_check_seconds.clone(),
+        );
+        r.register(
+            "safety_remembered",
+            "Texts whose verdict by WeChat was remembered",
+            m.safety_remembered.clone(),
+        );
+        r.register(
+            "safety_over_quota",
+            "Texts that WeChat was not asked about because of its quota",
+            m.safety_over_quota.clone(),
+        );
+        r.register(
+            "safety_resting",
+            "1 while WeChat is not asked because it fails",
+            m.safety_resting.clone(),
+        );
         r.register("safety_words", "Entries of the word list", m.safety_words.clone());
         r.register("ready", "1 while new work may be sent here", m.ready.clone());
         r.register("database_up", "1 while the database can be used", m.database_up.clone());
         r.register("wechat_up", "1 while logins get answers from WeChat", m.wechat_up.clone());
-        r.register("relay_nodes_vanished", "Other nodes that fell silent without farewell", m.relay_nodes_vanished.clone());
+        r.register(
+            "relay_nodes_vanished",
+            "Other nodes that fell silent without farewell",
+            m.relay_nodes_vanished.clone(),
+        );
         let backup = "Unix time of the last recorded backup, 0 where there was none";
-        r.register_with_unit("last_backup_timestamp", backup, Unit::Seconds, m.last_backup_timestamp_seconds.clone());
+        r.register_with_unit(
+            "last_backup_timestamp",
+            backup,
+            Unit::Seconds,
+            m.last_backup_timestamp_seconds.clone(),
+        );
         let expiry = "Unix time at which the certificate at server.public_url ends";
-        r.register_with_unit("certificate_expiry_timestamp", expiry, Unit::Seconds, m.certificate_expiry_timestamp_seconds.clone());
-        r.register("certificate_seen", "1 where the last look at that certificate found one", m.certificate_seen.clone());
+        r.register_with_unit(
+            "certificate_expiry_timestamp",
+            expiry,
+            Unit::Seconds,
+            m.certificate_expiry_timestamp_seconds.clone(),
+        );
+        r.register(
+            "certificate_seen",
+            "1 where the last look at that certificate found one",
+            m.certificate_seen.clone(),
+        );
         r.register("sessions_limit", "Bound on live sessions", m.limits.sessions.clone());
-        r.register("connections_limit", "Bound on connections without a session", m.limits.connections.clone());
-        r.register_with_unit("outbox_limit", "Bound on the bytes that wait for sessions", Unit::Bytes, m.limits.outbox_bytes.clone());
+        r.register(
+            "connections_limit",
+            "Bound on connections without a session",
+            m.limits.connections.clone(),
+        );
+        r.register_with_unit(
+            "outbox_limit",
+            "Bound on the bytes that wait for sessions",
+            Unit::Bytes,
+            m.limits.outbox_bytes.clone(),
+        );
         r.register("writes_in_flight_limit", "Bound on writes in flight", m.limits.writes_in_flight.clone());
         r.register("reads_in_flight_limit", "Bound on reads in flight", m.limits.reads_in_flight.clone());
-        r.register("notices_pending_limit", "Bound on conversations that wait for a notice", m.limits.notices_pending.clone());
-        r.register("notices_in_flight_limit", "Bound on notices in flight", m.limits.notices_in_flight.clone());
-        r.register("safety_in_flight_limit", "Bound on messages that wait for a check", m.limits.safety_in_flight.clone());
+        r.register(
+            "notices_pending_limit",
+            "Bound on conversations that wait for a notice",
+            m.limits.notices_pending.clone(),
+        );
+        r.register(
+            "notices_in_flight_limit",
+            "Bound on notices in flight",
+            m.limits.notices_in_flight.clone(),
+        );
+        r.register(
+            "safety_in_flight_limit",
+            "Bound on messages that wait for a check",
+            m.limits.safety_in_flight.clone(),
+        );
         let build = [("version", env!("CARGO_PKG_VERSION")), ("arch", std::env::consts::ARCH)];
         r.register("build", "The release that runs", Info::new(build.to_vec()));
         r.register_collector(Box::new(m.disk.clone()));
@@ -350,7 +469,9 @@ mod tests {
     ];
 
     fn series_of(family: &str, text: &str) -> usize {
-        text.lines().filter(|line| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']))).count()
+        text.lines()
+            .filter(|line| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' '])))
+            .count()
     }
 
     #[test]
@@ -387,8 +508,14 @@ mod tests {
         m.limits.sessions.set_size(u64::MAX);
         m.watch_disk(Path::new("/"));
         let text = m.encode();
-        assert!(text.contains("\nhongyan_relay_up 0\n") && text.contains(&format!("\nhongyan_sessions_limit {}\n", i64::MAX)));
-        assert_eq!((series_of("hongyan_disk_free_bytes", &text), series_of("hongyan_disk_size_bytes", &text)), (1, 1));
+        assert!(
+            text.contains("\nhongyan_relay_up 0\n")
+                && text.contains(&format!("\nhongyan_sessions_limit {}\n", i64::MAX))
+        );
+        assert_eq!(
+            (series_of("hongyan_disk_free_bytes", &text), series_of("hongyan_disk_size_bytes", &text)),
+            (1, 1)
+        );
     }
 
     #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -17,7 +17,8 @@ use rustix::time::{ClockId, clock_gettime};
 /// The metrics of a process by the names that Prometheus' own client libraries give them.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Unix seconds. Taken once: computed anew from the boot time it would move with the clock, and look like a restart.
+    /// Unix seconds. Taken once: computed anew from the boot time it would move with the clock, and look like
+    /// a restart.
     started: f64,
 }
 
@@ -32,14 +33,50 @@ impl Process {
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let e = &mut encoder;
-        gauge(e, "process_start_time", "Start of the process, in Unix time", Some(&Unit::Seconds), Some(self.started))?;
-        counter(e, "process_cpu", "Processor time used, of user and system", Some(&Unit::Seconds), cpu_seconds())?;
+        gauge(
+            e,
+            "process_start_time",
+            "Start of the process, in Unix time",
+            Some(&Unit::Seconds),
+            Some(self.started),
+        )?;
+        counter(
+            e,
+            "process_cpu",
+            "Processor time used, of user and system",
+            Some(&Unit::Seconds),
+            cpu_seconds(),
+        )?;
         let memory = memory_bytes();
-        gauge(e, "process_resident_memory", "Memory in use", Some(&Unit::Bytes), memory.map(|(_, resident)| resident))?;
-        gauge(e, "process_virtual_memory", "Address space in use", Some(&Unit::Bytes), memory.map(|(size, _)| size))?;
-        gauge(e, "process_open_fds", "Open file descriptors", None, open_descriptors().map(|open| open as f64))?;
+        gauge(
+            e,
+            "process_resident_memory",
+            "Memory in use",
+            Some(&Unit::Bytes),
+            memory.map(|(_, resident)| resident),
+        )?;
+        gauge(
+            e,
+            "process_virtual_memory",
+            "Address space in use",
+            Some(&Unit::Bytes),
+            memory.map(|(size, _)| size),
+        )?;
+        gauge(
+            e,
+            "process_open_fds",
+            "Open file descriptors",
+            None,
+            open_descriptors().map(|open| open as f64),
+        )?;
         let limit = getrlimit(Resource::Nofile).current;
-        gauge(e, "process_max_fds", "Limit on open file descriptors", None, Some(limit.map_or(f64::INFINITY, |limit| limit as f64)))
+        gauge(
+            e,
+            "process_max_fds",
+            "Limit on open file descriptors",
+            None,
+            Some(limit.map_or(f64::INFINITY, |limit| limit as f64)),
+        )
     }
 }
 
@@ -62,7 +99,13 @@ impl Collector for Disk {
         // What an unprivileged process may take.
         let free = about.as_ref().map(|disk| (disk.f_bavail * disk.f_frsize) as f64);
         let size = about.as_ref().map(|disk| (disk.f_blocks * disk.f_frsize) as f64);
-        gauge(&mut encoder, "disk_free", "Free space on the disk of the SQLite database", Some(&Unit::Bytes), free)?;
+        gauge(
+            &mut encoder,
+            "disk_free",
+            "Free space on the disk of the SQLite database",
+            Some(&Unit::Bytes),
+            free,
+        )?;
         gauge(&mut encoder, "disk_size", "Size of the disk of the SQLite database", Some(&Unit::Bytes), size)
     }
 }
@@ -76,12 +119,20 @@ fn gauge(
     value: Option<impl EncodeGaugeValue>,
 ) -> fmt::Result {
     let metric = value.map(ConstGauge::new);
-    let family = encoder.encode_descriptor(name, help, unit, prometheus_client::metrics::MetricType::Gauge)?;
+    let family =
+        encoder.encode_descriptor(name, help, unit, prometheus_client::metrics::MetricType::Gauge)?;
     metric.map_or(Ok(()), |metric| metric.encode(family))
 }
 
-fn counter(encoder: &mut DescriptorEncoder, name: &str, help: &str, unit: Option<&Unit>, value: impl EncodeCounterValue) -> fmt::Result {
-    let family = encoder.encode_descriptor(name, help, unit, prometheus_client::metrics::MetricType::Counter)?;
+fn counter(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: impl EncodeCounterValue,
+) -> fmt::Result {
+    let family =
+        encoder.encode_descriptor(name, help, unit, prometheus_client::metrics::MetricType::Counter)?;
     ConstCounter::new(value).encode(family)
 }
 
@@ -93,7 +144,9 @@ fn cpu_seconds() -> f64 {
 /// Address space and resident memory.
 fn memory_bytes() -> Option<(f64, f64)> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let mut bytes = pages.split_whitespace().map_while(|n| Some(n.parse::<f64>().ok()? * rustix::param::page_size() as f64));
+    let mut bytes = pages
+        .split_whitespace()
+        .map_while(|n| Some(n.parse::<f64>().ok()? * rustix::param::page_size() as f64));
     Some((bytes.next()?, bytes.next()?))
 }
 

@@ -1,4 +1,5 @@
-//! This node: its name, and how it stands. Plain values for the log, the other nodes and the operator's commands.
+//! This node: its name, and how it stands. Plain values for the log, the other nodes and the operator's
+//! commands.
 
 mod status;
 
@@ -13,8 +14,9 @@ const SEPARATOR: char = '~';
 
 /// The name of a node, which outlives its process, and one start of it.
 ///
-/// Logs and tables for people show the name. On NATS and in the table `nodes` stands [`Node::id`]: a node that was killed and is back must
-/// not be taken for the one that it was before, because that one may have committed what it told nobody.
+/// Logs and tables for people show the name. On NATS and in the table `nodes` stands [`Node::id`]: a node
+/// that was killed and is back must not be taken for the one that it was before, because that one may have
+/// committed what it told nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     name: String,
@@ -22,10 +24,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// The node of this process: called `wanted`; where that is empty as its host is; where that has no usable name by a random one.
+    /// The node of this process: called `wanted`; where that is empty as its host is; where that has no
+    /// usable name by a random one.
     pub fn starting(wanted: &str) -> Self {
         let random = || format!("{:08x}", rand::random::<u32>());
-        let name = Some(wanted.to_owned()).filter(|name| !name.is_empty()).or_else(host_name).unwrap_or_else(random);
+        let name =
+            Some(wanted.to_owned()).filter(|name| !name.is_empty()).or_else(host_name).unwrap_or_else(random);
         Self { name, start: random() }
     }
 
@@ -68,7 +72,11 @@ fn host_name() -> Option<String> {
 /// The name of a node on a host: its first label. `localhost` is no name: every machine has it.
 fn of_host(host: &str) -> Option<String> {
     let label = host.split('.').next().unwrap_or_default();
-    let name: String = label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(NODE_NAME_BYTES).collect();
+    let name: String = label
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+        .take(NODE_NAME_BYTES)
+        .collect();
     (is_node_name(&name) && !["localhost", "-none-"].contains(&name.as_str())).then_some(name)
 }
 

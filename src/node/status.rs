@@ -1,6 +1,8 @@
-//! How a node stands: what it says of itself to operators, over its operators' port and, beside its heartbeat, in the table `nodes`.
+//! How a node stands: what it says of itself to operators, over its operators' port and, beside its
+//! heartbeat, in the table `nodes`.
 //!
-//! Commands read what nodes of neighbouring versions have written: what is missing stays at its default, what is unknown is passed over.
+//! Commands read what nodes of neighbouring versions have written: what is missing stays at its default, what
+//! is unknown is passed over.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -42,7 +44,8 @@ pub struct NodeStatus {
 }
 
 impl NodeStatus {
-    /// Whether nothing is wrong with it that an operator should look at. What a node of another version does not say is not held against it.
+    /// Whether nothing is wrong with it that an operator should look at. What a node of another version does
+    /// not say is not held against it.
     pub fn is_well(&self) -> bool {
         let fine = |state: &str| ["ok", "off", ""].contains(&state);
         !self.draining && fine(&self.database) && fine(&self.relay) && fine(&self.notices)
@@ -110,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_status_of_another_version_is_read() {
-        let status: NodeStatus = serde_json::from_str(r#"{"node":"a","sessions":3,"later":{"x":1}}"#).unwrap();
+        let status: NodeStatus =
+            serde_json::from_str(r#"{"node":"a","sessions":3,"later":{"x":1}}"#).unwrap();
         assert_eq!((status.node.as_str(), status.sessions, status.database.as_str()), ("a", 3, ""));
     }
 }

@@ -5,7 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt as _, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
+use actix::{
+    Actor, ActorFutureExt as _, Arbiter, AsyncContext as _, Context, Handler, Message, ResponseFuture,
+    WrapFuture as _,
+};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -27,7 +30,8 @@ use crate::wechat::push::SubscribeChange;
 
 /// Messages that may wait for this actor.
 const MAILBOX: usize = 16_384;
-/// Times that one conversation is tried anew after WeChat was not reached; the wait doubles each time, up to [`AGAIN_AT_MOST_MS`].
+/// Times that one conversation is tried anew after WeChat was not reached; the wait doubles each time, up to
+/// [`AGAIN_AT_MOST_MS`].
 const TRIES: u32 = 4;
 const AGAIN_AT_MOST_MS: u64 = 600_000;
 /// A reservation this old, in milliseconds, is nobody's any more: none is under way for longer.
@@ -78,11 +82,23 @@ impl Notifier {
         Notices { notifier, standing, metrics: metrics.clone() }
     }
 
-    fn new(settings: Settings, doors: Doors, wechat: WeChatApi, metrics: Metrics, standing: Arc<Standing>, vital: Vital) -> Self {
+    fn new(
+        settings: Settings,
+        doors: Doors,
+        wechat: WeChatApi,
+        metrics: Metrics,
+        standing: Arc<Standing>,
+        vital: Vital,
+    ) -> Self {
         let settings = Rc::new(settings);
         let Doors { store, attends } = doors;
         Self {
-            bench: Bench { settings: settings.clone(), store: store.clone(), attends: attends.into(), began: Instant::now() },
+            bench: Bench {
+                settings: settings.clone(),
+                store: store.clone(),
+                attends: attends.into(),
+                began: Instant::now(),
+            },
             courier: Courier { settings: settings.clone(), store: store.clone(), wechat },
             schedule: Schedule::new(settings.pending),
             settings,
@@ -118,11 +134,15 @@ impl Notifier {
     }
 
     fn room(&self) -> usize {
-        if self.leaving.is_some() { 0 } else { self.rest.room(self.now(), self.in_flight, self.settings.in_flight) }
+        if self.leaving.is_some() {
+            0
+        } else {
+            self.rest.room(self.now(), self.in_flight, self.settings.in_flight)
+        }
     }
 
-    /// Sends what is judged, and then has judged what is due. One batch is judged at a time, of no more than can be sent at once, so
-    /// that what was found does not grow old.
+    /// Sends what is judged, and then has judged what is due. One batch is judged at a time, of no more than
+    /// can be sent at once, so that what was found does not grow old.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         while self.room() > 0
             && let Some((waiting, candidate)) = self.ready.pop_front()
@@ -187,7 +207,11 @@ impl Notifier {
             let delivered = courier.deliver(&waiting.pair, waiting.up_to, &candidate).await;
             (waiting, delivered)
         };
-        ctx.spawn(delivered.into_actor(self).map(|(waiting, delivered), notifier, ctx| notifier.delivered(waiting, delivered, ctx)));
+        ctx.spawn(
+            delivered
+                .into_actor(self)
+                .map(|(waiting, delivered), notifier, ctx| notifier.delivered(waiting, delivered, ctx)),
+        );
     }
 
     fn delivered(&mut self, waiting: Waiting, delivered: Delivered, ctx: &mut Context<Self>) {
@@ -240,8 +264,12 @@ impl Notifier {
                 self.put(Waiting { tries: waiting.tries + 1, ..waiting }, due);
             }
             Aftermath::Again | Aftermath::Unknown if self.unreached.failed(Instant::now()).is_none() => {}
-            Aftermath::Again => log::warn!(tries = TRIES; "WeChat was not reached for a notice; it is given up, and its grant kept"),
-            Aftermath::Unknown => log::warn!("it is not known whether WeChat took a notice; it is not sent again"),
+            Aftermath::Again => {
+                log::warn!(tries = TRIES; "WeChat was not reached for a notice; it is given up, and its grant kept")
+            }
+            Aftermath::Unknown => {
+                log::warn!("it is not known whether WeChat took a notice; it is not sent again")
+            }
         }
     }
 
@@ -273,12 +301,15 @@ impl Notifier {
                 }
             }
             Err(_) if tries < RECOVERY_TRIES => notifier.recover(after, tries + 1, ctx),
-            Err(_) => log::warn!("the store did not say who was to be told when the last process ended; those are not told"),
+            Err(_) => log::warn!(
+                "the store did not say who was to be told when the last process ended; those are not told"
+            ),
         }));
     }
 
     fn abandon(&mut self) {
-        let write = Write::Abandon(Abandon { reserved_before: now_ms() - ABANDONED_AFTER, answer: Answer::Nobody });
+        let write =
+            Write::Abandon(Abandon { reserved_before: now_ms() - ABANDONED_AFTER, answer: Answer::Nobody });
         // It is tried again in a minute in any case.
         let _ = self.store.submit_background(write);
     }

@@ -1,5 +1,6 @@
-//! What a notice says: the operator's patterns, filled in and cut to what WeChat takes. A field that breaks a rule of its kind makes WeChat
-//! refuse the whole notice (47003), so what somebody calls herself must not be able to.
+//! What a notice says: the operator's patterns, filled in and cut to what WeChat takes. A field that breaks a
+//! rule of its kind makes WeChat refuse the whole notice (47003), so what somebody calls herself must not be
+//! able to.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,11 @@ fn value(field: &Field, lang: Lang, news: &News<'_>) -> String {
         match part {
             Part::Text(fixed) => text.push_str(fixed),
             Part::Sender if field.kind == FieldKind::Name => text.push_str(&allowed(news.sender, field.kind)),
-            Part::Sender => text.push_str(if allowed(news.sender, field.kind).is_empty() { words.somebody } else { news.sender }),
+            Part::Sender => text.push_str(if allowed(news.sender, field.kind).is_empty() {
+                words.somebody
+            } else {
+                news.sender
+            }),
             Part::Count if field.kind == FieldKind::Number => text.push_str(&news.count.to_string()),
             Part::Count => text.push_str(&count(news.count)),
             Part::Time => text.push_str(&time(news.sent_at, news.utc_offset)),
@@ -64,7 +69,9 @@ impl Words {
     fn of(lang: Lang) -> &'static Self {
         match lang {
             Lang::ZhCn => &Self { somebody: "好友", news: ("发来", "条新消息"), sender_first: true },
-            Lang::ZhHk | Lang::ZhTw => &Self { somebody: "好友", news: ("發來", "則新訊息"), sender_first: true },
+            Lang::ZhHk | Lang::ZhTw => {
+                &Self { somebody: "好友", news: ("發來", "則新訊息"), sender_first: true }
+            }
             Lang::EnUs => &Self { somebody: "a friend", news: ("", " new from "), sender_first: false },
         }
     }
@@ -78,8 +85,11 @@ fn summary(words: &Words, kind: FieldKind, news: &News<'_>) -> String {
     }
     let (before, behind) = words.news;
     let rest = format!("{before}{count}{behind}");
-    let name = Some(allowed(news.sender, kind)).filter(|name| !name.is_empty()).unwrap_or_else(|| words.somebody.to_owned());
-    let name = cut(&name, limit(kind, &format!("{name}{rest}")).saturating_sub(rest.chars().count()).max(1), kind);
+    let name = Some(allowed(news.sender, kind))
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| words.somebody.to_owned());
+    let name =
+        cut(&name, limit(kind, &format!("{name}{rest}")).saturating_sub(rest.chars().count()).max(1), kind);
     if words.sender_first { format!("{name}{rest}") } else { format!("{rest}{name}") }
 }
 
@@ -100,7 +110,8 @@ fn limit(kind: FieldKind, text: &str) -> usize {
     }
 }
 
-/// What a kind takes of a text, on one line. Characters beyond the basic plane, emoji above all, count double at WeChat or are refused.
+/// What a kind takes of a text, on one line. Characters beyond the basic plane, emoji above all, count double
+/// at WeChat or are refused.
 fn allowed(text: &str, kind: FieldKind) -> String {
     let takes = |c: char| match kind {
         FieldKind::Thing => is_plain(c),
@@ -116,7 +127,8 @@ fn allowed(text: &str, kind: FieldKind) -> String {
 
 fn is_plain(c: char) -> bool {
     let is_mark = matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2600}'..='\u{27BF}');
-    let is_private = matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF0}'..='\u{FFFF}');
+    let is_private =
+        matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF0}'..='\u{FFFF}');
     !c.is_control() && !is_mark && !is_private && c <= '\u{FFFF}'
 }
 
@@ -146,8 +158,8 @@ fn time(at: i64, utc_offset: i16) -> String {
     format!("{year}年{month}月{day}日 {:02}:{:02}", of_day / 60, of_day % 60)
 }
 
-/// The date of a day, counted from 1970-01-01, in the Gregorian calendar. A year is taken to begin in March, so that the leap day is its
-/// last, and 400 of them have 146 097 days.
+/// The date of a day, counted from 1970-01-01, in the Gregorian calendar. A year is taken to begin in March,
+/// so that the leap day is its last, and 400 of them have 146 097 days.
 fn civil(day: i64) -> (i64, i64, i64) {
     let from_march_of_0 = day + 719_468;
     let (era, of_era) = (from_march_of_0.div_euclid(146_097), from_march_of_0.rem_euclid(146_097));
@@ -177,7 +189,8 @@ mod tests {
 
     #[test]
     fn a_summary_says_how_many_and_from_whom() {
-        let said = |lang, sender, count| filled(FieldKind::Thing, &[Part::Summary], lang, &news(sender, count));
+        let said =
+            |lang, sender, count| filled(FieldKind::Thing, &[Part::Summary], lang, &news(sender, count));
         assert_eq!(said(Lang::ZhCn, "王五", 3), "王五发来3条新消息");
         assert_eq!(said(Lang::ZhTw, "王五", 1), "王五發來1則新訊息");
         assert_eq!(said(Lang::EnUs, "Bob", 3), "3 new from Bob");
@@ -217,18 +230,31 @@ mod tests {
         ];
         for name in names {
             for lang in [Lang::ZhCn, Lang::ZhHk, Lang::EnUs] {
-                for pattern in [vec![Part::Sender], vec![Part::Summary], vec![Part::Text("来自".into()), Part::Sender, Part::Count]] {
+                for pattern in [
+                    vec![Part::Sender],
+                    vec![Part::Summary],
+                    vec![Part::Text("来自".into()), Part::Sender, Part::Count],
+                ] {
                     let value = |kind| filled(kind, &pattern, lang, &news(name, 7));
                     let thing = value(FieldKind::Thing);
-                    assert!((1..=20).contains(&thing.chars().count()) && thing.chars().all(is_plain), "{thing:?}");
+                    assert!(
+                        (1..=20).contains(&thing.chars().count()) && thing.chars().all(is_plain),
+                        "{thing:?}"
+                    );
                     let short = value(FieldKind::Name);
-                    assert!((1..=if short.is_ascii() { 20 } else { 10 }).contains(&short.chars().count()), "{short:?}");
+                    assert!(
+                        (1..=if short.is_ascii() { 20 } else { 10 }).contains(&short.chars().count()),
+                        "{short:?}"
+                    );
                     assert!(!short.chars().any(char::is_numeric), "{short:?}");
                     let phrase = value(FieldKind::Phrase);
                     assert!((1..=5).contains(&phrase.chars().count()), "{phrase:?}");
                     assert!(phrase.chars().all(is_han), "{phrase:?}");
                     let letters = value(FieldKind::Letter);
-                    assert!((1..=32).contains(&letters.len()) && letters.bytes().all(|b| b.is_ascii_alphabetic()), "{letters:?}");
+                    assert!(
+                        (1..=32).contains(&letters.len()) && letters.bytes().all(|b| b.is_ascii_alphabetic()),
+                        "{letters:?}"
+                    );
                     let text = value(FieldKind::CharacterString);
                     assert!((1..=32).contains(&text.len()) && text.is_ascii(), "{text:?}");
                 }
@@ -239,7 +265,9 @@ mod tests {
     #[test]
     fn numbers_and_times_are_as_wechat_writes_them() {
         assert_eq!(filled(FieldKind::Number, &[Part::Count], Lang::ZhCn, &news("x", 12_345)), "12345");
-        let at = |sent_at, utc_offset| filled(FieldKind::Time, &[Part::Time], Lang::ZhCn, &News { sent_at, utc_offset, ..news("x", 1) });
+        let at = |sent_at, utc_offset| {
+            filled(FieldKind::Time, &[Part::Time], Lang::ZhCn, &News { sent_at, utc_offset, ..news("x", 1) })
+        };
         assert_eq!(at(0, 480), "1970年1月1日 08:00");
         assert_eq!(at(1_709_164_799_999, 0), "2024年2月28日 23:59");
         assert_eq!(at(1_709_164_800_000, 0), "2024年2月29日 00:00");

@@ -15,15 +15,19 @@ use crate::lifecycle::abort_point;
 use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
 use crate::store::Store;
-use crate::store::messages::{Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write};
+use crate::store::messages::{
+    Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write,
+};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
-/// Timeout of a reservation. The store answers it when its commit is done, however late, because a reservation that nobody
-/// hears of is a grant lost; with the calls that follow, this stays below the age at which it counts as abandoned.
+/// Timeout of a reservation. The store answers it when its commit is done, however late, because a
+/// reservation that nobody hears of is a grant lost; with the calls that follow, this stays below the age at
+/// which it counts as abandoned.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Timeout of the other writes, which the store answers within three seconds.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is abandoned, and never told again.
+/// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is
+/// abandoned, and never told again.
 const SETTLE_TRIES: u32 = 3;
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 /// Messages looked at for one whose text can be shown.
@@ -66,7 +70,13 @@ impl Courier {
         abort_point("after-notice");
         self.settle(id, aftermath.settled()).await;
         if let Aftermath::Empty { .. } = aftermath {
-            ledger::write(&self.store, pair.recipient.clone(), self.settings.template.clone(), Granted::Emptied).await;
+            ledger::write(
+                &self.store,
+                pair.recipient.clone(),
+                self.settings.template.clone(),
+                Granted::Emptied,
+            )
+            .await;
         }
         Delivered::Asked(aftermath)
     }
@@ -109,8 +119,11 @@ impl Courier {
     async fn settle(&self, id: i64, outcome: NoticeOutcome) {
         for n in 1..=SETTLE_TRIES {
             let (answer, told) = oneshot::channel();
-            let settle = Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
-            if self.store.submit(settle).is_ok() && matches!(timeout(SETTLE_TIMEOUT, told).await, Ok(Ok(Ok(())))) {
+            let settle =
+                Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
+            if self.store.submit(settle).is_ok()
+                && matches!(timeout(SETTLE_TIMEOUT, told).await, Ok(Ok(Ok(()))))
+            {
                 UNSETTLED.answered();
                 return;
             }
@@ -125,9 +138,18 @@ impl Courier {
 
     /// What the peer's newest message says, if it is a text.
     async fn newest_text(&self, pair: &Pair) -> Option<String> {
-        let history = History { openid: pair.recipient.clone(), peer: pair.peer.clone(), window: Window::Newest, limit: NEWEST };
+        let history = History {
+            openid: pair.recipient.clone(),
+            peer: pair.peer.clone(),
+            window: Window::Newest,
+            limit: NEWEST,
+        };
         let page = self.store.ask(history).await.ok()?;
-        let newest = page.messages.into_iter().rev().find(|m| m.sender == pair.peer && !m.recalled && m.target.is_none())?;
+        let newest = page
+            .messages
+            .into_iter()
+            .rev()
+            .find(|m| m.sender == pair.peer && !m.recalled && m.target.is_none())?;
         let body: serde_json::Value = serde_json::from_str(&newest.body).ok()?;
         (newest.kind.as_str() == "text").then(|| body["message"].as_str().map(str::to_owned))?
     }

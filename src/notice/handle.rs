@@ -12,7 +12,8 @@ use crate::ids::{OpenId, Seq};
 use crate::metrics::{Metrics, NoticeResult};
 use crate::wechat::push::SubscribeChange;
 
-/// How long notices under way may take when the server leaves. What is not settled by then is never told again.
+/// How long notices under way may take when the server leaves. What is not settled by then is never told
+/// again.
 const LEAVE_AT_MOST: Duration = Duration::from_millis(3_500);
 
 /// How things stand with notices, for operators.

@@ -1,4 +1,5 @@
-//! What is to be done: about a conversation whose time has come, and after WeChat was asked to send. Plain: no clock, no network.
+//! What is to be done: about a conversation whose time has come, and after WeChat was asked to send. Plain:
+//! no clock, no network.
 
 use super::quiet::quiet_until;
 use crate::metrics::NoticeResult;
@@ -17,7 +18,8 @@ pub enum Judgement {
     Stranger,
 }
 
-/// `usual`: quiet hours of users who have set none. `strangers`: whether a user the recipient never wrote to may draw a notice.
+/// `usual`: quiet hours of users who have set none. `strangers`: whether a user the recipient never wrote to
+/// may draw a notice.
 pub fn judge(candidate: &Candidate, usual: Option<Quiet>, strangers: bool, now: i64) -> Judgement {
     if candidate.muted {
         Judgement::Muted
@@ -26,7 +28,11 @@ pub fn judge(candidate: &Candidate, usual: Option<Quiet>, strangers: bool, now: 
     } else if !candidate.granted {
         Judgement::NoGrant
     } else {
-        candidate.quiet.or(usual).and_then(|quiet| quiet_until(quiet, now)).map_or(Judgement::Tell, Judgement::Later)
+        candidate
+            .quiet
+            .or(usual)
+            .and_then(|quiet| quiet_until(quiet, now))
+            .map_or(Judgement::Tell, Judgement::Later)
     }
 }
 
@@ -74,8 +80,14 @@ fn refused(wide: i64) -> Aftermath {
     match wide {
         BUSY => Aftermath::Again,
         NO_GRANT => Aftermath::Empty { code },
-        40003 => Aftermath::Odd { code, hint: "WeChat does not know this openid: does wechat.appid belong to these users?" },
-        47003 => Aftermath::Odd { code, hint: "notice.fields do not fit the template: compare them with WeChat's console" },
+        40003 => Aftermath::Odd {
+            code,
+            hint: "WeChat does not know this openid: does wechat.appid belong to these users?",
+        },
+        47003 => Aftermath::Odd {
+            code,
+            hint: "notice.fields do not fit the template: compare them with WeChat's console",
+        },
         40037 => Aftermath::Rest { code, hint: "notice.template_id is none of this mini-program's" },
         41030 => Aftermath::Rest { code, hint: "notice.page is no page of the published mini-program" },
         40013 => Aftermath::Rest { code, hint: "wechat.appid is wrong" },
@@ -86,7 +98,8 @@ fn refused(wide: i64) -> Aftermath {
 }
 
 impl Aftermath {
-    /// What the ledger is told. WeChat uses nothing up where it refuses for a fault of ours, and neither do we.
+    /// What the ledger is told. WeChat uses nothing up where it refuses for a fault of ours, and neither do
+    /// we.
     pub fn settled(&self) -> NoticeOutcome {
         match self {
             Self::Sent { msgid } => NoticeOutcome::Sent { msgid: msgid.clone() },
@@ -138,21 +151,30 @@ mod tests {
         assert_eq!(judge(&candidate(|c| c.muted = true), None, false, 0), Judgement::Muted);
         assert_eq!(judge(&candidate(|c| c.granted = false), None, false, 0), Judgement::NoGrant);
         let stranger = candidate(|c| c.has_written = false);
-        assert_eq!([false, true].map(|strangers| judge(&stranger, None, strangers, 0)), [Judgement::Stranger, Judgement::Tell]);
+        assert_eq!(
+            [false, true].map(|strangers| judge(&stranger, None, strangers, 0)),
+            [Judgement::Stranger, Judgement::Tell]
+        );
     }
 
     #[test]
     fn her_own_quiet_hours_go_before_the_usual_ones() {
         let hours = |from_minute, to_minute| Some(Quiet { from_minute, to_minute, utc_offset_minutes: 0 });
         assert_eq!(judge(&candidate(|_| {}), hours(0, 60), false, 0), Judgement::Later(3_600_000));
-        assert_eq!(judge(&candidate(|c| c.quiet = hours(0, 1)), hours(0, 60), false, 0), Judgement::Later(60_000));
+        assert_eq!(
+            judge(&candidate(|c| c.quiet = hours(0, 1)), hours(0, 60), false, 0),
+            Judgement::Later(60_000)
+        );
         assert_eq!(judge(&candidate(|c| c.quiet = hours(60, 120)), hours(0, 60), false, 0), Judgement::Tell);
     }
 
     #[test]
     fn every_answer_of_wechat_has_its_outcome() {
         let settled = |outcome| aftermath(outcome).settled();
-        assert_eq!(settled(Ok(Sent { msgid: Some("1".into()) })), NoticeOutcome::Sent { msgid: Some("1".into()) });
+        assert_eq!(
+            settled(Ok(Sent { msgid: Some("1".into()) })),
+            NoticeOutcome::Sent { msgid: Some("1".into()) }
+        );
         assert_eq!(settled(Err(SendFailure::NotSent(Failure::Connect))), NoticeOutcome::Returned);
         assert_eq!(settled(Err(SendFailure::Unknown(Failure::Timeout))), NoticeOutcome::Unknown);
         let refused = |code| aftermath(Err(SendFailure::Refused { code, rid: String::new() }));

@@ -36,8 +36,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Rules on each. Who looks at the app on this node costs no question to the database; the other nodes are asked only about those
-    /// who would be told.
+    /// Rules on each. Who looks at the app on this node costs no question to the database; the other nodes
+    /// are asked only about those who would be told.
     pub async fn rule(&self, due: Vec<Waiting>) -> Vec<(Waiting, Ruling)> {
         let mut ruled = Vec::with_capacity(due.len());
         let attending = self.attending(due.iter(), false).await;
@@ -72,7 +72,8 @@ impl Bench {
     /// Who of them has looked at the app since the first of her messages was pushed.
     async fn attending(&self, waiting: impl Iterator<Item = &Waiting>, everywhere: bool) -> Vec<bool> {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let users: Vec<_> = waiting.map(|w| (w.pair.recipient.clone(), now.saturating_sub(w.first_at))).collect();
+        let users: Vec<_> =
+            waiting.map(|w| (w.pair.recipient.clone(), now.saturating_sub(w.first_at))).collect();
         if users.is_empty() { Vec::new() } else { (self.attends)(users, everywhere).await }
     }
 
@@ -82,13 +83,15 @@ impl Bench {
             return Some(HashMap::new());
         }
         let of = away.iter().map(|w| (w.pair.recipient.clone(), w.pair.peer.clone(), w.up_to)).collect();
-        let found = self.store.ask(NoticeCandidates { template: self.settings.template.clone(), of }).await.ok()?;
+        let found =
+            self.store.ask(NoticeCandidates { template: self.settings.template.clone(), of }).await.ok()?;
         let by_pair = |c: Candidate| (Pair { recipient: c.recipient.clone(), peer: c.peer.clone() }, c);
         Some(found.into_iter().map(by_pair).collect())
     }
 }
 
-/// Those who attend and those who do not; without an answer somebody counts as attending, and is not disturbed.
+/// Those who attend and those who do not; without an answer somebody counts as attending, and is not
+/// disturbed.
 fn parted<T>(all: Vec<T>, attending: &[bool]) -> (Vec<T>, Vec<T>) {
     let mut attending = attending.iter();
     all.into_iter().partition(|_| attending.next() != Some(&false))

@@ -19,13 +19,20 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Changes that the store does not take: while it is away one line a minute says so, whoever they are of.
 static UNWRITTEN: SharedOutage = SharedOutage::new();
 
-/// Writes one change, and tries it again where the store is away. One that is lost is made good by WeChat's next refusal (43101).
+/// Writes one change, and tries it again where the store is away. One that is lost is made good by WeChat's
+/// next refusal (43101).
 pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: Granted) {
     for n in 1..=TRIES {
         let (answer, told) = oneshot::channel();
-        let change =
-            GrantChange { openid: openid.clone(), template: template.clone(), change: change.clone(), answer: Answer::Caller(answer) };
-        if store.submit(Write::Grant(change)).is_ok() && matches!(timeout(WRITTEN_WITHIN, told).await, Ok(Ok(Ok(())))) {
+        let change = GrantChange {
+            openid: openid.clone(),
+            template: template.clone(),
+            change: change.clone(),
+            answer: Answer::Caller(answer),
+        };
+        if store.submit(Write::Grant(change)).is_ok()
+            && matches!(timeout(WRITTEN_WITHIN, told).await, Ok(Ok(Ok(()))))
+        {
             UNWRITTEN.answered();
             return;
         }
@@ -38,8 +45,8 @@ pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: 
     }
 }
 
-/// What an event says of the ledger. Who declined, or took the template away, is not written to on the strength of an earlier yes; and a
-/// notice that did not reach her says that the next would not either.
+/// What an event says of the ledger. Who declined, or took the template away, is not written to on the
+/// strength of an earlier yes; and a notice that did not reach her says that the next would not either.
 pub fn change(event: &SubscribeChange) -> Option<Granted> {
     match &event.action {
         SubscribeAction::Accepted => Some(Granted::Accepted { by: Teller::WeChat, key: event.key.clone() }),

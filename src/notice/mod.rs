@@ -1,8 +1,9 @@
 //! Notices: a subscribe message of WeChat's to who is away and has something unread.
 //!
-//! Of every message that is stored the Notifier ([`actor`]) is told once; it waits in the [`schedule`], is judged when its time has come
-//! ([`judging`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat ([`deliver`]) as [`compose`] words it. While the settings
-//! are wrong it rests ([`rest`]). The grants, and who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
+//! Of every message that is stored the Notifier ([`actor`]) is told once; it waits in the [`schedule`], is
+//! judged when its time has come ([`judging`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat
+//! ([`deliver`]) as [`compose`] words it. While the settings are wrong it rests ([`rest`]). The grants, and
+//! who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
 
 mod actor;
 mod handle;
@@ -71,8 +72,8 @@ impl Settings {
     }
 }
 
-/// Of these users, each with so many milliseconds, who has a session in the foreground that was heard within them; `everywhere`: on
-/// whichever node.
+/// Of these users, each with so many milliseconds, who has a session in the foreground that was heard within
+/// them; `everywhere`: on whichever node.
 pub type Attends = dyn Fn(Vec<(OpenId, u64)>, bool) -> BoxFuture<'static, Vec<bool>> + Send;
 
 /// Whom the notifier asks.

@@ -5,8 +5,8 @@ use crate::store::messages::Quiet;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MINUTES: i64 = 24 * 60;
 
-/// When the quiet hours end that `now` (both Unix milliseconds) falls into; `None`: it is not quiet. Hours from a minute to the same
-/// minute are none.
+/// When the quiet hours end that `now` (both Unix milliseconds) falls into; `None`: it is not quiet. Hours
+/// from a minute to the same minute are none.
 pub fn quiet_until(quiet: Quiet, now: i64) -> Option<i64> {
     let minutes = now.div_euclid(MINUTE_MS);
     let clock = (minutes + i64::from(quiet.utc_offset_minutes)).rem_euclid(DAY_MINUTES);
@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn hours_of_one_day_and_none_at_all() {
         let noon = hours(720, 780, 0);
-        assert_eq!([at(11, 59), at(12, 30), at(13, 0)].map(|now| quiet_until(noon, now)), [None, Some(at(13, 0)), None]);
+        assert_eq!(
+            [at(11, 59), at(12, 30), at(13, 0)].map(|now| quiet_until(noon, now)),
+            [None, Some(at(13, 0)), None]
+        );
         assert_eq!(quiet_until(hours(5, 5, 0), at(0, 5)), None);
     }
 }

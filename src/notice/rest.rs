@@ -3,8 +3,8 @@
 /// Refusals in a row, of different users, that are taken for a fault of the settings.
 const ODD_IN_A_ROW: u32 = 3;
 
-/// Whether and why the notifier rests. After its time one notice is tried, and only when that goes well all others. Times are
-/// milliseconds of any clock that never jumps.
+/// Whether and why the notifier rests. After its time one notice is tried, and only when that goes well all
+/// others. Times are milliseconds of any clock that never jumps.
 #[derive(Debug, Default)]
 pub struct Rest {
     cause: Option<Cause>,
@@ -25,8 +25,8 @@ impl Rest {
         self.cause = Some(Cause { until, code, hint });
     }
 
-    /// One was refused for what stands in it. One user's name must not stop the notices of all others, but a setting that fits no notice
-    /// must not be tried for ever.
+    /// One was refused for what stands in it. One user's name must not stop the notices of all others, but a
+    /// setting that fits no notice must not be tried for ever.
     pub fn odd(&mut self, until: u64, code: i32, hint: &'static str) {
         self.odd += 1;
         if self.odd >= ODD_IN_A_ROW || self.cause.is_some() {

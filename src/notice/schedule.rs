@@ -1,4 +1,5 @@
-//! Which conversations are to be judged when: a plain value, without clock. Times are milliseconds of any clock that never jumps.
+//! Which conversations are to be judged when: a plain value, without clock. Times are milliseconds of any
+//! clock that never jumps.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -51,12 +52,14 @@ impl Schedule {
         Self { waiting: HashMap::new(), order: BTreeMap::new(), next: 0, limit }
     }
 
-    /// A message was pushed at `now`, to be judged at `due`, or with one of its conversation that is judged before.
+    /// A message was pushed at `now`, to be judged at `due`, or with one of its conversation that is judged
+    /// before.
     pub fn add(&mut self, pair: Pair, seq: Seq, now: u64, due: u64) -> Added {
         self.put(Waiting { pair, up_to: seq, first_at: now, last_at: now, tries: 0 }, due)
     }
 
-    /// Puts what was judged back, to be judged again at `due`, or with what came meanwhile of its conversation.
+    /// Puts what was judged back, to be judged again at `due`, or with what came meanwhile of its
+    /// conversation.
     pub fn put(&mut self, new: Waiting, due: u64) -> Added {
         if let Some((slot, there)) = self.waiting.get_mut(&new.pair) {
             if due < slot.0
@@ -151,7 +154,10 @@ mod tests {
         let mut schedule = Schedule::new(10);
         schedule.put(Waiting { pair: pair("a"), up_to: seq(1), first_at: 0, last_at: 0, tries: 1 }, 1_000);
         assert_eq!(schedule.add(pair("a"), seq(2), 50, 110), Added::Collapsed);
-        assert_eq!(schedule.take_due(110, 10), [Waiting { pair: pair("a"), up_to: seq(2), first_at: 0, last_at: 50, tries: 1 }]);
+        assert_eq!(
+            schedule.take_due(110, 10),
+            [Waiting { pair: pair("a"), up_to: seq(2), first_at: 0, last_at: 50, tries: 1 }]
+        );
         assert!(schedule.take_due(u64::MAX, 10).is_empty());
     }
 

@@ -14,7 +14,8 @@ use crate::ids::{Malformed, sha256};
 /// Bytes of one avatar.
 const LARGEST: usize = 32 * 1_024;
 
-/// The name of an image: the SHA-256 of its bytes, so that what stands under it never changes. 64 hexadecimal digits, small ones.
+/// The name of an image: the SHA-256 of its bytes, so that what stands under it never changes. 64 hexadecimal
+/// digits, small ones.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AvatarId(Arc<str>);
 
@@ -52,7 +53,9 @@ impl Avatar {
     /// # Errors
     /// [`Unfit`].
     pub fn from_base64(text: &str) -> Result<Self, Unfit> {
-        let bytes = STANDARD.decode(text).map_err(|_| Unfit("avatar must be base64 of the standard alphabet, with its padding"))?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|_| Unfit("avatar must be base64 of the standard alphabet, with its padding"))?;
         if bytes.len() > LARGEST {
             return Err(Unfit("avatar must have at most 32 KiB"));
         }
@@ -103,7 +106,10 @@ mod tests {
     #[test]
     fn at_most_32_kib_of_plain_base64() {
         assert!(Avatar::from_base64(&of_length(LARGEST)).is_ok());
-        assert_eq!(Avatar::from_base64(&of_length(LARGEST + 1)).unwrap_err(), Unfit("avatar must have at most 32 KiB"));
+        assert_eq!(
+            Avatar::from_base64(&of_length(LARGEST + 1)).unwrap_err(),
+            Unfit("avatar must have at most 32 KiB")
+        );
         let good = of_length(100);
         for bad in [
             "https://example.com/a.png",

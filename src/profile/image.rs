@@ -1,4 +1,5 @@
-//! What bytes are an image of the kinds that every client can show: by its magic and the header behind it, and nothing else.
+//! What bytes are an image of the kinds that every client can show: by its magic and the header behind it,
+//! and nothing else.
 
 /// The widest and highest.
 const LARGEST: u32 = 1_024;
@@ -67,7 +68,8 @@ fn jpeg(mut rest: &[u8]) -> Option<(u32, u32)> {
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                 return Some((be16(segment.get(5..)?)?, be16(segment.get(3..)?)?));
             }
-            // An image that ends, or begins with its data, before a frame header; and markers that stand alone.
+            // An image that ends, or begins with its data, before a frame header; and markers that stand
+            // alone.
             0x00 | 0x01 | 0xD0..=0xDA => return None,
             _ => {
                 let length = usize::try_from(be16(segment)?).ok()?;
@@ -113,7 +115,13 @@ mod tests {
     use super::*;
 
     fn png(width: u32, height: u32) -> Vec<u8> {
-        [b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes(), b"\x08\x06\0\0\0"].concat()
+        [
+            b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR".as_slice(),
+            &width.to_be_bytes(),
+            &height.to_be_bytes(),
+            b"\x08\x06\0\0\0",
+        ]
+        .concat()
     }
 
     fn webp(chunk: &[u8], data: &[u8]) -> Vec<u8> {
@@ -129,7 +137,10 @@ mod tests {
         assert_eq!(sized(&png(1_024, 7)), Some((Kind::Png, 1_024, 7)));
         let jpeg = b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xFF\xFF\xFF\xC2\0\x11\x08\x01\x02\x03\x04";
         assert_eq!(sized(jpeg), Some((Kind::Jpeg, 0x304, 0x102)));
-        assert_eq!(sized(&webp(b"VP8 ", b"\x10\0\0\x9D\x01\x2A\x64\x40\xC8\0")), Some((Kind::Webp, 100, 200)));
+        assert_eq!(
+            sized(&webp(b"VP8 ", b"\x10\0\0\x9D\x01\x2A\x64\x40\xC8\0")),
+            Some((Kind::Webp, 100, 200))
+        );
         assert_eq!(sized(&webp(b"VP8L", b"\x2F\xC7\x80\x18\0")), Some((Kind::Webp, 200, 99)));
         assert_eq!(sized(&webp(b"VP8X", b"\x10\0\0\0\xFF\x03\0\x09\0\0")), Some((Kind::Webp, 1_024, 10)));
     }
@@ -165,7 +176,9 @@ mod tests {
 
     #[test]
     fn an_image_has_1_to_1024_pixels_a_side() {
-        for (width, height, good) in [(1, 1, true), (1_024, 1_024, true), (0, 5, false), (1_025, 5, false), (5, u32::MAX, false)] {
+        for (width, height, good) in
+            [(1, 1, true), (1_024, 1_024, true), (0, 5, false), (1_025, 5, false), (5, u32::MAX, false)]
+        {
             assert_eq!(Image::of(&png(width, height)).unwrap().is_of_good_size(), good, "{width}x{height}");
         }
     }

@@ -1,4 +1,5 @@
-//! What users show of themselves: a name and an image, parsed once at the edge. A value of one of these types is fit to be stored and shown.
+//! What users show of themselves: a name and an image, parsed once at the edge. A value of one of these types
+//! is fit to be stored and shown.
 
 mod avatar;
 mod image;

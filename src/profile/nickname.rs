@@ -19,7 +19,8 @@ impl Nickname {
     /// White space around it is dropped, all else is kept as it was given.
     ///
     /// # Errors
-    /// [`Unfit`] when it is too long, shows nothing, or has a character that would spoil the place where it is shown.
+    /// [`Unfit`] when it is too long, shows nothing, or has a character that would spoil the place where it
+    /// is shown.
     pub fn parse(text: &str) -> Result<Self, Unfit> {
         let text = text.trim();
         if text.chars().count() > LONGEST {
@@ -33,13 +34,16 @@ impl Nickname {
             return Err(Unfit("nickname must not have control, private-use or unassigned characters"));
         }
         let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-        if !text.is_empty() && text.chars().all(|c| c == BLANK || ignorable.contains(c) || is_invisible(categories.get(c))) {
+        if !text.is_empty()
+            && text.chars().all(|c| c == BLANK || ignorable.contains(c) || is_invisible(categories.get(c)))
+        {
             return Err(Unfit("nickname must show something"));
         }
         Ok(Self(text.into()))
     }
 
-    /// One that was parsed before it was stored. It is shown as it is, though what is assigned may have changed with a release since.
+    /// One that was parsed before it was stored. It is shown as it is, though what is assigned may have
+    /// changed with a release since.
     pub fn stored(text: &str) -> Self {
         Self(text.into())
     }
@@ -49,8 +53,8 @@ impl Nickname {
     }
 }
 
-/// Embeddings, overrides and isolates (UAX #9): what stands behind the name would turn with it. The marks of direction (U+200E, U+200F) turn
-/// nothing but the name, and are needed in some.
+/// Embeddings, overrides and isolates (UAX #9): what stands behind the name would turn with it. The marks of
+/// direction (U+200E, U+200F) turn nothing but the name, and are needed in some.
 fn turns_the_line(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -72,8 +76,20 @@ mod tests {
 
     #[test]
     fn names_of_all_scripts_are_kept_as_they_are() {
-        for name in ["鸿雁", "Zoë", "Zoe\u{308}", "👩‍👩‍👧‍👦", "❤️", "می‌خواهم", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "שלום\u{200F}", "a b", "<script>", "%00", "'; --"]
-        {
+        for name in [
+            "鸿雁",
+            "Zoë",
+            "Zoe\u{308}",
+            "👩‍👩‍👧‍👦",
+            "❤️",
+            "می‌خواهم",
+            "🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+            "שלום\u{200F}",
+            "a b",
+            "<script>",
+            "%00",
+            "'; --",
+        ] {
             assert_eq!(Nickname::parse(name).unwrap().as_str(), name);
         }
         assert_eq!(Nickname::parse(" \u{3000}\t名\n").unwrap().as_str(), "名");

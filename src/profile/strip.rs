@@ -1,5 +1,6 @@
-//! An image as it is stored: whole, still, one, and without what is not drawn. Where and with what a picture was taken stands in its
-//! metadata, and nobody who uploads a face means to tell that. The pixels are left as they are; only the parts around them are looked at.
+//! An image as it is stored: whole, still, one, and without what is not drawn. Where and with what a picture
+//! was taken stands in its metadata, and nobody who uploads a face means to tell that. The pixels are left as
+//! they are; only the parts around them are looked at.
 
 use super::Unfit;
 use super::image::Image;
@@ -27,7 +28,8 @@ pub fn strip(bytes: &[u8]) -> Result<Vec<u8>, Unfit> {
 const PNG: &[u8] = b"\x89PNG\r\n\x1A\n";
 
 /// Chunks that are drawn (PNG 3rd edition, 11): the image, its transparency, and what its colours mean.
-const PNG_DRAWN: [&[u8]; 9] = [b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB"];
+const PNG_DRAWN: [&[u8]; 9] =
+    [b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB"];
 
 fn png(mut rest: &[u8]) -> Result<Vec<u8>, Unfit> {
     let mut stripped = PNG.to_vec();
@@ -70,7 +72,11 @@ fn webp(rest: &[u8]) -> Result<Vec<u8>, Unfit> {
     let mut stripped = b"RIFF\0\0\0\0WEBP".to_vec();
     let (mut canvas, mut frame) = (None, None);
     while !rest.is_empty() {
-        let length = rest.get(4..).and_then(|rest| rest.first_chunk()).map(|bytes| u32::from_le_bytes(*bytes)).ok_or(BROKEN)?;
+        let length = rest
+            .get(4..)
+            .and_then(|rest| rest.first_chunk())
+            .map(|bytes| u32::from_le_bytes(*bytes))
+            .ok_or(BROKEN)?;
         let length = usize::try_from(length).map_err(|_| BROKEN)?;
         let padded = length.checked_add(length % 2).and_then(|length| length.checked_add(8)).ok_or(BROKEN)?;
         let (chunk, later) = rest.split_at_checked(padded).ok_or(BROKEN)?;
@@ -133,7 +139,8 @@ fn jpeg(mut rest: &[u8]) -> Result<Vec<u8>, Unfit> {
             0x00 | 0x01 | 0xD0..=0xD9 => return Err(BROKEN),
             _ => {}
         }
-        let length = behind.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes))).ok_or(BROKEN)?;
+        let length =
+            behind.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes))).ok_or(BROKEN)?;
         let (segment, later) = behind.split_at_checked(length.max(2)).ok_or(BROKEN)?;
         rest = later;
         match marker {
@@ -159,7 +166,8 @@ fn jpeg(mut rest: &[u8]) -> Result<Vec<u8>, Unfit> {
     }
 }
 
-/// Frames, tables and scans; of what applications say only what colours mean. JFIF may hold a small picture of its own.
+/// Frames, tables and scans; of what applications say only what colours mean. JFIF may hold a small picture
+/// of its own.
 fn is_drawn(marker: u8, segment: &[u8]) -> bool {
     let says = |name: &[u8]| segment.get(2..).is_some_and(|said| said.starts_with(name));
     match marker {
@@ -176,7 +184,8 @@ fn scan(bytes: &[u8]) -> Option<usize> {
     bytes.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF | 0xD0..=0xD7))
 }
 
-/// Which way up a picture is (Exif 2.32, 4.6.4: tag 0x0112), where that is not as its pixels stand. Of Exif it is all that is drawn.
+/// Which way up a picture is (Exif 2.32, 4.6.4: tag 0x0112), where that is not as its pixels stand. Of Exif
+/// it is all that is drawn.
 fn orientation(segment: &[u8]) -> Option<u8> {
     let tiff = segment.get(2..)?.strip_prefix(b"Exif\0\0")?;
     let little = match tiff.get(..4)? {
@@ -184,8 +193,16 @@ fn orientation(segment: &[u8]) -> Option<u8> {
         b"MM\0*" => false,
         _ => return None,
     };
-    let short = |at: usize| tiff.get(at..)?.first_chunk().map(|b| if little { u16::from_le_bytes(*b) } else { u16::from_be_bytes(*b) });
-    let long = |at: usize| tiff.get(at..)?.first_chunk().map(|b| if little { u32::from_le_bytes(*b) } else { u32::from_be_bytes(*b) });
+    let short = |at: usize| {
+        tiff.get(at..)?
+            .first_chunk()
+            .map(|b| if little { u16::from_le_bytes(*b) } else { u16::from_be_bytes(*b) })
+    };
+    let long = |at: usize| {
+        tiff.get(at..)?
+            .first_chunk()
+            .map(|b| if little { u32::from_le_bytes(*b) } else { u32::from_be_bytes(*b) })
+    };
     let directory = usize::try_from(long(4)?).ok()?;
     let entries = usize::from(short(directory)?);
     let entry = (0..entries).map(|n| directory + 2 + 12 * n).find(|at| short(*at) == Some(0x0112))?;
@@ -277,10 +294,18 @@ mod tests {
     fn a_png_keeps_what_is_drawn() {
         let data = chunk(b"IDAT", b"pixels");
         let end = chunk(b"IEND", b"");
-        let drawn =
-            [header(), chunk(b"iCCP", b"profile"), chunk(b"PLTE", b"abc"), chunk(b"tRNS", b"a"), data.clone(), data.clone(), end.clone()];
+        let drawn = [
+            header(),
+            chunk(b"iCCP", b"profile"),
+            chunk(b"PLTE", b"abc"),
+            chunk(b"tRNS", b"a"),
+            data.clone(),
+            data.clone(),
+            end.clone(),
+        ];
         let mut all = drawn.to_vec();
-        for (at, name) in [(1, b"tEXt"), (2, b"zTXt"), (3, b"iTXt"), (4, b"eXIf"), (5, b"tIME"), (6, b"prVt")] {
+        for (at, name) in [(1, b"tEXt"), (2, b"zTXt"), (3, b"iTXt"), (4, b"eXIf"), (5, b"tIME"), (6, b"prVt")]
+        {
             all.insert(at, chunk(name, b"GPS 1"));
         }
         let bytes = [png(&all), b"GPS 1 behind the end".to_vec()].concat();

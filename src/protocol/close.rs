@@ -100,7 +100,9 @@ impl Close {
         match word {
             Word::BadRequest => Self::BadRequest,
             Word::Banned => Self::Banned,
-            Word::Unauthorized | Word::BadCode | Word::OpenidMismatch | Word::BlockedByWechat => Self::Refused { word },
+            Word::Unauthorized | Word::BadCode | Word::OpenidMismatch | Word::BlockedByWechat => {
+                Self::Refused { word }
+            }
             _ => Self::Overloaded { word, retry_ms: retry_after_ms.unwrap_or(1_000) },
         }
     }

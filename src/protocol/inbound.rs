@@ -94,8 +94,20 @@ const CONTROL: [&str; 15] = [
 ];
 
 /// Fields that the server owns: dropped silently from what a sender gives.
-const SERVER_OWNED: [&str; 12] =
-    ["status", "seq", "sent_at", "id", "session", "server_time", "duplicate", "target_seq", "recalled", "error", "retry_after_ms", "group"];
+const SERVER_OWNED: [&str; 12] = [
+    "status",
+    "seq",
+    "sent_at",
+    "id",
+    "session",
+    "server_time",
+    "duplicate",
+    "target_seq",
+    "recalled",
+    "error",
+    "retry_after_ms",
+    "group",
+];
 
 /// Fields that a message carries outside its body.
 const ENVELOPE: [&str; 3] = ["type", "from_user_openid", "to_user_openid"];
@@ -104,9 +116,15 @@ const ENVELOPE: [&str; 3] = ["type", "from_user_openid", "to_user_openid"];
 ///
 /// # Errors
 /// [`Rejected`] with `bad_frame`, `too_large` or `sender_mismatch`.
-pub fn parse(text: &str, dialect: Dialect, openid: &OpenId, limits: &FrameLimits) -> Result<Parsed, Rejected> {
+pub fn parse(
+    text: &str,
+    dialect: Dialect,
+    openid: &OpenId,
+    limits: &FrameLimits,
+) -> Result<Parsed, Rejected> {
     json::check(text).map_err(|e| unreadable(text, e.to_string()))?;
-    let top: TopLevel<'_> = serde_json::from_str(text).map_err(|e| unreadable(text, format!("not a frame: {}", category(&e))))?;
+    let top: TopLevel<'_> =
+        serde_json::from_str(text).map_err(|e| unreadable(text, format!("not a frame: {}", category(&e))))?;
     let fields = Fields(&top);
     let id = fields.id(dialect).map_err(|e| unreadable(text, e.to_string()))?;
     let client_msg_id = fields.client_msg_id();
@@ -118,7 +136,8 @@ pub fn parse(text: &str, dialect: Dialect, openid: &OpenId, limits: &FrameLimits
         .map_err(|fault| Rejected { word: fault.word, why: fault.why, id, client_msg_id: known })
 }
 
-/// The refusal of a frame that cannot be read as one, with what tells its sender which one it was, where that can be read.
+/// The refusal of a frame that cannot be read as one, with what tells its sender which one it was, where that
+/// can be read.
 fn unreadable(text: &str, why: String) -> Rejected {
     #[derive(serde::Deserialize, Default)]
     struct Names<'a> {
@@ -170,8 +189,12 @@ fn frame(
         (_, "heart") => Ok(ClientFrame::Heart),
         (Dialect::Plain, name) if CONTROL.contains(&name) => Err(Fault::bad("this type is not a message")),
         (Dialect::Plain, _) => message(fields, dialect, openid, limits, kind, client_msg_id),
-        (Dialect::V1, name) if V1_KINDS.contains(&name) => message(fields, dialect, openid, limits, kind, client_msg_id),
-        (Dialect::V1, "recall") => Ok(ClientFrame::Recall { peer: fields.required_peer()?, target: fields.seq("target_seq")? }),
+        (Dialect::V1, name) if V1_KINDS.contains(&name) => {
+            message(fields, dialect, openid, limits, kind, client_msg_id)
+        }
+        (Dialect::V1, "recall") => {
+            Ok(ClientFrame::Recall { peer: fields.required_peer()?, target: fields.seq("target_seq")? })
+        }
         (Dialect::V1, "read") => fields.receipt(ReceiptKind::Read),
         (Dialect::V1, "recv") => fields.receipt(ReceiptKind::Recv),
         (Dialect::V1, "typing") => Ok(ClientFrame::Typing(fields.required_peer()?)),
@@ -194,23 +217,37 @@ fn message(
     if let Some(from) = fields.text("from_user_openid")?
         && from != openid.as_str()
     {
-        return Err(Fault { word: Word::SenderMismatch, why: "from_user_openid is not who logged in".into() });
+        return Err(Fault {
+            word: Word::SenderMismatch,
+            why: "from_user_openid is not who logged in".into(),
+        });
     }
     if dialect == Dialect::V1 && client_msg_id.is_none() {
         return Err(Fault::bad("client_msg_id is missing"));
     }
     match fields.text("message")? {
         Some(text) if text.len() > limits.message_bytes => {
-            return Err(Fault { word: Word::TooLarge, why: format!("message is longer than {} bytes", limits.message_bytes) });
+            return Err(Fault {
+                word: Word::TooLarge,
+                why: format!("message is longer than {} bytes", limits.message_bytes),
+            });
         }
         None if dialect == Dialect::V1 => return Err(Fault::bad("message is missing")),
         _ => {}
     }
     let body = fields.body();
     if body.len() > limits.fields_bytes {
-        return Err(Fault { word: Word::TooLarge, why: format!("the fields are longer than {} bytes", limits.fields_bytes) });
+        return Err(Fault {
+            word: Word::TooLarge,
+            why: format!("the fields are longer than {} bytes", limits.fields_bytes),
+        });
     }
-    Ok(ClientFrame::Message(Box::new(ClientMessage { to: fields.peer()?, kind, client_msg_id, body: body.into() })))
+    Ok(ClientFrame::Message(Box::new(ClientMessage {
+        to: fields.peer()?,
+        kind,
+        client_msg_id,
+        body: body.into(),
+    })))
 }
 
 struct Fields<'a>(&'a TopLevel<'a>);
@@ -270,14 +307,20 @@ impl<'a> Fields<'a> {
             Some(raw) if raw.get() == "null" => None,
             _ => self.text("since")?.map(|text| SyncCursor::parse(&text)).transpose()?.flatten(),
         };
-        let named = self.get("conversations").map(|raw| sync::named(raw.get())).transpose()?.unwrap_or_default();
-        let limit = self.get("limit").map(|raw| sync::limit(raw.get())).transpose()?.unwrap_or(sync::LIMIT_DEFAULT);
+        let named =
+            self.get("conversations").map(|raw| sync::named(raw.get())).transpose()?.unwrap_or_default();
+        let limit =
+            self.get("limit").map(|raw| sync::limit(raw.get())).transpose()?.unwrap_or(sync::LIMIT_DEFAULT);
         Ok(SyncRequest { since, named, limit })
     }
 
     /// The sender's own fields as a JSON object, values byte for byte as given.
     fn body(&self) -> String {
-        let own = self.0.0.iter().filter(|(k, _)| !SERVER_OWNED.contains(&k.as_ref()) && !ENVELOPE.contains(&k.as_ref()));
+        let own = self
+            .0
+            .0
+            .iter()
+            .filter(|(k, _)| !SERVER_OWNED.contains(&k.as_ref()) && !ENVELOPE.contains(&k.as_ref()));
         let mut body = String::with_capacity(256);
         for (key, value) in own {
             body.push(if body.is_empty() { '{' } else { ',' });
@@ -313,11 +356,18 @@ fn category(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    const LIMITS: FrameLimits =
-        FrameLimits { frame_bytes: 65_536, message_bytes: 8_192, fields_bytes: 16_384, messages_per_second: 20, message_burst: 40 };
+    const LIMITS: FrameLimits = FrameLimits {
+        frame_bytes: 65_536,
+        message_bytes: 8_192,
+        fields_bytes: 16_384,
+        messages_per_second: 20,
+        message_burst: 40,
+    };
 
     fn read(text: &str, dialect: Dialect) -> Result<ClientFrame, (Word, String)> {
-        parse(text, dialect, &OpenId::parse("alice").unwrap(), &LIMITS).map(|p| p.frame).map_err(|r| (r.word, r.why))
+        parse(text, dialect, &OpenId::parse("alice").unwrap(), &LIMITS)
+            .map(|p| p.frame)
+            .map_err(|r| (r.word, r.why))
     }
 
     fn message(text: &str, dialect: Dialect) -> ClientMessage {
@@ -334,7 +384,10 @@ mod tests {
             Dialect::Plain,
         );
         assert_eq!(m.to.unwrap().as_str(), "bob");
-        assert_eq!(&*m.body, r#"{"message":"hi","date":"2020-1-1","created_at":1577808000000,"avatar":{"u":1}}"#);
+        assert_eq!(
+            &*m.body,
+            r#"{"message":"hi","date":"2020-1-1","created_at":1577808000000,"avatar":{"u":1}}"#
+        );
     }
 
     #[test]
@@ -349,17 +402,26 @@ mod tests {
     fn a_frame_that_cannot_be_read_is_named_all_the_same() {
         let many: String = (0..129).map(|n| format!(",\"f{n}\":1")).collect();
         let deep = "[".repeat(40) + &"]".repeat(40);
-        for broken in [r#","a":1,"a":2"#, &many, &format!(",\"a\":{deep}"), r#","a":"\u0000""#, r#","a":"\ud800""#] {
+        for broken in
+            [r#","a":1,"a":2"#, &many, &format!(",\"a\":{deep}"), r#","a":"\u0000""#, r#","a":"\ud800""#]
+        {
             let text = format!(r#"{{"id":"I","client_msg_id":"c"{broken}}}"#);
             let rejected = parse(&text, Dialect::V1, &OpenId::parse("alice").unwrap(), &LIMITS).unwrap_err();
             assert_eq!(rejected.id.map(|id| id.as_json().to_owned()).as_deref(), Some("\"I\""), "{text}");
-            assert_eq!(rejected.client_msg_id.map(|id| id.as_str().to_owned()).as_deref(), Some("c"), "{text}");
+            assert_eq!(
+                rejected.client_msg_id.map(|id| id.as_str().to_owned()).as_deref(),
+                Some("c"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn names_that_the_server_owns_are_dropped() {
-        let m = message(r#"{"message":"x","status":500,"seq":9,"id":"1","recalled":true,"group":"g"}"#, Dialect::Plain);
+        let m = message(
+            r#"{"message":"x","status":500,"seq":9,"id":"1","recalled":true,"group":"g"}"#,
+            Dialect::Plain,
+        );
         assert_eq!(&*m.body, r#"{"message":"x"}"#);
     }
 
@@ -372,7 +434,10 @@ mod tests {
     #[test]
     fn v1_messages_need_an_id_of_their_own_and_a_text() {
         assert_eq!(read(r#"{"type":"text","message":"x"}"#, Dialect::V1).unwrap_err().0, Word::BadFrame);
-        assert_eq!(read(r#"{"type":"text","client_msg_id":"1"}"#, Dialect::V1).unwrap_err().0, Word::BadFrame);
+        assert_eq!(
+            read(r#"{"type":"text","client_msg_id":"1"}"#, Dialect::V1).unwrap_err().0,
+            Word::BadFrame
+        );
         assert!(read(r#"{"type":"text","message":"x","client_msg_id":"1"}"#, Dialect::V1).is_ok());
     }
 
@@ -415,7 +480,12 @@ mod tests {
 
     #[test]
     fn a_refusal_names_what_it_refused() {
-        let got = parse(r#"{"type":"nope","id":"r\n1","client_msg_id":"c1"}"#, Dialect::V1, &OpenId::parse("a").unwrap(), &LIMITS);
+        let got = parse(
+            r#"{"type":"nope","id":"r\n1","client_msg_id":"c1"}"#,
+            Dialect::V1,
+            &OpenId::parse("a").unwrap(),
+            &LIMITS,
+        );
         let rejected = got.unwrap_err();
         assert_eq!(rejected.id.unwrap().as_json(), r#""r\n1""#);
         assert_eq!(rejected.client_msg_id.unwrap().as_str(), "c1");

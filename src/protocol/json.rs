@@ -73,7 +73,8 @@ fn unit(bytes: &[u8], at: usize) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
 }
 
-/// The top level of a JSON object in the order given, its values as raw text. A key that stands twice is an error.
+/// The top level of a JSON object in the order given, its values as raw text. A key that stands twice is an
+/// error.
 #[derive(Debug)]
 pub struct TopLevel<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -166,7 +167,8 @@ mod tests {
 
     #[test]
     fn the_top_level_keeps_values_as_they_are() {
-        let top: TopLevel<'_> = serde_json::from_str(r#"{"a":1.0e3, "b" : {"c": [1,  2]}, "\u0063":"x"}"#).unwrap();
+        let top: TopLevel<'_> =
+            serde_json::from_str(r#"{"a":1.0e3, "b" : {"c": [1,  2]}, "\u0063":"x"}"#).unwrap();
         let got: Vec<_> = top.0.iter().map(|(k, v)| (k.as_ref(), v.get())).collect();
         assert_eq!(got, [("a", "1.0e3"), ("b", r#"{"c": [1,  2]}"#), ("c", "\"x\"")]);
     }

@@ -1,4 +1,5 @@
-//! The wire: frames in, frames out, errors and close codes, as docs/PROTOCOL.md has them. Pure: no actor, no I/O.
+//! The wire: frames in, frames out, errors and close codes, as docs/PROTOCOL.md has them. Pure: no actor, no
+//! I/O.
 
 pub mod close;
 pub mod inbound;

@@ -43,11 +43,19 @@ pub fn client_msg_id(frame: &str) -> Option<ClientMsgId> {
     ClientMsgId::parse(&serde_json::from_str::<Head<'_>>(frame).ok()?.client_msg_id).ok()
 }
 
-/// A stored message, as history and pushes give it: recalled ones without content, recall events with their target.
-/// `peer` is the recipient as the sender named it.
+/// A stored message, as history and pushes give it: recalled ones without content, recall events with their
+/// target. `peer` is the recipient as the sender named it.
 pub fn stored(message: &Message, peer: &OpenId) -> String {
     let mut out = String::with_capacity(message.body.len() + 192);
-    write_message(&mut out, &message.kind, &message.sender, peer, message.seq, message.sent_at, message.target);
+    write_message(
+        &mut out,
+        &message.kind,
+        &message.sender,
+        peer,
+        message.seq,
+        message.sent_at,
+        message.target,
+    );
     if message.recalled {
         out.push_str(r#","recalled":true"#);
         if let Some(id) = &message.client_msg_id {
@@ -72,7 +80,15 @@ pub fn as_seen_raw(message: &Message, reader: &OpenId, peer: &OpenId) -> Box<Raw
     RawValue::from_string(as_seen(message, reader, peer)).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-fn write_message(out: &mut String, kind: &Kind, sender: &OpenId, peer: &OpenId, seq: Seq, sent_at: i64, target: Option<Seq>) {
+fn write_message(
+    out: &mut String,
+    kind: &Kind,
+    sender: &OpenId,
+    peer: &OpenId,
+    seq: Seq,
+    sent_at: i64,
+    target: Option<Seq>,
+) {
     let kind = kind.as_str();
     let _ = write!(
         out,
@@ -109,7 +125,10 @@ impl Ack<'_> {
         let mut out = String::with_capacity(192);
         out.push_str(r#"{"type":"ack","status":200"#);
         push_ids(&mut out, id, *client_msg_id);
-        let _ = write!(out, r#","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at},"duplicate":{duplicate}}}"#);
+        let _ = write!(
+            out,
+            r#","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at},"duplicate":{duplicate}}}"#
+        );
         out.into()
     }
 }
@@ -162,7 +181,12 @@ impl Failure<'_> {
     pub fn encode(&self) -> ByteString {
         let Self { word, why, id, client_msg_id, retry_after_ms } = self;
         let mut out = String::with_capacity(160);
-        let _ = write!(out, r#"{{"type":"error","status":{},"error":"{}","message":"#, word.status(), word.as_str());
+        let _ = write!(
+            out,
+            r#"{{"type":"error","status":{},"error":"{}","message":"#,
+            word.status(),
+            word.as_str()
+        );
         json::push_string(&mut out, why);
         push_ids(&mut out, *id, *client_msg_id);
         if let Some(ms) = retry_after_ms {
@@ -253,9 +277,21 @@ mod tests {
     #[test]
     fn ids_come_back_byte_for_byte() {
         let id = RequestId::parse(r#""\u00e9\n""#, "é\n").unwrap();
-        let ack = Ack { client_msg_id: None, peer: &openid("b"), seq: Seq::ZERO.next(), sent_at: 1, duplicate: false };
+        let ack = Ack {
+            client_msg_id: None,
+            peer: &openid("b"),
+            seq: Seq::ZERO.next(),
+            sent_at: 1,
+            duplicate: false,
+        };
         assert_eq!(value(&ack.encode(Some(&id)))["id"], "é\n");
-        let failure = Failure { word: Word::BadFrame, why: "\"x\"", id: Some(&id), client_msg_id: None, retry_after_ms: Some(9) };
+        let failure = Failure {
+            word: Word::BadFrame,
+            why: "\"x\"",
+            id: Some(&id),
+            client_msg_id: None,
+            retry_after_ms: Some(9),
+        };
         assert_eq!(value(&failure.encode())["retry_after_ms"], 9);
     }
 }

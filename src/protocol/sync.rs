@@ -31,10 +31,11 @@ pub(super) const LIMIT_DEFAULT: usize = 20;
 pub const ANSWER_BYTES: usize = 256 * 1024;
 /// What one frame holds at most, in bytes, unless a single message is larger.
 const FRAME_BYTES: usize = 64 * 1024;
-/// What the frames of one answer take beside their conversations and the heads of those that are cut: an id of 64 characters, escaped,
-/// a cursor, and the names, five times.
+/// What the frames of one answer take beside their conversations and the heads of those that are cut: an id
+/// of 64 characters, escaped, a cursor, and the names, five times.
 pub const OVERHEAD_BYTES: usize = 8 * 1024;
-/// The most that a conversation takes beside its messages: a peer of 64 bytes, eight numbers of 19 digits, and the names.
+/// The most that a conversation takes beside its messages: a peer of 64 bytes, eight numbers of 19 digits,
+/// and the names.
 pub const CONVERSATION_BYTES: usize = 448;
 
 /// Reads the conversations that a `sync` names.
@@ -70,7 +71,8 @@ impl<'de> Deserialize<'de> for Named {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
                 let mut named: Vec<(OpenId, Seq)> = Vec::new();
                 while let Some((peer, number)) = map.next_entry::<String, i64>()? {
-                    let entry = OpenId::parse(&peer).and_then(|peer| Seq::parse(number).map(|seq| (peer, seq)));
+                    let entry =
+                        OpenId::parse(&peer).and_then(|peer| Seq::parse(number).map(|seq| (peer, seq)));
                     let (peer, seq) = entry.map_err(serde::de::Error::custom)?;
                     if named.len() >= NAMED_AT_MOST || named.iter().any(|(other, _)| *other == peer) {
                         return Err(serde::de::Error::custom("too many peers, or one of them twice"));
@@ -94,20 +96,29 @@ pub fn message_bytes(message: &Message, peer: &OpenId) -> usize {
     ENVELOPE + names + id + message.body.len()
 }
 
-/// The frames, in order: each has `conversations`, the last one `has_more`, `caught_up` and `cursor` too. A conversation that does not fit goes on in
-/// the next frame, under the same peer.
+/// The frames, in order: each has `conversations`, the last one `has_more`, `caught_up` and `cursor` too. A
+/// conversation that does not fit goes on in the next frame, under the same peer.
 pub fn frames(page: &SyncPage, id: Option<&RequestId>, reader: &OpenId) -> Vec<ByteString> {
     let mut frames = Vec::new();
     let mut frame = Frame::begin(id);
     for missed in &page.conversations {
-        let mut messages = missed.messages.iter().map(|message| outbound::as_seen(message, reader, &missed.overview.peer)).peekable();
+        let mut messages = missed
+            .messages
+            .iter()
+            .map(|message| outbound::as_seen(message, reader, &missed.overview.peer))
+            .peekable();
         loop {
-            if frame.is_begun && frame.text.len() + CONVERSATION_BYTES + messages.peek().map_or(0, String::len) > FRAME_BYTES {
+            if frame.is_begun
+                && frame.text.len() + CONVERSATION_BYTES + messages.peek().map_or(0, String::len)
+                    > FRAME_BYTES
+            {
                 frames.push(std::mem::replace(&mut frame, Frame::begin(id)).end());
             }
             frame.open(&missed.overview);
             let mut is_first = true;
-            while let Some(message) = messages.next_if(|m| is_first || frame.text.len() + m.len() + TAIL_BYTES <= FRAME_BYTES) {
+            while let Some(message) =
+                messages.next_if(|m| is_first || frame.text.len() + m.len() + TAIL_BYTES <= FRAME_BYTES)
+            {
                 frame.message(&message, is_first);
                 is_first = false;
             }
@@ -119,7 +130,13 @@ pub fn frames(page: &SyncPage, id: Option<&RequestId>, reader: &OpenId) -> Vec<B
             frames.push(std::mem::replace(&mut frame, Frame::begin(id)).end());
         }
     }
-    let _ = write!(frame.text, r#"],"has_more":{},"caught_up":{},"cursor":"{}"}}"#, page.has_more, page.caught_up, page.cursor.encode());
+    let _ = write!(
+        frame.text,
+        r#"],"has_more":{},"caught_up":{},"cursor":"{}"}}"#,
+        page.has_more,
+        page.caught_up,
+        page.cursor.encode()
+    );
     frames.push(frame.text.into());
     frames
 }
@@ -146,7 +163,17 @@ impl Frame {
         if std::mem::replace(&mut self.is_begun, true) {
             self.text.push(',');
         }
-        let Overview { peer, last_seq, cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, unread, muted } = overview;
+        let Overview {
+            peer,
+            last_seq,
+            cleared_seq,
+            read_seq,
+            recv_seq,
+            peer_read_seq,
+            peer_recv_seq,
+            unread,
+            muted,
+        } = overview;
         let _ = write!(
             self.text,
             r#"{{"peer":"{peer}","last_seq":{last_seq},"cleared_seq":{cleared_seq},"read_seq":{read_seq},"recv_seq":{recv_seq},"peer_read_seq":{peer_read_seq},"peer_recv_seq":{peer_recv_seq},"unread":{unread},"muted":{muted},"messages":["#
@@ -220,17 +247,30 @@ mod tests {
 
     fn seqs(frames: &[Value], peer: &str) -> Vec<i64> {
         let conversations = frames.iter().flat_map(|f| f["conversations"].as_array().unwrap());
-        let messages = conversations.filter(|c| c["peer"] == peer).flat_map(|c| c["messages"].as_array().unwrap());
+        let messages =
+            conversations.filter(|c| c["peer"] == peer).flat_map(|c| c["messages"].as_array().unwrap());
         messages.map(|m| m["seq"].as_i64().unwrap()).collect()
     }
 
     #[test]
     fn named_conversations_are_peers_each_once_with_a_seq() {
-        let named = |json: &str| super::named(json).map(|named| named.iter().map(|(p, s)| format!("{p}{s}")).collect::<Vec<_>>());
+        let named = |json: &str| {
+            super::named(json).map(|named| named.iter().map(|(p, s)| format!("{p}{s}")).collect::<Vec<_>>())
+        };
         assert_eq!(named(r#"{"b":2,"a":0}"#).unwrap(), ["b2", "a0"]);
-        let many = |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"p{i}\":1")).collect::<Vec<_>>().join(","));
+        let many =
+            |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"p{i}\":1")).collect::<Vec<_>>().join(","));
         assert_eq!(named(&many(200)).unwrap().len(), 200);
-        for bad in ["[]", "null", r#"{"a":-1}"#, r#"{"a":1.5}"#, r#"{"a":"1"}"#, r#"{"v1":1}"#, r#"{"a":1,"a":2}"#, &many(201)] {
+        for bad in [
+            "[]",
+            "null",
+            r#"{"a":-1}"#,
+            r#"{"a":1.5}"#,
+            r#"{"a":"1"}"#,
+            r#"{"v1":1}"#,
+            r#"{"a":1,"a":2}"#,
+            &many(201),
+        ] {
             assert!(named(bad).is_err(), "{bad:.40}");
         }
         for bad in ["0", "201", "1.0", "\"5\"", "null", "-1"] {
@@ -242,22 +282,36 @@ mod tests {
     fn nothing_missed_is_one_frame() {
         let frames = cut(Vec::new());
         assert_eq!(frames.len(), 1);
-        assert_eq!((&frames[0]["id"], &frames[0]["has_more"], &frames[0]["cursor"]), (&"r".into(), &true.into(), &"c1.z.10".into()));
+        assert_eq!(
+            (&frames[0]["id"], &frames[0]["has_more"], &frames[0]["cursor"]),
+            (&"r".into(), &true.into(), &"c1.z.10".into())
+        );
     }
 
     #[test]
     fn frames_keep_their_size_and_lose_nothing() {
         for bytes in [1, 500, 5_000, 16_000] {
             let many = |n: i64| (1..=n).map(|seq| message(seq, bytes)).collect::<Vec<_>>();
-            let frames = cut(vec![missed("a", many(1)), missed("b", many(20)), missed("c", Vec::new()), missed("d", many(3))]);
+            let frames = cut(vec![
+                missed("a", many(1)),
+                missed("b", many(20)),
+                missed("c", Vec::new()),
+                missed("d", many(3)),
+            ]);
             for (peer, count) in [("a", 1), ("b", 20), ("c", 0), ("d", 3)] {
                 assert_eq!(seqs(&frames, peer), (1..=count).collect::<Vec<_>>(), "{peer}, {bytes}");
             }
             let (last, before) = frames.split_last().unwrap();
-            assert!(last["cursor"].is_string() && before.iter().all(|f| f.get("cursor").is_none() && f.get("has_more").is_none()));
+            assert!(
+                last["cursor"].is_string()
+                    && before.iter().all(|f| f.get("cursor").is_none() && f.get("has_more").is_none())
+            );
         }
         let many = (0..600).map(|n| missed(&format!("{n:064}"), Vec::new())).collect();
-        assert_eq!(cut(many).iter().map(|f| f["conversations"].as_array().unwrap().len()).sum::<usize>(), 600);
+        assert_eq!(
+            cut(many).iter().map(|f| f["conversations"].as_array().unwrap().len()).sum::<usize>(),
+            600
+        );
     }
 
     #[test]

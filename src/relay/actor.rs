@@ -1,6 +1,7 @@
 //! The Relay: holds the connection to NATS, passes hints on, and finds out when none can have come.
 
 mod requests;
+mod streams;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,13 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
-use async_nats::{Client, Event, Subject, Subscriber};
+use actix::{
+    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
+use async_nats::{Client, Subject, Subscriber};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, StreamExt as _};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
+
+use streams::{Happened, Heard, Probed};
 
 use super::catch_up::Walks;
 use super::connect;
@@ -28,7 +33,7 @@ use super::traced;
 use super::trust::Trust;
 use super::wire::{self, Says, Word};
 use crate::chat::ChatServer;
-use crate::chat::messages::{Arrived, ForgetTold, Hint, What};
+use crate::chat::messages::{ForgetTold, Hint, What};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
@@ -190,7 +195,8 @@ impl Relay {
     fn connected(&mut self, client: Client, ctx: &mut Context<Self>) {
         self.client = Some(client.clone());
         let own = self.probe_subject();
-        let subscribed = async move { (client.subscribe(NODES).await.ok(), client.subscribe(own).await.ok()) };
+        let subscribed =
+            async move { (client.subscribe(NODES).await.ok(), client.subscribe(own).await.ok()) };
         ctx.spawn(subscribed.into_actor(self).map(|(words, probes), relay, ctx| {
             if let Some(words) = words {
                 ctx.add_stream(words.map(Heard));
@@ -207,8 +213,11 @@ impl Relay {
 
     fn subscribe(&mut self, bucket: Bucket) {
         let subject = format!("hongyan.{}.{bucket}", self.settings.buckets);
-        let subscriber =
-            self.client.as_ref().and_then(|client| unconstrained(client.subscribe(subject)).now_or_never()).and_then(Result::ok);
+        let subscriber = self
+            .client
+            .as_ref()
+            .and_then(|client| unconstrained(client.subscribe(subject)).now_or_never())
+            .and_then(Result::ok);
         let (Some(subscriber), Some(subscriptions)) = (subscriber, &self.subscriptions) else {
             return self.unsubscribed.push(bucket);
         };
@@ -227,7 +236,9 @@ impl Relay {
         let Some(Begun { number: probe, payload, returned }) = self.probe.begin() else { return };
         let (number, began) = (self.last_number, self.now());
         let (subject, origin) = (self.probe_subject(), self.origin.clone());
-        let gone = async move { client.publish_with_reply(subject, origin, payload).await.is_ok() && returned.await.is_ok() };
+        let gone = async move {
+            client.publish_with_reply(subject, origin, payload).await.is_ok() && returned.await.is_ok()
+        };
         let within = timeout(PROBE_AT_MOST, gone);
         ctx.spawn(within.into_actor(self).map(move |came, relay, ctx| {
             if relay.probe.end(probe) {
@@ -285,8 +296,8 @@ impl Relay {
         }
     }
 
-    /// Whether hints come: not while NATS does not answer, does not bring those of another node or has not been asked for some, nor while a
-    /// node spreads users differently.
+    /// Whether hints come: not while NATS does not answer, does not bring those of another node or has not
+    /// been asked for some, nor while a node spreads users differently.
     fn judge(&mut self) {
         let now = self.now();
         if self.up {
@@ -294,7 +305,11 @@ impl Relay {
             self.tell_changes(changes, now);
         }
         let has_strangers = self.strangers_at.is_some_and(|at| now < at + 10_000);
-        let link = Link { up: self.up, heard: self.peers.heard_count(), away: if self.up { self.peers.away_count() } else { 0 } };
+        let link = Link {
+            up: self.up,
+            heard: self.peers.heard_count(),
+            away: if self.up { self.peers.away_count() } else { 0 },
+        };
         // Users of these are let in all the same.
         let lacks_subscriptions = !self.unsubscribed.is_empty();
         self.trust.set_away(!link.up || link.away > 0 || has_strangers || lacks_subscriptions, now);
@@ -322,10 +337,11 @@ impl Relay {
 
     fn send(&mut self, subject: String, payload: bytes::Bytes) -> bool {
         let client = self.client.as_ref().filter(|_| self.up);
-        // Where the connection has no room at once, NATS does not keep up. Unconstrained, for tokio has a task wait after 128 steps
-        // though there is room.
+        // Where the connection has no room at once, NATS does not keep up. Unconstrained, for tokio has a
+        // task wait after 128 steps though there is room.
         client.is_some_and(|client| {
-            let sent = unconstrained(client.publish_with_reply(subject, self.origin.clone(), payload)).now_or_never();
+            let sent = unconstrained(client.publish_with_reply(subject, self.origin.clone(), payload))
+                .now_or_never();
             sent.is_some_and(|sent| sent.is_ok())
         })
     }
@@ -397,7 +413,12 @@ impl Relay {
         let Some(doors) = self.doors.clone().filter(|_| !self.is_leaving) else { return };
         let (writing, began) = (self.heartbeat.clone(), self.now());
         let status = serde_json::to_string(&(doors.status)()).unwrap_or_default();
-        let query = WriteHeartbeat { node: self.settings.node.clone(), version: env!("CARGO_PKG_VERSION"), cut_off: !self.up, status };
+        let query = WriteHeartbeat {
+            node: self.settings.node.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            cut_off: !self.up,
+            status,
+        };
         let written = async move {
             // The one before may still wait for the database.
             let _writing = writing.try_lock().ok()?;
@@ -428,7 +449,8 @@ impl Relay {
                 Some(ago_ms) => walks.begin(&doors.store, &doors.chat, ago_ms).await,
                 None => Ok(()),
             };
-            let told = if begun.is_ok() { walks.go_on(&doors.store, &doors.chat).await } else { Err(Unavailable) };
+            let told =
+                if begun.is_ok() { walks.go_on(&doors.store, &doors.chat).await } else { Err(Unavailable) };
             (begun.is_ok(), told, walks)
         };
         ctx.spawn(asked.into_actor(self).map(move |(begun, told, walks), relay, _| {
@@ -471,7 +493,9 @@ impl Relay {
                 self.peers.left(&word.node);
                 log::info!(other_node = word.node.as_str(); "another node has left");
             }
-            Says::Lost { ago_ms } => self.trust.doubt(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now),
+            Says::Lost { ago_ms } => {
+                self.trust.doubt(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now)
+            }
             Says::Revoked => {
                 if let Some(doors) = &self.doors {
                     (doors.revoked)();
@@ -521,60 +545,5 @@ impl Handler<Begin> for Relay {
         ctx.run_interval(TICK, Self::tick);
         self.write_heartbeat(ctx);
         self.judge();
-    }
-}
-
-/// Something that another node says to all: a word about itself, or an answer.
-struct Heard(async_nats::Message);
-
-impl actix::StreamHandler<Heard> for Relay {
-    fn handle(&mut self, Heard(message): Heard, _: &mut Self::Context) {
-        if message.reply.as_ref() == Some(&self.origin) {
-            return;
-        }
-        if let Ok(word) = Word::decode(&message.payload) {
-            return self.heard(word);
-        }
-        match (wire::decode(&message.payload), &self.doors) {
-            (Ok(hint @ Hint { what: What::Attends { .. }, .. }), Some(doors)) => doors.chat.do_send(Arrived(vec![hint])),
-            _ => drop(self.metrics.relay_unknown.inc()),
-        }
-    }
-}
-
-/// Something on the node's own subject.
-struct Probed(async_nats::Message);
-
-impl actix::StreamHandler<Probed> for Relay {
-    fn handle(&mut self, Probed(message): Probed, _: &mut Self::Context) {
-        self.probe.heard(&message.payload);
-    }
-}
-
-/// Something that befell the connection.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Happened(Event);
-
-impl Handler<Happened> for Relay {
-    type Result = ();
-
-    fn handle(&mut self, Happened(event): Happened, ctx: &mut Self::Context) {
-        let now = self.now();
-        match event {
-            Event::Connected => self.probe(ctx),
-            Event::Disconnected | Event::Closed => {
-                self.probe.give_up();
-                self.set_up(false);
-            }
-            Event::SlowConsumer(_) => self.trust.doubt(now.saturating_sub(TICK.as_millis() as u64), now),
-            Event::ServerError(error) => {
-                if self.refused.failed(Instant::now()).is_some() {
-                    log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?");
-                }
-            }
-            Event::ClientError(error) => self.not_reached(&error.to_string()),
-            Event::LameDuckMode | Event::Draining => {}
-        }
     }
 }

@@ -15,14 +15,15 @@ use crate::store::{Store, Unavailable};
 
 /// Users asked about in one go.
 const USERS_AT_ONCE: usize = 500;
-/// Messages of one conversation that are told at most; a v1 client sees the hole before them and fetches the rest, and all stand in
-/// history.
+/// Messages of one conversation that are told at most; a v1 client sees the hole before them and fetches the
+/// rest, and all stand in history.
 const MESSAGES: usize = 200;
 /// Bytes of one answer.
 const ANSWER_BYTES: usize = 256 << 10;
 /// Answers that one user is given in one go; together they fit into an outbox.
 const ANSWERS_AT_ONCE: usize = 2;
-/// Messages that were sent longer ago are no news, whatever the clocks of the nodes say: they may differ by so much. In milliseconds.
+/// Messages that were sent longer ago are no news, whatever the clocks of the nodes say: they may differ by
+/// so much. In milliseconds.
 const CLOCKS_DIFFER: i64 = 60_000;
 
 /// Users who have not been told everything yet; one entry at most for each who has a session here.
@@ -32,7 +33,8 @@ pub(super) struct Walks(HashMap<OpenId, Walk>);
 /// How far one user has been told.
 struct Walk {
     sent_since: i64,
-    /// How far the store's time is ahead of this node's clock, in milliseconds: messages are dated by nodes' clocks.
+    /// How far the store's time is ahead of this node's clock, in milliseconds: messages are dated by nodes'
+    /// clocks.
     ahead: i64,
     cursor: SyncCursor,
     /// Where another walk begins after this one: more was asked for meanwhile.
@@ -42,7 +44,12 @@ struct Walk {
 impl Walk {
     fn from(began: i64, ahead: i64, generation: DatabaseGeneration) -> Self {
         let cursor = SyncCursor { generation, place: SyncPlace::Through { began } };
-        Self { sent_since: began.saturating_sub(ahead).saturating_sub(CLOCKS_DIFFER), ahead, cursor, next: None }
+        Self {
+            sent_since: began.saturating_sub(ahead).saturating_sub(CLOCKS_DIFFER),
+            ahead,
+            cursor,
+            next: None,
+        }
     }
 
     /// Notes where an answer ended; whether everything is told.
@@ -67,7 +74,12 @@ impl Walks {
     ///
     /// # Errors
     /// [`Unavailable`], and then not everybody's has begun.
-    pub(super) async fn begin(&mut self, store: &Store, chat: &Addr<ChatServer>, ago_ms: u64) -> Result<(), Unavailable> {
+    pub(super) async fn begin(
+        &mut self,
+        store: &Store,
+        chat: &Addr<ChatServer>,
+        ago_ms: u64,
+    ) -> Result<(), Unavailable> {
         let users = chat.send(Users).await.map_err(|_| Unavailable)?;
         let here: HashSet<&OpenId> = users.iter().collect();
         self.0.retain(|openid, _| here.contains(openid));
@@ -89,7 +101,11 @@ impl Walks {
     ///
     /// # Errors
     /// [`Unavailable`]: the next call goes on where this one came to.
-    pub(super) async fn go_on(&mut self, store: &Store, chat: &Addr<ChatServer>) -> Result<usize, Unavailable> {
+    pub(super) async fn go_on(
+        &mut self,
+        store: &Store,
+        chat: &Addr<ChatServer>,
+    ) -> Result<usize, Unavailable> {
         let openids: Vec<_> = self.0.keys().cloned().collect();
         for openid in &openids {
             if let Some(walk) = self.0.get_mut(openid)
@@ -103,7 +119,12 @@ impl Walks {
 }
 
 /// Tells one user the next answers; whether that was everything.
-async fn tell(store: &Store, chat: &Addr<ChatServer>, openid: &OpenId, walk: &mut Walk) -> Result<bool, Unavailable> {
+async fn tell(
+    store: &Store,
+    chat: &Addr<ChatServer>,
+    openid: &OpenId,
+    walk: &mut Walk,
+) -> Result<bool, Unavailable> {
     for _ in 0..ANSWERS_AT_ONCE {
         let mut page = store
             .sync(Sync {

@@ -7,9 +7,11 @@ use percent_encoding::percent_decode_str;
 
 use super::actor::PROBE_AT_MOST;
 
-/// Commands that may wait for the connection: beyond it hints are dropped. Most are some hundred bytes, none more than 20 KiB.
+/// Commands that may wait for the connection: beyond it hints are dropped. Most are some hundred bytes, none
+/// more than 20 KiB.
 const COMMANDS: usize = 4_096;
-/// Hints that may wait for the chat in one subscription: beyond it they are dropped, and the database is asked.
+/// Hints that may wait for the chat in one subscription: beyond it they are dropped, and the database is
+/// asked.
 const WAITING: usize = 1_024;
 
 /// The servers of `relay.nats_url`, and what this node wants of them.
@@ -21,10 +23,10 @@ pub(super) fn to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOptions
 /// The same for one try.
 pub(super) fn once_to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOptions) {
     let servers: Vec<ServerAddr> = nats_url.split(',').filter_map(|url| url.parse().ok()).collect();
-    let options = servers
-        .iter()
-        .find_map(credentials)
-        .map_or_else(ConnectOptions::new, |(user, password)| ConnectOptions::with_user_and_password(user, password));
+    let options =
+        servers.iter().find_map(credentials).map_or_else(ConnectOptions::new, |(user, password)| {
+            ConnectOptions::with_user_and_password(user, password)
+        });
     let options = options
         .name(format!("hongyan {node}"))
         .skip_subject_validation(true)
@@ -50,7 +52,10 @@ mod tests {
     #[test]
     fn a_password_may_hold_anything_by_its_escapes() {
         let of = |url: &str| credentials(&url.parse().unwrap());
-        assert_eq!(of("nats://h%6Fng:p%40s%2Fs%25%E9%9B%81@nats:4222"), Some(("hong".to_owned(), "p@s/s%雁".to_owned())));
+        assert_eq!(
+            of("nats://h%6Fng:p%40s%2Fs%25%E9%9B%81@nats:4222"),
+            Some(("hong".to_owned(), "p@s/s%雁".to_owned()))
+        );
         assert_eq!(of("nats://nats:4222"), None);
     }
 }

@@ -1,5 +1,5 @@
-//! What `hongyan doctor` asks of NATS: whether a node may do there what it must. It speaks as a node of its own, and what it says changes
-//! nothing on others.
+//! What `hongyan doctor` asks of NATS: whether a node may do there what it must. It speaks as a node of its
+//! own, and what it says changes nothing on others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -71,7 +71,10 @@ pub async fn examine(nats_url: &str, buckets: u32, node: &str) -> Result<NatsExa
     let began = Instant::now();
     let origin = Subject::from(format!("hongyan.from.{node}"));
     for subject in &subjects {
-        client.publish_with_reply(subject.clone(), origin.clone(), harmless()).await.map_err(|error| broken(&error))?;
+        client
+            .publish_with_reply(subject.clone(), origin.clone(), harmless())
+            .await
+            .map_err(|error| broken(&error))?;
     }
     let until = tokio::time::Instant::now() + ECHO_TIMEOUT;
     let mut silent = Vec::new();
@@ -97,7 +100,8 @@ async fn echo(subscription: &mut Subscriber, origin: &Subject) -> bool {
     false
 }
 
-/// A hint that every node knows and that means nothing to any: the answer to a question that nobody asked, about a user who is nowhere.
+/// A hint that every node knows and that means nothing to any: the answer to a question that nobody asked,
+/// about a user who is nowhere.
 fn harmless() -> Bytes {
     let to = OpenId::parse(&format!("doctor-{:016x}", rand::random::<u64>()));
     to.map(|to| wire::encode(&Hint { to, what: What::Attends { ask: rand::random() } })).unwrap_or_default()

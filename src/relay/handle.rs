@@ -58,7 +58,8 @@ impl Relayed {
         &self.state
     }
 
-    /// Passes hints on, or drops them when the Relay has too much to do; the other nodes are then told that some are missing.
+    /// Passes hints on, or drops them when the Relay has too much to do; the other nodes are then told that
+    /// some are missing.
     pub fn publish(&self, hints: Vec<Hint>) {
         let count = hints.len() as u64;
         if self.relay.try_send(Publish(hints)).is_err() {

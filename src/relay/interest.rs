@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::OpenId;
 
-/// How long a subject stays subscribed to after its last user has gone: who reconnects within it costs nothing. In milliseconds.
+/// How long a subject stays subscribed to after its last user has gone: who reconnects within it costs
+/// nothing. In milliseconds.
 const LINGER_MS: u64 = 30_000;
 
 /// The number of a subject.
@@ -26,10 +27,12 @@ struct Users {
     idle_at: Option<u64>,
 }
 
-/// The bucket of a user: FNV-1a (64 bits) of the openid, modulo `buckets`. Every node and version must compute the same.
+/// The bucket of a user: FNV-1a (64 bits) of the openid, modulo `buckets`. Every node and version must
+/// compute the same.
 pub fn bucket(openid: &OpenId, buckets: u32) -> Bucket {
-    let hash =
-        openid.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = openid.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     u32::try_from(hash % u64::from(buckets.max(1))).unwrap_or(0)
 }
 
@@ -110,7 +113,10 @@ mod tests {
     /// Other versions must agree: these values are for good.
     #[test]
     fn buckets_are_the_same_everywhere() {
-        assert_eq!(["a", "oGZUI0egBJY1zhBYw2KhdUfwVJJE"].map(|user| bucket(&id(user), 1 << 20)), [BUCKET_A, BUCKET_O]);
+        assert_eq!(
+            ["a", "oGZUI0egBJY1zhBYw2KhdUfwVJJE"].map(|user| bucket(&id(user), 1 << 20)),
+            [BUCKET_A, BUCKET_O]
+        );
         assert!((0..1000).all(|n| bucket(&id(&format!("u{n}")), 7) < 7));
     }
 

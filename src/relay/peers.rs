@@ -1,17 +1,20 @@
-//! The other nodes: which of them are heard over NATS, and which are away, so that the database must be asked for what they commit.
-//! A plain value; times are monotonic milliseconds of this node.
+//! The other nodes: which of them are heard over NATS, and which are away, so that the database must be asked
+//! for what they commit. A plain value; times are monotonic milliseconds of this node.
 //!
-//! A node is *away* when the database shows a heartbeat of it that is later, by [`AWAY_AFTER_MS`], than the last that was heard of it: it
-//! lives, and NATS does not bring what it says. A node that was killed is never away: its last heartbeat is no later than its last word.
-//! A node of an older release writes no heartbeat; it says in the database only that it is cut off.
+//! A node is *away* when the database shows a heartbeat of it that is later, by [`AWAY_AFTER_MS`], than the
+//! last that was heard of it: it lives, and NATS does not bring what it says. A node that was killed is never
+//! away: its last heartbeat is no later than its last word. A node of an older release writes no heartbeat;
+//! it says in the database only that it is cut off.
 
 use std::collections::HashMap;
 
-/// A node that says nothing for so long has vanished: it may have committed something that it told nobody. It says something every second.
+/// A node that says nothing for so long has vanished: it may have committed something that it told nobody. It
+/// says something every second.
 const SILENT_MS: u64 = 4_000;
 /// How much later than a node's last word its heartbeat must be.
 const AWAY_AFTER_MS: u64 = 3_000;
-/// The same where the heartbeat says that the node is cut off. Its first one may say so because it has just begun to connect.
+/// The same where the heartbeat says that the node is cut off. Its first one may say so because it has just
+/// begun to connect.
 const CUT_OFF_AFTER_MS: u64 = 1_000;
 /// Nodes remembered; beyond it new ones are not watched.
 const PEERS_AT_MOST: usize = 4_096;
@@ -38,7 +41,8 @@ pub struct Heartbeat {
     pub cut_off: bool,
 }
 
-/// Nodes that went away, each with the time since when its hints may be missing, and those that came back, left or died.
+/// Nodes that went away, each with the time since when its hints may be missing, and those that came back,
+/// left or died.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub began: Vec<(String, u64)>,
@@ -48,8 +52,10 @@ pub struct Changes {
 impl Peer {
     fn judge(&self) -> bool {
         self.heartbeat.is_some_and(|Heartbeat { at, cut_off }| {
-            // Who is away stays so until it is heard again; what it said of itself before that counts no more.
-            self.away_from == Some(self.heard_at) || at >= self.heard_at + if cut_off { CUT_OFF_AFTER_MS } else { AWAY_AFTER_MS }
+            // Who is away stays so until it is heard again; what it said of itself before that counts no
+            // more.
+            self.away_from == Some(self.heard_at)
+                || at >= self.heard_at + if cut_off { CUT_OFF_AFTER_MS } else { AWAY_AFTER_MS }
         })
     }
 }
@@ -71,7 +77,8 @@ impl Peers {
 
     /// It has said farewell.
     pub fn left(&mut self, node: &str) {
-        // Away until the next look at the database, which tells of its end: what it told last is asked for then.
+        // Away until the next look at the database, which tells of its end: what it told last is asked for
+        // then.
         match self.peers.get_mut(node) {
             Some(peer) if peer.away_from.is_some() => (peer.heartbeat, peer.is_heard) = (None, false),
             _ => drop(self.peers.remove(node)),
@@ -87,7 +94,12 @@ impl Peers {
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.heartbeat = Some(heartbeat);
             } else if self.peers.len() < PEERS_AT_MOST {
-                let peer = Peer { heard_at: heartbeat.at, is_heard: false, heartbeat: Some(heartbeat), away_from: None };
+                let peer = Peer {
+                    heard_at: heartbeat.at,
+                    is_heard: false,
+                    heartbeat: Some(heartbeat),
+                    away_from: None,
+                };
                 self.peers.insert(node, peer);
             }
         }
@@ -197,7 +209,8 @@ mod tests {
         assert_eq!(look(&mut peers, "a", 5_000), none());
         assert_eq!(look(&mut peers, "a", 7_000), none());
         assert_eq!(look(&mut peers, "a", 9_000), began("a", 5_000));
-        // A node that starts in order is heard before, though its first heartbeat says that it has no NATS yet.
+        // A node that starts in order is heard before, though its first heartbeat says that it has no NATS
+        // yet.
         peers.seen([("b".to_owned(), Heartbeat { at: 20_000, cut_off: true })]);
         assert_eq!(peers.judge(), ended("a"));
         // The same one, by a slower answer.

@@ -1,8 +1,9 @@
 //! The round trip by which a node knows that NATS answers. A plain value.
 //!
-//! The node hears a subject of its own and sends itself numbers there. NATS does what one connection asks in the order in which it was
-//! asked, so a number that has come back proves that every subscription before it stands. Whoever else listens there changes nothing: not
-//! so with a request that nobody answers, which a monitor on `hongyan.>` would take silently.
+//! The node hears a subject of its own and sends itself numbers there. NATS does what one connection asks in
+//! the order in which it was asked, so a number that has come back proves that every subscription before it
+//! stands. Whoever else listens there changes nothing: not so with a request that nobody answers, which a
+//! monitor on `hongyan.>` would take silently.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;

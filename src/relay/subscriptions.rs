@@ -64,7 +64,8 @@ impl Intake {
                     while hints.len() < AT_ONCE && let Some(Some(next)) = all.next().now_or_never() {
                         self.take(&next, &mut hints);
                     }
-                    // It waits for the chat, as the store does: what comes meanwhile waits in its subscription, which is bounded.
+                    // It waits for the chat, as the store does: what comes meanwhile waits in its
+                    // subscription, which is bounded.
                     if !hints.is_empty() && self.chat.send(Arrived(hints)).await.is_err() {
                         return;
                     }
@@ -80,7 +81,9 @@ impl Intake {
         self.metrics.relay_received.inc();
         match wire::decode(&message.payload) {
             // Others share the bucket.
-            Ok(hint) if self.interest.borrow().is_followed(&hint.to, bucket(&hint.to, self.buckets)) => hints.push(hint),
+            Ok(hint) if self.interest.borrow().is_followed(&hint.to, bucket(&hint.to, self.buckets)) => {
+                hints.push(hint)
+            }
             Ok(_) => drop(self.metrics.relay_foreign.inc()),
             Err(_) => drop(self.metrics.relay_unknown.inc()),
         }

@@ -11,6 +11,9 @@ pub(super) fn published(Hint { to, what }: &Hint, is_sent: bool) {
     let (sender, recipient) = if *incoming { (peer, to) } else { (to, peer) };
     let hop = if is_sent { "relayed" } else { "not relayed" };
     if let Some(line) = trace::of(hop, sender, recipient) {
-        line.seq(*seq).text("user", to.as_str()).client_msg_id(outbound::client_msg_id(frame).as_ref()).write();
+        line.seq(*seq)
+            .text("user", to.as_str())
+            .client_msg_id(outbound::client_msg_id(frame).as_ref())
+            .write();
     }
 }

@@ -1,22 +1,22 @@
-//! Up to when this node's users have surely been told everything, and when the database must be asked what they have not.
-//! A plain value; times are monotonic milliseconds.
+//! Up to when this node's users have surely been told everything, and when the database must be asked what
+//! they have not. A plain value; times are monotonic milliseconds.
 
 /// How often the database is asked while hints do not come.
 const EVERY_MS: u64 = 8_000;
-/// After a doubt the database is asked at once, and again so much later: what was being committed may not have stood there yet. The store
-/// answers for a write within three seconds.
+/// After a doubt the database is asked at once, and again so much later: what was being committed may not
+/// have stood there yet. The store answers for a write within three seconds.
 const AGAIN_MS: u64 = 5_000;
 /// Between two askings at least.
 const GAP_MS: u64 = 1_000;
-/// A long asking is not followed by the next one at once: between them stands so many times as long as it took, but no longer than
-/// [`AT_LATEST_MS`].
+/// A long asking is not followed by the next one at once: between them stands so many times as long as it
+/// took, but no longer than [`AT_LATEST_MS`].
 const REST: u64 = 3;
 const AT_LATEST_MS: u64 = 25_000;
-/// An asking covers at least so much before the time since when it asks, and the nodes that lose NATS notice it within this time of each
-/// other.
+/// An asking covers at least so much before the time since when it asks, and the nodes that lose NATS notice
+/// it within this time of each other.
 const MARGIN_MS: u64 = 10_000;
-/// What was told so long before everything is known to be told cannot come again out of the database: the store looks back half a minute
-/// further than it is asked to.
+/// What was told so long before everything is known to be told cannot come again out of the database: the
+/// store looks back half a minute further than it is asked to.
 const REMEMBER_MS: u64 = 60_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +47,21 @@ impl Trust {
     pub fn new(now: u64) -> Self {
         // Nobody was here before.
         let answered = Span { from: now, until: now };
-        Self { told_until: now, away: false, due: None, again: false, asking: None, answered, last_end: 0, forgotten_until: 0 }
+        Self {
+            told_until: now,
+            away: false,
+            due: None,
+            again: false,
+            asking: None,
+            answered,
+            last_end: 0,
+            forgotten_until: 0,
+        }
     }
 
-    /// Hints that were given since `from` may not have come. What the database was asked about since then is told all the same: a node that
-    /// had no NATS for long would else have all others read that whole time again.
+    /// Hints that were given since `from` may not have come. What the database was asked about since then is
+    /// told all the same: a node that had no NATS for long would else have all others read that whole time
+    /// again.
     pub fn doubt(&mut self, from: u64, now: u64) {
         let is_answered = from + MARGIN_MS >= self.answered.from;
         let from = if is_answered { from.max(self.answered.until.saturating_sub(AGAIN_MS)) } else { from };
@@ -78,7 +88,8 @@ impl Trust {
         }
     }
 
-    /// How far back the database is to be asked now, in milliseconds, if it is to be; [`Trust::asked`] follows.
+    /// How far back the database is to be asked now, in milliseconds, if it is to be; [`Trust::asked`]
+    /// follows.
     pub fn ask(&mut self, now: u64) -> Option<u64> {
         if self.asking.is_some() || self.due.is_none_or(|due| due > now) {
             return None;
@@ -111,8 +122,8 @@ impl Trust {
         }
     }
 
-    /// Whether a generation of what is remembered as told may be forgotten: what was told so long before cannot come again out of the
-    /// database.
+    /// Whether a generation of what is remembered as told may be forgotten: what was told so long before
+    /// cannot come again out of the database.
     pub fn may_forget(&mut self) -> bool {
         let may = self.told_until >= self.forgotten_until + REMEMBER_MS;
         if may {
@@ -191,7 +202,8 @@ mod tests {
         assert!(trust.ask(20_000).is_some());
     }
 
-    /// The store looks back half a minute further than it is asked to, and `chat/told.rs` remembers two generations.
+    /// The store looks back half a minute further than it is asked to, and `chat/told.rs` remembers two
+    /// generations.
     struct World {
         trust: Trust,
         told: [std::collections::BTreeSet<u64>; 2],
@@ -233,24 +245,39 @@ mod tests {
         }
     }
 
-    /// Every node says after an outage since when its hints were lost: what the database told meanwhile is not asked for again.
+    /// Every node says after an outage since when its hints were lost: what the database told meanwhile is
+    /// not asked for again.
     #[test]
     fn after_five_minutes_without_nats_everything_was_told_once() {
         let (gone, back) = (100_000, 400_000);
         for unanswered in [0..0, gone..gone + 90_000, back - 50_000..back + 5_000] {
-            let mut world = World { trust: Trust::new(0), told: Default::default(), times: Default::default(), askings: Vec::new() };
+            let mut world = World {
+                trust: Trust::new(0),
+                told: Default::default(),
+                times: Default::default(),
+                askings: Vec::new(),
+            };
             for now in (0..600_000).step_by(100) {
                 world.step(now, (gone..back).contains(&now), !unanswered.contains(&now));
                 // Three nodes, of which one lost its link earlier than this one, and one says it late.
-                for (said, since) in [(back + 500, gone), (back + 900, gone - 3_000), (back + 12_000, gone + 1_500)] {
+                for (said, since) in
+                    [(back + 500, gone), (back + 900, gone - 3_000), (back + 12_000, gone + 1_500)]
+                {
                     if now == said {
                         world.trust.doubt(since, now);
                     }
                 }
             }
-            let wrong: Vec<_> = world.times.iter().filter(|(at, times)| **at < 590_000 && **times != 1).collect();
-            assert!(wrong.is_empty(), "{unanswered:?}: {} not told once, {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
-            let farthest = world.askings.iter().filter(|(at, _)| *at > back + 6_000).map(|(_, ago)| *ago).max().unwrap();
+            let wrong: Vec<_> =
+                world.times.iter().filter(|(at, times)| **at < 590_000 && **times != 1).collect();
+            assert!(
+                wrong.is_empty(),
+                "{unanswered:?}: {} not told once, {:?}",
+                wrong.len(),
+                &wrong[..wrong.len().min(5)]
+            );
+            let farthest =
+                world.askings.iter().filter(|(at, _)| *at > back + 6_000).map(|(_, ago)| *ago).max().unwrap();
             assert!(farthest < 30_000, "{unanswered:?}: {:?}", world.askings);
         }
     }

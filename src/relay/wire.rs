@@ -1,5 +1,5 @@
-//! How hints look on NATS: one line of JSON, and behind it the frame, if there is one. Nodes of neighbouring versions understand each
-//! other: what a node does not know, a kind or a field, it leaves.
+//! How hints look on NATS: one line of JSON, and behind it the frame, if there is one. Nodes of neighbouring
+//! versions understand each other: what a node does not know, a kind or a field, it leaves.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -87,16 +87,26 @@ pub fn encode(hint: &Hint) -> Bytes {
             let (who, peer) = (who.as_str().to_owned(), peer.as_str().to_owned());
             (Kind::Receipt { who, peer, seq: seq.get(), read: *kind == ReceiptKind::Read }, None)
         }
-        What::Cleared { peer, seq } => (Kind::Cleared { peer: peer.as_str().to_owned(), seq: seq.get() }, None),
+        What::Cleared { peer, seq } => {
+            (Kind::Cleared { peer: peer.as_str().to_owned(), seq: seq.get() }, None)
+        }
         What::Joined { session, dialect, device } => {
             let device = device.as_ref().map(|d| d.as_str().to_owned());
             (Kind::Joined { session: session.to_string(), v1: *dialect == Dialect::V1, device }, None)
         }
-        What::Present { joined, sessions, replacements: Replacements { age_ms, count } } => {
-            (Kind::Present { joined: joined.to_string(), sessions: texts(sessions), age_ms: *age_ms, count: *count }, None)
-        }
+        What::Present { joined, sessions, replacements: Replacements { age_ms, count } } => (
+            Kind::Present {
+                joined: joined.to_string(),
+                sessions: texts(sessions),
+                age_ms: *age_ms,
+                count: *count,
+            },
+            None,
+        ),
         What::Yield { sessions } => (Kind::Yield { sessions: texts(sessions) }, None),
-        What::TooOften { joined, retry_ms } => (Kind::TooOften { joined: joined.to_string(), retry_ms: *retry_ms }, None),
+        What::TooOften { joined, retry_ms } => {
+            (Kind::TooOften { joined: joined.to_string(), retry_ms: *retry_ms }, None)
+        }
         What::Attention { ask, within_ms } => (Kind::Attention { ask: *ask, within_ms: *within_ms }, None),
         What::Attends { ask } => (Kind::Attends { ask: *ask }, None),
     };
@@ -117,7 +127,9 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
     let head: Head = serde_json::from_slice(&payload[..end]).map_err(|_| Unknown)?;
     let frame = || ByteString::try_from(payload.slice((end + 1).min(payload.len())..)).map_err(|_| Unknown);
     let session = |text: &str| SessionId::parse(text).map_err(|_| Unknown);
-    let sessions = |texts: &[String]| texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>();
+    let sessions = |texts: &[String]| {
+        texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>()
+    };
     let what = match head.kind {
         Kind::Message { peer, seq, incoming, target } => {
             let target = target.map(parse_seq).transpose()?;
@@ -136,9 +148,11 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
             dialect: if v1 { Dialect::V1 } else { Dialect::Plain },
             device: device.map(|d| Device::parse(&d)).transpose().map_err(|_| Unknown)?,
         },
-        Kind::Present { joined, sessions: ids, age_ms, count } => {
-            What::Present { joined: session(&joined)?, sessions: sessions(&ids)?, replacements: Replacements { age_ms, count } }
-        }
+        Kind::Present { joined, sessions: ids, age_ms, count } => What::Present {
+            joined: session(&joined)?,
+            sessions: sessions(&ids)?,
+            replacements: Replacements { age_ms, count },
+        },
         Kind::Yield { sessions: ids } => What::Yield { sessions: sessions(&ids)? },
         Kind::TooOften { joined, retry_ms } => What::TooOften { joined: session(&joined)?, retry_ms },
         Kind::Attention { ask, within_ms } => What::Attention { ask, within_ms },
@@ -187,7 +201,10 @@ impl Word {
     /// # Errors
     /// [`Unknown`].
     pub fn decode(payload: &[u8]) -> Result<Self, Unknown> {
-        serde_json::from_slice(payload).ok().filter(|word: &Self| (1..=64).contains(&word.node.len())).ok_or(Unknown)
+        serde_json::from_slice(payload)
+            .ok()
+            .filter(|word: &Self| (1..=64).contains(&word.node.len()))
+            .ok_or(Unknown)
     }
 }
 
@@ -204,7 +221,13 @@ mod tests {
         let (one, two) = (SessionId::fresh(), SessionId::fresh());
         let frame = ByteString::from("{\"message\":\"línea\\n\"}");
         for what in [
-            What::Message { peer: id("bob"), seq: Seq::parse(7).unwrap(), incoming: true, target: None, frame: frame.clone() },
+            What::Message {
+                peer: id("bob"),
+                seq: Seq::parse(7).unwrap(),
+                incoming: true,
+                target: None,
+                frame: frame.clone(),
+            },
             What::Message {
                 peer: id("bob"),
                 seq: Seq::parse(8).unwrap(),
@@ -213,11 +236,20 @@ mod tests {
                 frame: frame.clone(),
             },
             What::Frame(frame),
-            What::Receipt { kind: ReceiptKind::Recv, who: id("alice"), peer: id("bob"), seq: Seq::parse(3).unwrap() },
+            What::Receipt {
+                kind: ReceiptKind::Recv,
+                who: id("alice"),
+                peer: id("bob"),
+                seq: Seq::parse(3).unwrap(),
+            },
             What::Cleared { peer: id("bob"), seq: Seq::parse(4).unwrap() },
             What::Joined { session: one, dialect: Dialect::V1, device: Device::parse("d").ok() },
             What::Joined { session: one, dialect: Dialect::Plain, device: None },
-            What::Present { joined: one, sessions: vec![one, two], replacements: Replacements { age_ms: 5, count: 3 } },
+            What::Present {
+                joined: one,
+                sessions: vec![one, two],
+                replacements: Replacements { age_ms: 5, count: 3 },
+            },
             What::Yield { sessions: vec![two] },
             What::TooOften { joined: two, retry_ms: 9 },
             What::Attention { ask: u64::MAX, within_ms: 60_000 },
@@ -231,7 +263,10 @@ mod tests {
     #[test]
     fn what_another_version_says_is_left() {
         let hint = |text: &str| decode(&Bytes::copy_from_slice(text.as_bytes()));
-        assert_eq!(hint("{\"to\":\"a\",\"k\":\"frame\",\"later\":1}\nx"), Ok(Hint { to: id("a"), what: What::Frame("x".into()) }));
+        assert_eq!(
+            hint("{\"to\":\"a\",\"k\":\"frame\",\"later\":1}\nx"),
+            Ok(Hint { to: id("a"), what: What::Frame("x".into()) })
+        );
         for text in [
             "",
             "{}",

@@ -1,4 +1,5 @@
-//! ContentCheck: asks WeChat about texts, many at a time, and hands messages to the store in the order in which they came.
+//! ContentCheck: asks WeChat about texts, many at a time, and hands messages to the store in the order in
+//! which they came.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -148,21 +149,29 @@ impl ContentCheck {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What is known without asking, and what WeChat is to be asked; nothing of either for a text without a character to be seen, which
-    /// WeChat takes not.
+    /// What is known without asking, and what WeChat is to be asked; nothing of either for a text without a
+    /// character to be seen, which WeChat takes not.
     ///
     /// # Errors
     /// The author has used up the calls that one user, or one address, may cause: the milliseconds to wait.
-    fn plan(&mut self, author: &Author<'_>, scene: Scene, text: String, media: Option<Media>) -> Result<Plan, u64> {
+    fn plan(
+        &mut self,
+        author: &Author<'_>,
+        scene: Scene,
+        text: String,
+        media: Option<Media>,
+    ) -> Result<Plan, u64> {
         let now = self.now();
         let text = (!text.trim().is_empty()).then(|| ((scene, text::hash(&text)), text));
         let mut known = text.as_ref().and_then(|(key, _)| self.remembered(key, now));
         let mut text = text.filter(|_| known.is_none());
         let media = media.filter(|_| self.media.is_some());
-        let of_text = text.as_ref().map_or(0, |(_, text)| u32::try_from(pieces(text).len()).unwrap_or(u32::MAX));
+        let of_text =
+            text.as_ref().map_or(0, |(_, text)| u32::try_from(pieces(text).len()).unwrap_or(u32::MAX));
         self.check_budgets(author, of_text.saturating_add(u32::from(media.is_some())), now)?;
         if of_text > 0 {
-            // The breaker first, so that a rest uses up nothing of the quota. A try that the quota then forbids is made up for later.
+            // The breaker first, so that a rest uses up nothing of the quota. A try that the quota then
+            // forbids is made up for later.
             if self.breaker.may_call(now) && self.take_quota(of_text, now) {
                 self.spend(author, of_text, now);
             } else {
@@ -170,7 +179,8 @@ impl ContentCheck {
             }
         }
         let media = media.map(|media| {
-            let may = self.breaker.may_call(now) && self.media.as_mut().is_some_and(|limiter| limiter.take(1, now));
+            let may =
+                self.breaker.may_call(now) && self.media.as_mut().is_some_and(|limiter| limiter.take(1, now));
             if may {
                 self.spend(author, 1, now);
             }
@@ -210,7 +220,9 @@ impl ContentCheck {
         }
         self.common.metrics.safety_over_quota.inc();
         if is_due(&mut self.quota_said, now) {
-            log::warn!("safety.per_minute is used up: WeChat is not asked about every text; safety.on_outage says what becomes of them");
+            log::warn!(
+                "safety.per_minute is used up: WeChat is not asked about every text; safety.on_outage says what becomes of them"
+            );
         }
         false
     }
@@ -255,9 +267,11 @@ impl ContentCheck {
     fn decide(&mut self, waiting: Waiting, said: Option<Said>, media: Option<Result<TraceId, Failure>>) {
         let Waiting { ticket, append, shown, place, since, .. } = waiting;
         let common = self.common.clone();
-        let of_text = said.map_or(Verdict::Pass, |said| common.policy.decide(said, || common.is_listed(&shown)));
+        let of_text =
+            said.map_or(Verdict::Pass, |said| common.policy.decide(said, || common.is_listed(&shown)));
         let append = match (&shown.media, media, of_text) {
-            // Who is to be recalled later must be found by WeChat's name of the check: it goes before what else was found.
+            // Who is to be recalled later must be found by WeChat's name of the check: it goes before what
+            // else was found.
             (Some(Media { url, .. }), Some(media), Verdict::Pass | Verdict::Noted(..)) => {
                 common.decided(append, Source::Media, url, self.of_media(media))
             }
@@ -268,7 +282,9 @@ impl ContentCheck {
 
     fn of_media(&self, asked: Result<TraceId, Failure>) -> Verdict {
         match asked {
-            Ok(TraceId(trace_id)) => Verdict::Noted(Found::Pending, Reason { by: By::WeChat, label: 0, trace_id }),
+            Ok(TraceId(trace_id)) => {
+                Verdict::Noted(Found::Pending, Reason { by: By::WeChat, label: 0, trace_id })
+            }
             Err(failure) => self.common.policy.decide(of_pieces(vec![Err(failure)]), || false),
         }
     }
@@ -361,7 +377,8 @@ impl Handler<Check> for ContentCheck {
         let Some(shown) = shown else { return self.release(ticket, Ready { append, place, since: None }) };
         let whole = shown.whole();
         if is_listed {
-            let append = self.common.decided(append, Source::Text, &whole, Verdict::Refused(Reason::of_list()));
+            let append =
+                self.common.decided(append, Source::Text, &whole, Verdict::Refused(Reason::of_list()));
             return self.release(ticket, Ready { append, place, since: None });
         }
         let openid = append.draft.sender.clone();
@@ -369,7 +386,8 @@ impl Handler<Check> for ContentCheck {
         let Plan { known, text, media } = match self.plan(&author, self.scene, whole, shown.media.clone()) {
             Ok(plan) => plan,
             Err(retry_after_ms) => {
-                let append = self.common.decided(append, Source::Text, "", Verdict::OverBudget { retry_after_ms });
+                let append =
+                    self.common.decided(append, Source::Text, "", Verdict::OverBudget { retry_after_ms });
                 return self.release(ticket, Ready { append, place, since: None });
             }
         };
@@ -385,7 +403,11 @@ impl Handler<Check> for ContentCheck {
 impl Handler<CheckName> for ContentCheck {
     type Result = ResponseFuture<Verdict>;
 
-    fn handle(&mut self, CheckName { openid, address, name }: CheckName, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        CheckName { openid, address, name }: CheckName,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
         let author = Author { openid: &openid, address: Some(&address) };
         let Plan { known, text, .. } = match self.plan(&author, Scene::Profile, name.clone(), None) {
             Ok(plan) => plan,

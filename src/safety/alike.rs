@@ -1,5 +1,6 @@
-//! Characters that are read as others: traditional Chinese as simplified, letters in frames as letters, and look-alikes of other scripts as
-//! the Latin letters that they look like. The data is OpenCC's and that of Unicode's TR39.
+//! Characters that are read as others: traditional Chinese as simplified, letters in frames as letters, and
+//! look-alikes of other scripts as the Latin letters that they look like. The data is OpenCC's and that of
+//! Unicode's TR39.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -46,7 +47,8 @@ pub fn simplified(c: char) -> char {
 
 /// Scripts whose letters may be taken for Latin ones.
 fn is_look_alike_script(script: Script) -> bool {
-    [Script::Cyrillic, Script::Greek, Script::Armenian, Script::Cherokee, Script::Coptic, Script::Lisu].contains(&script)
+    [Script::Cyrillic, Script::Greek, Script::Armenian, Script::Cherokee, Script::Coptic, Script::Lisu]
+        .contains(&script)
 }
 
 /// What a letter is to one who looks for Latin words.
@@ -162,7 +164,9 @@ const REGIONS: &str = "AC AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB 
 
 fn is_all_flags(regional: &str) -> bool {
     let letters: Vec<char> = regional.chars().filter_map(framed).map(|c| c.to_ascii_uppercase()).collect();
-    letters.chunks(2).all(|pair| pair.len() == 2 && REGIONS.split(' ').any(|region| region.chars().eq(pair.iter().copied())))
+    letters.chunks(2).all(|pair| {
+        pair.len() == 2 && REGIONS.split(' ').any(|region| region.chars().eq(pair.iter().copied()))
+    })
 }
 
 #[cfg(test)]
@@ -180,13 +184,21 @@ mod tests {
             }
         }
         assert!(pairs.len() > 3_000 && pairs.values().all(|simplified| !pairs.contains_key(simplified)));
-        assert!(pairs.iter().all(|(traditional, simplified_one)| simplified(*traditional) == *simplified_one));
-        for (traditional, simplified_one) in
-            "臺台獨独灣湾後后髮发發发裏里裡里國国門门".chars().collect::<Vec<_>>().chunks(2).map(|pair| (pair[0], pair[1]))
+        assert!(
+            pairs.iter().all(|(traditional, simplified_one)| simplified(*traditional) == *simplified_one)
+        );
+        for (traditional, simplified_one) in "臺台獨独灣湾後后髮发發发裏里裡里國国門门"
+            .chars()
+            .collect::<Vec<_>>()
+            .chunks(2)
+            .map(|pair| (pair[0], pair[1]))
         {
             assert_eq!(simplified(traditional), simplified_one);
         }
-        assert_eq!("aЖ台\u{3400}\u{20000}".chars().map(simplified).collect::<String>(), "aЖ台\u{3400}\u{20000}");
+        assert_eq!(
+            "aЖ台\u{3400}\u{20000}".chars().map(simplified).collect::<String>(),
+            "aЖ台\u{3400}\u{20000}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Rests from calling WeChat while it fails, so that nobody waits for what will not come. Times are monotonic milliseconds.
+//! Rests from calling WeChat while it fails, so that nobody waits for what will not come. Times are monotonic
+//! milliseconds.
 
 /// After so many failures in a row there is a rest; then one call tries.
 #[derive(Debug)]
@@ -54,7 +55,8 @@ impl Breaker {
             State::Open { .. } => return,
         };
         let is_enough = self.failures_at_most > 0 && failures >= self.failures_at_most;
-        self.state = if is_enough { State::Open { until: now + self.rest_ms } } else { State::Closed { failures } };
+        self.state =
+            if is_enough { State::Open { until: now + self.rest_ms } } else { State::Closed { failures } };
     }
 
     pub fn is_closed(&self) -> bool {

@@ -1,4 +1,5 @@
-//! Calls to WeChat that one user or address may cause, so that nobody uses up what all have in common. Times are monotonic milliseconds.
+//! Calls to WeChat that one user or address may cause, so that nobody uses up what all have in common. Times
+//! are monotonic milliseconds.
 
 use std::hash::Hash;
 
@@ -9,8 +10,8 @@ const KEYS: usize = 65_536;
 
 const MINUTE_NS: u64 = 60_000_000_000;
 
-/// A minute's worth of calls at once for each key, and the same number a minute from then on, counted as GCRA does: by the time at which
-/// the next call would be due at the exact rate.
+/// A minute's worth of calls at once for each key, and the same number a minute from then on, counted as GCRA
+/// does: by the time at which the next call would be due at the exact rate.
 #[derive(Debug)]
 pub struct Budget<K: Hash + Eq> {
     /// 0: no limit.
@@ -24,8 +25,8 @@ impl<K: Hash + Eq + Clone> Budget<K> {
         Self { per_minute, due: LruCache::unbounded() }
     }
 
-    /// Whether so many calls may be made now. More than a minute's worth may be made where nothing of it is spent, or a long text never
-    /// could.
+    /// Whether so many calls may be made now. More than a minute's worth may be made where nothing of it is
+    /// spent, or a long text never could.
     ///
     /// # Errors
     /// The milliseconds to wait.

@@ -1,4 +1,5 @@
-//! What WeChat said of a text not long ago, so that a text which many send is asked for once. Times are monotonic milliseconds.
+//! What WeChat said of a text not long ago, so that a text which many send is asked for once. Times are
+//! monotonic milliseconds.
 
 use std::num::NonZeroUsize;
 

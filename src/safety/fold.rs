@@ -1,4 +1,5 @@
-//! A text as the word list sees it: its letters alone, in one form of case and width, and what stood between them.
+//! A text as the word list sees it: its letters alone, in one form of case and width, and what stood between
+//! them.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizer;
@@ -46,7 +47,8 @@ impl Folded {
     pub fn of(text: &str) -> Self {
         // ASCII is composed already, and most of what is sent in some places.
         let folded = if text.is_ascii() { text.to_ascii_lowercase() } else { alike::unframed(fold(text)) };
-        let mut all = Self { letters: String::with_capacity(folded.len()), index: Vec::with_capacity(folded.len()) };
+        let mut all =
+            Self { letters: String::with_capacity(folded.len()), index: Vec::with_capacity(folded.len()) };
         let mut gap = Gap::None;
         let mut base = None;
         for c in folded.chars() {
@@ -72,8 +74,15 @@ impl Folded {
         if self.letters.is_ascii() || !self.letters.chars().any(|c| matches!(looks(c), Looks::Like(_))) {
             return None;
         }
-        let mut folded = Self { letters: String::with_capacity(self.letters.len()), index: Vec::with_capacity(self.index.len()) };
-        let mut latin = AsLatin { counts: vec![Counts::default()], words: Vec::with_capacity(self.index.len()), folded: Self::default() };
+        let mut folded = Self {
+            letters: String::with_capacity(self.letters.len()),
+            index: Vec::with_capacity(self.index.len()),
+        };
+        let mut latin = AsLatin {
+            counts: vec![Counts::default()],
+            words: Vec::with_capacity(self.index.len()),
+            folded: Self::default(),
+        };
         let (mut counts, mut word) = (Counts::default(), 0);
         for (number, (letter, c)) in self.index.iter().zip(self.letters.chars()).enumerate() {
             let looks = looks(c);
@@ -121,7 +130,12 @@ impl Folded {
 
     /// Where, counted from the first letter, something stands before one.
     pub fn gaps(&self) -> impl Iterator<Item = usize> {
-        self.index.iter().enumerate().skip(1).filter(|(_, letter)| letter.gap > Gap::None).map(|(number, _)| number)
+        self.index
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, letter)| letter.gap > Gap::None)
+            .map(|(number, _)| number)
     }
 
     /// Whether this letter and the one before it may belong to one word.
@@ -130,7 +144,11 @@ impl Folded {
         let unspaced = |number: usize| self.index.get(number).is_some_and(|letter| letter.unspaced);
         match self.gap_before(number) {
             Gap::None | Gap::Filler => true,
-            Gap::Wall => unspaced(previous) || unspaced(number) || (self.stands_alone(previous) && self.stands_alone(number)),
+            Gap::Wall => {
+                unspaced(previous)
+                    || unspaced(number)
+                    || (self.stands_alone(previous) && self.stands_alone(number))
+            }
         }
     }
 
@@ -171,13 +189,16 @@ struct Counts {
 }
 
 impl AsLatin {
-    /// Whether these letters are disguised: their words mix Latin letters with look-alikes of another script; or they are look-alikes
-    /// throughout, and the text has Latin letters and none that only another script has. A word that is whole in its own script is
-    /// itself, though it looks like another.
+    /// Whether these letters are disguised: their words mix Latin letters with look-alikes of another script;
+    /// or they are look-alikes throughout, and the text has Latin letters and none that only another script
+    /// has. A word that is whole in its own script is itself, though it looks like another.
     pub fn is_disguised(&self, letters: &std::ops::Range<usize>) -> bool {
         let from = self.words.get(letters.start).copied().unwrap_or(letters.start);
         let last = letters.end.saturating_sub(1);
-        let to = self.words.get(last).map_or(letters.end, |word| self.words.partition_point(|other| other <= word));
+        let to = self
+            .words
+            .get(last)
+            .map_or(letters.end, |word| self.words.partition_point(|other| other <= word));
         let here = self.between(from, to);
         let all = self.counts.last().copied().unwrap_or_default();
         let is_mixed = here.alike > 0 && here.latin > 0;
@@ -188,7 +209,11 @@ impl AsLatin {
     fn between(&self, from: usize, to: usize) -> Counts {
         let at = |number: usize| self.counts.get(number).copied().unwrap_or_default();
         let (from, to) = (at(from), at(to));
-        Counts { latin: to.latin - from.latin, alike: to.alike - from.alike, foreign: to.foreign - from.foreign }
+        Counts {
+            latin: to.latin - from.latin,
+            alike: to.alike - from.alike,
+            foreign: to.foreign - from.foreign,
+        }
     }
 }
 
@@ -210,21 +235,31 @@ fn class(c: char) -> Class {
         G::Format => Class::Unseen,
         _ if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) => Class::Unseen,
         G::NonspacingMark | G::EnclosingMark | G::SpacingMark => Class::Mark,
-        G::MathSymbol | G::CurrencySymbol | G::ModifierSymbol | G::OtherSymbol | G::ConnectorPunctuation => Class::Filler,
+        G::MathSymbol | G::CurrencySymbol | G::ModifierSymbol | G::OtherSymbol | G::ConnectorPunctuation => {
+            Class::Filler
+        }
         G::PrivateUse | G::Unassigned => Class::Filler,
         _ if matches!(c, '*' | '·' | '•' | '‧' | '・') => Class::Filler,
-        G::DashPunctuation | G::OpenPunctuation | G::ClosePunctuation | G::InitialPunctuation | G::FinalPunctuation => Class::Wall,
-        G::OtherPunctuation | G::SpaceSeparator | G::LineSeparator | G::ParagraphSeparator | G::Control => Class::Wall,
+        G::DashPunctuation
+        | G::OpenPunctuation
+        | G::ClosePunctuation
+        | G::InitialPunctuation
+        | G::FinalPunctuation => Class::Wall,
+        G::OtherPunctuation | G::SpaceSeparator | G::LineSeparator | G::ParagraphSeparator | G::Control => {
+            Class::Wall
+        }
         _ => Class::Letter,
     }
 }
 
-/// Whether a mark is a letter of the script that the letter before it is of. Strokes and dots that are laid over any letter are not, nor
-/// are marks of one script on a letter of another.
+/// Whether a mark is a letter of the script that the letter before it is of. Strokes and dots that are laid
+/// over any letter are not, nor are marks of one script on a letter of another.
 fn belongs(mark: char, base: Option<char>) -> bool {
     let script = |c| CodePointMapData::<Script>::new().get(c);
     let of_mark = script(mark);
-    of_mark != Script::Inherited && of_mark != Script::Common && base.is_some_and(|base| script(base) == of_mark)
+    of_mark != Script::Inherited
+        && of_mark != Script::Common
+        && base.is_some_and(|base| script(base) == of_mark)
 }
 
 fn is_unspaced(c: char) -> bool {
@@ -267,11 +302,18 @@ mod tests {
 
     #[test]
     fn a_disguised_word_mixes_scripts_or_stands_among_latin_ones() {
-        let disguised = |text: &str, letters| Folded::of(text).as_latin().is_some_and(|latin| latin.is_disguised(&letters));
+        let disguised = |text: &str, letters| {
+            Folded::of(text).as_latin().is_some_and(|latin| latin.is_disguised(&letters))
+        };
         assert_eq!(Folded::of("сосkа").as_latin().unwrap().folded.letters, "cocka");
         assert!(disguised("сосk", 0..4) && disguised("с о с k", 0..4) && disguised("the сос", 3..6));
         assert!(disguised("xсос", 1..4), "the rest of the word counts");
-        assert!(!disguised("сос", 0..3) && !disguised("the сос щ", 3..6) && !disguised("the сос", 0..3) && !disguised("plain", 0..5));
+        assert!(
+            !disguised("сос", 0..3)
+                && !disguised("the сос щ", 3..6)
+                && !disguised("the сос", 0..3)
+                && !disguised("plain", 0..5)
+        );
         assert!(!disguised("the соска", 0..2));
     }
 

@@ -97,8 +97,9 @@ impl Checks {
         }))
     }
 
-    /// Hands a message in, to be checked and then stored; never blocks. What became of it comes as an [`crate::event::Event`]. What one
-    /// user writes to another is stored in the order in which it was handed in.
+    /// Hands a message in, to be checked and then stored; never blocks. What became of it comes as an
+    /// [`crate::event::Event`]. What one user writes to another is stored in the order in which it was handed
+    /// in.
     ///
     /// # Errors
     /// [`Full`] gives the message back: too many are under way, or the server is leaving.
@@ -123,29 +124,41 @@ impl Checks {
         if self.0.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(Write::Append(append))));
         }
-        let Some(place) = Places::take(&self.0.taken, self.0.at_most) else { return Err(Full(Box::new(Write::Append(append)))) };
+        let Some(place) = Places::take(&self.0.taken, self.0.at_most) else {
+            return Err(Full(Box::new(Write::Append(append))));
+        };
         asker.do_send(Check { append, shown, is_listed, place, since: std::time::Instant::now() });
         Ok(())
     }
 
     /// Brings the gauges up to date: places are given back without a word.
     pub fn count(&self) {
-        self.0.common.metrics.safety_words.set(i64::try_from(self.0.common.words.current().len()).unwrap_or(i64::MAX));
-        self.0.common.metrics.safety_in_flight.set(i64::try_from(self.0.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        self.0
+            .common
+            .metrics
+            .safety_words
+            .set(i64::try_from(self.0.common.words.current().len()).unwrap_or(i64::MAX));
+        self.0
+            .common
+            .metrics
+            .safety_in_flight
+            .set(i64::try_from(self.0.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
     }
 
     /// Whether a user may take this name. `address` is what the caller's network is counted by.
     ///
     /// # Errors
-    /// [`Refusal::ContentRefused`]; [`Refusal::Unavailable`] where that is not known now; [`Refusal::RateLimited`] where the user or the
-    /// address asks too often.
+    /// [`Refusal::ContentRefused`]; [`Refusal::Unavailable`] where that is not known now;
+    /// [`Refusal::RateLimited`] where the user or the address asks too often.
     pub async fn nickname(&self, openid: &OpenId, address: String, name: &str) -> Result<(), Refusal> {
         let Inner { mode, common, asker, .. } = &*self.0;
         if *mode == SafetyMode::Off || name.is_empty() {
             return Ok(());
         }
         let verdict = match asker {
-            _ if mode.asks_list() && common.words.current().refuses(name) => Verdict::Refused(Reason::of_list()),
+            _ if mode.asks_list() && common.words.current().refuses(name) => {
+                Verdict::Refused(Reason::of_list())
+            }
             None => Verdict::Pass,
             Some(asker) => {
                 let check = CheckName { openid: openid.clone(), address, name: name.to_owned() };
@@ -186,10 +199,16 @@ impl Checks {
         };
         let breaker = if common.seen.resting.load(Ordering::Relaxed) { "open" } else { "closed" };
         let breaker = asker.as_ref().map(|_| breaker);
-        Some(Detail { mode, breaker, words: common.words.current().len(), last_failure: common.seen.last_failure() })
+        Some(Detail {
+            mode,
+            breaker,
+            words: common.words.current().len(),
+            last_failure: common.seen.last_failure(),
+        })
     }
 
-    /// Takes nothing more, and waits until what is being checked has gone to the store, at most so long. Whether it has.
+    /// Takes nothing more, and waits until what is being checked has gone to the store, at most so long.
+    /// Whether it has.
     pub async fn drain(&self, at_most: Duration) -> bool {
         self.0.closed.store(true, Ordering::SeqCst);
         let until = Instant::now() + at_most;
@@ -213,7 +232,15 @@ impl Common {
     pub fn finding(&self, source: Source, outcome: Found, reason: Reason, text: &str) -> Finding {
         let Reason { by, label, trace_id } = reason;
         let kept = self.keep_text && matches!(outcome, Found::Refused | Found::Review);
-        Finding { source, outcome, by, label, trace_id, hash: text::hash(text), text: kept.then(|| text.to_owned()) }
+        Finding {
+            source,
+            outcome,
+            by,
+            label,
+            trace_id,
+            hash: text::hash(text),
+            text: kept.then(|| text.to_owned()),
+        }
     }
 
     /// The message with what was decided on it.
@@ -222,9 +249,13 @@ impl Common {
         let (admission, noted) = match verdict {
             Verdict::Pass => (append.admission, None),
             Verdict::Noted(found, reason) => (append.admission, Some((found, reason))),
-            Verdict::Refused(reason) => (Admission::RepeatsOnly(Refusal::ContentRefused), Some((Found::Refused, reason))),
+            Verdict::Refused(reason) => {
+                (Admission::RepeatsOnly(Refusal::ContentRefused), Some((Found::Refused, reason)))
+            }
             Verdict::Unjudged => (Admission::RepeatsOnly(Refusal::Unavailable), None),
-            Verdict::OverBudget { retry_after_ms } => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
+            Verdict::OverBudget { retry_after_ms } => {
+                (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None)
+            }
         };
         let finding = noted.map(|(found, reason)| Box::new(self.finding(source, found, reason, text)));
         Append { admission, finding, ..append }

@@ -10,7 +10,9 @@ use super::handle::Common;
 use crate::config::{OnReview, Unjudged};
 use crate::event::{Draft, Places};
 use crate::ids::{Kind, OpenId, Seq, SessionId};
-use crate::store::messages::{Admission, Answer, Append, AuditedMessage, Decide, Decision, IsRecalled, MessageOfTrace, Write};
+use crate::store::messages::{
+    Admission, Answer, Append, AuditedMessage, Decide, Decision, IsRecalled, MessageOfTrace, Write,
+};
 use crate::store::{Store, Unavailable};
 use crate::wechat::{Push, Suggest};
 
@@ -41,7 +43,9 @@ impl MediaResult {
     /// None: the push is about something else.
     pub fn of(push: Push) -> Option<Self> {
         match push {
-            Push::MediaChecked { trace_id, suggest, label, .. } => Some(Self { trace_id, found: Found::Judged(suggest, label) }),
+            Push::MediaChecked { trace_id, suggest, label, .. } => {
+                Some(Self { trace_id, found: Found::Judged(suggest, label) })
+            }
             Push::MediaUnchecked { trace_id, .. } => Some(Self { trace_id, found: Found::Nothing }),
             _ => None,
         }
@@ -53,7 +57,9 @@ pub async fn settle(common: Arc<Common>, result: MediaResult, _place: Places) {
     let (decision, label) = match result.found {
         Found::Judged(Suggest::Pass, label) => (Decision::Passed, label),
         Found::Judged(Suggest::Risky, label) => (Decision::Recalled, label),
-        Found::Judged(Suggest::Review, label) if common.policy.review == OnReview::Refuse => (Decision::Recalled, label),
+        Found::Judged(Suggest::Review, label) if common.policy.review == OnReview::Refuse => {
+            (Decision::Recalled, label)
+        }
         Found::Judged(Suggest::Review, label) => (Decision::Queued, label),
         Found::Nothing if common.policy.on_outage == Unjudged::Closed => (Decision::Recalled, 0),
         // It stays where it stands, as what passed unchecked.
@@ -61,7 +67,8 @@ pub async fn settle(common: Arc<Common>, result: MediaResult, _place: Places) {
     };
     let until = Instant::now() + WITHIN;
     loop {
-        if let Ok(Some(message)) = common.store.ask(MessageOfTrace { trace_id: result.trace_id.clone() }).await
+        if let Ok(Some(message)) =
+            common.store.ask(MessageOfTrace { trace_id: result.trace_id.clone() }).await
             && decide(&common.store, &message, decision, label).await.is_ok()
         {
             return;
@@ -74,7 +81,12 @@ pub async fn settle(common: Arc<Common>, result: MediaResult, _place: Places) {
     }
 }
 
-async fn decide(store: &Store, message: &AuditedMessage, decision: Decision, label: i32) -> Result<(), Unavailable> {
+async fn decide(
+    store: &Store,
+    message: &AuditedMessage,
+    decision: Decision,
+    label: i32,
+) -> Result<(), Unavailable> {
     if decision == Decision::Recalled {
         take_back(store, &message.sender, &message.peer, message.seq).await?;
     }

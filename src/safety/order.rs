@@ -32,7 +32,8 @@ impl<K: Hash + Eq + Clone, T> Order<K, T> {
 
     /// The next place.
     pub fn join(&mut self, key: K) -> Ticket<K> {
-        let line = self.lines.entry(key.clone()).or_insert_with(|| Line { first: 0, places: VecDeque::new() });
+        let line =
+            self.lines.entry(key.clone()).or_insert_with(|| Line { first: 0, places: VecDeque::new() });
         line.places.push_back(None);
         Ticket { key, number: line.first + line.places.len() as u64 - 1 }
     }
@@ -91,7 +92,8 @@ mod tests {
             let mut released: Vec<u64> = Vec::new();
             let mut chance = seed;
             while !waiting.is_empty() {
-                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                chance =
+                    chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let at = usize::try_from(chance >> 33).unwrap() % waiting.len();
                 let (ticket, n) = waiting.swap_remove(at);
                 released.extend(order.ready(ticket, n));

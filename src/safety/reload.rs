@@ -1,4 +1,5 @@
-//! The word list as it is now: read at the start, and anew when its files change. A file that is gone or bad changes nothing.
+//! The word list as it is now: read at the start, and anew when its files change. A file that is gone or bad
+//! changes nothing.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ impl Words {
     /// [`BadList`].
     pub fn load(config: &config::Safety) -> Result<Self, BadList> {
         let is_used = config.mode != SafetyMode::Off;
-        let [words, exceptions] = [&config.words, &config.exceptions].map(|file| file.clone().filter(|_| is_used));
+        let [words, exceptions] =
+            [&config.words, &config.exceptions].map(|file| file.clone().filter(|_| is_used));
         let seen = seen(words.as_deref(), exceptions.as_deref());
         let list = build(words.as_deref(), exceptions.as_deref())?;
         Ok(Self { words, exceptions, current: RwLock::new(Arc::new(list)), seen: Mutex::new(seen) })
@@ -58,7 +60,8 @@ impl Words {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the files anew where they have changed, or where it is `forced`. Blocking. A failure is said once for each change.
+    /// Reads the files anew where they have changed, or where it is `forced`. Blocking. A failure is said
+    /// once for each change.
     pub fn refresh(&self, forced: bool) {
         let now = seen(self.words.as_deref(), self.exceptions.as_deref());
         let before = std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), now);
@@ -70,7 +73,9 @@ impl Words {
                 log::info!(words = list.len(); "the word list was read anew");
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
             }
-            Err(bad) => log::error!(reason:% = bad.source, setting = bad.setting; "the word list cannot be read; the one before holds"),
+            Err(bad) => {
+                log::error!(reason:% = bad.source, setting = bad.setting; "the word list cannot be read; the one before holds")
+            }
         }
     }
 
@@ -114,7 +119,12 @@ mod tests {
 
     fn words(folder: &Path) -> Words {
         let files = (Some(folder.join("words")), Some(folder.join("exceptions")));
-        let config = config::Safety { mode: SafetyMode::Local, words: files.0, exceptions: files.1, ..Config::default().safety };
+        let config = config::Safety {
+            mode: SafetyMode::Local,
+            words: files.0,
+            exceptions: files.1,
+            ..Config::default().safety
+        };
         Words::load(&config).unwrap()
     }
 
@@ -128,7 +138,10 @@ mod tests {
         let held = words.current();
         write("words", b"one\ntwo\n");
         words.refresh(false);
-        assert!(words.current().refuses("two") && !held.refuses("two"), "who holds the old one goes on with it");
+        assert!(
+            words.current().refuses("two") && !held.refuses("two"),
+            "who holds the old one goes on with it"
+        );
         for bad in [b"...\n".as_slice(), b"\xff\xff\xff"] {
             write("words", bad);
             words.refresh(false);
@@ -163,8 +176,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("words"), "secret\n").unwrap();
         std::fs::write(folder.path().join("exceptions"), "secret\n--\n").unwrap();
-        let bad = build(Some(&folder.path().join("words")), Some(&folder.path().join("exceptions"))).unwrap_err();
+        let bad =
+            build(Some(&folder.path().join("words")), Some(&folder.path().join("exceptions"))).unwrap_err();
         let text = format!("{bad}: {}", bad.source);
-        assert!(text.contains("safety.exceptions") && text.contains("line 2") && !text.contains("secret"), "{text}");
+        assert!(
+            text.contains("safety.exceptions") && text.contains("line 2") && !text.contains("secret"),
+            "{text}"
+        );
     }
 }

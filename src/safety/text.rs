@@ -1,5 +1,6 @@
-//! The text of a message: the one place that decides what of it people may come to read, and so is checked. No client of this project shows
-//! more: `message`, but the address of an image or a recording; and a name of its own for each type.
+//! The text of a message: the one place that decides what of it people may come to read, and so is checked.
+//! No client of this project shows more: `message`, but the address of an image or a recording; and a name of
+//! its own for each type.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,8 +22,8 @@ const NAMED_FIELDS: [&str; 4] = ["message", "client_msg_id", "date", "created_at
 /// A field of the top level that is shown to nobody, and of a form of its own.
 const NOT_SHOWN: &str = "client_msg_id";
 
-/// What is checked of one message: every string in it, at any depth, and what its sender calls things. Their length is bounded by
-/// `limits.fields_bytes`.
+/// What is checked of one message: every string in it, at any depth, and what its sender calls things. Their
+/// length is bounded by `limits.fields_bytes`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// `message` first where there is one, then every further string as they stand.
@@ -47,7 +48,9 @@ impl Shown {
             "voice" => Some(MediaKind::Audio),
             _ => None,
         };
-        let media = kind.zip(message.as_ref().filter(|message| is_address(message))).map(|(kind, url)| Media { url: url.clone(), kind });
+        let media = kind
+            .zip(message.as_ref().filter(|message| is_address(message)))
+            .map(|(kind, url)| Media { url: url.clone(), kind });
         if let (Some(message), None) = (message, &media) {
             texts.insert(0, message);
         }
@@ -59,14 +62,16 @@ impl Shown {
         Self { texts, names, media }
     }
 
-    /// All in one, a line each, as WeChat is asked for it. Names that look like a program's are left out: they are the same in every message.
+    /// All in one, a line each, as WeChat is asked for it. Names that look like a program's are left out:
+    /// they are the same in every message.
     pub fn whole(&self) -> String {
         let names = self.names.iter().filter(|name| !is_identifier(name));
         self.texts.iter().chain(names).map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
-    /// What the word list looks at: the strings as lines of one text, so that a word does not hide in two of them, with the message before
-    /// the others and behind them; and each name alone, since names of a letter would spell things.
+    /// What the word list looks at: the strings as lines of one text, so that a word does not hide in two of
+    /// them, with the message before the others and behind them; and each name alone, since names of a letter
+    /// would spell things.
     pub fn views(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let joined: Vec<Cow<'_, str>> = match self.texts.as_slice() {
             [] => Vec::new(),
@@ -103,7 +108,8 @@ impl Found {
         found
     }
 
-    /// Depth was checked when the frame came in, so that this ends. Numbers are not looked at: none is too large for it.
+    /// Depth was checked when the frame came in, so that this ends. Numbers are not looked at: none is too
+    /// large for it.
     fn take(&mut self, value: &RawValue) {
         match value.get().as_bytes().first() {
             Some(b'"') => self.texts.extend(string(value)),
@@ -155,7 +161,8 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// Whether it is a web address and nothing else (RFC 3986 §2), so that a client can show a name instead of it.
+/// Whether it is a web address and nothing else (RFC 3986 §2), so that a client can show a name instead of
+/// it.
 fn is_address(text: &str) -> bool {
     let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
     let fits = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&c);
@@ -163,7 +170,8 @@ fn is_address(text: &str) -> bool {
 }
 
 fn is_identifier(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c))
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c))
 }
 
 /// Names a text without telling it.
@@ -219,7 +227,10 @@ mod tests {
     #[test]
     fn the_address_of_an_image_is_no_text_and_nothing_else_is_one() {
         let image = shown("image", r#"{"message":"https://example.com/a.png?x=%20","caption":"see"}"#);
-        assert_eq!(image.media, Some(Media { url: "https://example.com/a.png?x=%20".into(), kind: MediaKind::Image }));
+        assert_eq!(
+            image.media,
+            Some(Media { url: "https://example.com/a.png?x=%20".into(), kind: MediaKind::Image })
+        );
         assert_eq!(image.texts, ["see"]);
         assert_eq!(shown("voice", r#"{"message":"http://a/b"}"#).media.unwrap().kind, MediaKind::Audio);
         let long = format!("https://a/{}", "b".repeat(2_048));

@@ -63,7 +63,8 @@ impl From<Judgement> for Reason {
 }
 
 impl Policy {
-    /// `is_listed` says whether the list has a word of it; asked only where the list is to stand in for WeChat.
+    /// `is_listed` says whether the list has a word of it; asked only where the list is to stand in for
+    /// WeChat.
     pub fn decide(&self, said: Said, is_listed: impl FnOnce() -> bool) -> Verdict {
         let stand_in = match said {
             Said::Judged(judgement) => return self.judged(judgement),
@@ -88,13 +89,16 @@ impl Policy {
     }
 }
 
-/// What was said of the pieces of a text is said of the text: the worst counts, and what could not be judged only where nothing is bad.
+/// What was said of the pieces of a text is said of the text: the worst counts, and what could not be judged
+/// only where nothing is bad.
 pub fn of_pieces(pieces: Vec<Result<Judgement, Failure>>) -> Said {
     let mut unjudged = None;
     let mut worst: Option<Judgement> = None;
     for piece in pieces {
         match piece {
-            Ok(judgement) if worst.as_ref().is_none_or(|worst| judgement.suggest > worst.suggest) => worst = Some(judgement),
+            Ok(judgement) if worst.as_ref().is_none_or(|worst| judgement.suggest > worst.suggest) => {
+                worst = Some(judgement)
+            }
             Ok(_) => {}
             Err(failure) if is_about_the_user(&failure) => unjudged = unjudged.or(Some(Said::Inactive)),
             Err(_) => unjudged = Some(Said::Nothing),
@@ -108,13 +112,14 @@ pub fn of_pieces(pieces: Vec<Result<Judgement, Failure>>) -> Said {
     }
 }
 
-/// The user was not active for two hours (61010), or is none of this mini-program (43104, 40003), such as one to whom a backend gave a
-/// token.
+/// The user was not active for two hours (61010), or is none of this mini-program (43104, 40003), such as one
+/// to whom a backend gave a token.
 fn is_about_the_user(failure: &Failure) -> bool {
     matches!(failure, Failure::Code { code: 61010 | 43104 | 40003, .. })
 }
 
-/// Whether WeChat failed, so that others will meet the same. An answer about one user or one text (44002, 47001) is none.
+/// Whether WeChat failed, so that others will meet the same. An answer about one user or one text (44002,
+/// 47001) is none.
 pub fn is_outage(failure: &Failure) -> bool {
     !is_about_the_user(failure) && !matches!(failure, Failure::Code { code: 44002 | 47001, .. })
 }
@@ -137,7 +142,9 @@ mod tests {
 
     #[test]
     fn what_wechat_judges_is_done_as_the_operator_wants() {
-        let said = |suggest, review| policy(review, Unjudged::Open, Unjudged::Open).decide(Said::Judged(judged(suggest, 7)), || true);
+        let said = |suggest, review| {
+            policy(review, Unjudged::Open, Unjudged::Open).decide(Said::Judged(judged(suggest, 7)), || true)
+        };
         let reason = Reason { by: By::WeChat, label: 7, trace_id: "t7".into() };
         assert_eq!(said(Suggest::Pass, OnReview::Refuse), Verdict::Pass);
         assert_eq!(said(Suggest::Review, OnReview::Pass), Verdict::Noted(Found::Review, reason.clone()));
@@ -159,7 +166,11 @@ mod tests {
             (Said::Nothing, Unjudged::Closed, Unjudged::Local, false, passes),
             (Said::Nothing, Unjudged::Open, Unjudged::Closed, false, Verdict::Unjudged),
         ] {
-            assert_eq!(policy(OnReview::Pass, inactive, outage).decide(said.clone(), || is_listed), want, "{said:?}");
+            assert_eq!(
+                policy(OnReview::Pass, inactive, outage).decide(said.clone(), || is_listed),
+                want,
+                "{said:?}"
+            );
         }
     }
 
@@ -167,8 +178,14 @@ mod tests {
     fn the_worst_piece_counts() {
         use Suggest::{Pass, Review, Risky};
         let of = |pieces: Vec<Result<Judgement, Failure>>| of_pieces(pieces);
-        assert_eq!(of(vec![Ok(judged(Pass, 1)), Ok(judged(Review, 2)), Ok(judged(Pass, 3))]), Said::Judged(judged(Review, 2)));
-        assert_eq!(of(vec![Ok(judged(Review, 1)), Ok(judged(Risky, 2)), Err(Failure::Timeout)]), Said::Judged(judged(Risky, 2)));
+        assert_eq!(
+            of(vec![Ok(judged(Pass, 1)), Ok(judged(Review, 2)), Ok(judged(Pass, 3))]),
+            Said::Judged(judged(Review, 2))
+        );
+        assert_eq!(
+            of(vec![Ok(judged(Review, 1)), Ok(judged(Risky, 2)), Err(Failure::Timeout)]),
+            Said::Judged(judged(Risky, 2))
+        );
         assert_eq!(of(vec![Ok(judged(Review, 1)), Err(Failure::Timeout)]), Said::Nothing);
         assert_eq!(of(vec![Ok(judged(Pass, 1)), Err(code(61010))]), Said::Inactive);
         assert_eq!(of(vec![Err(code(61010)), Err(Failure::Connect), Err(code(61010))]), Said::Nothing);

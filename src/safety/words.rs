@@ -1,16 +1,18 @@
 //! The operator's list of words that no message may have.
 //!
-//! A list is a text file, one entry a line; a line that begins with `#`, and an empty one, says nothing. Entries and messages are compared
-//! after NFKC, folding of case and width, and without what nobody sees (zero width, strokes laid over letters), as `fold` has it. An entry
-//! is found within longer words, too. Between the letters of an entry may then stand
+//! A list is a text file, one entry a line; a line that begins with `#`, and an empty one, says nothing.
+//! Entries and messages are compared after NFKC, folding of case and width, and without what nobody sees
+//! (zero width, strokes laid over letters), as `fold` has it. An entry is found within longer words, too.
+//! Between the letters of an entry may then stand
 //!
 //! - where one of the two is of a script without spaces (Han, kana, Thai …): anything that is no letter;
-//! - elsewhere: symbols, `*`, `_`, `·`; and white space and punctuation only between letters that each stand alone (`b a d`, `b.a.d`),
-//!   so that nothing is found across two words of running text (`pen is` is not `penis`);
+//! - elsewhere: symbols, `*`, `_`, `·`; and white space and punctuation only between letters that each stand
+//!   alone (`b a d`, `b.a.d`), so that nothing is found across two words of running text (`pen is` is not
+//!   `penis`);
 //! - and whatever the entry itself has there: `bad word` is found with any space or mark between the two.
 //!
-//! An entry of the exceptions excuses every word inside of it, where it stands whole: with nothing between its letters but what it has
-//! there itself.
+//! An entry of the exceptions excuses every word inside of it, where it stands whole: with nothing between
+//! its letters but what it has there itself.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -79,7 +81,8 @@ impl WordList {
         self.len() == 0
     }
 
-    /// Whether the text has a listed word, or so many places where one nearly stands that it is not to be found out.
+    /// Whether the text has a listed word, or so many places where one nearly stands that it is not to be
+    /// found out.
     pub fn refuses(&self, text: &str) -> bool {
         if self.is_empty() {
             return false;
@@ -90,10 +93,18 @@ impl WordList {
             return true;
         }
         let latin = text.as_latin();
-        latin.is_some_and(|latin| self.stands_in(&latin.folded, View::Latin, &mut places, |letters| latin.is_disguised(letters)))
+        latin.is_some_and(|latin| {
+            self.stands_in(&latin.folded, View::Latin, &mut places, |letters| latin.is_disguised(letters))
+        })
     }
 
-    fn stands_in(&self, text: &Folded, view: View, places: &mut usize, counts: impl Fn(&Range<usize>) -> bool) -> bool {
+    fn stands_in(
+        &self,
+        text: &Folded,
+        view: View,
+        places: &mut usize,
+        counts: impl Fn(&Range<usize>) -> bool,
+    ) -> bool {
         let (mut breaks, mut excused) = (None, None);
         for word in self.words.found(text, view) {
             if *places == 0 {
@@ -105,7 +116,8 @@ impl WordList {
             if !stands(&breaks.words, &letters, own) || !counts(&letters) {
                 continue;
             }
-            let excused = excused.get_or_insert_with(|| Excused::new(&self.exceptions, text, view, &breaks.any));
+            let excused =
+                excused.get_or_insert_with(|| Excused::new(&self.exceptions, text, view, &breaks.any));
             if !excused.covers(&letters) {
                 return true;
             }
@@ -114,7 +126,8 @@ impl WordList {
     }
 }
 
-/// Places where the letters of an entry stand, of one text: a list whose entries lie in each other finds some at each letter.
+/// Places where the letters of an entry stand, of one text: a list whose entries lie in each other finds some
+/// at each letter.
 const PLACES: usize = 20_000;
 
 /// Where excepted words stand: by the number of the letter at which they begin or before, how far they reach.
@@ -144,10 +157,14 @@ impl Excused {
     }
 }
 
-/// Whether nothing breaks an entry but what it has there itself. `breaks` are the numbers of letters before which something does, rising.
+/// Whether nothing breaks an entry but what it has there itself. `breaks` are the numbers of letters before
+/// which something does, rising.
 fn stands(breaks: &[usize], letters: &Range<usize>, own: &[usize]) -> bool {
     let inside = breaks.get(breaks.partition_point(|number| *number <= letters.start)..).unwrap_or_default();
-    inside.iter().take_while(|number| **number < letters.end).all(|number| own.binary_search(&(number - letters.start)).is_ok())
+    inside
+        .iter()
+        .take_while(|number| **number < letters.end)
+        .all(|number| own.binary_search(&(number - letters.start)).is_ok())
 }
 
 /// The text of a file with a list.
@@ -221,14 +238,20 @@ impl Entries {
                 patterns.push(latin.folded.letters);
             }
         }
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).map_err(|_| Unusable::TooMany)?;
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .build(&patterns)
+            .map_err(|_| Unusable::TooMany)?;
         Ok(Self { automaton, spellings, count })
     }
 
     /// Every place where the letters of an entry are; none for one that is of the other view.
     fn found<'a>(&'a self, text: &'a Folded, view: View) -> impl Iterator<Item = Option<Place<'a>>> + 'a {
         self.automaton.find_overlapping_iter(&text.letters).map(move |found| {
-            let entry = self.spellings.get(found.pattern().as_usize()).filter(|entry| entry.view.is_none_or(|of| of == view))?;
+            let entry = self
+                .spellings
+                .get(found.pattern().as_usize())
+                .filter(|entry| entry.view.is_none_or(|of| of == view))?;
             Some(Place { letters: text.numbers(found.start(), found.end()), own: &entry.gaps })
         })
     }
@@ -277,7 +300,18 @@ mod tests {
         ] {
             assert!(list.refuses(text), "{text:?}");
         }
-        for text in ["", "bad", "a bad", "word", "badger words", "坏的词", "bad new place", "89 64", "8 964", "b4dword"] {
+        for text in [
+            "",
+            "bad",
+            "a bad",
+            "word",
+            "badger words",
+            "坏的词",
+            "bad new place",
+            "89 64",
+            "8 964",
+            "b4dword",
+        ] {
             assert!(!list.refuses(text), "{text:?}");
         }
     }
@@ -296,7 +330,8 @@ mod tests {
             "台\u{93F}独",
             "台\u{64B}獨",
             "bad\u{5B0}word",
-            // Look-alikes: some of the letters, all of them among Latin words, spelled out, and Latin ones in a Russian word.
+            // Look-alikes: some of the letters, all of them among Latin words, spelled out, and Latin ones in
+            // a Russian word.
             "bаdword",
             "baԁwоrd",
             "ЬАD badwоrd",
@@ -323,7 +358,8 @@ mod tests {
 
     #[test]
     fn innocent_words_that_look_like_listed_ones_pass() {
-        let list = list("cock\nsex\ntop\npop\nnob\ncop\nhope\nbum\nlol\nvol\nрот\nкот\n发财\n台独\n后门\nanoc", "");
+        let list =
+            list("cock\nsex\ntop\npop\nnob\ncop\nhope\nbum\nlol\nvol\nрот\nкот\n发财\n台独\n后门\nanoc", "");
         for text in [
             "соска и потоп в посёлке",
             "Соска",
@@ -341,11 +377,13 @@ mod tests {
             "Привет! Wi-Fi, IT-отдел, чатGPT, 4К и А4",
             "हिन्दी ไทยน้ำ עִבְרִית العَرَبِيَّة",
         ] {
-            let found: Vec<_> =
-                ["cock", "sex", "top", "pop", "nob", "cop", "hope", "bum", "lol", "vol", "рот", "кот", "发财", "台独", "后门"]
-                    .into_iter()
-                    .filter(|word| super::WordList::new(word, "").unwrap().refuses(text))
-                    .collect();
+            let found: Vec<_> = [
+                "cock", "sex", "top", "pop", "nob", "cop", "hope", "bum", "lol", "vol", "рот", "кот", "发财",
+                "台独", "后门",
+            ]
+            .into_iter()
+            .filter(|word| super::WordList::new(word, "").unwrap().refuses(text))
+            .collect();
             assert!(!list.refuses(text), "{text:?}: {found:?}");
         }
     }
@@ -388,7 +426,9 @@ mod tests {
     #[test]
     fn an_exception_excuses_what_is_inside_of_it_where_it_stands_whole() {
         let list = list("cunt\n台独\nbad", "Scunthorpe\n烟台独立站\nBad Ems\n");
-        for text in ["Scunthorpe", "ｓＣＵＮＴＨＯＲＰＥs are", "去烟台独立站看看", "to Bad Ems", "to Bad-Ems"] {
+        for text in
+            ["Scunthorpe", "ｓＣＵＮＴＨＯＲＰＥs are", "去烟台独立站看看", "to Bad Ems", "to Bad-Ems"]
+        {
             assert!(!list.refuses(text), "{text:?}");
         }
         for text in [
@@ -420,7 +460,10 @@ mod tests {
         let list = list("\u{FEFF}# about\n\n  one  \r\ntwo # three\n", "");
         assert_eq!(list.len(), 2);
         assert!(list.refuses("One") && list.refuses("two: three") && !list.refuses("about"));
-        assert!(matches!(WordList::new("one\n \n...\n", ""), Err(NoList { of: Part::Words, why: Unusable::NoLetters(3) })));
+        assert!(matches!(
+            WordList::new("one\n \n...\n", ""),
+            Err(NoList { of: Part::Words, why: Unusable::NoLetters(3) })
+        ));
         assert!(WordList::new("", "").unwrap().is_empty());
     }
 

@@ -1,5 +1,5 @@
-//! The answer to a `sync` on its way to the socket. It stands beside the outbox, bounded by itself, one at a time: what a session
-//! asked for never makes it a slow consumer.
+//! The answer to a `sync` on its way to the socket. It stands beside the outbox, bounded by itself, one at a
+//! time: what a session asked for never makes it a slow consumer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,13 +80,26 @@ pub struct Ask {
 }
 
 impl Ask {
-    pub(super) fn new(shared: Arc<Shared>, openid: OpenId, session: SessionId, id: Option<RequestId>, request: SyncRequest) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        openid: OpenId,
+        session: SessionId,
+        id: Option<RequestId>,
+        request: SyncRequest,
+    ) -> Self {
         Self { shared, openid, session, id, request }
     }
 
     fn failure(&self, word: Word, why: &str) -> ByteString {
         self.shared.metrics.errors.inc(word);
-        outbound::Failure { word, why, id: self.id.as_ref(), client_msg_id: None, retry_after_ms: Some(AGAIN_MS) }.encode()
+        outbound::Failure {
+            word,
+            why,
+            id: self.id.as_ref(),
+            client_msg_id: None,
+            retry_after_ms: Some(AGAIN_MS),
+        }
+        .encode()
     }
 
     /// The frames that answer it: what was missed, or why it cannot be told now.
@@ -97,8 +110,14 @@ impl Ask {
             message_bytes: sync::message_bytes,
             conversation_bytes: sync::CONVERSATION_BYTES,
         };
-        let (openid, since, session, named) = (self.openid.clone(), since.clone(), self.session.into(), named.clone());
-        match self.shared.store.sync(Sync { openid, since, session, named, limit: *limit, sent_since: None, bounds }).await {
+        let (openid, since, session, named) =
+            (self.openid.clone(), since.clone(), self.session.into(), named.clone());
+        match self
+            .shared
+            .store
+            .sync(Sync { openid, since, session, named, limit: *limit, sent_since: None, bounds })
+            .await
+        {
             Ok(page) => {
                 self.shared.metrics.syncs.inc();
                 let frames = sync::frames(&page, self.id.as_ref(), &self.openid);
@@ -106,7 +125,8 @@ impl Ask {
                 Answered { frames }
             }
             Err(_) => {
-                let frame = self.failure(Word::Unavailable, "the server cannot tell now what was missed: ask again");
+                let frame =
+                    self.failure(Word::Unavailable, "the server cannot tell now what was missed: ask again");
                 Answered { frames: vec![frame] }
             }
         }

@@ -1,5 +1,5 @@
-//! What every transport of a session does with what comes in and what goes out: the transports only move bytes, and a [`Role`] says what
-//! a text leads to.
+//! What every transport of a session does with what comes in and what goes out: the transports only move
+//! bytes, and a [`Role`] says what a text leads to.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::chat::messages::Wake;
 use crate::chat::outbox::{Bounds, Outbox, Pushed, monotonic_ms};
 use crate::protocol::{Close, Dialect};
 
-/// Bytes handed to a transport in one go. It buffers them whole, so this is what a socket costs beside its outbox.
+/// Bytes handed to a transport in one go. It buffers them whole, so this is what a socket costs beside its
+/// outbox.
 const TAKE_BYTES: usize = 64 * 1024;
 
 /// How long a peer may take to answer a close.
@@ -240,8 +241,8 @@ impl<R: Role> Driver<R> {
         Outgoing { messages, more: taken.more || self.catch_up.has_more(), then }
     }
 
-    /// The transport was woken and cannot write now: answers that came give their credit back, and a session that is to end hears
-    /// nothing more.
+    /// The transport was woken and cannot write now: answers that came give their credit back, and a session
+    /// that is to end hears nothing more.
     pub fn stuck(&mut self) {
         self.gate.give_back(self.outbox.take_answered());
         self.deaf |= self.is_ending();

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-/// Messages that a socket may have read and not answered. It bounds what one session can have in the store's queue.
+/// Messages that a socket may have read and not answered. It bounds what one session can have in the store's
+/// queue.
 const WINDOW: u32 = 64;
 
 /// Credit for messages, shared by the socket's reader and its session, on one thread.

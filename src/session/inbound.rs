@@ -1,6 +1,8 @@
-//! Bytes from a socket, checked on the frame header before a body is buffered (RFC 6455 §5.2), and fragments made whole.
+//! Bytes from a socket, checked on the frame header before a body is buffered (RFC 6455 §5.2), and fragments
+//! made whole.
 //!
-//! The codec below checks a frame's size only once it has the whole of it; so nothing reaches it that this did not admit.
+//! The codec below checks a frame's size only once it has the whole of it; so nothing reaches it that this
+//! did not admit.
 
 use crate::protocol::Close;
 
@@ -216,7 +218,15 @@ mod tests {
 
     #[test]
     fn good_frames_pass_however_they_are_cut() {
-        let all: Vec<u8> = [frame(0x81, 5), frame(0x89, 0), frame(0x01, 200), frame(0x8A, 125), frame(0x80, 800), frame(0x81, 0)].concat();
+        let all: Vec<u8> = [
+            frame(0x81, 5),
+            frame(0x89, 0),
+            frame(0x01, 200),
+            frame(0x8A, 125),
+            frame(0x80, 800),
+            frame(0x81, 0),
+        ]
+        .concat();
         assert_eq!(judge(&all), None);
     }
 
@@ -225,14 +235,20 @@ mod tests {
         let mut guard = FrameGuard::new(LIMITS);
         let header = [0x81, MASKED | 127, 0, 0, 0, 0, 0x40, 0, 0, 0];
         assert_eq!(guard.admit(&header, &mut 1), Admitted::UntilFault(0, Close::FrameTooBig));
-        assert_eq!(judge(&[0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), Some(Close::FrameTooBig));
+        assert_eq!(
+            judge(&[0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]),
+            Some(Close::FrameTooBig)
+        );
         assert_eq!(judge(&frame(0x81, 1_001)), Some(Close::FrameTooBig));
     }
 
     #[test]
     fn fragments_are_bounded_in_number_and_in_all() {
         assert_eq!(judge(&[frame(0x01, 1), frame(0x00, 1), frame(0x80, 1)].concat()), None);
-        assert_eq!(judge(&[frame(0x01, 1), frame(0x00, 1), frame(0x00, 1), frame(0x00, 1)].concat()), Some(Close::FrameTooBig));
+        assert_eq!(
+            judge(&[frame(0x01, 1), frame(0x00, 1), frame(0x00, 1), frame(0x00, 1)].concat()),
+            Some(Close::FrameTooBig)
+        );
         assert_eq!(judge(&[frame(0x01, 600), frame(0x80, 600)].concat()), Some(Close::FrameTooBig));
     }
 

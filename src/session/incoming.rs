@@ -1,4 +1,5 @@
-//! A socket's bytes made into whole texts and signs of life; nothing passes here that the frame guard did not admit.
+//! A socket's bytes made into whole texts and signs of life; nothing passes here that the frame guard did not
+//! admit.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,7 +32,8 @@ pub trait Source: Unpin + 'static {
     fn poll_bytes(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<bool>;
 }
 
-/// What is read and forgotten after a fault, so that the peer sees its close code: closing a socket with unread bytes resets it.
+/// What is read and forgotten after a fault, so that the peer sees its close code: closing a socket with
+/// unread bytes resets it.
 const DISCARD_BYTES: usize = 16 * 1024 * 1024;
 
 /// The stream of what a peer says.
@@ -95,7 +97,8 @@ impl<S: Source> Incomings<S> {
         while !self.sluice.admitted.is_empty() {
             let frame = match self.codec.decode(&mut self.sluice.admitted) {
                 Ok(frame) => frame?,
-                // The guard has judged every header: what is left to the codec is the payload of a close frame.
+                // The guard has judged every header: what is left to the codec is the payload of a close
+                // frame.
                 Err(_) => return Some(Err(Close::ProtocolError)),
             };
             match frame {
@@ -108,7 +111,9 @@ impl<S: Source> Incomings<S> {
                 Frame::Continuation(Item::Last(bytes)) => {
                     return Some(self.fragments.last(&bytes).map(|text| Incoming::Text(text.into())));
                 }
-                Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_)) => return Some(Err(Close::Unsupported)),
+                Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_)) => {
+                    return Some(Err(Close::Unsupported));
+                }
             }
         }
         None
@@ -134,7 +139,8 @@ impl<S: Source> Stream for Incomings<S> {
         let this = &mut *self;
         loop {
             if let Some(left) = &mut this.discarding {
-                let more = ready!(this.source.poll_bytes(cx, &mut |bytes| *left = left.saturating_sub(bytes.len())));
+                let more =
+                    ready!(this.source.poll_bytes(cx, &mut |bytes| *left = left.saturating_sub(bytes.len())));
                 if !more || *left == 0 {
                     return Poll::Ready(None);
                 }
@@ -204,8 +210,15 @@ mod tests {
 
     #[actix_web::test]
     async fn what_is_said_does_not_depend_on_how_the_network_cut_it() {
-        let bytes =
-            [frame(0x01, b"ab"), frame(0x89, b"p"), frame(0x80, b"c"), frame(0x81, b"d"), frame(0xC1, b"x"), frame(0x81, b"e")].concat();
+        let bytes = [
+            frame(0x01, b"ab"),
+            frame(0x89, b"p"),
+            frame(0x80, b"c"),
+            frame(0x81, b"d"),
+            frame(0xC1, b"x"),
+            frame(0x81, b"e"),
+        ]
+        .concat();
         let want = said(&bytes, 1).await;
         assert_eq!(want, ["Ping(b\"p\")", "Text(\"abc\")", "Text(\"d\")", "Fault(ProtocolError)"]);
         for size in 2..bytes.len() {
@@ -226,7 +239,8 @@ mod tests {
         let cut = Cut(bytes.chunks(7).map(<[u8]>::to_vec).collect());
         let gate = Gate::new();
         gate.open();
-        let mut said = Incomings::new(cut, Bytes::new(), InboundLimits { frame_bytes: 100, fragments: 4 }, gate);
+        let mut said =
+            Incomings::new(cut, Bytes::new(), InboundLimits { frame_bytes: 100, fragments: 4 }, gate);
         assert!(said.next().await.is_none());
         assert_eq!(said.kept(), 100, "both fragments, without their headers");
         said.source = Cut(VecDeque::from([frame(0x00, b"x")]));

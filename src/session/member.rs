@@ -1,4 +1,5 @@
-//! Who answers on a user's socket: the session, and its way to the chat; or one who only says why the user is not let in.
+//! Who answers on a user's socket: the session, and its way to the chat; or one who only says why the user is
+//! not let in.
 
 use std::sync::Arc;
 
@@ -24,7 +25,8 @@ pub struct Hello {
     pub request_id: Option<HttpRequestId>,
 }
 
-/// A user who is not let in: a mini-program cannot read a failed handshake, so it is told by one error frame and a close code.
+/// A user who is not let in: a mini-program cannot read a failed handshake, so it is told by one error frame
+/// and a close code.
 pub struct Refusal {
     pub dialect: Dialect,
     pub word: Word,
@@ -62,7 +64,10 @@ impl Driver {
         shared.metrics.errors.inc(word);
         shared.metrics.closes.inc(close.kind());
         let mut driver = Self::new(Member(Part::Refused), dialect, shared.outboxes.clone());
-        driver.farewell(outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(), close);
+        driver.farewell(
+            outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(),
+            close,
+        );
         driver
     }
 }
@@ -73,7 +78,8 @@ impl Role for Member {
         let Part::Session { session, announce } = &mut self.0 else { return Next::Deliver };
         if let Some(announce) = announce.take() {
             let (device, issued) = *announce;
-            let (openid, dialect, open_chat) = (session.openid.clone(), session.dialect, session.open_chat.clone());
+            let (openid, dialect, open_chat) =
+                (session.openid.clone(), session.dialect, session.open_chat.clone());
             session.shared.store.saw(&openid, Sight::Here);
             let (session, chat, outbox) = (session.id, &session.shared.chat, outbox.clone());
             chat.do_send(Connect { openid, session, dialect, device, issued, open_chat, outbox, wake });
@@ -110,7 +116,9 @@ impl Role for Member {
             Close::Normal | Close::ProxyClosed | Close::Draining { .. } => {
                 log::debug!(openid = openid, session:% = id, request_id, code = why.code(), reason = reason; "session ended");
             }
-            _ => log::info!(openid = openid, session:% = id, request_id, code = why.code(), reason = reason; "session closed"),
+            _ => {
+                log::info!(openid = openid, session:% = id, request_id, code = why.code(), reason = reason; "session closed")
+            }
         }
         session.shared.store.saw(&session.openid, Sight::Leaves);
         session.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });

@@ -146,7 +146,13 @@ impl Session {
     /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
         if let Err(wait) = self.shared.budget.frame(&self.openid, text.len()) {
-            let frame = self.failure(Word::RateLimited, "too many bytes: this frame was not read", None, None, Some(wait));
+            let frame = self.failure(
+                Word::RateLimited,
+                "too many bytes: this frame was not read",
+                None,
+                None,
+                Some(wait),
+            );
             return self.over_rate(Some(frame), now);
         }
         match frames::parse(text, self.dialect, &self.openid, &self.shared.limits.frames) {
@@ -163,7 +169,16 @@ impl Session {
             let why = "to_user_openid is missing, and no chat is open".into();
             return self.rejected(&Rejected { word: Word::BadFrame, why, id, client_msg_id });
         };
-        self.append(Draft { session: self.id, request_id: id, sender: self.openid.clone(), peer, client_msg_id, kind, body, target: None })
+        self.append(Draft {
+            session: self.id,
+            request_id: id,
+            sender: self.openid.clone(),
+            peer,
+            client_msg_id,
+            kind,
+            body,
+            target: None,
+        })
     }
 
     fn recall(&mut self, id: Option<RequestId>, peer: OpenId, target: Seq) -> Outcome {
@@ -201,7 +216,13 @@ impl Session {
         let (admission, charge) = match charged {
             Ok(charge) => (Admission::Open, charge),
             Err(wait) if !is_repeatable => {
-                return Outcome::Reply(self.failure(Word::RateLimited, "too many messages", draft.request_id.as_ref(), None, Some(wait)));
+                return Outcome::Reply(self.failure(
+                    Word::RateLimited,
+                    "too many messages",
+                    draft.request_id.as_ref(),
+                    None,
+                    Some(wait),
+                ));
             }
             Err(retry_after_ms) => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
         };
@@ -213,17 +234,30 @@ impl Session {
             let frame = match self.dialect {
                 // The seed's hearts have no answer.
                 Dialect::Plain => None,
-                Dialect::V1 => Some(self.failure(Word::RateLimited, "too many control frames", id.as_ref(), None, Some(wait))),
+                Dialect::V1 => Some(self.failure(
+                    Word::RateLimited,
+                    "too many control frames",
+                    id.as_ref(),
+                    None,
+                    Some(wait),
+                )),
             };
             return self.over_rate(frame, now);
         }
         match (frame, id) {
-            (ClientFrame::Heart, Some(id)) if self.dialect == Dialect::V1 => Outcome::Reply(outbound::heart(&id, now_ms())),
+            (ClientFrame::Heart, Some(id)) if self.dialect == Dialect::V1 => {
+                Outcome::Reply(outbound::heart(&id, now_ms()))
+            }
             (ClientFrame::Receipt { kind, peer, seq }, id) => {
-                let receipt = Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
+                let receipt =
+                    Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
                 match (kind, id) {
                     (ReceiptKind::Read, Some(id)) => {
-                        match self.submitted(self.shared.store.submit(Write::Mark(Mark { receipt, answer: Answer::Session(id) }))) {
+                        match self.submitted(
+                            self.shared
+                                .store
+                                .submit(Write::Mark(Mark { receipt, answer: Answer::Session(id) })),
+                        ) {
                             Outcome::Submitted => Outcome::Done,
                             refused => refused,
                         }
@@ -238,8 +272,20 @@ impl Session {
             (ClientFrame::Attention(attention), _) => Outcome::Tell(News::Looks(attention)),
             (ClientFrame::Typing(peer), _) => Outcome::Tell(News::Types(peer)),
             (ClientFrame::Sync(request), id) => match self.shared.budget.question(&self.openid) {
-                Ok(()) => Outcome::Sync(Box::new(Ask::new(self.shared.clone(), self.openid.clone(), self.id, id, *request))),
-                Err(wait) => Outcome::Reply(self.failure(Word::RateLimited, "too many bytes of answers", id.as_ref(), None, Some(wait))),
+                Ok(()) => Outcome::Sync(Box::new(Ask::new(
+                    self.shared.clone(),
+                    self.openid.clone(),
+                    self.id,
+                    id,
+                    *request,
+                ))),
+                Err(wait) => Outcome::Reply(self.failure(
+                    Word::RateLimited,
+                    "too many bytes of answers",
+                    id.as_ref(),
+                    None,
+                    Some(wait),
+                )),
             },
             _ => Outcome::Done,
         }
@@ -249,7 +295,9 @@ impl Session {
     fn over_rate(&mut self, answer: Option<ByteString>, now: u64) -> Outcome {
         match (self.over_rate.strike(now), answer) {
             (true, answer) => {
-                let answer = answer.unwrap_or_else(|| self.failure(Word::RateLimited, "too many control frames", None, None, None));
+                let answer = answer.unwrap_or_else(|| {
+                    self.failure(Word::RateLimited, "too many control frames", None, None, None)
+                });
                 Outcome::Farewell(answer, Close::TooManyErrors)
             }
             (false, Some(answer)) => Outcome::Reply(answer),
@@ -313,7 +361,8 @@ impl OverRate {
     }
 }
 
-/// A session's control frames, counted as GCRA does: the time at which the next one would be due at the exact rate.
+/// A session's control frames, counted as GCRA does: the time at which the next one would be due at the exact
+/// rate.
 #[derive(Debug, Default)]
 struct Controls {
     due: u64,

@@ -1,4 +1,5 @@
-//! The transport that takes the socket over at the upgrade: nothing of HTTP is left behind, and an idle session has no buffer.
+//! The transport that takes the socket over at the upgrade: nothing of HTTP is left behind, and an idle
+//! session has no buffer.
 
 use std::cell::RefCell;
 use std::io;
@@ -7,7 +8,9 @@ use std::rc::Rc;
 use std::task::{Context as Task, Poll, Waker, ready};
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, ActorFutureExt as _, AsyncContext, Context, Handler, StreamHandler, WrapFuture as _};
+use actix::{
+    Actor, ActorContext, ActorFutureExt as _, AsyncContext, Context, Handler, StreamHandler, WrapFuture as _,
+};
 use actix_http::ws::Codec;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,7 +41,8 @@ pub struct SessionActor<R: Role, T, Seat> {
     _seat: Seat,
 }
 
-/// Starts the session on the socket. `answer` is the response to the handshake, `early` what came behind the request.
+/// Starts the session on the socket. `answer` is the response to the handshake, `early` what came behind the
+/// request.
 pub fn start<R: Role, T: Socket, Seat: Unpin + 'static>(
     driver: Driver<R>,
     limits: InboundLimits,
@@ -50,7 +54,16 @@ pub fn start<R: Role, T: Socket, Seat: Unpin + 'static>(
     SessionActor::create(|ctx: &mut Context<SessionActor<R, T, Seat>>| {
         let socket = Rc::new(RefCell::new(socket));
         ctx.add_stream(Incomings::new(Reader(socket.clone()), early, limits, driver.gate()));
-        SessionActor { driver, socket, codec: Codec::new(), out: answer, pumping: false, limited: false, then: Then::Stay, _seat: seat }
+        SessionActor {
+            driver,
+            socket,
+            codec: Codec::new(),
+            out: answer,
+            pumping: false,
+            limited: false,
+            then: Then::Stay,
+            _seat: seat,
+        }
     });
 }
 

@@ -1,9 +1,12 @@
-//! The transport of actix-web-actors: the socket stays with the HTTP server, and the session is the body of its answer.
+//! The transport of actix-web-actors: the socket stays with the HTTP server, and the session is the body of
+//! its answer.
 
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, ActorFutureExt as _, AsyncContext, Handler, StreamHandler, WrapFuture as _};
+use actix::{
+    Actor, ActorContext, ActorFutureExt as _, AsyncContext, Handler, StreamHandler, WrapFuture as _,
+};
 use actix_web::error::PayloadError;
 use actix_web::web::Payload;
 use actix_web_actors::ws::{Message, ProtocolError, WebsocketContext};
@@ -15,7 +18,8 @@ use super::inbound::InboundLimits;
 use super::incoming::{Incoming, Incomings, Source};
 use crate::chat::messages::Wake;
 
-/// Before the rest of a full outbox is handed on. The HTTP server polls its session, and with it this timer, only while it has room.
+/// Before the rest of a full outbox is handed on. The HTTP server polls its session, and with it this timer,
+/// only while it has room.
 const TAKE_AGAIN: Duration = Duration::from_millis(1);
 
 /// The actor of one WebSocket. `Seat` is freed when it ends.

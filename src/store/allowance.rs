@@ -1,4 +1,5 @@
-//! Bytes that each user may have stored in a day of UTC, counted by this node, so that no account fills the disk. Plain: times are given.
+//! Bytes that each user may have stored in a day of UTC, counted by this node, so that no account fills the
+//! disk. Plain: times are given.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,8 @@ use crate::ids::OpenId;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Users whose bytes are remembered; beyond it the one who wrote least recently is forgotten, and begins anew.
+/// Users whose bytes are remembered; beyond it the one who wrote least recently is forgotten, and begins
+/// anew.
 const USERS: usize = 131_072;
 
 /// Bytes that a row takes beside what its author gave: names, times, and its places in the indexes.
@@ -35,8 +37,8 @@ struct Today {
     used: LruCache<OpenId, u64>,
 }
 
-/// Bytes of a user's that were set aside before it is known what is stored of them. With the last clone those that were not kept are given
-/// back.
+/// Bytes of a user's that were set aside before it is known what is stored of them. With the last clone those
+/// that were not kept are given back.
 #[derive(Debug, Clone)]
 pub struct Charge(Arc<Held>);
 
@@ -162,6 +164,8 @@ mod tests {
             take(&allowance, &format!("u{n}"), 1, 0).unwrap();
         }
         assert_eq!(lock(&allowance.today).used.len(), USERS);
-        assert!(take(&allowance, &format!("u{USERS}"), 1, 0).is_err() && take(&allowance, "u0", 1, 0).is_ok());
+        assert!(
+            take(&allowance, &format!("u{USERS}"), 1, 0).is_err() && take(&allowance, "u0", 1, 0).is_ok()
+        );
     }
 }

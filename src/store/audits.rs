@@ -1,4 +1,5 @@
-//! What checks of contents have found. A finding is written with the message that it is about, and so is known for as long as that.
+//! What checks of contents have found. A finding is written with the message that it is about, and so is
+//! known for as long as that.
 
 use std::cmp::Ordering;
 
@@ -8,8 +9,8 @@ use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 use super::batch::Outcome;
 use super::conn::Conn;
 use super::messages::{
-    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Prune, PrunedLog, Query, Review, ReviewById, ReviewPage, Reviews,
-    Write,
+    Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Prune, PrunedLog, Query, Review,
+    ReviewById, ReviewPage, Reviews, Write,
 };
 use super::operators;
 use super::queries::{and_one, seq, unreadable};
@@ -43,7 +44,9 @@ impl<'a> NewAudit<'a> {
     /// What is to be kept of a write, of which this has become; of a repeat nothing.
     pub(super) fn of(write: &'a Write, outcome: &Outcome, now: i64) -> Option<Self> {
         let (openid, peer, finding) = match write {
-            Write::Append(Append { draft, finding: Some(finding), .. }) => (&draft.sender, Some(draft.peer.as_str()), finding),
+            Write::Append(Append { draft, finding: Some(finding), .. }) => {
+                (&draft.sender, Some(draft.peer.as_str()), finding)
+            }
             Write::Audit(Audit { openid, finding, .. }) => (openid, None, finding),
             _ => return None,
         };
@@ -66,7 +69,8 @@ impl<'a> NewAudit<'a> {
             hash,
             content: text.as_deref(),
             // What is stored, or is to be looked at, has a row of its own.
-            hour: (seq.is_none() && (peer.is_some() || *outcome != Found::Review)).then_some(now.div_euclid(HOUR_MS)),
+            hour: (seq.is_none() && (peer.is_some() || *outcome != Found::Review))
+                .then_some(now.div_euclid(HOUR_MS)),
         })
     }
 
@@ -81,8 +85,8 @@ impl<'a> NewAudit<'a> {
     }
 }
 
-/// Writes a finding, or counts it where it was found before within the hour. diesel has no such statement for an index of SQLite's with a
-/// condition; there is one writer.
+/// Writes a finding, or counts it where it was found before within the hour. diesel has no such statement for
+/// an index of SQLite's with a condition; there is one writer.
 pub(super) fn fold_on_sqlite(conn: &mut SqliteConnection, audit: NewAudit<'_>) -> QueryResult<()> {
     let same = audits::table
         .filter(audits::openid.eq(audit.openid))
@@ -157,7 +161,9 @@ impl<T: Copy + PartialEq> Codes<T> {
     /// What a newer version may have written.
     fn value(&self, code: i16) -> QueryResult<T> {
         let known = usize::try_from(code).ok().and_then(|at| self.0.get(at)).copied();
-        known.ok_or_else(|| unreadable(crate::ids::Malformed("a code of an audit", "one that this version knows")))
+        known.ok_or_else(|| {
+            unreadable(crate::ids::Malformed("a code of an audit", "one that this version knows"))
+        })
     }
 }
 
@@ -165,15 +171,24 @@ impl<T: Copy + PartialEq> Codes<T> {
 const DECIDE: &str = "UPDATE audits SET decided_at = $1, decision = $2, label = CASE $3 WHEN 0 THEN label ELSE $4 END \
      WHERE id = $5 AND (decision IS NULL OR decision <= $6)";
 /// What was pending is to be looked at.
-const QUEUE: &str = "UPDATE audits SET outcome = 1, label = $1 WHERE id = $2 AND outcome = 3 AND decision IS NULL";
+const QUEUE: &str =
+    "UPDATE audits SET outcome = 1, label = $1 WHERE id = $2 AND outcome = 3 AND decision IS NULL";
 
-pub(super) fn decide(conn: &mut impl Writer, Decide { audit, decision, label, .. }: &Decide, now: i64) -> QueryResult<Outcome> {
+pub(super) fn decide(
+    conn: &mut impl Writer,
+    Decide { audit, decision, label, .. }: &Decide,
+    now: i64,
+) -> QueryResult<Outcome> {
     let (label, code) = (i64::from(*label), i64::from(DECISIONS.code(*decision)));
     let statement = match decision {
         Decision::Queued => Statement::new(QUEUE).number(label).number(*audit),
-        Decision::Passed | Decision::Recalled => {
-            Statement::new(DECIDE).number(now).number(code).number(label).number(label).number(*audit).number(code)
-        }
+        Decision::Passed | Decision::Recalled => Statement::new(DECIDE)
+            .number(now)
+            .number(code)
+            .number(label)
+            .number(label)
+            .number(*audit)
+            .number(code),
     };
     Ok(if conn.run(statement)? == 0 { Outcome::Refused(Refusal::NotFound) } else { Outcome::Done })
 }
@@ -188,8 +203,10 @@ macro_rules! audit {
 const OF_TRACE: &str = concat!(audit!(), "a.trace_id = $1 AND a.seq IS NOT NULL ORDER BY a.id LIMIT 1");
 const BY_ID: &str = concat!(audit!(), "a.id = $1");
 /// The conditions of the index `audits_open`, word for word.
-const OPEN: &str =
-    concat!(audit!(), "outcome = 1 AND decision IS NULL AND (seq IS NOT NULL OR peer IS NULL) AND a.id > $1 ORDER BY a.id LIMIT $2");
+const OPEN: &str = concat!(
+    audit!(),
+    "outcome = 1 AND decision IS NULL AND (seq IS NOT NULL OR peer IS NULL) AND a.id > $1 ORDER BY a.id LIMIT $2"
+);
 
 #[derive(QueryableByName)]
 struct AuditRow {
@@ -244,9 +261,9 @@ impl Query for MessageOfTrace {
     fn run(&self, conn: &mut Conn) -> QueryResult<Option<AuditedMessage>> {
         let row = Statement::new(OF_TRACE).text(&self.trace_id).get_result::<AuditRow>(conn).optional()?;
         Ok(match row.map(AuditRow::into_review).transpose()? {
-            Some(Review { audit, openid: sender, peer: Some(peer), seq: Some(seq), source, outcome, .. }) => {
-                Some(AuditedMessage { audit, sender, peer, seq, source, outcome })
-            }
+            Some(Review {
+                audit, openid: sender, peer: Some(peer), seq: Some(seq), source, outcome, ..
+            }) => Some(AuditedMessage { audit, sender, peer, seq, source, outcome }),
             _ => None,
         })
     }
@@ -256,9 +273,13 @@ impl Query for Reviews {
     type Answer = ReviewPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ReviewPage> {
-        let rows = Statement::new(OPEN).number(self.after.unwrap_or(0)).number(and_one(self.limit)).load::<AuditRow>(conn)?;
+        let rows = Statement::new(OPEN)
+            .number(self.after.unwrap_or(0))
+            .number(and_one(self.limit))
+            .load::<AuditRow>(conn)?;
         let has_more = rows.len() > self.limit;
-        let reviews = rows.into_iter().take(self.limit).map(AuditRow::into_review).collect::<QueryResult<_>>()?;
+        let reviews =
+            rows.into_iter().take(self.limit).map(AuditRow::into_review).collect::<QueryResult<_>>()?;
         Ok(ReviewPage { reviews, has_more })
     }
 }
@@ -279,7 +300,10 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_migration() {
         assert_eq!([Source::Text, Source::Nickname, Source::Media].map(|s| SOURCES.code(s)), [0, 1, 2]);
-        assert_eq!([Found::Refused, Found::Review, Found::Unchecked, Found::Pending].map(|f| FOUND.code(f)), [0, 1, 2, 3]);
+        assert_eq!(
+            [Found::Refused, Found::Review, Found::Unchecked, Found::Pending].map(|f| FOUND.code(f)),
+            [0, 1, 2, 3]
+        );
         assert_eq!([By::Local, By::WeChat].map(|b| BY.code(b)), [0, 1]);
         assert_eq!([Decision::Passed, Decision::Recalled].map(|d| DECISIONS.code(d)), [0, 1]);
         assert!(FOUND.value(4).is_err() && FOUND.value(-1).is_err());

@@ -1,4 +1,5 @@
-//! A copy of a SQLite database in use, through SQLite's online backup interface; and the time of the last backup.
+//! A copy of a SQLite database in use, through SQLite's online backup interface; and the time of the last
+//! backup.
 
 use std::ffi::{CStr, CString, c_int};
 use std::path::Path;
@@ -41,14 +42,22 @@ pub fn record_backup(config: &config::Database) -> Result<(), OpenError> {
     recorded.map_err(|e| OpenError::Write { reason: e.to_string() })
 }
 
-/// Copies the database `from` to the new file `to`. The copy is one moment of the source, whatever is written meanwhile.
+/// Copies the database `from` to the new file `to`. The copy is one moment of the source, whatever is written
+/// meanwhile.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), OpenError> {
     let failed = |reason: String| OpenError::Backup { path: to.to_owned(), reason };
-    // Made here and now, or not at all: so that it is ours to remove. It holds what people wrote, so nobody else may read it.
+    // Made here and now, or not at all: so that it is ours to remove. It holds what people wrote, so nobody
+    // else may read it.
     match files::create_new(to) {
         Ok(_) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(OpenError::BackupExists { path: to.to_owned() }),
-        Err(e) => return Err(Denied::explain(to, Need::Write, &e).map_or_else(|| failed(e.to_string()), OpenError::from)),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(OpenError::BackupExists { path: to.to_owned() });
+        }
+        Err(e) => {
+            return Err(
+                Denied::explain(to, Need::Write, &e).map_or_else(|| failed(e.to_string()), OpenError::from)
+            );
+        }
     }
     let copied = copy_pages(from, to).and_then(|()| make_another(to)).and_then(|()| {
         let file = std::fs::File::open(to).map_err(|e| e.to_string())?;
@@ -102,9 +111,11 @@ struct Handle(*mut ffi::sqlite3);
 
 impl Handle {
     fn open(path: &Path, flags: c_int) -> Result<Self, String> {
-        let name = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).map_err(|e| e.to_string())?;
+        let name = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+            .map_err(|e| e.to_string())?;
         let mut db = ptr::null_mut();
-        // SAFETY: `name` is a C string and `db` a place for the handle; without SQLITE_OPEN_URI the name is only a path.
+        // SAFETY: `name` is a C string and `db` a place for the handle; without SQLITE_OPEN_URI the name is
+        // only a path.
         let code = unsafe { ffi::sqlite3_open_v2(name.as_ptr(), &mut db, flags, ptr::null()) };
         // Even a failed open gives a handle, to be closed.
         let handle = Self(db);
@@ -121,7 +132,8 @@ impl Handle {
         if self.0.is_null() {
             return "out of memory".to_owned();
         }
-        // SAFETY: the handle is not null; SQLite returns a C string that is good until its next call, and it is copied here.
+        // SAFETY: the handle is not null; SQLite returns a C string that is good until its next call, and it
+        // is copied here.
         unsafe { CStr::from_ptr(ffi::sqlite3_errmsg(self.0)) }.to_string_lossy().into_owned()
     }
 }

@@ -40,7 +40,8 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Outcome without the change that is outdated, because a mark up to `told`, or newer settings, were emitted already.
+    /// Outcome without the change that is outdated, because a mark up to `told`, or newer settings, were
+    /// emitted already.
     pub(super) fn told_up_to(self, told: Seq) -> Self {
         match self {
             Self::Mark { seq, moved, to_peer } => Self::Mark { seq, moved: moved && seq > told, to_peer },
@@ -60,7 +61,8 @@ pub(super) fn pair(a: &OpenId, b: &OpenId) -> String {
     key
 }
 
-/// The conversation that a write is about, or where it is about none its user or its row: writes with the same key keep their order.
+/// The conversation that a write is about, or where it is about none its user or its row: writes with the
+/// same key keep their order.
 pub(super) fn key(write: &Write) -> String {
     match write {
         Write::Append(w) => pair(&w.draft.sender, &w.draft.peer),
@@ -96,7 +98,8 @@ pub(super) fn repeat(append: &Append, stored: Message, muted: bool) -> Outcome {
 
 /// Compared are the fields that count: a resend may carry another frame id, and its clock has moved on.
 fn same_content(kind: &str, body: &str, stored_kind: &str, stored_body: &str) -> bool {
-    kind == stored_kind && (body == stored_body || content::same(body, stored_body, &["id", "date", "created_at"]))
+    kind == stored_kind
+        && (body == stored_body || content::same(body, stored_body, &["id", "date", "created_at"]))
 }
 
 /// The message that a draft became.
@@ -139,7 +142,14 @@ pub(super) struct Marks(HashMap<(OpenId, OpenId, MarkKind), i64>);
 
 impl Marks {
     /// Moves the mark of `who` to `wanted` if that is further; `before` is where it stood before the batch.
-    pub(super) fn advance(&mut self, who: &OpenId, peer: &OpenId, kind: MarkKind, before: i64, wanted: i64) -> (i64, bool) {
+    pub(super) fn advance(
+        &mut self,
+        who: &OpenId,
+        peer: &OpenId,
+        kind: MarkKind,
+        before: i64,
+        wanted: i64,
+    ) -> (i64, bool) {
         let mark = self.0.entry((who.clone(), peer.clone(), kind)).or_insert(before);
         let moved = wanted > *mark;
         *mark = wanted.max(*mark);
@@ -251,7 +261,9 @@ impl Report {
     pub(super) fn add_overdue(&mut self, write: &Write, answer: Answer) {
         let why = Refusal::Unavailable;
         match (write, answer) {
-            (Write::Append(Append { draft, .. }), _) => self.events.push(Event::Refused { draft: draft.clone(), why }),
+            (Write::Append(Append { draft, .. }), _) => {
+                self.events.push(Event::Refused { draft: draft.clone(), why })
+            }
             (Write::Mark(Mark { receipt, .. }), Answer::Session(request_id)) => {
                 self.events.push(Event::MarkRefused { receipt: receipt.clone(), request_id, why });
             }
@@ -267,12 +279,19 @@ impl Report {
 
     fn marked(&mut self, receipt: Receipt, requester: Requester, outcome: Outcome) {
         match (outcome, requester) {
-            (Outcome::Refused(_), Requester::Waits { answer: Answer::Nobody, .. }) => self.events.push(Event::MarkUnstored(receipt)),
+            (Outcome::Refused(_), Requester::Waits { answer: Answer::Nobody, .. }) => {
+                self.events.push(Event::MarkUnstored(receipt))
+            }
             (Outcome::Refused(why), Requester::Waits { answer: Answer::Session(request_id), .. }) => {
                 self.events.push(Event::MarkRefused { receipt, request_id, why });
             }
             (Outcome::Mark { seq, moved, to_peer }, Requester::Waits { answer: Answer::Session(id), .. }) => {
-                self.events.push(Event::Marked { receipt: Receipt { seq, ..receipt }, moved, to_peer, request_id: Some(id) });
+                self.events.push(Event::Marked {
+                    receipt: Receipt { seq, ..receipt },
+                    moved,
+                    to_peer,
+                    request_id: Some(id),
+                });
             }
             (Outcome::Mark { seq, moved: true, to_peer }, requester) => {
                 // A session that was told `unavailable` hears of the mark as all others do.
@@ -331,7 +350,8 @@ fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<E
 
 /// The bytes that are stored of a message and of what was found about it.
 fn kept(append: &Append, outcome: &Outcome) -> u64 {
-    let of_finding = append.finding.as_ref().map_or(0, |finding| row(finding.text.as_ref().map_or(0, String::len)));
+    let of_finding =
+        append.finding.as_ref().map_or(0, |finding| row(finding.text.as_ref().map_or(0, String::len)));
     match outcome {
         Outcome::Appended { .. } => row(append.draft.body.len()) + of_finding,
         // Whether anything of it is stored is not known.
@@ -361,7 +381,12 @@ mod tests {
 
     #[test]
     fn content_is_compared_as_json_without_clock_and_frame_id() {
-        assert!(same_content("text", r#"{"message":"a","id":"1","date":"x"}"#, "text", r#"{ "created_at":5, "message":"\u0061" }"#));
+        assert!(same_content(
+            "text",
+            r#"{"message":"a","id":"1","date":"x"}"#,
+            "text",
+            r#"{ "created_at":5, "message":"\u0061" }"#
+        ));
         assert!(!same_content("text", r#"{"message":"a"}"#, "text", r#"{"message":"b"}"#));
         assert!(!same_content("text", r#"{"message":"a"}"#, "image", r#"{"message":"a"}"#));
         assert!(!same_content("text", r#"{"message":"a"}"#, "text", r#"{"message":"a","x":1}"#));

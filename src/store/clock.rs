@@ -1,5 +1,5 @@
-//! The store's own time, by which a sync tells what changed: Unix milliseconds that never go back, whatever is done to the clock, over a
-//! restart neither. The table `store_clock` has how far it has come.
+//! The store's own time, by which a sync tells what changed: Unix milliseconds that never go back, whatever
+//! is done to the clock, over a restart neither. The table `store_clock` has how far it has come.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl};
 use crate::ids::now_ms;
 
-/// How far the time may run ahead of what stands in the table, in milliseconds. Less than what a sync goes back before its cursor; the
-/// same number stands in `hongyan_commit`.
+/// How far the time may run ahead of what stands in the table, in milliseconds. Less than what a sync goes
+/// back before its cursor; the same number stands in `hongyan_commit`.
 pub(super) const AHEAD_MS: i64 = 5_000;
 
 #[derive(QueryableByName)]
@@ -37,11 +37,15 @@ pub(super) fn reached_at_start(database: &Database) -> Result<i64, OpenError> {
 
 /// Notes on SQLite that the time has come so far.
 pub(super) fn reach(conn: &mut SqliteConnection, at: i64) -> QueryResult<()> {
-    diesel::sql_query("UPDATE store_clock SET reached = max(reached, ?)").bind::<BigInt, _>(at).execute(conn).map(|_| ())
+    diesel::sql_query("UPDATE store_clock SET reached = max(reached, ?)")
+        .bind::<BigInt, _>(at)
+        .execute(conn)
+        .map(|_| ())
 }
 
-/// The time up to which a sync may say that it knows all changes, where the clock shows `now`. What comes later than this will have noted in
-/// the table that the time has come so far; so a clock that is set back cannot date it before.
+/// The time up to which a sync may say that it knows all changes, where the clock shows `now`. What comes
+/// later than this will have noted in the table that the time has come so far; so a clock that is set back
+/// cannot date it before.
 pub(super) fn known_up_to(conn: &mut Conn, now: i64) -> QueryResult<i64> {
     let reached = Statement::new(REACHED).get_result::<Reached>(conn)?.reached;
     Ok(now.clamp(reached, reached.saturating_add(AHEAD_MS)))

@@ -50,15 +50,17 @@ where
     diesel::sql_query(query).get_result::<Setting>(conn).map(|s| s.value)
 }
 
-/// A writing connection to a SQLite file. Checked to be durable, and before that to be writable: what SQLite may not write it opens to read,
-/// and says so at the first write.
+/// A writing connection to a SQLite file. Checked to be durable, and before that to be writable: what SQLite
+/// may not write it opens to read, and says so at the first write.
 pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     sqlite_file::check(path)?;
-    let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
+    let failed =
+        |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
     let mut conn = sqlite(path, cache_kib)?;
-    // What a recall overwrites is overwritten in the file, not only unlinked (secure_delete).
-    // A log that grew while somebody read for long is cut to 64 MiB when it is begun anew, not below: what `wal` keeps is within that.
-    // Checkpoints move 16 000 pages (64 MiB) at a time: with the default of 1 000 a busy server rewrites the same index pages again and again.
+    // What a recall overwrites is overwritten in the file, not only unlinked (secure_delete). A log that grew
+    // while somebody read for long is cut to 64 MiB when it is begun anew, not below: what `wal` keeps is
+    // within that. Checkpoints move 16 000 pages (64 MiB) at a time: with the default of 1 000 a busy server
+    // rewrites the same index pages again and again.
     conn.batch_execute(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; \
          PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864",
@@ -66,9 +68,14 @@ pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnect
     .map_err(failed)?;
     let mode = setting(&mut conn, "SELECT journal_mode AS value FROM pragma_journal_mode").map_err(failed)?;
     if mode != "wal" {
-        return Err(OpenError::Durability { setting: "journal_mode", found: mode, wanted: "wal (is the file on a network disk?)" });
+        return Err(OpenError::Durability {
+            setting: "journal_mode",
+            found: mode,
+            wanted: "wal (is the file on a network disk?)",
+        });
     }
-    let synchronous = setting(&mut conn, "SELECT CAST(synchronous AS TEXT) AS value FROM pragma_synchronous").map_err(failed)?;
+    let synchronous = setting(&mut conn, "SELECT CAST(synchronous AS TEXT) AS value FROM pragma_synchronous")
+        .map_err(failed)?;
     if synchronous != "2" {
         return Err(OpenError::Durability { setting: "synchronous", found: synchronous, wanted: "2 (FULL)" });
     }
@@ -77,7 +84,8 @@ pub(super) fn sqlite_writer(path: &Path, cache_kib: u32) -> Result<SqliteConnect
 
 pub(super) fn sqlite_reader(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     let mut conn = sqlite(path, cache_kib)?;
-    conn.batch_execute("PRAGMA query_only = ON").map_err(|e| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() })?;
+    conn.batch_execute("PRAGMA query_only = ON")
+        .map_err(|e| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() })?;
     Ok(conn)
 }
 
@@ -91,8 +99,10 @@ fn sqlite(path: &Path, cache_kib: u32) -> Result<SqliteConnection, OpenError> {
     let name = named.to_str().ok_or_else(|| OpenError::Path { path: path.to_owned() })?;
     let mut conn = SqliteConnection::establish(name).map_err(|e| failed(e.to_string()))?;
     let busy = BUSY.as_millis();
-    conn.batch_execute(&format!("PRAGMA busy_timeout = {busy}; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY"))
-        .map_err(|e| failed(e.to_string()))?;
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {busy}; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY"
+    ))
+    .map_err(|e| failed(e.to_string()))?;
     Ok(conn)
 }
 
@@ -104,7 +114,10 @@ pub(super) fn is_ours(path: &Path) -> Result<(), OpenError> {
         return Err(none());
     }
     let mut conn = sqlite_reader(path, 1_024)?;
-    let tables = setting(&mut conn, "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = 'revocations'");
+    let tables = setting(
+        &mut conn,
+        "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = 'revocations'",
+    );
     if tables.is_ok_and(|count| count == "1") { Ok(()) } else { Err(none()) }
 }
 
@@ -113,7 +126,10 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
     place_for(path)?;
     let mut folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
     if let Some(file) = folders.find(|folder| folder.exists()).filter(|folder| !folder.is_dir()) {
-        return Err(OpenError::Directory { path: file.to_owned(), source: std::io::ErrorKind::NotADirectory.into() });
+        return Err(OpenError::Directory {
+            path: file.to_owned(),
+            source: std::io::ErrorKind::NotADirectory.into(),
+        });
     }
     sqlite_file::check(path)?;
     if path.is_dir() {
@@ -122,19 +138,22 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(path).map_or(0, |about| about.len()) == 0 {
         return Ok(());
     }
-    let failed = |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
+    let failed =
+        |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
     let mut conn = sqlite_reader(path, 1_024)?;
-    let tables = "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = '__diesel_schema_migrations'";
+    let tables =
+        "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = '__diesel_schema_migrations'";
     if setting(&mut conn, tables).map_err(failed)? == "0" {
         return Ok(());
     }
-    let applied = diesel::sql_query("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
+    let applied =
+        diesel::sql_query("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
     let applied = applied.load::<Setting>(&mut conn).map_err(failed)?.into_iter().map(|row| row.value);
     check_known::<diesel::sqlite::Sqlite>(&SQLITE_MIGRATIONS, applied)
 }
 
-/// Makes the transaction that it is said in durable, whatever the server, the role or whoever had the connection before has set:
-/// PostgreSQL looks at the setting when it commits.
+/// Makes the transaction that it is said in durable, whatever the server, the role or whoever had the
+/// connection before has set: PostgreSQL looks at the setting when it commits.
 pub(super) const DURABLE: &str = "set_config('synchronous_commit', \
      CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)";
 
@@ -153,8 +172,8 @@ struct Session {
     role: String,
 }
 
-/// [`PRIMARY`] where the server takes writes, else why not. On a standby `transaction_read_only` is always on (PostgreSQL, chapter "Hot
-/// Standby"); elsewhere it follows `default_transaction_read_only`.
+/// [`PRIMARY`] where the server takes writes, else why not. On a standby `transaction_read_only` is always on
+/// (PostgreSQL, chapter "Hot Standby"); elsewhere it follows `default_transaction_read_only`.
 const ROLE: &str = "CASE WHEN pg_is_in_recovery() THEN 'standby' WHEN current_setting('transaction_read_only') = 'on' THEN 'read-only' \
      ELSE 'primary' END";
 const PRIMARY: &str = "primary";
@@ -167,7 +186,8 @@ fn check_role(role: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Asks a connection whether it holds, and leads to a primary still: a pooler or a proxy may have put another server behind it.
+/// Asks a connection whether it holds, and leads to a primary still: a pooler or a proxy may have put another
+/// server behind it.
 pub(super) fn check_alive(conn: &mut PgConnection) -> Result<(), OpenError> {
     let asked = Statement::new(format!("SELECT {ROLE} AS value")).get_result::<Setting>(conn);
     let role = asked.map_err(|e| OpenError::Postgres { hint: hint(""), reason: e.to_string() })?;
@@ -187,23 +207,30 @@ impl Session {
         if self.encoding != "UTF8" {
             return Err(OpenError::Encoding { found: self.encoding });
         }
-        // hongyan_commit looks again after it has waited for its locks, which needs a new snapshot for each statement.
+        // hongyan_commit looks again after it has waited for its locks, which needs a new snapshot for each
+        // statement.
         if self.isolation != "read committed" {
             let (setting, wanted) = ("default_transaction_isolation", "'read committed'");
             return Err(OpenError::Session { setting, found: self.isolation, wanted, example: wanted });
         }
         if !(1..=i64::from(STATEMENT_TIMEOUT_MS)).contains(&self.statement_timeout_ms) {
             let found = format!("{} ms", self.statement_timeout_ms);
-            return Err(OpenError::Session { setting: "statement_timeout", found, wanted: "1 to 2000 ms", example: "'2s'" });
+            return Err(OpenError::Session {
+                setting: "statement_timeout",
+                found,
+                wanted: "1 to 2000 ms",
+                example: "'2s'",
+            });
         }
         Ok(())
     }
 }
 
-/// A connection to PostgreSQL that is durable and waits for nothing without end. Without `prepared_statements`, see
-/// [`Database::prepared_statements`].
+/// A connection to PostgreSQL that is durable and waits for nothing without end. Without
+/// `prepared_statements`, see [`Database::prepared_statements`].
 pub(super) fn postgres(url: &str, prepared_statements: bool) -> Result<PgConnection, OpenError> {
-    let failed = |reason: String| OpenError::Postgres { hint: hint(&reason), reason: without_secrets(&reason, url) };
+    let failed =
+        |reason: String| OpenError::Postgres { hint: hint(&reason), reason: without_secrets(&reason, url) };
     let made = PgConnection::establish(&with_defaults(url)).map_err(|e| e.to_string());
     let mut conn = made.map_err(|reason| match reason.contains(NO_HOST_IS_PRIMARY) {
         true => OpenError::ReadOnly { reason: without_secrets(&reason, url) },
@@ -218,20 +245,26 @@ pub(super) fn postgres(url: &str, prepared_statements: bool) -> Result<PgConnect
     } else {
         conn.set_prepared_statement_cache_size(CacheSize::Disabled);
     }
-    diesel::sql_query(format!("{SESSION}, {ROLE} AS role")).get_result::<Session>(&mut conn).map_err(|e| failed(e.to_string()))?.check()?;
+    diesel::sql_query(format!("{SESSION}, {ROLE} AS role"))
+        .get_result::<Session>(&mut conn)
+        .map_err(|e| failed(e.to_string()))?
+        .check()?;
     Ok(conn)
 }
 
-pub(super) const TLS_HINT: &str = "check sslmode and sslrootcert in database.url, and the name and the issuer of PostgreSQL's certificate";
+pub(super) const TLS_HINT: &str =
+    "check sslmode and sslrootcert in database.url, and the name and the issuer of PostgreSQL's certificate";
 
-/// For what asked for TLS otherwise than by the URL and libpq's variables, such as a service file, and for servers that take nothing else.
-pub(super) const NO_TLS_HINT: &str =
-    "this hongyan is built without TLS to PostgreSQL: build it with --features postgres-tls where it is asked for";
+/// For what asked for TLS otherwise than by the URL and libpq's variables, such as a service file, and for
+/// servers that take nothing else.
+pub(super) const NO_TLS_HINT: &str = "this hongyan is built without TLS to PostgreSQL: build it with --features postgres-tls where it is asked for";
 
 /// What to do about a server that cannot be reached.
 fn hint(reason: &str) -> &'static str {
     // libpq's word, and PostgreSQL's for a connection that only an encrypted one could be.
-    if !HAS_POSTGRES_TLS && ["SSL support is not compiled in", "no encryption"].iter().any(|word| reason.contains(word)) {
+    if !HAS_POSTGRES_TLS
+        && ["SSL support is not compiled in", "no encryption"].iter().any(|word| reason.contains(word))
+    {
         NO_TLS_HINT
     } else if ["certificate", "SSL", "TLS"].iter().any(|word| reason.contains(word)) {
         TLS_HINT
@@ -243,8 +276,8 @@ fn hint(reason: &str) -> &'static str {
 /// libpq's word for a host that `target_session_attrs=read-write` passed over.
 const NO_HOST_IS_PRIMARY: &str = "session is read-only";
 
-/// Adds what the URL does not set itself: bounds on waiting for a silent server, and where it names several hosts, that only the one
-/// which takes writes will do.
+/// Adds what the URL does not set itself: bounds on waiting for a silent server, and where it names several
+/// hosts, that only the one which takes writes will do.
 pub(super) fn with_defaults(url: &str) -> String {
     let mut url = url.to_owned();
     let primary = has_several_hosts(&url).then_some(("target_session_attrs", "read-write"));
@@ -265,7 +298,8 @@ pub(super) fn with_defaults(url: &str) -> String {
     url
 }
 
-/// Hosts stand between `@` and `/`, or in the parameter `host`, separated by commas (PostgreSQL, "Connection URIs").
+/// Hosts stand between `@` and `/`, or in the parameter `host`, separated by commas (PostgreSQL, "Connection
+/// URIs").
 fn has_several_hosts(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, parameters) = rest.split_once('?').unwrap_or((rest, ""));
@@ -308,7 +342,9 @@ impl r2d2::ManageConnection for Opener {
     fn connect(&self) -> Result<Conn, OpenError> {
         let made = match &self.database.url {
             DatabaseUrl::Sqlite(path) => sqlite_reader(path, self.database.cache_kib).map(Conn::Sqlite),
-            DatabaseUrl::Postgres(url) => postgres(url, self.database.prepared_statements).map(Conn::Postgres),
+            DatabaseUrl::Postgres(url) => {
+                postgres(url, self.database.prepared_statements).map(Conn::Postgres)
+            }
         };
         made.inspect(|_| self.health.answered()).inspect_err(|error| self.health.not_connected(error))
     }
@@ -343,8 +379,14 @@ pub(super) fn migrate(database: &Database) -> Result<(), OpenError> {
             let mut conn = postgres(url, database.prepared_statements)?;
             conn.transaction(|conn| {
                 // Whoever is second waits for the first as long as that takes.
-                conn.batch_execute(&format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT {DURABLE}"))?;
-                if setting(conn, &format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})::text AS value"))? != "true" {
+                conn.batch_execute(&format!(
+                    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT {DURABLE}"
+                ))?;
+                if setting(
+                    conn,
+                    &format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})::text AS value"),
+                )? != "true"
+                {
                     log::info!("another node brings the tables up to date; waiting for it");
                     conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
                 }
@@ -375,9 +417,12 @@ fn check_known<DB: diesel::backend::Backend>(
 where
     EmbeddedMigrations: MigrationSource<DB>,
 {
-    let known: Vec<Box<dyn Migration<DB>>> = migrations.migrations().map_err(|e| OpenError::Migrate { reason: e.to_string() })?;
+    let known: Vec<Box<dyn Migration<DB>>> =
+        migrations.migrations().map_err(|e| OpenError::Migrate { reason: e.to_string() })?;
     let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
-    applied.find(|version| !known.contains(version)).map_or(Ok(()), |version| Err(OpenError::Newer { version }))
+    applied
+        .find(|version| !known.contains(version))
+        .map_or(Ok(()), |version| Err(OpenError::Newer { version }))
 }
 
 impl From<diesel::result::Error> for OpenError {
@@ -393,7 +438,8 @@ mod tests {
     #[test]
     fn no_error_shows_the_password() {
         let url = "postgres://hongyan:s3cret@db:5432/im";
-        let reason = without_secrets(r#"invalid port in "postgres://hongyan:s3cret@db:5432/im", near "s3cret""#, url);
+        let reason =
+            without_secrets(r#"invalid port in "postgres://hongyan:s3cret@db:5432/im", near "s3cret""#, url);
         assert!(!reason.contains("s3cret"), "{reason}");
     }
 
@@ -420,12 +466,19 @@ mod tests {
     #[test]
     fn of_several_hosts_the_one_that_takes_writes_is_looked_for() {
         let asks = |url| with_defaults(url).contains("target_session_attrs=read-write");
-        for url in
-            ["postgres://u:p@a:5432,b/im", "postgres://a,b/im?sslmode=require", "postgres:///im?host=a,b", "postgres:///im?host=a%2Cb"]
-        {
+        for url in [
+            "postgres://u:p@a:5432,b/im",
+            "postgres://a,b/im?sslmode=require",
+            "postgres:///im?host=a,b",
+            "postgres:///im?host=a%2Cb",
+        ] {
             assert!(asks(url), "{url}");
         }
-        for url in ["postgres://u:p,q@a/im", "postgres://a/im?options=a,b", "postgres://a,b/im?target_session_attrs=primary"] {
+        for url in [
+            "postgres://u:p,q@a/im",
+            "postgres://a/im?options=a,b",
+            "postgres://a,b/im?target_session_attrs=primary",
+        ] {
             assert!(!asks(url), "{url}");
         }
     }

@@ -1,5 +1,6 @@
-//! Whether two JSON objects say the same, whatever their spelling: the order of fields, escapes, white space, `1.0` for `1e0`. Numbers are
-//! compared digit by digit: what one client's numbers can hold, another's may not.
+//! Whether two JSON objects say the same, whatever their spelling: the order of fields, escapes, white space,
+//! `1.0` for `1e0`. Numbers are compared digit by digit: what one client's numbers can hold, another's may
+//! not.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,14 +53,16 @@ fn value(raw: &RawValue) -> Option<Value<'_>> {
 }
 
 fn object<'a>(fields: Vec<(Cow<'a, str>, &'a RawValue)>) -> Option<Value<'a>> {
-    let mut values = fields.into_iter().map(|(name, raw)| Some((name, value(raw)?))).collect::<Option<Vec<_>>>()?;
+    let mut values =
+        fields.into_iter().map(|(name, raw)| Some((name, value(raw)?))).collect::<Option<Vec<_>>>()?;
     values.sort_by(|(a, _), (b, _)| a.cmp(b));
     Some(Value::Object(values))
 }
 
 /// RFC 8259 §6. None: an exponent that no client means.
 fn number(text: &str) -> Option<Number> {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, Ok(0)), |(mantissa, e)| (mantissa, e.parse::<i64>()));
+    let (mantissa, exponent) =
+        text.split_once(['e', 'E']).map_or((text, Ok(0)), |(mantissa, e)| (mantissa, e.parse::<i64>()));
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or((false, mantissa), |rest| (true, rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let all = format!("{whole}{fraction}");
@@ -68,7 +71,11 @@ fn number(text: &str) -> Option<Number> {
     let exponent = exponent.ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
     let digits = kept.trim_start_matches('0');
     let is_zero = digits.is_empty();
-    Some(Number { negative: sign && !is_zero, digits: digits.to_owned(), exponent: if is_zero { 0 } else { exponent } })
+    Some(Number {
+        negative: sign && !is_zero,
+        digits: digits.to_owned(),
+        exponent: if is_zero { 0 } else { exponent },
+    })
 }
 
 /// The fields of an object as they stand.
@@ -106,7 +113,9 @@ mod tests {
 
     #[test]
     fn spelling_does_not_count_and_every_digit_does() {
-        let alike = |a: &str, b: &str| same(&format!("{{\"n\":{a},\"id\":1}}"), &format!("{{ \"id\" : 2, \"\\u006e\": {b} }}"), &["id"]);
+        let alike = |a: &str, b: &str| {
+            same(&format!("{{\"n\":{a},\"id\":1}}"), &format!("{{ \"id\" : 2, \"\\u006e\": {b} }}"), &["id"])
+        };
         for (a, b) in [
             ("1", "1.0"),
             ("1e2", "100"),

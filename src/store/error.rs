@@ -6,7 +6,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use crate::files::Denied;
 
-/// Why the store could not be opened, brought up to date or copied. Each says what to do; none shows a password.
+/// Why the store could not be opened, brought up to date or copied. Each says what to do; none shows a
+/// password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot create the database's directory {}: {source}; create it, or let this user write beside it", path.display())]
@@ -27,7 +28,9 @@ pub enum OpenError {
     Url { what: String },
     #[error("cannot reach PostgreSQL: {reason}; {hint}")]
     Postgres { reason: String, hint: &'static str },
-    #[error("PostgreSQL takes no writes: {reason}; let database.url name the primary, or all servers, separated by commas")]
+    #[error(
+        "PostgreSQL takes no writes: {reason}; let database.url name the primary, or all servers, separated by commas"
+    )]
     ReadOnly { reason: String },
     #[error(
         "PostgreSQL's {setting} is {found}, it must be {wanted}; where database.prepared_statements is false, set it in the database: \
@@ -38,7 +41,9 @@ pub enum OpenError {
     Durability { setting: &'static str, found: String, wanted: &'static str },
     #[error("the database's encoding is {found}; create it anew with ENCODING 'UTF8'")]
     Encoding { found: String },
-    #[error("the database was made by a newer hongyan (it has migration {version}); start that version, or restore a backup")]
+    #[error(
+        "the database was made by a newer hongyan (it has migration {version}); start that version, or restore a backup"
+    )]
     Newer { version: String },
     #[error("the tables cannot be brought up to date: {reason}; nothing was changed")]
     Migrate { reason: String },
@@ -56,11 +61,15 @@ pub enum OpenError {
     Backup { path: PathBuf, reason: String },
     #[error("{} is no database of a hongyan server; use the server's own settings, and its folder where database.url is relative", path.display())]
     NoDatabase { path: PathBuf },
-    #[error("{at_most} users are traced already; end one of them (hongyan trace shows them, hongyan trace OPENID --stop ends one)")]
+    #[error(
+        "{at_most} users are traced already; end one of them (hongyan trace shows them, hongyan trace OPENID --stop ends one)"
+    )]
     TooManyTraces { at_most: usize },
     #[error("{at_most} questions for users' sessions are open already; ask again in a minute")]
     TooManyQuestions { at_most: i64 },
-    #[error("the tables are of an older hongyan; bring them up to date (hongyan migrate, or restart the server)")]
+    #[error(
+        "the tables are of an older hongyan; bring them up to date (hongyan migrate, or restart the server)"
+    )]
     TablesTooOld,
     #[error(
         "this copies SQLite only; for PostgreSQL use pg_dump with the password in a file (PGPASSFILE), as docs/OPERATIONS.md shows: on its command line ps shows it"
@@ -70,16 +79,24 @@ pub enum OpenError {
 
 /// What to do where a table or a column is missing.
 fn of_old_tables(reason: &str) -> &'static str {
-    let is_missing = ["no such table", "no such column", "has no column", "does not exist"].iter().any(|words| reason.contains(words));
-    if is_missing { "; its tables are of an older release: start the server of this one, or run `hongyan migrate`" } else { "" }
+    let is_missing = ["no such table", "no such column", "has no column", "does not exist"]
+        .iter()
+        .any(|words| reason.contains(words));
+    if is_missing {
+        "; its tables are of an older release: start the server of this one, or run `hongyan migrate`"
+    } else {
+        ""
+    }
 }
 
 /// Why a batch was not stored.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The connection is gone, or could not be made. `asked` tells whether the batch had been sent on it: then it may be stored.
+    /// The connection is gone, or could not be made. `asked` tells whether the batch had been sent on it:
+    /// then it may be stored.
     Gone { reason: String, asked: bool },
-    /// The server is no primary, or no longer: a standby, or made read-only. Nothing is stored, and its connection is of no use.
+    /// The server is no primary, or no longer: a standby, or made read-only. Nothing is stored, and its
+    /// connection is of no use.
     ReadOnly(String),
     /// The database is at work for others, or says no for now: nothing is stored.
     Busy(String),
@@ -92,7 +109,10 @@ pub(super) enum Trouble {
 impl Trouble {
     pub(super) fn reason(&self) -> &str {
         match self {
-            Self::Gone { reason, .. } | Self::ReadOnly(reason) | Self::Busy(reason) | Self::Refused(reason) => reason,
+            Self::Gone { reason, .. }
+            | Self::ReadOnly(reason)
+            | Self::Busy(reason)
+            | Self::Refused(reason) => reason,
             Self::Stale => "a conversation changed under the writer",
         }
     }
@@ -101,15 +121,22 @@ impl Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error {
-            Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info) => {
-                Self::Gone { reason: info.message().to_owned(), asked: true }
-            }
-            Error::DatabaseError(DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure, _) => Self::Stale,
+            Error::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                info,
+            ) => Self::Gone { reason: info.message().to_owned(), asked: true },
+            Error::DatabaseError(
+                DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::SerializationFailure,
+                _,
+            ) => Self::Stale,
             // SQLSTATE 25006, which diesel gives for PostgreSQL alone.
-            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => Self::ReadOnly(info.message().to_owned()),
+            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
+                Self::ReadOnly(info.message().to_owned())
+            }
             Error::DatabaseError(_, info) => {
                 let reason = info.message().to_owned();
-                // SQLite's words for SQLITE_BUSY, SQLITE_LOCKED and a WAL that another process recovers; they are not translated.
+                // SQLite's words for SQLITE_BUSY, SQLITE_LOCKED and a WAL that another process recovers; they
+                // are not translated.
                 if reason.contains("is locked") { Self::Busy(reason) } else { Self::Refused(reason) }
             }
             Error::BrokenTransactionManager => Self::Gone { reason: error.to_string(), asked: false },

@@ -1,4 +1,5 @@
-//! What `hongyan doctor` asks of the database, beside a server that may be running: real commits, sizes, clocks. It leaves nothing behind.
+//! What `hongyan doctor` asks of the database, beside a server that may be running: real commits, sizes,
+//! clocks. It leaves nothing behind.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ pub struct Examination {
     pub version: String,
     /// Duration of each durable commit, the shortest first.
     pub commits: Vec<Duration>,
-    /// How far the database's clock is ahead of this machine's, and how uncertain that is. None of SQLite, which has this machine's.
+    /// How far the database's clock is ahead of this machine's, and how uncertain that is. None of SQLite,
+    /// which has this machine's.
     pub clock_ahead_ms: Option<(i64, i64)>,
     /// Bytes of the database, and of its log where that may be asked.
     pub bytes: i64,
@@ -61,12 +63,25 @@ fn sqlite(path: &Path, cache_kib: u32) -> Result<Examination, OpenError> {
     conn::is_ours(path)?;
     let mut conn = conn::sqlite_writer(path, cache_kib)?;
     let commits = timed(|n| conn.immediate_transaction(|conn| write(conn, n)))?;
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| i64::try_from(file.len()).unwrap_or(i64::MAX));
+    let size =
+        |path: &Path| std::fs::metadata(path).map_or(0, |file| i64::try_from(file.len()).unwrap_or(i64::MAX));
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let disk = rustix::fs::statvfs(path).ok().map(|disk| (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize));
-    let version = Statement::new("SELECT 'SQLite ' || sqlite_version() AS value").get_result::<Word>(&mut conn).map_err(unread)?.value;
-    Ok(Examination { version, commits, clock_ahead_ms: None, bytes: size(path), log_bytes: Some(size(Path::new(&log))), disk })
+    let disk = rustix::fs::statvfs(path)
+        .ok()
+        .map(|disk| (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize));
+    let version = Statement::new("SELECT 'SQLite ' || sqlite_version() AS value")
+        .get_result::<Word>(&mut conn)
+        .map_err(unread)?
+        .value;
+    Ok(Examination {
+        version,
+        commits,
+        clock_ahead_ms: None,
+        bytes: size(path),
+        log_bytes: Some(size(Path::new(&log))),
+        disk,
+    })
 }
 
 fn postgres(url: &str, prepared_statements: bool) -> Result<Examination, OpenError> {
@@ -77,9 +92,11 @@ fn postgres(url: &str, prepared_statements: bool) -> Result<Examination, OpenErr
             write(conn, n)
         })
     })?;
-    let mut number = |text: &'static str| Statement::new(text).get_result::<Number>(&mut conn).map(|row| row.value);
+    let mut number =
+        |text: &'static str| Statement::new(text).get_result::<Number>(&mut conn).map(|row| row.value);
     let before = now_ms();
-    let there = number("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS value").map_err(unread)?;
+    let there =
+        number("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS value").map_err(unread)?;
     let round_trip = now_ms() - before;
     let bytes = number("SELECT pg_database_size(current_database()) AS value").map_err(unread)?;
     // For members of pg_monitor only.
@@ -105,7 +122,9 @@ fn timed(mut commit: impl FnMut(usize) -> QueryResult<()>) -> Result<Vec<Duratio
     let mut took = Vec::with_capacity(COMMITS + 1);
     for n in 0..=COMMITS {
         let began = Instant::now();
-        commit(n).map_err(|error| if super::traces::is_without_table(&error) { OpenError::TablesTooOld } else { unwritten(&error) })?;
+        commit(n).map_err(|error| {
+            if super::traces::is_without_table(&error) { OpenError::TablesTooOld } else { unwritten(&error) }
+        })?;
         took.push(began.elapsed());
     }
     took.sort();

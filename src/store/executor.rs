@@ -21,8 +21,8 @@ use crate::lifecycle::{Vital, abort_point};
 const ONE_BY_ONE: Duration = Duration::from_millis(800);
 /// So many failures in a row are not one write's fault.
 const FAILURES: usize = 3;
-/// Writes in a batch that show a busy machine: after such a batch the sockets' threads go first, so that they hand in what has arrived and
-/// the next one is as large as it can be. On an idle machine nothing changes.
+/// Writes in a batch that show a busy machine: after such a batch the sockets' threads go first, so that they
+/// hand in what has arrived and the next one is as large as it can be. On an idle machine nothing changes.
 const CROWD: usize = 64;
 
 /// Serve the lane until it is closed, or another thread has been named for it.
@@ -73,10 +73,17 @@ pub(super) fn start(lane: &Arc<Lane>, database: &Database) {
 
 fn backend_of(database: &Database, shared: &Shared) -> Backend {
     match &database.url {
-        DatabaseUrl::Sqlite(path) => Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock)),
+        DatabaseUrl::Sqlite(path) => {
+            Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock))
+        }
         DatabaseUrl::Postgres(url) => {
             let health = shared.health.clone();
-            Backend::Postgres(PostgresLane::new(url.clone(), database.prepared_statements, shared.limits, health))
+            Backend::Postgres(PostgresLane::new(
+                url.clone(),
+                database.prepared_statements,
+                shared.limits,
+                health,
+            ))
         }
     }
 }
@@ -137,14 +144,21 @@ impl DbExecutor {
             }
             Err(trouble) => {
                 // What broke a connection to PostgreSQL has been said where it was noticed.
-                let is_said = matches!((&self.backend, &trouble), (Backend::Postgres(_), Trouble::Gone { .. } | Trouble::ReadOnly(_)));
+                let is_said = matches!(
+                    (&self.backend, &trouble),
+                    (Backend::Postgres(_), Trouble::Gone { .. } | Trouble::ReadOnly(_))
+                );
                 if !is_said {
                     self.lane.shared().health.write_refused(trouble.reason(), writes.len());
                 }
                 match trouble {
-                    Trouble::Refused(_) | Trouble::Stale if writes.len() > 1 => (self.one_by_one(writes, began), false),
+                    Trouble::Refused(_) | Trouble::Stale if writes.len() > 1 => {
+                        (self.one_by_one(writes, began), false)
+                    }
                     Trouble::Refused(_) | Trouble::Stale => (unavailable(writes), false),
-                    Trouble::Gone { .. } | Trouble::ReadOnly(_) | Trouble::Busy(_) => (unavailable(writes), true),
+                    Trouble::Gone { .. } | Trouble::ReadOnly(_) | Trouble::Busy(_) => {
+                        (unavailable(writes), true)
+                    }
                 }
             }
         }
@@ -155,8 +169,14 @@ impl DbExecutor {
         let mut failures = 0;
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
-            let hopeless = failures >= FAILURES || began.elapsed() > ONE_BY_ONE || !self.lane.is_current(self.generation);
-            let result = if hopeless { None } else { self.attempt(std::slice::from_ref(write)).ok().and_then(|mut one| one.pop()) };
+            let hopeless = failures >= FAILURES
+                || began.elapsed() > ONE_BY_ONE
+                || !self.lane.is_current(self.generation);
+            let result = if hopeless {
+                None
+            } else {
+                self.attempt(std::slice::from_ref(write)).ok().and_then(|mut one| one.pop())
+            };
             match result {
                 Some(outcome) => {
                     failures = 0;

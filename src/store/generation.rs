@@ -10,7 +10,8 @@ use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl};
 use crate::ids::DatabaseGeneration;
 
-/// Asks PostgreSQL; on a standby, which does not know, the answer is `None`, and for SQLite, which cannot change, too.
+/// Asks PostgreSQL; on a standby, which does not know, the answer is `None`, and for SQLite, which cannot
+/// change, too.
 #[derive(Debug)]
 pub(super) struct GenerationNow;
 
@@ -34,7 +35,10 @@ impl Query for GenerationNow {
     fn run(&self, conn: &mut Conn) -> QueryResult<Self::Answer> {
         match conn {
             Conn::Sqlite(_) => Ok(None),
-            Conn::Postgres(_) => Ok(Statement::new(OF_POSTGRES).get_result::<TextRow>(conn)?.generation.map(|text| of_text(&text))),
+            Conn::Postgres(_) => Ok(Statement::new(OF_POSTGRES)
+                .get_result::<TextRow>(conn)?
+                .generation
+                .map(|text| of_text(&text))),
         }
     }
 }
@@ -55,7 +59,10 @@ pub(super) fn make_on_sqlite(conn: &mut SqliteConnection) -> QueryResult<()> {
 
 /// Takes the row out of a copy, which may be older than the table.
 pub(super) fn take_out_of_copy(conn: &mut SqliteConnection) -> QueryResult<()> {
-    let is_there = conn::setting(conn, "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = 'generation'")?;
+    let is_there = conn::setting(
+        conn,
+        "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = 'generation'",
+    )?;
     if is_there == "1" {
         diesel::sql_query("DELETE FROM generation").execute(conn)?;
     }
@@ -71,7 +78,9 @@ pub(super) fn at_start(database: &Database) -> Result<DatabaseGeneration, OpenEr
     match &database.url {
         DatabaseUrl::Sqlite(path) => {
             let mut conn = conn::sqlite_reader(path, database.cache_kib)?;
-            let row = diesel::sql_query("SELECT number FROM generation").get_result::<NumberRow>(&mut conn).map_err(failed)?;
+            let row = diesel::sql_query("SELECT number FROM generation")
+                .get_result::<NumberRow>(&mut conn)
+                .map_err(failed)?;
             Ok(DatabaseGeneration::of_number(u64::try_from(row.number).unwrap_or_default()))
         }
         DatabaseUrl::Postgres(url) => {

@@ -18,7 +18,8 @@ pub enum DatabaseState {
     Unwritable(String),
 }
 
-/// Shared by the lanes and the readers of one store. What they notice of an outage becomes one line in the log.
+/// Shared by the lanes and the readers of one store. What they notice of an outage becomes one line in the
+/// log.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     state: Mutex<DatabaseState>,

@@ -1,8 +1,9 @@
-//! Group commit. A lane is a queue and one thread that empties it, a batch a transaction: what arrives while a batch is being
-//! committed goes into the next one, so a lone message waits for nobody and a crowd shares one sync of the disk.
+//! Group commit. A lane is a queue and one thread that empties it, a batch a transaction: what arrives while
+//! a batch is being committed goes into the next one, so a lone message waits for nobody and a crowd shares
+//! one sync of the disk.
 //!
-//! A batch stays here until its thread is back, however late, and its outcomes are emitted then. Its requesters are
-//! answered in time without them ([`state`]).
+//! A batch stays here until its thread is back, however late, and its outcomes are emitted then. Its
+//! requesters are answered in time without them ([`state`]).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,8 @@ use super::batch::Outcome;
 use super::clock::Clock;
 use super::health::Health;
 use super::messages::{
-    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange, Prune, QuietHours, RecordAct,
-    Reserve, Revoke, SeenUsers, Settle, Write,
+    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange,
+    Prune, QuietHours, RecordAct, Reserve, Revoke, SeenUsers, Settle, Write,
 };
 use super::sqlite_file::FileLock;
 use super::{StoreLimits, traced};
@@ -29,8 +30,8 @@ mod state;
 pub(super) use state::{Batch, OnHang};
 use state::{Emission, LaneState, NextStep, OverdueSweep};
 
-/// Threads that hang in the database and were replaced, at one time; beyond it the process ends. A stall that all lanes see once is not
-/// beyond it.
+/// Threads that hang in the database and were replaced, at one time; beyond it the process ends. A stall that
+/// all lanes see once is not beyond it.
 const ABANDONED: usize = 32;
 const ABANDONED_A_LANE: usize = 8;
 
@@ -76,7 +77,9 @@ impl Shared {
 
     /// Brings the gauge up to date: the chat gives places back without a word.
     pub(super) fn count(&self) {
-        self.metrics.writes_in_flight.set(i64::try_from(self.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        self.metrics
+            .writes_in_flight
+            .set(i64::try_from(self.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
     }
 }
 
@@ -84,13 +87,14 @@ impl Shared {
 pub(super) struct Lane {
     shared: Arc<Shared>,
     state: Mutex<LaneState>,
-    /// Taken before the state is changed and held until the emission is sent: emissions keep the order of the changes.
+    /// Taken before the state is changed and held until the emission is sent: emissions keep the order of the
+    /// changes.
     emit_order: Mutex<()>,
-    /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a SyncArbiter's mail: a lone
-    /// message would pay for one more switch of threads there and back.
+    /// Wakes the thread that is asleep. A message a write would go through the main thread, which forwards a
+    /// SyncArbiter's mail: a lone message would pay for one more switch of threads there and back.
     work: Condvar,
-    /// Connection of a thread that was given up, for the next one: where connecting takes longer than a thread may, the third finds the
-    /// first one's, and the lane goes on.
+    /// Connection of a thread that was given up, for the next one: where connecting takes longer than a
+    /// thread may, the third finds the first one's, and the lane goes on.
     spare: Mutex<Option<PgConnection>>,
     /// The thread has done its last after the lane was closed.
     ended: AtomicBool,
@@ -99,7 +103,14 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, on_hang: OnHang) -> Self {
         let (state, emit_order) = (Mutex::new(LaneState::new(on_hang)), Mutex::default());
-        Self { shared, state, emit_order, work: Condvar::new(), spare: Mutex::default(), ended: AtomicBool::new(false) }
+        Self {
+            shared,
+            state,
+            emit_order,
+            work: Condvar::new(),
+            spare: Mutex::default(),
+            ended: AtomicBool::new(false),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, LaneState> {
@@ -142,7 +153,8 @@ impl Lane {
         }
     }
 
-    /// Waits for the next batch of the thread of this generation; none when the thread has been replaced or the lane is closed.
+    /// Waits for the next batch of the thread of this generation; none when the thread has been replaced or
+    /// the lane is closed.
     pub(super) fn next(&self, generation: u64) -> Option<Batch> {
         let mut state = self.state();
         loop {
@@ -154,8 +166,8 @@ impl Lane {
         }
     }
 
-    /// Emits the outcomes of a batch. With `down` the queued writes are refused too, because the database would refuse
-    /// them as well.
+    /// Emits the outcomes of a batch. With `down` the queued writes are refused too, because the database
+    /// would refuse them as well.
     pub(super) fn settle(&self, generation: u64, batch: Batch, outcomes: Vec<Outcome>, down: bool) {
         let _order = self.emit_order();
         let settled = self.state().settle(generation, &outcomes, down);
@@ -167,7 +179,8 @@ impl Lane {
         self.shared.emit(settled.emission(outcomes));
     }
 
-    /// Answers overdue writes as unavailable. Returns true when the thread is given up and another must be started.
+    /// Answers overdue writes as unavailable. Returns true when the thread is given up and another must be
+    /// started.
     pub(super) fn answer_overdue(&self, now: Instant) -> bool {
         let _order = self.emit_order();
         let (before, OverdueSweep { emission, answered, is_hung }, after) = {
@@ -182,7 +195,9 @@ impl Lane {
         } else if answered > 0 {
             self.shared.health.slow(answered);
         }
-        if is_given_up && self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most {
+        if is_given_up
+            && self.shared.abandoned.fetch_add(1, Ordering::SeqCst) >= self.shared.abandoned_at_most
+        {
             drop(Vital::new("store: too many threads hang in the database", &self.shared.draining));
         }
         self.shared.emit(emission);

@@ -6,7 +6,8 @@ use super::conn::{Conn, DURABLE};
 use super::messages::{Query, ReleaseLease, TakeLease};
 use super::statement::Statement;
 
-/// The clock is read once the row is locked, so that a wait for it counts. It outlives a crash of the database, else two would have it.
+/// The clock is read once the row is locked, so that a wait for it counts. It outlives a crash of the
+/// database, else two would have it.
 const TAKE: &str = "INSERT INTO leases AS l (what, node, until) \
      VALUES ($1, $2, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $3) \
      ON CONFLICT (what) DO UPDATE SET node = excluded.node, until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $4 \
@@ -22,7 +23,8 @@ impl Query for TakeLease {
         }
         conn.transaction(|conn| {
             Statement::new(format!("SELECT {DURABLE}")).execute(conn)?;
-            let take = Statement::new(TAKE).text(self.what).text(&self.node).number(self.for_ms).number(self.for_ms);
+            let take =
+                Statement::new(TAKE).text(self.what).text(&self.node).number(self.for_ms).number(self.for_ms);
             Ok(take.execute(conn)? == 1)
         })
     }

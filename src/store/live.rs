@@ -1,5 +1,6 @@
-//! Who has which sessions, asked of every node: `hongyan user` writes a question, each node reads the questions once a second and writes an
-//! answer of its own, an empty one too, so that silence is told from none.
+//! Who has which sessions, asked of every node: `hongyan user` writes a question, each node reads the
+//! questions once a second and writes an answer of its own, an empty one too, so that silence is told from
+//! none.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -62,23 +63,34 @@ impl Query for OpenQuestions {
         let rows: Vec<QuestionRow> = match conn {
             Conn::Postgres(conn) => {
                 let open = Statement::new(OPEN.replace("{since}", &format!("{POSTGRES_NOW} - $1")));
-                Writer::rows(conn, open.number(ANSWERED_WITHIN_MS).text(&self.node).number(QUESTIONS_AT_MOST))?
+                Writer::rows(
+                    conn,
+                    open.number(ANSWERED_WITHIN_MS).text(&self.node).number(QUESTIONS_AT_MOST),
+                )?
             }
             Conn::Sqlite(conn) => {
-                let open = Statement::new(OPEN.replace("{since}", "$1")).number(now_ms() - ANSWERED_WITHIN_MS);
+                let open =
+                    Statement::new(OPEN.replace("{since}", "$1")).number(now_ms() - ANSWERED_WITHIN_MS);
                 Writer::rows(conn, open.text(&self.node).number(QUESTIONS_AT_MOST))?
             }
         };
-        let question = |QuestionRow { id, openid }| Ok(SessionQuestion { id, openid: OpenId::parse(&openid).map_err(unreadable)? });
+        let question = |QuestionRow { id, openid }| {
+            Ok(SessionQuestion { id, openid: OpenId::parse(&openid).map_err(unreadable)? })
+        };
         rows.into_iter().map(question).collect()
     }
 }
 
-/// Writes what a node answers, over a connection of its own: questions are rare, and a reader of SQLite cannot write. Blocking.
+/// Writes what a node answers, over a connection of its own: questions are rare, and a reader of SQLite
+/// cannot write. Blocking.
 ///
 /// # Errors
 /// [`OpenError`]. The questions stay open then, for the next time.
-pub fn answer(config: &config::Database, node: &str, answers: &[(String, Vec<LiveSession>)]) -> Result<(), OpenError> {
+pub fn answer(
+    config: &config::Database,
+    node: &str,
+    answers: &[(String, Vec<LiveSession>)],
+) -> Result<(), OpenError> {
     match &mut writer(config)? {
         Conn::Sqlite(conn) => conn.immediate_transaction(|conn| write_answers(conn, node, answers)),
         Conn::Postgres(conn) => conn.transaction(|conn| write_answers(conn, node, answers)),
@@ -87,18 +99,24 @@ pub fn answer(config: &config::Database, node: &str, answers: &[(String, Vec<Liv
 }
 
 /// A question that was taken away meanwhile has nobody who waits.
-fn write_answers(conn: &mut impl Writer, node: &str, answers: &[(String, Vec<LiveSession>)]) -> QueryResult<()> {
+fn write_answers(
+    conn: &mut impl Writer,
+    node: &str,
+    answers: &[(String, Vec<LiveSession>)],
+) -> QueryResult<()> {
     const ANSWER: &str = "INSERT INTO session_answers (question, node, sessions) SELECT id, $1, $2 FROM session_questions WHERE id = $3 \
          ON CONFLICT (question, node) DO NOTHING";
     for (question, sessions) in answers {
-        let sessions = serde_json::to_string(sessions).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+        let sessions = serde_json::to_string(sessions)
+            .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
         conn.run(Statement::new(ANSWER).text(node).text(&sessions).text(question))?;
     }
     Ok(())
 }
 
-/// Asks every node for a user's live sessions, beside servers that may be running, and waits for their answers, some seconds at most.
-/// `name_of` tells a node's name from its id; `waits` is told once, when it takes long. Blocking.
+/// Asks every node for a user's live sessions, beside servers that may be running, and waits for their
+/// answers, some seconds at most. `name_of` tells a node's name from its id; `waits` is told once, when it
+/// takes long. Blocking.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
@@ -111,7 +129,9 @@ pub fn ask(
     let mut conn = writer(config)?;
     let id = format!("{:016x}", rand::random::<u64>());
     match &mut conn {
-        Conn::Sqlite(conn) => conn.immediate_transaction(|conn| write_question(conn, &id, openid, &now_ms().to_string())),
+        Conn::Sqlite(conn) => {
+            conn.immediate_transaction(|conn| write_question(conn, &id, openid, &now_ms().to_string()))
+        }
         Conn::Postgres(conn) => conn.transaction(|conn| {
             // Two that ask at once do not both take the last place.
             conn.batch_execute("LOCK TABLE session_questions IN SHARE ROW EXCLUSIVE MODE")?;
@@ -121,7 +141,9 @@ pub fn ask(
     .map_err(unwritten)?;
     let answers = wait(&mut conn, config, &id, &mut waits);
     // Where it cannot be taken away now it goes with a later question.
-    for text in ["DELETE FROM session_questions WHERE id = $1", "DELETE FROM session_answers WHERE question = $1"] {
+    for text in
+        ["DELETE FROM session_questions WHERE id = $1", "DELETE FROM session_answers WHERE question = $1"]
+    {
         let _ = Statement::new(text).text(&id).execute(&mut conn);
     }
     let (answers, alive) = answers?;
@@ -130,12 +152,8 @@ pub fn ask(
         // An answer of a later release that cannot be read is no answer.
         let Ok(live) = serde_json::from_str::<Vec<LiveSession>>(answer) else { continue };
         nodes.push(name_of(node).to_owned());
-        sessions.extend(live.into_iter().map(|LiveSession { device, dialect, since, in_foreground }| NodeSession {
-            node: name_of(node).to_owned(),
-            device,
-            dialect,
-            since,
-            in_foreground,
+        sessions.extend(live.into_iter().map(|LiveSession { device, dialect, since, in_foreground }| {
+            NodeSession { node: name_of(node).to_owned(), device, dialect, since, in_foreground }
         }));
     }
     // A node that was killed and is back answers under its new start.
@@ -148,8 +166,8 @@ fn each_once(names: impl Iterator<Item = String>) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The answers, and the nodes of which one is expected: those that the database shows alive. Of SQLite, and without other nodes, it shows
-/// none, and the first answer is all.
+/// The answers, and the nodes of which one is expected: those that the database shows alive. Of SQLite, and
+/// without other nodes, it shows none, and the first answer is all.
 fn wait(
     conn: &mut Conn,
     config: &config::Database,
@@ -157,12 +175,16 @@ fn wait(
     waits: &mut impl FnMut(),
 ) -> Result<(Vec<AnswerRow>, Vec<String>), OpenError> {
     const ANSWERS: &str = "SELECT node, sessions FROM session_answers WHERE question = $1 ORDER BY node";
-    let alive: Vec<String> = nodes(config)?.into_iter().filter(|node| node.age_ms < ALIVE_MS).map(|node| node.name).collect();
+    let alive: Vec<String> =
+        nodes(config)?.into_iter().filter(|node| node.age_ms < ALIVE_MS).map(|node| node.name).collect();
     let (began, mut told) = (Instant::now(), false);
     loop {
-        let answers: Vec<AnswerRow> =
-            Statement::new(ANSWERS).text(id).load(conn).map_err(|error| OpenError::Read { reason: error.to_string() })?;
-        let is_whole = !answers.is_empty() && alive.iter().all(|id| answers.iter().any(|answer| answer.node == *id));
+        let answers: Vec<AnswerRow> = Statement::new(ANSWERS)
+            .text(id)
+            .load(conn)
+            .map_err(|error| OpenError::Read { reason: error.to_string() })?;
+        let is_whole =
+            !answers.is_empty() && alive.iter().all(|id| answers.iter().any(|answer| answer.node == *id));
         if is_whole || began.elapsed() >= WAITS {
             return Ok((answers, alive));
         }
@@ -177,11 +199,15 @@ fn wait(
 /// `now` is an expression of the database's.
 fn write_question(conn: &mut impl Writer, id: &str, openid: &OpenId, now: &str) -> QueryResult<()> {
     conn.run(
-        Statement::new(format!("DELETE FROM session_questions WHERE asked_at < {now} - $1 OR asked_at > {now} + $2"))
-            .number(KEPT_MS)
-            .number(KEPT_MS),
+        Statement::new(format!(
+            "DELETE FROM session_questions WHERE asked_at < {now} - $1 OR asked_at > {now} + $2"
+        ))
+        .number(KEPT_MS)
+        .number(KEPT_MS),
     )?;
-    conn.run(Statement::new("DELETE FROM session_answers WHERE question NOT IN (SELECT id FROM session_questions)"))?;
+    conn.run(Statement::new(
+        "DELETE FROM session_answers WHERE question NOT IN (SELECT id FROM session_questions)",
+    ))?;
     let ask = format!(
         "INSERT INTO session_questions (id, openid, asked_at) SELECT $1, $2, {now} WHERE (SELECT count(*) FROM session_questions) < $3"
     );
@@ -204,8 +230,12 @@ fn writer(config: &config::Database) -> Result<Conn, OpenError> {
 fn unwritten(error: diesel::result::Error) -> OpenError {
     let text = error.to_string();
     match error {
-        diesel::result::Error::RollbackTransaction => OpenError::TooManyQuestions { at_most: QUESTIONS_AT_MOST },
-        _ if text.contains("no such table: session_") || (text.contains("session_") && text.contains("does not exist")) => {
+        diesel::result::Error::RollbackTransaction => {
+            OpenError::TooManyQuestions { at_most: QUESTIONS_AT_MOST }
+        }
+        _ if text.contains("no such table: session_")
+            || (text.contains("session_") && text.contains("does not exist")) =>
+        {
             OpenError::TablesTooOld
         }
         _ => OpenError::Write { reason: text },

@@ -1,4 +1,5 @@
-//! What the store is asked: writes, which are committed in the order they came and answered after that, and reads.
+//! What the store is asked: writes, which are committed in the order they came and answered after that, and
+//! reads.
 
 use tokio::sync::oneshot;
 
@@ -23,7 +24,8 @@ impl actix::Message for Committed {
     type Result = ();
 }
 
-/// Something to be made durable. Writes of one conversation are done in the order in which they are submitted.
+/// Something to be made durable. Writes of one conversation are done in the order in which they are
+/// submitted.
 #[derive(Debug)]
 pub enum Write {
     Append(Append),
@@ -45,14 +47,14 @@ pub enum Write {
     Quiet(QuietHours),
 }
 
-/// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A recall is a message whose
-/// repeat is known by its target; it overwrites what the target said.
+/// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A
+/// recall is a message whose repeat is known by its target; it overwrites what the target said.
 #[derive(Debug)]
 pub struct Append {
     pub draft: Draft,
     pub admission: Admission,
-    /// What a check of it has found, which is kept with it: with its seq where it is stored now, without one where it is refused. A
-    /// repeat was told of before.
+    /// What a check of it has found, which is kept with it: with its seq where it is stored now, without one
+    /// where it is refused. A repeat was told of before.
     pub finding: Option<Box<Finding>>,
     /// What was set aside for it of its sender's bytes. None: nothing is counted.
     pub charge: Option<Charge>,
@@ -65,11 +67,13 @@ pub enum Admission {
     Open,
     /// Only a repeat of what is stored is answered, and quietly. Anything else is refused with this.
     RepeatsOnly(Refusal),
-    /// The operator's own recall, of a message of any age, whoever has blocked whom. The sender is the target's.
+    /// The operator's own recall, of a message of any age, whoever has blocked whom. The sender is the
+    /// target's.
     Moderator,
 }
 
-/// Moves a mark up to the receipt's seq, clamped to the last seq; a mark never goes back. Without a conversation it does nothing.
+/// Moves a mark up to the receipt's seq, clamped to the last seq; a mark never goes back. Without a
+/// conversation it does nothing.
 #[derive(Debug)]
 pub struct Mark {
     pub receipt: Receipt,
@@ -100,7 +104,8 @@ pub enum BlockChange {
     Unblock,
 }
 
-/// Adds one revocation to the log that every node follows. Calls ask for it, never a session: there is no event for one done.
+/// Adds one revocation to the log that every node follows. Calls ask for it, never a session: there is no
+/// event for one done.
 #[derive(Debug)]
 pub struct Revoke {
     pub openid: OpenId,
@@ -155,7 +160,8 @@ pub trait Query: Send + 'static {
     fn run(&self, conn: &mut super::conn::Conn) -> diesel::QueryResult<Self::Answer>;
 }
 
-/// One page of a user's conversations, the one with the newest message first; those with nothing above the cleared mark are left out.
+/// One page of a user's conversations, the one with the newest message first; those with nothing above the
+/// cleared mark are left out.
 #[derive(Debug)]
 pub struct Conversations {
     pub openid: OpenId,
@@ -180,7 +186,8 @@ pub struct Listed {
     pub last_at: i64,
 }
 
-/// A stretch of one conversation, ascending, never below the caller's cleared mark. An unknown peer gives an empty page.
+/// A stretch of one conversation, ascending, never below the caller's cleared mark. An unknown peer gives an
+/// empty page.
 #[derive(Debug)]
 pub struct History {
     pub openid: OpenId,
@@ -211,7 +218,8 @@ pub struct HistoryPage {
     pub has_more: bool,
 }
 
-/// The unread messages of a user: an exact total, and the conversations that have some, the one with the newest message first.
+/// The unread messages of a user: an exact total, and the conversations that have some, the one with the
+/// newest message first.
 #[derive(Debug)]
 pub struct Unread {
     pub openid: OpenId,
@@ -226,19 +234,21 @@ pub struct UnreadSummary {
     pub has_more: bool,
 }
 
-/// What somebody missed: the conversations named, each with what follows the seq that she has, then those that changed, the one with
-/// the newest change first, each with its newest messages.
+/// What somebody missed: the conversations named, each with what follows the seq that she has, then those
+/// that changed, the one with the newest change first, each with its newest messages.
 #[derive(Debug)]
 pub struct Sync {
     pub openid: OpenId,
-    /// The cursor of an earlier answer. Without one, or with one from a future that the clock has left, everything is new.
+    /// The cursor of an earlier answer. Without one, or with one from a future that the clock has left,
+    /// everything is new.
     pub since: Option<SyncCursor>,
     /// Who asks: what changes is pushed there since before the first answer.
     pub session: SessionTag,
     pub named: Vec<(OpenId, Seq)>,
     /// Messages of one conversation at most.
     pub limit: usize,
-    /// Of conversations that are not named: only messages sent at or after this time (Unix milliseconds), and those between.
+    /// Of conversations that are not named: only messages sent at or after this time (Unix milliseconds), and
+    /// those between.
     pub sent_since: Option<i64>,
     /// How much one answer may hold, in bytes, and what each part of it is taken for.
     pub bounds: SyncBounds,
@@ -254,8 +264,8 @@ pub struct SyncBounds {
     pub conversation_bytes: usize,
 }
 
-/// Which of these users has a conversation that changed for her in the last `ago_ms` milliseconds. On PostgreSQL only: a SQLite file has
-/// one node, which needs no hints, and the answer is nobody.
+/// Which of these users has a conversation that changed for her in the last `ago_ms` milliseconds. On
+/// PostgreSQL only: a SQLite file has one node, which needs no hints, and the answer is nobody.
 #[derive(Debug)]
 pub struct ChangedUsers {
     pub openids: Vec<OpenId>,
@@ -279,7 +289,8 @@ pub struct OpenQuestions {
     pub node: String,
 }
 
-/// Writes that this node lives, and tells which others the database shows alive. On PostgreSQL only, as [`ChangedUsers`].
+/// Writes that this node lives, and tells which others the database shows alive. On PostgreSQL only, as
+/// [`ChangedUsers`].
 #[derive(Debug)]
 pub struct WriteHeartbeat {
     pub node: String,
@@ -306,8 +317,8 @@ pub struct RemoveHeartbeat {
     pub node: String,
 }
 
-/// Takes or renews what only one node does at a time, for so long by the database's clock; whether `node` has it. A SQLite file has one
-/// node, which has everything.
+/// Takes or renews what only one node does at a time, for so long by the database's clock; whether `node` has
+/// it. A SQLite file has one node, which has everything.
 #[derive(Debug)]
 pub struct TakeLease {
     pub what: &'static str,
@@ -366,8 +377,9 @@ pub struct AvatarBytes {
 /// A question to the log of revocations.
 #[derive(Debug)]
 pub enum LogQuestion {
-    /// What still matters: every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`], [`Revoked::Lapsed`]) ever made, what was written
-    /// in the last `lifetime_ms` milliseconds, and the entries of the `newest_ids` highest ids.
+    /// What still matters: every decision on the right to log in ([`Revoked::Access`], [`Revoked::Nothing`],
+    /// [`Revoked::Lapsed`]) ever made, what was written in the last `lifetime_ms` milliseconds, and the
+    /// entries of the `newest_ids` highest ids.
     InForce { lifetime_ms: i64, newest_ids: i64 },
     /// The entries above `id`, and those of `missing` that have come.
     After { id: i64, missing: Vec<i64> },

@@ -1,7 +1,8 @@
 //! What lasts: messages, marks and revocations, in SQLite or PostgreSQL.
 //!
-//! Writes go through lanes ([`lanes`], [`executor`], then [`sqlite`] or [`postgres`]) and are told of only when they are durable; reads
-//! go through a pool ([`readers`], [`queries`]). A watchdog answers for threads that hang in the database.
+//! Writes go through lanes ([`lanes`], [`executor`], then [`sqlite`] or [`postgres`]) and are told of only
+//! when they are durable; reads go through a pool ([`readers`], [`queries`]). A watchdog answers for threads
+//! that hang in the database.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
@@ -97,7 +98,8 @@ struct Inner {
     database: config::Database,
     shared: Arc<Shared>,
     lanes: Vec<Arc<Lane>>,
-    /// The same on every node: a batch then meets only those of the other nodes' lanes of its number at the rows that both lock.
+    /// The same on every node: a batch then meets only those of the other nodes' lanes of its number at the
+    /// rows that both lock.
     hasher: BuildHasherDefault<DefaultHasher>,
     readers: Readers,
     /// Of SQLite.
@@ -133,9 +135,9 @@ pub struct Full(pub Box<Write>);
 pub struct Unavailable;
 
 impl Store {
-    /// Opens the database, brings its tables up to date and starts the lanes. Blocking: called before the server listens, on a thread
-    /// with an actix system, on which the lanes' and readers' mailboxes then live. A SQLite file is
-    /// locked until the last clone is gone and its lane has ended.
+    /// Opens the database, brings its tables up to date and starts the lanes. Blocking: called before the
+    /// server listens, on a thread with an actix system, on which the lanes' and readers' mailboxes then
+    /// live. A SQLite file is locked until the last clone is gone and its lane has ended.
     ///
     /// # Errors
     /// [`OpenError`]; each says what to do.
@@ -146,7 +148,8 @@ impl Store {
         draining: &Draining,
         committed: Recipient<Committed>,
     ) -> Result<Self, OpenError> {
-        let system = System::try_current().ok_or_else(|| OpenError::Threads { reason: "no actix system is running".to_owned() })?;
+        let system = System::try_current()
+            .ok_or_else(|| OpenError::Threads { reason: "no actix system is running".to_owned() })?;
         let (lock, lanes, on_hang) = match &config.url {
             DatabaseUrl::Sqlite(path) => (Some(FileLock::take(path)?), 1, OnHang::Wait),
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1), OnHang::Replace),
@@ -192,12 +195,15 @@ impl Store {
         let inner = Arc::new(inner);
         let watched = Arc::downgrade(&inner);
         let vital = Vital::new("store's watchdog", draining);
-        let watchdog = std::thread::Builder::new().name("hongyan-watchdog".into()).spawn(move || watch(&watched, system, vital));
+        let watchdog = std::thread::Builder::new()
+            .name("hongyan-watchdog".into())
+            .spawn(move || watch(&watched, system, vital));
         watchdog.map_err(|e| OpenError::Threads { reason: e.to_string() })?;
         Ok(Self { inner })
     }
 
-    /// Sets bytes of a user's day aside for what is to be stored; none where there is no limit. Whoever stores it says how much was kept.
+    /// Sets bytes of a user's day aside for what is to be stored; none where there is no limit. Whoever
+    /// stores it says how much was kept.
     ///
     /// # Errors
     /// The user has no more of them: the milliseconds until the day ends.
@@ -205,8 +211,9 @@ impl Store {
         self.inner.allowance.charge(openid, bytes, now_ms())
     }
 
-    /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its [`messages::Answer`]),
-    /// within three seconds; where its commit takes longer, that it is unavailable, and what became of it as an event of its own later.
+    /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its
+    /// [`messages::Answer`]), within three seconds; where its commit takes longer, that it is unavailable,
+    /// and what became of it as an event of its own later.
     ///
     /// # Errors
     /// [`Full`] gives the write back.
@@ -214,7 +221,8 @@ impl Store {
         self.submit_within(self.inner.shared.limits.writes_in_flight, write)
     }
 
-    /// [`Store::submit`] for what can wait: accepted only while half of the places are free, so that no message is refused for it.
+    /// [`Store::submit`] for what can wait: accepted only while half of the places are free, so that no
+    /// message is refused for it.
     ///
     /// # Errors
     /// [`Full`] gives the write back.
@@ -251,7 +259,8 @@ impl Store {
     /// Asks for what is committed at this moment.
     ///
     /// # Errors
-    /// [`Unavailable`] when the database does not answer within three seconds, or too many reads are under way.
+    /// [`Unavailable`] when the database does not answer within three seconds, or too many reads are under
+    /// way.
     pub async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
         self.inner.readers.ask(query).await
     }
@@ -261,7 +270,8 @@ impl Store {
     /// # Errors
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn sync(&self, sync: Sync) -> Result<SyncPage, Unavailable> {
-        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now(), generation: self.generation() }).await
+        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now(), generation: self.generation() })
+            .await
     }
 
     /// Which database it is, as it was seen last.
@@ -315,8 +325,9 @@ impl Store {
         Ok(self.state())
     }
 
-    /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long. Whether it is; then the
-    /// lanes are closed, and SQLite's log is moved into the database for as long as there is time.
+    /// Accepts nothing more, and waits until everything submitted is committed and emitted, at most so long.
+    /// Whether it is; then the lanes are closed, and SQLite's log is moved into the database for as long as
+    /// there is time.
     pub async fn drain(&self, at_most: Duration) -> bool {
         self.inner.shared.closed.store(true, Ordering::SeqCst);
         let until = Instant::now() + at_most;
@@ -351,7 +362,8 @@ impl Drop for Inner {
     }
 }
 
-/// Answers for threads that hang, and replaces them. It has a thread of its own: nothing that hangs can hold it up.
+/// Answers for threads that hang, and replaces them. It has a thread of its own: nothing that hangs can hold
+/// it up.
 fn watch(store: &Weak<Inner>, system: System, vital: Vital) {
     System::set_current(system);
     loop {
@@ -372,7 +384,8 @@ fn watch(store: &Weak<Inner>, system: System, vital: Vital) {
     }
 }
 
-/// Looks whether a server could use this database, as far as that is known without PostgreSQL, and without its lock. Makes nothing. Blocking.
+/// Looks whether a server could use this database, as far as that is known without PostgreSQL, and without
+/// its lock. Makes nothing. Blocking.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
@@ -391,7 +404,8 @@ pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
     conn::migrate(config)
 }
 
-/// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never overwritten.
+/// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never
+/// overwritten.
 ///
 /// # Errors
 /// [`OpenError`]; of PostgreSQL it names pg_dump.

@@ -14,7 +14,8 @@ use crate::ids::OpenId;
 
 /// A node whose heartbeat is older is dead, in milliseconds. It is written every two seconds.
 pub(super) const ALIVE_MS: i64 = 20_000;
-/// Heartbeats that are older are removed, by whichever node comes next. Until then `hongyan status` shows a node that was killed.
+/// Heartbeats that are older are removed, by whichever node comes next. Until then `hongyan status` shows a
+/// node that was killed.
 const KEPT_MS: i64 = 24 * 3_600_000;
 
 /// The users as one text: no openid has a comma. The plan must go by the keys, however many are named.
@@ -61,7 +62,8 @@ pub struct ShownNode {
     pub status: String,
 }
 
-/// Every node that the database has heard of in the last day and that did not leave in order. None of SQLite, which has one node.
+/// Every node that the database has heard of in the last day and that did not leave in order. None of SQLite,
+/// which has one node.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
@@ -88,11 +90,20 @@ impl Query for ChangedUsers {
             return Ok(Changed { now: 0, users: Vec::new() });
         }
         let now = Statement::new(STORE_NOW).get_result::<NowRow>(conn)?.now;
-        let since = now.saturating_sub(i64::try_from(self.ago_ms).unwrap_or(i64::MAX)).saturating_sub(OVERLAP_MS);
+        let since =
+            now.saturating_sub(i64::try_from(self.ago_ms).unwrap_or(i64::MAX)).saturating_sub(OVERLAP_MS);
         let names: Vec<&str> = self.openids.iter().map(OpenId::as_str).collect();
         let names = names.join(",");
-        let rows = Statement::new(CHANGED).text(&names).number(since).number(since).number(since).load::<UserRow>(conn)?;
-        let users = rows.iter().map(|row| OpenId::parse(&row.openid).map_err(unreadable)).collect::<QueryResult<_>>()?;
+        let rows = Statement::new(CHANGED)
+            .text(&names)
+            .number(since)
+            .number(since)
+            .number(since)
+            .load::<UserRow>(conn)?;
+        let users = rows
+            .iter()
+            .map(|row| OpenId::parse(&row.openid).map_err(unreadable))
+            .collect::<QueryResult<_>>()?;
         Ok(Changed { now, users })
     }
 }
@@ -104,9 +115,20 @@ impl Query for WriteHeartbeat {
         if matches!(conn, Conn::Sqlite(_)) {
             return Ok(Vec::new());
         }
-        let heartbeat = Statement::new(HEARTBEAT).text(&self.node).text(self.version).number(i64::from(self.cut_off));
-        let rows = heartbeat.text(&self.status).text(&self.node).number(KEPT_MS).text(&self.node).number(ALIVE_MS).load::<NodeRow>(conn)?;
-        let live = |NodeRow { name, age_ms, cut_off }| LiveNode { name, age_ms: u64::try_from(age_ms).unwrap_or(0), cut_off };
+        let heartbeat =
+            Statement::new(HEARTBEAT).text(&self.node).text(self.version).number(i64::from(self.cut_off));
+        let rows = heartbeat
+            .text(&self.status)
+            .text(&self.node)
+            .number(KEPT_MS)
+            .text(&self.node)
+            .number(ALIVE_MS)
+            .load::<NodeRow>(conn)?;
+        let live = |NodeRow { name, age_ms, cut_off }| LiveNode {
+            name,
+            age_ms: u64::try_from(age_ms).unwrap_or(0),
+            cut_off,
+        };
         Ok(rows.into_iter().map(live).collect())
     }
 }

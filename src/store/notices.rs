@@ -1,5 +1,5 @@
-//! Messages to those who are away: the ledger of grants, what was sent, and who wants to be left alone. The rules are said once, for both
-//! databases.
+//! Messages to those who are away: the ledger of grants, what was sent, and who wants to be left alone. The
+//! rules are said once, for both databases.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt, Text};
@@ -7,8 +7,9 @@ use diesel::sql_types::{BigInt, Bool, SmallInt, Text};
 use super::batch::Outcome;
 use super::conn::Conn;
 use super::messages::{
-    Abandon, Candidate, ConversationSettings, GRANTS, GrantChange, Granted, NoticeCandidates, NoticeOutcome, NoticeStanding, NoticeState,
-    Query, Quiet, QuietHours, Reservation, Reserve, Settle, Teller, UntoldPage, UntoldSince, Write,
+    Abandon, Candidate, ConversationSettings, GRANTS, GrantChange, Granted, NoticeCandidates, NoticeOutcome,
+    NoticeStanding, NoticeState, Query, Quiet, QuietHours, Reservation, Reserve, Settle, Teller, UntoldPage,
+    UntoldSince, Write,
 };
 use super::queries::{and_one, floor, seq, unread, unreadable};
 use super::statement::{Statement, Writer};
@@ -18,7 +19,8 @@ use crate::ids::{OpenId, TemplateId};
 /// How many of the things that a user agreed to are known again.
 const EVENTS: i64 = 200;
 
-/// Milliseconds between the two who tell of one accepted prompt, at the most: a phone without a network tells late, and so does WeChat.
+/// Milliseconds between the two who tell of one accepted prompt, at the most: a phone without a network tells
+/// late, and so does WeChat.
 const TOLD_TWICE_WITHIN: i64 = 600_000;
 
 /// States of a notice.
@@ -26,7 +28,8 @@ const SENT: i64 = 1;
 const FAILED: i64 = 2;
 const UNKNOWN: i64 = 3;
 
-/// A user's view `$1`, `$2` of a conversation: where the unread part begins, where it ends, and whether she was told of it already.
+/// A user's view `$1`, `$2` of a conversation: where the unread part begins, where it ends, and whether she
+/// was told of it already.
 macro_rules! view {
     () => {
         concat!(
@@ -115,11 +118,19 @@ pub(super) fn write(conn: &mut impl Writer, write: &Write, now: i64, at: i64) ->
 
 /// Whether a write is done by [`write`].
 pub(super) fn is_one(write: &Write) -> bool {
-    matches!(write, Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_))
+    matches!(
+        write,
+        Write::Grant(_)
+            | Write::Reserve(_)
+            | Write::Settle(_)
+            | Write::Abandon(_)
+            | Write::Settings(_)
+            | Write::Quiet(_)
+    )
 }
 
-/// On PostgreSQL, before a transaction does the first of them: those about one user go one after the other. All locks are taken at once
-/// and in one order, so that no two transactions wait for each other in a circle.
+/// On PostgreSQL, before a transaction does the first of them: those about one user go one after the other.
+/// All locks are taken at once and in one order, so that no two transactions wait for each other in a circle.
 pub(super) fn lock(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()> {
     const LOCK: &str = "SELECT count(pg_advisory_xact_lock(k.key)) AS id FROM ( \
              SELECT DISTINCT hashtextextended('hongyan notices ' || u.openid, 0) AS key FROM ( \
@@ -141,7 +152,11 @@ pub(super) fn lock(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()>
     conn.rows::<IdRow>(Statement::new(LOCK).text(&users.join(",")).text(&ids.join(","))).map(|_| ())
 }
 
-fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &GrantChange, now: i64) -> QueryResult<Outcome> {
+fn grant(
+    conn: &mut impl Writer,
+    GrantChange { openid, template, change, .. }: &GrantChange,
+    now: i64,
+) -> QueryResult<Outcome> {
     let (openid, template) = (openid.as_str(), template.as_str());
     match change {
         Granted::Accepted { by, key } => {
@@ -151,12 +166,15 @@ fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &
             };
             // The two may choose the same name for different prompts.
             let event = format!("{teller}:{key}");
-            if is_new(conn, openid, template, &event)? && !pair(conn, (openid, template, &event), teller, other, now)? {
+            if is_new(conn, openid, template, &event)?
+                && !pair(conn, (openid, template, &event), teller, other, now)?
+            {
                 add(conn, openid, template)?;
             }
         }
         Granted::Emptied => {
-            let empty = "UPDATE grants SET available = 0 WHERE openid = $1 AND template = $2 AND available > 0";
+            let empty =
+                "UPDATE grants SET available = 0 WHERE openid = $1 AND template = $2 AND available > 0";
             conn.run(Statement::new(empty).text(openid).text(template))?;
         }
     }
@@ -165,7 +183,8 @@ fn grant(conn: &mut impl Writer, GrantChange { openid, template, change, .. }: &
 
 /// Notes what a user agreed to; whether it was not known.
 fn is_new(conn: &mut impl Writer, openid: &str, template: &str, event: &str) -> QueryResult<bool> {
-    let note = "INSERT INTO grant_events (openid, template, event) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    let note =
+        "INSERT INTO grant_events (openid, template, event) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let is_new = conn.run(Statement::new(note).text(openid).text(template).text(event))? > 0;
     if is_new {
         let forget = "DELETE FROM grant_events WHERE id IN (SELECT e.id FROM grant_events e \
@@ -175,14 +194,27 @@ fn is_new(conn: &mut impl Writer, openid: &str, template: &str, event: &str) -> 
     Ok(is_new)
 }
 
-/// Looks for the other one's word for what `teller` has just told; whether there is one. Each stands for one prompt, the oldest first.
-fn pair(conn: &mut impl Writer, (openid, template, event): (&str, &str, &str), teller: i64, other: i64, now: i64) -> QueryResult<bool> {
+/// Looks for the other one's word for what `teller` has just told; whether there is one. Each stands for one
+/// prompt, the oldest first.
+fn pair(
+    conn: &mut impl Writer,
+    (openid, template, event): (&str, &str, &str),
+    teller: i64,
+    other: i64,
+    now: i64,
+) -> QueryResult<bool> {
     let find = "UPDATE grant_events SET paired = 1 WHERE id = (SELECT min(e.id) FROM grant_events e \
          WHERE e.openid = $1 AND e.template = $2 AND e.teller = $3 AND e.paired = 0 AND e.told_at >= $4)";
     let find = Statement::new(find).text(openid).text(template).number(other).number(now - TOLD_TWICE_WITHIN);
     let paired = conn.run(find)? > 0;
     let note = "UPDATE grant_events SET teller = $1, told_at = $2, paired = $3 WHERE openid = $4 AND template = $5 AND event = $6";
-    let note = Statement::new(note).number(teller).number(now).number(i64::from(paired)).text(openid).text(template).text(event);
+    let note = Statement::new(note)
+        .number(teller)
+        .number(now)
+        .number(i64::from(paired))
+        .text(openid)
+        .text(template)
+        .text(event);
     conn.run(note)?;
     Ok(paired)
 }
@@ -196,7 +228,9 @@ fn add(conn: &mut impl Writer, openid: &str, template: &str) -> QueryResult<()> 
 
 fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Reservation> {
     let (openid, peer, template) = (wanted.openid.as_str(), wanted.peer.as_str(), wanted.template.as_str());
-    let Some(view) = conn.rows::<ViewRow>(Statement::new(VIEW).text(openid).text(peer))?.pop() else { return Ok(Reservation::NotUnread) };
+    let Some(view) = conn.rows::<ViewRow>(Statement::new(VIEW).text(openid).text(peer))?.pop() else {
+        return Ok(Reservation::NotUnread);
+    };
     if view.unread == 0 || wanted.up_to.get() <= view.floor_seq {
         return Ok(Reservation::NotUnread);
     }
@@ -209,14 +243,21 @@ fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Re
     if view.told {
         return Ok(Reservation::AlreadyTold);
     }
-    let take = "UPDATE grants SET available = available - 1 WHERE openid = $1 AND template = $2 AND available > 0";
+    let take =
+        "UPDATE grants SET available = available - 1 WHERE openid = $1 AND template = $2 AND available > 0";
     if conn.run(Statement::new(take).text(openid).text(template))? == 0 {
         return Ok(Reservation::NoGrant);
     }
     let forget = "DELETE FROM notices WHERE openid = $1 AND peer = $2 AND state <> 0";
     conn.run(Statement::new(forget).text(openid).text(peer))?;
     let note = "INSERT INTO notices (openid, peer, template, told_seq, node, reserved_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
-    let note = Statement::new(note).text(openid).text(peer).text(template).number(view.last_seq).text(&wanted.node).number(now);
+    let note = Statement::new(note)
+        .text(openid)
+        .text(peer)
+        .text(template)
+        .number(view.last_seq)
+        .text(&wanted.node)
+        .number(now);
     let noted = conn.rows::<IdRow>(note)?.pop().ok_or(diesel::result::Error::NotFound)?;
     Ok(Reservation::Reserved { id: noted.id, unread: view.unread })
 }
@@ -239,7 +280,11 @@ fn settle(conn: &mut impl Writer, Settle { id, outcome, .. }: &Settle, now: i64)
     Ok(Outcome::Done)
 }
 
-fn abandon(conn: &mut impl Writer, Abandon { reserved_before, .. }: &Abandon, now: i64) -> QueryResult<Outcome> {
+fn abandon(
+    conn: &mut impl Writer,
+    Abandon { reserved_before, .. }: &Abandon,
+    now: i64,
+) -> QueryResult<Outcome> {
     let abandon = "UPDATE notices SET state = $1, settled_at = $2 WHERE state = 0 AND reserved_at < $3";
     conn.run(Statement::new(abandon).number(UNKNOWN).number(now).number(*reserved_before))?;
     Ok(Outcome::Done)
@@ -250,7 +295,10 @@ fn set(conn: &mut impl Writer, settings: &ConversationSettings, at: i64) -> Quer
     // Only she sees it, on her other devices too.
     let set = "UPDATE members SET muted = ($1 = 1), kept_at = CASE WHEN kept_at < $2 THEN $3 ELSE kept_at END \
          WHERE openid = $4 AND peer = $5 AND muted <> ($6 = 1)";
-    if conn.run(Statement::new(set).number(muted).number(at).number(at).text(openid).text(peer).number(muted))? > 0 {
+    if conn
+        .run(Statement::new(set).number(muted).number(at).number(at).text(openid).text(peer).number(muted))?
+        > 0
+    {
         return Ok(Outcome::Settings { changed: true });
     }
     let known = "SELECT m.conversation_id AS id FROM members m WHERE m.openid = $1 AND m.peer = $2";
@@ -266,7 +314,11 @@ fn quiet(conn: &mut impl Writer, QuietHours { openid, quiet, .. }: &QuietHours) 
                  ON CONFLICT (openid) DO UPDATE SET from_minute = excluded.from_minute, to_minute = excluded.to_minute, \
                  utc_offset_minutes = excluded.utc_offset_minutes";
             let [from, to] = [from_minute, to_minute].map(|minute| i64::from(*minute));
-            Statement::new(set).text(openid.as_str()).number(from).number(to).number(i64::from(*utc_offset_minutes))
+            Statement::new(set)
+                .text(openid.as_str())
+                .number(from)
+                .number(to)
+                .number(i64::from(*utc_offset_minutes))
         }
     };
     conn.run(statement)?;
@@ -295,7 +347,8 @@ struct QuietRow {
 }
 
 fn quiet_of(conn: &mut Conn, openid: &OpenId) -> QueryResult<Option<Quiet>> {
-    let hours = "SELECT q.from_minute, q.to_minute, q.utc_offset_minutes FROM quiet_hours q WHERE q.openid = $1";
+    let hours =
+        "SELECT q.from_minute, q.to_minute, q.utc_offset_minutes FROM quiet_hours q WHERE q.openid = $1";
     let row = Statement::new(hours).text(openid.as_str()).get_result::<QuietRow>(conn).optional()?;
     Ok(row.map(|row| Quiet {
         from_minute: row.from_minute.unsigned_abs(),
@@ -315,7 +368,10 @@ impl Query for NoticeCandidates {
             if view.unread == 0 || up_to.get() <= view.floor_seq {
                 continue;
             }
-            let row = Statement::new(CANDIDATE).text(peer.as_str()).text(recipient.as_str()).text(self.template.as_str());
+            let row = Statement::new(CANDIDATE)
+                .text(peer.as_str())
+                .text(recipient.as_str())
+                .text(self.template.as_str());
             let CandidateRow { nickname, granted } = row.get_result(conn)?;
             candidates.push(Candidate {
                 recipient: recipient.clone(),
@@ -351,7 +407,10 @@ impl Query for NoticeState {
             let template = TemplateId::parse(&row.template).map_err(unreadable)?;
             Ok((template, u32::try_from(row.available).unwrap_or(GRANTS)))
         });
-        Ok(NoticeStanding { grants: grants.collect::<QueryResult<_>>()?, quiet: quiet_of(conn, &self.openid)? })
+        Ok(NoticeStanding {
+            grants: grants.collect::<QueryResult<_>>()?,
+            quiet: quiet_of(conn, &self.openid)?,
+        })
     }
 }
 
@@ -367,14 +426,24 @@ impl Query for UntoldSince {
     fn run(&self, conn: &mut Conn) -> QueryResult<UntoldPage> {
         let users = "SELECT g.openid FROM grants g WHERE g.template = $1 AND g.openid > $2 AND g.available > 0 ORDER BY g.openid LIMIT $3";
         let after = self.after.as_ref().map_or("", OpenId::as_str);
-        let users = Statement::new(users).text(self.template.as_str()).text(after).number(and_one(self.limit));
+        let users =
+            Statement::new(users).text(self.template.as_str()).text(after).number(and_one(self.limit));
         let rows = users.load::<UserRow>(conn)?;
-        let users = rows.iter().map(|row| OpenId::parse(&row.openid).map_err(unreadable)).collect::<QueryResult<Vec<_>>>()?;
+        let users = rows
+            .iter()
+            .map(|row| OpenId::parse(&row.openid).map_err(unreadable))
+            .collect::<QueryResult<Vec<_>>>()?;
         let mut untold = Vec::new();
         for openid in users.iter().take(self.limit) {
             let views = Statement::new(VIEWS).text(openid.as_str()).number(self.at).load::<ViewRow>(conn)?;
-            for view in views.iter().filter(|view| view.unread > 0 && !view.muted && !view.told && (view.has_written || self.strangers)) {
-                untold.push((openid.clone(), OpenId::parse(&view.peer).map_err(unreadable)?, seq(view.last_seq)));
+            for view in views.iter().filter(|view| {
+                view.unread > 0 && !view.muted && !view.told && (view.has_written || self.strangers)
+            }) {
+                untold.push((
+                    openid.clone(),
+                    OpenId::parse(&view.peer).map_err(unreadable)?,
+                    seq(view.last_seq),
+                ));
             }
         }
         let next = users.get(self.limit.wrapping_sub(1)).filter(|_| users.len() > self.limit).cloned();

@@ -9,8 +9,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::conn::{self, Conn};
 use super::error::OpenError;
 use super::messages::{
-    ActPage, Acts, Answer, Ban, BanDecision, BanInForce, BanPage, Bans, EndedBans, IsKnown, OperatorAct, Query, RecordAct, Revoke,
-    SeenUsers, Via, Write,
+    ActPage, Acts, Answer, Ban, BanDecision, BanInForce, BanPage, Bans, EndedBans, IsKnown, OperatorAct,
+    Query, RecordAct, Revoke, SeenUsers, Via, Write,
 };
 use super::queries::{and_one, unreadable};
 use super::revocations;
@@ -25,16 +25,17 @@ const RECORD: &str = "INSERT INTO operator_acts (id, at, via, who, act, target, 
      VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), NULLIF($7, ''), NULLIF($8, '')) \
      ON CONFLICT (id) DO UPDATE SET target = excluded.target, detail = excluded.detail, outcome = excluded.outcome";
 
-/// The users and their times as one text each, separated by commas, the users in order: no two transactions wait for each other in a circle.
+/// The users and their times as one text each, separated by commas, the users in order: no two transactions
+/// wait for each other in a circle.
 const SEEN_ON_POSTGRES: &str = "INSERT INTO seen_users AS s (openid, first_at, last_at) \
      SELECT u.openid, u.at, u.at FROM unnest(string_to_array($1, ','), string_to_array($2, ',')::bigint[]) AS u (openid, at) \
      ON CONFLICT (openid) DO UPDATE SET last_at = excluded.last_at WHERE s.last_at < excluded.last_at";
 const SEEN_ON_SQLITE: &str = "INSERT INTO seen_users AS s (openid, first_at, last_at) VALUES ($1, $2, $3) \
      ON CONFLICT (openid) DO UPDATE SET last_at = excluded.last_at WHERE s.last_at < excluded.last_at";
 
-pub(super) const PRUNE: &str =
-    "DELETE FROM operator_acts WHERE id IN (SELECT id FROM operator_acts WHERE id < ($1 << 20) ORDER BY id LIMIT $2)";
-pub(super) const HAS_OLD: &str = "SELECT count(*) AS number FROM (SELECT id FROM operator_acts WHERE id < ($1 << 20) LIMIT 1) AS old";
+pub(super) const PRUNE: &str = "DELETE FROM operator_acts WHERE id IN (SELECT id FROM operator_acts WHERE id < ($1 << 20) ORDER BY id LIMIT $2)";
+pub(super) const HAS_OLD: &str =
+    "SELECT count(*) AS number FROM (SELECT id FROM operator_acts WHERE id < ($1 << 20) LIMIT 1) AS old";
 
 pub(super) fn is_one(write: &Write) -> bool {
     matches!(write, Write::Act(_) | Write::Seen(_))
@@ -129,9 +130,14 @@ impl Query for Acts {
     type Answer = ActPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ActPage> {
-        let (before, since) = (self.before.unwrap_or(i64::MAX), self.since.unwrap_or(0).clamp(0, i64::MAX >> 20));
+        let (before, since) =
+            (self.before.unwrap_or(i64::MAX), self.since.unwrap_or(0).clamp(0, i64::MAX >> 20));
         let rows = match &self.target {
-            None => Statement::new(ACTS).number(before).number(since).number(and_one(self.limit)).load::<ActRow>(conn)?,
+            None => Statement::new(ACTS)
+                .number(before)
+                .number(since)
+                .number(and_one(self.limit))
+                .load::<ActRow>(conn)?,
             Some(target) => {
                 let statement = Statement::new(ACTS_OF_TARGET).number(before).number(since).text(target);
                 statement.number(and_one(self.limit)).load::<ActRow>(conn)?
@@ -173,10 +179,15 @@ macro_rules! last_bans {
     };
 }
 
-const BANS: &str = concat!(last_bans!(), " AND r.id < $1 AND (r.until IS NULL OR r.until > $2) ORDER BY r.id DESC LIMIT $3");
-const BAN_OF: &str = concat!(last_bans!(), " AND r.openid = $1 AND (r.until IS NULL OR r.until > $2) ORDER BY r.id DESC LIMIT 1");
+const BANS: &str =
+    concat!(last_bans!(), " AND r.id < $1 AND (r.until IS NULL OR r.until > $2) ORDER BY r.id DESC LIMIT $3");
+const BAN_OF: &str = concat!(
+    last_bans!(),
+    " AND r.openid = $1 AND (r.until IS NULL OR r.until > $2) ORDER BY r.id DESC LIMIT 1"
+);
 /// Of the last week: what ended before, no node of the release before remembers.
-const ENDED: &str = concat!(last_bans!(), " AND r.until > $1 - 604800000 AND r.until <= $2 ORDER BY r.id LIMIT $3");
+const ENDED: &str =
+    concat!(last_bans!(), " AND r.until > $1 - 604800000 AND r.until <= $2 ORDER BY r.id LIMIT $3");
 
 /// The clock that bans end by.
 pub(super) fn now(conn: &mut Conn) -> QueryResult<i64> {
@@ -191,7 +202,10 @@ impl Query for Bans {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<BanPage> {
         let now = now(conn)?;
-        let statement = Statement::new(BANS).number(self.before.unwrap_or(i64::MAX)).number(now).number(and_one(self.limit));
+        let statement = Statement::new(BANS)
+            .number(self.before.unwrap_or(i64::MAX))
+            .number(now)
+            .number(and_one(self.limit));
         let rows = statement.load::<BanRow>(conn)?;
         let has_more = rows.len() > self.limit;
         let bans = rows.into_iter().take(self.limit).map(BanRow::into_ban).collect::<QueryResult<_>>()?;
@@ -252,7 +266,8 @@ impl Query for IsKnown {
     }
 }
 
-/// What an operator does on the command line, beside a server that may be running. It and its entry in the audit log are one transaction.
+/// What an operator does on the command line, beside a server that may be running. It and its entry in the
+/// audit log are one transaction.
 #[derive(Debug)]
 pub struct Operation<'a> {
     pub who: String,
@@ -298,14 +313,18 @@ pub fn operate(config: &config::Database, operation: &Operation<'_>) -> Result<O
             conn::is_ours(path)?;
             // The server's own time is not known here. Tokens of its own go by the order of the log.
             conn::sqlite_writer(path, config.cache_kib)?.immediate_transaction(|conn| {
-                let append = |conn: &mut SqliteConnection, revoke: &Revoke, now| revocations::append_on_sqlite(conn, revoke, now);
+                let append = |conn: &mut SqliteConnection, revoke: &Revoke, now| {
+                    revocations::append_on_sqlite(conn, revoke, now)
+                };
                 carry_out(conn, operation, now_ms(), append)
             })
         }
         DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
             conn.batch_execute(&format!("SELECT {}", conn::DURABLE))?;
             let now = conn.rows::<NowRow>(Statement::new(STORE_NOW))?.first().map_or(0, |row| row.now);
-            let append = |conn: &mut PgConnection, revoke: &Revoke, _| revocations::append_on_postgres(conn, std::iter::once(revoke));
+            let append = |conn: &mut PgConnection, revoke: &Revoke, _| {
+                revocations::append_on_postgres(conn, std::iter::once(revoke))
+            };
             carry_out(conn, operation, now, append)
         }),
     };
@@ -321,14 +340,22 @@ fn carry_out<C: Writer>(
     let mut is_refused = false;
     let mut done = Operated { now, is_unknown: false, until: None, ban_before: None };
     if let Some(Revoking { openid, what, for_ms, reason, known_only }) = revoke {
-        done.is_unknown = conn.rows::<Number>(is_known(openid))?.first().is_none_or(|found| found.number == 0);
-        done.ban_before = conn.rows::<BanRow>(ban_in_force(openid, now))?.into_iter().next().map(BanRow::into_ban).transpose()?;
+        done.is_unknown =
+            conn.rows::<Number>(is_known(openid))?.first().is_none_or(|found| found.number == 0);
+        done.ban_before = conn
+            .rows::<BanRow>(ban_in_force(openid, now))?
+            .into_iter()
+            .next()
+            .map(BanRow::into_ban)
+            .transpose()?;
         // A pardon would end tokens, too.
         let is_needless = *what == Revoked::Nothing && done.ban_before.is_none();
         is_refused = *known_only && done.is_unknown;
         if !is_refused && !is_needless {
             let what = match (*what, for_ms) {
-                (Revoked::Access { .. }, Some(ms)) => Revoked::Access { until: Some(now.saturating_add(*ms)) },
+                (Revoked::Access { .. }, Some(ms)) => {
+                    Revoked::Access { until: Some(now.saturating_add(*ms)) }
+                }
                 (what, _) => what,
             };
             if let Revoked::Access { until } = what {

@@ -1,5 +1,5 @@
-//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one transaction. What else a batch
-//! has (profiles, findings, notices) follows in the same transaction.
+//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one
+//! transaction. What else a batch has (profiles, findings, notices) follows in the same transaction.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,15 +29,18 @@ use super::sync::{NowRow, STORE_NOW};
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
-/// A connection that was quiet for so long is asked whether it lives before a batch is trusted to it: finding out afterwards would
-/// leave open whether the batch was stored.
+/// A connection that was quiet for so long is asked whether it lives before a batch is trusted to it: finding
+/// out afterwards would leave open whether the batch was stored.
 const QUIET: Duration = Duration::from_secs(1);
-/// A batch is tried again only while that leaves time to answer: on a new connection, which may take long to make …
+/// A batch is tried again only while that leaves time to answer: on a new connection, which may take long to
+/// make …
 const PATIENCE_GONE: Duration = Duration::from_millis(700);
-/// … and on the same one. PostgreSQL looks for a deadlock when a lock was waited for a second (`deadlock_timeout`).
+/// … and on the same one. PostgreSQL looks for a deadlock when a lock was waited for a second
+/// (`deadlock_timeout`).
 const PATIENCE_REFUSED: Duration = Duration::from_millis(1400);
 const ATTEMPTS: u32 = 4;
-/// The longest wait before the second attempt; then twice that, and so on. By chance, so that two who met do not meet again.
+/// The longest wait before the second attempt; then twice that, and so on. By chance, so that two who met do
+/// not meet again.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// One lane's connection.
@@ -51,7 +54,12 @@ pub(super) struct PostgresLane {
 }
 
 impl PostgresLane {
-    pub(super) fn new(url: String, prepared_statements: bool, limits: StoreLimits, health: Arc<Health>) -> Self {
+    pub(super) fn new(
+        url: String,
+        prepared_statements: bool,
+        limits: StoreLimits,
+        health: Arc<Health>,
+    ) -> Self {
         Self { url, prepared_statements, limits, health, conn: None, used: Instant::now() }
     }
 
@@ -68,9 +76,11 @@ impl PostgresLane {
             };
             let (again, patience) = match &trouble {
                 // Whether it was stored is unknown: only what a client_msg_id protects may be sent twice.
-                Trouble::Gone { asked, .. } => (*asked && attempt == 1 && writes.iter().all(repeatable), PATIENCE_GONE),
-                // A deadlock (40P01) is a refusal like others: diesel tells few SQLSTATEs, and not this one. Nothing of a refused batch
-                // is stored, so whatever the reason was, it may be tried again.
+                Trouble::Gone { asked, .. } => {
+                    (*asked && attempt == 1 && writes.iter().all(repeatable), PATIENCE_GONE)
+                }
+                // A deadlock (40P01) is a refusal like others: diesel tells few SQLSTATEs, and not this one.
+                // Nothing of a refused batch is stored, so whatever the reason was, it may be tried again.
                 Trouble::Stale | Trouble::Refused(_) => (true, PATIENCE_REFUSED),
                 // Nothing is stored, and a new connection may lead to the primary.
                 Trouble::ReadOnly(_) => (attempt == 1, PATIENCE_GONE),
@@ -102,8 +112,15 @@ impl PostgresLane {
         }
     }
 
-    fn attempt(&mut self, writes: &[Write], call: &Call, besides: Option<&Besides>, now: i64) -> Result<Vec<Outcome>, Trouble> {
-        let alive = self.used.elapsed() < QUIET || self.conn.as_mut().is_none_or(|conn| conn::check_alive(conn).is_ok());
+    fn attempt(
+        &mut self,
+        writes: &[Write],
+        call: &Call,
+        besides: Option<&Besides>,
+        now: i64,
+    ) -> Result<Vec<Outcome>, Trouble> {
+        let alive = self.used.elapsed() < QUIET
+            || self.conn.as_mut().is_none_or(|conn| conn::check_alive(conn).is_ok());
         if !alive {
             self.conn = None;
         }
@@ -157,7 +174,13 @@ struct Besides {
 impl Besides {
     fn of(writes: &[Write]) -> Option<Self> {
         let is_audit = |write: &Write| {
-            matches!(write, Write::Append(Append { finding: Some(_), .. }) | Write::Audit(_) | Write::Decide(_) | Write::Prune(_))
+            matches!(
+                write,
+                Write::Append(Append { finding: Some(_), .. })
+                    | Write::Audit(_)
+                    | Write::Decide(_)
+                    | Write::Prune(_)
+            )
         };
         let (audits, notices) = (writes.iter().any(is_audit), writes.iter().any(notices::is_one));
         let profiles = ProfileCall::of(writes);
@@ -167,12 +190,21 @@ impl Besides {
         any.then_some(Self { profiles, audits, notices, revocations, operators })
     }
 
-    fn write(&self, conn: &mut PgConnection, writes: &[Write], outcomes: &mut [Outcome], now: i64) -> QueryResult<()> {
+    fn write(
+        &self,
+        conn: &mut PgConnection,
+        writes: &[Write],
+        outcomes: &mut [Outcome],
+        now: i64,
+    ) -> QueryResult<()> {
         if let Some(profiles) = &self.profiles {
             profiles.execute(conn)?;
         }
         if self.audits {
-            let found = writes.iter().zip(&*outcomes).filter_map(|(write, outcome)| NewAudit::of(write, outcome, now));
+            let found = writes
+                .iter()
+                .zip(&*outcomes)
+                .filter_map(|(write, outcome)| NewAudit::of(write, outcome, now));
             let (mut folded, own): (Vec<_>, Vec<_>) = found.partition(NewAudit::is_folded);
             diesel::insert_into(audits::table).values(own).execute(conn)?;
             // In one order on every node, so that no two wait for each other in a circle.
@@ -211,7 +243,12 @@ fn repeatable(write: &Write) -> bool {
         Write::Mark(_) | Write::Clear(_) | Write::Block(_) => true,
         // Twice in the log means the same, and matters to somebody's safety.
         Write::Revoke(_) => true,
-        Write::Profile(_) | Write::Audit(_) | Write::Decide(_) | Write::Prune(_) | Write::Settings(_) | Write::Quiet(_) => true,
+        Write::Profile(_)
+        | Write::Audit(_)
+        | Write::Decide(_)
+        | Write::Prune(_)
+        | Write::Settings(_)
+        | Write::Quiet(_) => true,
         Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) | Write::Act(_) | Write::Seen(_) => true,
         // The second one would find that somebody has reserved it.
         Write::Reserve(_) => false,
@@ -315,7 +352,15 @@ impl Call {
         self.issued.push(None);
     }
 
-    fn row(&mut self, op: i16, sender: &OpenId, peer: &OpenId, pair: Option<String>, number: i64, issued: Option<i64>) {
+    fn row(
+        &mut self,
+        op: i16,
+        sender: &OpenId,
+        peer: &OpenId,
+        pair: Option<String>,
+        number: i64,
+        issued: Option<i64>,
+    ) {
         self.ops.push(op);
         self.senders.push(sender.as_str().to_owned());
         self.peers.push(peer.as_str().to_owned());
@@ -325,7 +370,8 @@ impl Call {
     }
 }
 
-// A fragment of our own instead of `sql_query`, because diesel prepares the latter anew each time: a second round trip a batch.
+// A fragment of our own instead of `sql_query`, because diesel prepares the latter anew each time: a second
+// round trip a batch.
 impl QueryFragment<Pg> for Call {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("SELECT batch.* FROM ");
@@ -402,8 +448,8 @@ fn outcomes(writes: &[Write], rows: Vec<Row>, now: i64) -> Result<Vec<Outcome>, 
     Ok(told.collect())
 }
 
-/// What a batch has recalled so far. The call finds what is stored as it was before the batch: whoever repeats such a message behind its
-/// recall is not told what it said.
+/// What a batch has recalled so far. The call finds what is stored as it was before the batch: whoever
+/// repeats such a message behind its recall is not told what it said.
 #[derive(Default)]
 struct Recalled(HashSet<(String, i64)>);
 
@@ -426,7 +472,9 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
     match (write, row.outcome) {
         (Write::Append(_), 1) => Outcome::Appended { seq: seq(last), sent_at: now },
         (Write::Append(append), 2) => {
-            let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else { return Outcome::Refused(Refusal::Unavailable) };
+            let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else {
+                return Outcome::Refused(Refusal::Unavailable);
+            };
             let stored = Message {
                 seq: seq(last),
                 sender: append.draft.sender.clone(),
@@ -443,11 +491,15 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
             // SQL counts from 1.
             let first = row.number.and_then(|place| usize::try_from(place - 1).ok());
             match first.and_then(|place| Some((writes.get(place)?, *seqs.get(place)?))) {
-                Some((Write::Append(first), at)) => repeat(append, message(&first.draft, seq(at), now), muted),
+                Some((Write::Append(first), at)) => {
+                    repeat(append, message(&first.draft, seq(at), now), muted)
+                }
                 _ => Outcome::Refused(Refusal::Unavailable),
             }
         }
-        (Write::Append(Append { admission: Admission::RepeatsOnly(refusal), .. }), 4) => Outcome::Refused(*refusal),
+        (Write::Append(Append { admission: Admission::RepeatsOnly(refusal), .. }), 4) => {
+            Outcome::Refused(*refusal)
+        }
         (Write::Append(_), 5) => {
             let retry_after_ms = row.number.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
             Outcome::Refused(Refusal::RateLimited { retry_after_ms })
@@ -455,9 +507,10 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         (Write::Append(_), 8) => Outcome::Refused(Refusal::Blocked),
         (Write::Append(_), 9) => Outcome::Refused(Refusal::NotFound),
         (Write::Append(_), 10) => Outcome::Refused(Refusal::RecallExpired),
-        (Write::Mark(Mark { receipt: w, .. }), 6) => {
-            mark(marks.advance(&w.openid, &w.peer, w.kind.into(), row.number.unwrap_or(0), w.seq.get().min(last)), !muted)
-        }
+        (Write::Mark(Mark { receipt: w, .. }), 6) => mark(
+            marks.advance(&w.openid, &w.peer, w.kind.into(), row.number.unwrap_or(0), w.seq.get().min(last)),
+            !muted,
+        ),
         (Write::Clear(Clear { openid, peer, up_to, .. }), 6) => {
             let wanted = up_to.map_or(last, |up_to| up_to.get().min(last));
             mark(marks.advance(openid, peer, MarkKind::Cleared, row.number.unwrap_or(0), wanted), false)

@@ -1,4 +1,5 @@
-//! A PostgreSQL URL as libpq reads it, before anybody is asked: what is wrong with it is known without the network.
+//! A PostgreSQL URL as libpq reads it, before anybody is asked: what is wrong with it is known without the
+//! network.
 
 use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
@@ -14,7 +15,8 @@ const WORDS: [(&str, &[&str]); 3] = [
     ("target_session_attrs", &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]),
     ("channel_binding", &["disable", "prefer", "require"]),
 ];
-const NUMBERS: [&str; 5] = ["connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"];
+const NUMBERS: [&str; 5] =
+    ["connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"];
 /// Files that must be there where they are named.
 const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 
@@ -25,12 +27,21 @@ const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 pub(super) fn check(url: &str) -> Result<(), OpenError> {
     let wrong = |what: String| OpenError::Url { what };
     let options = parse(url).map_err(|what| wrong(conn::without_secrets(&what, url)))?;
-    let value = |name: &str| options.iter().find(|(keyword, _)| keyword == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty());
+    let value = |name: &str| {
+        options
+            .iter()
+            .find(|(keyword, _)| keyword == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|v| !v.is_empty())
+    };
     let hosts = value("host").map_or(1, |hosts| hosts.split(',').count());
     if let Some(ports) = value("port") {
         let ports: Vec<&str> = ports.split(',').collect();
         if ports.len() != 1 && ports.len() != hosts {
-            return Err(wrong(format!("it names {hosts} hosts and {} ports: one for each, or one for all", ports.len())));
+            return Err(wrong(format!(
+                "it names {hosts} hosts and {} ports: one for each, or one for all",
+                ports.len()
+            )));
         }
         // An empty one is the default.
         if !ports.iter().all(|port| port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0)) {
@@ -42,7 +53,9 @@ pub(super) fn check(url: &str) -> Result<(), OpenError> {
             return Err(wrong(format!("{name} is {given:?}, and must be one of {}", allowed.join(", "))));
         }
     }
-    if let Some(name) = NUMBERS.into_iter().find(|name| value(name).is_some_and(|given| given.trim().parse::<i32>().is_err())) {
+    if let Some(name) =
+        NUMBERS.into_iter().find(|name| value(name).is_some_and(|given| given.trim().parse::<i32>().is_err()))
+    {
         return Err(wrong(format!("{name} is no number")));
     }
     for name in FILES {
@@ -70,8 +83,11 @@ fn parse(url: &str) -> Result<Vec<(String, String)>, String> {
     }
     let mut found = Vec::new();
     let mut at = options;
-    // SAFETY: libpq ends the array by an option without a keyword, and keeps its strings until PQconninfoFree.
-    while let Some((keyword, value)) = unsafe { text((*at).keyword).map(|keyword| (keyword, text((*at).val))) } {
+    // SAFETY: libpq ends the array by an option without a keyword, and keeps its strings until
+    // PQconninfoFree.
+    while let Some((keyword, value)) =
+        unsafe { text((*at).keyword).map(|keyword| (keyword, text((*at).val))) }
+    {
         if let Some(value) = value {
             found.push((keyword, value));
         }
@@ -129,7 +145,10 @@ mod tests {
             ("postgres://h:s3cret%zz@db/im", "%"),
         ] {
             let said = check(url).unwrap_err().to_string();
-            assert!(said.starts_with("database.url cannot be used: ") && said.contains(word), "{url}: {said}");
+            assert!(
+                said.starts_with("database.url cannot be used: ") && said.contains(word),
+                "{url}: {said}"
+            );
             assert!(!said.contains("s3cret"), "{said}");
         }
     }

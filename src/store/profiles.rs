@@ -1,4 +1,5 @@
-//! What users show of themselves. The bytes of an image stand once, however many show it, for as long as somebody does.
+//! What users show of themselves. The bytes of an image stand once, however many show it, for as long as
+//! somebody does.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -118,7 +119,9 @@ impl Query for Profiles {
             .select((profiles::openid, profiles::nickname, profiles::avatar))
             .load::<(String, String, Option<String>)>(conn)?;
         rows.into_iter()
-            .map(|(openid, nickname, avatar)| Ok((OpenId::parse(&openid).map_err(unreadable)?, profile(&nickname, avatar)?)))
+            .map(|(openid, nickname, avatar)| {
+                Ok((OpenId::parse(&openid).map_err(unreadable)?, profile(&nickname, avatar)?))
+            })
             .collect()
     }
 }

@@ -1,13 +1,13 @@
-//! What the store is asked, answered from the tables. No query counts messages or walks a backlog: each costs index look-ups by the
-//! number of the user's own conversations or of the rows it returns.
+//! What the store is asked, answered from the tables. No query counts messages or walks a backlog: each costs
+//! index look-ups by the number of the user's own conversations or of the rows it returns.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::conn::Conn;
 use super::messages::{
-    BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach, Ping, Query, Unread,
-    UnreadSummary, Window,
+    BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach,
+    Ping, Query, Unread, UnreadSummary, Window,
 };
 use super::schema::{blocks, members, messages};
 use super::statement::Statement;
@@ -64,7 +64,12 @@ impl MessageRow {
             kind: Kind::parse(&self.kind).map_err(unreadable)?,
             body: self.body.into(),
             sent_at: self.sent_at,
-            client_msg_id: self.client_msg_id.as_deref().map(ClientMsgId::parse).transpose().map_err(unreadable)?,
+            client_msg_id: self
+                .client_msg_id
+                .as_deref()
+                .map(ClientMsgId::parse)
+                .transpose()
+                .map_err(unreadable)?,
             recalled: self.recalled,
             target: self.target.map(seq),
         })
@@ -87,8 +92,9 @@ macro_rules! floor {
     };
 }
 
-/// `SELECT` of a user's conversations (`$1`), before any page is cut: `floor` is the seq up to which nothing is unread, `last_at`
-/// when the last message came. Correlated look-ups, each the end of an index, so that it costs the same however long they are.
+/// `SELECT` of a user's conversations (`$1`), before any page is cut: `floor` is the seq up to which nothing
+/// is unread, `last_at` when the last message came. Correlated look-ups, each the end of an index, so that it
+/// costs the same however long they are.
 macro_rules! own_conversations {
     () => {
         concat!(
@@ -126,7 +132,8 @@ macro_rules! with_details {
     };
 }
 
-/// SQLite and PostgreSQL both read it; SQLite numbers `$` parameters in order of their first use, so they must appear in order.
+/// SQLite and PostgreSQL both read it; SQLite numbers `$` parameters in order of their first use, so they
+/// must appear in order.
 const CONVERSATIONS: &str = concat!(
     "WITH o AS MATERIALIZED (",
     own_conversations!(),
@@ -244,7 +251,8 @@ impl Query for Conversations {
     type Answer = ConversationPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ConversationPage> {
-        let (before, peer) = self.after.as_ref().map_or((i64::MAX, ""), |place| (place.sent_at, place.peer.as_str()));
+        let (before, peer) =
+            self.after.as_ref().map_or((i64::MAX, ""), |place| (place.sent_at, place.peer.as_str()));
         let rows = Statement::new(CONVERSATIONS)
             .text(self.openid.as_str())
             .number(before)
@@ -256,7 +264,9 @@ impl Query for Conversations {
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
         let conversations = listed(rows, self.limit)?;
         let next = match (more, last, conversations.last()) {
-            (true, Some(sent_at), Some(last)) => Some(ListPlace { sent_at, peer: last.overview.peer.clone() }),
+            (true, Some(sent_at), Some(last)) => {
+                Some(ListPlace { sent_at, peer: last.overview.peer.clone() })
+            }
             _ => None,
         };
         Ok(ConversationPage { conversations, next })
@@ -267,7 +277,10 @@ impl Query for Unread {
     type Answer = UnreadSummary;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<UnreadSummary> {
-        let rows = Statement::new(UNREAD).text(self.openid.as_str()).number(and_one(self.limit)).load::<ListedRow>(conn)?;
+        let rows = Statement::new(UNREAD)
+            .text(self.openid.as_str())
+            .number(and_one(self.limit))
+            .load::<ListedRow>(conn)?;
         let total = rows.first().map_or(0, |row| row.total);
         let has_more = rows.len() > self.limit;
         Ok(UnreadSummary { total, conversations: listed(rows, self.limit)?, has_more })
@@ -283,7 +296,9 @@ impl Query for History {
             .select((members::conversation_id, members::cleared_seq))
             .first::<(i64, i64)>(conn)
             .optional()?;
-        let Some((conversation, cleared)) = member else { return Ok(HistoryPage { messages: Vec::new(), has_more: false }) };
+        let Some((conversation, cleared)) = member else {
+            return Ok(HistoryPage { messages: Vec::new(), has_more: false });
+        };
         let (above, below, newest_first) = match self.window {
             Window::Newest => (cleared, i64::MAX, true),
             Window::Before(before) => (cleared, before.get(), true),
@@ -316,8 +331,11 @@ impl Query for MayReach {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
         let (openid, peer) = (self.openid.as_str(), self.peer.as_str());
-        let blocked = blocks::table.filter(blocks::openid.eq(members::peer)).filter(blocks::blocked.eq(members::openid));
-        let known = members::table.find((openid, peer)).filter(diesel::dsl::not(diesel::dsl::exists(blocked)));
+        let blocked = blocks::table
+            .filter(blocks::openid.eq(members::peer))
+            .filter(blocks::blocked.eq(members::openid));
+        let known =
+            members::table.find((openid, peer)).filter(diesel::dsl::not(diesel::dsl::exists(blocked)));
         known.select(members::conversation_id).first::<i64>(conn).optional().map(|row| row.is_some())
     }
 }
@@ -336,7 +354,8 @@ impl Query for Blocks {
             .load::<(String, i64)>(conn)?;
         let has_more = rows.len() > self.limit;
         let shown = rows.into_iter().take(self.limit);
-        let blocks = shown.map(|(peer, at)| Ok(Blocked { peer: OpenId::parse(&peer).map_err(unreadable)?, at }));
+        let blocks =
+            shown.map(|(peer, at)| Ok(Blocked { peer: OpenId::parse(&peer).map_err(unreadable)?, at }));
         Ok(BlockPage { blocks: blocks.collect::<QueryResult<_>>()?, has_more })
     }
 }

@@ -16,8 +16,8 @@ pub enum Reach {
     NotYet(DatabaseState),
 }
 
-/// Looks for PostgreSQL once, and brings its tables up to date; of SQLite there is nothing to wait for. Blocking, for some seconds at the
-/// most where no tables are changed.
+/// Looks for PostgreSQL once, and brings its tables up to date; of SQLite there is nothing to wait for.
+/// Blocking, for some seconds at the most where no tables are changed.
 ///
 /// # Errors
 /// [`OpenError`]: what waiting does not mend, such as a wrong password, a database that does not exist, or a certificate.
@@ -40,8 +40,8 @@ fn look(config: &Database, url: &str, first: bool) -> Result<Reach, OpenError> {
     }
 }
 
-/// Whether nothing answers, or a server that starts, stops or recovers, by libpq's own judgement (`PQping`), which goes by SQLSTATE and
-/// not by words in the server's language.
+/// Whether nothing answers, or a server that starts, stops or recovers, by libpq's own judgement (`PQping`),
+/// which goes by SQLSTATE and not by words in the server's language.
 fn passes(url: &str) -> bool {
     let Ok(url) = CString::new(conn::with_defaults(url)) else { return false };
     // SAFETY: the string lives through the call, which keeps nothing of it.
@@ -49,8 +49,8 @@ fn passes(url: &str) -> bool {
     matches!(answer, pq_sys::PGPing::PQPING_REJECT | pq_sys::PGPing::PQPING_NO_RESPONSE)
 }
 
-/// PgBouncer's word for a PostgreSQL behind it that does not let it in now: not reached, or starting. Who is refused by PgBouncer itself hears
-/// another, and a database that does not exist is named.
+/// PgBouncer's word for a PostgreSQL behind it that does not let it in now: not reached, or starting. Who is
+/// refused by PgBouncer itself hears another, and a database that does not exist is named.
 fn is_pooler_waiting(reason: &str) -> bool {
     reason.contains("server_login_retry") && !reason.contains("does not exist")
 }

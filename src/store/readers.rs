@@ -1,4 +1,5 @@
-//! Reading: a pool of connections and as many threads, apart from the lanes, so that no reader waits for a writer or holds one up.
+//! Reading: a pool of connections and as many threads, apart from the lanes, so that no reader waits for a
+//! writer or holds one up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +60,12 @@ struct Crew {
 
 impl Readers {
     /// Starts the threads. An actix system must be current. Connections are made as they are needed.
-    pub(super) fn start(database: &Database, health: &Arc<Health>, metrics: &Metrics, draining: &Draining) -> Self {
+    pub(super) fn start(
+        database: &Database,
+        health: &Arc<Health>,
+        metrics: &Metrics,
+        draining: &Draining,
+    ) -> Self {
         Self {
             crew: Mutex::new(crew(database, health, metrics, draining)),
             health: health.clone(),
@@ -93,7 +99,9 @@ impl Readers {
         let state = current.pool.state();
         self.metrics.pool_connections.set(i64::from(state.connections));
         self.metrics.pool_idle.set(i64::from(state.idle_connections));
-        let hangs = |desk: &Mutex<Option<Instant>>| at_work_since(desk).is_some_and(|since| now.duration_since(since) >= HUNG);
+        let hangs = |desk: &Mutex<Option<Instant>>| {
+            at_work_since(desk).is_some_and(|since| now.duration_since(since) >= HUNG)
+        };
         let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         // Threads that came back end, for nobody asks them any more.
         replaced.retain(|desks| desks.iter().any(|desk| at_work_since(desk).is_some()));
@@ -158,7 +166,9 @@ struct Place {
 
 impl Place {
     fn take(taken: &Arc<AtomicUsize>, limit: usize, metrics: &Metrics) -> Option<Self> {
-        let free = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1)).is_ok();
+        let free = taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1))
+            .is_ok();
         free.then(|| {
             metrics.reads_in_flight.inc();
             Self { taken: taken.clone(), metrics: metrics.clone() }
@@ -235,7 +245,10 @@ impl Reader {
         let result = query.run(&mut conn);
         match &result {
             Ok(_) => self.health.has_read(),
-            Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info)) => {
+            Err(Error::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                info,
+            )) => {
                 self.health.gone(info.message());
             }
             Err(error) => self.health.read_failed(&error.to_string()),

@@ -33,7 +33,8 @@ impl Rig {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("x.db"));
-        let database = Database { url, lanes: 1, readers: THREADS, cache_kib: 1_000, prepared_statements: true };
+        let database =
+            Database { url, lanes: 1, readers: THREADS, cache_kib: 1_000, prepared_statements: true };
         super::super::conn::migrate(&database).unwrap();
         Self {
             readers: Readers::start(&database, &Default::default(), &Metrics::new(), &Draining::default()),
@@ -101,8 +102,16 @@ fn crews_that_hang_at_one_time_end_the_process() {
         });
     }
     let mut same = Command::new(std::env::current_exe().unwrap());
-    same.args(["--exact", "store::readers::tests::crews_that_hang_at_one_time_end_the_process", "--nocapture"]).env("HANGS", "1");
+    same.args([
+        "--exact",
+        "store::readers::tests::crews_that_hang_at_one_time_end_the_process",
+        "--nocapture",
+    ])
+    .env("HANGS", "1");
     let ended = same.stderr(Stdio::null()).output().unwrap();
     assert_eq!(ended.status.code(), Some(EXIT_VITAL_PART_DIED));
-    assert_eq!(String::from_utf8(ended.stdout).unwrap().lines().filter(|line| line.contains("stall")).count(), REPLACED + 1);
+    assert_eq!(
+        String::from_utf8(ended.stdout).unwrap().lines().filter(|line| line.contains("stall")).count(),
+        REPLACED + 1
+    );
 }

@@ -1,5 +1,5 @@
-//! The log of revocations. One user's entries have rising ids in the order of their commits, by which a token knows what came before it;
-//! of different users' the order may differ, because their transactions overlap.
+//! The log of revocations. One user's entries have rising ids in the order of their commits, by which a token
+//! knows what came before it; of different users' the order may differ, because their transactions overlap.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,7 @@ pub(super) struct LogQuestionAt {
 }
 
 const SQLITE_HEAD: &str = "SELECT coalesce(max(id), 0) AS newest, CAST($1 AS BIGINT) AS now FROM revocations";
-const POSTGRES_HEAD: &str =
-    "SELECT coalesce(max(id), 0) AS newest, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now FROM revocations";
+const POSTGRES_HEAD: &str = "SELECT coalesce(max(id), 0) AS newest, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now FROM revocations";
 
 #[derive(QueryableByName)]
 struct Head {
@@ -81,9 +80,16 @@ fn known(rows: Vec<Row>) -> QueryResult<Vec<Revocation>> {
     for (number, user, kind, issued, time, end) in rows {
         match (RevokedRow { what: kind, issued_ms: issued, until: end }).revoked() {
             Some(revoked) => {
-                known.push(Revocation { id: number, openid: OpenId::parse(&user).map_err(unreadable)?, what: revoked, at: time });
+                known.push(Revocation {
+                    id: number,
+                    openid: OpenId::parse(&user).map_err(unreadable)?,
+                    what: revoked,
+                    at: time,
+                });
             }
-            None => log::warn!(id = number; "a revocation of a kind that this version does not know was passed over"),
+            None => {
+                log::warn!(id = number; "a revocation of a kind that this version does not know was passed over")
+            }
         }
     }
     Ok(known)
@@ -112,14 +118,27 @@ pub(super) fn append_on_sqlite(conn: &mut SqliteConnection, revoke: &Revoke, now
     }
     let row = RevokedRow::from(revoke.what);
     let decision = revoke.decision.as_deref();
-    let decided = (reason.eq(decision.and_then(|d| d.reason.as_deref())), decided_by.eq(decision.map(|d| d.by.as_str())));
-    let entry = (openid.eq(revoke.openid.as_str()), what.eq(row.what), issued_ms.eq(row.issued_ms), until.eq(row.until), at.eq(now));
+    let decided = (
+        reason.eq(decision.and_then(|d| d.reason.as_deref())),
+        decided_by.eq(decision.map(|d| d.by.as_str())),
+    );
+    let entry = (
+        openid.eq(revoke.openid.as_str()),
+        what.eq(row.what),
+        issued_ms.eq(row.issued_ms),
+        until.eq(row.until),
+        at.eq(now),
+    );
     diesel::insert_into(table).values((entry, decided)).execute(conn).map(|_| ())
 }
 
-/// Within a transaction: those about one user go one after the other, so that the later of two commits has the higher id. All locks are taken
-/// at once and in one order, so that no two transactions wait for each other in a circle.
-pub(super) fn append_on_postgres<'a>(conn: &mut PgConnection, revokes: impl Iterator<Item = &'a Revoke> + Clone) -> QueryResult<()> {
+/// Within a transaction: those about one user go one after the other, so that the later of two commits has
+/// the higher id. All locks are taken at once and in one order, so that no two transactions wait for each
+/// other in a circle.
+pub(super) fn append_on_postgres<'a>(
+    conn: &mut PgConnection,
+    revokes: impl Iterator<Item = &'a Revoke> + Clone,
+) -> QueryResult<()> {
     const LOCK: Cow<'static, str> = Cow::Borrowed(
         "SELECT count(pg_advisory_xact_lock(k.key)) FROM ( \
              SELECT DISTINCT hashtextextended('hongyan revokes ' || u.openid, 0) AS key \
@@ -135,8 +154,17 @@ pub(super) fn append_on_postgres<'a>(conn: &mut PgConnection, revokes: impl Iter
         let row = RevokedRow::from(revoke.what);
         let now = sql::<BigInt>("(extract(epoch FROM clock_timestamp()) * 1000)::bigint");
         let decision = revoke.decision.as_deref();
-        let decided = (reason.eq(decision.and_then(|d| d.reason.as_deref())), decided_by.eq(decision.map(|d| d.by.as_str())));
-        let entry = (openid.eq(revoke.openid.as_str()), what.eq(row.what), issued_ms.eq(row.issued_ms), until.eq(row.until), at.eq(now));
+        let decided = (
+            reason.eq(decision.and_then(|d| d.reason.as_deref())),
+            decided_by.eq(decision.map(|d| d.by.as_str())),
+        );
+        let entry = (
+            openid.eq(revoke.openid.as_str()),
+            what.eq(row.what),
+            issued_ms.eq(row.issued_ms),
+            until.eq(row.until),
+            at.eq(now),
+        );
         diesel::insert_into(table).values((entry, decided)).execute(conn)?;
     }
     Ok(())

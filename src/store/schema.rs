@@ -1,4 +1,5 @@
-//! The tables as diesel sees them: the same in SQLite and PostgreSQL. What they are for stands in `migrations/`.
+//! The tables as diesel sees them: the same in SQLite and PostgreSQL. What they are for stands in
+//! `migrations/`.
 
 diesel::table! {
     conversations (id) {
@@ -96,4 +97,12 @@ diesel::table! {
 }
 
 diesel::joinable!(members -> conversations (conversation_id));
-diesel::allow_tables_to_appear_in_same_query!(conversations, members, messages, revocations, blocks, avatars, profiles);
+diesel::allow_tables_to_appear_in_same_query!(
+    conversations,
+    members,
+    messages,
+    revocations,
+    blocks,
+    avatars,
+    profiles
+);

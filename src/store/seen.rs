@@ -1,5 +1,5 @@
-//! When users were seen: gathered in memory and written down a few times a second, so that a thousand who come at once cost a few statements;
-//! of one who stays no more than once a minute.
+//! When users were seen: gathered in memory and written down a few times a second, so that a thousand who
+//! come at once cost a few statements; of one who stays no more than once a minute.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -21,7 +21,8 @@ const NOTED_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 const USERS_AT_ONCE: usize = 500;
 /// Between two writes at the least.
 const WRITE_INTERVAL: Duration = Duration::from_millis(200);
-/// Who was seen so long ago is written down, unless the database is behind: twice the interval, and time for the commits.
+/// Who was seen so long ago is written down, unless the database is behind: twice the interval, and time for
+/// the commits.
 pub const SEEN_WITHIN: Duration = WRITE_INTERVAL.saturating_mul(5);
 /// Who was noted so short a time ago is not noted again, until they leave.
 const NOTE_INTERVAL_MS: i64 = 60_000;
@@ -56,8 +57,11 @@ pub enum Sight {
 impl Seen {
     fn note(&self, openid: &OpenId, sight: Sight, at: i64) {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_fresh = users.noted.get(openid).is_some_and(|noted| (0..NOTE_INTERVAL_MS).contains(&(at - noted)));
-        if (is_fresh && sight == Sight::Here) || users.waiting.len() >= WAITING_CAPACITY && !users.waiting.contains_key(openid) {
+        let is_fresh =
+            users.noted.get(openid).is_some_and(|noted| (0..NOTE_INTERVAL_MS).contains(&(at - noted)));
+        if (is_fresh && sight == Sight::Here)
+            || users.waiting.len() >= WAITING_CAPACITY && !users.waiting.contains_key(openid)
+        {
             return;
         }
         users.noted.put(openid.clone(), at);
@@ -105,7 +109,8 @@ impl Store {
 pub async fn write_seen_regularly(store: Store) {
     loop {
         store.inner.seen.is_waiting.notified().await;
-        // One at a time: a crowd that leaves at once must not become one long transaction beside the messages.
+        // One at a time: a crowd that leaves at once must not become one long transaction beside the
+        // messages.
         while store.write_some_seen() {
             tokio::time::sleep(WRITE_INTERVAL).await;
         }
@@ -135,7 +140,11 @@ mod tests {
         // A clock that was set back keeps nobody out of sight.
         seen.note(&user(9), Sight::Here, 500);
         assert_eq!(
-            taken().into_iter().collect::<std::collections::BTreeMap<_, _>>().into_values().collect::<Vec<_>>(),
+            taken()
+                .into_iter()
+                .collect::<std::collections::BTreeMap<_, _>>()
+                .into_values()
+                .collect::<Vec<_>>(),
             [2_000, 61_000, 500]
         );
     }

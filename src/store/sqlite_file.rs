@@ -14,14 +14,15 @@ use super::error::OpenError;
 use super::messages::{Ping, Query};
 use crate::files::{self, Denied, Need, access};
 
-/// A write that changes nothing, and is refused wherever another one is. `BEGIN IMMEDIATE` alone is no proof: of a file that may only be
-/// read it begins a transaction that reads.
+/// A write that changes nothing, and is refused wherever another one is. `BEGIN IMMEDIATE` alone is no proof:
+/// of a file that may only be read it begins a transaction that reads.
 pub(super) const PROBE: &str = "UPDATE store_clock SET reached = reached";
 
 /// Bytes left on the disk without which a write that was refused is not tried again.
 const LEAST_ROOM: u64 = 64 * 1024;
 
-/// Looks whether this process may write a database: its file, its log, the log's index, and the folder in which SQLite makes them.
+/// Looks whether this process may write a database: its file, its log, the log's index, and the folder in
+/// which SQLite makes them.
 ///
 /// # Errors
 /// [`Denied`].
@@ -35,7 +36,8 @@ pub(super) fn check(database: &Path) -> Result<(), Denied> {
     real.parent().map_or(Ok(()), |folder| access(folder, Need::Write))
 }
 
-/// Makes an empty file where there is none, and its folder, for their owner only: SQLite's other files follow it.
+/// Makes an empty file where there is none, and its folder, for their owner only: SQLite's other files follow
+/// it.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -73,7 +75,8 @@ fn beside(database: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The right to be the one server on a SQLite file, given back when dropped or when the process ends, however it ends.
+/// The right to be the one server on a SQLite file, given back when dropped or when the process ends, however
+/// it ends.
 #[derive(Debug)]
 pub(super) struct FileLock(#[expect(dead_code, reason = "held, not read")] File);
 
@@ -82,9 +85,11 @@ impl FileLock {
         make_folder_of(database)?;
         // A link must not have a lock of its own.
         let path = beside(&real(database), ".lock");
-        let file = files::open_or_create(&path).map_err(|error| match Denied::explain(&path, Need::Write, &error) {
-            Some(denied) => denied.into(),
-            None => OpenError::Lock { path: path.clone(), source: error },
+        let file = files::open_or_create(&path).map_err(|error| {
+            match Denied::explain(&path, Need::Write, &error) {
+                Some(denied) => denied.into(),
+                None => OpenError::Lock { path: path.clone(), source: error },
+            }
         })?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self(file)),
@@ -134,18 +139,19 @@ impl Writable {
         let OpenedFile { path, cache_kib, device_and_inode: opened } = &self.file;
         check(path).map_err(|denied| denied.to_string())?;
         if device_and_inode(path) != *opened {
-            let what =
-                "was moved, removed or replaced while the server has it open: what is written now is lost with it; restart the server";
+            let what = "was moved, removed or replaced while the server has it open: what is written now is lost with it; restart the server";
             return Err(format!("{} {what}", path.display()));
         }
         if self.tries {
             // The log may have room for the small write below, and none for a message.
-            let left = rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+            let left = rustix::fs::statvfs(path)
+                .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
             if left < LEAST_ROOM {
                 return Err(format!("the disk of {} is full", path.display()));
             }
             let mut conn = conn::sqlite_writer(path, *cache_kib).map_err(|error| error.to_string())?;
-            conn.immediate_transaction(|conn| conn.batch_execute(PROBE)).map_err(|error| error.to_string())?;
+            conn.immediate_transaction(|conn| conn.batch_execute(PROBE))
+                .map_err(|error| error.to_string())?;
         }
         Ok(())
     }

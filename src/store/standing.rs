@@ -59,7 +59,8 @@ impl Query for UserOverview {
     fn run(&self, conn: &mut Conn) -> QueryResult<UserStanding> {
         let now = now(conn)?;
         let openid = &self.openid;
-        let statement = (0..10).fold(Statement::new(STANDING), |statement, _| statement.text(openid.as_str()));
+        let statement =
+            (0..10).fold(Statement::new(STANDING), |statement, _| statement.text(openid.as_str()));
         let row = statement.get_result::<StandingRow>(conn)?;
         let unread = Unread { openid: openid.clone(), limit: 1 }.run(conn)?.total;
         let is_known = IsKnown { openid: openid.clone() }.run(conn)?;

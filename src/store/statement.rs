@@ -1,5 +1,5 @@
-//! Statements that are written out and prepared once a connection. diesel prepares its `sql_query` anew each time, and for SQLite that
-//! takes longer than what is asked.
+//! Statements that are written out and prepared once a connection. diesel prepares its `sql_query` anew each
+//! time, and for SQLite that takes longer than what is asked.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,8 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Text, Untyped};
 use diesel::sqlite::Sqlite;
 
-/// A text with `$1`, `$2` and so on, each once and in this order, and what stands there. It is known again by its text, so the texts must
-/// be few.
+/// A text with `$1`, `$2` and so on, each once and in this order, and what stands there. It is known again by
+/// its text, so the texts must be few.
 pub(super) struct Statement<'a> {
     text: Cow<'static, str>,
     binds: Vec<Bind<'a>>,
@@ -137,7 +137,8 @@ mod tests {
         });
         for n in 0..12_i64 {
             let name = format!("{n}");
-            let statement = Statement::new("SELECT $1 || '!' AS text, $2 + 10 AS number").text(&name).number(n);
+            let statement =
+                Statement::new("SELECT $1 || '!' AS text, $2 + 10 AS number").text(&name).number(n);
             let row = statement.get_result::<Row>(&mut conn).unwrap();
             assert_eq!((row.text, row.number), (format!("{n}!"), n + 10));
         }

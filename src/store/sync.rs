@@ -1,5 +1,5 @@
-//! What somebody missed. The work is bounded whatever is asked: one look at the member's own rows, and then no more messages than one
-//! answer holds.
+//! What somebody missed. The work is bounded whatever is asked: one look at the member's own rows, and then
+//! no more messages than one answer holds.
 
 use std::collections::HashMap;
 
@@ -17,17 +17,20 @@ use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, SyncPlace, Told}
 use crate::event::overview::{Missed, Overview, SyncPage};
 use crate::ids::{DatabaseGeneration, OpenId, Seq};
 
-/// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits within three seconds.
+/// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits
+/// within three seconds.
 pub(super) const OVERLAP_MS: i64 = 30_000;
-/// How far a closing walk goes back before the beginning of the walk that it closes. Less than [`OVERLAP_MS`], or who was told a lot just
-/// now would be told it again: a write moves its conversation when it commits, seldom later than this.
+/// How far a closing walk goes back before the beginning of the walk that it closes. Less than
+/// [`OVERLAP_MS`], or who was told a lot just now would be told it again: a write moves its conversation when
+/// it commits, seldom later than this.
 const AGAIN_MS: i64 = 3_000;
 /// Conversations of one answer, besides those named.
 const CHANGED_AT_MOST: i64 = 500;
 /// Messages read in one go.
 const MESSAGES_AT_ONCE: usize = 32;
 
-/// A sync, and what PostgreSQL is asked for there: the store's own time at which it came, and which database it is.
+/// A sync, and what PostgreSQL is asked for there: the store's own time at which it came, and which database
+/// it is.
 pub(super) struct SyncAt {
     pub(super) sync: Sync,
     pub(super) now: i64,
@@ -93,8 +96,7 @@ struct ViewRow {
 }
 
 /// PostgreSQL's store time.
-pub(super) const STORE_NOW: &str =
-    "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT reached FROM store_clock)) AS now";
+pub(super) const STORE_NOW: &str = "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT reached FROM store_clock)) AS now";
 
 #[derive(QueryableByName)]
 pub(super) struct NowRow {
@@ -133,7 +135,8 @@ impl Query for SyncAt {
         let named_all = answer.named(conn)?;
         let came = if named_all { answer.changed(conn, &walk)? } else { Came::Nowhere };
         let conversations = answer.conversations;
-        let named_more = !named_all || self.sync.named.iter().zip(&conversations).any(|(_, missed)| missed.has_more);
+        let named_more =
+            !named_all || self.sync.named.iter().zip(&conversations).any(|(_, missed)| missed.has_more);
         let is_through = matches!(came, Came::Through);
         let caught_up = !named_more && (is_through || walk.closes.is_some());
         let place = walk.after(came, named_more);
@@ -163,33 +166,41 @@ enum Came {
 
 impl Walk {
     fn of(since: Option<&SyncPlace>, session: SessionTag, now: i64) -> Self {
-        let from = since.filter(|place| place.latest() <= now + OVERLAP_MS).cloned().unwrap_or(SyncPlace::BEGINNING);
+        let from =
+            since.filter(|place| place.latest() <= now + OVERLAP_MS).cloned().unwrap_or(SyncPlace::BEGINNING);
         let since = |began: i64| began.saturating_sub(OVERLAP_MS).max(0);
         let first = |began: i64| (now, since(began), None, None);
         let (began, since, told, closes) = match &from {
             SyncPlace::Through { began } => first(*began),
             SyncPlace::Walk { began, since, told } => (*began, *since, Some(told.clone()), None),
-            SyncPlace::Closing { began, walk: None } => (now, began.saturating_sub(AGAIN_MS).max(0), None, Some(*began)),
+            SyncPlace::Closing { began, walk: None } => {
+                (now, began.saturating_sub(AGAIN_MS).max(0), None, Some(*began))
+            }
             SyncPlace::Closing { began, walk: Some(walk) } if walk.session == session => {
                 (walk.began, began.saturating_sub(AGAIN_MS).max(0), Some(walk.told.clone()), Some(*began))
             }
-            // What the closing walk has passed and changed since then, that session was pushed, and this one was not.
+            // What the closing walk has passed and changed since then, that session was pushed, and this one
+            // was not.
             SyncPlace::Closing { began, walk: Some(_) } => first(*began),
         };
         Self { from, session, began, since, told, closes }
     }
 
-    /// Where the next answer goes on. One walk through several answers may have missed what changed meanwhile and so moved to places that
-    /// it had passed: a closing walk looks for that, once. What moves while that one goes on is pushed, and found by the next sync.
+    /// Where the next answer goes on. One walk through several answers may have missed what changed meanwhile
+    /// and so moved to places that it had passed: a closing walk looks for that, once. What moves while that
+    /// one goes on is pushed, and found by the next sync.
     fn after(self, came: Came, named_more: bool) -> SyncPlace {
         match (came, self.closes) {
             (Came::Nowhere, _) => self.from,
             (Came::To(told), None) => SyncPlace::Walk { began: self.began, since: self.since, told },
-            (Came::To(told), Some(began)) => {
-                SyncPlace::Closing { began, walk: Some(ClosingWalk { began: self.began, session: self.session, told }) }
-            }
+            (Came::To(told), Some(began)) => SyncPlace::Closing {
+                began,
+                walk: Some(ClosingWalk { began: self.began, session: self.session, told }),
+            },
             // While those named go on, a walk from 30 s back would tell the same again with each answer.
-            (Came::Through, None) if self.told.is_some() || named_more => SyncPlace::Closing { began: self.began, walk: None },
+            (Came::Through, None) if self.told.is_some() || named_more => {
+                SyncPlace::Closing { began: self.began, walk: None }
+            }
             (Came::Through, Some(_)) if named_more => SyncPlace::Closing { began: self.began, walk: None },
             (Came::Through, _) => SyncPlace::Through { began: self.began },
         }
@@ -232,13 +243,16 @@ impl<'a> Answer<'a> {
             return Ok(true);
         }
         let peers = self.sync.named.iter().map(|(peer, _)| peer.as_str());
-        // A power of two places, the last peer in those that are left over: so there are few texts to prepare.
+        // A power of two places, the last peer in those that are left over: so there are few texts to
+        // prepare.
         let places = self.sync.named.len().next_power_of_two();
         let last = peers.clone().next_back().unwrap_or_default();
-        let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", "))).text(self.sync.openid.as_str());
+        let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", ")))
+            .text(self.sync.openid.as_str());
         let statement = peers.chain(std::iter::repeat(last)).take(places).fold(statement, Statement::text);
         let rows = statement.load::<ViewRow>(conn)?;
-        let rows: HashMap<&str, &ViewRow> = rows.iter().map(|row| (row.standing.peer.as_str(), row)).collect();
+        let rows: HashMap<&str, &ViewRow> =
+            rows.iter().map(|row| (row.standing.peer.as_str(), row)).collect();
         for (peer, have) in &self.sync.named {
             if !self.has_room_for_one_more() {
                 return Ok(false);
@@ -254,7 +268,8 @@ impl<'a> Answer<'a> {
 
     /// Adds what changed.
     fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Came> {
-        let (changed_at, peer) = walk.told.as_ref().map_or((i64::MAX, ""), |told| (told.changed_at, told.peer.as_str()));
+        let (changed_at, peer) =
+            walk.told.as_ref().map_or((i64::MAX, ""), |told| (told.changed_at, told.peer.as_str()));
         let rows = Statement::new(CHANGED)
             .text(self.sync.openid.as_str())
             .number(walk.since)
@@ -268,10 +283,15 @@ impl<'a> Answer<'a> {
         for row in &rows {
             let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.standing.peer);
             if !is_named {
-                let Some(missed) = self.newest(conn, row, self.conversations.len() == named)? else { return Ok(came) };
+                let Some(missed) = self.newest(conn, row, self.conversations.len() == named)? else {
+                    return Ok(came);
+                };
                 self.conversations.push(missed);
             }
-            came = Came::To(Told { changed_at: row.changed_at, peer: OpenId::parse(&row.standing.peer).map_err(unreadable)? });
+            came = Came::To(Told {
+                changed_at: row.changed_at,
+                peer: OpenId::parse(&row.standing.peer).map_err(unreadable)?,
+            });
         }
         Ok(if is_full { came } else { Came::Through })
     }
@@ -285,7 +305,8 @@ impl<'a> Answer<'a> {
         let mut missed = self.begin(row)?;
         let mut above = have.get().max(row.standing.cleared_seq);
         while above < row.standing.last_seq && missed.messages.len() < self.sync.limit {
-            let chunk = self.stretch(conn, row, above, row.standing.last_seq + 1, missed.messages.len(), false)?;
+            let chunk =
+                self.stretch(conn, row, above, row.standing.last_seq + 1, missed.messages.len(), false)?;
             let Some(last) = chunk.last().map(|m| m.seq.get()) else { return Ok(missed) };
             for message in chunk {
                 if !self.take(&message, &missed) {
@@ -300,8 +321,8 @@ impl<'a> Answer<'a> {
         Ok(missed)
     }
 
-    /// The newest messages, all that were asked for. Where they do not fit: of the first conversation that changed as many as fit, so that
-    /// a walk comes on with every answer; of others none.
+    /// The newest messages, all that were asked for. Where they do not fit: of the first conversation that
+    /// changed as many as fit, so that a walk comes on with every answer; of others none.
     fn newest(&mut self, conn: &mut Conn, row: &ViewRow, is_first: bool) -> QueryResult<Option<Missed>> {
         if !self.has_room_for_one_more() {
             return Ok(None);
@@ -309,7 +330,8 @@ impl<'a> Answer<'a> {
         let mut missed = self.begin(row)?;
         let mut below = row.standing.last_seq + 1;
         'full: while below > row.standing.cleared_seq + 1 && missed.messages.len() < self.sync.limit {
-            let chunk = self.stretch(conn, row, row.standing.cleared_seq, below, missed.messages.len(), true)?;
+            let chunk =
+                self.stretch(conn, row, row.standing.cleared_seq, below, missed.messages.len(), true)?;
             let Some(first) = chunk.last().map(|m| m.seq.get()) else { break };
             for message in chunk {
                 if message.sent_at < self.news.sent_since && missed.messages.len() >= self.news.at_least {

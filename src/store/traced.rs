@@ -3,7 +3,8 @@
 use crate::event::Event;
 use crate::trace;
 
-/// Writes a line for each message that is durable now. Refusals are told by the chat, which hears of all of them.
+/// Writes a line for each message that is durable now. Refusals are told by the chat, which hears of all of
+/// them.
 #[inline]
 pub(super) fn settled(events: &[Event]) {
     if !trace::is_on() {

@@ -51,7 +51,8 @@ fn on_postgres() -> Statement<'static> {
 }
 
 fn on_sqlite(now: i64) -> Statement<'static> {
-    const TEXT: &str = "SELECT openid, until - $1 AS left_ms FROM traces WHERE until > $2 ORDER BY until DESC, openid";
+    const TEXT: &str =
+        "SELECT openid, until - $1 AS left_ms FROM traces WHERE until > $2 ORDER BY until DESC, openid";
     Statement::new(TEXT).number(now).number(now)
 }
 
@@ -76,7 +77,8 @@ pub enum TraceChange<'a> {
     Nothing,
 }
 
-/// Changes the list from the command line, beside servers that may be running, and tells who stands there then.
+/// Changes the list from the command line, beside servers that may be running, and tells who stands there
+/// then.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
@@ -91,7 +93,10 @@ pub fn change(config: &config::Database, change: TraceChange<'_>) -> Result<Vec<
             })
         }
         DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
-            conn.batch_execute(&format!("SELECT {}; LOCK TABLE traces IN SHARE ROW EXCLUSIVE MODE", conn::DURABLE))?;
+            conn.batch_execute(&format!(
+                "SELECT {}; LOCK TABLE traces IN SHARE ROW EXCLUSIVE MODE",
+                conn::DURABLE
+            ))?;
             apply(conn, change, POSTGRES_NOW)?;
             Writer::rows::<Row>(conn, on_postgres())
         }),
@@ -103,7 +108,10 @@ pub fn change(config: &config::Database, change: TraceChange<'_>) -> Result<Vec<
         _ if is_without_table(&error) => OpenError::TablesTooOld,
         _ => OpenError::Write { reason: error.to_string() },
     })?;
-    rows.into_iter().map(traced).collect::<QueryResult<_>>().map_err(|e| OpenError::Write { reason: e.to_string() })
+    rows.into_iter()
+        .map(traced)
+        .collect::<QueryResult<_>>()
+        .map_err(|e| OpenError::Write { reason: e.to_string() })
 }
 
 /// `now` is an expression of the database's.
@@ -122,7 +130,9 @@ fn apply(conn: &mut impl Writer, change: TraceChange<'_>, now: &str) -> QueryRes
                 _ => Ok(()),
             }
         }
-        TraceChange::End { openid } => conn.run(Statement::new("DELETE FROM traces WHERE openid = $1").text(openid.as_str())).map(|_| ()),
+        TraceChange::End { openid } => {
+            conn.run(Statement::new("DELETE FROM traces WHERE openid = $1").text(openid.as_str())).map(|_| ())
+        }
         TraceChange::Nothing => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! What is done to the database from time to time: old findings are taken out, its size and its last backup are looked at.
+//! What is done to the database from time to time: old findings are taken out, its size and its last backup
+//! are looked at.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::metrics::Metrics;
 const LOOK_INTERVAL: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the release before, and for the list.
+/// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the
+/// release before, and for the list.
 const LAPSE_EVERY: Duration = Duration::from_secs(2);
 /// Ended bans that are noted in one go.
 const LAPSED_AT_ONCE: usize = 100;
@@ -26,7 +28,8 @@ const LAPSED_AT_ONCE: usize = 100;
 const ROWS: i64 = 500;
 const DAY_MS: i64 = 86_400_000;
 
-/// Tells the metrics every five minutes how large the database is and when it was last backed up, from the start on.
+/// Tells the metrics every five minutes how large the database is and when it was last backed up, from the
+/// start on.
 pub async fn observe(store: Store, metrics: Metrics) {
     loop {
         if let Ok(bytes) = store.ask(DatabaseBytes).await {
@@ -68,7 +71,12 @@ pub async fn lapse_bans(store: Store) {
         let Ok(ended) = store.ask(EndedBans { limit: LAPSED_AT_ONCE }).await else { continue };
         for ban in ended {
             let Some(until) = ban.until else { continue };
-            let revoke = Revoke { openid: ban.openid, what: Revoked::Lapsed { until }, decision: None, answer: Answer::Nobody };
+            let revoke = Revoke {
+                openid: ban.openid,
+                what: Revoked::Lapsed { until },
+                decision: None,
+                answer: Answer::Nobody,
+            };
             if store.submit_background(Write::Revoke(revoke)).is_err() {
                 break;
             }
@@ -76,7 +84,8 @@ pub async fn lapse_bans(store: Store) {
     }
 }
 
-/// Bytes of the database on its disk: of SQLite its file and the log beside it, of PostgreSQL what it says itself.
+/// Bytes of the database on its disk: of SQLite its file and the log beside it, of PostgreSQL what it says
+/// itself.
 #[derive(Debug)]
 pub(super) struct DatabaseBytes;
 
@@ -114,9 +123,12 @@ impl Query for DatabaseBytes {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<i64> {
         if matches!(conn, Conn::Postgres(_)) {
-            return Ok(diesel::sql_query("SELECT pg_database_size(current_database()) AS bytes").get_result::<Bytes>(conn)?.bytes);
+            return Ok(diesel::sql_query("SELECT pg_database_size(current_database()) AS bytes")
+                .get_result::<Bytes>(conn)?
+                .bytes);
         }
-        let File { file } = diesel::sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'").get_result(conn)?;
+        let File { file } = diesel::sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .get_result(conn)?;
         // The log comes and goes.
         let bytes = |path: &str| std::fs::metadata(path).map_or(0, |about| about.len());
         Ok(i64::try_from(bytes(&file) + bytes(&format!("{file}-wal"))).unwrap_or(i64::MAX))

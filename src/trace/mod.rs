@@ -1,7 +1,9 @@
-//! Trace lines: what befalls the messages of a few users, hop by hop and on every node, while an operator asks for it (`hongyan trace`).
+//! Trace lines: what befalls the messages of a few users, hop by hop and on every node, while an operator
+//! asks for it (`hongyan trace`).
 //!
-//! A line says who, which message and when, never what was written. The users are those of the process, as the logger is its own: whoever
-//! does something to a message asks [`of`], which costs one relaxed load where nobody is traced.
+//! A line says who, which message and when, never what was written. The users are those of the process, as
+//! the logger is its own: whoever does something to a message asks [`of`], which costs one relaxed load where
+//! nobody is traced.
 
 mod budget;
 
@@ -100,7 +102,11 @@ pub fn of_user(what: &'static str, user: &OpenId) -> Option<Line> {
 #[cold]
 fn is_traced(openid: &OpenId) -> bool {
     let now = Instant::now();
-    USERS.read().unwrap_or_else(PoisonError::into_inner).iter().any(|user| user.openid == *openid && now < user.until)
+    USERS
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+        .any(|user| user.openid == *openid && now < user.until)
 }
 
 /// A trace line in the making.
@@ -121,7 +127,8 @@ impl Line {
     fn new(hop: &'static str) -> Self {
         // The log's own time has milliseconds only, and hops are shorter.
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { hop, fields: Vec::with_capacity(8) }.number("at_us", i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
+        Self { hop, fields: Vec::with_capacity(8) }
+            .number("at_us", i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
     }
 
     pub fn text(mut self, key: &'static str, value: impl Into<String>) -> Self {
@@ -207,14 +214,17 @@ mod tests {
         let id = |text: &str| OpenId::parse(text).unwrap();
         assert!(of("received", &id(alice), &id(bob)).is_none());
         set([(id(alice), Duration::from_secs(60)), (id(carol), Duration::from_millis(1))]);
-        assert!(of("received", &id(alice), &id(bob)).is_some() && of("received", &id(bob), &id(alice)).is_some());
+        assert!(
+            of("received", &id(alice), &id(bob)).is_some() && of("received", &id(bob), &id(alice)).is_some()
+        );
         assert!(of("received", &id(bob), &id("dave")).is_none());
         while of_user("http", &id(carol)).is_some() {
             std::thread::yield_now();
         }
         end_overdue();
         assert_eq!(USERS.read().unwrap().len(), 1);
-        let line = of("committed", &id(alice), &id(bob)).unwrap().seq(Seq::parse(7).unwrap()).request_id(Some("r"));
+        let line =
+            of("committed", &id(alice), &id(bob)).unwrap().seq(Seq::parse(7).unwrap()).request_id(Some("r"));
         let fields: Vec<_> = line.fields.iter().map(|(key, _)| *key).collect();
         assert_eq!(fields, ["at_us", "from", "to", "seq", "request_id"]);
         set((0..2 * USERS_AT_MOST).map(|n| (id(&format!("u{n}")), Duration::from_secs(60))));

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
+use actix::{
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _,
+};
 use rand::Rng as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -92,7 +94,8 @@ impl Handler<ValidateCode> for WeChatAuth {
         };
         Box::pin(async move {
             let _place = place;
-            let outcome = patiently(&metrics, WeChatCall::Code2Session, || client.code_to_openid(&code)).await;
+            let outcome =
+                patiently(&metrics, WeChatCall::Code2Session, || client.code_to_openid(&code)).await;
             if outcome.is_ok() {
                 answered(&unanswered);
             }
@@ -117,7 +120,8 @@ impl Handler<GetAccessToken> for WeChatAuth {
         let (who, told) = oneshot::channel();
         if self.token.ask(who, self.now()) {
             let (client, metrics) = (self.client(), self.metrics.clone());
-            let fetch = async move { patiently(&metrics, WeChatCall::StableToken, || client.stable_token()).await };
+            let fetch =
+                async move { patiently(&metrics, WeChatCall::StableToken, || client.stable_token()).await };
             ctx.spawn(fetch.into_actor(self).map(|outcome, auth, _| {
                 match &outcome {
                     Ok(_) => _ = auth.tokenless.answered(std::time::Instant::now()),
@@ -176,11 +180,17 @@ pub fn count<T>(metrics: &Metrics, call: WeChatCall, outcome: &Result<T, Failure
 pub fn hint(failure: &Failure) -> &'static str {
     match failure {
         Failure::Code { code: 40013 | 41002, .. } => "wechat.appid is wrong",
-        Failure::Code { code: 40001 | 40125 | 41004, .. } => "wechat.secret is wrong, or was reset in WeChat's console",
-        Failure::Code { code: 40164, .. } => "this machine's address is not on the list of allowed addresses in WeChat's console",
+        Failure::Code { code: 40001 | 40125 | 41004, .. } => {
+            "wechat.secret is wrong, or was reset in WeChat's console"
+        }
+        Failure::Code { code: 40164, .. } => {
+            "this machine's address is not on the list of allowed addresses in WeChat's console"
+        }
         Failure::Code { code: 45009, .. } => "WeChat's quota of the day is used up",
         Failure::Code { code: -1, .. } | Failure::Status(_) => "WeChat is busy",
-        Failure::Connect | Failure::Broken | Failure::Timeout => "wechat.api_base cannot be reached from here",
+        Failure::Connect | Failure::Broken | Failure::Timeout => {
+            "wechat.api_base cannot be reached from here"
+        }
         _ => "",
     }
 }

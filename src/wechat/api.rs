@@ -235,28 +235,39 @@ impl WeChatApi {
     /// [`Failure`].
     pub async fn msg_sec_check(&self, check: &TextCheck<'_>) -> Result<Judgement, Failure> {
         let body = V2 { version: 2, check };
-        let TextAnswer { trace_id, result, detail } = self.ask(WeChatCall::MsgSecCheck, "/wxa/msg_sec_check", &body).await?;
-        let in_detail = || detail.into_iter().filter(|d| d.errcode == 0).filter_map(|d| d.found).max_by_key(|found| found.suggest);
+        let TextAnswer { trace_id, result, detail } =
+            self.ask(WeChatCall::MsgSecCheck, "/wxa/msg_sec_check", &body).await?;
+        let in_detail = || {
+            detail
+                .into_iter()
+                .filter(|d| d.errcode == 0)
+                .filter_map(|d| d.found)
+                .max_by_key(|found| found.suggest)
+        };
         let Found { suggest, label } = result.or_else(in_detail).ok_or(Failure::Body)?;
         Ok(Judgement { suggest, label: i32::try_from(label).map_err(|_| Failure::Body)?, trace_id })
     }
 
-    /// mediaCheckAsync: has an image or a sound judged. What WeChat says of it comes later, as [`super::Push::MediaChecked`].
+    /// mediaCheckAsync: has an image or a sound judged. What WeChat says of it comes later, as
+    /// [`super::Push::MediaChecked`].
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn media_check_async(&self, check: &MediaCheck<'_>) -> Result<TraceId, Failure> {
         let body = V2 { version: 2, check };
-        let answer: MediaAnswer = self.ask(WeChatCall::MediaCheckAsync, "/wxa/media_check_async", &body).await?;
+        let answer: MediaAnswer =
+            self.ask(WeChatCall::MediaCheckAsync, "/wxa/media_check_async", &body).await?;
         Ok(TraceId(answer.trace_id))
     }
 
-    /// Sends one message. It is tried once; a second time only where the first was refused for its access_token.
+    /// Sends one message. It is tried once; a second time only where the first was refused for its
+    /// access_token.
     ///
     /// # Errors
     /// [`SendFailure`].
     pub async fn send_subscribe(&self, notice: &SubscribeMessage<'_>) -> Result<Sent, SendFailure> {
-        let answer: SentAnswer = self.ask(WeChatCall::SubscribeSend, "/cgi-bin/message/subscribe/send", notice).await?;
+        let answer: SentAnswer =
+            self.ask(WeChatCall::SubscribeSend, "/cgi-bin/message/subscribe/send", notice).await?;
         let msgid = answer.msgid.map(|msgid| match msgid {
             Msgid::Number(number) => number.to_string(),
             Msgid::Text(text) => text,
@@ -264,13 +275,20 @@ impl WeChatApi {
         Ok(Sent { msgid })
     }
 
-    async fn ask<A: DeserializeOwned>(&self, name: WeChatCall, path: &str, body: &impl Serialize) -> Result<A, SendFailure> {
+    async fn ask<A: DeserializeOwned>(
+        &self,
+        name: WeChatCall,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, SendFailure> {
         let deadline = Instant::now() + self.timeout;
         let mut is_second = false;
         loop {
             let token = self.token(deadline).await.map_err(SendFailure::NotSent)?;
             let url = format!("{}{path}?access_token={}", self.base, token.expose());
-            let outcome = timeout_at(deadline, client::call(self.http.post(url), Some(body))).await.unwrap_or(Err(Failure::Timeout));
+            let outcome = timeout_at(deadline, client::call(self.http.post(url), Some(body)))
+                .await
+                .unwrap_or(Err(Failure::Timeout));
             count(&self.metrics, name, &outcome);
             let failure = match outcome {
                 Ok(answer) => return Ok(answer),

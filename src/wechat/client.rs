@@ -64,7 +64,12 @@ struct TokenAnswer {
 impl WeChatClient {
     pub fn new(config: &config::WeChat) -> Self {
         let http = http(&config.api_base, Duration::from_millis(config.timeout_ms), config.connections);
-        Self { http, base: config.api_base.clone(), appid: config.appid.clone(), secret: config.secret.clone() }
+        Self {
+            http,
+            base: config.api_base.clone(),
+            appid: config.appid.clone(),
+            secret: config.secret.clone(),
+        }
     }
 
     /// code2Session: the openid behind a `wx.login` code.
@@ -72,18 +77,33 @@ impl WeChatClient {
     /// # Errors
     /// [`Failure`].
     pub async fn code_to_openid(&self, code: &str) -> Result<OpenId, Failure> {
-        let query = CodeQuery { appid: &self.appid, secret: self.secret.expose(), js_code: code, grant_type: "authorization_code" };
-        let request = self.http.get(format!("{}/sns/jscode2session", self.base)).query(&query).map_err(|_| Failure::Body)?;
+        let query = CodeQuery {
+            appid: &self.appid,
+            secret: self.secret.expose(),
+            js_code: code,
+            grant_type: "authorization_code",
+        };
+        let request = self
+            .http
+            .get(format!("{}/sns/jscode2session", self.base))
+            .query(&query)
+            .map_err(|_| Failure::Body)?;
         let answer: CodeAnswer = call(request, None::<&()>).await?;
         OpenId::parse(&answer.openid).map_err(|_| Failure::Body)
     }
 
-    /// stable_token: an access_token and the milliseconds that it lives. It does not invalidate other nodes' tokens.
+    /// stable_token: an access_token and the milliseconds that it lives. It does not invalidate other nodes'
+    /// tokens.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn stable_token(&self) -> Result<(AccessToken, u64), Failure> {
-        let body = TokenBody { grant_type: "client_credential", appid: &self.appid, secret: self.secret.expose(), force_refresh: false };
+        let body = TokenBody {
+            grant_type: "client_credential",
+            appid: &self.appid,
+            secret: self.secret.expose(),
+            force_refresh: false,
+        };
         let request = self.http.post(format!("{}/cgi-bin/stable_token", self.base));
         let answer: TokenAnswer = call(request, Some(&body)).await?;
         Ok((AccessToken::new(&answer.access_token), answer.expires_in.saturating_mul(1_000)))
@@ -98,11 +118,15 @@ pub async fn check_secret(config: &config::WeChat) -> Result<(), Failure> {
     WeChatClient::new(config).stable_token().await.map(|_| ())
 }
 
-/// An HTTP client for URLs that begin with `base`. Its calls take `timeout` at the most; half of it is for a connection, so that one which cannot be made is known for
-/// that. Of `connections` each carries one call; awc's own hundred would let calls that no answer comes for keep out the others.
+/// An HTTP client for URLs that begin with `base`. Its calls take `timeout` at the most; half of it is for a
+/// connection, so that one which cannot be made is known for that. Of `connections` each carries one call;
+/// awc's own hundred would let calls that no answer comes for keep out the others.
 pub fn http(base: &str, timeout: Duration, connections: usize) -> Client {
-    let mut connector =
-        Connector::new().max_http_version(Version::HTTP_11).timeout(timeout / 2).handshake_timeout(timeout / 2).limit(connections);
+    let mut connector = Connector::new()
+        .max_http_version(Version::HTTP_11)
+        .timeout(timeout / 2)
+        .handshake_timeout(timeout / 2)
+        .limit(connections);
     if base.starts_with("https:") {
         match tls::client_config() {
             Ok(config) => connector = connector.rustls_0_23(config),
@@ -116,7 +140,10 @@ pub fn http(base: &str, timeout: Duration, connections: usize) -> Client {
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn call<A: DeserializeOwned>(request: ClientRequest, body: Option<&impl Serialize>) -> Result<A, Failure> {
+pub async fn call<A: DeserializeOwned>(
+    request: ClientRequest,
+    body: Option<&impl Serialize>,
+) -> Result<A, Failure> {
     let sent = match body {
         Some(body) => request.send_json(body),
         None => request.send(),

@@ -38,8 +38,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the same call may do better in a moment. A time-out is not tried again: the code may be used up by then, and with the
-    /// wait behind it the user is better served by a fresh one.
+    /// Whether the same call may do better in a moment. A time-out is not tried again: the code may be used
+    /// up by then, and with the wait behind it the user is better served by a fresh one.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connect | Self::Broken => true,
@@ -107,7 +107,8 @@ impl From<Failure> for SendFailure {
             failure if failure.is_of_token() => Self::NotSent(failure),
             Failure::Code { code, rid } => Self::Refused { code, rid },
             Failure::Connect | Failure::Busy => Self::NotSent(failure),
-            // The server did not take the request for one of its own; a 5xx may come from a proxy that had passed it on.
+            // The server did not take the request for one of its own; a 5xx may come from a proxy that had
+            // passed it on.
             Failure::Status(status) if status < 500 => Self::NotSent(failure),
             Failure::Broken | Failure::Timeout | Failure::Status(_) | Failure::Body => Self::Unknown(failure),
         }

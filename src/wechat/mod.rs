@@ -16,7 +16,10 @@ use std::sync::Arc;
 use crate::ids::OpenId;
 
 pub use actor::{WeChatAuth, hint};
-pub use api::{Judgement, MediaCheck, MediaKind, MiniprogramState, Scene, Sent, SubscribeMessage, Suggest, TextCheck, TraceId, WeChatApi};
+pub use api::{
+    Judgement, MediaCheck, MediaKind, MiniprogramState, Scene, Sent, SubscribeMessage, Suggest, TextCheck,
+    TraceId, WeChatApi,
+};
 pub use client::check_secret;
 pub use error::{BUSY, Failure, INACTIVE, LoginRefused, NO_GRANT, SendFailure};
 pub use push::Push;
@@ -27,7 +30,8 @@ pub use tls::system_roots;
 #[rtype(result = "Result<OpenId, LoginRefused>")]
 pub struct ValidateCode(pub String);
 
-/// Asks for an access_token that is good for at least some minutes; one call to WeChat serves all who ask meanwhile.
+/// Asks for an access_token that is good for at least some minutes; one call to WeChat serves all who ask
+/// meanwhile.
 #[derive(actix::Message)]
 #[rtype(result = "Result<AccessToken, Failure>")]
 pub struct GetAccessToken;

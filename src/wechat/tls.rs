@@ -16,12 +16,14 @@ pub(super) fn client_config() -> Result<Arc<ClientConfig>, rustls::Error> {
 
 fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+    let mut config =
+        builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-/// The file that `SSL_CERT_FILE` names, else the one where distributions keep theirs, else a folder of them (`SSL_CERT_DIR`).
+/// The file that `SSL_CERT_FILE` names, else the one where distributions keep theirs, else a folder of them
+/// (`SSL_CERT_DIR`).
 pub fn system_roots() -> RootCertStore {
     let found = openssl_probe::probe();
     let (file, folder) = match found.cert_file {

@@ -82,8 +82,8 @@ impl TokenCache {
         }
     }
 
-    /// WeChat refused this token: drops it, unless a newer one has come. Where that replaced one refused a moment ago, the next would be
-    /// no better, and nobody asks for it for a while.
+    /// WeChat refused this token: drops it, unless a newer one has come. Where that replaced one refused a
+    /// moment ago, the next would be no better, and nobody asks for it for a while.
     pub fn refused(&mut self, token: &AccessToken, now: u64) {
         if self.held.as_ref().is_none_or(|held| held.token != *token) {
             return;
@@ -91,7 +91,8 @@ impl TokenCache {
         self.held = None;
         let before = self.refused.replace(now);
         if before.is_some_and(|before| now < before + TRY_AGAIN_MS) {
-            self.failed = Some((now + TRY_AGAIN_MS, Failure::Code { code: TOKEN_INVALID, rid: String::new() }));
+            self.failed =
+                Some((now + TRY_AGAIN_MS, Failure::Code { code: TOKEN_INVALID, rid: String::new() }));
         }
     }
 }

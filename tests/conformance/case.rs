@@ -32,12 +32,18 @@ impl Case {
     }
 
     /// Frames that are in order, then a close by the client: `want` comes back, and the answer to the close.
-    pub fn good(section: &'static str, name: impl Into<String>, frames: &[Vec<u8>], mut want: Vec<Said>) -> Self {
+    pub fn good(
+        section: &'static str,
+        name: impl Into<String>,
+        frames: &[Vec<u8>],
+        mut want: Vec<Said>,
+    ) -> Self {
         want.push(Said::Close(Some(1000)));
         Self::new(section, name, [frames.concat(), close(1000, b"")].concat(), want)
     }
 
-    /// Frames that end the connection with this code, and with nothing before it. What follows them is not looked at.
+    /// Frames that end the connection with this code, and with nothing before it. What follows them is not
+    /// looked at.
     pub fn fault(section: &'static str, name: impl Into<String>, frames: &[Vec<u8>], code: u16) -> Self {
         Self::new(section, name, [frames.concat(), text("too late")].concat(), vec![Said::Close(Some(code))])
     }

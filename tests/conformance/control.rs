@@ -21,16 +21,41 @@ pub fn cases() -> Vec<Case> {
         Case::good("5.5.2", "a ping after a text", &[text("t"), ping(b"p")], vec![said("t"), pong(b"p")]),
         Case::good("5.5.3", "a pong that nobody asked for", &[frame(0x8A, b"x")], vec![]),
         Case::good("5.5.3", "a pong without data", &[frame(0x8A, b"")], vec![]),
-        Case::good("5.5.3", "pongs around a ping", &[frame(0x8A, b"x"), ping(b"p"), frame(0x8A, b"p")], vec![pong(b"p")]),
+        Case::good(
+            "5.5.3",
+            "pongs around a ping",
+            &[frame(0x8A, b"x"), ping(b"p"), frame(0x8A, b"p")],
+            vec![pong(b"p")],
+        ),
         Case::good("5.5", "a pong of 125 bytes", &[frame(0x8A, &[1; 125])], vec![]),
     ];
     let counted: Vec<Vec<u8>> = (0..50_u8).map(|n| vec![n]).collect();
     let pings: Vec<_> = counted.iter().map(|data| ping(data)).collect();
-    cases.push(Case::good("5.5.2", "50 pings, each answered in its turn", &pings, counted.iter().map(|data| pong(data)).collect()));
+    cases.push(Case::good(
+        "5.5.2",
+        "50 pings, each answered in its turn",
+        &pings,
+        counted.iter().map(|data| pong(data)).collect(),
+    ));
     for (name, opcode) in [("ping", 0x9), ("pong", 0xA), ("close", 0x8)] {
-        cases.push(Case::fault("5.5", format!("a {name} of 126 bytes"), &[frame(0x80 | opcode, &[3; 126])], 1002));
-        cases.push(Case::fault("5.5", format!("a {name} of 65536 bytes"), &[frame(0x80 | opcode, &[3; 65_536])], 1002));
-        cases.push(Case::fault("5.5", format!("a {name} in fragments"), &[frame(opcode, b""), frame(0x80, b"")], 1002));
+        cases.push(Case::fault(
+            "5.5",
+            format!("a {name} of 126 bytes"),
+            &[frame(0x80 | opcode, &[3; 126])],
+            1002,
+        ));
+        cases.push(Case::fault(
+            "5.5",
+            format!("a {name} of 65536 bytes"),
+            &[frame(0x80 | opcode, &[3; 65_536])],
+            1002,
+        ));
+        cases.push(Case::fault(
+            "5.5",
+            format!("a {name} in fragments"),
+            &[frame(opcode, b""), frame(0x80, b"")],
+            1002,
+        ));
         cases.push(Case::fault(
             "5.5",
             format!("a {name} with a long length for few bytes"),

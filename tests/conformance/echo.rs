@@ -21,11 +21,18 @@ impl Echo {
     fn start() -> Self {
         let tests = std::env::current_exe().unwrap();
         let binary = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/echo");
-        assert!(binary.exists(), "the example is not built: run `cargo build --example echo`, then the test again");
+        assert!(
+            binary.exists(),
+            "the example is not built: run `cargo build --example echo`, then the test again"
+        );
         let mut child = Command::new(binary).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let at = line.trim().strip_prefix("echo: listening at ").unwrap_or_else(|| panic!("it says {line:?}")).to_owned();
+        let at = line
+            .trim()
+            .strip_prefix("echo: listening at ")
+            .unwrap_or_else(|| panic!("it says {line:?}"))
+            .to_owned();
         Self { child, at }
     }
 
@@ -81,7 +88,8 @@ impl Cut {
     }
 }
 
-/// Holds the echo against every case, cut in every way, all at once: each that ends in a fault waits out the time a peer has to answer.
+/// Holds the echo against every case, cut in every way, all at once: each that ends in a fault waits out the
+/// time a peer has to answer.
 pub async fn hold(group: &str, cases: Vec<Case>) {
     let echo = Echo::start();
     let at = &echo.at;
@@ -101,7 +109,8 @@ async fn run(at: &str, case: &Case, cut: Cut) -> Result<(), String> {
     let mut socket = shake(at).await;
     for piece in cut.of(&case.sent) {
         // A server that has ended the connection takes no more; what it said before is read all the same.
-        if timeout(PATIENCE, socket.write_all(piece)).await.map_err(|_| "the server does not read")?.is_err() {
+        if timeout(PATIENCE, socket.write_all(piece)).await.map_err(|_| "the server does not read")?.is_err()
+        {
             break;
         }
         tokio::task::yield_now().await;
@@ -110,7 +119,9 @@ async fn run(at: &str, case: &Case, cut: Cut) -> Result<(), String> {
         let _ = socket.shutdown().await;
     }
     let mut bytes = Vec::new();
-    let ended = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.map_err(|_| "the server does not end the connection")?;
+    let ended = timeout(PATIENCE, socket.read_to_end(&mut bytes))
+        .await
+        .map_err(|_| "the server does not end the connection")?;
     let got = frames(&bytes)?;
     if got != case.want {
         return Err(format!("got {}, not {}", shown(&got), shown(&case.want)));
@@ -134,7 +145,8 @@ async fn shake(at: &str) -> TcpStream {
     socket
 }
 
-/// Frames of a server: whole, unmasked, without reserved bits, their lengths in the shortest form (§5.1, §5.2).
+/// Frames of a server: whole, unmasked, without reserved bits, their lengths in the shortest form (§5.1,
+/// §5.2).
 fn frames(bytes: &[u8]) -> Result<Vec<Said>, String> {
     let mut all = Vec::new();
     let mut rest = bytes;
@@ -143,7 +155,9 @@ fn frames(bytes: &[u8]) -> Result<Vec<Said>, String> {
         let (length, behind, least) = match (second, behind) {
             (0..=125, _) => (u64::from(*second), behind, 0),
             (126, [a, b, behind @ ..]) => (u64::from(u16::from_be_bytes([*a, *b])), behind, 126),
-            (127, [a, b, c, d, e, f, g, h, behind @ ..]) => (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), behind, 65_536),
+            (127, [a, b, c, d, e, f, g, h, behind @ ..]) => {
+                (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), behind, 65_536)
+            }
             _ => return Err(format!("masked, or half a header: {first:x} {second:x}")),
         };
         if length < least {
@@ -156,7 +170,9 @@ fn frames(bytes: &[u8]) -> Result<Vec<Said>, String> {
             (0x81, text) => Said::Text(text.to_vec()),
             (0x8A, data) => Said::Pong(data.to_vec()),
             (0x88, []) => Said::Close(None),
-            (0x88, [a, b, reason @ ..]) if std::str::from_utf8(reason).is_ok() => Said::Close(Some(u16::from_be_bytes([*a, *b]))),
+            (0x88, [a, b, reason @ ..]) if std::str::from_utf8(reason).is_ok() => {
+                Said::Close(Some(u16::from_be_bytes([*a, *b])))
+            }
             _ => return Err(format!("a frame {first:x} with {payload:?}")),
         });
     }

@@ -1,8 +1,9 @@
-//! WebSocket conformance: a table of cases drawn from RFC 6455. Frames go to the example `echo`, which is the transport of real sessions
-//! behind an echo; handshakes go to the server itself, over both transports.
+//! WebSocket conformance: a table of cases drawn from RFC 6455. Frames go to the example `echo`, which is the
+//! transport of real sessions behind an echo; handshakes go to the server itself, over both transports.
 //!
-//! `cargo test` and `cargo nextest run` build the example; with `--test conformance` alone, run `cargo build --example echo` first.
-//! `cargo test --examples --test conformance -- --nocapture` prints the sum of all groups.
+//! `cargo test` and `cargo nextest run` build the example; with `--test conformance` alone, run `cargo build
+//! --example echo` first. `cargo test --examples --test conformance -- --nocapture` prints the sum of all
+//! groups.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../it/harness/mod.rs"]

@@ -2,7 +2,8 @@
 
 use super::case::{Case, frame, said, text};
 
-/// The first and last of each length and of the gap of the surrogates, and what is often taken for invalid and is not.
+/// The first and last of each length and of the gap of the surrogates, and what is often taken for invalid
+/// and is not.
 const GOOD: [(&str, &str); 15] = [
     ("U+0000", "\u{0}"),
     ("U+007F", "\u{7F}"),
@@ -64,7 +65,12 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::fault("8.1", name, &[frame(0x81, bad)], 1007));
         cases.push(Case::fault("8.1", format!("{name}, after good text"), &[frame(0x81, &amid)], 1007));
         let (start, end) = amid.split_at(amid.len() - 1);
-        cases.push(Case::fault("8.1", format!("{name}, in fragments"), &[frame(0x01, start), frame(0x80, end)], 1007));
+        cases.push(Case::fault(
+            "8.1",
+            format!("{name}, in fragments"),
+            &[frame(0x01, start), frame(0x80, end)],
+            1007,
+        ));
     }
     let snow = "雪".as_bytes();
     cases.push(Case::fault(
@@ -73,6 +79,11 @@ pub fn cases() -> Vec<Case> {
         &[frame(0x81, &snow[..2]), frame(0x81, &snow[2..])],
         1007,
     ));
-    cases.push(Case::fault("8.1", "a character that an empty fragment ends", &[frame(0x01, &snow[..2]), frame(0x80, b"")], 1007));
+    cases.push(Case::fault(
+        "8.1",
+        "a character that an empty fragment ends",
+        &[frame(0x01, &snow[..2]), frame(0x80, b"")],
+        1007,
+    ));
     cases
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::harness::{Client, Said, Server, eventually};
 
 /// Three texts of 8 000 characters go in, and some that are short.
-const SETTINGS: [(&str, &str); 3] = [("limits.bytes_per_day", "26000"), ("safety.mode", "off"), ("limits.message_burst", "0")];
+const SETTINGS: [(&str, &str); 3] =
+    [("limits.bytes_per_day", "26000"), ("safety.mode", "off"), ("limits.message_burst", "0")];
 
 fn text(id: &str, message: &str) -> Value {
     json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": id, "message": message })
@@ -18,7 +19,8 @@ async fn is_told_to_wait_until_the_day_ends(client: &mut Client) {
 
 async fn both(more: &[(&str, &str)]) -> Vec<Server> {
     let settings = [&SETTINGS[..], more].concat();
-    let postgres = Server::fresh_postgres().map(|(url, _)| Server::alone(&[&settings[..], &[("database.url", &url)]].concat()));
+    let postgres = Server::fresh_postgres()
+        .map(|(url, _)| Server::alone(&[&settings[..], &[("database.url", &url)]].concat()));
     std::iter::once(Server::alone(&settings)).chain(postgres).collect()
 }
 
@@ -53,7 +55,8 @@ async fn one_account_does_not_fill_the_disk() {
             sent += 1;
         }
         assert!((1..20).contains(&sent), "{sent}");
-        let (status, answer) = server.http_as("alice").await.put("/v1/me", &json!({ "nickname": "Alice" })).await;
+        let (status, answer) =
+            server.http_as("alice").await.put("/v1/me", &json!({ "nickname": "Alice" })).await;
         assert_eq!((status, &answer["error"]), (429, &json!("rate_limited")), "{answer}");
         // Nobody else is concerned.
         carol.say("bob", "0", &long).await;
@@ -65,7 +68,8 @@ async fn what_is_refused_counts_with_what_is_kept_of_it() {
     let lists = tempfile::tempdir().unwrap();
     let words = lists.path().join("words");
     std::fs::write(&words, "badword\n").unwrap();
-    let checked = [("safety.mode", "local"), ("safety.words", words.to_str().unwrap()), ("safety.keep_text", "true")];
+    let checked =
+        [("safety.mode", "local"), ("safety.words", words.to_str().unwrap()), ("safety.keep_text", "true")];
     for server in both(&checked).await {
         let mut alice = server.v1("alice").await;
         for n in 0..3 {
@@ -80,6 +84,9 @@ async fn what_is_refused_counts_with_what_is_kept_of_it() {
 #[actix_web::test]
 async fn the_size_of_the_database_is_a_metric() {
     for server in both(&[]).await {
-        eventually("the size", async || (server.metric("hongyan_database_bytes").await > 10_000.0).then_some(())).await;
+        eventually("the size", async || {
+            (server.metric("hongyan_database_bytes").await > 10_000.0).then_some(())
+        })
+        .await;
     }
 }

@@ -12,7 +12,8 @@ use crate::harness::{Cluster, Http, Nats, Server, eventually};
 #[actix_web::test]
 async fn a_message_reaches_the_peer_and_the_senders_other_devices_on_other_nodes() {
     let Some(cluster) = Cluster::start().await else { return };
-    let (mut alice, mut tablet, mut bob) = (cluster.v1(0, "alice").await, cluster.v1(1, "alice").await, cluster.v1(2, "bob").await);
+    let (mut alice, mut tablet, mut bob) =
+        (cluster.v1(0, "alice").await, cluster.v1(1, "alice").await, cluster.v1(2, "bob").await);
     let ack = alice.say("bob", "m1", "hello").await;
     for client in [&mut bob, &mut tablet] {
         let message = client.expect("text").await;
@@ -31,7 +32,8 @@ async fn a_message_reaches_the_peer_and_the_senders_other_devices_on_other_nodes
 #[actix_web::test]
 async fn receipts_typing_recall_and_clearing_cross_nodes() {
     let Some(cluster) = Cluster::start().await else { return };
-    let (mut alice, mut bob, mut bobs_tablet) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
+    let (mut alice, mut bob, mut bobs_tablet) =
+        (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
     alice.say("bob", "m1", "hello").await;
     bob.expect("text").await;
     bobs_tablet.expect("text").await;
@@ -121,7 +123,8 @@ async fn a_logout_ends_the_sessions_on_every_node_and_the_token_everywhere() {
     let mut sessions = Vec::new();
     for node in &cluster.nodes {
         let url = format!("ws://{}/alice?device={}", node.at, sessions.len());
-        let mut client = crate::harness::Client::connect(&url, &["hongyan.v1"], Some(calls.token())).await.unwrap();
+        let mut client =
+            crate::harness::Client::connect(&url, &["hongyan.v1"], Some(calls.token())).await.unwrap();
         client.expect("init").await;
         sessions.push(client);
     }
@@ -161,7 +164,8 @@ async fn nats_away_delays_and_loses_nothing() {
     }
 }
 
-/// An operator's monitor, which hears everything and answers nothing: the link to NATS is judged as without it.
+/// An operator's monitor, which hears everything and answers nothing: the link to NATS is judged as without
+/// it.
 #[actix_web::test]
 async fn a_passive_listener_on_every_subject_changes_nothing() {
     for subject in ["hongyan.>", ">"] {
@@ -218,8 +222,11 @@ async fn late(target: String, late: Duration) -> String {
 async fn who_is_let_in_before_the_subscription_stands_misses_nothing() {
     let (Some(nats), Some((database, _))) = (Nats::start(), Server::fresh_postgres()) else { return };
     // Longer than a session waits, and shorter than what is taken for away.
-    let slow = format!("nats://{}", late(format!("127.0.0.1:{}", nats.port), Duration::from_millis(1_800)).await);
-    let start = |url: &str| Server::alone(&[Cluster::SHARED, &[("database.url", &database), ("relay.nats_url", url)]].concat());
+    let slow =
+        format!("nats://{}", late(format!("127.0.0.1:{}", nats.port), Duration::from_millis(1_800)).await);
+    let start = |url: &str| {
+        Server::alone(&[Cluster::SHARED, &[("database.url", &database), ("relay.nats_url", url)]].concat())
+    };
     let nodes = [start(&nats.url()), start(&slow)];
     for node in &nodes {
         node.metric_becomes("hongyan_relay_up", 1.0).await;
@@ -261,16 +268,29 @@ async fn what_was_missed_without_nats_comes_whole_however_much_it_is() {
     let mut came = std::collections::BTreeMap::<String, Vec<u64>>::new();
     for _ in 0..PEERS * EACH {
         let message = bob.expect("text").await;
-        came.entry(message["from_user_openid"].as_str().unwrap().to_owned()).or_default().push(message["seq"].as_u64().unwrap());
+        came.entry(message["from_user_openid"].as_str().unwrap().to_owned())
+            .or_default()
+            .push(message["seq"].as_u64().unwrap());
     }
-    assert!(came.len() == PEERS && came.values().all(|seqs| seqs.iter().copied().eq(1..=EACH as u64)), "{came:?}");
+    assert!(
+        came.len() == PEERS && came.values().all(|seqs| seqs.iter().copied().eq(1..=EACH as u64)),
+        "{came:?}"
+    );
 }
 
 /// NATS answers both and brings neither what the other says: the database shows that the other lives.
 #[actix_web::test]
 async fn nodes_on_two_nats_servers_that_are_no_cluster_find_each_other_in_the_database() {
-    let (Some(one), Some(other), Some((database, _))) = (Nats::start(), Nats::start(), Server::fresh_postgres()) else { return };
-    let start = |nats: &Nats| Server::alone(&[Cluster::SHARED, &[("database.url", &database), ("relay.nats_url", &nats.url())]].concat());
+    let (Some(one), Some(other), Some((database, _))) =
+        (Nats::start(), Nats::start(), Server::fresh_postgres())
+    else {
+        return;
+    };
+    let start = |nats: &Nats| {
+        Server::alone(
+            &[Cluster::SHARED, &[("database.url", &database), ("relay.nats_url", &nats.url())]].concat(),
+        )
+    };
     let mut nodes = [start(&one), start(&other)];
     let (mut alice, mut bob) = (nodes[0].v1("alice").await, nodes[1].v1("bob").await);
     for n in 1..=3 {
@@ -282,8 +302,16 @@ async fn nodes_on_two_nats_servers_that_are_no_cluster_find_each_other_in_the_da
     for node in &nodes {
         node.metric_becomes("hongyan_relay_nodes_away", 1.0).await;
         let (status, ready) = Http::new(&node.ops, None).get("/readyz").await;
-        assert_eq!((status, &ready["details"]["relay"]), (200, &json!({ "nats": "split", "nodes": 0, "away": 1 })));
-        assert_eq!(node.log().matches("shows nodes alive that NATS does not bring here").count(), 1, "{}", node.log());
+        assert_eq!(
+            (status, &ready["details"]["relay"]),
+            (200, &json!({ "nats": "split", "nodes": 0, "away": 1 }))
+        );
+        assert_eq!(
+            node.log().matches("shows nodes alive that NATS does not bring here").count(),
+            1,
+            "{}",
+            node.log()
+        );
     }
     bob.say("alice", "m4", "while it is known").await;
     assert_eq!(alice.expect("text").await["seq"], 4);

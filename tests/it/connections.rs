@@ -19,7 +19,9 @@ async fn idle(at: &str, count: usize) -> Vec<Raw> {
         let mut raw = Raw::connect(at).await;
         raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         let mut answer = [0; 4_096];
-        let _ = tokio::time::timeout(PATIENCE, raw.socket.read(&mut answer)).await.expect("neither answered nor closed");
+        let _ = tokio::time::timeout(PATIENCE, raw.socket.read(&mut answer))
+            .await
+            .expect("neither answered nor closed");
         all.push(raw);
     }
     all
@@ -39,7 +41,8 @@ async fn is_closed(socket: &mut TcpStream) -> bool {
 
 /// Everything that must work whatever the public port holds.
 async fn serves_everybody(server: &Server, round: usize) {
-    let (status, answer) = server.http().post("/v1/login", &json!({ "code": format!("dev:user{round}") })).await;
+    let (status, answer) =
+        server.http().post("/v1/login", &json!({ "code": format!("dev:user{round}") })).await;
     assert_eq!(status, 200, "{answer}");
     let ops = Http::new(&server.ops, None);
     assert_eq!(ops.get("/readyz").await.0, 200);
@@ -55,7 +58,10 @@ async fn serves_everybody(server: &Server, round: usize) {
 #[actix_web::test]
 async fn idle_connections_of_one_address_keep_nobody_out() {
     for transport in ["takeover", "actix-web-actors"] {
-        let server = Server::with_descriptors(256, &[("server.transport", transport), ("limits.http_write_ms", "60000")]);
+        let server = Server::with_descriptors(
+            256,
+            &[("server.transport", transport), ("limits.http_write_ms", "60000")],
+        );
         let mut floods = Vec::new();
         for round in 0..6 {
             floods.extend(idle(&server.at, 356).await);
@@ -88,7 +94,8 @@ async fn half_a_request_is_idle_too_and_its_connections_keep_nobody_out() {
             raw.send(b"POST /v1/login HTTP/1.1\r\nHost: t").await;
             halves.push(raw);
         }
-        // While some of them are still to be taken in, one that asks may be the oldest of those that have not.
+        // While some of them are still to be taken in, one that asks may be the oldest of those that have
+        // not.
         eventually("the end of those that go for others", async || {
             let mut open = Vec::new();
             for mut half in std::mem::take(&mut halves) {
@@ -165,7 +172,12 @@ async fn who_comes_while_all_the_others_are_answered_is_told_so() {
     })
     .await;
     assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("\"rate_limited\""), "{told}");
-    assert!(server.metric(r#"hongyan_connections_refused_total{error="too_many_from_address"}"#).await >= 1.0);
+    assert!(
+        server.metric(r#"hongyan_connections_refused_total{error="too_many_from_address"}"#).await >= 1.0
+    );
     drop(busy);
-    eventually("room", async || Client::connect(&format!("ws://{}/a?code=dev:a", server.at), &["hongyan.v1"], None).await.ok()).await;
+    eventually("room", async || {
+        Client::connect(&format!("ws://{}/a?code=dev:a", server.at), &["hongyan.v1"], None).await.ok()
+    })
+    .await;
 }

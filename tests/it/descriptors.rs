@@ -31,7 +31,9 @@ impl Limited {
         command.env("HONGYAN_SERVER__WORKERS", WORKERS.to_string());
         let limited = move || {
             // Without the flag that closes them at an exec.
-            (0..inherited).try_for_each(|_| if unsafe { libc::dup(0) } < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) })?;
+            (0..inherited).try_for_each(|_| {
+                if unsafe { libc::dup(0) } < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+            })?;
             Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum: Some(limit) })?)
         };
         // SAFETY: only system calls are made between fork and exec.
@@ -87,8 +89,12 @@ async fn a_start_with_too_few_descriptors_says_how_many_it_needs() {
 
     let mut enough = Limited::start(needed, 0);
     assert!(!enough.settles().await);
-    eventually("ready", async || (Http::new(&enough.ops, None).get("/readyz").await.0 == 200).then_some(())).await;
-    let mut alice = Client::connect(&format!("ws://{}/alice?code=dev:alice", enough.chat), &["hongyan.v1"], None).await.unwrap();
+    eventually("ready", async || (Http::new(&enough.ops, None).get("/readyz").await.0 == 200).then_some(()))
+        .await;
+    let mut alice =
+        Client::connect(&format!("ws://{}/alice?code=dev:alice", enough.chat), &["hongyan.v1"], None)
+            .await
+            .unwrap();
     alice.expect("init").await;
     assert_eq!(alice.say("bob", "1", "x").await["seq"], 1);
     assert!(!enough.log().contains("panic"), "{}", enough.log());
@@ -100,7 +106,11 @@ async fn a_start_counts_what_it_inherits_and_either_ends_or_answers() {
     for inherited in (0..=170).step_by(10) {
         let mut server = Limited::start(180, inherited);
         if server.settles().await {
-            assert!(server.log().contains("the limit on open files is 180, and these settings need "), "{}", server.log());
+            assert!(
+                server.log().contains("the limit on open files is 180, and these settings need "),
+                "{}",
+                server.log()
+            );
             ended += 1;
         } else {
             answered += 1;

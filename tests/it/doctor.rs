@@ -17,12 +17,18 @@ fn examined(server: &Server, more: &[&str]) -> (Option<i32>, Value) {
     let base = format!("wechat.api_base=http://{}", server.double);
     let own = ["doctor", "--json", "--ops-listen", &server.ops, "--listen", &server.at, "--set", &base];
     let done = server.command(&[&own[..], &WECHAT, &KEYS, more].concat());
-    let report = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)));
+    let report = serde_json::from_slice(&done.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)));
     (done.status.code(), report)
 }
 
 fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
-    report["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{check} in {report}"))
+    report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|finding| finding["check"] == check)
+        .unwrap_or_else(|| panic!("{check} in {report}"))
 }
 
 fn text<'a>(finding: &'a Value, field: &str) -> &'a str {
@@ -37,13 +43,25 @@ async fn a_server_in_order_passes_and_is_left_as_it_was() {
         let mut alice = server.v1("alice").await;
         let (code, report) = examined(&server, &[]);
         assert_eq!((code, &report["ok"]), (Some(0), &Value::from(true)), "{report}");
-        for (check, grade) in [("settings", "ok"), ("server", "ok"), ("WeChat", "ok"), ("NATS", "skip"), ("certificate", "skip")] {
+        for (check, grade) in [
+            ("settings", "ok"),
+            ("server", "ok"),
+            ("WeChat", "ok"),
+            ("NATS", "skip"),
+            ("certificate", "skip"),
+        ] {
             assert_eq!(finding(&report, check)["grade"], grade, "{report}");
         }
         // How fast a disk is, and how full, is the machine's affair.
         assert!(["ok", "warn"].contains(&text(finding(&report, "database"), "grade")), "{report}");
-        assert!(text(finding(&report, "database"), "found").contains("takes writes: 10 durable commits"), "{report}");
-        assert_eq!(server.is_on_postgres(), report["findings"].as_array().unwrap().iter().any(|found| found["check"] == "clock"));
+        assert!(
+            text(finding(&report, "database"), "found").contains("takes writes: 10 durable commits"),
+            "{report}"
+        );
+        assert_eq!(
+            server.is_on_postgres(),
+            report["findings"].as_array().unwrap().iter().any(|found| found["check"] == "clock")
+        );
         alice.say("bob", "m1", "still here").await;
         assert_eq!(server.command(&["trace"]).stdout, b"nobody is traced\n");
         assert!(!server.log().contains("WARN") && !server.log().contains("ERROR"), "{}", server.log());
@@ -56,10 +74,18 @@ async fn what_is_wrong_is_told_with_what_to_do() {
     let (code, report) = examined(&server, &["--set", "wechat.secret=another"]);
     let wechat = finding(&report, "WeChat");
     assert_eq!((code, text(wechat, "grade")), (Some(1), "fail"), "{report}");
-    assert!(text(wechat, "advice").contains("wechat.secret is wrong") && !report.to_string().contains("another"), "{report}");
+    assert!(
+        text(wechat, "advice").contains("wechat.secret is wrong") && !report.to_string().contains("another"),
+        "{report}"
+    );
 
-    let (code, report) = examined(&server, &["--database-url", "sqlite://nowhere/none.db", "--set", "ops.listen=127.0.0.1:1"]);
-    assert_eq!((code, text(finding(&report, "database"), "grade")), (Some(0), "skip"), "the first start makes it: {report}");
+    let (code, report) =
+        examined(&server, &["--database-url", "sqlite://nowhere/none.db", "--set", "ops.listen=127.0.0.1:1"]);
+    assert_eq!(
+        (code, text(finding(&report, "database"), "grade")),
+        (Some(0), "skip"),
+        "the first start makes it: {report}"
+    );
     assert!(!server.folder().join("nowhere").exists(), "nothing is made by looking");
     assert_eq!(text(finding(&report, "server"), "grade"), "warn");
 
@@ -67,7 +93,10 @@ async fn what_is_wrong_is_told_with_what_to_do() {
     std::fs::write(server.folder().join("odd.db"), "no database").unwrap();
     let lines = server.command(&["doctor", "--database-url", "sqlite://odd.db"]);
     let lines = String::from_utf8(lines.stdout).unwrap();
-    assert!(lines.contains("FAIL  database") && lines.contains("→ ") && lines.contains(" failed, "), "{lines}");
+    assert!(
+        lines.contains("FAIL  database") && lines.contains("→ ") && lines.contains(" failed, "),
+        "{lines}"
+    );
 }
 
 #[actix_web::test]
@@ -75,7 +104,9 @@ async fn a_nats_user_without_rights_is_told_which() {
     let folder = tempfile::tempdir().unwrap();
     let rights = |publish: &str, subscribe: &str| {
         let file = folder.path().join("nats.conf");
-        let user = format!("{{user: hongyan, password: \"s3cret\", permissions: {{publish: \"{publish}\", subscribe: \"{subscribe}\"}}}}");
+        let user = format!(
+            "{{user: hongyan, password: \"s3cret\", permissions: {{publish: \"{publish}\", subscribe: \"{subscribe}\"}}}}"
+        );
         std::fs::write(&file, format!("authorization: {{users: [{user}]}}\n")).unwrap();
         file
     };
@@ -94,11 +125,17 @@ async fn a_nats_user_without_rights_is_told_which() {
             None => assert_eq!((code, text(found, "grade")), (Some(0), "ok"), "{report}"),
             Some(refused) => {
                 assert_eq!((code, text(found, "grade")), (Some(1), "fail"), "{report}");
-                assert!(text(found, "found").to_lowercase().contains(&refused.to_lowercase()), "{refused}: {found}");
+                assert!(
+                    text(found, "found").to_lowercase().contains(&refused.to_lowercase()),
+                    "{refused}: {found}"
+                );
             }
         }
         let (_, report) = examined(&server, &["--set", &url.replace("s3cret", "wr0ng")]);
-        assert!(text(finding(&report, "NATS"), "grade") == "fail" && !report.to_string().contains("wr0ng"), "{report}");
+        assert!(
+            text(finding(&report, "NATS"), "grade") == "fail" && !report.to_string().contains("wr0ng"),
+            "{report}"
+        );
     }
 }
 
@@ -136,7 +173,12 @@ impl Site {
         );
         std::fs::write(folder.path().join("nginx.conf"), site).unwrap();
         let mut nginx = Command::new(program);
-        nginx.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]).stdin(Stdio::null()).stderr(Stdio::null());
+        nginx
+            .arg("-p")
+            .arg(folder.path())
+            .args(["-c", "nginx.conf", "-e", "stderr"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         let site = Self { nginx: nginx.spawn().unwrap(), folder, port };
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -170,9 +212,11 @@ fn certificate(folder: &Path, days: u32) {
 #[actix_web::test]
 async fn the_certificate_and_the_proxy_at_the_public_name_are_looked_at() {
     let forwards = "proxy_set_header X-Forwarded-For $remote_addr;";
-    for (trusted, headers, days, certificate, proxies) in
-        [("127.0.0.1", forwards, 60, "ok", "ok"), ("", forwards, 10, "warn", "fail"), ("127.0.0.1", "", 60, "ok", "fail")]
-    {
+    for (trusted, headers, days, certificate, proxies) in [
+        ("127.0.0.1", forwards, 60, "ok", "ok"),
+        ("", forwards, 10, "warn", "fail"),
+        ("127.0.0.1", "", 60, "ok", "fail"),
+    ] {
         let mut server = Server::alone(&[("server.trusted_proxies", trusted)]);
         let Some(site) = Site::before(&server, days, headers) else { return };
         server.set_variable("SSL_CERT_FILE", Some(&site.authority()));
@@ -180,9 +224,16 @@ async fn the_certificate_and_the_proxy_at_the_public_name_are_looked_at() {
         let grades = ["certificate", "proxies"].map(|check| text(finding(&report, check), "grade"));
         assert_eq!(grades, [certificate, proxies], "{report}");
         if trusted.is_empty() {
-            assert!(text(finding(&report, "proxies"), "advice").contains("add 127.0.0.1 to server.trusted_proxies"), "{report}");
+            assert!(
+                text(finding(&report, "proxies"), "advice")
+                    .contains("add 127.0.0.1 to server.trusted_proxies"),
+                "{report}"
+            );
         }
-        assert!(text(finding(&report, "certificate"), "found").contains(&format!("{} days left", days - 1)), "{report}");
+        assert!(
+            text(finding(&report, "certificate"), "found").contains(&format!("{} days left", days - 1)),
+            "{report}"
+        );
 
         // Of an issuer that this machine does not know.
         server.set_variable("SSL_CERT_FILE", Some("/dev/null"));

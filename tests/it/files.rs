@@ -1,4 +1,5 @@
-//! Files that the server and its tools make and need: for their owner only, and where they cannot be used, an error that says what to do.
+//! Files that the server and its tools make and need: for their owner only, and where they cannot be used, an
+//! error that says what to do.
 //!
 //! Root may do anything, so where the tests run as root the server runs as another user.
 
@@ -58,7 +59,10 @@ impl Place {
         command.args(arguments).env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("HONGYAN_DATABASE__URL", "sqlite://var/h.db").env("HONGYAN_DATABASE__CACHE_KIB", "1024");
         command.env("HONGYAN_SERVER__LISTEN", "127.0.0.1:0").env("HONGYAN_OPS__LISTEN", "127.0.0.1:0");
-        command.env("HONGYAN_WECHAT__APPID", "wx0").env("HONGYAN_WECHAT__SECRET", "s").env("HONGYAN_AUTH__KEYS", KEYS);
+        command
+            .env("HONGYAN_WECHAT__APPID", "wx0")
+            .env("HONGYAN_WECHAT__SECRET", "s")
+            .env("HONGYAN_AUTH__KEYS", KEYS);
         command.env("HONGYAN_WECHAT__API_BASE", "http://127.0.0.1:1");
         command
     }
@@ -76,7 +80,8 @@ impl Place {
         let mut child = self.server(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut running = Running { child, at: String::new(), ops: String::new() };
-        let said = |name: &str, line: &str| line.strip_prefix(&format!("hongyan: {name} at ")).map(str::to_owned);
+        let said =
+            |name: &str, line: &str| line.strip_prefix(&format!("hongyan: {name} at ")).map(str::to_owned);
         for line in &mut lines {
             running.at = said("chat", &line).unwrap_or(running.at.clone());
             running.ops = said("operators", &line).unwrap_or(running.ops.clone());
@@ -100,12 +105,14 @@ impl Place {
     fn mend(&self, name: &str) {
         let path = self.path(name);
         chown(&path, self.user, self.user).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(if path.is_dir() { 0o700 } else { 0o600 })).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(if path.is_dir() { 0o700 } else { 0o600 }))
+            .unwrap();
     }
 }
 
 fn ok(output: &Output) -> String {
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
     said
 }
@@ -113,7 +120,8 @@ fn ok(output: &Output) -> String {
 /// The one line with which it failed.
 fn failure(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    let said: String = said.lines().filter(|line| line.starts_with("hongyan: ")).collect::<Vec<_>>().join("\n");
+    let said: String =
+        said.lines().filter(|line| line.starts_with("hongyan: ")).collect::<Vec<_>>().join("\n");
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     said
 }
@@ -150,7 +158,11 @@ fn a_database_that_cannot_be_written_ends_the_start() {
     fs::set_permissions(place.path("words"), Permissions::from_mode(0o000)).unwrap();
     for command in [&["serve"][..], &["config", "check"]] {
         let mut server = place.server(command);
-        let out = server.env("HONGYAN_SAFETY__MODE", "local").env("HONGYAN_SAFETY__WORDS", place.path("words")).output().unwrap();
+        let out = server
+            .env("HONGYAN_SAFETY__MODE", "local")
+            .env("HONGYAN_SAFETY__WORDS", place.path("words"))
+            .output()
+            .unwrap();
         let said = failure(&out);
         assert!(said.contains("words cannot be read: it belongs to "), "{said}");
     }
@@ -172,7 +184,9 @@ fn a_disk_that_is_mounted_read_only_ends_the_start() {
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
     command.args(["--mount", "sh", "-c", script]).arg(&var).arg(env!("CARGO_BIN_EXE_hongyan")).arg("serve");
     let environment = place.tool(&[]);
-    command.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(place.folder.path());
+    command
+        .envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(place.folder.path());
     let out = command.output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     if said.contains("unshare:") || said.contains("mount:") {
@@ -180,7 +194,10 @@ fn a_disk_that_is_mounted_read_only_ends_the_start() {
         return;
     }
     assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("h.db cannot be written: its file system is mounted read-only; mount it read-write"), "{said}");
+    assert!(
+        said.contains("h.db cannot be written: its file system is mounted read-only; mount it read-write"),
+        "{said}"
+    );
 }
 
 #[actix_web::test]
@@ -193,14 +210,22 @@ async fn a_file_that_can_no_longer_be_written_makes_the_server_not_ready() {
         place.spoil(name);
         let (status, body) = ops.get("/readyz").await;
         let details = &body["details"];
-        assert_eq!((status, &body["reasons"][0], &details["database"]), (503, &Value::from("store"), &Value::from("unwritable")), "{name}");
-        assert!(details["database_reason"].as_str().unwrap().contains(&format!("{name} cannot be written: ")), "{body}");
+        assert_eq!(
+            (status, &body["reasons"][0], &details["database"]),
+            (503, &Value::from("store"), &Value::from("unwritable")),
+            "{name}"
+        );
+        assert!(
+            details["database_reason"].as_str().unwrap().contains(&format!("{name} cannot be written: ")),
+            "{body}"
+        );
         place.mend(name);
         assert_eq!(ops.get("/readyz").await.0, 200, "{name}");
     }
 }
 
-/// The fault that was seen: `migrate` as root, and then a server that says that it is ready and refuses every message.
+/// The fault that was seen: `migrate` as root, and then a server that says that it is ready and refuses every
+/// message.
 #[actix_web::test]
 async fn what_root_makes_beside_a_server_is_the_servers() {
     let place = Place::new();
@@ -213,7 +238,12 @@ async fn what_root_makes_beside_a_server_is_the_servers() {
     }
     if is_root() {
         let said = ok(&place.tool(&["config", "check"]).output().unwrap());
-        assert!(said.contains("looked at as root, who may do more than the server: sudo -u nobody hongyan config check\n"), "{said}");
+        assert!(
+            said.contains(
+                "looked at as root, who may do more than the server: sudo -u nobody hongyan config check\n"
+            ),
+            "{said}"
+        );
         assert!(!ok(&place.server(&["config", "check"]).output().unwrap()).contains("as root"));
     }
     let server = place.run(&["serve"]);
@@ -234,15 +264,20 @@ async fn what_root_makes_beside_a_server_is_the_servers() {
         assert!(seen.iter().any(|seen| seen == name), "{name}: {seen:?}");
     }
     let token = ok(&place.tool(&["token", "alice"]).output().unwrap());
-    let mut alice = Client::connect(&format!("ws://{}/alice", server.at), &["hongyan.v1"], Some(token.trim())).await.unwrap();
+    let mut alice =
+        Client::connect(&format!("ws://{}/alice", server.at), &["hongyan.v1"], Some(token.trim()))
+            .await
+            .unwrap();
     alice.expect("init").await;
     alice.send(serde_json::json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "1", "message": "x" })).await;
     let answer = alice.next().await;
     assert!(matches!(&answer, Said::Frame(frame) if frame["type"] == "ack"), "{answer:?}");
-    eventually("ready", async || (Http::new(&server.ops, None).get("/readyz").await.0 == 200).then_some(())).await;
+    eventually("ready", async || (Http::new(&server.ops, None).get("/readyz").await.0 == 200).then_some(()))
+        .await;
 }
 
-/// Settings and secrets as docs/OPERATIONS.md has them in /etc/hongyan: root's, and readable to the server's group.
+/// Settings and secrets as docs/OPERATIONS.md has them in /etc/hongyan: root's, and readable to the server's
+/// group.
 #[test]
 fn who_may_not_read_the_settings_is_told_so() {
     if !is_root() {
@@ -252,7 +287,11 @@ fn who_may_not_read_the_settings_is_told_so() {
     let place = Place::new();
     let etc = place.path("etc");
     fs::create_dir(&etc).unwrap();
-    fs::write(etc.join("hongyan.toml"), "[wechat]\nappid = \"wx0\"\nsecret_file = \"secret\"\n[auth]\nkeys_file = \"keys\"\n").unwrap();
+    fs::write(
+        etc.join("hongyan.toml"),
+        "[wechat]\nappid = \"wx0\"\nsecret_file = \"secret\"\n[auth]\nkeys_file = \"keys\"\n",
+    )
+    .unwrap();
     fs::write(etc.join("secret"), "s\n").unwrap();
     fs::write(etc.join("keys"), format!("{KEYS}\n")).unwrap();
     let rights = |path: &Path, group: u32, mode: u32| {
@@ -280,7 +319,10 @@ fn who_may_not_read_the_settings_is_told_so() {
         let out = run(4_321, 4_321, arguments);
         assert_eq!(out.status.code(), Some(2));
         let said = String::from_utf8(out.stderr).unwrap();
-        assert!(said.lines().count() == 1 && !said.contains("missing") && !said.contains("no database"), "{said}");
+        assert!(
+            said.lines().count() == 1 && !said.contains("missing") && !said.contains("no database"),
+            "{said}"
+        );
         said
     };
     for command in [&["config", "check"][..], &["ban", "alice"], &["backup", "x.db"], &["serve"]] {
@@ -295,7 +337,10 @@ fn who_may_not_read_the_settings_is_told_so() {
     rights(&settings, 0, 0o644);
     rights(&etc.join("keys"), 0, 0o644);
     let said = refused(&["config", "check"]);
-    assert!(said.starts_with(&format!("hongyan: wechat.secret_file ({}:3): the file ", settings.display())), "{said}");
+    assert!(
+        said.starts_with(&format!("hongyan: wechat.secret_file ({}:3): the file ", settings.display())),
+        "{said}"
+    );
     assert!(said.contains("secret cannot be read: it belongs to root, group nogroup, mode 0640"), "{said}");
     // And of the database, whose folder nobody else may enter.
     rights(&etc.join("secret"), 0, 0o644);
@@ -303,7 +348,8 @@ fn who_may_not_read_the_settings_is_told_so() {
         let out = run(4_321, 4_321, command);
         let said = failure(&out);
         assert!(
-            said.contains("cannot be read: the folder ") && said.contains("run this as nobody (sudo -u nobody hongyan …) or as root"),
+            said.contains("cannot be read: the folder ")
+                && said.contains("run this as nobody (sudo -u nobody hongyan …) or as root"),
             "{said}"
         );
     }

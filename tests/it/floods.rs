@@ -108,7 +108,10 @@ async fn bad_codes_of_an_address_are_counted_before_wechat_is_asked() {
     let mut refused = Client::connect(&url, &["hongyan.v1"], None).await.unwrap();
     refused.expect_error("rate_limited").await;
     refused.expect_close(4005).await;
-    assert_eq!(server.metric(r#"hongyan_wechat_calls_total{call="code2session",result="bad_code"}"#).await, 5.0);
+    assert_eq!(
+        server.metric(r#"hongyan_wechat_calls_total{call="code2session",result="bad_code"}"#).await,
+        5.0
+    );
     assert_eq!(server.metric(r#"hongyan_wechat_calls_total{call="code2session",result="ok"}"#).await, 1.0);
     assert_eq!(known.get("/v1/unread").await.0, 200, "who has a token is not asked for a code");
 }

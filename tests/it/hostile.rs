@@ -106,7 +106,8 @@ async fn fragments_are_made_whole_around_pings() {
     raw.hello("mallory", "bob").await;
     let text = "{\"message\":\"雪\"}".as_bytes();
     let cut = text.iter().position(|b| *b == 0xe9).unwrap() + 1;
-    let bytes = [frame(0x01, &text[..cut]), frame(0x89, b"p"), frame(0x00, b""), frame(0x80, &text[cut..])].concat();
+    let bytes =
+        [frame(0x01, &text[..cut]), frame(0x89, b"p"), frame(0x00, b""), frame(0x80, &text[cut..])].concat();
     for byte in bytes {
         raw.send(&[byte]).await;
     }
@@ -156,8 +157,12 @@ async fn bad_json_is_a_bad_frame() {
 
 #[actix_web::test]
 async fn who_does_not_read_is_closed_and_costs_nothing() {
-    let server =
-        Server::with([("limits.messages_per_second", "0"), ("limits.bytes_per_day", "0"), ("limits.writes_in_flight", "1000")]).await;
+    let server = Server::with([
+        ("limits.messages_per_second", "0"),
+        ("limits.bytes_per_day", "0"),
+        ("limits.writes_in_flight", "1000"),
+    ])
+    .await;
     let neighbours = Neighbours::of(&server).await;
     let mut deaf = server.raw().await;
     deaf.hello("mallory", "ann").await;
@@ -248,7 +253,10 @@ async fn a_body_of_unknown_length_ends_its_connection() {
     let server = Server::start().await;
     for path in ["/v1/login", "/healthz", "/nowhere/at/all"] {
         let mut raw = server.raw().await;
-        raw.send(format!("POST {path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
+        raw.send(
+            format!("POST {path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes(),
+        )
+        .await;
         let chunk = [b"400\r\n".as_slice(), &[b'x'; 1024], b"\r\n"].concat();
         let began = std::time::Instant::now();
         while raw.send(&chunk).await {
@@ -260,7 +268,11 @@ async fn a_body_of_unknown_length_ends_its_connection() {
 #[actix_web::test]
 async fn only_a_plain_upgrade_is_one() {
     let server = Server::start().await;
-    for lines in ["Upgrade: foo, websocket", "Upgrade: websocket, foo", "Upgrade: websocket\r\nTransfer-Encoding: chunked"] {
+    for lines in [
+        "Upgrade: foo, websocket",
+        "Upgrade: websocket, foo",
+        "Upgrade: websocket\r\nTransfer-Encoding: chunked",
+    ] {
         let mut raw = server.raw().await;
         raw.send(
             format!(
@@ -286,7 +298,11 @@ async fn init_is_the_first_frame_whatever_came_with_the_handshake() {
             raw.send(&[head.as_bytes(), &frame(0x81, br#"{"type":"heart","id":"z"}"#)].concat()).await;
             raw.head().await;
             let (_, first) = raw.frame().await.unwrap();
-            assert!(first.starts_with(b"{\"type\":\"init\""), "{transport}: {}", String::from_utf8_lossy(&first));
+            assert!(
+                first.starts_with(b"{\"type\":\"init\""),
+                "{transport}: {}",
+                String::from_utf8_lossy(&first)
+            );
             let (_, second) = raw.frame().await.unwrap();
             assert!(second.starts_with(b"{\"type\":\"heart\""));
         }
@@ -295,7 +311,11 @@ async fn init_is_the_first_frame_whatever_came_with_the_handshake() {
 
 #[actix_web::test]
 async fn one_address_has_so_many_handshakes_and_sessions() {
-    let server = Server::with([("limits.handshakes_per_second_per_address", "5"), ("limits.sessions_per_address", "3")]).await;
+    let server = Server::with([
+        ("limits.handshakes_per_second_per_address", "5"),
+        ("limits.sessions_per_address", "3"),
+    ])
+    .await;
     let mut statuses = Vec::new();
     let mut open = Vec::new();
     for n in 0..30 {
@@ -319,7 +339,8 @@ async fn one_address_has_so_many_handshakes_and_sessions() {
 #[actix_web::test]
 async fn handshakes_of_all_addresses_take_turns_and_a_turn_too_far_away_is_refused() {
     for transport in ["takeover", "actix-web-actors"] {
-        let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "2")]).await;
+        let server =
+            Server::with([("server.transport", transport), ("limits.handshakes_per_second", "2")]).await;
         let began = Instant::now();
         let all = join_all((0..30).map(async |n| {
             let url = format!("ws://{}/u{n}?code=dev:u{n}", server.at);
@@ -327,9 +348,15 @@ async fn handshakes_of_all_addresses_take_turns_and_a_turn_too_far_away_is_refus
         }));
         let (opened, refused): (Vec<_>, Vec<_>) = all.await.into_iter().partition(Result::is_ok);
         let (took, turns) = (began.elapsed(), opened.len() as u32 - 1);
-        assert!(took + Duration::from_millis(20) >= turns * Duration::from_millis(500), "{turns} turns in {took:?}");
+        assert!(
+            took + Duration::from_millis(20) >= turns * Duration::from_millis(500),
+            "{turns} turns in {took:?}"
+        );
         let statuses: Vec<_> = refused.into_iter().filter_map(Result::err).collect();
-        assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 503), "{transport}: {statuses:?}");
+        assert!(
+            !statuses.is_empty() && statuses.iter().all(|status| *status == 503),
+            "{transport}: {statuses:?}"
+        );
         for mut client in opened.into_iter().flatten() {
             client.expect("init").await;
         }
@@ -341,8 +368,7 @@ async fn what_was_asked_before_an_upgrade_is_answered_before_it() {
     let server = Server::start().await;
     for (openid, status) in [("bob", "HTTP/1.1 101 "), ("a/b", "HTTP/1.1 404 ")] {
         let mut raw = server.raw().await;
-        let upgrade =
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
         let both = format!(
             "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /{openid}?to_user_openid=ann&code=dev:bob HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n"
         );
@@ -357,7 +383,8 @@ async fn what_was_asked_before_an_upgrade_is_answered_before_it() {
 #[actix_web::test]
 async fn strangers_take_no_turn_from_those_who_log_in() {
     for transport in ["takeover", "actix-web-actors"] {
-        let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
+        let server =
+            Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
         let strangers = join_all((0..10).map(async |n| {
             let url = format!("ws://{}/u{n}", server.at);
             crate::harness::Client::connect(&url, &["hongyan.v1", "bearer.made-up"], None).await
@@ -409,8 +436,13 @@ async fn a_proxys_close_is_not_held_against_the_user() {
         behind.hello("alice", "bob").await;
         behind.send(&[0x88, 0x02, 0x03, 0xE9]).await;
         assert_eq!(behind.close_code().await, 1001);
-        server.metric_becomes("hongyan_session_closes_total{code=\"1001\",reason=\"proxy_closed\"}", 1.0).await;
-        assert!(server.metric("hongyan_session_closes_total{code=\"1002\",reason=\"protocol_error\"}").await < 1.0);
+        server
+            .metric_becomes("hongyan_session_closes_total{code=\"1001\",reason=\"proxy_closed\"}", 1.0)
+            .await;
+        assert!(
+            server.metric("hongyan_session_closes_total{code=\"1002\",reason=\"protocol_error\"}").await
+                < 1.0
+        );
         assert!(!server.log().contains("session closed"), "{}", server.log());
     }
 }

@@ -15,12 +15,19 @@ async fn status(http: &Http, method: Method, path: &str, headers: &[(&str, &str)
 async fn a_name_that_was_made_to_point_here_reads_and_deletes_nothing() {
     let server = Server::alone(&[("ops.allowed_hosts", "ops.internal")]);
     let (ops, double, public) = (Http::new(&server.ops, None), server.wechat(), server.http());
-    for (http, paths) in [(&ops, &["/healthz", "/readyz", "/metrics"][..]), (&double, &["/", "/__calls"]), (&public, &["/", "/healthz"])] {
+    for (http, paths) in [
+        (&ops, &["/healthz", "/readyz", "/metrics"][..]),
+        (&double, &["/", "/__calls"]),
+        (&public, &["/", "/healthz"]),
+    ] {
         for path in paths {
             assert_ne!(status(http, Method::GET, path, &[]).await, 403, "{path}");
             let refused = http.fetch(Method::GET, path, EVIL).await;
             assert_eq!(refused.status, 403, "{path}");
-            assert!(String::from_utf8_lossy(&refused.body).contains("ops.allowed_hosts"), "the answer says what to set");
+            assert!(
+                String::from_utf8_lossy(&refused.body).contains("ops.allowed_hosts"),
+                "the answer says what to set"
+            );
             for own in ["ops.internal:9990", "localhost:9990", "10.244.0.7:9990", "[fd00::7]:9990"] {
                 assert_ne!(status(http, Method::GET, path, &[("host", own)]).await, 403, "{path} {own}");
             }
@@ -35,7 +42,12 @@ async fn a_page_of_somebody_elses_asks_nothing() {
     let (ops, double) = (Http::new(&server.ops, None), server.wechat());
     for (http, at) in [(&ops, &server.ops), (&double, &server.double)] {
         let own = format!("http://{at}");
-        for (origin, is_refused) in [("https://evil.example", true), ("null", true), ("http://127.0.0.1:1", true), (own.as_str(), false)] {
+        for (origin, is_refused) in [
+            ("https://evil.example", true),
+            ("null", true),
+            ("http://127.0.0.1:1", true),
+            (own.as_str(), false),
+        ] {
             let got = status(http, Method::GET, "/", &[("origin", origin)]).await;
             assert_eq!(got == 403, is_refused, "{at} {origin}");
         }
@@ -45,7 +57,10 @@ async fn a_page_of_somebody_elses_asks_nothing() {
 #[actix_web::test]
 async fn no_page_but_those_of_this_machine_logs_in_at_dev() {
     for transport in ["takeover", "actix-web-actors"] {
-        let server = Server::alone(&[("server.transport", transport), ("server.allowed_origins", "https://chat.example.com")]);
+        let server = Server::alone(&[
+            ("server.transport", transport),
+            ("server.allowed_origins", "https://chat.example.com"),
+        ]);
         for (origin, is_refused) in [
             ("https://evil.example", true),
             ("null", true),
@@ -58,13 +73,17 @@ async fn no_page_but_those_of_this_machine_logs_in_at_dev() {
             let wanted = if is_refused { "403" } else { "101" };
             assert!(head.starts_with(&format!("HTTP/1.1 {wanted}")), "{transport} {origin}: {head}");
         }
-        let login = server.http().fetch(Method::POST, "/v1/login", &[("origin", "https://evil.example")]).await;
+        let login =
+            server.http().fetch(Method::POST, "/v1/login", &[("origin", "https://evil.example")]).await;
         assert_eq!(login.status, 403);
     }
     let server = Server::alone(&[]);
-    for (origin, status) in
-        [("https://evil.example", "403"), ("null", "403"), ("http://127.0.0.1:5173", "101"), ("https://servicewechat.com", "101")]
-    {
+    for (origin, status) in [
+        ("https://evil.example", "403"),
+        ("null", "403"),
+        ("http://127.0.0.1:5173", "101"),
+        ("https://servicewechat.com", "101"),
+    ] {
         let head = server.raw().await.try_handshake("ann", "ben", &format!("Origin: {origin}\r\n")).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{origin}: {head}");
     }

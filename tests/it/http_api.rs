@@ -37,9 +37,19 @@ async fn history_pages_both_ways() {
         let (status, page) = bob.get(&format!("/v1/messages?peer=alice{query}")).await;
         assert_eq!((status, seqs(&page), &page["has_more"]), (200, want, &json!(more)), "{query}");
     }
-    assert_eq!(alice.get("/v1/messages?peer=bob").await.1["messages"], bob.get("/v1/messages?peer=alice").await.1["messages"]);
+    assert_eq!(
+        alice.get("/v1/messages?peer=bob").await.1["messages"],
+        bob.get("/v1/messages?peer=alice").await.1["messages"]
+    );
     assert_eq!(seqs(&bob.get("/v1/messages?peer=nobody").await.1), Vec::<i64>::new());
-    for bad in ["", "?peer=a%20b", "?peer=alice&limit=0", "?peer=alice&limit=101", "?peer=alice&before_seq=-1", "?peer=alice&after_seq=x"] {
+    for bad in [
+        "",
+        "?peer=a%20b",
+        "?peer=alice&limit=0",
+        "?peer=alice&limit=101",
+        "?peer=alice&before_seq=-1",
+        "?peer=alice&after_seq=x",
+    ] {
         let (status, body) = bob.get(&format!("/v1/messages{bad}")).await;
         assert_eq!((status, &body["error"]), (400, &json!("bad_request")), "{bad}");
     }
@@ -76,7 +86,9 @@ async fn the_list_is_newest_first_and_pages_to_its_end() {
     loop {
         let (status, page) = http.get(&format!("/v1/conversations?limit=3{cursor}")).await;
         assert_eq!(status, 200);
-        listed.extend(page["conversations"].as_array().unwrap().iter().map(|c| c["peer"].as_str().unwrap().to_owned()));
+        listed.extend(
+            page["conversations"].as_array().unwrap().iter().map(|c| c["peer"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -89,7 +101,10 @@ async fn the_list_is_newest_first_and_pages_to_its_end() {
     assert_eq!(http.get("/v1/conversations?cursor=!!").await.0, 400);
     let (_, page) = http.get("/v1/conversations?limit=1").await;
     let first = &page["conversations"][0];
-    assert_eq!((&first["last_seq"], &first["unread"], &first["last_message"]["message"]), (&json!(2), &json!(0), &json!("newest")));
+    assert_eq!(
+        (&first["last_seq"], &first["unread"], &first["last_message"]["message"]),
+        (&json!(2), &json!(0), &json!("newest"))
+    );
 }
 
 #[actix_web::test]
@@ -142,7 +157,15 @@ async fn the_document_is_served() {
     let server = Server::start().await;
     let (status, document) = server.http().get("/v1/openapi.json").await;
     assert_eq!(status, 200);
-    for path in ["/v1/login", "/v1/logout", "/v1/conversations", "/v1/messages", "/v1/unread", "/v1/read", "/v1/conversations/{peer}"] {
+    for path in [
+        "/v1/login",
+        "/v1/logout",
+        "/v1/conversations",
+        "/v1/messages",
+        "/v1/unread",
+        "/v1/read",
+        "/v1/conversations/{peer}",
+    ] {
         assert!(document["paths"][path].is_object(), "{path}");
     }
 }

@@ -19,7 +19,10 @@ async fn sigterm_says_farewell_and_loses_nothing() {
     assert_eq!(server.ended().await.code(), Some(0));
     server.again().await;
     let (_, page) = server.http_as("bob").await.get("/v1/messages?peer=alice").await;
-    assert_eq!((&page["messages"][0]["seq"], &page["messages"][0]["sent_at"]), (&ack["seq"], &ack["sent_at"]));
+    assert_eq!(
+        (&page["messages"][0]["seq"], &page["messages"][0]["sent_at"]),
+        (&ack["seq"], &ack["sent_at"])
+    );
 }
 
 #[actix_web::test]
@@ -31,7 +34,9 @@ async fn a_draining_server_is_not_ready_and_takes_nobody() {
     let mut stubborn = server.raw().await;
     stubborn.hello("alice", "bob").await;
     server.signal("INT");
-    let (_, body) = eventually("not ready", async || Some(ops.get("/readyz").await).filter(|(status, _)| *status == 503)).await;
+    let (_, body) =
+        eventually("not ready", async || Some(ops.get("/readyz").await).filter(|(status, _)| *status == 503))
+            .await;
     assert_eq!(body["reasons"], json!(["draining"]));
     let url = format!("ws://{}/bob?to_user_openid=alice&code=dev:bob", server.at);
     assert_eq!(Client::connect(&url, &[], None).await.err(), Some(503));
@@ -48,7 +53,8 @@ async fn a_handshake_under_way_when_the_server_leaves_is_told_too() {
     let url = format!("ws://{}/bob?to_user_openid=alice&code=dev-slow:800:bob", server.at);
     let late = actix_web::rt::spawn(async move { Client::connect(&url, &[], None).await.unwrap() });
     let double = Http::new(&server.double, None);
-    eventually("bob at WeChat", async || (double.get("/__calls").await.1["code2session"] == 2).then_some(())).await;
+    eventually("bob at WeChat", async || (double.get("/__calls").await.1["code2session"] == 2).then_some(()))
+        .await;
     server.signal("TERM");
     let mut late = late.await.unwrap();
     late.expect("init").await;
@@ -169,11 +175,13 @@ async fn operators_may_ask_by_head_and_for_either_format_of_metrics() {
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
     }
     assert_eq!(server.http().call(awc::http::Method::HEAD, "/healthz", None).await.0, 200);
-    let metrics = async |accept: &str| ops.fetch(awc::http::Method::GET, "/metrics", &[("accept", accept)]).await;
+    let metrics =
+        async |accept: &str| ops.fetch(awc::http::Method::GET, "/metrics", &[("accept", accept)]).await;
     let plain = metrics("*/*").await;
     assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     assert!(!String::from_utf8_lossy(&plain.body).contains("# EOF"));
-    let asked = metrics("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3").await;
+    let asked =
+        metrics("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3").await;
     assert_eq!(asked.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(asked.body.ends_with(b"# EOF\n"));
 }
@@ -200,11 +208,15 @@ async fn a_backup_under_load_is_whole() {
     let copy = server.folder().join("copy.db");
     use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
     let mut conn = SqliteConnection::establish(copy.to_str().unwrap()).unwrap();
-    let sound: String = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT * FROM pragma_integrity_check)"))
-        .get_result(&mut conn)
-        .unwrap();
+    let sound: String =
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT * FROM pragma_integrity_check)"))
+            .get_result(&mut conn)
+            .unwrap();
     assert_eq!(sound, "ok");
-    assert!(!server.command(&["backup", "--dev", "copy.db"]).status.success(), "an existing file is never overwritten");
+    assert!(
+        !server.command(&["backup", "--dev", "copy.db"]).status.success(),
+        "an existing file is never overwritten"
+    );
 }
 
 #[actix_web::test]

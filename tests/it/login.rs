@@ -85,18 +85,28 @@ async fn a_ban_ends_everything_until_it_is_lifted_and_outlives_a_restart() {
 #[actix_web::test]
 async fn who_is_banned_while_waiting_for_her_turn_does_not_come_in() {
     for transport in ["takeover", "actix-web-actors"] {
-        let server = Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
+        let server =
+            Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
         let alice = server.http_as("alice").await;
-        let urls: Vec<_> =
-            ["a", "b", "c", "d", "e", "alice"].iter().map(|who| format!("ws://{}/{who}?code=dev:{who}", server.at)).collect();
-        let first: Vec<_> = urls[..5].iter().map(|url| Box::pin(Client::connect(url, &["hongyan.v1"], None))).collect();
+        let urls: Vec<_> = ["a", "b", "c", "d", "e", "alice"]
+            .iter()
+            .map(|who| format!("ws://{}/{who}?code=dev:{who}", server.at))
+            .collect();
+        let first: Vec<_> =
+            urls[..5].iter().map(|url| Box::pin(Client::connect(url, &["hongyan.v1"], None))).collect();
         let last = async {
             // She stands behind the others, whose turns take four seconds, and is banned meanwhile.
-            eventually("the others' turns", async || (server.metric("hongyan_sessions").await > 0.0).then_some(())).await;
+            eventually("the others' turns", async || {
+                (server.metric("hongyan_sessions").await > 0.0).then_some(())
+            })
+            .await;
             let waiting = Client::connect(&urls[5], &["hongyan.v1"], None);
             let ban = async {
                 assert!(server.command(&["ban", "--dev", "--force", "alice"]).status.success());
-                eventually("the ban", async || (alice.get("/v1/unread").await.1["error"] == "banned").then_some(())).await;
+                eventually("the ban", async || {
+                    (alice.get("/v1/unread").await.1["error"] == "banned").then_some(())
+                })
+                .await;
             };
             join(waiting, ban).await.0.unwrap()
         };
@@ -135,7 +145,10 @@ async fn the_command_line_signs_tokens_that_the_server_takes() {
 async fn nothing_secret_and_no_message_stands_in_the_log() {
     let server = Server::with([("log.filter", "trace")]).await;
     let http = server.http_as("alice").await;
-    let mut alice = Client::connect(&format!("ws://{}/alice", server.at), &["hongyan.v1"], Some(http.token())).await.unwrap();
+    let mut alice =
+        Client::connect(&format!("ws://{}/alice", server.at), &["hongyan.v1"], Some(http.token()))
+            .await
+            .unwrap();
     alice.expect("init").await;
     alice.say("bob", "c1", "a-very-private-text").await;
     alice.text(r#"{"type":"text","message":"another-private-text"#).await;
@@ -147,8 +160,19 @@ async fn nothing_secret_and_no_message_stands_in_the_log() {
     server.http().post("/v1/login", &json!({ "code": "dev:carol:nonce-of-carol" })).await;
     let log = server.log();
     assert!(log.len() > 1_000);
-    for secret in ["private-text", "dev-secret", "nonce-of-carol", http.token(), "session_key", "ZG91YmxlIHNlc3Npb24ga2V5IQ"] {
+    for secret in [
+        "private-text",
+        "dev-secret",
+        "nonce-of-carol",
+        http.token(),
+        "session_key",
+        "ZG91YmxlIHNlc3Npb24ga2V5IQ",
+    ] {
         let at = log.find(secret);
-        assert!(at.is_none(), "{secret}: {}", &log[at.unwrap().saturating_sub(300)..][..400.min(log.len() - at.unwrap() + 300)]);
+        assert!(
+            at.is_none(),
+            "{secret}: {}",
+            &log[at.unwrap().saturating_sub(300)..][..400.min(log.len() - at.unwrap() + 300)]
+        );
     }
 }

@@ -12,15 +12,23 @@ use serde_json::{Value, json};
 use crate::harness::{Client, Cluster, Http, Prometheus, Server, eventually};
 
 fn series(text: &str) -> BTreeSet<String> {
-    text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+        .collect()
 }
 
 #[actix_web::test]
 async fn every_series_is_there_from_the_start() {
-    let server = Server::alone(&[("notice.template_id", "T"), ("notice.fields", "thing1={sender}"), ("safety.mode", "local+wechat")]);
+    let server = Server::alone(&[
+        ("notice.template_id", "T"),
+        ("notice.fields", "thing1={sender}"),
+        ("safety.mode", "local+wechat"),
+    ]);
     let ops = Http::new(&server.ops, None);
     let first = eventually("the size of the database", async || {
-        Some(ops.text("/metrics").await).filter(|text| text.contains("\nhongyan_last_backup_timestamp_seconds "))
+        Some(ops.text("/metrics").await)
+            .filter(|text| text.contains("\nhongyan_last_backup_timestamp_seconds "))
     })
     .await;
     let mut alice = server.v1("alice").await;
@@ -33,7 +41,9 @@ async fn every_series_is_there_from_the_start() {
         http.get(path).await;
     }
     assert_eq!(server.http().get("/v1/me").await.0, 401);
-    assert!(Client::connect(&format!("ws://{}/alice?code=wrong", server.at), &["hongyan.v1"], None).await.is_ok());
+    assert!(
+        Client::connect(&format!("ws://{}/alice?code=wrong", server.at), &["hongyan.v1"], None).await.is_ok()
+    );
     server.command(&["kick", "--dev", "alice"]);
     alice.expect_close(4504).await;
     drop(plain);
@@ -61,12 +71,23 @@ async fn the_process_is_as_the_kernel_knows_it() {
     // Not of another process than before.
     assert_eq!(server.metric("process_start_time_seconds").await.to_bits(), started.to_bits());
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(server.metric(&format!(r#"hongyan_build_info{{version="{version}",arch="{}"}}"#, std::env::consts::ARCH)).await as u8, 1);
+    assert_eq!(
+        server
+            .metric(&format!(
+                r#"hongyan_build_info{{version="{version}",arch="{}"}}"#,
+                std::env::consts::ARCH
+            ))
+            .await as u8,
+        1
+    );
     let (_, ready) = Http::new(&server.ops, None).get("/readyz").await;
     assert_eq!((&ready["version"], ready["ready"].as_bool()), (&Value::from(version), Some(true)));
     let free = server.metric("hongyan_disk_free_bytes").await;
     assert!(free > 0.0 && free < server.metric("hongyan_disk_size_bytes").await);
-    assert!(server.metric("hongyan_sessions_limit").await > 100.0 && server.metric("hongyan_writes_in_flight_limit").await > 100.0);
+    assert!(
+        server.metric("hongyan_sessions_limit").await > 100.0
+            && server.metric("hongyan_writes_in_flight_limit").await > 100.0
+    );
 }
 
 #[actix_web::test]
@@ -78,14 +99,20 @@ async fn a_backup_is_known_to_the_server() {
             let ops = Http::new(&server.ops, None);
             eventually("the last backup", async || {
                 let text = ops.text("/metrics").await;
-                text.lines().find_map(|line| line.strip_prefix("hongyan_last_backup_timestamp_seconds ")?.parse::<u64>().ok())
+                text.lines().find_map(|line| {
+                    line.strip_prefix("hongyan_last_backup_timestamp_seconds ")?.parse::<u64>().ok()
+                })
             })
             .await
         };
         assert_eq!(at(&server).await, 0);
         assert!(ops.text("/metrics").await.contains("\nhongyan_database_bytes "));
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let arguments = if server.is_on_postgres() { ["backup", "--dev", "--record"] } else { ["backup", "--dev", "copy.db"] };
+        let arguments = if server.is_on_postgres() {
+            ["backup", "--dev", "--record"]
+        } else {
+            ["backup", "--dev", "copy.db"]
+        };
         let out = server.command(&arguments);
         assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
         // It looks every five minutes, and at its start.
@@ -112,7 +139,9 @@ fn make_certificate(folder: &Path, days: u32) -> bool {
 #[actix_web::test]
 async fn the_end_of_the_certificate_is_the_one_that_clients_meet() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(program) = std::env::var_os("HONGYAN_TEST_NGINX").filter(|_| make_certificate(folder.path(), 20)) else {
+    let Some(program) =
+        std::env::var_os("HONGYAN_TEST_NGINX").filter(|_| make_certificate(folder.path(), 20))
+    else {
         println!("skipped: it needs nginx (HONGYAN_TEST_NGINX, which `make test` finds) and openssl");
         return;
     };
@@ -123,7 +152,11 @@ async fn the_end_of_the_certificate_is_the_one_that_clients_meet() {
     );
     std::fs::write(folder.path().join("nginx.conf"), site).unwrap();
     let mut command = Command::new(program);
-    command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]).stderr(std::process::Stdio::null());
+    command
+        .arg("-p")
+        .arg(folder.path())
+        .args(["-c", "nginx.conf", "-e", "stderr"])
+        .stderr(std::process::Stdio::null());
     let mut nginx = command.spawn().unwrap();
     let url = PublicUrl { host: "localhost".to_owned(), port };
     let day = Duration::from_secs(86_400).as_secs_f64();
@@ -157,9 +190,15 @@ async fn the_end_of_the_certificate_is_the_one_that_clients_meet() {
 
 /// Every expression of the dashboard, with Grafana's variables filled in.
 fn dashboard() -> Vec<String> {
-    let dashboard = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/grafana/hongyan.json")).unwrap();
+    let dashboard =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/grafana/hongyan.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
-    let targets = dashboard["panels"].as_array().unwrap().iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let targets = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
     let annotations = dashboard["annotations"]["list"].as_array().unwrap();
     let expressions = targets.chain(annotations).map(|target| target["expr"].as_str().unwrap());
     expressions.map(|e| e.replace("$instance", ".*").replace("$__rate_interval", "5s")).collect()
@@ -182,23 +221,36 @@ async fn alarms_ring_in_a_real_prometheus_and_the_dashboard_has_its_numbers() {
     let Some(prometheus) = Prometheus::watching(&targets).await else { return };
     let mut alice = cluster.v1(0, "alice").await;
     alice.say("bob", "1", "x").await;
-    eventually("three nodes in Prometheus", async || (prometheus.query("up == 1").await.len() == 3).then_some(())).await;
-    eventually("the message", async || (!prometheus.query("sum(hongyan_acks_total) == 1").await.is_empty()).then_some(())).await;
+    eventually("three nodes in Prometheus", async || {
+        (prometheus.query("up == 1").await.len() == 3).then_some(())
+    })
+    .await;
+    eventually("the message", async || {
+        (!prometheus.query("sum(hongyan_acks_total) == 1").await.is_empty()).then_some(())
+    })
+    .await;
 
     // Every metric that the dashboard names is one that a node shows, and every expression is answered.
     let shown = Http::new(&addresses[0], None).text("/metrics").await;
-    let names: BTreeSet<&str> = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let names: BTreeSet<&str> =
+        shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     for expression in dashboard() {
         prometheus.query(&expression).await;
         let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         for word in words.filter(|word| word.starts_with("hongyan_") || word.starts_with("process_")) {
-            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+            let base =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
             assert!(names.contains(base), "{expression}: {word}");
         }
     }
-    let no_rates = dashboard().into_iter().filter(|e| !e.contains("rate(") && !e.contains("node_filesystem") && !e.contains("certificate"));
-    for expression in no_rates.filter(|e| !e.contains("> 0") && !e.contains("increase") && !e.contains("_bytes{") && !e.contains("disk")) {
-        eventually(&expression, async || (!prometheus.query(&expression).await.is_empty()).then_some(())).await;
+    let no_rates = dashboard()
+        .into_iter()
+        .filter(|e| !e.contains("rate(") && !e.contains("node_filesystem") && !e.contains("certificate"));
+    for expression in no_rates.filter(|e| {
+        !e.contains("> 0") && !e.contains("increase") && !e.contains("_bytes{") && !e.contains("disk")
+    }) {
+        eventually(&expression, async || (!prometheus.query(&expression).await.is_empty()).then_some(()))
+            .await;
     }
 
     let rings = prometheus.rings().await;
@@ -214,7 +266,9 @@ async fn alarms_ring_in_a_real_prometheus_and_the_dashboard_has_its_numbers() {
     let admin = |sql: &str| {
         use diesel::{Connection as _, RunQueryDsl as _};
         let url = std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap();
-        diesel::sql_query(sql.to_owned()).execute(&mut diesel::PgConnection::establish(&url).unwrap()).unwrap();
+        diesel::sql_query(sql.to_owned())
+            .execute(&mut diesel::PgConnection::establish(&url).unwrap())
+            .unwrap();
     };
     admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
     admin(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));

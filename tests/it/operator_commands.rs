@@ -15,7 +15,10 @@ fn complaint(out: &Output) -> String {
 }
 
 async fn known(server: &Server, openid: &str) {
-    eventually("the user is known", async || server.command(&["user", openid, "--dev"]).status.success().then_some(())).await;
+    eventually("the user is known", async || {
+        server.command(&["user", openid, "--dev"]).status.success().then_some(())
+    })
+    .await;
 }
 
 #[actix_web::test]
@@ -24,7 +27,8 @@ async fn who_came_a_moment_ago_is_known() {
     let backend = Http::new(&server.admin, Some("every-every-every-every-every-every"));
     for round in 0..4 {
         // The one before is being written down when these come, and they wait for their turn.
-        let [_, ann, ben, cat, dan] = ["before", "ann", "ben", "cat", "dan"].map(|name| format!("{name}{round}"));
+        let [_, ann, ben, cat, dan] =
+            ["before", "ann", "ben", "cat", "dan"].map(|name| format!("{name}{round}"));
         server.http_as(&format!("before{round}")).await;
         for openid in [&ann, &ben, &cat, &dan] {
             server.http_as(openid).await;
@@ -63,37 +67,64 @@ async fn a_ban_says_whom_until_when_and_why_and_who_did_it() {
 
         let bans = said(&server.command(&["bans", "--dev"]));
         let lines: Vec<_> = bans.lines().collect();
-        assert!(lines[0].starts_with("OPENID  SINCE") && lines[1].starts_with("nan ") && lines[2].starts_with("ann "), "{bans}");
+        assert!(
+            lines[0].starts_with("OPENID  SINCE")
+                && lines[1].starts_with("nan ")
+                && lines[2].starts_with("ann "),
+            "{bans}"
+        );
         assert!(lines[2].contains(" on ") && lines[2].ends_with("sells tea"), "{bans}");
         let json = said(&server.command(&["bans", "--dev", "--json"]));
         let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
         assert_eq!(first["openid"], "nan");
 
         let user = said(&server.command(&["user", "ann", "--dev"]));
-        for line in
-            ["openid ", "ban  ", "sells tea", "last seen", "conversations", "unread", "cli: ", "  ban  done  for 2 hours: sells tea"]
-        {
+        for line in [
+            "openid ",
+            "ban  ",
+            "sells tea",
+            "last seen",
+            "conversations",
+            "unread",
+            "cli: ",
+            "  ban  done  for 2 hours: sells tea",
+        ] {
             assert!(user.contains(line), "{line}: {user}");
         }
         let lifted = said(&server.command(&["unban", "ann", "--dev"]));
-        assert!(lifted.starts_with("ann may log in again (before: banned until ") && lifted.contains(": sells tea"), "{lifted}");
-        assert!(said(&server.command(&["unban", "ann", "--dev"])).contains("was not banned; nothing was changed"));
-        eventually("the pardon", async || (server.http().post("/v1/login", &json!({ "code": "dev:ann" })).await.0 == 200).then_some(()))
-            .await;
+        assert!(
+            lifted.starts_with("ann may log in again (before: banned until ")
+                && lifted.contains(": sells tea"),
+            "{lifted}"
+        );
+        assert!(
+            said(&server.command(&["unban", "ann", "--dev"])).contains("was not banned; nothing was changed")
+        );
+        eventually("the pardon", async || {
+            (server.http().post("/v1/login", &json!({ "code": "dev:ann" })).await.0 == 200).then_some(())
+        })
+        .await;
         assert!(server.command(&["token", "ann", "--dev"]).status.success());
         assert!(server.command(&["kick", "ann", "--dev"]).status.success());
 
         let audit = said(&server.command(&["audit", "--dev", "--of", "ann"]));
-        let acts: Vec<_> =
-            audit.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()).collect();
+        let acts: Vec<_> = audit
+            .lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>())
+            .collect();
         let told: Vec<_> = acts.iter().map(|cells| cells[2]).collect();
         assert_eq!(told, ["ACT", "user", "ban", "user", "unban", "unban", "token", "kick"], "{audit}");
-        assert!(acts[2][1].starts_with("cli: ") && acts[2][4] == "done" && acts[2][5] == "for 2 hours: sells tea", "{audit}");
+        assert!(
+            acts[2][1].starts_with("cli: ") && acts[2][4] == "done" && acts[2][5] == "for 2 hours: sells tea",
+            "{audit}"
+        );
         let all = said(&server.command(&["audit", "--dev", "--since", "1h", "--json"]));
         assert!(all.lines().any(|line| line.contains("unknown user") && line.contains("\"nan\"")), "{all}");
-        for wrong in
-            [&["ban", "ann", "--for", "7"][..], &["ban", "ann", "--until", "soon"], &["ban", "ann", "--for", "1d", "--until", "2199-01-01"]]
-        {
+        for wrong in [
+            &["ban", "ann", "--for", "7"][..],
+            &["ban", "ann", "--until", "soon"],
+            &["ban", "ann", "--for", "1d", "--until", "2199-01-01"],
+        ] {
             assert_eq!(server.command(wrong).status.code(), Some(2), "{wrong:?}");
         }
     }
@@ -105,5 +136,9 @@ async fn an_act_that_cannot_be_noted_is_done_all_the_same_and_says_so() {
     let away = "sqlite:///nowhere/at/all.db";
     let out = server.command(&["token", "ann", "--dev", "--database-url", away]);
     assert!(out.status.success() && said(&out).trim().split('.').count() == 3, "{}", complaint(&out));
-    assert!(complaint(&out).starts_with("hongyan: warning: the audit log has no word of this token: "), "{}", complaint(&out));
+    assert!(
+        complaint(&out).starts_with("hongyan: warning: the audit log has no word of this token: "),
+        "{}",
+        complaint(&out)
+    );
 }

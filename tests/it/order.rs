@@ -16,7 +16,8 @@ struct Watched {
 impl Watched {
     /// Until it has nothing more to write, and somebody's last message has come.
     fn start(mut client: Client) -> Self {
-        let ((send, mut sent), (acked, acks)) = (mpsc::unbounded_channel::<Value>(), mpsc::unbounded_channel());
+        let ((send, mut sent), (acked, acks)) =
+            (mpsc::unbounded_channel::<Value>(), mpsc::unbounded_channel());
         let frames = actix_web::rt::spawn(async move {
             let (mut frames, mut writes, mut has_last) = (Vec::new(), true, false);
             while writes || !has_last {
@@ -48,7 +49,8 @@ impl Watched {
     }
 
     async fn say(&mut self, peer: &str, id: &str, message: &str) -> i64 {
-        self.write(json!({ "type": "text", "to_user_openid": peer, "client_msg_id": id, "message": message })).await
+        self.write(json!({ "type": "text", "to_user_openid": peer, "client_msg_id": id, "message": message }))
+            .await
     }
 
     /// Writes so many, and recalls every tenth at once.
@@ -86,7 +88,10 @@ async fn two_users_write_on_two_nodes_and_every_session_sees_one_order() {
     let mut alice = Watched::start(cluster.v1(0, "alice").await);
     let mut bob = Watched::start(cluster.v1(1, "bob").await);
     let tablets = [Watched::start(cluster.v1(1, "alice").await), Watched::start(cluster.v1(0, "bob").await)];
-    let plain = [Watched::start(cluster.nodes[0].seed("alice", "bob").await), Watched::start(cluster.nodes[0].seed("bob", "alice").await)];
+    let plain = [
+        Watched::start(cluster.nodes[0].seed("alice", "bob").await),
+        Watched::start(cluster.nodes[0].seed("bob", "alice").await),
+    ];
     futures_util::future::join(alice.chatter("bob", FRAMES), bob.chatter("alice", FRAMES)).await;
     alice.say("bob", "last", "last").await;
     bob.say("alice", "last", "last").await;
@@ -105,7 +110,12 @@ async fn two_users_write_on_two_nodes_and_every_session_sees_one_order() {
     for session in plain {
         let frames = session.frames().await;
         // One whose predecessor took longer than it is waited for comes late, and is counted.
-        assert!(steps_back(&frames) as f64 <= late, "{} of {}: {late} late", steps_back(&frames), frames.len());
+        assert!(
+            steps_back(&frames) as f64 <= late,
+            "{} of {}: {late} late",
+            steps_back(&frames),
+            frames.len()
+        );
         assert_eq!(after_their_recall(&frames), 0, "a plain session");
     }
     println!("frames: {counts:?}, {late} late");

@@ -1,4 +1,5 @@
-//! What one user may draw from the server: pages that end, answers that are counted, and nothing kept for who does not read.
+//! What one user may draw from the server: pages that end, answers that are counted, and nothing kept for who
+//! does not read.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +50,8 @@ async fn history_ends_at_256_kib_and_goes_on_both_ways() {
     assert_eq!(down, all);
     let (mut up, mut above) = (Vec::new(), 0);
     loop {
-        let page = page(&ben, &format!("/v1/messages?peer=ann&limit=100&after_seq={above}&before_seq=61")).await;
+        let page =
+            page(&ben, &format!("/v1/messages?peer=ann&limit=100&after_seq={above}&before_seq=61")).await;
         up.extend(seqs(&page));
         above = *up.last().unwrap();
         if page["has_more"] == false {
@@ -72,7 +74,9 @@ async fn the_list_and_unread_end_at_256_kib() {
     let (mut listed, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     loop {
         let page = page(&ben, &format!("/v1/conversations?limit=100{cursor}")).await;
-        listed.extend(page["conversations"].as_array().unwrap().iter().map(|c| c["peer"].as_str().unwrap().to_owned()));
+        listed.extend(
+            page["conversations"].as_array().unwrap().iter().map(|c| c["peer"].as_str().unwrap().to_owned()),
+        );
         pages += 1;
         let Some(next) = page["next_cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");
@@ -86,7 +90,9 @@ async fn the_list_and_unread_end_at_256_kib() {
 #[actix_web::test]
 async fn bytes_of_answers_are_counted_by_user_over_http_and_by_sync() {
     // At once 16 times as much.
-    let server = Server::with([("limits.answer_bytes_per_second", "65536"), ("limits.messages_per_second", "0")]).await;
+    let server =
+        Server::with([("limits.answer_bytes_per_second", "65536"), ("limits.messages_per_second", "0")])
+            .await;
     let mut ann = server.v1("ann").await;
     for n in 0..20 {
         ann.send(large(n, "ben")).await;
@@ -112,12 +118,17 @@ async fn bytes_of_answers_are_counted_by_user_over_http_and_by_sync() {
     session.nothing_came().await;
     let ann = server.http_as("ann").await;
     assert_eq!(ann.get("/v1/messages?peer=ben").await.0, 200, "others have budgets of their own");
-    crate::harness::eventually("an end of the wait", async || (ben.get("/v1/unread").await.0 == 200).then_some(())).await;
+    crate::harness::eventually("an end of the wait", async || {
+        (ben.get("/v1/unread").await.0 == 200).then_some(())
+    })
+    .await;
 }
 
 #[actix_web::test]
 async fn small_syncs_are_counted_too() {
-    let server = Server::with([("limits.answer_bytes_per_second", "16384"), ("limits.controls_per_second", "0")]).await;
+    let server =
+        Server::with([("limits.answer_bytes_per_second", "16384"), ("limits.controls_per_second", "0")])
+            .await;
     let mut ann = server.v1("ann").await;
     let mut answered = 0;
     loop {
@@ -136,8 +147,12 @@ async fn small_syncs_are_counted_too() {
 #[actix_web::test]
 async fn an_answer_that_nobody_reads_is_let_go() {
     for transport in ["takeover", "actix-web-actors"] {
-        let server =
-            Server::with([("server.transport", transport), ("limits.http_write_ms", "300"), ("limits.messages_per_second", "0")]).await;
+        let server = Server::with([
+            ("server.transport", transport),
+            ("limits.http_write_ms", "300"),
+            ("limits.messages_per_second", "0"),
+        ])
+        .await;
         let mut ann = server.v1("ann").await;
         for n in 0..20 {
             ann.send(large(n, "ben")).await;
@@ -148,7 +163,9 @@ async fn an_answer_that_nobody_reads_is_let_go() {
         for _ in 0..10 {
             let mut raw = Raw::connect_narrow(&server.at).await;
             let token = ben.token();
-            let ask = format!("GET /v1/messages?peer=ann&limit=100 HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\n\r\n");
+            let ask = format!(
+                "GET /v1/messages?peer=ann&limit=100 HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\n\r\n"
+            );
             raw.send(ask.repeat(3).as_bytes()).await;
             held.push(raw);
         }

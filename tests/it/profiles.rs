@@ -10,15 +10,21 @@ use crate::harness::{Cluster, Http, Raw, Server};
 const KIB: usize = 1_024;
 
 /// One pixel, by their headers.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
 const WEBP: &str = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==";
 const JPEG: &str = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k=";
 
 /// A PNG of this many bytes.
 fn png_of(length: usize, width: u32) -> String {
     let data = vec![0; length - 57];
-    let header =
-        [b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR".as_slice(), &width.to_be_bytes(), &width.to_be_bytes(), b"\x08\x06\0\0\0csum"].concat();
+    let header = [
+        b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR".as_slice(),
+        &width.to_be_bytes(),
+        &width.to_be_bytes(),
+        b"\x08\x06\0\0\0csum",
+    ]
+    .concat();
     let size = u32::try_from(data.len()).unwrap().to_be_bytes();
     STANDARD.encode([header.as_slice(), &size, b"IDAT", &data, b"csum\0\0\0\0IENDcsum"].concat())
 }
@@ -39,7 +45,10 @@ async fn refused(http: &Http, body: &Value, about: &str) {
 async fn a_profile_is_set_seen_and_taken_away() {
     for server in servers().await {
         let (alice, bob) = (server.http_as("alice").await, server.http_as("bob").await);
-        assert_eq!(alice.get("/v1/me").await, (200, json!({ "openid": "alice", "nickname": "", "avatar": "" })));
+        assert_eq!(
+            alice.get("/v1/me").await,
+            (200, json!({ "openid": "alice", "nickname": "", "avatar": "" }))
+        );
         let (status, me) = alice.put("/v1/me", &json!({ "nickname": "  爱丽丝 👩‍🚀 ", "avatar": PNG })).await;
         assert_eq!((status, &me["openid"], &me["nickname"]), (200, &json!("alice"), &json!("爱丽丝 👩‍🚀")));
         let path = me["avatar"].as_str().unwrap().to_owned();
@@ -78,7 +87,11 @@ async fn an_image_is_served_to_anybody_for_good() {
             assert_eq!(etag, format!("\"{}\"", path.trim_start_matches("/v1/avatars/")));
             for has_it in [etag, &format!("\"x\", W/{etag}"), "*"] {
                 let again = server.http().fetch(Method::GET, path, &[("if-none-match", has_it)]).await;
-                assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, etag), "{has_it}");
+                assert_eq!(
+                    (again.status, again.body.len(), again.header("etag")),
+                    (304, 0, etag),
+                    "{has_it}"
+                );
             }
             let other = server.http().fetch(Method::GET, path, &[("if-none-match", "\"x\"")]).await;
             assert_eq!(other.status, 200);
@@ -97,8 +110,14 @@ async fn only_small_images_of_three_kinds_are_taken() {
         (png_of(32 * KIB + 1, 64), "32 KiB"),
         (png_of(100, 1_025), "pixels"),
         (png_of(100, 0), "pixels"),
-        (encoded(b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"), "JPEG, PNG or WebP"),
-        (encoded(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"), "JPEG, PNG or WebP"),
+        (
+            encoded(b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"),
+            "JPEG, PNG or WebP",
+        ),
+        (
+            encoded(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
+            "JPEG, PNG or WebP",
+        ),
         (encoded(b"<!doctype html><script>alert(1)</script>"), "JPEG, PNG or WebP"),
         (encoded(b"\xEF\xBB\xBF\x89PNG\r\n\x1A\n"), "JPEG, PNG or WebP"),
         (encoded(b"\xFF\xD8\xFF"), "JPEG, PNG or WebP"),
@@ -116,9 +135,12 @@ async fn only_small_images_of_three_kinds_are_taken() {
     ] {
         refused(&alice, &json!({ "avatar": avatar }), about).await;
     }
-    for wrong_kind in
-        [json!({ "avatar": 1 }), json!({ "avatar": [PNG] }), json!({ "avatar": { "url": "x" } }), json!({ "nickname": false })]
-    {
+    for wrong_kind in [
+        json!({ "avatar": 1 }),
+        json!({ "avatar": [PNG] }),
+        json!({ "avatar": { "url": "x" } }),
+        json!({ "nickname": false }),
+    ] {
         refused(&alice, &wrong_kind, "wrong kind").await;
     }
     // Both or nothing.
@@ -132,13 +154,20 @@ async fn what_is_two_things_at_once_is_the_image_alone() {
     let server = Server::start().await;
     let alice = server.http_as("alice").await;
     let page = b"<script>fetch('/v1/me')</script>".as_slice();
-    let in_comment = [b"\xFF\xD8\xFF\xFE\0\x22".as_slice(), page, &STANDARD.decode(JPEG).unwrap()[2..]].concat();
+    let in_comment =
+        [b"\xFF\xD8\xFF\xFE\0\x22".as_slice(), page, &STANDARD.decode(JPEG).unwrap()[2..]].concat();
     let behind = [&STANDARD.decode(PNG).unwrap(), page, b"PK\x03\x04"].concat();
     for (bytes, image, kind) in [(in_comment, JPEG, "image/jpeg"), (behind, PNG, "image/png")] {
         let (status, me) = alice.put("/v1/me", &json!({ "avatar": STANDARD.encode(&bytes) })).await;
         assert_eq!(status, 200, "{me}");
-        let fetched = server.http().fetch(Method::GET, me["avatar"].as_str().unwrap(), &[("accept", "text/html")]).await;
-        assert_eq!((fetched.header("content-type"), fetched.header("x-content-type-options")), (kind, "nosniff"));
+        let fetched = server
+            .http()
+            .fetch(Method::GET, me["avatar"].as_str().unwrap(), &[("accept", "text/html")])
+            .await;
+        assert_eq!(
+            (fetched.header("content-type"), fetched.header("x-content-type-options")),
+            (kind, "nosniff")
+        );
         assert_eq!(fetched.body, STANDARD.decode(image).unwrap());
     }
 }
@@ -155,7 +184,8 @@ async fn where_a_picture_was_taken_is_told_to_nobody() {
     let png = STANDARD.decode(PNG).unwrap();
     let moving = [&png[..33], b"\0\0\0\x08acTL\0\0\0\x02\0\0\0\0csum", &png[33..]].concat();
     refused(&alice, &json!({ "avatar": STANDARD.encode(moving) }), "animated").await;
-    refused(&alice, &json!({ "avatar": STANDARD.encode([&png[..33], &png[8..]].concat()) }), "one image").await;
+    refused(&alice, &json!({ "avatar": STANDARD.encode([&png[..33], &png[8..]].concat()) }), "one image")
+        .await;
 }
 
 /// A JPEG with a segment before all others.
@@ -198,7 +228,11 @@ async fn the_largest_image_fits_and_no_larger_body_does() {
     let end = bytes.len() - 16;
     bytes[41..end].fill_with(rand::random);
     let image = STANDARD.encode(&bytes);
-    let body = format!(r#"{{"nickname":"{}","avatar":"{}"}}"#, r"\ud83d\ude00".repeat(32), image.replace('/', r"\/"));
+    let body = format!(
+        r#"{{"nickname":"{}","avatar":"{}"}}"#,
+        r"\ud83d\ude00".repeat(32),
+        image.replace('/', r"\/")
+    );
     let (status, me) = alice.call(Method::PUT, "/v1/me", Some(body)).await;
     assert_eq!((status, &me["nickname"]), (200, &json!("😀".repeat(32))), "{me}");
     assert_eq!(server.http().fetch(Method::GET, me["avatar"].as_str().unwrap(), &[]).await.body, bytes);
@@ -210,7 +244,10 @@ async fn the_largest_image_fits_and_no_larger_body_does() {
     let (status, _) = alice.call(Method::POST, "/v1/read", Some(" ".repeat(2 * KIB))).await;
     assert_eq!(status, 413);
     let mut raw = server.raw().await;
-    let head = format!("PUT /v1/me HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nTransfer-Encoding: chunked\r\n\r\n", alice.token());
+    let head = format!(
+        "PUT /v1/me HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        alice.token()
+    );
     raw.send(format!("{head}1000\r\n{}\r\n0\r\n\r\n", " ".repeat(0x1000)).as_bytes()).await;
     assert!(raw.head().await.starts_with("HTTP/1.1 413 "));
 }
@@ -220,7 +257,9 @@ async fn who_sends_no_good_token_gets_nothing_read() {
     let server = Server::start().await;
     for token in [None, Some("x.y.z")] {
         let stranger = Http::new(&server.at, token);
-        for (method, path) in [(Method::GET, "/v1/me"), (Method::PUT, "/v1/me"), (Method::GET, "/v1/users?openids=a")] {
+        for (method, path) in
+            [(Method::GET, "/v1/me"), (Method::PUT, "/v1/me"), (Method::GET, "/v1/users?openids=a")]
+        {
             assert_eq!(stranger.call(method, path, None).await.0, 401, "{path}");
         }
         let mut raw = Raw::connect(&server.at).await;
@@ -230,7 +269,8 @@ async fn who_sends_no_good_token_gets_nothing_read() {
     let mallory = server.http_as("mallory").await;
     assert_eq!(mallory.put("/v1/me", &json!({ "nickname": "m", "avatar": PNG })).await.0, 200);
     assert!(server.command(&["ban", "--dev", "mallory"]).status.success());
-    crate::harness::eventually("the ban", async || (mallory.get("/v1/me").await.0 == 403).then_some(())).await;
+    crate::harness::eventually("the ban", async || (mallory.get("/v1/me").await.0 == 403).then_some(()))
+        .await;
     assert_eq!(mallory.put("/v1/me", &json!({ "nickname": "still here" })).await.1["error"], "banned");
     let (_, seen) = server.http_as("alice").await.get("/v1/users?openids=mallory").await;
     assert_eq!(seen["users"][0]["nickname"], "m", "what she wrote stays, and so does her name beside it");
@@ -242,7 +282,8 @@ async fn a_list_of_users_has_1_to_100_openids() {
     let alice = server.http_as("alice").await;
     let longest: Vec<String> = (0..100).map(|n| format!("{n:064}")).collect();
     let (status, answer) = alice.get(&format!("/v1/users?openids={}", longest.join(","))).await;
-    let openids: Vec<&str> = answer["users"].as_array().unwrap().iter().map(|user| user["openid"].as_str().unwrap()).collect();
+    let openids: Vec<&str> =
+        answer["users"].as_array().unwrap().iter().map(|user| user["openid"].as_str().unwrap()).collect();
     assert_eq!((status, openids.len()), (200, 100));
     assert_eq!(openids, longest);
     assert_eq!(alice.get("/v1/users?openids=a%2Cb").await.1["users"].as_array().unwrap().len(), 2);
@@ -272,8 +313,17 @@ async fn an_image_by_a_name_that_is_none_is_not_found() {
     let http = server.http();
     let (_, me) = server.http_as("alice").await.put("/v1/me", &json!({ "avatar": PNG })).await;
     let id = me["avatar"].as_str().unwrap().trim_start_matches("/v1/avatars/");
-    let mut names = vec![id.to_uppercase(), id[..63].to_owned(), format!("{id}.png"), format!("{id}/"), "0".repeat(64), "a".repeat(5_000)];
-    names.extend(["..%2f..%2fdata%2fhongyan.db", "%00", "..", "x'%20OR%20'1'='1", "%ff%fe"].map(str::to_owned));
+    let mut names = vec![
+        id.to_uppercase(),
+        id[..63].to_owned(),
+        format!("{id}.png"),
+        format!("{id}/"),
+        "0".repeat(64),
+        "a".repeat(5_000),
+    ];
+    names.extend(
+        ["..%2f..%2fdata%2fhongyan.db", "%00", "..", "x'%20OR%20'1'='1", "%ff%fe"].map(str::to_owned),
+    );
     for name in names {
         let (status, answer) = http.get(&format!("/v1/avatars/{name}")).await;
         assert_eq!((status, &answer["error"]), (404, &json!("not_found")), "{name}");
@@ -306,11 +356,15 @@ async fn every_node_shows_the_same() {
         cluster.nodes.iter().map(|node| Http::new(&node.at, Some(alice.token()))).collect()
     };
     for (n, image) in [PNG, WEBP, JPEG].iter().enumerate() {
-        let (status, me) = tokens[n].put("/v1/me", &json!({ "nickname": n.to_string(), "avatar": image })).await;
+        let (status, me) =
+            tokens[n].put("/v1/me", &json!({ "nickname": n.to_string(), "avatar": image })).await;
         assert_eq!(status, 200);
         for node in &tokens {
             assert_eq!(node.get("/v1/me").await.1, me);
-            assert_eq!(node.fetch(Method::GET, me["avatar"].as_str().unwrap(), &[]).await.body, STANDARD.decode(image).unwrap());
+            assert_eq!(
+                node.fetch(Method::GET, me["avatar"].as_str().unwrap(), &[]).await.body,
+                STANDARD.decode(image).unwrap()
+            );
         }
     }
 }

@@ -67,8 +67,12 @@ async fn reading_over_http_is_told_as_well() {
     alice.expect("text").await;
     alice.say("bob", "2", "hi").await;
     bob.expect("text").await;
-    let (status, _) = server.http_as("bob").await.post("/v1/read", &json!({ "peer": "alice", "seq": 2 })).await;
-    assert_eq!((status, &alice.expect("read").await["seq"], &bob.expect("read").await["seq"]), (204, &json!(2), &json!(2)));
+    let (status, _) =
+        server.http_as("bob").await.post("/v1/read", &json!({ "peer": "alice", "seq": 2 })).await;
+    assert_eq!(
+        (status, &alice.expect("read").await["seq"], &bob.expect("read").await["seq"]),
+        (204, &json!(2), &json!(2))
+    );
 }
 
 #[actix_web::test]
@@ -88,16 +92,28 @@ async fn a_recall_overwrites_for_everybody_online_or_not() {
     );
     for session in [&mut tablet, &mut plain] {
         let recall = session.expect("recall").await;
-        assert_eq!((&recall["seq"], &recall["target_seq"], &recall["from_user_openid"]), (&json!(2), &json!(1), &json!("alice")));
+        assert_eq!(
+            (&recall["seq"], &recall["target_seq"], &recall["from_user_openid"]),
+            (&json!(2), &json!(1), &json!("alice"))
+        );
     }
     alice.send(json!({ "type": "recall", "to_user_openid": "bob", "target_seq": 1 })).await;
     let again = alice.expect("ack").await;
-    assert_eq!((&again["seq"], &again["sent_at"], &again["duplicate"]), (&json!(2), &ack["sent_at"], &json!(true)));
+    assert_eq!(
+        (&again["seq"], &again["sent_at"], &again["duplicate"]),
+        (&json!(2), &ack["sent_at"], &json!(true))
+    );
     let http = server.http_as("bob").await;
     let (_, page) = http.get("/v1/messages?peer=alice").await;
     assert!(!page.to_string().contains("canary-text"), "{page}");
-    assert_eq!((&page["messages"][0]["recalled"], &page["messages"][0]["client_msg_id"]), (&json!(true), &json!("1")));
-    assert_eq!((&page["messages"][1]["type"], &page["messages"][1]["target_seq"]), (&json!("recall"), &json!(1)));
+    assert_eq!(
+        (&page["messages"][0]["recalled"], &page["messages"][0]["client_msg_id"]),
+        (&json!(true), &json!("1"))
+    );
+    assert_eq!(
+        (&page["messages"][1]["type"], &page["messages"][1]["target_seq"]),
+        (&json!("recall"), &json!(1))
+    );
     assert_eq!(http.get("/v1/unread").await.1["total"], 0);
     // A repeat of what was recalled is acked as what it was.
     assert_eq!(alice.say("bob", "1", "canary-text").await["duplicate"], true);
@@ -120,7 +136,8 @@ async fn what_is_not_ones_own_or_too_old_stays() {
 #[actix_web::test]
 async fn typing_passes_once_a_second_to_who_talks_with_her() {
     let server = Server::start().await;
-    let (mut alice, mut bob, mut carol) = (server.v1("alice").await, server.v1("bob").await, server.v1("carol").await);
+    let (mut alice, mut bob, mut carol) =
+        (server.v1("alice").await, server.v1("bob").await, server.v1("carol").await);
     alice.say("bob", "1", "x").await;
     bob.expect("text").await;
     for _ in 0..5 {
@@ -150,7 +167,9 @@ async fn who_is_blocked_gets_nothing_through() {
     for _ in 0..2 {
         assert_eq!(http.call(awc::http::Method::PUT, "/v1/blocks/alice", None).await.0, 204);
     }
-    alice.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "2", "message": "after" })).await;
+    alice
+        .send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "2", "message": "after" }))
+        .await;
     let refused = alice.expect_error("blocked").await;
     assert_eq!((&refused["status"], &refused["client_msg_id"]), (&json!(403), &json!("2")));
     alice.send(json!({ "type": "recall", "to_user_openid": "bob", "target_seq": 1 })).await;
@@ -189,14 +208,18 @@ async fn a_session_in_the_background_gets_its_frames_and_is_counted() {
     server.metric_becomes("hongyan_sessions_in_background", 0.0).await;
     bob.send(json!({ "type": "background" })).await;
     drop(bob);
-    eventually("the count without bob", async || (server.metric("hongyan_sessions").await < 2.0).then_some(())).await;
+    eventually("the count without bob", async || {
+        (server.metric("hongyan_sessions").await < 2.0).then_some(())
+    })
+    .await;
     server.metric_becomes("hongyan_sessions_in_background", 0.0).await;
 }
 
 #[actix_web::test]
 async fn what_one_clears_all_her_devices_learn() {
     let server = Server::start().await;
-    let (mut alice, mut phone, mut tablet) = (server.v1("alice").await, server.v1("bob").await, server.v1("bob").await);
+    let (mut alice, mut phone, mut tablet) =
+        (server.v1("alice").await, server.v1("bob").await, server.v1("bob").await);
     alice.say("bob", "1", "x").await;
     for session in [&mut phone, &mut tablet] {
         session.expect("text").await;

@@ -1,4 +1,5 @@
-//! The log of revocations as nodes of one PostgreSQL read it: in the order of its ids, with gaps that another node's commit fills late.
+//! The log of revocations as nodes of one PostgreSQL read it: in the order of its ids, with gaps that another
+//! node's commit fills late.
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
@@ -58,7 +59,8 @@ async fn a_logout_of_all_reaches_what_was_issued_before_its_commit_and_nothing_a
 async fn logins_go_on_while_the_log_cannot_be_read() {
     let Some((server, mut other)) = server().await else { return };
     other.batch_execute("ALTER TABLE revocations RENAME TO hidden").unwrap();
-    eventually("word of it", async || server.log().contains("revocations cannot be read").then_some(())).await;
+    eventually("word of it", async || server.log().contains("revocations cannot be read").then_some(()))
+        .await;
     let alice = server.http_as("alice").await;
     assert_eq!(alice.get("/v1/unread").await.0, 200);
     other.batch_execute("ALTER TABLE hidden RENAME TO revocations").unwrap();

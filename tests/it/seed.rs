@@ -15,18 +15,30 @@ async fn two_people_talk_with_every_field_as_given() {
         )
         .await;
     let text = bob.expect_text().await;
-    assert!(text.contains(r#""created_at":1577808000000,"avatar":{"u":[1,2.50,1e400]},"nick":"A""#), "{text}");
-    assert!(text.contains(r#""status":200,"from_user_openid":"alice","to_user_openid":"bob","seq":1"#), "{text}");
+    assert!(
+        text.contains(r#""created_at":1577808000000,"avatar":{"u":[1,2.50,1e400]},"nick":"A""#),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#""status":200,"from_user_openid":"alice","to_user_openid":"bob","seq":1"#),
+        "{text}"
+    );
     assert!(text.contains(r#""message":"你好 \ud83d\ude00""#), "{text}");
     bob.send(json!({ "type": "text", "message": "hi" })).await;
     let back = alice.expect("text").await;
-    assert_eq!((&back["message"], &back["seq"], &back["to_user_openid"]), (&json!("hi"), &json!(2), &json!("alice")));
+    assert_eq!(
+        (&back["message"], &back["seq"], &back["to_user_openid"]),
+        (&json!("hi"), &json!(2), &json!("alice"))
+    );
 }
 
 #[actix_web::test]
 async fn the_first_frame_is_the_seeds() {
     let server = Server::start().await;
-    let mut alice = Client::connect(&format!("ws://{}/alice?to_user_openid=bob&code=dev:alice", server.at), &[], None).await.unwrap();
+    let mut alice =
+        Client::connect(&format!("ws://{}/alice?to_user_openid=bob&code=dev:alice", server.at), &[], None)
+            .await
+            .unwrap();
     let init = alice.expect("init").await;
     assert_eq!((&init["status"], &init["data"]), (&json!(200), &json!("link ok")));
     assert_eq!((&init["openid"], &init["heartbeat_ms"]), (&json!("alice"), &json!(30_000)));
@@ -78,7 +90,10 @@ async fn an_open_chat_reads_by_itself_and_another_does_not() {
     alice.send(json!({ "message": "2", "to_user_openid": "carol" })).await;
     bob.expect("text").await;
     carol.expect("text").await;
-    crate::harness::eventually("bob's mark", async || (as_bob.get("/v1/unread").await.1["total"] == 0).then_some(())).await;
+    crate::harness::eventually("bob's mark", async || {
+        (as_bob.get("/v1/unread").await.1["total"] == 0).then_some(())
+    })
+    .await;
     assert_eq!(as_carol.get("/v1/unread").await.1["total"], 1);
 }
 

@@ -13,7 +13,12 @@ fn status(server: &Server) -> (Option<i32>, Value) {
 }
 
 fn node<'a>(overview: &'a Value, name: &str) -> &'a Value {
-    overview["nodes"].as_array().unwrap().iter().find(|node| node["node"] == name).unwrap_or_else(|| panic!("{name} in {overview}"))
+    overview["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|node| node["node"] == name)
+        .unwrap_or_else(|| panic!("{name} in {overview}"))
 }
 
 #[actix_web::test]
@@ -23,7 +28,8 @@ async fn all_nodes_are_shown_and_a_silent_one_as_such() {
     let (_alice, _bob) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await);
     let (code, overview) = eventually("three nodes that are well", async || {
         let (code, overview) = status(&cluster.nodes[0]);
-        let has_sessions = overview["nodes"].as_array()?.iter().filter(|node| node["sessions"] == 1).count() == 2;
+        let has_sessions =
+            overview["nodes"].as_array()?.iter().filter(|node| node["sessions"] == 1).count() == 2;
         (code == Some(0) && has_sessions).then_some((code, overview))
     })
     .await;
@@ -31,8 +37,18 @@ async fn all_nodes_are_shown_and_a_silent_one_as_such() {
     assert!(node(&overview, "n0")["is_this"] == true && node(&overview, "n1")["is_this"] == false);
     for name in ["n0", "n1", "n2"] {
         let node = node(&overview, name);
-        assert!(node["is_heard"] == true && node["database"] == "ok" && node["relay"] == "ok" && node["hears"] == 2, "{node}");
-        assert!(node["up_since_ms"].as_i64().unwrap() > 1_700_000_000_000 && node["version"] == env!("CARGO_PKG_VERSION"), "{node}");
+        assert!(
+            node["is_heard"] == true
+                && node["database"] == "ok"
+                && node["relay"] == "ok"
+                && node["hears"] == 2,
+            "{node}"
+        );
+        assert!(
+            node["up_since_ms"].as_i64().unwrap() > 1_700_000_000_000
+                && node["version"] == env!("CARGO_PKG_VERSION"),
+            "{node}"
+        );
     }
 
     // Killed, its row stays; so does that of one that hangs.
@@ -61,7 +77,10 @@ async fn one_node_is_asked_and_one_that_does_not_run_is_told() {
         (node(&overview, "only")["messages_per_second"].as_f64()? > 0.0).then_some(overview)
     })
     .await;
-    assert_eq!((&node(&overview, "only")["sessions"], &node(&overview, "only")["relay"]), (&1.into(), &"off".into()));
+    assert_eq!(
+        (&node(&overview, "only")["sessions"], &node(&overview, "only")["relay"]),
+        (&1.into(), &"off".into())
+    );
     server.signal("TERM");
     server.ended().await;
     let gone = server.command(&["status", "--ops-listen", &server.ops]);

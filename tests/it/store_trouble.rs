@@ -7,7 +7,9 @@ use serde_json::json;
 use crate::harness::{Client, Server};
 
 async fn send(client: &mut Client, id: &str) {
-    client.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": id, "message": "x" })).await;
+    client
+        .send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": id, "message": "x" }))
+        .await;
 }
 
 /// Sends under the same id until it is acked.
@@ -62,7 +64,11 @@ async fn cut_off_from_postgres_it_comes_back_by_itself() {
     alice.say("bob", "1", "x").await;
     let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
     for n in 0..5 {
-        admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")).unwrap();
+        admin
+            .batch_execute(&format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+            ))
+            .unwrap();
         assert_eq!(persist(&mut alice, &format!("after-{n}")).await["seq"], n + 2);
     }
 }

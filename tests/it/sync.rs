@@ -25,7 +25,8 @@ async fn ask(client: &mut Client, question: Value) -> (Vec<Value>, Value) {
 }
 
 fn seqs(conversations: &[Value], peer: &str) -> Vec<i64> {
-    let messages = conversations.iter().filter(|c| c["peer"] == peer).flat_map(|c| c["messages"].as_array().unwrap());
+    let messages =
+        conversations.iter().filter(|c| c["peer"] == peer).flat_map(|c| c["messages"].as_array().unwrap());
     messages.map(|m| m["seq"].as_i64().unwrap()).collect()
 }
 
@@ -44,9 +45,15 @@ async fn one_question_brings_everything_that_was_missed() {
     let mut bob = server.v1("bob").await;
     let question = json!({ "since": last["cursor"], "conversations": { "alice": 1 }, "limit": 5 });
     let (found, last) = ask(&mut bob, question).await;
-    assert_eq!((seqs(&found, "alice"), seqs(&found, "carol"), last["has_more"].as_bool()), (vec![2], vec![1], Some(false)));
+    assert_eq!(
+        (seqs(&found, "alice"), seqs(&found, "carol"), last["has_more"].as_bool()),
+        (vec![2], vec![1], Some(false))
+    );
     let of = |peer: &str| found.iter().find(|c| c["peer"] == peer).unwrap().clone();
-    assert_eq!((&of("alice")["unread"], &of("alice")["last_seq"], &of("carol")["unread"]), (&json!(2), &json!(2), &json!(1)));
+    assert_eq!(
+        (&of("alice")["unread"], &of("alice")["last_seq"], &of("carol")["unread"]),
+        (&json!(2), &json!(2), &json!(1))
+    );
     let missed = &of("alice")["messages"][0];
     assert_eq!(
         (&missed["message"], &missed["from_user_openid"], &missed["to_user_openid"]),
@@ -65,7 +72,8 @@ async fn a_large_answer_comes_in_frames_and_trips_no_limit() {
     let mut bob = server.v1("bob").await;
     let (mut have, mut since, mut answers) = (0, Value::Null, 0);
     loop {
-        let (found, last) = ask(&mut bob, json!({ "since": since, "conversations": { "alice": have }, "limit": 200 })).await;
+        let (found, last) =
+            ask(&mut bob, json!({ "since": since, "conversations": { "alice": have }, "limit": 200 })).await;
         let seqs = seqs(&found, "alice");
         assert_eq!(seqs, (have + 1..=have + seqs.len() as i64).collect::<Vec<_>>());
         have += seqs.len() as i64;
@@ -100,7 +108,10 @@ async fn a_sync_that_asks_for_nonsense_is_a_bad_frame() {
         assert_eq!(alice.expect_error("bad_frame").await["id"], "s", "{bad:.60}");
     }
     let (found, _) = ask(&mut alice, json!({ "since": null, "conversations": { "nobody": 7 } })).await;
-    assert_eq!((&found[0]["peer"], &found[0]["last_seq"], &found[0]["messages"]), (&json!("nobody"), &json!(0), &json!([])));
+    assert_eq!(
+        (&found[0]["peer"], &found[0]["last_seq"], &found[0]["messages"]),
+        (&json!("nobody"), &json!(0), &json!([]))
+    );
 }
 
 #[actix_web::test]

@@ -51,13 +51,24 @@ async fn a_message_is_followed_over_two_nodes_by_the_recipe_that_is_printed() {
     );
 
     // As the command says it, over the logs of all nodes.
-    let recipe = printed.lines().find_map(|line| line.trim().strip_prefix("cat LOGS | ")).unwrap().replace("CLIENT_MSG_ID", "m1");
+    let recipe = printed
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("cat LOGS | "))
+        .unwrap()
+        .replace("CLIENT_MSG_ID", "m1");
     let logs: String = cluster.nodes.iter().map(Server::log).collect();
     assert!(!logs.contains("a secret"), "no text stands in a log");
     let told = shell(&recipe, &logs);
     let told: Vec<Vec<&str>> = told.lines().map(|line| line.split('\t').collect()).collect();
     let story: Vec<(&str, &str)> = told.iter().map(|hop| (hop[1], hop[2])).collect();
-    for wanted in [("n0", "received"), ("n0", "committed"), ("n0", "acked"), ("n0", "relayed"), ("n1", "heard"), ("n1", "pushed")] {
+    for wanted in [
+        ("n0", "received"),
+        ("n0", "committed"),
+        ("n0", "acked"),
+        ("n0", "relayed"),
+        ("n1", "heard"),
+        ("n1", "pushed"),
+    ] {
         assert!(story.contains(&wanted), "{wanted:?} in {story:?}");
     }
     assert_eq!(story[..3], [("n0", "received"), ("n0", "committed"), ("n0", "acked")]);
@@ -76,7 +87,8 @@ async fn a_message_is_followed_over_two_nodes_by_the_recipe_that_is_printed() {
 
 /// Runs a line of shell over a text. The recipe is for jq; without one here the test has nothing to run.
 fn shell(line: &str, input: &str) -> String {
-    let mut child = Command::new("sh").args(["-c", line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        Command::new("sh").args(["-c", line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
@@ -103,15 +115,22 @@ async fn a_trace_shows_refusals_and_calls_and_ends_by_itself() {
     assert_eq!((&refused["error"], &refused["client_msg_id"]), (&"blocked".into(), &"m1".into()));
 
     let calls = server.http_as("alice").await;
-    let fetched = calls.fetch(Method::GET, "/v1/conversations", &[("x-request-id", "a-request-of-mine")]).await;
+    let fetched =
+        calls.fetch(Method::GET, "/v1/conversations", &[("x-request-id", "a-request-of-mine")]).await;
     assert_eq!((fetched.status, fetched.header("x-request-id")), (200, "a-request-of-mine"));
     let call = hop(&server, "http").await;
-    assert_eq!((&call["request_id"], &call["status"], &call["user"]), (&"a-request-of-mine".into(), &200.into(), &"alice".into()));
+    assert_eq!(
+        (&call["request_id"], &call["status"], &call["user"]),
+        (&"a-request-of-mine".into(), &200.into(), &"alice".into())
+    );
 
     // A session's lines have the id of its handshake.
     let begun = hops(&server).len();
     let _second = server.v1("alice").await;
-    let connected = eventually("connected", async || hops(&server).into_iter().skip(begun).find(|line| line["msg"] == "connected")).await;
+    let connected = eventually("connected", async || {
+        hops(&server).into_iter().skip(begun).find(|line| line["msg"] == "connected")
+    })
+    .await;
     assert_eq!(connected["request_id"].as_str().unwrap().len(), 32);
 }
 
@@ -163,9 +182,12 @@ async fn every_line_and_readyz_name_the_node() {
 #[actix_web::test]
 async fn every_answer_has_a_request_id_and_odd_ones_are_replaced() {
     let server = Server::alone(&[]);
-    for (at, path) in
-        [(&server.at, "/v1/conversations"), (&server.at, "/nowhere/at/all"), (&server.at, "/healthz"), (&server.ops, "/readyz")]
-    {
+    for (at, path) in [
+        (&server.at, "/v1/conversations"),
+        (&server.at, "/nowhere/at/all"),
+        (&server.at, "/healthz"),
+        (&server.ops, "/readyz"),
+    ] {
         let http = Http::new(at, None);
         let own = http.fetch(Method::GET, path, &[("x-request-id", "not an id")]).await;
         assert_eq!(own.header("x-request-id").len(), 32, "{path}");

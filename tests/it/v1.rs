@@ -11,7 +11,10 @@ async fn an_ack_has_seq_and_time_and_echoes_the_id() {
     assert_eq!(alice.subprotocol.as_deref(), Some("hongyan.v1"));
     alice.send(json!({ "type": "text", "id": "é\n1", "to_user_openid": "bob", "client_msg_id": "c1", "message": "x" })).await;
     let ack = alice.expect("ack").await;
-    assert_eq!((&ack["id"], &ack["client_msg_id"], &ack["to_user_openid"]), (&json!("é\n1"), &json!("c1"), &json!("bob")));
+    assert_eq!(
+        (&ack["id"], &ack["client_msg_id"], &ack["to_user_openid"]),
+        (&json!("é\n1"), &json!("c1"), &json!("bob"))
+    );
     assert_eq!((&ack["seq"], &ack["duplicate"]), (&json!(1), &json!(false)));
     assert!(ack["sent_at"].as_i64().unwrap() > 1_600_000_000_000);
     alice.send(json!({ "type": "heart", "id": "h" })).await;
@@ -28,7 +31,10 @@ async fn a_repeat_is_acked_with_the_first_ones_place() {
     let mut plain = server.seed("bob", "alice").await;
     let first = alice.say("bob", "c1", "x").await;
     let again = alice.say("bob", "c1", "x").await;
-    assert_eq!((&again["seq"], &again["sent_at"], &again["duplicate"]), (&first["seq"], &first["sent_at"], &json!(true)));
+    assert_eq!(
+        (&again["seq"], &again["sent_at"], &again["duplicate"]),
+        (&first["seq"], &first["sent_at"], &json!(true))
+    );
     // v1 sessions get it again (a node may have died between commit and push), plain ones do not.
     assert_eq!(bob.expect("text").await["seq"], 1);
     assert_eq!(bob.expect("text").await["seq"], 1);
@@ -45,18 +51,24 @@ async fn the_same_id_with_other_content_is_a_conflict() {
     let server = Server::start().await;
     let mut alice = server.v1("alice").await;
     let message = |more: serde_json::Value| {
-        let mut frame =
-            json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "c", "message": "x", "n": 1.0, "o": { "a": 1, "b": 2 } });
+        let mut frame = json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "c", "message": "x", "n": 1.0, "o": { "a": 1, "b": 2 } });
         frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         frame
     };
     alice.send(message(json!({}))).await;
     assert_eq!(alice.expect("ack").await["duplicate"], false);
-    for other in [json!({ "message": "y" }), json!({ "type": "image" }), json!({ "n": 2 }), json!({ "more": 1 })] {
+    for other in
+        [json!({ "message": "y" }), json!({ "type": "image" }), json!({ "n": 2 }), json!({ "more": 1 })]
+    {
         alice.send(message(other)).await;
         assert_eq!(alice.expect_error("conflict").await["client_msg_id"], "c");
     }
-    for same in [json!({ "id": "9" }), json!({ "date": "now" }), json!({ "created_at": 5 }), json!({ "o": { "b": 2, "a": 1 } })] {
+    for same in [
+        json!({ "id": "9" }),
+        json!({ "date": "now" }),
+        json!({ "created_at": 5 }),
+        json!({ "o": { "b": 2, "a": 1 } }),
+    ] {
         alice.send(message(same)).await;
         assert_eq!(alice.expect("ack").await["duplicate"], true);
     }
@@ -156,7 +168,9 @@ async fn sizes_are_refused_by_name_and_nothing_is_stored() {
     let server = Server::start().await;
     let mut alice = server.v1("alice").await;
     alice.say("bob", "fits", &"x".repeat(8_192)).await;
-    for (id, message, extra) in [("m", "x".repeat(8_193), String::new()), ("f", "x".into(), "y".repeat(16_384))] {
+    for (id, message, extra) in
+        [("m", "x".repeat(8_193), String::new()), ("f", "x".into(), "y".repeat(16_384))]
+    {
         alice.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": id, "message": message, "extra": extra })).await;
         assert_eq!(alice.expect_error("too_large").await["client_msg_id"], id);
     }
@@ -186,7 +200,9 @@ async fn a_user_may_send_so_fast_and_a_repeat_is_acked_all_the_same() {
         alice.say("bob", &n.to_string(), "x").await;
         tablet.expect("text").await;
     }
-    tablet.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "new", "message": "x" })).await;
+    tablet
+        .send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "new", "message": "x" }))
+        .await;
     let error = tablet.expect_error("rate_limited").await;
     assert!(error["retry_after_ms"].as_u64().unwrap() <= 1_000, "{error}");
     assert_eq!(alice.say("bob", "0", "x").await["duplicate"], true);
@@ -239,7 +255,10 @@ async fn a_read_mark_is_echoed_after_its_commit() {
     }
     bob.send(json!({ "type": "read", "id": "r", "to_user_openid": "alice", "seq": 2 })).await;
     let echo = bob.expect("read").await;
-    assert_eq!((&echo["id"], &echo["seq"], &echo["from_user_openid"]), (&json!("r"), &json!(2), &json!("bob")));
+    assert_eq!(
+        (&echo["id"], &echo["seq"], &echo["from_user_openid"]),
+        (&json!("r"), &json!(2), &json!("bob"))
+    );
     let http = server.http_as("bob").await;
     assert_eq!(http.get("/v1/unread").await.1["total"], 1);
     bob.send(json!({ "type": "read", "id": "far", "to_user_openid": "alice", "seq": 99 })).await;
@@ -277,7 +296,9 @@ async fn credentials_are_tried_in_order_and_never_skipped() {
     assert_eq!(browser.subprotocol.as_deref(), Some("hongyan.v1"));
     Client::connect(&url("to_user_openid=bob"), &[], Some(&token)).await.unwrap().expect("init").await;
     // A bad one decides, though a good one follows.
-    for (protocols, header) in [(vec!["hongyan.v1", bearer.as_str()], Some("bad")), (vec!["hongyan.v1", "bearer.bad"], None)] {
+    for (protocols, header) in
+        [(vec!["hongyan.v1", bearer.as_str()], Some("bad")), (vec!["hongyan.v1", "bearer.bad"], None)]
+    {
         let mut refused = Client::connect(&url("code=dev:alice"), &protocols, header).await.unwrap();
         refused.expect_error("unauthorized").await;
         assert_eq!(refused.expect_close(4501).await, "unauthorized");
@@ -287,7 +308,8 @@ async fn credentials_are_tried_in_order_and_never_skipped() {
     none.expect_close(4501).await;
     // Without hongyan.v1 nothing could be selected: plain HTTP.
     assert_eq!(Client::connect(&url(""), &[&bearer], None).await.err(), Some(400));
-    let mut other = Client::connect(&format!("ws://{}/bob?", server.at), &["hongyan.v1"], Some(&token)).await.unwrap();
+    let mut other =
+        Client::connect(&format!("ws://{}/bob?", server.at), &["hongyan.v1"], Some(&token)).await.unwrap();
     other.expect_error("openid_mismatch").await;
     assert_eq!(other.next().await, Said::Closed(4501, "openid_mismatch".into()));
 }

@@ -56,7 +56,10 @@ async fn a_browser_asks_again_and_is_sent_nothing_that_it_has() {
         for has_it in [etag, &format!("W/{etag}")] {
             let again = http.fetch(Method::GET, path, &[("if-none-match", has_it)]).await;
             assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, etag), "{path}");
-            assert_eq!((again.header("cache-control"), again.header("content-security-policy")), ("no-cache", POLICY));
+            assert_eq!(
+                (again.header("cache-control"), again.header("content-security-policy")),
+                ("no-cache", POLICY)
+            );
         }
         let other = http.fetch(Method::GET, path, &[("if-none-match", "\"of the release before\"")]).await;
         assert_eq!((other.status, other.body), (200, first.body));

@@ -17,7 +17,9 @@ async fn tell(server: &Server) -> Value {
 
 /// Pushes taken so far, by the status of their answers.
 async fn answered(server: &Server, status: u16) -> f64 {
-    server.metric(&format!(r#"hongyan_http_responses_total{{route="/wechat/events",status="{status}"}}"#)).await
+    server
+        .metric(&format!(r#"hongyan_http_responses_total{{route="/wechat/events",status="{status}"}}"#))
+        .await
 }
 
 #[actix_web::test]
@@ -32,7 +34,8 @@ async fn dev_takes_what_its_double_tells_and_nothing_unsigned() {
         }
     }
     let taken_over = |changes: Value| {
-        let mut push = json!({ "url": format!("http://{}/wechat/events", server.at), "token": "devpushtoken" });
+        let mut push =
+            json!({ "url": format!("http://{}/wechat/events", server.at), "token": "devpushtoken" });
         push.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         json!({ "push": push })
     };
@@ -78,10 +81,14 @@ async fn the_double_has_a_page_and_no_page_of_anothers_steers_it() {
         let file = double.fetch(Method::GET, path, &[]).await;
         assert_eq!((file.status, file.header("content-type")), (200, kind));
         assert!(
-            file.header("content-security-policy").starts_with("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';")
+            file.header("content-security-policy")
+                .starts_with("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';")
         );
     }
-    assert_eq!(double.fetch(Method::GET, "/__journal", &[("sec-fetch-site", "cross-site")]).await.status, 403);
+    assert_eq!(
+        double.fetch(Method::GET, "/__journal", &[("sec-fetch-site", "cross-site")]).await.status,
+        403
+    );
 }
 
 #[actix_web::test]

@@ -10,13 +10,15 @@ use serde_json::json;
 
 use crate::harness::{Server, eventually};
 
-/// An authority of a company's own, and a WeChat of its making: the authority's certificate, and where WeChat answers as `localhost`.
+/// An authority of a company's own, and a WeChat of its making: the authority's certificate, and where WeChat
+/// answers as `localhost`.
 fn wechat() -> (String, u16) {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let certificate =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     let config = rustls::ServerConfig::builder().with_no_client_auth();
     let config = Arc::new(config.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -57,7 +59,8 @@ async fn wechat_is_who_the_named_certificates_vouch_for() {
     let (ours, others) = (file("ours.crt", &ours), file("others.crt", &others));
     let login = async |host: &str, roots: &Path| {
         let base = format!("https://{host}:{port}");
-        let server = Server::serving(&[("wechat.api_base", &base), ("SSL_CERT_FILE", roots.to_str().unwrap())]);
+        let server =
+            Server::serving(&[("wechat.api_base", &base), ("SSL_CERT_FILE", roots.to_str().unwrap())]);
         server.http().post("/v1/login", &json!({ "code": "0f1" })).await.0
     };
     assert_eq!(login("localhost", &ours).await, 200);
@@ -73,7 +76,10 @@ async fn a_file_without_certificates_is_complained_of() {
     let roots = ("SSL_CERT_FILE", empty.to_str().unwrap());
     let server = Server::serving(&[("wechat.api_base", "https://localhost:1"), roots]);
     assert_eq!(server.http().post("/v1/login", &json!({ "code": "0f1" })).await.0, 503);
-    eventually("the complaint", async || server.log().contains("there are no root certificates").then_some(())).await;
+    eventually("the complaint", async || {
+        server.log().contains("there are no root certificates").then_some(())
+    })
+    .await;
     let plain = Server::serving(&[("wechat.api_base", "http://127.0.0.1:1"), roots]);
     assert_eq!(plain.http().post("/v1/login", &json!({ "code": "0f1" })).await.0, 503);
     assert!(!plain.log().contains("root certificates"), "nothing by https is asked for");

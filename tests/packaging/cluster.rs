@@ -53,8 +53,12 @@ fn seconds(text: &Value) -> u64 {
 
 /// The settings that `variables` give, where a path below `mounted` is one in `folder`.
 fn settings(variables: &Value, mounted: &str, folder: &Path) -> Config {
-    let here = |value: &str| value.strip_prefix(mounted).map_or_else(|| value.into(), |name| folder.join(name).into_os_string());
-    let environment = members(variables).map(|(name, value)| (OsString::from(name), here(value.as_str().unwrap()))).collect();
+    let here = |value: &str| {
+        value.strip_prefix(mounted).map_or_else(|| value.into(), |name| folder.join(name).into_os_string())
+    };
+    let environment = members(variables)
+        .map(|(name, value)| (OsString::from(name), here(value.as_str().unwrap())))
+        .collect();
     load(&Profile::Serve, &Inputs { environment, ..Inputs::default() }).unwrap().config
 }
 
@@ -86,33 +90,58 @@ fn a_node_of_compose_can_start_with_its_settings() {
         sockets.insert(socket.display().to_string());
         // Prometheus asks from another container, by the name of the service; nobody asks from outside.
         let ops = config.ops.listen.unwrap();
-        assert!(ops.ip().is_unspecified() && text("Dockerfile").contains(&format!(" {}\n", ops.port())), "{name}");
+        assert!(
+            ops.ip().is_unspecified() && text("Dockerfile").contains(&format!(" {}\n", ops.port())),
+            "{name}"
+        );
         let asked = [format!("{name}:{}", ops.port())];
-        assert_eq!(config.ops.allowed_hosts.judge(asked.iter().map(String::as_str), None, Pages::Own), Ok(()), "{name}");
+        assert_eq!(
+            config.ops.allowed_hosts.judge(asked.iter().map(String::as_str), None, Pages::Own),
+            Ok(()),
+            "{name}"
+        );
         assert!(node["ports"].is_null() && texts(&node["networks"]).contains(&"inside"), "{name}");
         let Some(Listen::Tcp(admin)) = config.admin.port() else { panic!("{name}") };
-        assert!(admin.ip().is_unspecified() && *admin != ops && config.admin.keys.iter().all(|key| key.id == "ops"), "{name}");
+        assert!(
+            admin.ip().is_unspecified()
+                && *admin != ops
+                && config.admin.keys.iter().all(|key| key.id == "ops"),
+            "{name}"
+        );
         let prometheus: Value = serde_saphyr::from_str(&text("deploy/prometheus/prometheus.yml")).unwrap();
         let targets = texts(&prometheus["scrape_configs"][0]["static_configs"][0]["targets"]);
         assert!(targets.contains(&format!("{name}:{}", ops.port()).as_str()), "{name}");
         let shared = |service: &str| texts(&compose["services"][service]["networks"]).contains(&"monitoring");
-        assert!(shared("prometheus") && texts(&node["networks"]).contains(&"monitoring") && shared("node-exporter"), "{name}");
+        assert!(
+            shared("prometheus")
+                && texts(&node["networks"]).contains(&"monitoring")
+                && shared("node-exporter"),
+            "{name}"
+        );
         let DatabaseUrl::Postgres(url) = &config.database.url else { panic!("{name}") };
         let password = fs::read_to_string(mounted.path().join("postgres_password")).unwrap();
         let postgres = &compose["services"]["postgres"]["environment"];
-        let (user, database) = (postgres["POSTGRES_USER"].as_str().unwrap(), postgres["POSTGRES_DB"].as_str().unwrap());
+        let (user, database) =
+            (postgres["POSTGRES_USER"].as_str().unwrap(), postgres["POSTGRES_DB"].as_str().unwrap());
         assert_eq!(*url, format!("postgres://{user}:{}@postgres/{database}", password.trim()));
     }
     let upstream = text("deploy/nginx/nodes/compose.conf");
-    let named: BTreeSet<_> =
-        upstream.lines().filter_map(|line| line.trim().strip_prefix("server unix:")?.split(' ').next()).map(str::to_owned).collect();
+    let named: BTreeSet<_> = upstream
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("server unix:")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
     assert_eq!(named, sockets, "what nginx connects to, and where the nodes listen");
 
     // The relay's address names the service of NATS, its port and its user.
     let url = fs::read_to_string(made.path().join("nats_url")).unwrap();
     assert!(url.trim().ends_with("@nats:4222") && url.starts_with("nats://hongyan:"), "{url}");
     let nats = text("deploy/nats/nats.conf");
-    assert!(compose["services"]["nats"].is_object() && nats.contains("\nport: 4222\n") && nats.contains("user: hongyan\n"));
+    assert!(
+        compose["services"]["nats"].is_object()
+            && nats.contains("\nport: 4222\n")
+            && nats.contains("user: hongyan\n")
+    );
 
     // A second run keeps what is there.
     make_secrets(made.path());
@@ -149,11 +178,16 @@ fn compose_names_nothing_that_is_not_there() {
             used.insert(secret.as_str().or(secret["source"].as_str()).unwrap());
         }
         for volume in service["volumes"].as_array().into_iter().flatten() {
-            let source = volume.as_str().map_or_else(|| volume["source"].as_str().unwrap(), |short| short.split(':').next().unwrap());
+            let source = volume
+                .as_str()
+                .map_or_else(|| volume["source"].as_str().unwrap(), |short| short.split(':').next().unwrap());
             let there = match source.strip_prefix("./") {
                 // A volume, or a folder of the machine itself.
                 None => declared("volumes").contains(source) || source.starts_with('/'),
-                Some(path) => path.strip_prefix("secrets/").map_or(root().join(path), |made_path| made.path().join(made_path)).exists(),
+                Some(path) => path
+                    .strip_prefix("secrets/")
+                    .map_or(root().join(path), |made_path| made.path().join(made_path))
+                    .exists(),
             };
             assert!(there, "{name}: {source}");
         }
@@ -180,7 +214,10 @@ fn what_watches_is_started_when_asked_for_and_seen_on_this_machine_only() {
     assert_eq!(prometheus["scrape_configs"][0]["job_name"], "hongyan", "as the rules call it");
     assert_eq!(prometheus["scrape_configs"][1]["static_configs"][0]["targets"][0], "node-exporter:9100");
     for (_, service) in members(&compose["services"]).filter(|(_, service)| service["profiles"].is_null()) {
-        assert!(members(&service["depends_on"]).all(|(other, _)| compose["services"][other]["profiles"].is_null()));
+        assert!(
+            members(&service["depends_on"])
+                .all(|(other, _)| compose["services"][other]["profiles"].is_null())
+        );
     }
 }
 
@@ -190,7 +227,10 @@ fn nginx_and_nats_find_in_their_containers_what_their_files_name() {
     let mut seen = BTreeSet::new();
     for (_, service) in members(&compose["services"]) {
         for volume in service["volumes"].as_array().into_iter().flatten() {
-            seen.insert(volume.as_str().map_or_else(|| volume["target"].as_str().unwrap(), |short| short.split(':').nth(1).unwrap()));
+            seen.insert(volume.as_str().map_or_else(
+                || volume["target"].as_str().unwrap(),
+                |short| short.split(':').nth(1).unwrap(),
+            ));
         }
         for secret in service["secrets"].as_array().into_iter().flatten() {
             seen.extend(secret["target"].as_str());
@@ -199,11 +239,16 @@ fn nginx_and_nats_find_in_their_containers_what_their_files_name() {
     let named = |file: &str, start: &str, from: &str| -> Vec<String> {
         let text = text(file);
         let found = text.lines().filter_map(|line| line.trim().strip_prefix(start));
-        let found: Vec<String> = found.map(|rest| Path::new(from).join(rest.trim().trim_end_matches(';')).display().to_string()).collect();
+        let found: Vec<String> = found
+            .map(|rest| Path::new(from).join(rest.trim().trim_end_matches(';')).display().to_string())
+            .collect();
         assert!(!found.is_empty(), "{file}: no {start}");
         found
     };
-    let included = [named("deploy/nginx/nginx.conf", "include ", "/etc/nginx"), named("deploy/nats/nats.conf", "include ", "/etc/nats")];
+    let included = [
+        named("deploy/nginx/nginx.conf", "include ", "/etc/nginx"),
+        named("deploy/nats/nats.conf", "include ", "/etc/nats"),
+    ];
     for path in included.concat() {
         assert!(seen.contains(path.as_str()), "{path}");
     }
@@ -225,7 +270,11 @@ fn every_service_of_compose_is_watched_bounded_and_comes_back() {
     for (name, service) in members(&compose["services"]) {
         assert_eq!(service["restart"], "unless-stopped", "{name}");
         assert_eq!(service["read_only"], true, "{name}");
-        assert!(service["logging"]["options"]["max-size"].is_string() && service["logging"]["options"]["max-file"].is_string(), "{name}");
+        assert!(
+            service["logging"]["options"]["max-size"].is_string()
+                && service["logging"]["options"]["max-file"].is_string(),
+            "{name}"
+        );
         assert!(texts(&service["security_opt"]).contains(&"no-new-privileges:true"), "{name}");
         // The nodes' own is in the image.
         assert!(service["healthcheck"]["test"].is_array() || service["image"] == "hongyan", "{name}");
@@ -239,9 +288,17 @@ fn every_service_of_compose_is_watched_bounded_and_comes_back() {
 
     let nginx = &compose["services"]["nginx"];
     let main = text("deploy/nginx/nginx.conf");
-    let wanted: u64 =
-        main.lines().find_map(|line| line.strip_prefix("worker_rlimit_nofile ")).unwrap().trim_end_matches(';').parse().unwrap();
-    assert!(nginx["ulimits"]["nofile"].as_u64().unwrap() >= wanted, "a user of a container cannot go beyond the container's limit");
+    let wanted: u64 = main
+        .lines()
+        .find_map(|line| line.strip_prefix("worker_rlimit_nofile "))
+        .unwrap()
+        .trim_end_matches(';')
+        .parse()
+        .unwrap();
+    assert!(
+        nginx["ulimits"]["nofile"].as_u64().unwrap() >= wanted,
+        "a user of a container cannot go beyond the container's limit"
+    );
     let site = text("deploy/nginx/hongyan.conf");
     for port in texts(&nginx["ports"]) {
         let (_, inside) = port.split_once(':').unwrap();
@@ -249,7 +306,10 @@ fn every_service_of_compose_is_watched_bounded_and_comes_back() {
     }
     // The image's user may bind in the folder of the sockets, and nginx's group may enter it.
     let (user, group) = image("USER").split_once(':').map(|(u, g)| (u.to_owned(), g.to_owned())).unwrap();
-    assert_eq!(compose["volumes"]["sockets"]["driver_opts"]["o"], format!("uid={user},gid={group},mode=0750"));
+    assert_eq!(
+        compose["volumes"]["sockets"]["driver_opts"]["o"],
+        format!("uid={user},gid={group},mode=0750")
+    );
     assert_eq!(nginx["user"].as_str().unwrap().split_once(':').unwrap().1, group);
 }
 
@@ -258,14 +318,23 @@ fn the_health_checks_of_compose_ask_what_there_is() {
     let compose = compose();
     let test = |service: &str| texts(&compose["services"][service]["healthcheck"]["test"]).join(" ");
     let postgres = &compose["services"]["postgres"]["environment"];
-    let (user, database) = (postgres["POSTGRES_USER"].as_str().unwrap(), postgres["POSTGRES_DB"].as_str().unwrap());
+    let (user, database) =
+        (postgres["POSTGRES_USER"].as_str().unwrap(), postgres["POSTGRES_DB"].as_str().unwrap());
     assert_eq!(test("postgres"), format!("CMD pg_isready -h 127.0.0.1 -U {user} -d {database}"));
-    let monitor = text("deploy/nats/nats.conf").lines().find_map(|line| line.strip_prefix("http: ")).unwrap().trim_matches('"').to_owned();
+    let monitor = text("deploy/nats/nats.conf")
+        .lines()
+        .find_map(|line| line.strip_prefix("http: "))
+        .unwrap()
+        .trim_matches('"')
+        .to_owned();
     assert!(test("nats").ends_with(&format!(" http://{monitor}/healthz")));
     // `/healthz` stands on both ports of a node.
     let site = text("deploy/nginx/hongyan.conf");
-    let name =
-        site.lines().filter_map(|line| line.trim().strip_prefix("server_name ")?.strip_suffix(';')).find(|name| *name != "_").unwrap();
+    let name = site
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("server_name ")?.strip_suffix(';'))
+        .find(|name| *name != "_")
+        .unwrap();
     assert!(
         test("nginx").ends_with(&format!(" --connect-to ::127.0.0.1:443 https://{name}/healthz")),
         "nginx answers to its own name only"
@@ -305,7 +374,10 @@ fn container(deployment: &Value) -> &Value {
 /// The number of a port that may be named.
 fn port(container: &Value, port: &Value) -> u64 {
     let ports = container["ports"].as_array().unwrap();
-    let named = || ports.iter().find(|p| p["name"] == *port).unwrap_or_else(|| panic!("no port {port}"))["containerPort"].as_u64();
+    let named = || {
+        ports.iter().find(|p| p["name"] == *port).unwrap_or_else(|| panic!("no port {port}"))["containerPort"]
+            .as_u64()
+    };
     port.as_u64().or_else(named).unwrap()
 }
 
@@ -324,22 +396,38 @@ fn a_pod_can_start_with_its_settings() {
     }
     assert_eq!(container["volumeMounts"][0]["name"], volume["name"]);
     let path = format!("{}/", container["volumeMounts"][0]["mountPath"].as_str().unwrap());
-    let variables = &object(&objects, "ConfigMap", container["envFrom"][0]["configMapRef"]["name"].as_str().unwrap())["data"];
+    let variables = &object(
+        &objects,
+        "ConfigMap",
+        container["envFrom"][0]["configMapRef"]["name"].as_str().unwrap(),
+    )["data"];
     let config = settings(variables, &path, mounted.path());
-    assert!(matches!(config.database.url, DatabaseUrl::Postgres(_)) && !config.server.trusted_proxies.is_empty());
+    assert!(
+        matches!(config.database.url, DatabaseUrl::Postgres(_)) && !config.server.trusted_proxies.is_empty()
+    );
 
     let listens = |name: &str| port(container, &Value::from(name));
-    assert_eq!(config.server.listen, Listen::Tcp(([0, 0, 0, 0], u16::try_from(listens("public")).unwrap()).into()));
+    assert_eq!(
+        config.server.listen,
+        Listen::Tcp(([0, 0, 0, 0], u16::try_from(listens("public")).unwrap()).into())
+    );
     let ops = config.ops.listen.unwrap();
     assert!(ops.ip().is_unspecified(), "the kubelet asks from outside");
     assert_eq!(u64::from(ops.port()), listens("ops"));
     assert_eq!(pod["enableServiceLinks"], false);
 
-    let annotations = &object(&objects, "Deployment", "hongyan")["spec"]["template"]["metadata"]["annotations"];
+    let annotations =
+        &object(&objects, "Deployment", "hongyan")["spec"]["template"]["metadata"]["annotations"];
     assert_eq!(annotations["prometheus.io/port"], ops.port().to_string());
     assert_eq!(container["image"].as_str().unwrap().rsplit(':').next().unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(image("USER"), format!("{0}:{1}", pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]));
-    assert_eq!(pod["securityContext"]["fsGroup"], pod["securityContext"]["runAsGroup"], "who may read the secrets");
+    assert_eq!(
+        image("USER"),
+        format!("{0}:{1}", pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"])
+    );
+    assert_eq!(
+        pod["securityContext"]["fsGroup"], pod["securityContext"]["runAsGroup"],
+        "who may read the secrets"
+    );
 }
 
 /// A probe asks a running server's operators' port.
@@ -347,7 +435,10 @@ fn a_pod_can_start_with_its_settings() {
 fn every_path_that_is_probed_answers() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_hongyan"));
-    server.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]).env_clear().current_dir(folder.path());
+    server
+        .args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .env_clear()
+        .current_dir(folder.path());
     let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     let at = lines.find_map(|line| line.strip_prefix("hongyan: operators at ").map(str::to_owned)).unwrap();
@@ -356,15 +447,24 @@ fn every_path_that_is_probed_answers() {
     let objects = objects();
     let deployment = object(&objects, "Deployment", "hongyan");
     let container = container(deployment);
-    let mut paths = BTreeSet::from([deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"].as_str().unwrap()]);
+    let mut paths =
+        BTreeSet::from([deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"]
+            .as_str()
+            .unwrap()]);
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let asked = &container[probe]["httpGet"];
         assert_eq!(asked["port"], "ops", "{probe}");
         paths.insert(asked["path"].as_str().unwrap());
     }
-    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz", "a database that is away is no reason to restart");
+    assert_eq!(
+        container["livenessProbe"]["httpGet"]["path"], "/healthz",
+        "a database that is away is no reason to restart"
+    );
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
-    assert!(container["readinessProbe"]["timeoutSeconds"].as_f64().unwrap() > 1.5, "as long as /readyz may take");
+    assert!(
+        container["readinessProbe"]["timeoutSeconds"].as_f64().unwrap() > 1.5,
+        "as long as /readyz may take"
+    );
     let answers: Vec<_> = paths.into_iter().map(|path| (path, status(&at, path))).collect();
     server.kill().unwrap();
     server.wait().unwrap();
@@ -376,7 +476,11 @@ fn every_path_that_is_probed_answers() {
 fn status(at: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(at).unwrap();
     // As the kubelet asks: by the address of the pod.
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 10.244.0.7:9990\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nHost: 10.244.0.7:9990\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.lines().next().unwrap_or_default().to_owned()
@@ -426,11 +530,17 @@ fn the_objects_of_kubernetes_find_each_other() {
             }
         }
         let secured = &container(deployment)["securityContext"];
-        assert_eq!((&secured["readOnlyRootFilesystem"], &secured["allowPrivilegeEscalation"]), (&Value::from(true), &Value::from(false)));
+        assert_eq!(
+            (&secured["readOnlyRootFilesystem"], &secured["allowPrivilegeEscalation"]),
+            (&Value::from(true), &Value::from(false))
+        );
     }
     let hongyan = object(&objects, "Deployment", "hongyan");
     let labels = &hongyan["spec"]["template"]["metadata"]["labels"];
-    assert_eq!(object(&objects, "PodDisruptionBudget", "hongyan")["spec"]["selector"]["matchLabels"], *labels);
+    assert_eq!(
+        object(&objects, "PodDisruptionBudget", "hongyan")["spec"]["selector"]["matchLabels"],
+        *labels
+    );
     for constraint in hongyan["spec"]["template"]["spec"]["topologySpreadConstraints"].as_array().unwrap() {
         assert_eq!(constraint["labelSelector"]["matchLabels"], *labels);
     }
@@ -441,9 +551,16 @@ fn the_objects_of_kubernetes_find_each_other() {
         let listens = port(container(hongyan), &Value::from(name));
         assert!(data[variable].as_str().unwrap().ends_with(&format!(":{listens}")), "{name}");
     }
-    let backend = &object(&objects, "Ingress", "hongyan")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+    let backend =
+        &object(&objects, "Ingress", "hongyan")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
     let service = object(&objects, "Service", backend["name"].as_str().unwrap());
-    assert!(service["spec"]["ports"].as_array().unwrap().iter().any(|port| port["name"] == backend["port"]["name"]));
+    assert!(
+        service["spec"]["ports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|port| port["name"] == backend["port"]["name"])
+    );
 }
 
 #[test]
@@ -458,15 +575,25 @@ fn kubernetes_has_the_same_nats_and_the_same_time_outs() {
     assert_eq!(check, texts(&compose["services"]["nats"]["healthcheck"]["test"])[1..]);
     let secret = &object(&objects, "Secret", "nats")["stringData"]["password.conf"];
     let url = &object(&objects, "Secret", "hongyan")["stringData"]["nats-url"];
-    let password = secret.as_str().unwrap().trim().strip_prefix("NATS_PASSWORD: \"").unwrap().trim_end_matches('"');
+    let password =
+        secret.as_str().unwrap().trim().strip_prefix("NATS_PASSWORD: \"").unwrap().trim_end_matches('"');
     let client = port(nats, &Value::from("client"));
     assert_eq!(url.as_str().unwrap(), format!("nats://hongyan:{password}@nats:{client}"));
 
     let annotations = &object(&objects, "Ingress", "hongyan")["metadata"]["annotations"];
     let site = text("deploy/nginx/hongyan.conf");
-    for name in ["proxy-connect-timeout", "proxy-read-timeout", "proxy-send-timeout", "proxy-next-upstream", "proxy-buffering"] {
+    for name in [
+        "proxy-connect-timeout",
+        "proxy-read-timeout",
+        "proxy-send-timeout",
+        "proxy-next-upstream",
+        "proxy-buffering",
+    ] {
         let value = annotations[format!("nginx.ingress.kubernetes.io/{name}")].as_str().unwrap();
         let line = format!("{} {value}", name.replace('-', "_"));
-        assert!(site.lines().any(|l| l.trim().trim_end_matches("s;").trim_end_matches(';') == line), "{line}");
+        assert!(
+            site.lines().any(|l| l.trim().trim_end_matches("s;").trim_end_matches(';') == line),
+            "{line}"
+        );
     }
 }

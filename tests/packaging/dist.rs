@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use crate::{root, text};
 
 /// Panics in a function of its own.
-const PROGRAM: &str = "#[inline(never)]\nfn at_fault() {\n    panic!(\"on purpose\");\n}\n\nfn main() {\n    at_fault();\n}\n";
+const PROGRAM: &str =
+    "#[inline(never)]\nfn at_fault() {\n    panic!(\"on purpose\");\n}\n\nfn main() {\n    at_fault();\n}\n";
 
 fn backtrace(program: &Path) -> String {
     let out = Command::new(program).env("RUST_BACKTRACE", "1").stdin(Stdio::null()).output().unwrap();
@@ -20,12 +21,19 @@ fn a_stripped_program_names_functions_and_lines_where_its_debug_data_is() {
         return println!("skipped: objcopy is not installed (Debian: binutils)");
     }
     let folder = tempfile::tempdir().unwrap();
-    let (source, built, out) = (folder.path().join("faulty.rs"), folder.path().join("faulty"), folder.path().join("out"));
+    let (source, built, out) =
+        (folder.path().join("faulty.rs"), folder.path().join("faulty"), folder.path().join("out"));
     fs::write(&source, PROGRAM).unwrap();
     // As the profile `dist` has it.
-    let rustc = Command::new("rustc").args(["-O", "-C", "debuginfo=line-tables-only", "-o"]).arg(&built).arg(&source).status().unwrap();
+    let rustc = Command::new("rustc")
+        .args(["-O", "-C", "debuginfo=line-tables-only", "-o"])
+        .arg(&built)
+        .arg(&source)
+        .status()
+        .unwrap();
     assert!(rustc.success());
-    let split = Command::new(root().join("scripts/dist")).arg("--split").arg(&built).arg(&out).status().unwrap();
+    let split =
+        Command::new(root().join("scripts/dist")).arg("--split").arg(&built).arg(&out).status().unwrap();
     assert!(split.success());
     fs::remove_file(&built).unwrap();
 

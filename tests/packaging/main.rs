@@ -1,5 +1,5 @@
-//! What is shipped beside the binary fits it: every setting, flag and path that the example, the image, the unit and the files of a
-//! cluster name exists, and nginx and NATS do what their files promise.
+//! What is shipped beside the binary fits it: every setting, flag and path that the example, the image, the
+//! unit and the files of a cluster name exists, and nginx and NATS do what their files promise.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
 
@@ -61,7 +61,12 @@ fn text(file: &str) -> String {
 /// Runs the binary in an empty folder with an environment of its own.
 fn hongyan(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hongyan"));
-    command.env_clear().envs(environment.iter().copied()).args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+        .env_clear()
+        .envs(environment.iter().copied())
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null());
     command.output().unwrap()
 }
 
@@ -73,11 +78,16 @@ fn stderr(output: &Output) -> String {
 fn every_variable_that_is_named_is_a_setting() {
     for file in SHIPPED {
         let text = text(file);
-        for name in
-            text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.len() > 8 && word.starts_with("HONGYAN_"))
+        for name in text
+            .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+            .filter(|word| word.len() > 8 && word.starts_with("HONGYAN_"))
         {
-            let known = KEYS.iter().any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
-            let general = ["HONGYAN_CONFIG", "HONGYAN_COMMIT", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"].contains(&name);
+            let known = KEYS
+                .iter()
+                .any(|key| key.environment() == name || format!("{}_FILE", key.environment()) == name);
+            let general =
+                ["HONGYAN_CONFIG", "HONGYAN_COMMIT", "HONGYAN_SECTION__KEY", "HONGYAN_SECTION__KEY_FILE"]
+                    .contains(&name);
             let of_tests = ["HONGYAN_PROPTEST_CASES", "HONGYAN_BIN"].contains(&name);
             assert!(known || general || of_tests, "{file} names {name}");
         }
@@ -91,7 +101,8 @@ fn every_setting_that_is_named_in_prose_is_one() {
         let text = text(file);
         for word in text.split(|c: char| !(c.is_ascii_lowercase() || c == '_' || c == '.')) {
             let Some((section, key)) = word.trim_end_matches('.').split_once('.') else { continue };
-            let is_file = ["toml", "db", "conf", "sock", "target", "service"].iter().any(|end| key.ends_with(end));
+            let is_file =
+                ["toml", "db", "conf", "sock", "target", "service"].iter().any(|end| key.ends_with(end));
             if sections.contains(&section) && !is_file && !key.contains('.') {
                 assert!(Key::named(&format!("{section}.{key}")).is_some(), "{file} names {section}.{key}");
             }
@@ -131,7 +142,8 @@ fn the_example_settings_can_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("h.toml");
     let all = text("hongyan.example.toml").replace("# secret = \"…\"", "secret = \"s\"");
-    fs::write(&file, all.replace("# keys = [\"k1:…\"]", "keys = [\"k1:0123456789abcdef0123456789abcdef\"]")).unwrap();
+    fs::write(&file, all.replace("# keys = [\"k1:…\"]", "keys = [\"k1:0123456789abcdef0123456789abcdef\"]"))
+        .unwrap();
     load(&Profile::Serve, &inputs(file)).unwrap();
 }
 
@@ -156,7 +168,11 @@ fn no_secret_of_a_shipped_file_is_accepted() {
         // Whatever follows `k1:` or `k2:` up to the end of its quotes or its line.
         for line in text(file).lines() {
             for id in ["k1:", "k2:"] {
-                let Some(at) = line.find(id).filter(|at| *at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric()) else { continue };
+                let Some(at) =
+                    line.find(id).filter(|at| *at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric())
+                else {
+                    continue;
+                };
                 let rest = &line[at..];
                 let end = rest.find(['"', '\'', '`']).unwrap_or(rest.len());
                 keys.push((file, rest[..end].trim_end_matches([']', ' ', ')']).to_owned(), rest.to_owned()));
@@ -167,8 +183,14 @@ fn no_secret_of_a_shipped_file_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     for (file, key, line) in keys {
         for key in [key, line] {
-            let all = [("HONGYAN_WECHAT__APPID", "wx1"), ("HONGYAN_WECHAT__SECRET", "s"), ("HONGYAN_AUTH__KEYS", key.as_str())];
-            for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", ""]] {
+            let all = [
+                ("HONGYAN_WECHAT__APPID", "wx1"),
+                ("HONGYAN_WECHAT__SECRET", "s"),
+                ("HONGYAN_AUTH__KEYS", key.as_str()),
+            ];
+            for command in
+                [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", ""]]
+            {
                 let out = hongyan(folder.path(), command, &all);
                 assert_eq!(out.status.code(), Some(2), "{file}: {key} is accepted by {command:?}");
                 assert!(stderr(&out).contains("auth.keys"), "{file}: {}", stderr(&out));
@@ -177,9 +199,14 @@ fn no_secret_of_a_shipped_file_is_accepted() {
     }
     // The other secrets of the example for Kubernetes.
     let example = text("deploy/kubernetes/secret.example.yaml");
-    let value = |name: &str| example.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: "))).unwrap().to_owned();
+    let value = |name: &str| {
+        example.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: "))).unwrap().to_owned()
+    };
     let good = format!("k1:{}", "k".repeat(32));
-    let nats = [("HONGYAN_RELAY__NATS_URL", value("nats-url")), ("HONGYAN_DATABASE__URL", "postgres://h:p@db/h".to_owned())];
+    let nats = [
+        ("HONGYAN_RELAY__NATS_URL", value("nats-url")),
+        ("HONGYAN_DATABASE__URL", "postgres://h:p@db/h".to_owned()),
+    ];
     for (name, variable) in [
         ("wechat-secret", "HONGYAN_WECHAT__SECRET"),
         ("admin-keys", "HONGYAN_ADMIN__KEYS"),
@@ -196,7 +223,12 @@ fn no_secret_of_a_shipped_file_is_accepted() {
         }
         all.push((variable, secret.as_str()));
         let out = hongyan(folder.path(), &["config", "check"], &all);
-        assert_eq!((out.status.code(), stderr(&out).lines().count()), (Some(2), 1), "{name}: {}", stderr(&out));
+        assert_eq!(
+            (out.status.code(), stderr(&out).lines().count()),
+            (Some(2), 1),
+            "{name}: {}",
+            stderr(&out)
+        );
         assert!(stderr(&out).contains("the value of an example"), "{name}: {}", stderr(&out));
     }
 }
@@ -207,10 +239,18 @@ fn wrong_settings_end_with_one_line_and_code_2() {
     let wrong = hongyan(folder.path(), &["serve", "--listen", "9999"], &[]);
     assert_eq!(wrong.status.code(), Some(2));
     assert_eq!(stderr(&wrong).lines().count(), 1, "{}", stderr(&wrong));
-    assert!(stderr(&wrong).starts_with("hongyan: server.listen (flag --listen): \"9999\" is not allowed: must be "));
+    assert!(
+        stderr(&wrong)
+            .starts_with("hongyan: server.listen (flag --listen): \"9999\" is not allowed: must be ")
+    );
 
     let missing = hongyan(folder.path(), &["serve"], &[("HONGYAN_WECHAT__APPID", "wx1")]);
-    assert_eq!((missing.status.code(), stderr(&missing).lines().count()), (Some(2), 2), "{}", stderr(&missing));
+    assert_eq!(
+        (missing.status.code(), stderr(&missing).lines().count()),
+        (Some(2), 2),
+        "{}",
+        stderr(&missing)
+    );
 
     let open = hongyan(folder.path(), &["dev"], &[("HONGYAN_SERVER__LISTEN", "0.0.0.0:9999")]);
     assert_eq!((open.status.code(), stderr(&open).lines().count()), (Some(2), 1), "{}", stderr(&open));
@@ -226,22 +266,44 @@ fn wrong_settings_end_with_one_line_and_code_2() {
 fn tls_to_postgresql_is_refused_by_a_build_without_it() {
     let folder = tempfile::tempdir().unwrap();
     let good = format!("k1:{}", "k".repeat(32));
-    let own = [("HONGYAN_WECHAT__APPID", "wx1"), ("HONGYAN_WECHAT__SECRET", "s"), ("HONGYAN_AUTH__KEYS", good.as_str())];
-    let url = |parameters: &str| ("HONGYAN_DATABASE__URL", format!("postgres://h:p@127.0.0.1:1/h{parameters}"));
+    let own = [
+        ("HONGYAN_WECHAT__APPID", "wx1"),
+        ("HONGYAN_WECHAT__SECRET", "s"),
+        ("HONGYAN_AUTH__KEYS", good.as_str()),
+    ];
+    let url =
+        |parameters: &str| ("HONGYAN_DATABASE__URL", format!("postgres://h:p@127.0.0.1:1/h{parameters}"));
     for (parameters, variable) in [("?sslmode=verify-full", None), ("", Some(("PGSSLMODE", "require")))] {
         let (name, value) = url(parameters);
         let all = [&own[..], &[(name, value.as_str())], variable.as_slice()].concat();
-        for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0", "--ops-listen", ""], &["migrate"]] {
+        for command in [
+            &["config", "check"][..],
+            &["serve", "--listen", "127.0.0.1:0", "--ops-listen", ""],
+            &["migrate"],
+        ] {
             let out = hongyan(folder.path(), command, &all);
-            assert_eq!((out.status.code(), stderr(&out).lines().count()), (Some(2), 1), "{command:?}: {}", stderr(&out));
-            assert!(stderr(&out).contains("asks for TLS, and this hongyan is built without"), "{command:?}: {}", stderr(&out));
+            assert_eq!(
+                (out.status.code(), stderr(&out).lines().count()),
+                (Some(2), 1),
+                "{command:?}: {}",
+                stderr(&out)
+            );
+            assert!(
+                stderr(&out).contains("asks for TLS, and this hongyan is built without"),
+                "{command:?}: {}",
+                stderr(&out)
+            );
         }
     }
     // A service file is libpq's to read.
     let service = folder.path().join("pg_service.conf");
     fs::write(&service, "[im]\nhost=127.0.0.1\nport=1\nsslmode=require\n").unwrap();
     let (file, services) = (service.to_str().unwrap(), ("HONGYAN_DATABASE__URL", "postgres:///h?service=im"));
-    let out = hongyan(folder.path(), &["serve", "--listen", "127.0.0.1:0"], &[&own[..], &[services, ("PGSERVICEFILE", file)]].concat());
+    let out = hongyan(
+        folder.path(),
+        &["serve", "--listen", "127.0.0.1:0"],
+        &[&own[..], &[services, ("PGSERVICEFILE", file)]].concat(),
+    );
     assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
     assert!(stderr(&out).contains("build it with --features postgres-tls"), "{}", stderr(&out));
     let far = ("HONGYAN_DATABASE__URL", "postgres://h:p@db.internal/h");
@@ -263,12 +325,18 @@ fn the_manual_has_every_setting() {
 fn config_show_tells_sources_and_hides_secrets() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("hongyan.toml"), "[wechat]\nsecret = \"app-s3cret\"\n").unwrap();
-    let shown = hongyan(folder.path(), &["config", "show", "--set", "limits.bad_frames=11"], &[("HONGYAN_LOG__FORMAT", "json")]);
+    let shown = hongyan(
+        folder.path(),
+        &["config", "show", "--set", "limits.bad_frames=11"],
+        &[("HONGYAN_LOG__FORMAT", "json")],
+    );
     let out = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.status.success() && !out.contains("app-s3cret"), "{out}");
-    for (key, source) in
-        [("wechat.secret", "hongyan.toml:2"), ("log.format", "environment HONGYAN_LOG__FORMAT"), ("limits.bad_frames", "flag --set")]
-    {
+    for (key, source) in [
+        ("wechat.secret", "hongyan.toml:2"),
+        ("log.format", "environment HONGYAN_LOG__FORMAT"),
+        ("limits.bad_frames", "flag --set"),
+    ] {
         assert!(out.lines().any(|line| line.starts_with(key) && line.ends_with(source)), "{out}");
     }
     assert_eq!(hongyan(folder.path(), &["config", "check"], &[]).status.code(), Some(2));

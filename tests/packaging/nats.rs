@@ -16,7 +16,8 @@ fn nats() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("HONGYAN_TEST_NATS") {
         return Some(path.into());
     }
-    let found = ["/usr/sbin/nats-server", "/usr/local/bin/nats-server", "/usr/bin/nats-server"].map(PathBuf::from);
+    let found =
+        ["/usr/sbin/nats-server", "/usr/local/bin/nats-server", "/usr/bin/nats-server"].map(PathBuf::from);
     let found = found.into_iter().find(|path| path.exists());
     if found.is_none() {
         eprintln!("skipped: no nats-server here");
@@ -52,13 +53,18 @@ fn start(program: &Path, folder: &Path) -> Server {
     let check = Command::new(program).arg("-t").arg("-c").arg(&file).output().unwrap();
     assert!(check.status.success(), "nats-server -t: {}", stderr(&check));
 
-    let free = shipped.replace("port: 4222", "host: 127.0.0.1\nport: -1").replace("http: \"127.0.0.1:8222\"", "http: \"127.0.0.1:-1\"");
+    let free = shipped
+        .replace("port: 4222", "host: 127.0.0.1\nport: -1")
+        .replace("http: \"127.0.0.1:8222\"", "http: \"127.0.0.1:-1\"");
     assert_eq!(free.matches("-1").count(), 2);
     fs::write(&file, free).unwrap();
     let mut child = Command::new(program).arg("-c").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let mut after =
-        |what: &str| lines.find_map(|line| line.split_once(what).map(|(_, at)| at.trim_start_matches("http://").to_owned())).unwrap();
+    let mut after = |what: &str| {
+        lines
+            .find_map(|line| line.split_once(what).map(|(_, at)| at.trim_start_matches("http://").to_owned()))
+            .unwrap()
+    };
     let monitor = after("Starting http monitor on ");
     let at = after("Listening for client connections on ");
     // nats-server blocks where nobody reads what it logs.
@@ -126,7 +132,10 @@ fn the_relay_s_user_may_use_its_own_subjects_and_no_others() {
     ] {
         node.send(line);
         let said = node.said();
-        assert!(matches!(&said[..], [error] if error.contains(&format!("Permissions Violation for {refused}"))), "{line}: {said:?}");
+        assert!(
+            matches!(&said[..], [error] if error.contains(&format!("Permissions Violation for {refused}"))),
+            "{line}: {said:?}"
+        );
     }
 
     // What tells the relay that the link lives: its own message comes back, whoever else hears it.
@@ -156,11 +165,14 @@ fn a_node_is_let_in_and_keeps_to_its_subjects() {
     let mut watcher = Client::connect(&server, &server.password);
     watcher.send("SUB hongyan.> 1");
     assert!(watcher.said().is_empty());
-    let url = fs::read_to_string(folder.path().join("made/nats_url")).unwrap().replace("nats:4222", &server.at);
+    let url =
+        fs::read_to_string(folder.path().join("made/nats_url")).unwrap().replace("nats:4222", &server.at);
     let url_file = folder.path().join("nats_url");
     fs::write(&url_file, url).unwrap();
     let mut node = Command::new(env!("CARGO_BIN_EXE_hongyan"));
-    node.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]).current_dir(folder.path()).env_clear();
+    node.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env_clear();
     node.env("HONGYAN_RELAY__NATS_URL_FILE", &url_file);
     node.env("HONGYAN_DATABASE__URL", format!("{}/{name}", database.rsplit_once('/').unwrap().0));
     let mut node = node.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

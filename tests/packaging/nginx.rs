@@ -19,7 +19,10 @@ fn nginx() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("HONGYAN_TEST_NGINX") {
         return Some(path.into());
     }
-    let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].map(PathBuf::from).into_iter().find(|path| path.exists());
+    let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.exists());
     if found.is_none() {
         eprintln!("not checked: no nginx here; `make test` installs it");
     }
@@ -31,7 +34,9 @@ fn nginx() -> Option<PathBuf> {
 fn nginx_gives_connections_up_before_hongyan_does() {
     for nodes in ["one", "several", "compose"] {
         let upstream = text(&format!("deploy/nginx/nodes/{nodes}.conf"));
-        let line = upstream.lines().find_map(|line| line.trim().strip_prefix("keepalive_timeout ")?.strip_suffix("s;"));
+        let line = upstream
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("keepalive_timeout ")?.strip_suffix("s;"));
         let kept = Duration::from_secs(line.unwrap().parse().unwrap());
         assert!(kept + Duration::from_secs(10) < hongyan::http::serve::KEEP_ALIVE, "{nodes}: {kept:?}");
     }
@@ -56,7 +61,8 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The shipped site, under the shipped main file, with only paths and ports replaced, in front of `nodes`: one of deploy/nginx/nodes.
+/// The shipped site, under the shipped main file, with only paths and ports replaced, in front of `nodes`:
+/// one of deploy/nginx/nodes.
 fn start_nginx(program: &Path, nodes: &str) -> Nginx {
     let folder = tempfile::tempdir().unwrap();
     let ports = set_up(folder.path(), nodes);
@@ -115,12 +121,23 @@ fn set_up(dir: &Path, nodes: &str) -> (u16, u16) {
     fs::write(dir.join("conf.d/hongyan.conf"), site).unwrap();
     fs::write(dir.join("conf.d/hongyan-nodes.conf"), nodes).unwrap();
     // As root, workers would become another user, who cannot enter the folder.
-    let user = if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) { "user root;" } else { "" };
-    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {here}/{name};")).join("\n");
+    let user = if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
+        "user root;"
+    } else {
+        ""
+    };
+    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {here}/{name};"))
+        .join("\n");
     let main = changed(
         &text("deploy/nginx/nginx.conf"),
         &[
-            ("worker_processes auto;", &format!("{user}\ndaemon off;\npid {here}/pid;\nerror_log {here}/main.log;\nworker_processes 2;")),
+            (
+                "worker_processes auto;",
+                &format!(
+                    "{user}\ndaemon off;\npid {here}/pid;\nerror_log {here}/main.log;\nworker_processes 2;"
+                ),
+            ),
             ("worker_rlimit_nofile 131072;", ""),
             ("worker_connections 65536;", "worker_connections 256;"),
             ("http {", &format!("http {{\n{temp}")),
@@ -140,20 +157,28 @@ fn changed(text: &str, changes: &[(&str, &str)]) -> String {
 
 /// deploy/nginx/nodes/one.conf before a port of loopback.
 fn one(port: u16) -> String {
-    changed(&text("deploy/nginx/nodes/one.conf"), &[("server 127.0.0.1:9999;", &format!("server 127.0.0.1:{port};"))])
+    changed(
+        &text("deploy/nginx/nodes/one.conf"),
+        &[("server 127.0.0.1:9999;", &format!("server 127.0.0.1:{port};"))],
+    )
 }
 
 /// deploy/nginx/nodes/several.conf before two nodes.
 fn two(first: &str, second: &str) -> String {
-    let changes = [("10.0.0.11:9999", first), ("10.0.0.12:9999", second), ("    server 10.0.0.13:9999 max_fails=1 fail_timeout=2s;\n", "")];
+    let changes = [
+        ("10.0.0.11:9999", first),
+        ("10.0.0.12:9999", second),
+        ("    server 10.0.0.13:9999 max_fails=1 fail_timeout=2s;\n", ""),
+    ];
     // The comment at the head names the first address, too.
     let nodes = text("deploy/nginx/nodes/several.conf");
     changed(nodes.split_once("\n\n").unwrap().1, &changes)
 }
 
 /// The site's, which is good for another name as well: who is refused by that name is refused by nginx.
-static CERTIFICATE: LazyLock<rcgen::CertifiedKey<rcgen::KeyPair>> =
-    LazyLock::new(|| rcgen::generate_simple_self_signed(["chat.example.com".to_owned(), "evil.example".to_owned()]).unwrap());
+static CERTIFICATE: LazyLock<rcgen::CertifiedKey<rcgen::KeyPair>> = LazyLock::new(|| {
+    rcgen::generate_simple_self_signed(["chat.example.com".to_owned(), "evil.example".to_owned()]).unwrap()
+});
 
 type TlsStream = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
 
@@ -166,7 +191,8 @@ fn tls_as(name: &str, port: u16) -> Option<TlsStream> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CERTIFICATE.cert.der().clone()).unwrap();
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let mut connection = rustls::ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap();
+    let mut connection =
+        rustls::ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     match connection.complete_io(&mut stream) {
@@ -200,7 +226,11 @@ fn nginx_passes_upgrades_on_tells_the_real_address_and_logs_no_code() {
     let server = std::thread::spawn(move || {
         let mut stream = upstream.accept().unwrap().0;
         let asked = head(&mut stream);
-        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n").unwrap();
+        stream
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+            )
+            .unwrap();
         let mut frame = [0; 4];
         stream.read_exact(&mut frame).unwrap();
         stream.write_all(&frame).unwrap();
@@ -220,9 +250,13 @@ fn nginx_passes_upgrades_on_tells_the_real_address_and_logs_no_code() {
     assert_eq!(&echo, b"ping");
     let asked = server.join().unwrap().to_ascii_lowercase();
     assert!(asked.starts_with("get /alice?to_user_openid=bob&code=c0de http/1.1\r\n"), "{asked}");
-    for line in
-        ["upgrade: websocket", "connection: upgrade", "host: chat.example.com", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https"]
-    {
+    for line in [
+        "upgrade: websocket",
+        "connection: upgrade",
+        "host: chat.example.com",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: https",
+    ] {
         assert!(asked.contains(&format!("\r\n{line}\r\n")), "{line}: {asked}");
     }
     assert!(!asked.contains("203.0.113.9"), "{asked}");
@@ -230,7 +264,9 @@ fn nginx_passes_upgrades_on_tells_the_real_address_and_logs_no_code() {
     // The upstream is gone now: even the failure says nothing of the query.
     drop(client);
     let mut client = tls(nginx.tls);
-    client.write_all(b"GET /bob?code=c0de HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n").unwrap();
+    client
+        .write_all(b"GET /bob?code=c0de HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n")
+        .unwrap();
     assert!(head(&mut client).starts_with("HTTP/1.1 502 "));
     let folder = nginx.folder.path().to_owned();
     let log = || fs::read_to_string(folder.join("access.log")).unwrap_or_default();
@@ -238,7 +274,11 @@ fn nginx_passes_upgrades_on_tells_the_real_address_and_logs_no_code() {
     while log().lines().count() < 2 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(log().contains("\"GET /alice HTTP/1.1\" 101 ") && log().contains("\"GET /bob HTTP/1.1\" 502 "), "{}", log());
+    assert!(
+        log().contains("\"GET /alice HTTP/1.1\" 101 ") && log().contains("\"GET /bob HTTP/1.1\" 502 "),
+        "{}",
+        log()
+    );
     for file in ["access.log", "error.log", "main.log"] {
         let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
         assert!(!text.contains("c0de") && !text.contains("t0ken"), "{file}: {text}");
@@ -279,7 +319,9 @@ impl Answer {
         while !head(&mut stream).is_empty() {
             read.lock().unwrap().push(stream.peer_addr().unwrap().ip());
             let answer: &[u8] = match self {
-                Self::Welcome => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+                Self::Welcome => {
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+                }
                 Self::Unavailable => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nbusy\n",
                 Self::Die => return,
                 Self::Script => &SCRIPT,
@@ -348,8 +390,19 @@ fn nginx_passes_the_server_api_to_nobody() {
     let Some(program) = nginx() else { return };
     let node = Node::start(Answer::Script);
     let nginx = start_nginx(&program, &two(&node.at, &node.at));
-    for path in ["/admin/v1/bans", "/admin/", "//admin/v1/bans", "/x/../admin/v1/bans", "/admin%2fv1/bans", "/%61dmin/v1/bans"] {
-        assert_eq!(ask(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")), 404, "{path}");
+    for path in [
+        "/admin/v1/bans",
+        "/admin/",
+        "//admin/v1/bans",
+        "/x/../admin/v1/bans",
+        "/admin%2fv1/bans",
+        "/%61dmin/v1/bans",
+    ] {
+        assert_eq!(
+            ask(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")),
+            404,
+            "{path}"
+        );
     }
     assert_eq!(node.has_read(), 0);
     assert_eq!(unread(&nginx), 200);
@@ -361,9 +414,16 @@ fn nginx_packs_the_files_of_the_browser_client_and_nothing_else() {
     let Some(program) = nginx() else { return };
     let node = Node::start(Answer::Script);
     let nginx = start_nginx(&program, &two(&node.at, &node.at));
-    let get = |path: &str| answer(&nginx, &format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nAccept-Encoding: gzip\r\n\r\n"));
+    let get = |path: &str| {
+        answer(
+            &nginx,
+            &format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nAccept-Encoding: gzip\r\n\r\n"),
+        )
+    };
     let file = get("/assets/app.js");
-    for line in ["Content-Encoding: gzip", "Vary: Accept-Encoding", "ETag: W/\"abc\"", "Cache-Control: no-cache"] {
+    for line in
+        ["Content-Encoding: gzip", "Vary: Accept-Encoding", "ETag: W/\"abc\"", "Cache-Control: no-cache"]
+    {
         assert!(file.lines().any(|l| l == line), "{line}: {file}");
     }
     for path in ["/v1/unread", "/v1/avatars/x", "/"] {
@@ -393,7 +453,12 @@ fn a_node_that_takes_no_connection_is_passed_over_and_the_client_does_not_notice
         })
         .collect();
 
-    for dead in [format!("unix:{}", stale.display()), format!("unix:{}", missing.display()), refuses, silent_at.to_string()] {
+    for dead in [
+        format!("unix:{}", stale.display()),
+        format!("unix:{}", missing.display()),
+        refuses,
+        silent_at.to_string(),
+    ] {
         let alive = Node::start(Answer::Welcome);
         let nginx = start_nginx(&program, &two(&dead, &alive.at));
         for n in 1..=3 {
@@ -444,7 +509,10 @@ fn nginx_reaches_a_node_from_several_addresses() {
     let node = Node::start(Answer::Welcome);
     let nodes = two(&node.at, &node.at);
     let (upstream, more) = nodes.split_once("\n#split_clients").unwrap();
-    let split = changed(&format!("split_clients{more}"), &[("\n#", "\n"), ("10.0.0.2;", "127.0.0.2;"), ("10.0.0.3;", "127.0.0.3;")]);
+    let split = changed(
+        &format!("split_clients{more}"),
+        &[("\n#", "\n"), ("10.0.0.2;", "127.0.0.2;"), ("10.0.0.3;", "127.0.0.3;")],
+    );
     let nginx = start_nginx(&program, &format!("{upstream}\n{split}"));
     let seen = || node.read.lock().unwrap().iter().map(IpAddr::to_string).collect::<BTreeSet<_>>();
     for _ in 0..64 {
@@ -470,7 +538,12 @@ fn every_way_of_naming_nodes_says_the_same_of_the_rest() {
     let rest = |text: &str| -> BTreeSet<String> {
         let (_, block) = text.split_once("upstream hongyan {").unwrap();
         let lines = block.split_once("\n}").unwrap().0.lines().map(str::trim);
-        lines.map(|line| if line.starts_with("server ") { line.splitn(3, ' ').last().unwrap() } else { line }.to_owned()).collect()
+        lines
+            .map(|line| {
+                if line.starts_with("server ") { line.splitn(3, ' ').last().unwrap() } else { line }
+                    .to_owned()
+            })
+            .collect()
     };
     assert_eq!(rest(&several), rest(&text("deploy/nginx/nodes/compose.conf")));
 }
@@ -497,7 +570,8 @@ fn only_the_sites_own_name_is_answered_and_browsers_stay_with_https() {
     assert!(!log.contains("evil") && node.has_read() == 1, "{log}");
 }
 
-/// Proofs for a certificate's authority, in the clear (RFC 8555, 8.3); whatever else is asked there leads to HTTPS.
+/// Proofs for a certificate's authority, in the clear (RFC 8555, 8.3); whatever else is asked there leads to
+/// HTTPS.
 #[test]
 fn a_certificates_authority_finds_its_proof_and_nothing_else() {
     let Some(program) = nginx() else { return };
@@ -508,7 +582,12 @@ fn a_certificates_authority_finds_its_proof_and_nothing_else() {
     fs::write(proofs.join("to-ken_1"), "to-ken_1.thumb").unwrap();
     let ask = |path: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", nginx.plain)).unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -516,7 +595,8 @@ fn a_certificates_authority_finds_its_proof_and_nothing_else() {
     let proof = ask("/.well-known/acme-challenge/to-ken_1");
     assert!(proof.starts_with("HTTP/1.1 200 ") && proof.ends_with("to-ken_1.thumb"), "{proof}");
     assert!(ask("/.well-known/acme-challenge/other").starts_with("HTTP/1.1 404 "));
-    for path in ["/.well-known/acme-challenge/../../privkey.pem", "/.well-known/other", "/v1/login?code=c0de"] {
+    for path in ["/.well-known/acme-challenge/../../privkey.pem", "/.well-known/other", "/v1/login?code=c0de"]
+    {
         assert!(ask(path).starts_with("HTTP/1.1 301 "), "{path}");
     }
     assert_eq!(node.has_read(), 0);
@@ -530,13 +610,15 @@ fn nginx_counts_connections_of_ipv6_by_the_subscriber() {
     let folder = tempfile::tempdir().unwrap();
     let ports = set_up(folder.path(), &two(&node.at, &node.at));
     let site = folder.path().join("conf.d/hongyan.conf");
-    let believed = "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; limit_conn hongyan_connections 2;";
+    let believed =
+        "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; limit_conn hongyan_connections 2;";
     let changes = [("limit_conn hongyan_connections 2000;", believed)];
     fs::write(&site, changed(&fs::read_to_string(&site).unwrap(), &changes)).unwrap();
     check(&program, folder.path());
     let main = command(&program, folder.path());
     let nginx = started(main, folder, ports);
-    // Of each group the first two are one subscriber's, as is the third, which is too many; the last is another's.
+    // Of each group the first two are one subscriber's, as is the third, which is too many; the last is
+    // another's.
     for [first, second, third, other] in [
         ["2001:db8:1:2::1", "2001:db8:1:2:a:b:c:d", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"],
         ["2001:db8::1", "2001:db8::2:3:4:5", "2001:db8::ffff:1", "2001:db8:0:1::1"],
@@ -563,7 +645,8 @@ fn nginx_counts_connections_of_ipv6_by_the_subscriber() {
     }
 }
 
-/// One request in the log of nginx and in that of hongyan, by the last column of the one and a field of the other.
+/// One request in the log of nginx and in that of hongyan, by the last column of the one and a field of the
+/// other.
 #[test]
 fn a_request_has_one_id_in_the_logs_of_nginx_and_of_hongyan() {
     let Some(program) = nginx() else { return };
@@ -572,7 +655,14 @@ fn a_request_has_one_id_in_the_logs_of_nginx_and_of_hongyan() {
     let mut hongyan = Ends(
         Command::new(env!("CARGO_BIN_EXE_hongyan"))
             .args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "", "--set", "log.filter=hongyan=debug"])
-            .args(["--trusted-proxy", "127.0.0.1", "--set", "server.allowed_origins=", "--set", "ops.allowed_hosts=chat.example.com"])
+            .args([
+                "--trusted-proxy",
+                "127.0.0.1",
+                "--set",
+                "server.allowed_origins=",
+                "--set",
+                "ops.allowed_hosts=chat.example.com",
+            ])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log).unwrap())
@@ -584,25 +674,38 @@ fn a_request_has_one_id_in_the_logs_of_nginx_and_of_hongyan() {
     assert!(out.any(|line| line == "hongyan: ready"));
     let site = start_nginx(&program, &two(&at, &at));
 
-    let refused = answer(&site, "GET /v1/unread HTTP/1.1\r\nHost: chat.example.com\r\nX-Request-Id: of-the-client\r\n\r\n");
+    let refused = answer(
+        &site,
+        "GET /v1/unread HTTP/1.1\r\nHost: chat.example.com\r\nX-Request-Id: of-the-client\r\n\r\n",
+    );
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
     let mut client = tls(site.tls);
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     let path = "/alice?to_user_openid=bob&code=dev:alice";
-    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n{upgrade}\r\n\r\n").as_bytes()).unwrap();
+    client
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n{upgrade}\r\n\r\n").as_bytes())
+        .unwrap();
     let accepted = head(&mut client);
     assert!(accepted.starts_with("HTTP/1.1 101 "), "{accepted}");
     drop(client);
 
     let given = |answer: &str| {
-        let line = answer.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-request-id: ").map(str::to_owned));
+        let line = answer
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("x-request-id: ").map(str::to_owned));
         line.unwrap_or_else(|| panic!("{answer}"))
     };
-    for (id, route, said) in [(given(&refused), "/v1/unread", " http "), (given(&accepted), "/alice", " session ")] {
+    for (id, route, said) in
+        [(given(&refused), "/v1/unread", " http "), (given(&accepted), "/alice", " session ")]
+    {
         let of_nginx = || fs::read_to_string(site.folder.path().join("access.log")).unwrap_or_default();
         let of_hongyan = || fs::read_to_string(&log).unwrap_or_default();
         let in_nginx = || of_nginx().lines().any(|line| line.contains(route) && line.ends_with(&id));
-        let in_hongyan = || of_hongyan().lines().any(|line| line.contains(said) && line.contains(&format!(" request_id={id} ")));
+        let in_hongyan = || {
+            of_hongyan()
+                .lines()
+                .any(|line| line.contains(said) && line.contains(&format!(" request_id={id} ")))
+        };
         let deadline = Instant::now() + Duration::from_secs(10);
         while !(in_nginx() && in_hongyan()) {
             assert!(Instant::now() < deadline, "{id} in\n{}\n{}", of_nginx(), of_hongyan());

@@ -1,5 +1,6 @@
-//! deploy/prometheus and deploy/grafana: every alarm rings when it should and keeps still when it should, by promtool's own unit tests over
-//! the series that the server shows; every metric that they name is one, and every alarm has its entry in the manual.
+//! deploy/prometheus and deploy/grafana: every alarm rings when it should and keeps still when it should, by
+//! promtool's own unit tests over the series that the server shows; every metric that they name is one, and
+//! every alarm has its entry in the manual.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,10 +19,14 @@ const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
 /// promtool beside the Prometheus that `make test` finds or installs; `None` (and a word on why) without one.
 pub fn promtool() -> Option<PathBuf> {
-    let found = std::env::var("HONGYAN_TEST_PROMETHEUS").ok().map(|path| PathBuf::from(path).with_file_name("promtool"));
+    let found = std::env::var("HONGYAN_TEST_PROMETHEUS")
+        .ok()
+        .map(|path| PathBuf::from(path).with_file_name("promtool"));
     let found = found.filter(|path| path.exists());
     if found.is_none() {
-        println!("skipped: HONGYAN_TEST_PROMETHEUS names no Prometheus with promtool beside it; `make test` looks for them");
+        println!(
+            "skipped: HONGYAN_TEST_PROMETHEUS names no Prometheus with promtool beside it; `make test` looks for them"
+        );
     }
     found
 }
@@ -29,7 +34,12 @@ pub fn promtool() -> Option<PathBuf> {
 fn promtool_says(arguments: &[&str]) {
     let Some(promtool) = promtool() else { return };
     let out = Command::new(promtool).args(arguments).current_dir(root()).output().unwrap();
-    assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 /// The alarms, by name.
@@ -37,7 +47,8 @@ fn alarms() -> BTreeMap<String, Value> {
     let rules: Value = serde_saphyr::from_str(&text(RULES)).unwrap();
     let of_group = |group: &Value| group["rules"].as_array().unwrap().clone();
     let all: Vec<Value> = rules["groups"].as_array().unwrap().iter().flat_map(of_group).collect();
-    let named: BTreeMap<_, _> = all.iter().map(|rule| (rule["alert"].as_str().unwrap().to_owned(), rule.clone())).collect();
+    let named: BTreeMap<_, _> =
+        all.iter().map(|rule| (rule["alert"].as_str().unwrap().to_owned(), rule.clone())).collect();
     assert_eq!(named.len(), all.len(), "two alarms of one name");
     named
 }
@@ -45,7 +56,11 @@ fn alarms() -> BTreeMap<String, Value> {
 /// Every series that a server shows at its start, and every name with the suffixes of its type.
 fn shown() -> (Vec<String>, BTreeSet<String>) {
     let text = Metrics::new().encode_prometheus();
-    let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect();
+    let series = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+        .collect();
     let mut names = BTreeSet::new();
     for (name, kind) in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')) {
         let ends: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
@@ -71,7 +86,11 @@ fn what_the_server_shows_is_what_prometheus_takes() {
     let Some(promtool) = promtool() else { return };
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), Metrics::new().encode_prometheus()).unwrap();
-    let out = Command::new(promtool).args(["check", "metrics"]).stdin(fs::File::open(file.path()).unwrap()).output().unwrap();
+    let out = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(fs::File::open(file.path()).unwrap())
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stderr), "", "{}", String::from_utf8_lossy(&out.stdout));
     assert!(out.status.success());
 }
@@ -98,7 +117,11 @@ fn every_metric_that_is_named_is_shown() {
 #[test]
 fn every_alarm_has_its_entry_in_the_manual() {
     let manual = text("docs/OPERATIONS.md");
-    let entries: Vec<&str> = manual.lines().filter_map(|line| line.strip_prefix("#### ")).filter(|name| !name.contains(' ')).collect();
+    let entries: Vec<&str> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("#### "))
+        .filter(|name| !name.contains(' '))
+        .collect();
     let alarms = alarms();
     for (name, rule) in &alarms {
         let runbook = rule["annotations"]["runbook"].as_str().unwrap();
@@ -130,17 +153,21 @@ pub fn dashboard_expressions() -> Vec<String> {
     let mut found = Vec::new();
     collect(&dashboard, &mut found);
     assert!(found.len() > 40, "{}", found.len());
-    let filled: Vec<_> = found.iter().map(|e| e.replace("$instance", ".*").replace("$__rate_interval", "1m")).collect();
+    let filled: Vec<_> =
+        found.iter().map(|e| e.replace("$instance", ".*").replace("$__rate_interval", "1m")).collect();
     assert!(filled.iter().all(|e| !e.contains('$')), "a variable that this test does not know");
     filled
 }
 
 #[test]
 fn the_dashboard_asks_what_prometheus_understands() {
-    let rules: String = dashboard_expressions().iter().enumerate().fold("groups:\n- name: d\n  rules:\n".to_owned(), |mut all, (n, e)| {
-        writeln!(all, "  - record: d:{n}\n    expr: {}", serde_json::to_string(e).unwrap()).unwrap();
-        all
-    });
+    let rules: String = dashboard_expressions().iter().enumerate().fold(
+        "groups:\n- name: d\n  rules:\n".to_owned(),
+        |mut all, (n, e)| {
+            writeln!(all, "  - record: d:{n}\n    expr: {}", serde_json::to_string(e).unwrap()).unwrap();
+            all
+        },
+    );
     let file = tempfile::NamedTempFile::with_suffix(".yml").unwrap();
     fs::write(file.path(), rules).unwrap();
     promtool_says(&["check", "rules", "--lint=none", file.path().to_str().unwrap()]);
@@ -160,15 +187,23 @@ fn the_dashboard_fits_its_provisioning_and_shows_each_number_once() {
             assert!(places.insert(place), "{} lies on another panel", panel["title"]);
         }
         let asks = panel["targets"].as_array();
-        assert!(panel["type"] == "row" || asks.is_some_and(|asks| asks.iter().all(|ask| ask["datasource"]["uid"] == "${datasource}")));
+        assert!(
+            panel["type"] == "row"
+                || asks
+                    .is_some_and(|asks| asks.iter().all(|ask| ask["datasource"]["uid"] == "${datasource}"))
+        );
     }
     let compose = text("compose.yaml");
     for mounted in ["deploy/grafana/hongyan.json", "deploy/grafana/provisioning", "deploy/prometheus"] {
         assert!(compose.contains(&format!("./{mounted}:")) && root().join(mounted).exists(), "{mounted}");
     }
     let provider = text("deploy/grafana/provisioning/dashboards/hongyan.yml");
-    assert!(provider.contains("path: /var/lib/grafana/dashboards") && compose.contains(":/var/lib/grafana/dashboards/"));
-    let source: Value = serde_saphyr::from_str(&text("deploy/grafana/provisioning/datasources/prometheus.yml")).unwrap();
+    assert!(
+        provider.contains("path: /var/lib/grafana/dashboards")
+            && compose.contains(":/var/lib/grafana/dashboards/")
+    );
+    let source: Value =
+        serde_saphyr::from_str(&text("deploy/grafana/provisioning/datasources/prometheus.yml")).unwrap();
     assert_eq!(source["datasources"][0]["url"], "http://prometheus:9090");
 }
 
@@ -207,7 +242,12 @@ fn on(node: &'static str, series: &'static str, values: String) -> Change {
 /// First value and rise at each sample of a series on a healthy node.
 fn healthy(series: &str) -> (f64, f64) {
     let stands = match series {
-        "up" | "hongyan_ready" | "hongyan_database_up" | "hongyan_wechat_up" | "hongyan_relay_up" | "hongyan_certificate_seen" => 1.0,
+        "up"
+        | "hongyan_ready"
+        | "hongyan_database_up"
+        | "hongyan_wechat_up"
+        | "hongyan_relay_up"
+        | "hongyan_certificate_seen" => 1.0,
         "hongyan_relay_nodes" => 2.0,
         "hongyan_sessions" => 1_000.0,
         "hongyan_sessions_limit" => 10_000.0,
@@ -242,7 +282,8 @@ fn healthy(series: &str) -> (f64, f64) {
 
 /// Whether it counts what took no longer than a time that is at least `seconds`.
 fn is_bucket_from(series: &str, seconds: f64) -> bool {
-    let is_time = series.starts_with("hongyan_commit_seconds_bucket") || series.starts_with("hongyan_read_seconds_bucket");
+    let is_time = series.starts_with("hongyan_commit_seconds_bucket")
+        || series.starts_with("hongyan_read_seconds_bucket");
     let bound = series.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
     is_time && bound.is_some_and(|bound| bound == "+Inf" || bound.parse::<f64>().unwrap() >= seconds)
 }
@@ -262,7 +303,11 @@ struct Scenario {
 }
 
 /// Over an hour and more, looked at every 15 s.
-fn hour<const N: usize>(name: &'static str, changes: [Change; N], rings: &'static [&'static str]) -> Scenario {
+fn hour<const N: usize>(
+    name: &'static str,
+    changes: [Change; N],
+    rings: &'static [&'static str],
+) -> Scenario {
     let changes = changes.into_iter().collect();
     Scenario { name, interval: "15s", nodes: nodes(&NODES), changes, others: Vec::new(), without: &[], rings }
 }
@@ -276,9 +321,13 @@ impl Scenario {
     /// As promtool reads it.
     fn test(&self, series: &[String]) -> Value {
         let mut input = Vec::new();
-        let mut add = |series: String, values: &str| input.push(serde_json::json!({ "series": series, "values": values }));
+        let mut add = |series: String, values: &str| {
+            input.push(serde_json::json!({ "series": series, "values": values }))
+        };
         for (node, life) in &self.nodes {
-            for series in series.iter().filter(|series| !self.without.contains(&series.split('{').next().unwrap())) {
+            for series in
+                series.iter().filter(|series| !self.without.contains(&series.split('{').next().unwrap()))
+            {
                 // One of many that stands at 0 all the time rings nothing.
                 let is_still = series.contains('{') && healthy(series) == (0.0, 0.0);
                 if is_still && !self.changes.iter().any(|change| series.starts_with(change.series)) {
@@ -286,19 +335,30 @@ impl Scenario {
                 }
                 let is_of = |change: &&Change| {
                     let rest = series.strip_prefix(change.series);
-                    change.node.is_none_or(|n| n == *node) && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+                    change.node.is_none_or(|n| n == *node)
+                        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
                 };
                 let (first, rise) = healthy(series);
                 let samples = life.len() - 1;
-                let values = format!("_x{} {first}+{rise}x{samples} stale", life.start).trim_start_matches("_x0 ").to_owned();
-                add(labelled(series, node), &self.changes.iter().rfind(is_of).map_or(values, |change| change.values.clone()));
+                let values = format!("_x{} {first}+{rise}x{samples} stale", life.start)
+                    .trim_start_matches("_x0 ")
+                    .to_owned();
+                add(
+                    labelled(series, node),
+                    &self.changes.iter().rfind(is_of).map_or(values, |change| change.values.clone()),
+                );
             }
         }
         self.others.iter().for_each(|(series, values)| add(series.clone(), values));
-        let expected: Vec<_> =
-            self.rings.iter().map(|alarm| serde_json::json!({ "labels": format!("{{alertname=\"{alarm}\"}}"), "value": 1 })).collect();
+        let expected: Vec<_> = self
+            .rings
+            .iter()
+            .map(|alarm| serde_json::json!({ "labels": format!("{{alertname=\"{alarm}\"}}"), "value": 1 }))
+            .collect();
         let (before, all) = if self.interval == "1m" { ("119m", "10h") } else { ("29m", "75m") };
-        let rang = |within: &str| format!("group by (alertname) (max_over_time(ALERTS{{alertstate=\"firing\"}}[{within}]))");
+        let rang = |within: &str| {
+            format!("group by (alertname) (max_over_time(ALERTS{{alertstate=\"firing\"}}[{within}]))")
+        };
         // Of what happened at once nothing has rung before.
         serde_json::json!({ "name": self.name, "interval": self.interval, "input_series": input, "promql_expr_test": [
             { "expr": rang(before), "eval_time": before, "exp_samples": [] },
@@ -335,8 +395,8 @@ fn upgraded(node: &'static str, at: usize) -> Vec<Change> {
     ]
 }
 
-/// Sessions of all nodes while these are upgraded at these samples: whoever is told to leave comes to a node that is there, half of them
-/// by the next sample.
+/// Sessions of all nodes while these are upgraded at these samples: whoever is told to leave comes to a node
+/// that is there, half of them by the next sample.
 fn sessions_during(upgrade: &[(&'static str, usize)]) -> Vec<Change> {
     let mut sessions = vec![1_000; upgrade.len()];
     let (mut homeless, mut told) = (0, vec![String::new(); upgrade.len()]);
@@ -358,26 +418,35 @@ fn sessions_during(upgrade: &[(&'static str, usize)]) -> Vec<Change> {
         }
     }
     let all = upgrade.iter().zip(told).zip(sessions);
-    all.map(|(((node, _), told), last)| on(node, "hongyan_sessions", format!("{told}{last}+0x{SAMPLES}"))).collect()
+    all.map(|(((node, _), told), last)| on(node, "hongyan_sessions", format!("{told}{last}+0x{SAMPLES}")))
+        .collect()
 }
 
 /// The series of the release that comes.
 fn next_release(node: &str, at: usize) -> (String, String) {
-    (format!("hongyan_build_info{{job=\"hongyan\",instance=\"{node}\",version=\"next\"}}"), format!("_x{} 1+0x{}", at + 3, SAMPLES - at))
+    (
+        format!("hongyan_build_info{{job=\"hongyan\",instance=\"{node}\",version=\"next\"}}"),
+        format!("_x{} 1+0x{}", at + 3, SAMPLES - at),
+    )
 }
 
 fn scenarios() -> Vec<Scenario> {
     let slow = |series| everywhere(series, rises(100.0, 0.0));
-    let upgrade = |nodes: &[&'static str]| -> Vec<(&'static str, usize)> { nodes.iter().copied().zip((150..).step_by(30)).collect() };
+    let upgrade = |nodes: &[&'static str]| -> Vec<(&'static str, usize)> {
+        nodes.iter().copied().zip((150..).step_by(30)).collect()
+    };
     let changed = |upgrade: &[(&'static str, usize)]| {
         let each = upgrade.iter().flat_map(|(node, at)| upgraded(node, *at));
         each.chain(sessions_during(upgrade)).collect::<Vec<_>>()
     };
-    let releases = |upgrade: &[(&'static str, usize)]| upgrade.iter().map(|(node, at)| next_release(node, *at)).collect::<Vec<_>>();
+    let releases = |upgrade: &[(&'static str, usize)]| {
+        upgrade.iter().map(|(node, at)| next_release(node, *at)).collect::<Vec<_>>()
+    };
     let (rolling, alone) = (upgrade(&NODES), upgrade(&["n1"]));
     // Pods have new names: three come, each before one of the old ones goes.
     let old = NODES.into_iter().zip([150, 180, 210].map(|to| 0..to));
-    let pods = old.chain(["n4", "n5", "n6"].into_iter().zip([146, 176, 206].map(|from| from..SAMPLES))).collect();
+    let pods =
+        old.chain(["n4", "n5", "n6"].into_iter().zip([146, 176, 206].map(|from| from..SAMPLES))).collect();
     let mut all = vec![
         hour("healthy", [], &[]),
         day("healthy for a day", [], &[]),
@@ -531,8 +600,15 @@ fn scenarios() -> Vec<Scenario> {
             &["HongyanUserCausesChecks"],
         ),
     ];
-    let differ = vec![("hongyan_build_info{job=\"hongyan\",instance=\"n1\",version=\"next\"}".to_owned(), format!("_x119 1+0x{SAMPLES}"))];
-    all.push(Scenario { others: differ, rings: &["HongyanVersionsDiffer"], ..day("an upgrade that stopped half way", [], &[]) });
+    let differ = vec![(
+        "hongyan_build_info{job=\"hongyan\",instance=\"n1\",version=\"next\"}".to_owned(),
+        format!("_x119 1+0x{SAMPLES}"),
+    )];
+    all.push(Scenario {
+        others: differ,
+        rings: &["HongyanVersionsDiffer"],
+        ..day("an upgrade that stopped half way", [], &[])
+    });
     all
 }
 
@@ -549,9 +625,12 @@ fn every_alarm_rings_when_it_should_and_keeps_still_when_it_should() {
     // What Prometheus says itself, and what has no sample before it is known.
     series.push("up".to_owned());
     let known = |name: &&str| {
-        (name.ends_with("_limit") || healthy(name) != (0.0, 0.0)) && !series.iter().any(|s| s.split('{').next() == Some(name))
+        (name.ends_with("_limit") || healthy(name) != (0.0, 0.0))
+            && !series.iter().any(|s| s.split('{').next() == Some(name))
     };
-    let named = ["hongyan_last_backup_timestamp_seconds"].into_iter().chain(metrics_in(&rules).into_iter().filter(known));
+    let named = ["hongyan_last_backup_timestamp_seconds"]
+        .into_iter()
+        .chain(metrics_in(&rules).into_iter().filter(known));
     let named: Vec<_> = named.map(str::to_owned).collect();
     series.extend(named);
 
@@ -559,14 +638,21 @@ fn every_alarm_rings_when_it_should_and_keeps_still_when_it_should() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.yml"), &rules).unwrap();
     // Of what must keep still everything is looked at twice as often: it takes its time.
-    for (interval, is_still, looked_at) in [("15s", true, "30s"), ("15s", false, "1m"), ("1m", true, "1m"), ("1m", false, "1m")] {
+    for (interval, is_still, looked_at) in
+        [("15s", true, "30s"), ("15s", false, "1m"), ("1m", true, "1m"), ("1m", false, "1m")]
+    {
         let these = scenarios.iter().filter(|s| s.interval == interval && s.rings.is_empty() == is_still);
         let tests: Vec<_> = these.map(|scenario| scenario.test(&series)).collect();
         let file = serde_json::json!({ "rule_files": ["rules.yml"], "evaluation_interval": looked_at, "tests": tests });
         let path = folder.path().join(format!("{interval}.yml"));
         fs::write(&path, file.to_string()).unwrap();
         let out = Command::new(&promtool).args(["test", "rules"]).arg(&path).output().unwrap();
-        assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
     let rung: BTreeSet<&str> = scenarios.iter().flat_map(|scenario| scenario.rings.iter().copied()).collect();
     assert_eq!(rung, alarms().keys().map(String::as_str).collect(), "an alarm that no scenario rings");

@@ -1,4 +1,5 @@
-//! The server does what its own OpenAPI document says, whatever it is asked: `scripts/api-fuzz` against a server of the test's.
+//! The server does what its own OpenAPI document says, whatever it is asked: `scripts/api-fuzz` against a
+//! server of the test's.
 
 use std::path::Path;
 use std::process::Command;
@@ -41,5 +42,11 @@ async fn the_server_keeps_to_its_openapi_document() {
     }
     let cases: Vec<&str> = said.lines().filter(|line| line.contains(" passed")).map(str::trim).collect();
     assert_eq!(cases.len(), 3, "{said}");
-    figure("api fuzz", format!("seed {seed}: {}; the logout: {}; the server API: {}; 0 failures", cases[0], cases[1], cases[2]));
+    figure(
+        "api fuzz",
+        format!(
+            "seed {seed}: {}; the logout: {}; the server API: {}; 0 failures",
+            cases[0], cases[1], cases[2]
+        ),
+    );
 }

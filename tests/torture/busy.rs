@@ -46,7 +46,8 @@ async fn a_hundred_peers_who_write_ten_messages_a_second_hold_no_sync_up() {
 
 #[actix_web::test]
 async fn four_peers_whose_pages_are_more_than_an_answer_hold_no_sync_up() {
-    holds(Crowd { peers: 4, text: 100, history: 250, every: Duration::from_millis(2_500), between: 1 }, 200).await;
+    holds(Crowd { peers: 4, text: 100, history: 250, every: Duration::from_millis(2_500), between: 1 }, 200)
+        .await;
 }
 
 /// Asks while nobody writes, then while all do.
@@ -58,7 +59,8 @@ async fn holds(crowd: Crowd, limit: usize) {
     let quiet = sync(&mut server.v1("me").await, limit, async || {}).await.caught_up.unwrap();
 
     let written = Rc::new(Cell::new(0));
-    let writers: Vec<_> = clients.into_iter().zip(0..).map(|(client, n)| writer(client, n, &crowd, &written)).collect();
+    let writers: Vec<_> =
+        clients.into_iter().zip(0..).map(|(client, n)| writer(client, n, &crowd, &written)).collect();
     let write_on = async |wanted: usize| {
         let before = written.get();
         eventually("more to be written", async || (written.get() >= before + wanted).then_some(())).await;
@@ -94,7 +96,13 @@ async fn holds(crowd: Crowd, limit: usize) {
 async fn a_busy_user_who_reconnects_misses_nothing() {
     let (chats, times) = (size(30, 200), size(4, 40));
     let server = Server::with(UNLIMITED).await;
-    let plan = Plan { users: chats + 1, pace: Duration::from_millis(100), text: 4_000, has_hub: true, ..Plan::default() };
+    let plan = Plan {
+        users: chats + 1,
+        pace: Duration::from_millis(100),
+        text: 4_000,
+        has_hub: true,
+        ..Plan::default()
+    };
     let fleet = Fleet::start(&server, plan);
     for _ in 0..times {
         fleet.everybody_goes_on(3).await;

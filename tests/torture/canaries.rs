@@ -1,4 +1,5 @@
-//! Secrets and texts that are put everywhere are found nowhere: not in the log, not in an error, not where operators look.
+//! Secrets and texts that are put everywhere are found nowhere: not in the log, not in an error, not where
+//! operators look.
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection, SqliteConnection};
@@ -37,7 +38,11 @@ impl Hunt {
         self.places += 1;
         for canary in &self.canaries {
             let at = text.find(canary);
-            assert!(at.is_none(), "{canary} is in {place}: {}", text.lines().find(|line| line.contains(canary)).unwrap_or_default());
+            assert!(
+                at.is_none(),
+                "{canary} is in {place}: {}",
+                text.lines().find(|line| line.contains(canary)).unwrap_or_default()
+            );
         }
     }
 
@@ -120,24 +125,39 @@ async fn calls(server: &Server, token: &str, hunt: &mut Hunt) {
     ] {
         for (query, header) in [
             (
-                format!("token={token}&access_token={token}&code={CODE}&secret={WECHAT_SECRET}&peer={TEXT}%20&cursor={TEXT}&limit={TEXT}"),
+                format!(
+                    "token={token}&access_token={token}&code={CODE}&secret={WECHAT_SECRET}&peer={TEXT}%20&cursor={TEXT}&limit={TEXT}"
+                ),
                 String::new(),
             ),
             (format!("peer={token}&cursor={token}"), format!("Authorization: Bearer {token}\r\n")),
             (String::new(), format!("Authorization: Basic {token}\r\n")),
             (
                 String::new(),
-                format!("Authorization: Bearer {token}x\r\nCookie: token={token}\r\nOrigin: http://{TEXT}\r\nX-Forwarded-For: {token}\r\n"),
+                format!(
+                    "Authorization: Bearer {token}x\r\nCookie: token={token}\r\nOrigin: http://{TEXT}\r\nX-Forwarded-For: {token}\r\n"
+                ),
             ),
-            (token.to_owned(), format!("Authorization: {token}\r\nReferer: http://x/?code={CODE}\r\nUser-Agent: {TEXT}\r\n")),
+            (
+                token.to_owned(),
+                format!("Authorization: {token}\r\nReferer: http://x/?code={CODE}\r\nUser-Agent: {TEXT}\r\n"),
+            ),
         ] {
             let answer = send(server, "GET", &format!("{path}?{query}"), &header, "").await;
             hunt.look(path, &answer);
         }
     }
-    for path in [format!("/{token}"), format!("/v1/{token}"), format!("/a/{token}"), format!("/v1/conversations/{token}.")] {
+    for path in [
+        format!("/{token}"),
+        format!("/v1/{token}"),
+        format!("/a/{token}"),
+        format!("/v1/conversations/{token}."),
+    ] {
         for method in ["GET", "DELETE", token] {
-            hunt.look(&path, &send(server, method, &path, &format!("Authorization: Bearer {token}\r\n"), "").await);
+            hunt.look(
+                &path,
+                &send(server, method, &path, &format!("Authorization: Bearer {token}\r\n"), "").await,
+            );
         }
     }
     for code in [
@@ -154,8 +174,18 @@ async fn calls(server: &Server, token: &str, hunt: &mut Hunt) {
             }
         }
     }
-    for code in ["dev-error:-1", "dev-error:40226", "dev-error:45011", "dev-error:40125", "dev-500", "dev-slow:5000:alice"] {
-        hunt.look("/v1/login", &server.http().post("/v1/login", &json!({ "code": code })).await.1.to_string());
+    for code in [
+        "dev-error:-1",
+        "dev-error:40226",
+        "dev-error:45011",
+        "dev-error:40125",
+        "dev-500",
+        "dev-slow:5000:alice",
+    ] {
+        hunt.look(
+            "/v1/login",
+            &server.http().post("/v1/login", &json!({ "code": code })).await.1.to_string(),
+        );
     }
     // Of one who may be logged out by it.
     let authorization = format!("Authorization: Bearer {}\r\n", server.http_as("leaving").await.token());
@@ -168,7 +198,9 @@ async fn calls(server: &Server, token: &str, hunt: &mut Hunt) {
         TEXT.to_owned(),
         TEXT.repeat(200),
     ] {
-        for (method, path) in [("POST", "/v1/login"), ("POST", "/v1/read"), ("PUT", "/v1/me"), ("POST", "/v1/logout")] {
+        for (method, path) in
+            [("POST", "/v1/login"), ("POST", "/v1/read"), ("PUT", "/v1/me"), ("POST", "/v1/logout")]
+        {
             hunt.look(path, &send(server, method, path, &authorization, &body).await);
         }
     }
@@ -200,7 +232,8 @@ async fn handshakes(server: &Server, token: &str, hunt: &mut Hunt) {
         (format!("{ID}?code=dev:alice:{CODE}2"), vec!["hongyan.v1"]),
         ("alice".to_owned(), vec!["hongyan.v1", &bearer]),
     ] {
-        let mut client = Client::connect(&format!("ws://{}/{target}", server.at), &protocols, None).await.unwrap();
+        let mut client =
+            Client::connect(&format!("ws://{}/{target}", server.at), &protocols, None).await.unwrap();
         let Said::Frame(error) = client.next().await else { panic!("{target}") };
         assert_eq!(error["type"], "error", "{target}");
         hunt.look_at_frame("a refusal", error);
@@ -209,18 +242,21 @@ async fn handshakes(server: &Server, token: &str, hunt: &mut Hunt) {
     }
     for protocols in [format!("bearer.{token}"), format!("{token}, {TEXT}")] {
         let mut raw = server.raw().await;
-        hunt.look("a refused handshake", &raw.try_handshake("alice", "bob", &format!("Sec-WebSocket-Protocol: {protocols}\r\n")).await);
+        hunt.look(
+            "a refused handshake",
+            &raw.try_handshake("alice", "bob", &format!("Sec-WebSocket-Protocol: {protocols}\r\n")).await,
+        );
     }
 }
 
 /// Frames that are stored, and frames that are wrong.
 async fn frames(server: &Server, token: &str, hunt: &mut Hunt) {
-    let mut client = Client::connect(&format!("ws://{}/alice", server.at), &["hongyan.v1"], Some(token)).await.unwrap();
+    let mut client =
+        Client::connect(&format!("ws://{}/alice", server.at), &["hongyan.v1"], Some(token)).await.unwrap();
     client.expect("init").await;
     client.send(message("1")).await;
     client.expect("ack").await;
-    let changed =
-        json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": format!("{ID}-1"), "message": format!("{TEXT} changed") });
+    let changed = json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": format!("{ID}-1"), "message": format!("{TEXT} changed") });
     let stranger = json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": ID, "message": TEXT, "from_user_openid": "carol" });
     for wrong in [
         changed.to_string(),
@@ -231,10 +267,21 @@ async fn frames(server: &Server, token: &str, hunt: &mut Hunt) {
         format!(r#"{{"type":"{TEXT}","message":"{TEXT}"}}"#),
         format!(r#"{{"type":"text","to_user_openid":"{token}.","client_msg_id":"{ID}","message":"{TEXT}"}}"#),
         format!(r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID} {ID}","message":"{TEXT}"}}"#),
-        format!(r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"{TEXT}\ud800"}}"#),
-        format!(r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"{}"}}"#, TEXT.repeat(1_000)),
-        format!(r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"x","{FIELD}":"{}"}}"#, FIELD.repeat(2_000)),
-        format!(r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"x","{FIELD}":{}"{FIELD}"}}"#, "[".repeat(40)),
+        format!(
+            r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"{TEXT}\ud800"}}"#
+        ),
+        format!(
+            r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"{}"}}"#,
+            TEXT.repeat(1_000)
+        ),
+        format!(
+            r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"x","{FIELD}":"{}"}}"#,
+            FIELD.repeat(2_000)
+        ),
+        format!(
+            r#"{{"type":"text","to_user_openid":"bob","client_msg_id":"{ID}","message":"x","{FIELD}":{}"{FIELD}"}}"#,
+            "[".repeat(40)
+        ),
         format!(r#"{{"type":"sync","since":"{TEXT}"}}"#),
         format!(r#"{{"type":"read","to_user_openid":"{TEXT}!","seq":"{TEXT}"}}"#),
         format!(r#"{{"type":"recall","to_user_openid":"bob","client_msg_id":"{ID}","target_seq":99}}"#),
@@ -244,7 +291,9 @@ async fn frames(server: &Server, token: &str, hunt: &mut Hunt) {
         let error = client.expect("error").await;
         hunt.look_at_frame(&wrong, error);
     }
-    for (first, bytes) in [(0x82, TEXT.as_bytes().to_vec()), (0x81, [TEXT.as_bytes(), b"\xff"].concat()), (0xC1, TEXT.into())] {
+    for (first, bytes) in
+        [(0x82, TEXT.as_bytes().to_vec()), (0x81, [TEXT.as_bytes(), b"\xff"].concat()), (0xC1, TEXT.into())]
+    {
         let mut raw = server.raw().await;
         raw.hello("mallory", "bob").await;
         raw.send(&crate::harness::raw::frame(first, &bytes)).await;
@@ -265,7 +314,11 @@ async fn refused_by_the_store(server: &Server, hunt: &mut Hunt) {
 /// The database refuses what was to be stored, is locked, and has a table less.
 async fn sqlite_trouble(server: &Server, alice: &Http, hunt: &mut Hunt) {
     let mut database = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
-    database.batch_execute("CREATE TRIGGER canary BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'no room'); END").unwrap();
+    database
+        .batch_execute(
+            "CREATE TRIGGER canary BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'no room'); END",
+        )
+        .unwrap();
     refused_by_the_store(server, hunt).await;
     database.batch_execute("DROP TRIGGER canary; BEGIN IMMEDIATE").unwrap();
     refused_by_the_store(server, hunt).await;
@@ -277,7 +330,10 @@ async fn sqlite_trouble(server: &Server, alice: &Http, hunt: &mut Hunt) {
         hunt.look(path, &body.to_string());
     }
     let log = server.log();
-    assert!(log.contains("does not take writes") && log.contains("a read failed"), "the troubles are in the log: {log}");
+    assert!(
+        log.contains("does not take writes") && log.contains("a read failed"),
+        "the troubles are in the log: {log}"
+    );
 }
 
 /// Commands that fail with secrets among their settings.
@@ -338,16 +394,27 @@ async fn a_postgres_in_trouble_shows_no_canary() {
     // The database says in its own words which row it does not take.
     database.batch_execute("ALTER TABLE messages ADD CONSTRAINT canary CHECK (seq < 0) NOT VALID").unwrap();
     refused_by_the_store(&server, &mut hunt).await;
-    database.batch_execute("ALTER TABLE messages DROP CONSTRAINT canary; ALTER TABLE messages RENAME TO messages_away").unwrap();
+    database
+        .batch_execute(
+            "ALTER TABLE messages DROP CONSTRAINT canary; ALTER TABLE messages RENAME TO messages_away",
+        )
+        .unwrap();
     refused_by_the_store(&server, &mut hunt).await;
     assert_eq!(alice.get("/v1/messages?peer=bob").await.0, 503);
     database.batch_execute("ALTER TABLE messages_away RENAME TO messages").unwrap();
     drop(database);
     let mut admin = PgConnection::establish(&url.replace(&name, "postgres")).unwrap();
     admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).unwrap();
-    admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).unwrap();
+    admin
+        .batch_execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ))
+        .unwrap();
     refused_by_the_store(&server, &mut hunt).await;
-    eventually("a read that fails", async || (alice.get("/v1/messages?peer=bob").await.0 == 503).then_some(())).await;
+    eventually("a read that fails", async || {
+        (alice.get("/v1/messages?peer=bob").await.0 == 503).then_some(())
+    })
+    .await;
     hunt.look_around(&server).await;
     figure("canaries", format!("PostgreSQL in trouble: {} places, 0 found", hunt.places));
 }

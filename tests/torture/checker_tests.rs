@@ -1,4 +1,5 @@
-//! The checker against a small story: as it is nothing is wrong with it, and each change breaks one invariant and no other. I1 to I8, I11.
+//! The checker against a small story: as it is nothing is wrong with it, and each change breaks one invariant
+//! and no other. I1 to I8, I11.
 
 use crate::checker::Invariant::{I1, I2, I3, I4, I5, I6, I7, I8, I11};
 use crate::log::{Entry, Key, Message, Via, What};
@@ -8,7 +9,10 @@ use crate::story::{BOB, PHONE, Story, TABLET, story};
 fn nothing_is_wrong_with_the_story() {
     let report = story().report();
     assert!(report.is_clean(), "{report}");
-    assert!(report.to_string().starts_with("checked 12 messages, 12 acks, 3 retries: 0 violations (3 clients, "), "{report}");
+    assert!(
+        report.to_string().starts_with("checked 12 messages, 12 acks, 3 retries: 0 violations (3 clients, "),
+        "{report}"
+    );
 }
 
 #[test]
@@ -76,11 +80,21 @@ fn what_was_unavailable_may_be_told_of_late_and_once() {
         story.sent(PHONE, "late");
         let (peer, key) = (story.peer(PHONE), Key::Message("late".to_owned()));
         if is_refused {
-            story.logs[PHONE].push(What::Refused { peer: peer.clone(), key: key.clone(), word: "unavailable".into() });
+            story.logs[PHONE].push(What::Refused {
+                peer: peer.clone(),
+                key: key.clone(),
+                word: "unavailable".into(),
+            });
         }
         for _ in 0..told {
             let (peer, key) = (peer.clone(), key.clone());
-            story.logs[PHONE].push(What::ToldStored { peer, key, seq: next, sent_at: 9_000 + next, duplicate: false });
+            story.logs[PHONE].push(What::ToldStored {
+                peer,
+                key,
+                seq: next,
+                sent_at: 9_000 + next,
+                duplicate: false,
+            });
         }
         story.add(Some("late"), next);
         story
@@ -115,10 +129,14 @@ fn what_nobody_sent() {
     unrecalled.breaks(I3);
     let mut content_left = story();
     for view in content_left.histories.views.iter_mut() {
-        view.messages.iter_mut().filter(|m| m.recalled).for_each(|m| m.content = Some(r#"{"message":"m9"}"#.into()));
+        view.messages
+            .iter_mut()
+            .filter(|m| m.recalled)
+            .for_each(|m| m.content = Some(r#"{"message":"m9"}"#.into()));
     }
     for log in &mut content_left.logs {
-        log.entries.retain(|entry| !matches!(&entry.what, What::Received { message, .. } if message.recalled));
+        log.entries
+            .retain(|entry| !matches!(&entry.what, What::Received { message, .. } if message.recalled));
         log.complete = false;
     }
     content_left.breaks(I3);
@@ -128,7 +146,12 @@ fn what_nobody_sent() {
 fn a_plain_message_that_is_there_more_often_than_it_was_sent() {
     let mut story = story();
     let next = story.last_seq() + 1;
-    let plain = What::Sent { peer: "bob".into(), key: Key::Plain, kind: "text".into(), content: r#"{"message":"hi"}"#.into() };
+    let plain = What::Sent {
+        peer: "bob".into(),
+        key: Key::Plain,
+        kind: "text".into(),
+        content: r#"{"message":"hi"}"#.into(),
+    };
     for seq in [next, next + 1] {
         story.logs[TABLET].push(plain.clone());
         story.add(None, seq);
@@ -145,9 +168,14 @@ fn two_live_to_bob(story: &Story) -> [usize; 2] {
     for (at, entry) in entries.iter().enumerate() {
         match (&entry.what, before) {
             (What::Connected { .. }, _) => before = None,
-            (What::Received { message, via: Via::Live }, _) if ["m1", "m4"].map(Some).contains(&message.client_msg_id.as_deref()) => {}
-            (What::Received { message, via: Via::Live }, None) if message.peer == "alice" => before = Some(at),
-            (What::Received { message, via: Via::Live }, Some(before)) if message.peer == "alice" => return [before, at],
+            (What::Received { message, via: Via::Live }, _)
+                if ["m1", "m4"].map(Some).contains(&message.client_msg_id.as_deref()) => {}
+            (What::Received { message, via: Via::Live }, None) if message.peer == "alice" => {
+                before = Some(at)
+            }
+            (What::Received { message, via: Via::Live }, Some(before)) if message.peer == "alice" => {
+                return [before, at];
+            }
             _ => {}
         }
     }
@@ -164,7 +192,8 @@ fn live_frames_that_step_back() {
     story.breaks(I11);
     // On another connection it is another order.
     let at = story.logs[BOB].entries[other].at;
-    let reconnect = [What::Disconnected, What::Connected { session: "later".into() }].map(|what| Entry { at, what });
+    let reconnect =
+        [What::Disconnected, What::Connected { session: "later".into() }].map(|what| Entry { at, what });
     story.logs[BOB].entries.splice(other..other, reconnect);
     story.is_clean();
 }
@@ -268,18 +297,28 @@ fn a_retry_may_carry_another_time() {
     for (date, duplicate) in [("a", false), ("b", true)] {
         let (peer, key) = ("bob".to_owned(), Key::Message("dated".to_owned()));
         let content = format!(r#"{{"created_at":1,"date":"{date}","message":"hi"}}"#);
-        story.logs[PHONE].push(What::Sent { peer: peer.clone(), key: key.clone(), kind: "text".into(), content });
+        story.logs[PHONE].push(What::Sent {
+            peer: peer.clone(),
+            key: key.clone(),
+            kind: "text".into(),
+            content,
+        });
         story.logs[PHONE].push(What::Acked { peer, key, seq: next, sent_at: 9_000 + next, duplicate });
     }
     story.add(Some("dated"), next);
     let content = |date: &str| Some(format!(r#"{{"created_at":1,"date":"{date}","message":"hi"}}"#));
     let rewrite = |story: &mut Story, date: &str| {
-        let copies = story.logs.iter_mut().flat_map(|log| &mut log.entries).filter_map(|entry| match &mut entry.what {
-            What::Received { message, .. } => Some(message),
-            _ => None,
+        let copies = story.logs.iter_mut().flat_map(|log| &mut log.entries).filter_map(|entry| {
+            match &mut entry.what {
+                What::Received { message, .. } => Some(message),
+                _ => None,
+            }
         });
         let stored = story.histories.views.iter_mut().flat_map(|view| &mut view.messages);
-        copies.chain(stored).filter(|m| m.client_msg_id.as_deref() == Some("dated")).for_each(|m| m.content = content(date));
+        copies
+            .chain(stored)
+            .filter(|m| m.client_msg_id.as_deref() == Some("dated"))
+            .for_each(|m| m.content = content(date));
     };
     rewrite(&mut story, "a");
     story.is_clean();
@@ -300,7 +339,9 @@ fn two_sides_or_a_copy_that_differ() {
     assert!(missing.report().broken().contains(&I6), "{}", missing.report());
     let mut copy = story();
     copy.change(BOB, |entry| match &mut entry.what {
-        What::Received { message, .. } if message.seq == 10 => message.content = Some(r#"{"message":"M10"}"#.into()),
+        What::Received { message, .. } if message.seq == 10 => {
+            message.content = Some(r#"{"message":"M10"}"#.into())
+        }
         _ => {}
     });
     copy.breaks(I6);
@@ -309,7 +350,8 @@ fn two_sides_or_a_copy_that_differ() {
     never_stored.logs[BOB].push(What::Received { message: message.clone(), via: Via::History });
     never_stored.breaks(I6);
     let mut strangers = story();
-    let message = Message { seq: 1, peer: "carol".into(), from: "carol".into(), to: "dave".into(), ..message };
+    let message =
+        Message { seq: 1, peer: "carol".into(), from: "carol".into(), to: "dave".into(), ..message };
     strangers.logs[BOB].push(What::Received { message, via: Via::Live });
     strangers.breaks(I6);
     let mut one_view = story();
@@ -355,7 +397,9 @@ fn a_copy_may_have_what_was_recalled_later_and_no_other_may() {
 fn what_never_came_to_one_who_caught_up() {
     let mut story = story();
     let before = story.logs[BOB].entries.len();
-    story.logs[BOB].entries.retain(|entry| !matches!(&entry.what, What::Received { message, .. } if message.seq == 10));
+    story.logs[BOB]
+        .entries
+        .retain(|entry| !matches!(&entry.what, What::Received { message, .. } if message.seq == 10));
     assert_eq!(story.logs[BOB].entries.len(), before - 1);
     story.breaks(I7);
     let message = Message { peer: "alice".into(), ..story.stored(10) };

@@ -1,4 +1,5 @@
-//! The machine's clock is set a day forward and a day back under load: the order holds, and so do the sessions.
+//! The machine's clock is set a day forward and a day back under load: the order holds, and so do the
+//! sessions.
 
 use std::path::Path;
 
@@ -19,7 +20,9 @@ fn set(file: &Path, offset: &str) {
 async fn with_clock(file: &Path) -> Option<Server> {
     let library = std::env::var("HONGYAN_TEST_FAKETIME").unwrap_or_default();
     if library.is_empty() {
-        skipped("HONGYAN_TEST_FAKETIME is not set: it needs libfaketime (Debian: libfaketime); `make test` installs it");
+        skipped(
+            "HONGYAN_TEST_FAKETIME is not set: it needs libfaketime (Debian: libfaketime); `make test` installs it",
+        );
         return None;
     }
     set(file, "+0");
@@ -64,7 +67,11 @@ async fn a_clock_set_back_over_a_restart_hides_no_message() {
     set(&file, "+2d");
     server.again().await;
     let (conversations, _) = sync(&server, &cursor).await;
-    let seqs: Vec<_> = conversations.iter().flat_map(|c| c["messages"].as_array().unwrap()).map(|m| m["seq"].as_i64()).collect();
+    let seqs: Vec<_> = conversations
+        .iter()
+        .flat_map(|c| c["messages"].as_array().unwrap())
+        .map(|m| m["seq"].as_i64())
+        .collect();
     assert!(seqs.contains(&Some(2)), "{conversations:?}");
 }
 
@@ -94,6 +101,9 @@ async fn a_clock_that_steps_changes_no_order_and_ends_no_session() {
     fleet.moved(&server);
     fleet.goes_on(200).await;
     let report = fleet.finish(&server).await;
-    figure("clock stepped by a day, forward and back", format!("7 steps and a restart, sessions held; {report}"));
+    figure(
+        "clock stepped by a day, forward and back",
+        format!("7 steps and a restart, sessions held; {report}"),
+    );
     assert!(report.is_clean(), "{report}");
 }

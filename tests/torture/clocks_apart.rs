@@ -1,5 +1,5 @@
-//! Clocks minutes apart, of nodes and of the command line: what ends tokens and sessions holds everywhere, and so does who logs in after it;
-//! messages keep their order.
+//! Clocks minutes apart, of nodes and of the command line: what ends tokens and sessions holds everywhere,
+//! and so does who logs in after it; messages keep their order.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,11 @@ impl World<'_> {
     }
 
     async fn hold_everywhere(&self, token: &str) {
-        assert!(self.statuses(token).await.iter().all(|status| *status == 200), "{:?}", self.statuses(token).await);
+        assert!(
+            self.statuses(token).await.iter().all(|status| *status == 200),
+            "{:?}",
+            self.statuses(token).await
+        );
     }
 
     /// A session on each node, with this token or with a code.
@@ -92,7 +96,8 @@ impl World<'_> {
         let sessions = self.sessions(openid, Some(&token)).await;
         let banned = self.command(ban, "ban", openid);
         for node in &*self.nodes {
-            let (status, body) = node.http().post("/v1/login", &json!({ "code": format!("dev:{openid}") })).await;
+            let (status, body) =
+                node.http().post("/v1/login", &json!({ "code": format!("dev:{openid}") })).await;
             assert_eq!((status, &body["error"]), (403, &json!("banned")));
         }
         self.end(sessions, 4505, banned).await;
@@ -100,7 +105,10 @@ impl World<'_> {
         self.command(pardon, "unban", openid);
         let fresh = self.login(issued_on, openid).await;
         self.hold_everywhere(&fresh).await;
-        assert!(self.statuses(&token).await.iter().all(|status| [401, 403].contains(status)), "tokens from before stay dead");
+        assert!(
+            self.statuses(&token).await.iter().all(|status| [401, 403].contains(status)),
+            "tokens from before stay dead"
+        );
         for mut session in self.sessions(openid, Some(&fresh)).await {
             session.nothing_came().await;
         }
@@ -126,9 +134,13 @@ async fn nodes_and_commands_with_clocks_five_minutes_apart() {
     }
     cluster.meets().await;
     let (mut behind, mut ahead) = (cluster.v1(0, "early").await, cluster.v1(2, "late").await);
-    let sent_at = [behind.say("nobody", "1", "x").await, ahead.say("nobody", "1", "x").await].map(|ack| ack["sent_at"].as_i64().unwrap());
+    let sent_at = [behind.say("nobody", "1", "x").await, ahead.say("nobody", "1", "x").await]
+        .map(|ack| ack["sent_at"].as_i64().unwrap());
     assert!(sent_at[1] - sent_at[0] > 540_000, "the clocks are not apart: {sent_at:?}");
-    let fleet = Fleet::start_at(cluster.addresses(), Plan { users: 6, pace: Duration::from_millis(20), ..Plan::default() });
+    let fleet = Fleet::start_at(
+        cluster.addresses(),
+        Plan { users: 6, pace: Duration::from_millis(20), ..Plan::default() },
+    );
     fleet.goes_on(100).await;
     let mut world = World { nodes: &mut cluster.nodes, library: &library, slowest: Duration::ZERO };
     let mut revocations = 0;
@@ -151,7 +163,10 @@ async fn nodes_and_commands_with_clocks_five_minutes_apart() {
     let report = fleet.finish(&cluster.nodes[1]).await;
     figure(
         "three nodes with clocks five minutes apart",
-        format!("{revocations} logouts, bans and kicks, each holding everywhere after {} ms at most; {report}", slowest.as_millis()),
+        format!(
+            "{revocations} logouts, bans and kicks, each holding everywhere after {} ms at most; {report}",
+            slowest.as_millis()
+        ),
     );
     assert!(report.is_clean(), "{report}");
     assert!(slowest <= HOLDS, "{slowest:?}");
@@ -167,6 +182,9 @@ async fn a_command_beside_sqlite_with_its_clock_five_minutes_off() {
         world.kick(&format!("kick{n}"), offset).await;
         world.logout_of_all(&format!("out{n}"), 0, 0).await;
     }
-    figure("SQLite, the command line five minutes off", format!("each holding after {} ms at most", world.slowest.as_millis()));
+    figure(
+        "SQLite, the command line five minutes off",
+        format!("each holding after {} ms at most", world.slowest.as_millis()),
+    );
     assert!(world.slowest <= HOLDS, "{:?}", world.slowest);
 }

@@ -72,7 +72,10 @@ async fn nodes_are_killed_at_random() {
         away = away.max(fleet.take_longest_away());
     }
     let report = fleet.finish(&cluster.nodes[0]).await;
-    figure("kill -9 of a random node of three", format!("{rounds} kills, away for {} ms at most; {report}", away.as_millis()));
+    figure(
+        "kill -9 of a random node of three",
+        format!("{rounds} kills, away for {} ms at most; {report}", away.as_millis()),
+    );
     assert!(report.is_clean(), "{report}");
     assert!(away <= Duration::from_secs(5), "{away:?}");
 }
@@ -97,7 +100,8 @@ async fn nats_in_trouble(trouble: Trouble) {
         Trouble::Frozen => cluster.nats.signal("STOP"),
         Trouble::Killed => cluster.nats.kill(),
     }
-    // Short enough that it is back before the database is first asked, long enough that it is asked again and again.
+    // Short enough that it is back before the database is first asked, long enough that it is asked again and
+    // again.
     let until = gone + Duration::from_secs(size(5, 30));
     while Instant::now() < until {
         fleet.goes_on(20).await;
@@ -112,9 +116,15 @@ async fn nats_in_trouble(trouble: Trouble) {
     fleet.goes_on(50).await;
     let passages = lookout.stop().await;
     let report = fleet.finish(&cluster.nodes[0]).await;
-    let slowest = |some: &dyn Fn(&Passage) -> bool| passages.iter().filter(|p| some(p)).map(|p| p.arrived_after).max().unwrap_or_default();
+    let slowest = |some: &dyn Fn(&Passage) -> bool| {
+        passages.iter().filter(|p| some(p)).map(|p| p.arrived_after).max().unwrap_or_default()
+    };
     let (while_away, after) = (slowest(&|p| p.sent < back), slowest(&|p| p.sent >= back));
-    let until_all = passages.iter().filter(|p| p.sent < back).map(|p| (p.sent + p.arrived_after).saturating_duration_since(back)).max();
+    let until_all = passages
+        .iter()
+        .filter(|p| p.sent < back)
+        .map(|p| (p.sent + p.arrived_after).saturating_duration_since(back))
+        .max();
     figure(
         &format!("NATS {trouble:?} under load"),
         format!(
@@ -127,7 +137,10 @@ async fn nats_in_trouble(trouble: Trouble) {
     );
     assert!(report.is_clean(), "{report}");
     assert!(while_away <= Duration::from_secs(30), "{while_away:?}");
-    assert!(after <= Duration::from_secs(5) && until_all <= Some(Duration::from_secs(5)), "{after:?} {until_all:?}");
+    assert!(
+        after <= Duration::from_secs(5) && until_all <= Some(Duration::from_secs(5)),
+        "{after:?} {until_all:?}"
+    );
 }
 
 #[actix_web::test]
@@ -161,7 +174,10 @@ async fn acks_take_no_longer_while_nats_is_frozen() {
                 cluster.nats.signal("STOP");
                 // It takes a while until that is seen, and that while counts.
             }
-            let (from, to) = (cluster.v1(0, &format!("from{pair}{trouble}")).await, cluster.v1(0, &format!("to{pair}{trouble}")).await);
+            let (from, to) = (
+                cluster.v1(0, &format!("from{pair}{trouble}")).await,
+                cluster.v1(0, &format!("to{pair}{trouble}")).await,
+            );
             let lookout = Lookout::start(from, to, &format!("to{pair}{trouble}"));
             tokio::time::sleep(Duration::from_secs(15)).await;
             let acks: Vec<_> = lookout.stop().await.iter().map(|p| p.acked_after).collect();
@@ -175,7 +191,10 @@ async fn acks_take_no_longer_while_nats_is_frozen() {
     }
     ratios.sort_by(f64::total_cmp);
     let report = fleet.finish(&cluster.nodes[0]).await;
-    figure("ack p99 with NATS frozen, against NATS well", format!("{:.2} × (median of {ratios:.2?}); {report}", ratios[2]));
+    figure(
+        "ack p99 with NATS frozen, against NATS well",
+        format!("{:.2} × (median of {ratios:.2?}); {report}", ratios[2]),
+    );
     assert!(report.is_clean(), "{report}");
     assert!(ratios[2] <= 1.25, "{ratios:?}");
 }
@@ -199,7 +218,10 @@ async fn nginx_is_reloaded_under_load() {
     }
     fleet.goes_on(50).await;
     let report = fleet.finish(&cluster.nodes[0]).await;
-    figure("nginx reloaded under load", format!("{rounds} times, old workers gone after {} ms at most; {report}", slowest.as_millis()));
+    figure(
+        "nginx reloaded under load",
+        format!("{rounds} times, old workers gone after {} ms at most; {report}", slowest.as_millis()),
+    );
     assert!(report.is_clean(), "{report}");
     assert!(slowest <= Duration::from_secs(WORKER_LEAVES_S + 2), "{slowest:?}");
 }
@@ -219,13 +241,18 @@ async fn the_same_message_at_two_nodes_at_once_is_stored_once() {
     let calls = cluster.http_as("alice").await;
     let (_, list) = calls.get("/v1/conversations").await;
     assert_eq!(list["conversations"][0]["last_seq"], rounds, "{list}");
-    figure("the same client_msg_id at two nodes at once", format!("{rounds} times, one row and one seq each"));
+    figure(
+        "the same client_msg_id at two nodes at once",
+        format!("{rounds} times, one row and one seq each"),
+    );
 }
 
 async fn ack_of(client: &mut Client, n: usize) -> serde_json::Value {
     loop {
         match client.next().await {
-            Said::Frame(frame) if frame["type"] == "ack" && frame["client_msg_id"] == format!("m{n}") => return frame,
+            Said::Frame(frame) if frame["type"] == "ack" && frame["client_msg_id"] == format!("m{n}") => {
+                return frame;
+            }
             // The other's message, and its repeat.
             Said::Frame(frame) if frame["type"] == "text" => {}
             other => panic!("{other:?}"),

@@ -1,4 +1,5 @@
-//! Each node in turn cannot reach NATS, then PostgreSQL, then is not reached by nginx: packets are lost, and nobody says so.
+//! Each node in turn cannot reach NATS, then PostgreSQL, then is not reached by nginx: packets are lost, and
+//! nobody says so.
 
 use std::time::{Duration, Instant};
 
@@ -22,11 +23,13 @@ struct Linked {
 impl Linked {
     /// Each who is on this machine's loopback is reached through the link of its own.
     fn start(namespace: Namespace, nats: &Nats, database: &str) -> (Server, Self) {
-        let links = Self { nats: namespace.link(), database: namespace.link(), nginx: namespace.link(), namespace };
+        let links =
+            Self { nats: namespace.link(), database: namespace.link(), nginx: namespace.link(), namespace };
         let place = database.rsplit_once('@').unwrap().1.split('/').next().unwrap();
         let to_nats = Wire::from(&links.nats.outside, format!("127.0.0.1:{}", nats.port));
         let to_database = Wire::from(&links.database.outside, place.to_owned());
-        let (nats_url, database) = (format!("nats://{}", to_nats.at), database.replace(place, &to_database.at));
+        let (nats_url, database) =
+            (format!("nats://{}", to_nats.at), database.replace(place, &to_database.at));
         let inside = links.nginx.inside.clone();
         let node = links.namespace.within(move || {
             // Heard or not is found out sooner than by default, for the test is to end.
@@ -51,9 +54,13 @@ impl Linked {
 async fn each_node_is_cut_off_in_turn() {
     let (Some(nats), Some((database, _))) = (Nats::start(), Server::fresh_postgres()) else { return };
     let Some(namespaces) = (0..3).map(|_| Namespace::new()).collect::<Option<Vec<_>>>() else { return };
-    let (nodes, links): (Vec<_>, Vec<_>) = namespaces.into_iter().map(|own| Linked::start(own, &nats, &database)).unzip();
+    let (nodes, links): (Vec<_>, Vec<_>) =
+        namespaces.into_iter().map(|own| Linked::start(own, &nats, &database)).unzip();
     let Some(cluster) = Cluster::of_nodes(nodes, nats).await else { return };
-    let fleet = Fleet::start_at(vec![cluster.nginx.at.clone()], Plan { users: 6, pace: Duration::from_millis(20), ..Plan::default() });
+    let fleet = Fleet::start_at(
+        vec![cluster.nginx.at.clone()],
+        Plan { users: 6, pace: Duration::from_millis(20), ..Plan::default() },
+    );
     let (mut slowest, mut longest) = (Duration::ZERO, Duration::ZERO);
     for round in 0..size(1, 5) {
         for (n, node) in links.iter().enumerate() {
@@ -65,7 +72,14 @@ async fn each_node_is_cut_off_in_turn() {
             tokio::time::sleep(Duration::from_secs(size(4, 10))).await;
             node.nats.mend();
             healed(&cluster, &fleet, &mut slowest).await;
-            longest = lookout.stop().await.iter().map(|passage| passage.arrived_after).max().max(Some(longest)).unwrap();
+            longest = lookout
+                .stop()
+                .await
+                .iter()
+                .map(|passage| passage.arrived_after)
+                .max()
+                .max(Some(longest))
+                .unwrap();
             for link in [&node.database, &node.nginx] {
                 fleet.goes_on(50).await;
                 link.cut();

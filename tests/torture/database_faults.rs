@@ -1,4 +1,5 @@
-//! The database goes away in every way it can: nobody is told a lie meanwhile, and all goes on when it is back.
+//! The database goes away in every way it can: nobody is told a lie meanwhile, and all goes on when it is
+//! back.
 
 use std::cell::RefCell;
 use std::fs::OpenOptions;
@@ -21,8 +22,8 @@ fn fault() -> Duration {
     Duration::from_secs(size(3, 30) as u64)
 }
 
-/// Within so long a sender hears `unavailable`, and so long after the fault the service is back. The bars are those of the long form:
-/// beside other tests, on a machine of two cores, nothing is said about time.
+/// Within so long a sender hears `unavailable`, and so long after the fault the service is back. The bars are
+/// those of the long form: beside other tests, on a machine of two cores, nothing is said about time.
 fn patience(bar: Duration) -> Duration {
     if is_long() { bar } else { 4 * bar }
 }
@@ -46,7 +47,9 @@ impl Probe {
     async fn send(&mut self) -> (String, Duration) {
         let began = Instant::now();
         let id = self.sent.to_string();
-        self.client.send(json!({ "type": "text", "to_user_openid": "nobody", "client_msg_id": id, "message": id })).await;
+        self.client
+            .send(json!({ "type": "text", "to_user_openid": "nobody", "client_msg_id": id, "message": id }))
+            .await;
         let Said::Frame(answer) = self.client.next().await else { panic!("the probe's session has ended") };
         let word = answer["error"].as_str().unwrap_or("ack").to_owned();
         if word == "ack" {
@@ -56,7 +59,13 @@ impl Probe {
     }
 }
 
-async fn suffer(name: &str, server: &Server, reads_go_on: bool, mut strike: impl FnMut(), mend: impl FnOnce()) {
+async fn suffer(
+    name: &str,
+    server: &Server,
+    reads_go_on: bool,
+    mut strike: impl FnMut(),
+    mend: impl FnOnce(),
+) {
     let fleet = Fleet::start(server, Plan { pace: Duration::from_millis(10), ..Plan::default() });
     fleet.goes_on(50).await;
     let mut probe = Probe::new(server).await;
@@ -83,7 +92,12 @@ async fn suffer(name: &str, server: &Server, reads_go_on: bool, mut strike: impl
     fleet.goes_on(20).await;
     let report = fleet.finish(server).await;
     let (slowest_ms, back_ms) = (slowest.as_millis(), back.as_millis());
-    figure(name, format!("{refused} refusals, the slowest answer after {slowest_ms} ms, back {back_ms} ms after the fault; {report}"));
+    figure(
+        name,
+        format!(
+            "{refused} refusals, the slowest answer after {slowest_ms} ms, back {back_ms} ms after the fault; {report}"
+        ),
+    );
     assert!(report.is_clean(), "{report}");
     assert!(refused > 0, "nobody noticed the fault");
     assert!(slowest <= patience(Duration::from_secs(3)), "{slowest:?}");
@@ -106,7 +120,11 @@ async fn behind_pgbouncer() -> Option<(Server, PgBouncer, Wire, Postgres)> {
     admin.batch_execute("ALTER ROLE postgres SET statement_timeout = '2s'").unwrap();
     let wire = Wire::to(postgres.address());
     let pooler = PgBouncer::before(&format!("postgres://postgres@{}/postgres", wire.at), program);
-    let server = Server::with_all(&with(&[("database.url", &pooler.url("postgres")), ("database.prepared_statements", "false")])).await;
+    let server = Server::with_all(&with(&[
+        ("database.url", &pooler.url("postgres")),
+        ("database.prepared_statements", "false"),
+    ]))
+    .await;
     Some((server, pooler, wire, postgres))
 }
 
@@ -114,19 +132,28 @@ async fn behind_pgbouncer() -> Option<(Server, PgBouncer, Wire, Postgres)> {
 async fn pgbouncer_stopped_and_started() {
     let Some((server, pooler, _wire, _postgres)) = behind_pgbouncer().await else { return };
     let pooler = RefCell::new(pooler);
-    suffer("PgBouncer stopped", &server, false, || pooler.borrow_mut().stop(), || pooler.borrow_mut().start()).await;
+    suffer(
+        "PgBouncer stopped",
+        &server,
+        false,
+        || pooler.borrow_mut().stop(),
+        || pooler.borrow_mut().start(),
+    )
+    .await;
 }
 
 #[actix_web::test]
 async fn postgres_stopped_and_started_behind_pgbouncer() {
     let Some((server, _pooler, _wire, postgres)) = behind_pgbouncer().await else { return };
-    suffer("PostgreSQL stopped behind PgBouncer", &server, false, || postgres.stop(), || postgres.resume()).await;
+    suffer("PostgreSQL stopped behind PgBouncer", &server, false, || postgres.stop(), || postgres.resume())
+        .await;
 }
 
 #[actix_web::test]
 async fn postgres_behind_pgbouncer_and_a_wire_that_swallows_everything() {
     let Some((server, _pooler, wire, _postgres)) = behind_pgbouncer().await else { return };
-    suffer("PostgreSQL behind PgBouncer, packets swallowed", &server, false, || wire.cut(), || wire.mend()).await;
+    suffer("PostgreSQL behind PgBouncer, packets swallowed", &server, false, || wire.cut(), || wire.mend())
+        .await;
 }
 
 #[actix_web::test]
@@ -138,7 +165,11 @@ async fn every_backend_terminated_again_and_again() {
     while Instant::now() < end {
         rounds += 1;
         fleet.goes_on(20).await;
-        admin.batch_execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")).unwrap();
+        admin
+            .batch_execute(&format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+            ))
+            .unwrap();
     }
     fleet.goes_on(20).await;
     let report = fleet.finish(&server).await;
@@ -159,10 +190,18 @@ async fn postgres_behind_a_wire_that_swallows_everything() {
 #[actix_web::test]
 async fn a_database_that_is_away_is_told_in_few_lines() {
     let Some(postgres) = Postgres::start() else { return };
-    let server = Server::with_all(&with(&[("database.url", &postgres.url()), ("database.readers", "32"), ("database.lanes", "8")])).await;
+    let server = Server::with_all(&with(&[
+        ("database.url", &postgres.url()),
+        ("database.readers", "32"),
+        ("database.lanes", "8"),
+    ]))
+    .await;
     let fleet = Fleet::start(&server, Plan { pace: Duration::from_millis(10), ..Plan::default() });
     fleet.goes_on(50).await;
-    let readers = futures_util::future::join_all((0..32).map(|n| server.http_as(["user0", "user1", "user2", "user3"][n % 4]))).await;
+    let readers = futures_util::future::join_all(
+        (0..32).map(|n| server.http_as(["user0", "user1", "user2", "user3"][n % 4])),
+    )
+    .await;
     postgres.stop();
     let began = Instant::now();
     while began.elapsed() < fault() {
@@ -179,7 +218,8 @@ async fn a_database_that_is_away_is_told_in_few_lines() {
     assert!((1..=1 + minutes).contains(&lines("the database cannot be reached")), "{log}");
     assert_eq!(lines("the database answers again"), 1, "{log}");
     // Of what reads of its own there may be a word, too: revocations, and one read that was under way.
-    let rest = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).count() - lines("cannot be reached");
+    let rest = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).count()
+        - lines("cannot be reached");
     assert!(rest <= 3, "{rest} more: {log}");
 }
 
@@ -188,8 +228,12 @@ async fn a_database_that_is_away_is_told_in_few_lines() {
 async fn what_libpq_prints_is_a_log_line_and_said_once() {
     let Some((url, name)) = Server::fresh_postgres() else { return };
     let mut admin = PgConnection::establish(&std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap()).unwrap();
-    admin.batch_execute(&format!("ALTER DATABASE {name} SET default_text_search_config = 'missing'")).unwrap();
-    let server = Server::with_all(&with(&[("database.url", &url), ("log.format", "json"), ("database.readers", "8")])).await;
+    admin
+        .batch_execute(&format!("ALTER DATABASE {name} SET default_text_search_config = 'missing'"))
+        .unwrap();
+    let server =
+        Server::with_all(&with(&[("database.url", &url), ("log.format", "json"), ("database.readers", "8")]))
+            .await;
     server.v1("alice").await.say("bob", "1", "x").await;
     let log = server.log();
     assert_eq!(log.matches("default_text_search_config").count(), 1, "{log}");

@@ -1,4 +1,5 @@
-//! Disks of a test's own: one whose power can be cut, one that is soon full, and one that fails, or takes its time.
+//! Disks of a test's own: one whose power can be cut, one that is soon full, and one that fails, or takes its
+//! time.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -13,7 +14,12 @@ use crate::size::skipped;
 /// Runs a program quietly; whether it succeeded.
 fn runs(program: &str, arguments: &[&str]) -> bool {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    let status = Command::new(program).args(arguments).env("PATH", path).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = Command::new(program)
+        .args(arguments)
+        .env("PATH", path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -47,7 +53,10 @@ impl Disk {
         let folder = tempfile::tempdir().unwrap();
         let point = folder.path().join("disk");
         std::fs::create_dir(&point).unwrap();
-        let is_mounted = runs("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "hongyan-test", text(&point)]);
+        let is_mounted = runs(
+            "mount",
+            &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "hongyan-test", text(&point)],
+        );
         if !is_mounted {
             skipped("this machine mounts no file system (that takes root, and a container may not)");
         }
@@ -67,7 +76,8 @@ impl Disk {
         self.is_mounted
     }
 
-    /// From now on nothing reaches the disk, not even its journal: what was not flushed is gone, as when the power fails.
+    /// From now on nothing reaches the disk, not even its journal: what was not flushed is gone, as when the
+    /// power fails.
     pub fn cut_power(&self) {
         // ext4's EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32), with EXT4_GOING_FLAGS_NOLOGFLUSH.
         const SHUTDOWN: libc::Ioctl = 0x8004_587d;
@@ -122,7 +132,11 @@ impl Files {
 
     /// Every write and every flush fails from now on, or no more.
     pub fn fail(&self, is_so: bool) {
-        if is_so { drop(File::create(self.at("fails")).unwrap()) } else { std::fs::remove_file(self.at("fails")).unwrap() }
+        if is_so {
+            drop(File::create(self.at("fails")).unwrap())
+        } else {
+            std::fs::remove_file(self.at("fails")).unwrap()
+        }
     }
 
     /// Every flush that begins from now on takes so much longer.

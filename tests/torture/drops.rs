@@ -73,21 +73,32 @@ async fn all_are_cut_off_at_once_and_come_back_to_every_message() {
 fn within_twice(before: &str, calm: &[Duration], then: &str, storm: &[Duration]) {
     let (was, is) = (p99(calm), p99(storm));
     let counts = format!("{} and {} messages", calm.len(), storm.len());
-    figure("drops", format!("p99 of bystanders {:.1} ms when {before}, {:.1} ms when {then} ({counts})", ms(was), ms(is)));
+    figure(
+        "drops",
+        format!("p99 of bystanders {:.1} ms when {before}, {:.1} ms when {then} ({counts})", ms(was), ms(is)),
+    );
     assert!(is <= was * 2, "bystanders waited {is:?} when {then}, and {was:?} when {before}");
 }
 
-/// Cuts all of them off, and waits until each is back and has every message up to `last`, the last of those written `meanwhile`.
+/// Cuts all of them off, and waits until each is back and has every message up to `last`, the last of those
+/// written `meanwhile`.
 async fn cut_all(phones: &mut [Phone], at: &str, last: i64, meanwhile: impl Future<Output = ()>) {
     let began = Instant::now();
     for phone in &mut *phones {
         phone.cut();
     }
-    let (tries, ()) = join(join_all(phones.iter_mut().map(|phone| phone.come_back(at, last))), meanwhile).await;
+    let (tries, ()) =
+        join(join_all(phones.iter_mut().map(|phone| phone.come_back(at, last))), meanwhile).await;
     let (many, took) = (phones.len(), began.elapsed());
     assert!(took <= BACK, "{many} were back after {took:?}");
     let handshakes: u32 = tries.iter().sum();
-    figure("drops", format!("{many} cut at once, all back without a gap in {:.1} s, {handshakes} handshakes", took.as_secs_f64()));
+    figure(
+        "drops",
+        format!(
+            "{many} cut at once, all back without a gap in {:.1} s, {handshakes} handshakes",
+            took.as_secs_f64()
+        ),
+    );
 }
 
 /// The same messages to all of them, who are there to receive up to `last`.
@@ -111,15 +122,17 @@ async fn write_all(sender: &mut Client, names: Vec<String>) {
 async fn write_to(sender: &mut Client, names: &[String]) {
     for name in names {
         let id = format!("{:x}", rand::random::<u64>());
-        sender.send(json!({ "type": "text", "to_user_openid": name, "client_msg_id": id, "message": "x" })).await;
+        sender
+            .send(json!({ "type": "text", "to_user_openid": name, "client_msg_id": id, "message": "x" }))
+            .await;
     }
     for _ in names {
         sender.expect("ack").await;
     }
 }
 
-/// A client that keeps what docs/PROTOCOL.md asks it to keep: its token, and the last seq of each peer. It is as light as it can be made:
-/// five thousand take their time from the server's.
+/// A client that keeps what docs/PROTOCOL.md asks it to keep: its token, and the last seq of each peer. It is
+/// as light as it can be made: five thousand take their time from the server's.
 struct Phone {
     openid: String,
     token: String,
@@ -216,7 +229,13 @@ impl Phone {
             match frame.r#type.as_str() {
                 "text" => _ = self.got.insert(frame.seq),
                 "sync" => {
-                    self.got.extend(frame.conversations.iter().flat_map(|conversation| &conversation.messages).map(|message| message.seq));
+                    self.got.extend(
+                        frame
+                            .conversations
+                            .iter()
+                            .flat_map(|conversation| &conversation.messages)
+                            .map(|message| message.seq),
+                    );
                     is_synced |= frame.cursor.is_some();
                 }
                 other => panic!("{}: {other}", self.openid),

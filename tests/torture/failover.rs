@@ -1,5 +1,5 @@
-//! A primary fails, its standby is promoted, and the old primary comes back as a standby before the address moves: no acked message is
-//! lost, nothing stale is shown, and service goes on by itself.
+//! A primary fails, its standby is promoted, and the old primary comes back as a standby before the address
+//! moves: no acked message is lost, nothing stale is shown, and service goes on by itself.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -31,7 +31,8 @@ async fn readyz(server: &Server) -> (u16, Value) {
 async fn says_read_only(server: &Server) {
     eventually("read_only in /readyz", async || {
         let (status, body) = readyz(server).await;
-        (status == 503 && body["details"]["database"] == "read_only").then(|| assert_eq!(body["reasons"], json!(["store"])))
+        (status == 503 && body["details"]["database"] == "read_only")
+            .then(|| assert_eq!(body["reasons"], json!(["store"])))
     })
     .await;
 }
@@ -84,7 +85,10 @@ async fn a_failover_whose_address_moves_late_loses_nothing() {
     is_ready(&server).await;
     fleet.everybody_goes_on(20).await;
     let report = fleet.finish(&server).await;
-    figure("PostgreSQL, fail-over", format!("acks again {:.0} ms after the address moved; {report}", ms(back)));
+    figure(
+        "PostgreSQL, fail-over",
+        format!("acks again {:.0} ms after the address moved; {report}", ms(back)),
+    );
     assert!(report.is_clean(), "{report}");
 }
 
@@ -94,7 +98,8 @@ async fn several_hosts_in_the_url_lead_to_the_primary_wherever_it_is() {
     let new = old.standby();
     streams(&old).await;
     // The standby first: it must not be taken.
-    let server = server_at(&format!("postgres://postgres@{},{}/postgres", new.address(), old.address())).await;
+    let server =
+        server_at(&format!("postgres://postgres@{},{}/postgres", new.address(), old.address())).await;
     let fleet = Fleet::start(&server, Plan { pace: Duration::from_millis(10), ..Plan::default() });
     fleet.goes_on(100).await;
     old.stop();
@@ -106,17 +111,23 @@ async fn several_hosts_in_the_url_lead_to_the_primary_wherever_it_is() {
     is_ready(&server).await;
     fleet.everybody_goes_on(20).await;
     let report = fleet.finish(&server).await;
-    figure("PostgreSQL, fail-over between the hosts of a URL", format!("acks again {:.0} ms after the promotion; {report}", ms(back)));
+    figure(
+        "PostgreSQL, fail-over between the hosts of a URL",
+        format!("acks again {:.0} ms after the promotion; {report}", ms(back)),
+    );
     assert!(report.is_clean(), "{report}");
 }
 
-/// Connecting takes longer than a thread of a lane may take for a batch: what one of them reached in the end serves the next.
+/// Connecting takes longer than a thread of a lane may take for a batch: what one of them reached in the end
+/// serves the next.
 #[actix_web::test]
 async fn a_silent_host_before_the_primary_does_not_stop_the_lanes() {
     let Some(postgres) = Postgres::start() else { return };
     let silent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("postgres://postgres@{silent},{}/postgres?connect_timeout=3", postgres.address());
-    let server = Server::with_all(&[&UNLIMITED[..], &[("database.url", &url), ("database.lanes", "1")]].concat()).await;
+    let server =
+        Server::with_all(&[&UNLIMITED[..], &[("database.url", &url), ("database.lanes", "1")]].concat())
+            .await;
     let mut alice = server.v1("alice").await;
     alice.say("bob", "m0", "while nobody is there").await;
     // From now on the first host takes connections and says nothing.
@@ -139,7 +150,10 @@ async fn a_silent_host_before_the_primary_does_not_stop_the_lanes() {
         }
     })
     .await;
-    figure("PostgreSQL, a silent host before it", format!("acks again after {:.0} ms, {sent} sends", ms(began.elapsed())));
+    figure(
+        "PostgreSQL, a silent host before it",
+        format!("acks again after {:.0} ms, {sent} sends", ms(began.elapsed())),
+    );
 }
 
 #[actix_web::test]

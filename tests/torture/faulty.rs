@@ -43,10 +43,12 @@ impl Conversation {
 
     fn marks(&self, me: &str, peer: &str) -> Marks {
         let mark = |of: &BTreeMap<String, i64>, who: &str| of.get(who).copied().unwrap_or(0);
-        let own = |who: &str| self.messages.iter().filter(|m| m.from == who && !m.is_recall()).map(|m| m.seq).max();
+        let own =
+            |who: &str| self.messages.iter().filter(|m| m.from == who && !m.is_recall()).map(|m| m.seq).max();
         let (read_seq, cleared_seq) = (mark(&self.read, me), mark(&self.cleared, me));
         let floor = read_seq.max(own(me).unwrap_or(0)).max(cleared_seq);
-        let uncounted = self.messages.iter().filter(|m| m.seq > floor && (m.is_recall() || m.recalled)).count();
+        let uncounted =
+            self.messages.iter().filter(|m| m.seq > floor && (m.is_recall() || m.recalled)).count();
         Marks {
             last_seq: self.last_seq(),
             cleared_seq,
@@ -162,7 +164,15 @@ impl Sim {
         self.take(client, peer, "recall", "{}", None, Some(target));
     }
 
-    fn take(&mut self, client: usize, peer: &str, kind: &str, content: &str, id: Option<&str>, target_seq: Option<i64>) {
+    fn take(
+        &mut self,
+        client: usize,
+        peer: &str,
+        kind: &str,
+        content: &str,
+        id: Option<&str>,
+        target_seq: Option<i64>,
+    ) {
         let me = self.openid(client);
         let message = Message {
             peer: peer.to_owned(),
@@ -177,7 +187,12 @@ impl Sim {
             target_seq,
         };
         let key = owned(message.key());
-        self.logs[client].push(What::Sent { peer: peer.to_owned(), key, kind: kind.to_owned(), content: content.to_owned() });
+        self.logs[client].push(What::Sent {
+            peer: peer.to_owned(),
+            key,
+            kind: kind.to_owned(),
+            content: content.to_owned(),
+        });
         let Some(connection) = self.clients[client].connection else { return };
         let pair = pair(&me, peer);
         let conversation = self.committed.entry(pair.clone()).or_default();
@@ -185,7 +200,8 @@ impl Sim {
         let repeats = conversation.stored(&me, message.key()).is_some()
             || ahead.iter().any(|t| t.message.from == me && t.message.key() == message.key());
         let next = conversation.last_seq() + i64::try_from(ahead.len()).unwrap() + 1;
-        let counts = matches!(self.fault, Fault::CounterOutsideTransaction | Fault::CounterBehind) && !repeats;
+        let counts =
+            matches!(self.fault, Fault::CounterOutsideTransaction | Fault::CounterBehind) && !repeats;
         let seq = counts.then(|| {
             let counter = self.counters.entry(pair).or_insert(0);
             *counter += 1;
@@ -211,7 +227,8 @@ impl Sim {
             let answers = self.clients[client].connection == Some(connection);
             let conversation = self.committed.entry(pair(&message.from, &message.to)).or_default();
             let stored = conversation.stored(&message.from, message.key()).cloned();
-            if let Some(stored) = stored.filter(|_| self.fault != Fault::NoUniqueIndex || message.is_recall()) {
+            if let Some(stored) = stored.filter(|_| self.fault != Fault::NoUniqueIndex || message.is_recall())
+            {
                 let same = stored.recalled || stored.is_recall() || stored.content == message.content;
                 match (same, answers) {
                     (true, true) => self.ack(client, &stored, true),
@@ -233,7 +250,8 @@ impl Sim {
                 };
                 (target.recalled, target.content) = (true, None);
             }
-            let message = Message { seq: seq.unwrap_or(conversation.last_seq() + 1), sent_at: self.now, ..message };
+            let message =
+                Message { seq: seq.unwrap_or(conversation.last_seq() + 1), sent_at: self.now, ..message };
             conversation.messages.push(message.clone());
             conversation.messages.sort_by_key(|m| m.seq);
             if answers && (self.fault != Fault::AckBeforeCommit || message.is_recall()) {
@@ -270,7 +288,9 @@ impl Sim {
         (0..self.clients.len()).for_each(|client| self.disconnect(client));
         match self.fault {
             Fault::CounterBehind => self.counters.clone_from(&self.counters_on_disk),
-            _ => self.counters = self.committed.iter().map(|(pair, c)| (pair.clone(), c.last_seq())).collect(),
+            _ => {
+                self.counters = self.committed.iter().map(|(pair, c)| (pair.clone(), c.last_seq())).collect()
+            }
         }
     }
 
@@ -278,11 +298,21 @@ impl Sim {
         let (peer, seq) = (message.to.clone(), message.seq);
         let has = self.clients[client].has.entry(peer.clone()).or_insert(0);
         *has = (*has).max(seq);
-        self.logs[client].push(What::Acked { peer, key: owned(message.key()), seq, sent_at: message.sent_at, duplicate });
+        self.logs[client].push(What::Acked {
+            peer,
+            key: owned(message.key()),
+            seq,
+            sent_at: message.sent_at,
+            duplicate,
+        });
     }
 
     fn refuse(&mut self, client: usize, message: &Message, word: &str) {
-        self.logs[client].push(What::Refused { peer: message.to.clone(), key: owned(message.key()), word: word.to_owned() });
+        self.logs[client].push(What::Refused {
+            peer: message.to.clone(),
+            key: owned(message.key()),
+            word: word.to_owned(),
+        });
     }
 
     /// To everybody in the conversation who is connected, but for the one who gets the ack.
@@ -299,7 +329,10 @@ impl Sim {
             }
             let has = client.has.entry(peer.clone()).or_insert(0);
             *has = (*has).max(message.seq);
-            log.push(What::Received { message: Message { peer: peer.clone(), ..message.clone() }, via: Via::Live });
+            log.push(What::Received {
+                message: Message { peer: peer.clone(), ..message.clone() },
+                via: Via::Live,
+            });
         }
     }
 
@@ -315,7 +348,8 @@ impl Sim {
             self.store_read(&me, peer, seq)
         };
         self.logs[client].push(What::MarkAnswered { peer: peer.to_owned(), mark: Mark::Read, seq });
-        let peer_wrote = self.committed[&pair(&me, peer)].messages.iter().any(|m| m.from == me && !m.is_recall());
+        let peer_wrote =
+            self.committed[&pair(&me, peer)].messages.iter().any(|m| m.from == me && !m.is_recall());
         for (number, log) in self.logs.iter_mut().enumerate().filter(|(number, _)| *number != client) {
             let hears = log.openid == me || (log.openid == peer && peer_wrote);
             if hears && self.clients[number].connection.is_some() {

@@ -25,7 +25,8 @@ struct Kept {
 /// Clients that send, retry, read, recall and clear, while batches fail, connections end and the server dies.
 fn run(seed: u64, fault: Fault) -> (Vec<Log>, Histories) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut sim = Sim::new(fault, &[("alice", "phone"), ("alice", "tablet"), ("bob", "phone"), ("carol", "phone")]);
+    let mut sim =
+        Sim::new(fault, &[("alice", "phone"), ("alice", "tablet"), ("bob", "phone"), ("carol", "phone")]);
     let mut kept: Vec<Kept> = Vec::new();
     for step in 0..600 {
         let client = rng.random_range(0..4);
@@ -89,10 +90,17 @@ fn a_sound_store_breaks_nothing() {
         let report = check(&logs, &histories);
         assert!(report.is_clean(), "seed {seed}: {report}");
         let counts = &report.counts;
-        assert!(counts.messages > 50 && counts.acks > 50 && counts.retries > 20 && counts.duplicates > 20, "seed {seed}: {report}");
-        assert!(!counts.refusals.is_empty() && counts.received > 100 && counts.receipts > 0 && counts.marks > 0, "seed {seed}: {report}");
+        assert!(
+            counts.messages > 50 && counts.acks > 50 && counts.retries > 20 && counts.duplicates > 20,
+            "seed {seed}: {report}"
+        );
+        assert!(
+            !counts.refusals.is_empty() && counts.received > 100 && counts.receipts > 0 && counts.marks > 0,
+            "seed {seed}: {report}"
+        );
         recalled += histories.views.iter().flat_map(|view| &view.messages).filter(|m| m.recalled).count();
-        cleared += histories.views.iter().filter(|view| view.messages.first().is_none_or(|m| m.seq > 1)).count();
+        cleared +=
+            histories.views.iter().filter(|view| view.messages.first().is_none_or(|m| m.seq > 1)).count();
         unread += histories.totals.values().sum::<i64>();
     }
     assert!(recalled > 100 && cleared > 50 && unread > 100, "{recalled} {cleared} {unread}");

@@ -1,5 +1,5 @@
-//! Users who write to each other whatever becomes of the server, and record what they see: each sends again what was not answered, syncs
-//! after every reconnect, and at the end has to have everything.
+//! Users who write to each other whatever becomes of the server, and record what they see: each sends again
+//! what was not answered, syncs after every reconnect, and at the end has to have everything.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -134,7 +134,11 @@ impl Fleet {
         let before = self.common.acked_of.borrow().clone();
         let has = |name: &String| self.common.acked_of.borrow().get(name).copied().unwrap_or_default();
         eventually("more acks of everybody", async || {
-            let all = self.common.names.iter().all(|name| has(name) >= before.get(name).copied().unwrap_or_default() + writes);
+            let all = self
+                .common
+                .names
+                .iter()
+                .all(|name| has(name) >= before.get(name).copied().unwrap_or_default() + writes);
             all.then_some(())
         })
         .await;
@@ -152,7 +156,9 @@ impl Fleet {
         self.common.closing.set(true);
         let mut logs = Vec::new();
         for user in self.users {
-            logs.push(tokio::time::timeout(SETTLE, user).await.expect("a user does not come to an end").unwrap());
+            logs.push(
+                tokio::time::timeout(SETTLE, user).await.expect("a user does not come to an end").unwrap(),
+            );
         }
         check(&logs, &histories(server, &self.common.names).await)
     }
@@ -277,7 +283,9 @@ impl User {
             places[self.random.random_range(0..places.len())].clone()
         };
         let openid = &self.log.openid;
-        let mut client = Client::try_connect(&format!("ws://{at}/{openid}?device=d&code=dev:{openid}"), &["hongyan.v1"]).await?;
+        let mut client =
+            Client::try_connect(&format!("ws://{at}/{openid}?device=d&code=dev:{openid}"), &["hongyan.v1"])
+                .await?;
         match tokio::time::timeout(PATIENCE, client.hear()).await.expect("no init") {
             Said::Frame(init) if init["type"] == "init" => {
                 self.log.came(&init);
@@ -335,7 +343,9 @@ impl User {
             self.log.sends(&frame);
             client.send(frame).await;
             let has_more = loop {
-                let Said::Frame(frame) = tokio::time::timeout(PATIENCE, client.hear()).await.expect("a sync has no answer") else {
+                let Said::Frame(frame) =
+                    tokio::time::timeout(PATIENCE, client.hear()).await.expect("a sync has no answer")
+                else {
                     return false;
                 };
                 self.came(&frame);
@@ -358,7 +368,11 @@ impl User {
     }
 
     fn named(&self) -> Value {
-        self.have.iter().map(|(peer, have)| (peer.clone(), json!(have.up_to))).collect::<serde_json::Map<_, _>>().into()
+        self.have
+            .iter()
+            .map(|(peer, have)| (peer.clone(), json!(have.up_to)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 
     fn came(&mut self, frame: &Value) {
@@ -395,7 +409,10 @@ impl User {
             "init" => {}
             _ if frame["status"] == 200 && frame["seq"].is_i64() && frame["sent_at"].is_i64() => {
                 let own = frame["from_user_openid"] == self.log.openid.as_str();
-                let peer = frame[if own { "to_user_openid" } else { "from_user_openid" }].as_str().unwrap().to_owned();
+                let peer = frame[if own { "to_user_openid" } else { "from_user_openid" }]
+                    .as_str()
+                    .unwrap()
+                    .to_owned();
                 self.has(&peer, frame);
             }
             _ => {}
@@ -420,7 +437,8 @@ impl User {
                 json!({ "type": "recall", "id": key, "to_user_openid": peer, "target_seq": seq })
             }
             6..14 if !self.have.is_empty() => {
-                let (peer, Have { up_to: seq, .. }) = self.have.iter().nth(self.random.random_range(0..self.have.len())).unwrap();
+                let (peer, Have { up_to: seq, .. }) =
+                    self.have.iter().nth(self.random.random_range(0..self.have.len())).unwrap();
                 json!({ "type": "read", "id": key, "to_user_openid": peer, "seq": seq })
             }
             _ => {

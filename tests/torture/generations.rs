@@ -1,4 +1,5 @@
-//! Another database takes the place of the one that clients know: one that was promoted, or restored from a backup.
+//! Another database takes the place of the one that clients know: one that was promoted, or restored from a
+//! backup.
 
 use serde_json::{Value, json};
 
@@ -53,8 +54,14 @@ async fn a_promotion_under_a_running_server_is_told_to_who_is_connected() {
     let (mut bob, after) = connect(&server, "bob").await;
     assert_ne!(after, before);
     let answer = sync(&mut bob, &cursor).await;
-    assert_eq!((answer["conversations"][0]["peer"].as_str(), answer["conversations"][0]["last_seq"].as_i64()), (Some("alice"), Some(1)));
-    figure("a promotion under a running server", format!("{before} became {after}, sessions closed with 4001 {reason}"));
+    assert_eq!(
+        (answer["conversations"][0]["peer"].as_str(), answer["conversations"][0]["last_seq"].as_i64()),
+        (Some("alice"), Some(1))
+    );
+    figure(
+        "a promotion under a running server",
+        format!("{before} became {after}, sessions closed with 4001 {reason}"),
+    );
 }
 
 #[actix_web::test]

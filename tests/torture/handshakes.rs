@@ -21,7 +21,8 @@ const HEAD: &str = "GET /slow?to_user_openid=x&code=dev:slow HTTP/1.1\r\nHost: t
 async fn slow_handshakes_are_dropped_and_keep_nobody_out() {
     let many = size(1_000, 10_000);
     raise_descriptors(many as u64 + 500);
-    // They stand for many addresses; what one address may hold, and what goes for a newcomer, tests/it/connections.rs has.
+    // They stand for many addresses; what one address may hold, and what goes for a newcomer,
+    // tests/it/connections.rs has.
     let server = Server::with([
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.connections_per_address", "0"),

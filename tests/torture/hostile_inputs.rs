@@ -1,5 +1,5 @@
-//! A thousand hostile inputs of ten kinds, several times over: nothing panics, no answer is the server's fault, and nothing of them stays in
-//! memory or in the log.
+//! A thousand hostile inputs of ten kinds, several times over: nothing panics, no answer is the server's
+//! fault, and nothing of them stays in memory or in the log.
 
 use std::time::Duration;
 
@@ -43,12 +43,14 @@ async fn a_thousand_hostile_inputs_leave_nothing_behind() {
     let (mut grown, mut rounds) = (Vec::new(), 0);
     for kind in &KINDS {
         let mut strike = async || {
-            strike(&server, kind, (0..INPUTS).map(|_| (kind.make)(&mut rng, &document, &token)).collect()).await;
+            strike(&server, kind, (0..INPUTS).map(|_| (kind.make)(&mut rng, &document, &token)).collect())
+                .await;
             talk(&server).await;
             server.memory() as i64
         };
         let mut left = Vec::new();
-        // What inputs leave, they leave each time; what only the allocator or a cache keeps for once is not seen three times.
+        // What inputs leave, they leave each time; what only the allocator or a cache keeps for once is not
+        // seen three times.
         while left.last().is_none_or(|growth| *growth > GROWTH) {
             assert!(left.len() < 3, "each round of {} left something in memory: {left:?}", kind.name);
             let before = strike().await.max(strike().await);
@@ -61,7 +63,12 @@ async fn a_thousand_hostile_inputs_leave_nothing_behind() {
     unharmed(&server, &[CANARY, &token]).await;
     figure(
         "hostile inputs",
-        format!("{} of {} kinds, 0 panics, 0 HTTP 5xx; memory, MB: {}", rounds * INPUTS, KINDS.len(), grown.join(", ")),
+        format!(
+            "{} of {} kinds, 0 panics, 0 HTTP 5xx; memory, MB: {}",
+            rounds * INPUTS,
+            KINDS.len(),
+            grown.join(", ")
+        ),
     );
 }
 

@@ -32,7 +32,10 @@ pub const KINDS: [Kind; 10] = [
     Kind { name: "frame bombs", make: |rng, _, token| session(token, bomb(rng)) },
     Kind { name: "half handshakes", make: |rng, _, token| stranger(half_handshake(rng, token)) },
     Kind { name: "wild headers", make: |rng, _, token| stranger(wild_headers(rng, token)) },
-    Kind { name: "mutated requests", make: |rng, document, token| stranger(mutated_request(rng, document, token)) },
+    Kind {
+        name: "mutated requests",
+        make: |rng, document, token| stranger(mutated_request(rng, document, token)),
+    },
 ];
 
 fn session(token: &str, bytes: Vec<u8>) -> Input {
@@ -54,14 +57,20 @@ fn good(rng: &mut StdRng) -> String {
         format!(
             r#"{{"type":"text","to_user_openid":"victim","client_msg_id":"{id}","message":"{CANARY}","date":"x","extra":[1,2.5,null]}}"#
         ),
-        format!(r#"{{"type":"image","to_user_openid":"mallory","client_msg_id":"{id}","message":"{CANARY}","width":640}}"#),
-        format!(r#"{{"type":"recall","id":"{id}","to_user_openid":"victim","target_seq":1,"client_msg_id":"{id}r"}}"#),
+        format!(
+            r#"{{"type":"image","to_user_openid":"mallory","client_msg_id":"{id}","message":"{CANARY}","width":640}}"#
+        ),
+        format!(
+            r#"{{"type":"recall","id":"{id}","to_user_openid":"victim","target_seq":1,"client_msg_id":"{id}r"}}"#
+        ),
         format!(r#"{{"type":"read","id":"{id}","to_user_openid":"victim","seq":3}}"#),
         r#"{"type":"recv","to_user_openid":"victim","seq":3}"#.to_owned(),
         r#"{"type":"typing","to_user_openid":"victim"}"#.to_owned(),
         r#"{"type":"open","to_user_openid":null}"#.to_owned(),
         r#"{"type":"background"}"#.to_owned(),
-        format!(r#"{{"type":"sync","id":"{id}","since":"1795487337887","conversations":{{"victim":2,"ben":0}},"limit":20}}"#),
+        format!(
+            r#"{{"type":"sync","id":"{id}","since":"1795487337887","conversations":{{"victim":2,"ben":0}},"limit":20}}"#
+        ),
         format!(r#"{{"type":"heart","id":"{id}"}}"#),
     ];
     frames[rng.random_range(0..frames.len())].clone()
@@ -96,7 +105,15 @@ fn mutated_frame(rng: &mut StdRng) -> Vec<u8> {
 }
 
 fn bad_utf8(rng: &mut StdRng) -> Vec<u8> {
-    const BAD: [&[u8]; 7] = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe9\x9b", b"\x80", b"\xf8\x88\x80\x80\x80"];
+    const BAD: [&[u8]; 7] = [
+        b"\xff",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe9\x9b",
+        b"\x80",
+        b"\xf8\x88\x80\x80\x80",
+    ];
     let mut text = good(rng).into_bytes();
     let at = rng.random_range(0..=text.len());
     text.splice(at..at, pick(rng, &BAD).iter().copied());
@@ -112,7 +129,11 @@ fn deep(rng: &mut StdRng) -> Vec<u8> {
     let (open, close) = if rng.random() { ("[", "]") } else { ("{\"a\":", "}") };
     let ends = if rng.random() { close.repeat(depth) } else { String::new() };
     let field = pick(rng, &["extra", "message", "id", "conversations", "seq"]);
-    frame(0x81, format!(r#"{{"type":"text","text":"{CANARY}","{field}":{}1{ends}}}"#, open.repeat(depth.min(12_000))).as_bytes())
+    frame(
+        0x81,
+        format!(r#"{{"type":"text","text":"{CANARY}","{field}":{}1{ends}}}"#, open.repeat(depth.min(12_000)))
+            .as_bytes(),
+    )
 }
 
 fn huge_numbers(rng: &mut StdRng) -> Vec<u8> {
@@ -250,7 +271,11 @@ fn wild_headers(rng: &mut StdRng, token: &str) -> Vec<u8> {
     let head = handshake(rng, token);
     let mut lines: Vec<String> = head.trim_end().split("\r\n").map(str::to_owned).collect();
     for _ in 0..rng.random_range(1..8) {
-        let value = if rng.random_ratio(1, 6) { "x".repeat(rng.random_range(1_000..20_000)) } else { pick(rng, &VALUES).to_owned() };
+        let value = if rng.random_ratio(1, 6) {
+            "x".repeat(rng.random_range(1_000..20_000))
+        } else {
+            pick(rng, &VALUES).to_owned()
+        };
         let line = format!("{}: {value}", pick(rng, &NAMES));
         lines.insert(rng.random_range(1..=lines.len()), line);
     }
@@ -283,14 +308,23 @@ fn mutated_request(rng: &mut StdRng, document: &Value, token: &str) -> Vec<u8> {
     let methods: Vec<_> = item.as_object().unwrap().iter().collect();
     let (method, call) = methods[rng.random_range(0..methods.len())];
     let mut target = path.clone();
-    for (at, name) in ["{peer}", "{openid}", "{sha256}"].iter().filter_map(|name| Some((target.find(name)?, *name))).collect::<Vec<_>>() {
-        let value = if rng.random() { "x".repeat(rng.random_range(1..6_000)) } else { pick(rng, &STRANGE).to_owned() };
+    for (at, name) in ["{peer}", "{openid}", "{sha256}"]
+        .iter()
+        .filter_map(|name| Some((target.find(name)?, *name)))
+        .collect::<Vec<_>>()
+    {
+        let value = if rng.random() {
+            "x".repeat(rng.random_range(1..6_000))
+        } else {
+            pick(rng, &STRANGE).to_owned()
+        };
         target.replace_range(at..at + name.len(), &value);
     }
     let parameters = call["parameters"].as_array().map_or(&[][..], Vec::as_slice);
     for (n, parameter) in parameters.iter().filter(|p| p["in"] == "query").enumerate() {
         let value = pick(rng, &STRANGE);
-        target += &format!("{}{}={value}", if n == 0 { "?" } else { "&" }, parameter["name"].as_str().unwrap());
+        target +=
+            &format!("{}{}={value}", if n == 0 { "?" } else { "&" }, parameter["name"].as_str().unwrap());
     }
     let bodies = [
         "",

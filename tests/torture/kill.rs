@@ -1,4 +1,5 @@
-//! `kill -9` at random moments while everybody writes: nothing acked is lost, nothing doubled, and the server is back at once.
+//! `kill -9` at random moments while everybody writes: nothing acked is lost, nothing doubled, and the server
+//! is back at once.
 
 use std::time::{Duration, Instant};
 

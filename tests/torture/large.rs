@@ -1,5 +1,5 @@
-//! What grows with the number of a user's conversations, and what a stranger can make grow: measured and printed. The bars come with the model
-//! that mends it.
+//! What grows with the number of a user's conversations, and what a stranger can make grow: measured and
+//! printed. The bars come with the model that mends it.
 
 use std::time::{Duration, Instant};
 
@@ -75,14 +75,19 @@ async fn first_sync(client: &mut Client) -> String {
                         break frame;
                     }
                 }
-                (_, Some(word)) => return format!("sync: {word} after {answers} answers, {:.0} ms", ms(began.elapsed())),
+                (_, Some(word)) => {
+                    return format!("sync: {word} after {answers} answers, {:.0} ms", ms(began.elapsed()));
+                }
                 _ => {}
             }
         };
         answers += 1;
         if last["has_more"] == false || began.elapsed() > Duration::from_secs(60) {
             let how = if last["has_more"] == false { "whole" } else { "unfinished" };
-            return format!("first sync {how} after {answers} answers of {conversations} conversations, {:.0} ms", ms(began.elapsed()));
+            return format!(
+                "first sync {how} after {answers} answers of {conversations} conversations, {:.0} ms",
+                ms(began.elapsed())
+            );
         }
         since = last["cursor"].clone();
     }
@@ -101,7 +106,10 @@ async fn many_conversations(world: &World, count: usize) {
            SELECT id, 1, created_by, 'text', '{{\"message\":\"hello\"}}', created_at {ours}; \
          ANALYZE"
     ));
-    figure(&format!("a user with many conversations, {}", world.name()), format!("{count}: {}", world.measure("me").await));
+    figure(
+        &format!("a user with many conversations, {}", world.name()),
+        format!("{count}: {}", world.measure("me").await),
+    );
 }
 
 /// A stranger who has sent and recalled `count` messages, all above what `me` has read.
@@ -117,7 +125,10 @@ async fn many_recalls(world: &World, count: usize) {
              CASE WHEN n % 2 = 0 THEN n - 1 END FROM s; \
          ANALYZE"
     ));
-    figure(&format!("recalls above the read mark, {}", world.name()), format!("{count}: {}", world.measure("me").await));
+    figure(
+        &format!("recalls above the read mark, {}", world.name()),
+        format!("{count}: {}", world.measure("me").await),
+    );
 }
 
 #[actix_web::test]
@@ -142,7 +153,8 @@ async fn recalls_above_the_read_mark_are_measured() {
     }
 }
 
-/// The list while the node's clock is an hour behind what it was: which place the newest chat has, and how many rows its pages lose.
+/// The list while the node's clock is an hour behind what it was: which place the newest chat has, and how
+/// many rows its pages lose.
 #[actix_web::test]
 async fn the_list_after_the_clock_was_set_back_an_hour_is_measured() {
     let world = World::on_sqlite().await;
@@ -160,7 +172,9 @@ async fn the_list_after_the_clock_was_set_back_an_hour_is_measured() {
     let (mut listed, mut cursor) = (Vec::new(), String::new());
     loop {
         let (_, page) = http.get(&format!("/v1/conversations?limit=20{cursor}")).await;
-        listed.extend(page["conversations"].as_array().unwrap().iter().map(|c| c["peer"].as_str().unwrap().to_owned()));
+        listed.extend(
+            page["conversations"].as_array().unwrap().iter().map(|c| c["peer"].as_str().unwrap().to_owned()),
+        );
         // Between two pages somebody writes.
         let written = listed.len() % count;
         clients[written].say("me", &format!("meanwhile{written}"), "x").await;
@@ -169,7 +183,10 @@ async fn the_list_after_the_clock_was_set_back_an_hour_is_measured() {
             None => break,
         }
     }
-    let place = listed.iter().position(|peer| *peer == format!("p{}", count / 2)).map_or("none".to_owned(), |at| (at + 1).to_string());
+    let place = listed
+        .iter()
+        .position(|peer| *peer == format!("p{}", count / 2))
+        .map_or("none".to_owned(), |at| (at + 1).to_string());
     let mut seen = listed.clone();
     seen.sort_unstable();
     seen.dedup();

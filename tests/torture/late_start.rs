@@ -33,7 +33,11 @@ impl Begun {
         let (folder, chat, ops) = (tempfile::tempdir().unwrap(), free(), free());
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hongyan"));
-        command.arg(mode).current_dir(folder.path()).env("HONGYAN_DATABASE__URL", database).envs(settings.iter().copied());
+        command
+            .arg(mode)
+            .current_dir(folder.path())
+            .env("HONGYAN_DATABASE__URL", database)
+            .envs(settings.iter().copied());
         command.env("HONGYAN_SERVER__LISTEN", &chat).env("HONGYAN_OPS__LISTEN", &ops);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { folder, child, chat, ops }
@@ -78,8 +82,12 @@ async fn a_server_waits_for_its_database_and_lets_nobody_in_meanwhile() {
     assert_eq!(ops.call(awc::http::Method::HEAD, "/readyz", None).await.0, 503);
     // Prometheus is told that it is the database, and not that nobody is there.
     let metrics = ops.text("/metrics").await;
-    assert!(metrics.contains("\nhongyan_database_up 0\n") && metrics.contains("\nhongyan_ready 0\n"), "{metrics}");
-    let handshake = Client::connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"], None).await;
+    assert!(
+        metrics.contains("\nhongyan_database_up 0\n") && metrics.contains("\nhongyan_ready 0\n"),
+        "{metrics}"
+    );
+    let handshake =
+        Client::connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"], None).await;
     assert_eq!(handshake.err(), Some(503));
     let login = chat.post("/v1/login", &json!({ "code": "dev:alice" })).await;
     assert_eq!((login.0, &login.1["error"]), (503, &json!("unavailable")));
@@ -89,11 +97,15 @@ async fn a_server_waits_for_its_database_and_lets_nobody_in_meanwhile() {
     eventually("ready", async || server.log().contains(" ready ").then_some(())).await;
     assert_eq!(ops.get("/readyz").await.0, 200);
     let metrics = ops.text("/metrics").await;
-    assert!(metrics.contains("\nhongyan_database_up 1\n") && metrics.contains("\nhongyan_ready 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nhongyan_database_up 1\n") && metrics.contains("\nhongyan_ready 1\n"),
+        "{metrics}"
+    );
     figure("a server that waited for PostgreSQL", format!("ready {:.0} ms after it", ms(began.elapsed())));
-    let mut alice =
-        eventually("a session", async || Client::try_connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"]).await)
-            .await;
+    let mut alice = eventually("a session", async || {
+        Client::try_connect(&format!("ws://{}/alice?code=dev:alice", server.chat), &["hongyan.v1"]).await
+    })
+    .await;
     alice.expect("init").await;
     assert_eq!(alice.say("bob", "1", "x").await["seq"], 1);
     assert_eq!(server.log().matches(WAITING).count(), 1, "{}", server.log());
@@ -111,7 +123,10 @@ async fn a_database_that_takes_no_writes_yet_is_waited_for() {
     let (status, body) = ops.get("/readyz").await;
     assert_eq!((status, &body["details"]["database"]), (503, &json!("read_only")));
     admin.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).unwrap();
-    eventually("ready", async || (TcpStream::connect(&server.ops).is_ok() && server.log().contains(" ready ")).then_some(())).await;
+    eventually("ready", async || {
+        (TcpStream::connect(&server.ops).is_ok() && server.log().contains(" ready ")).then_some(())
+    })
+    .await;
     assert_eq!(ops.get("/readyz").await.0, 200);
 }
 
@@ -121,7 +136,13 @@ async fn a_signal_ends_the_wait_at_once() {
         let mut server = Begun::new("postgres://postgres@127.0.0.1:1/postgres");
         server.listens().await;
         let began = Instant::now();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &server.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{signal}"), &server.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
         assert_eq!(server.ended().await.code(), Some(0), "{signal}");
         assert!(began.elapsed() < Duration::from_secs(8), "{signal}: {:?}", began.elapsed());
     }
@@ -139,7 +160,9 @@ async fn a_reload_does_not_end_the_wait_of_serve() {
     ];
     let mut server = Begun::run("serve", "postgres://postgres@127.0.0.1:1/postgres", &settings);
     server.listens().await;
-    let send = |signal: &str| Command::new("kill").args([signal, &server.child.id().to_string()]).status().unwrap().success();
+    let send = |signal: &str| {
+        Command::new("kill").args([signal, &server.child.id().to_string()]).status().unwrap().success()
+    };
     assert!(send("-HUP"));
     let ops = Http::new(&server.ops, None);
     for _ in 0..20 {
@@ -169,7 +192,12 @@ async fn what_waiting_does_not_mend_ends_the_start() {
     let began = Instant::now();
     let away = [("HONGYAN_DATABASE__URL", "postgres://postgres@127.0.0.1:1/postgres")];
     for command in [&["migrate", "--dev"][..], &["ban", "alice", "--dev"]] {
-        let out = Command::new(env!("CARGO_BIN_EXE_hongyan")).args(command).envs(away).current_dir(server.folder()).output().unwrap();
+        let out = Command::new(env!("CARGO_BIN_EXE_hongyan"))
+            .args(command)
+            .envs(away)
+            .current_dir(server.folder())
+            .output()
+            .unwrap();
         assert_eq!(out.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&out.stderr).contains("cannot reach PostgreSQL"));
     }
@@ -178,7 +206,9 @@ async fn what_waiting_does_not_mend_ends_the_start() {
 
 #[test]
 fn the_unit_is_started_again_however_often_it_failed() {
-    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/hongyan.service")).unwrap();
+    let unit =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/hongyan.service"))
+            .unwrap();
     let section = unit.split("\n[Unit]\n").nth(1).unwrap().split("\n[").next().unwrap();
     assert!(section.lines().any(|line| line == "StartLimitIntervalSec=0"), "{section}");
 }

@@ -13,8 +13,8 @@ pub fn stamp() -> u64 {
 
 /// What one device of one user saw and did, in that order.
 ///
-/// What goes out is entered before it is written to the socket, what comes in after it was read: only then does "acked before it was sent"
-/// mean that one was over before the other began.
+/// What goes out is entered before it is written to the socket, what comes in after it was read: only then
+/// does "acked before it was sent" mean that one was over before the other began.
 pub struct Log {
     pub openid: String,
     pub device: String,
@@ -80,8 +80,8 @@ pub enum What {
         mark: Mark,
         seq: i64,
     },
-    /// An own mark that was answered: by an echo, which says where it stands; by the `cleared` frame; or by a 204, with the seq that was
-    /// asked for, which must be one that existed then.
+    /// An own mark that was answered: by an echo, which says where it stands; by the `cleared` frame; or by a
+    /// 204, with the seq that was asked for, which must be one that existed then.
     MarkAnswered {
         peer: String,
         mark: Mark,
@@ -124,7 +124,8 @@ impl Key<String> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Via {
     Live,
-    /// Catching up after a reconnect: by a sync, or by `GET /v1/messages?after_seq=` from the last seq that the client has.
+    /// Catching up after a reconnect: by a sync, or by `GET /v1/messages?after_seq=` from the last seq that
+    /// the client has.
     Sync,
     /// Any other look at history: it must agree, but does not make a client complete.
     History,
@@ -179,7 +180,8 @@ pub struct Marks {
     pub unread: i64,
 }
 
-/// The truth at the end, read over HTTP once nothing was written any more: a view of every conversation for each of its members.
+/// The truth at the end, read over HTTP once nothing was written any more: a view of every conversation for
+/// each of its members.
 #[derive(Clone, Default)]
 pub struct Histories {
     pub views: Vec<View>,

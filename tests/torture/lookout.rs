@@ -1,4 +1,5 @@
-//! Two who stay where they are, on two nodes: how long the one's messages take to the other, whatever happens between.
+//! Two who stay where they are, on two nodes: how long the one's messages take to the other, whatever happens
+//! between.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,7 +66,11 @@ impl Lookout {
             }
             sent.into_iter()
                 .enumerate()
-                .map(|(n, at)| Passage { sent: at, acked_after: acked[&n] - at, arrived_after: reader.arrived[&n] - at })
+                .map(|(n, at)| Passage {
+                    sent: at,
+                    acked_after: acked[&n] - at,
+                    arrived_after: reader.arrived[&n] - at,
+                })
                 .collect()
         });
         Self { enough, task }
@@ -95,7 +100,11 @@ impl Reader {
             Some("text") => self.takes(frame),
             Some("sync") => {
                 for conversation in frame["conversations"].as_array().unwrap() {
-                    conversation["messages"].as_array().unwrap().iter().for_each(|message| self.takes(message));
+                    conversation["messages"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .for_each(|message| self.takes(message));
                 }
                 self.is_asking &= frame.get("cursor").is_none();
             }

@@ -25,7 +25,12 @@ fn marks_that_go_back_or_too_far() {
     listed.view("alice", "bob").overview.as_mut().unwrap().recv_seq = 99;
     listed.breaks(I9);
     let mut leaked = story();
-    leaked.logs[BOB].push(What::Receipt { from: "carol".into(), to: "alice".into(), mark: Mark::Read, seq: 0 });
+    leaked.logs[BOB].push(What::Receipt {
+        from: "carol".into(),
+        to: "alice".into(),
+        mark: Mark::Read,
+        seq: 0,
+    });
     leaked.breaks(I9);
 }
 
@@ -103,7 +108,12 @@ fn a_report_keeps_a_few_of_each_and_counts_all() {
     let report = story.report();
     assert_eq!((report.totals[&I10], report.totals[&I6], report.violations.len()), (1_234, 1, 6));
     let text = report.to_string();
-    assert!(text.contains(": 1 235 violations (") && text.contains("\nI6: 1\n") && text.contains("\nI10: 1 234\n"), "{text}");
+    assert!(
+        text.contains(": 1 235 violations (")
+            && text.contains("\nI6: 1\n")
+            && text.contains("\nI10: 1 234\n"),
+        "{text}"
+    );
     assert_eq!(text.lines().count(), 9, "{text}");
     assert!(text.contains("bob with alice: unread 100, history says 1"), "{text}");
 }
@@ -119,7 +129,12 @@ fn half_a_million_entries_are_checked() {
         let id = (seq % 3 > 0).then(|| format!("m{seq}"));
         let content = format!(r#"{{"message":"{seq}"}}"#);
         let key = id.clone().map_or(Key::Plain, Key::Message);
-        alice.push(What::Sent { peer: "bob".into(), key: key.clone(), kind: "text".into(), content: content.clone() });
+        alice.push(What::Sent {
+            peer: "bob".into(),
+            key: key.clone(),
+            kind: "text".into(),
+            content: content.clone(),
+        });
         if key != Key::Plain {
             alice.push(What::Acked { peer: "bob".into(), key, seq, sent_at: seq, duplicate: false });
         }
@@ -144,8 +159,12 @@ fn half_a_million_entries_are_checked() {
     }
     bob.complete = true;
     let marks = Marks { last_seq: MESSAGES, ..Marks::default() };
-    let view =
-        |openid: &str, peer: &str, messages, marks| View { openid: openid.into(), peer: peer.into(), messages, overview: Some(marks) };
+    let view = |openid: &str, peer: &str, messages, marks| View {
+        openid: openid.into(),
+        peer: peer.into(),
+        messages,
+        overview: Some(marks),
+    };
     let histories = Histories {
         views: vec![
             view("alice", "bob", of_alice, Marks { peer_read_seq: MESSAGES, ..marks }),

@@ -1,5 +1,6 @@
-//! A node in a network namespace of its own (network_namespaces(7)), with one link to each of those it deals with. A link that is cut loses
-//! every packet, and no end is told: TCP sends again and again, as it does when a switch dies.
+//! A node in a network namespace of its own (network_namespaces(7)), with one link to each of those it deals
+//! with. A link that is cut loses every packet, and no end is told: TCP sends again and again, as it does
+//! when a switch dies.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -34,7 +35,9 @@ impl Namespace {
         match made {
             Ok(()) => Some(namespace),
             Err(why) => {
-                skipped(&format!("network namespaces need root, iproute2 and iptables, and a system that allows them: {why}"));
+                skipped(&format!(
+                    "network namespaces need root, iproute2 and iptables, and a system that allows them: {why}"
+                ));
                 None
             }
         }
@@ -44,7 +47,8 @@ impl Namespace {
     pub fn link(&self) -> Link {
         // Other processes of this machine may have links of their own.
         let n = rand::random_range(0..32_768_u32);
-        let end = |host: u32| Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + 4 * n + host).to_string();
+        let end =
+            |host: u32| Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + 4 * n + host).to_string();
         let (outside, inside) = (end(1), end(2));
         let (near, far) = (format!("hongyan{n}"), format!("eth{n}"));
         for arguments in [
@@ -87,14 +91,31 @@ impl Link {
 
     fn rule(&self, change: &str) {
         for (chain, way) in [("INPUT", "-i"), ("OUTPUT", "-o")] {
-            let arguments = ["netns", "exec", &self.namespace, "iptables", "-w", change, chain, way, &self.device, "-j", "DROP"];
+            let arguments = [
+                "netns",
+                "exec",
+                &self.namespace,
+                "iptables",
+                "-w",
+                change,
+                chain,
+                way,
+                &self.device,
+                "-j",
+                "DROP",
+            ];
             run("ip", &arguments).unwrap();
         }
     }
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let done = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let done =
+        Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
     let said = String::from_utf8_lossy(&done.stderr);
-    if done.status.success() { Ok(()) } else { Err(format!("{program} {}: {}", arguments.join(" "), said.trim())) }
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} {}: {}", arguments.join(" "), said.trim()))
+    }
 }

@@ -1,5 +1,6 @@
-//! Two NATS servers that lose each other, or never had each other, under nodes on both: each answers its own nodes and brings nothing from
-//! the other's. And a NATS that is away for minutes, to clients who cannot tell a message that comes twice.
+//! Two NATS servers that lose each other, or never had each other, under nodes on both: each answers its own
+//! nodes and brings nothing from the other's. And a NATS that is away for minutes, to clients who cannot tell
+//! a message that comes twice.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,7 +42,10 @@ fn nodes(one: &Nats, other: &Nats, database: &str) -> Vec<Server> {
 
 /// From the one side to the other, and back.
 async fn lookouts(cluster: &Cluster) -> [Lookout; 2] {
-    let (there, back) = ((cluster.v1(0, "one").await, cluster.v1(1, "other").await), (cluster.v1(1, "b").await, cluster.v1(2, "a").await));
+    let (there, back) = (
+        (cluster.v1(0, "one").await, cluster.v1(1, "other").await),
+        (cluster.v1(1, "b").await, cluster.v1(2, "a").await),
+    );
     [Lookout::start(there.0, there.1, "other"), Lookout::start(back.0, back.1, "a")]
 }
 
@@ -64,7 +68,11 @@ async fn the_route_between_two_nats_servers_is_cut() {
     let route_port = free_port();
     let route = Wire::to(format!("127.0.0.1:{route_port}"));
     let Some(one) = Nats::in_cluster(route_port, None) else { return };
-    let (Some(other), Some((database, _))) = (Nats::in_cluster(free_port(), Some(&route.at)), Server::fresh_postgres()) else { return };
+    let (Some(other), Some((database, _))) =
+        (Nats::in_cluster(free_port(), Some(&route.at)), Server::fresh_postgres())
+    else {
+        return;
+    };
     let nodes = nodes(&one, &other, &database);
     let Some(cluster) = Cluster::of_nodes(nodes, one).await else { return };
     let fleet = Fleet::start_at(vec![cluster.nginx.at.clone()], plan());
@@ -88,7 +96,11 @@ async fn the_route_between_two_nats_servers_is_cut() {
     let passages = passages(lookouts).await;
     let report = fleet.finish(&cluster.nodes[0]).await;
     let slowest = passages.iter().map(|p| p.arrived_after).max().unwrap();
-    let until_all = passages.iter().filter(|p| p.sent < mended).map(|p| (p.sent + p.arrived_after).saturating_duration_since(mended)).max();
+    let until_all = passages
+        .iter()
+        .filter(|p| p.sent < mended)
+        .map(|p| (p.sent + p.arrived_after).saturating_duration_since(mended))
+        .max();
     figure(
         "two NATS servers whose route is cut",
         format!(
@@ -105,7 +117,11 @@ async fn the_route_between_two_nats_servers_is_cut() {
 
 #[actix_web::test]
 async fn two_nats_servers_are_no_cluster() {
-    let (Some(one), Some(other), Some((database, _))) = (Nats::start(), Nats::start(), Server::fresh_postgres()) else { return };
+    let (Some(one), Some(other), Some((database, _))) =
+        (Nats::start(), Nats::start(), Server::fresh_postgres())
+    else {
+        return;
+    };
     let nodes = nodes(&one, &other, &database);
     let addresses: Vec<_> = nodes.iter().map(|node| node.at.clone()).collect();
     let Some(nginx) = Nginx::before(&addresses) else { return };
@@ -120,7 +136,10 @@ async fn two_nats_servers_are_no_cluster() {
     let passages = passages(lookouts).await;
     let report = fleet.finish(&cluster.nodes[0]).await;
     let slowest = passages.iter().map(|p| p.arrived_after).max().unwrap();
-    figure("two NATS servers that are no cluster", format!("between nodes {} ms at most; {report}", slowest.as_millis()));
+    figure(
+        "two NATS servers that are no cluster",
+        format!("between nodes {} ms at most; {report}", slowest.as_millis()),
+    );
     assert!(report.is_clean(), "{report}");
     assert!(slowest <= late_at_most(), "{slowest:?}");
 }
@@ -136,7 +155,9 @@ impl Plain {
         actix_web::rt::spawn(async move {
             loop {
                 match client.hear().await {
-                    Said::Frame(frame) if frame["type"] == "text" => *came.0.borrow_mut().entry(number(&frame)).or_default() += 1,
+                    Said::Frame(frame) if frame["type"] == "text" => {
+                        *came.0.borrow_mut().entry(number(&frame)).or_default() += 1
+                    }
                     Said::Frame(_) => {}
                     _ => return,
                 }
@@ -186,9 +207,13 @@ async fn minutes_without_nats_bring_plain_clients_nothing_twice() {
     for plain in &plain {
         eventually("everything", async || (plain.0.borrow().len() as u64 == written).then_some(())).await;
     }
-    let twice: Vec<_> = plain.iter().map(|plain| plain.0.borrow().values().filter(|times| **times > 1).count()).collect();
+    let twice: Vec<_> =
+        plain.iter().map(|plain| plain.0.borrow().values().filter(|times| **times > 1).count()).collect();
     let report = fleet.finish(&cluster.nodes[0]).await;
-    figure("minutes without NATS", format!("{written} messages to each of three plain clients, came twice: {twice:?}; {report}"));
+    figure(
+        "minutes without NATS",
+        format!("{written} messages to each of three plain clients, came twice: {twice:?}; {report}"),
+    );
     assert!(report.is_clean(), "{report}");
     assert_eq!(twice, [0, 0, 0]);
 }

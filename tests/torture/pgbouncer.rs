@@ -1,4 +1,5 @@
-//! A PgBouncer of a test's own, in transaction mode: it gives each transaction another connection, and keeps few of them.
+//! A PgBouncer of a test's own, in transaction mode: it gives each transaction another connection, and keeps
+//! few of them.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
@@ -73,7 +74,10 @@ impl Drop for PgBouncer {
     fn drop(&mut self) {
         self.stop();
         if std::thread::panicking() {
-            eprintln!("--- PgBouncer's log\n{}---", std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default());
+            eprintln!(
+                "--- PgBouncer's log\n{}---",
+                std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+            );
         }
     }
 }

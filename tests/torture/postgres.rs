@@ -56,7 +56,8 @@ impl Postgres {
         self.run("pg_ctl", &["-w", "promote"]);
     }
 
-    /// Makes a standby of a stopped primary, as an operator does who has not rewound it: it may have nothing to stream.
+    /// Makes a standby of a stopped primary, as an operator does who has not rewound it: it may have nothing
+    /// to stream.
     pub fn resume_as_standby_of(&self, primary: &Self) {
         let data = self.folder.path().join("data");
         let follow = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", primary.port);
@@ -75,7 +76,13 @@ impl Postgres {
         // A port that was free a moment ago; nobody else binds to it meanwhile but by chance.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         if is_root() {
-            assert!(Command::new("chown").args(["nobody", folder.path().to_str().unwrap()]).status().unwrap().success());
+            assert!(
+                Command::new("chown")
+                    .args(["nobody", folder.path().to_str().unwrap()])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         }
         Some(Self { folder, programs: programs.into(), port })
     }
@@ -98,7 +105,8 @@ impl Postgres {
     }
 
     fn resume_with(&self, more: &str) {
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {more}", self.port);
+        let options =
+            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {more}", self.port);
         let log = self.folder.path().join("log");
         self.run("pg_ctl", &["-w", "-t", "60", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
     }
@@ -144,7 +152,12 @@ impl Postgres {
         };
         let data = self.folder.path().join("data");
         command.args(["-D", data.to_str().unwrap()]).args(arguments);
-        let done = command.current_dir(self.folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        let done = command
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
         assert!(done.success(), "{command:?}");
     }
 }
@@ -162,8 +175,8 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// A TCP proxy that, when told to, swallows every byte and says nothing: the peer's TCP acks, and that is all. It has threads of its own,
-/// for the server wants to be served while the test waits for its start.
+/// A TCP proxy that, when told to, swallows every byte and says nothing: the peer's TCP acks, and that is
+/// all. It has threads of its own, for the server wants to be served while the test waits for its start.
 pub struct Wire {
     pub at: String,
     target: Arc<Mutex<String>>,
@@ -180,14 +193,16 @@ impl Wire {
     pub fn from(address: &str, target: String) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let at = listener.local_addr().unwrap().to_string();
-        let wire = Self { at, target: Arc::new(Mutex::new(target)), is_cut: Arc::default(), ends: Arc::default() };
+        let wire =
+            Self { at, target: Arc::new(Mutex::new(target)), is_cut: Arc::default(), ends: Arc::default() };
         let (target, is_cut, ends) = (wire.target.clone(), wire.is_cut.clone(), wire.ends.clone());
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let target = target.lock().unwrap().clone();
                 let Ok(far) = TcpStream::connect(&target) else { continue };
                 for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (from, to, is_cut) = (from.try_clone().unwrap(), to.try_clone().unwrap(), is_cut.clone());
+                    let (from, to, is_cut) =
+                        (from.try_clone().unwrap(), to.try_clone().unwrap(), is_cut.clone());
                     std::thread::spawn(move || pass(from, to, &is_cut));
                 }
                 ends.lock().unwrap().extend([near, far]);

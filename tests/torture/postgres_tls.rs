@@ -1,5 +1,6 @@
-//! PostgreSQL by TLS: whom the server takes for its database, and what it says about others. It needs a hongyan with the feature
-//! `postgres-tls`: the tests' own build where it has it, or the one that `make test` builds beside it.
+//! PostgreSQL by TLS: whom the server takes for its database, and what it says about others. It needs a
+//! hongyan with the feature `postgres-tls`: the tests' own build where it has it, or the one that `make test`
+//! builds beside it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -30,7 +31,9 @@ fn certificates(folder: &Path, name: &str) -> bool {
 #[actix_web::test]
 async fn only_the_database_of_the_right_name_and_issuer_is_trusted() {
     if !cfg!(feature = "postgres-tls") && std::env::var_os("HONGYAN_TEST_BIN").is_none() {
-        return skipped("this hongyan is built without TLS to PostgreSQL; `make test` runs it with one that is not");
+        return skipped(
+            "this hongyan is built without TLS to PostgreSQL; `make test` runs it with one that is not",
+        );
     }
     let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     if !certificates(theirs.path(), "theirs") || !certificates(ours.path(), "ours") {
@@ -68,9 +71,13 @@ async fn only_the_database_of_the_right_name_and_issuer_is_trusted() {
     assert_eq!(server.v1("alice").await.say("bob", "1", "x").await["seq"], 1);
     let mut admin = PgConnection::establish(&plain).unwrap();
     let connections = |what: &str| {
-        format!("(SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'hongyan' AND {what})")
+        format!(
+            "(SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'hongyan' AND {what})"
+        )
     };
-    let mut count = |what: &str| diesel::select(diesel::dsl::sql::<BigInt>(&connections(what))).get_result::<i64>(&mut admin).unwrap();
+    let mut count = |what: &str| {
+        diesel::select(diesel::dsl::sql::<BigInt>(&connections(what))).get_result::<i64>(&mut admin).unwrap()
+    };
     assert!(count("ssl") >= 2, "lanes and readers");
     assert_eq!(count("NOT ssl"), 0);
 }

@@ -1,4 +1,5 @@
-//! The power fails under load, and the disk keeps what it had flushed and nothing else: every acked message is among that.
+//! The power fails under load, and the disk keeps what it had flushed and nothing else: every acked message
+//! is among that.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -55,7 +56,8 @@ diesel::table! {
     }
 }
 
-/// The same cut under a database that does not flush what it commits must lose some of it, or the cut is none.
+/// The same cut under a database that does not flush what it commits must lose some of it, or the cut is
+/// none.
 #[test]
 fn a_database_that_does_not_flush_loses_some() {
     let Some(mut disk) = Disk::ext4() else { return };

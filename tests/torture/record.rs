@@ -89,15 +89,23 @@ impl Marks {
 }
 
 impl Log {
-    /// Before a frame is written to the socket. Messages and recalls must name their recipient; recalls, syncs and reads whose echo counts
-    /// must carry an `id`.
+    /// Before a frame is written to the socket. Messages and recalls must name their recipient; recalls,
+    /// syncs and reads whose echo counts must carry an `id`.
     pub fn sends(&mut self, frame: &Value) {
         let id = optional(frame, "id");
         match frame["type"].as_str().unwrap_or("text") {
             "recall" => {
                 let (peer, target_seq) = (text(frame, "to_user_openid"), number(frame, "target_seq"));
-                self.awaited.insert(id.expect("a recall without an id"), Awaited::Recall { peer: peer.clone(), target_seq });
-                self.push(What::Sent { peer, key: Key::Recall(target_seq), kind: "recall".into(), content: content(frame) });
+                self.awaited.insert(
+                    id.expect("a recall without an id"),
+                    Awaited::Recall { peer: peer.clone(), target_seq },
+                );
+                self.push(What::Sent {
+                    peer,
+                    key: Key::Recall(target_seq),
+                    kind: "recall".into(),
+                    content: content(frame),
+                });
             }
             "sync" => {
                 self.awaited.insert(id.expect("a sync without an id"), Awaited::Sync { asked: stamp() });
@@ -128,9 +136,12 @@ impl Log {
         match frame["type"].as_str().unwrap_or_default() {
             "init" => self.push(What::Connected { session: text(frame, "session") }),
             "ack" => {
-                let (peer, key) = self.answered(frame).unwrap_or_else(|| panic!("an answer to nothing: {frame}"));
-                let (seq, sent_at, duplicate) = (number(frame, "seq"), number(frame, "sent_at"), frame["duplicate"] == true);
-                let is_answer = frame["id"].is_string() || !matches!(&key, Key::Message(id) if self.with_id.contains(id));
+                let (peer, key) =
+                    self.answered(frame).unwrap_or_else(|| panic!("an answer to nothing: {frame}"));
+                let (seq, sent_at, duplicate) =
+                    (number(frame, "seq"), number(frame, "sent_at"), frame["duplicate"] == true);
+                let is_answer =
+                    frame["id"].is_string() || !matches!(&key, Key::Message(id) if self.with_id.contains(id));
                 self.push(if is_answer {
                     What::Acked { peer, key, seq, sent_at, duplicate }
                 } else {
@@ -144,7 +155,11 @@ impl Log {
             }
             "read" => self.mark(frame, Mark::Read),
             "recv" => self.mark(frame, Mark::Recv),
-            "cleared" => self.push(What::MarkAnswered { peer: text(frame, "peer"), mark: Mark::Cleared, seq: number(frame, "seq") }),
+            "cleared" => self.push(What::MarkAnswered {
+                peer: text(frame, "peer"),
+                mark: Mark::Cleared,
+                seq: number(frame, "seq"),
+            }),
             "sync" => self.synced(frame),
             other if UNCHECKED.contains(&other) => {}
             _ => self.push(What::Received { message: Message::read(&self.openid, frame), via: Via::Live }),
@@ -159,8 +174,13 @@ impl Log {
     fn answered(&self, frame: &Value) -> Option<(String, Key<String>)> {
         match (optional(frame, "client_msg_id"), self.awaits(frame)) {
             // Where the server says whom it was to, that is what counts.
-            (Some(id), _) => Some((optional(frame, "to_user_openid").or_else(|| self.recipients.get(&id).cloned())?, Key::Message(id))),
-            (None, Some(Awaited::Recall { peer, target_seq })) => Some((peer.clone(), Key::Recall(*target_seq))),
+            (Some(id), _) => Some((
+                optional(frame, "to_user_openid").or_else(|| self.recipients.get(&id).cloned())?,
+                Key::Message(id),
+            )),
+            (None, Some(Awaited::Recall { peer, target_seq })) => {
+                Some((peer.clone(), Key::Recall(*target_seq)))
+            }
             (None, _) => None,
         }
     }
@@ -172,13 +192,20 @@ impl Log {
                 let peer = peer.clone();
                 self.push(What::MarkAnswered { peer, mark, seq });
             }
-            _ => self.push(What::Receipt { from: text(frame, "from_user_openid"), to: text(frame, "to_user_openid"), mark, seq }),
+            _ => self.push(What::Receipt {
+                from: text(frame, "from_user_openid"),
+                to: text(frame, "to_user_openid"),
+                mark,
+                seq,
+            }),
         }
     }
 
     /// One frame of a sync's answer: they all carry its id.
     fn synced(&mut self, frame: &Value) {
-        let Some(Awaited::Sync { asked }) = self.awaits(frame) else { panic!("a sync that nobody asked for: {frame}") };
+        let Some(Awaited::Sync { asked }) = self.awaits(frame) else {
+            panic!("a sync that nobody asked for: {frame}")
+        };
         let asked = *asked;
         for conversation in frame["conversations"].as_array().into_iter().flatten() {
             self.told(asked, conversation);
@@ -188,7 +215,11 @@ impl Log {
 
     /// A conversation of a sync or of `GET /v1/conversations`, asked for at `asked`.
     pub fn told(&mut self, asked: u64, conversation: &Value) {
-        self.push(What::SyncMarks { peer: text(conversation, "peer"), asked, marks: Marks::read(conversation) });
+        self.push(What::SyncMarks {
+            peer: text(conversation, "peer"),
+            asked,
+            marks: Marks::read(conversation),
+        });
     }
 
     /// The `messages` of a sync's conversation or of `GET /v1/messages`.
@@ -203,6 +234,11 @@ impl Histories {
     /// A view: all its messages, over all pages, and its entry in the list of conversations.
     pub fn add(&mut self, openid: &str, peer: &str, messages: &[Value], overview: Option<&Value>) {
         let messages = messages.iter().map(|message| Message::read(openid, message)).collect();
-        self.views.push(View { openid: openid.to_owned(), peer: peer.to_owned(), messages, overview: overview.map(Marks::read) });
+        self.views.push(View {
+            openid: openid.to_owned(),
+            peer: peer.to_owned(),
+            messages,
+            overview: overview.map(Marks::read),
+        });
     }
 }

@@ -21,8 +21,13 @@ fn message(more: &Value) -> Value {
 
 #[test]
 fn content_is_what_the_sender_gave_in_one_spelling() {
-    let one: Value = serde_json::from_str(r#"{"type":"text","message":"x","o":{"b":2,"a":1},"id":"7","client_msg_id":"m"}"#).unwrap();
-    let other: Value = serde_json::from_str(r#"{"seq":3,"o":{"a":1,"b":2},"from_user_openid":"bob","message":"\u0078"}"#).unwrap();
+    let one: Value = serde_json::from_str(
+        r#"{"type":"text","message":"x","o":{"b":2,"a":1},"id":"7","client_msg_id":"m"}"#,
+    )
+    .unwrap();
+    let other: Value =
+        serde_json::from_str(r#"{"seq":3,"o":{"a":1,"b":2},"from_user_openid":"bob","message":"\u0078"}"#)
+            .unwrap();
     assert_eq!(content(&one), r#"{"message":"x","o":{"a":1,"b":2}}"#);
     assert_eq!(content(&one), content(&other));
     assert_ne!(content(&one), content(&json!({ "message": "x", "o": { "a": 1, "b": 2 }, "date": "now" })));
@@ -65,7 +70,9 @@ fn an_attempt_and_its_answer_have_the_same_key() {
 
 #[test]
 fn an_ack_without_an_id_answers_nothing() {
-    let sends = [json!({ "type": "text", "id": "q", "to_user_openid": "bob", "client_msg_id": "m1", "message": "x" })];
+    let sends = [
+        json!({ "type": "text", "id": "q", "to_user_openid": "bob", "client_msg_id": "m1", "message": "x" }),
+    ];
     let came = [
         json!({ "type": "error", "id": "q", "client_msg_id": "m1", "error": "unavailable" }),
         json!({ "type": "ack", "client_msg_id": "m1", "to_user_openid": "bob", "seq": 5, "sent_at": 60, "duplicate": false }),
@@ -85,8 +92,7 @@ fn an_echo_is_told_from_a_receipt() {
         json!({ "type": "read", "to_user_openid": "bob", "seq": 9 }),
         json!({ "type": "recv", "to_user_openid": "bob", "seq": 9 }),
     ];
-    let mark =
-        |kind: &str, from: &str, to: &str, seq: i64| json!({ "type": kind, "from_user_openid": from, "to_user_openid": to, "seq": seq });
+    let mark = |kind: &str, from: &str, to: &str, seq: i64| json!({ "type": kind, "from_user_openid": from, "to_user_openid": to, "seq": seq });
     let mut echo = mark("read", "alice", "bob", 7);
     echo["id"] = "1".into();
     let came = [
@@ -121,7 +127,10 @@ fn a_message_is_seen_from_its_readers_side() {
         target_seq: None,
     };
     assert_eq!(recorded(&[], &[pushed]), [What::Received { message: read.clone(), via: Via::Live }]);
-    assert_eq!(Message::read("bob", &message(&json!({ "message": "x", "client_msg_id": "m" }))), Message { peer: "alice".into(), ..read });
+    assert_eq!(
+        Message::read("bob", &message(&json!({ "message": "x", "client_msg_id": "m" }))),
+        Message { peer: "alice".into(), ..read }
+    );
 }
 
 #[test]
@@ -130,9 +139,14 @@ fn recalls_and_recalled_messages_are_known() {
     assert!(recall.is_recall() && recall.key() == Key::Recall(2) && recall.content.as_deref() == Some("{}"));
     let recalled = |more: &Value| Message::read("alice", &message(more));
     let empty = recalled(&json!({ "recalled": true, "client_msg_id": "m" }));
-    assert!(!empty.is_recall() && empty.recalled && empty.content.is_none() && empty.key() == Key::Message("m"));
+    assert!(
+        !empty.is_recall() && empty.recalled && empty.content.is_none() && empty.key() == Key::Message("m")
+    );
     // Content that a recall left must be seen.
-    assert_eq!(recalled(&json!({ "recalled": true, "message": "x" })).content.as_deref(), Some(r#"{"message":"x"}"#));
+    assert_eq!(
+        recalled(&json!({ "recalled": true, "message": "x" })).content.as_deref(),
+        Some(r#"{"message":"x"}"#)
+    );
 }
 
 #[test]
@@ -148,7 +162,15 @@ fn a_sync_gives_marks_as_of_when_it_was_asked_for() {
     for _ in 0..2 {
         log.came(&json!({ "type": "sync", "id": "s", "conversations": [told] }));
     }
-    let marks = Marks { last_seq: 3, cleared_seq: 1, read_seq: 2, recv_seq: 3, peer_read_seq: 1, peer_recv_seq: 2, unread: 1 };
+    let marks = Marks {
+        last_seq: 3,
+        cleared_seq: 1,
+        read_seq: 2,
+        recv_seq: 3,
+        peer_read_seq: 1,
+        peer_recv_seq: 2,
+        unread: 1,
+    };
     let [sent, one, got, two, _] = &log.entries[..] else { panic!("{:?}", log.entries) };
     for entry in [one, two] {
         let What::SyncMarks { peer, asked, marks: read } = &entry.what else { panic!("{entry:?}") };
@@ -159,15 +181,18 @@ fn a_sync_gives_marks_as_of_when_it_was_asked_for() {
 
 #[test]
 fn pages_are_read_as_whoever_looks() {
-    let page =
-        json!({ "messages": [message(&json!({ "message": "x" })), message(&json!({ "message": "y", "seq": 4 }))], "has_more": false });
+    let page = json!({ "messages": [message(&json!({ "message": "x" })), message(&json!({ "message": "y", "seq": 4 }))], "has_more": false });
     let mut log = Log::new("alice", "phone");
     log.page(&page, Via::History);
-    assert!(matches!(&log.entries[1].what, What::Received { message, via: Via::History } if message.seq == 4 && message.peer == "bob"));
+    assert!(
+        matches!(&log.entries[1].what, What::Received { message, via: Via::History } if message.seq == 4 && message.peer == "bob")
+    );
     let mut histories = Histories::default();
-    let overview =
-        json!({ "last_seq": 4, "cleared_seq": 2, "read_seq": 0, "recv_seq": 0, "peer_read_seq": 0, "peer_recv_seq": 0, "unread": 0 });
+    let overview = json!({ "last_seq": 4, "cleared_seq": 2, "read_seq": 0, "recv_seq": 0, "peer_read_seq": 0, "peer_recv_seq": 0, "unread": 0 });
     histories.add("bob", "alice", page["messages"].as_array().unwrap(), Some(&overview));
     let [view] = &histories.views[..] else { panic!() };
-    assert_eq!((view.messages.len(), &*view.messages[0].peer, view.overview.unwrap().cleared_seq), (2, "alice", 2));
+    assert_eq!(
+        (view.messages.len(), &*view.messages[0].peer, view.overview.unwrap().cleared_seq),
+        (2, "alice", 2)
+    );
 }

@@ -58,7 +58,10 @@ async fn repeat(name: &str, server: Server) {
     }
     assert!(places.len() == sends && places.values().all(|seqs| seqs.len() == 1), "an id has two places");
     let names = ["alice", "peer0", "peer1", "peer2"].map(str::to_owned);
-    let report = crate::checker::check(&sockets.into_iter().map(|(_, log)| log).collect::<Vec<_>>(), &histories(&server, &names).await);
+    let report = crate::checker::check(
+        &sockets.into_iter().map(|(_, log)| log).collect::<Vec<_>>(),
+        &histories(&server, &names).await,
+    );
     figure(name, format!("{sends} messages in {attempts} attempts; {report}"));
     assert!(report.is_clean(), "{report}");
 }

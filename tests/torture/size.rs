@@ -5,7 +5,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// Whether the long forms run, which `make torture` asks for: they measure times too, and have the machine to themselves.
+/// Whether the long forms run, which `make torture` asks for: they measure times too, and have the machine to
+/// themselves.
 pub fn is_long() -> bool {
     std::env::var("HONGYAN_TORTURE").is_ok_and(|size| size == "long")
 }
@@ -41,13 +42,17 @@ pub fn raise_descriptors(wanted: u64) {
     if limit.current.is_none_or(|now| now >= wanted) {
         return;
     }
-    assert!(limit.maximum.is_none_or(|most| most >= wanted), "{wanted} open files are needed, and the hard limit is lower (ulimit -Hn)");
+    assert!(
+        limit.maximum.is_none_or(|most| most >= wanted),
+        "{wanted} open files are needed, and the hard limit is lower (ulimit -Hn)"
+    );
     limit.current = Some(wanted);
     setrlimit(Resource::Nofile, limit).unwrap();
 }
 
-/// Lets the calling thread run only where no other wants the processor (sched(7), `SCHED_IDLE`). With nice 19 it would have a core of its
-/// own for milliseconds, while the others share what is left: the kernel balances them late.
+/// Lets the calling thread run only where no other wants the processor (sched(7), `SCHED_IDLE`). With nice 19
+/// it would have a core of its own for milliseconds, while the others share what is left: the kernel balances
+/// them late.
 pub fn run_when_idle() {
     let none = libc::sched_param { sched_priority: 0 };
     // SAFETY: a plain system call on the calling thread; `none` lives through it.

@@ -32,7 +32,8 @@ async fn who_does_not_read_is_let_go_and_costs_the_others_nothing() {
         ("limits.bytes_per_day", "0"),
         ("limits.handshakes_per_second_per_address", "0"),
         ("limits.new_conversations_per_day", "0"),
-        // No more than those who are there at once: a place that is not given back is missed in the next round.
+        // No more than those who are there at once: a place that is not given back is missed in the next
+        // round.
         ("limits.sessions", &(many + 8).to_string()),
     ])
     .await;
@@ -49,7 +50,11 @@ async fn who_does_not_read_is_let_go_and_costs_the_others_nothing() {
             let (with, without) = (p99(&with), p99(&without));
             figure(
                 "slow consumers",
-                format!("pair {pair}: p99 of others {:.1} ms beside them, {:.1} ms beside readers", ms(with), ms(without)),
+                format!(
+                    "pair {pair}: p99 of others {:.1} ms beside them, {:.1} ms beside readers",
+                    ms(with),
+                    ms(without)
+                ),
             );
             ratios.push(with.as_secs_f64() / without.as_secs_f64());
         }
@@ -58,7 +63,10 @@ async fn who_does_not_read_is_let_go_and_costs_the_others_nothing() {
     if let Some(median) = ratios.get(ratios.len() / 2) {
         figure(
             "slow consumers",
-            format!("p99 of others beside them is {median:.2} of that beside readers, the median of {}", ratios.len()),
+            format!(
+                "p99 of others beside them is {median:.2} of that beside readers, the median of {}",
+                ratios.len()
+            ),
         );
         assert!(*median <= 1.5, "{ratios:?}");
     }
@@ -104,16 +112,23 @@ impl Crowd<'_> {
             assert!(full.elapsed() <= GONE, "{} of {goal} were let go", server.metric(CLOSES).await);
         }
         assert!(grown <= GROWTH, "memory grew by {grown} bytes");
-        eventually("their leaving the map", async || (server.metric("hongyan_sessions").await <= OTHERS).then_some(())).await;
-        eventually("the end of what waited", async || (server.memory() <= memory + GROWTH).then_some(())).await;
+        eventually("their leaving the map", async || {
+            (server.metric("hongyan_sessions").await <= OTHERS).then_some(())
+        })
+        .await;
+        eventually("the end of what waited", async || (server.memory() <= memory + GROWTH).then_some(()))
+            .await;
         drop(deaf);
         sent
     }
 
     /// They connect and read; as many messages are sent.
     async fn read(&mut self, messages: usize) {
-        let readers =
-            self.connect().await.into_iter().map(|mut raw| actix_web::rt::spawn(async move { while raw.frame().await.is_some() {} }));
+        let readers = self
+            .connect()
+            .await
+            .into_iter()
+            .map(|mut raw| actix_web::rt::spawn(async move { while raw.frame().await.is_some() {} }));
         let readers: Vec<_> = readers.collect();
         let closes = self.server.metric(CLOSES).await;
         for sent in (0..messages).step_by(BATCH) {
@@ -145,7 +160,9 @@ impl Crowd<'_> {
         let text = "x".repeat(TEXT_BYTES);
         for n in sent..sent + BATCH {
             let (to, id) = (format!("deaf{}x{}", self.rounds, n % self.many), format!("{}-{n}", self.rounds));
-            self.sender.send(json!({ "type": "text", "to_user_openid": to, "client_msg_id": id, "message": text })).await;
+            self.sender
+                .send(json!({ "type": "text", "to_user_openid": to, "client_msg_id": id, "message": text }))
+                .await;
         }
         for _ in 0..BATCH {
             self.sender.expect("ack").await;

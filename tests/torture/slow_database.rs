@@ -1,4 +1,5 @@
-//! A database whose commits take seconds: overdue senders hear `unavailable`, and everything that is stored reaches everybody, once.
+//! A database whose commits take seconds: overdue senders hear `unavailable`, and everything that is stored
+//! reaches everybody, once.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +64,8 @@ impl Station {
     /// Messages that it got from this user, with their seqs.
     fn messages_of(&self, openid: &str) -> Vec<(i64, Value)> {
         let heard = self.heard.borrow();
-        let of_them = heard.iter().filter(|(_, frame)| frame["type"] == "text" && frame["from_user_openid"] == openid);
+        let of_them =
+            heard.iter().filter(|(_, frame)| frame["type"] == "text" && frame["from_user_openid"] == openid);
         of_them.map(|(_, frame)| (frame["seq"].as_i64().unwrap(), frame.clone())).collect()
     }
 }
@@ -81,7 +83,8 @@ async fn history(reader: &Http, peer: &str) -> Vec<Value> {
     let mut all: Vec<Value> = Vec::new();
     loop {
         let after = all.last().map_or(0, |m| m["seq"].as_i64().unwrap());
-        let (status, page) = reader.get(&format!("/v1/messages?peer={peer}&after_seq={after}&limit=100")).await;
+        let (status, page) =
+            reader.get(&format!("/v1/messages?peer={peer}&after_seq={after}&limit=100")).await;
         assert_eq!(status, 200, "{page}");
         all.extend(page["messages"].as_array().unwrap().clone());
         if page["has_more"] == false {
@@ -130,22 +133,32 @@ impl World {
         for _ in 0..20 {
             let answer = json!({ "openid": "nora", "template_id": "unread", "push": false });
             assert_eq!(server.wechat().post("/__subscribe", &answer).await.0, 204);
-            assert_eq!(nora.post("/v1/notices/grants", &json!({ "template_id": "unread", "result": "accept" })).await.0, 204);
+            assert_eq!(
+                nora.post("/v1/notices/grants", &json!({ "template_id": "unread", "result": "accept" }))
+                    .await
+                    .0,
+                204
+            );
         }
-        let fleet = Fleet::start(&server, Plan { users: 3, pace: Duration::from_millis(40), ..Plan::default() });
+        let fleet =
+            Fleet::start(&server, Plan { users: 3, pace: Duration::from_millis(40), ..Plan::default() });
         fleet.everybody_goes_on(1).await;
         Self { server, anna, sam, olga, vera, paul, fleet, sent: BTreeMap::new(), notes: 0 }
     }
 
     fn send(&mut self, to: &str) {
         let id = format!("s{}", self.sent.len());
-        self.anna.say(json!({ "type": "text", "id": id, "client_msg_id": id, "to_user_openid": to, "message": id }));
+        self.anna.say(
+            json!({ "type": "text", "id": id, "client_msg_id": id, "to_user_openid": to, "message": id }),
+        );
         self.sent.insert(id, Instant::now());
     }
 
     fn note(&self) {
         let id = format!("n{}", self.notes);
-        self.olga.say(json!({ "type": "text", "id": id, "client_msg_id": id, "to_user_openid": "nora", "message": id }));
+        self.olga.say(
+            json!({ "type": "text", "id": id, "client_msg_id": id, "to_user_openid": "nora", "message": id }),
+        );
     }
 
     /// Waits for the notice of the last note. The note is sent again only where it was refused in the queue.
@@ -155,7 +168,12 @@ impl World {
         let mut last_sent = Instant::now();
         comes_to("a notice", async || {
             let id = format!("n{}", self.notes);
-            let is_told = self.olga.heard.borrow().iter().any(|(_, frame)| frame["type"] == "ack" && frame["client_msg_id"] == id);
+            let is_told = self
+                .olga
+                .heard
+                .borrow()
+                .iter()
+                .any(|(_, frame)| frame["type"] == "ack" && frame["client_msg_id"] == id);
             if !is_told && last_sent.elapsed() > again_after {
                 self.note();
                 last_sent = Instant::now();
@@ -181,7 +199,8 @@ impl World {
         }
     }
 
-    /// Waits until everything stored has been told, and no more. A commit may still be under way, so it is asked again and again.
+    /// Waits until everything stored has been told, and no more. A commit may still be under way, so it is
+    /// asked again and again.
     async fn is_told(&self, since: usize) -> Tally {
         let mut tally = Err(String::new());
         let began = Instant::now();
@@ -211,15 +230,22 @@ impl World {
                 let pushed = listener.messages_of(sender);
                 let told: BTreeMap<_, _> = pushed.iter().cloned().collect();
                 assert_eq!(told.len(), pushed.len(), "{name} was told twice");
-                let history: BTreeMap<_, _> = history.into_iter().map(|m| (m["seq"].as_i64().unwrap(), m)).collect();
+                let history: BTreeMap<_, _> =
+                    history.into_iter().map(|m| (m["seq"].as_i64().unwrap(), m)).collect();
                 if told != history {
-                    return Err(format!("{name} has {} of {} messages of {sender}, or others", told.len(), history.len()));
+                    return Err(format!(
+                        "{name} has {} of {} messages of {sender}, or others",
+                        told.len(),
+                        history.len()
+                    ));
                 }
             }
         }
         let heard = self.anna.heard.borrow();
         let mut answers = BTreeMap::<&str, Vec<(Instant, &Value)>>::new();
-        for (at, frame) in heard.iter().filter(|(_, frame)| frame["type"] == "ack" || frame["type"] == "error") {
+        for (at, frame) in
+            heard.iter().filter(|(_, frame)| frame["type"] == "ack" || frame["type"] == "error")
+        {
             answers.entry(frame["client_msg_id"].as_str().unwrap()).or_default().push((*at, frame));
         }
         let mut tally = Tally::default();
@@ -228,7 +254,9 @@ impl World {
             let words: Vec<_> = answers.iter().map(|(_, frame)| word(frame)).collect();
             match (words.as_slice(), stored.contains(id)) {
                 (["acked"] | ["unavailable", "told"], true) | (["unavailable"], false) => {}
-                (words, is_stored) => return Err(format!("{id}, stored: {is_stored}, was answered {words:?}")),
+                (words, is_stored) => {
+                    return Err(format!("{id}, stored: {is_stored}, was answered {words:?}"));
+                }
             }
             if words[0] == "unavailable" {
                 let after = answers[0].0 - *sent_at;
@@ -256,7 +284,13 @@ fn word(frame: &Value) -> &str {
 }
 
 /// Runs the world once for each of `delays` (milliseconds), which `slow` sets for each commit.
-async fn outlasts(name: &str, server: Server, delays: &[u64], slow: impl Fn(u64), mut judge: impl FnMut(u64, &Tally)) {
+async fn outlasts(
+    name: &str,
+    server: Server,
+    delays: &[u64],
+    slow: impl Fn(u64),
+    mut judge: impl FnMut(u64, &Tally),
+) {
     let mut world = World::new(server).await;
     for delay in delays {
         let since = world.sent.len();
@@ -272,7 +306,10 @@ async fn outlasts(name: &str, server: Server, delays: &[u64], slow: impl Fn(u64)
         });
         figure(
             &format!("{name}, commits of {delay} ms"),
-            format!("{sent} sent once: {acked} acked, {told} told of later, {} not stored; {soonest}", sent - acked - told),
+            format!(
+                "{sent} sent once: {acked} acked, {told} told of later, {} not stored; {soonest}",
+                sent - acked - told
+            ),
         );
         judge(*delay, &tally);
         // The next note begins another stretch of unread messages.
@@ -317,9 +354,12 @@ async fn a_disk_whose_syncs_take_seconds() {
 #[actix_web::test]
 async fn a_postgres_whose_commits_take_seconds() {
     let Some((url, _)) = Server::fresh_postgres() else { return };
-    let server = Server::alone(&[&settings()[..], &[("database.url", url.as_str()), ("database.lanes", "2")]].concat());
+    let server = Server::alone(
+        &[&settings()[..], &[("database.url", url.as_str()), ("database.lanes", "2")]].concat(),
+    );
     let admin = RefCell::new(PgConnection::establish(&url).unwrap());
-    // Where a transaction ends, and no statement's time is counted any more; once each, however many messages it has.
+    // Where a transaction ends, and no statement's time is counted any more; once each, however many messages
+    // it has.
     let sleep = "CREATE TABLE slow (ms bigint NOT NULL);
          INSERT INTO slow VALUES (0);
          CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -33,7 +33,8 @@ fn descriptors(server: &Server) -> BTreeMap<String, usize> {
 /// Growth in bytes a second, by least squares.
 fn slope(samples: &[(f64, f64)]) -> f64 {
     let n = samples.len() as f64;
-    let (mean_x, mean_y) = (samples.iter().map(|s| s.0).sum::<f64>() / n, samples.iter().map(|s| s.1).sum::<f64>() / n);
+    let (mean_x, mean_y) =
+        (samples.iter().map(|s| s.0).sum::<f64>() / n, samples.iter().map(|s| s.1).sum::<f64>() / n);
     let covariance: f64 = samples.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
     covariance / samples.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>()
 }
@@ -44,11 +45,14 @@ fn a_slope_is_what_it_is() {
     assert!((slope(&samples) - 3.0).abs() < 1e-9);
 }
 
-/// Says something, again while the store has no answer: a disk may stall once in half an hour. How often that was so.
+/// Says something, again while the store has no answer: a disk may stall once in half an hour. How often that
+/// was so.
 async fn tell(client: &mut Client, peer: &str, id: &str) -> u64 {
     let mut refusals = 0;
     loop {
-        client.send(json!({ "type": "text", "to_user_openid": peer, "client_msg_id": id, "message": "hello" })).await;
+        client
+            .send(json!({ "type": "text", "to_user_openid": peer, "client_msg_id": id, "message": "hello" }))
+            .await;
         match client.next().await {
             Said::Frame(frame) if frame["type"] == "ack" => return refusals,
             Said::Frame(frame) if frame["error"] == "unavailable" => {
@@ -74,7 +78,8 @@ async fn half_an_hour_of_coming_and_going() {
     }
     // Each thread of the server has come up, now that all have served.
     let at_start = descriptors(&server);
-    let fleet = Fleet::start(&server, Plan { users: 8, pace: Duration::from_millis(80), seed: 3, ..Plan::default() });
+    let fleet =
+        Fleet::start(&server, Plan { users: 8, pace: Duration::from_millis(80), seed: 3, ..Plan::default() });
     let end = Instant::now() + Duration::from_secs(minutes * 60);
     let mut visitors = Vec::new();
     for (n, token) in tokens.into_iter().enumerate() {
@@ -107,9 +112,13 @@ async fn half_an_hour_of_coming_and_going() {
     let report = fleet.finish(&server).await;
     server.metric_becomes("hongyan_sessions", 0.0).await;
     // Of files, the pool of reading connections may have grown to its size.
-    let files = |kinds: &BTreeMap<String, usize>| kinds.iter().filter(|(kind, _)| *kind != "socket").map(|(_, n)| n).sum::<usize>();
+    let files = |kinds: &BTreeMap<String, usize>| {
+        kinds.iter().filter(|(kind, _)| *kind != "socket").map(|(_, n)| n).sum::<usize>()
+    };
     let sockets = |kinds: &BTreeMap<String, usize>| kinds.get("socket").copied().unwrap_or(0);
-    let is_back = |now: &BTreeMap<String, usize>| sockets(now) <= sockets(&at_start) && files(now) <= files(&at_start) + 3 * READERS;
+    let is_back = |now: &BTreeMap<String, usize>| {
+        sockets(now) <= sockets(&at_start) && files(now) <= files(&at_start) + 3 * READERS
+    };
     let mut left = descriptors(&server);
     let began = Instant::now();
     while !is_back(&left) && began.elapsed() < SETTLE {

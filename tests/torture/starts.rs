@@ -18,7 +18,10 @@ async fn nodes_start_at_once_on_an_empty_database() {
         let Some((url, name)) = Server::fresh_postgres() else { return };
         slowest = slowest.max(start(nodes, &[("database.url", &url)], &name).await);
     }
-    figure("nodes started at once", format!("{nodes} on an empty database, {rounds} times: all ready within {:.0} ms", ms(slowest)));
+    figure(
+        "nodes started at once",
+        format!("{nodes} on an empty database, {rounds} times: all ready within {:.0} ms", ms(slowest)),
+    );
 }
 
 #[actix_web::test]
@@ -35,15 +38,19 @@ async fn nodes_start_at_once_behind_pgbouncer() {
 
 /// How long it took until all were ready.
 async fn start(nodes: usize, settings: &[(&str, &str)], database: &str) -> Duration {
-    let settings: Vec<_> =
-        settings.iter().chain(&[("database.lanes", "1"), ("database.readers", "1")]).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let settings: Vec<_> = settings
+        .iter()
+        .chain(&[("database.lanes", "1"), ("database.readers", "1")])
+        .map(|(k, v)| (k.to_string(), v.to_string()))
+        .collect();
     let line = Arc::new(Barrier::new(nodes));
     let began = Instant::now();
     let starts: Vec<_> = (0..nodes)
         .map(|_| {
             let (line, settings) = (line.clone(), settings.clone());
             std::thread::spawn(move || {
-                let settings: Vec<_> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+                let settings: Vec<_> =
+                    settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
                 line.wait();
                 actix_web::rt::System::new().block_on(Server::with_all(&settings))
             })
@@ -51,8 +58,12 @@ async fn start(nodes: usize, settings: &[(&str, &str)], database: &str) -> Durat
         .collect();
     let servers: Vec<_> = starts.into_iter().map(|start| start.join().unwrap()).collect();
     let took = began.elapsed();
-    let migrations = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgresql")).unwrap().count();
-    assert_eq!(usize::try_from(admin(database).count("SELECT count(*) FROM __diesel_schema_migrations")).unwrap(), migrations);
+    let migrations =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgresql")).unwrap().count();
+    assert_eq!(
+        usize::try_from(admin(database).count("SELECT count(*) FROM __diesel_schema_migrations")).unwrap(),
+        migrations
+    );
     for (n, server) in servers.iter().enumerate() {
         assert_eq!(Http::new(&server.ops, None).get("/readyz").await.0, 200);
         let ack = server.v1("alice").await.say("bob", &n.to_string(), "x").await;

@@ -17,7 +17,9 @@ pub struct Story {
 pub fn story() -> Story {
     let mut sim = Sim::new(Fault::None, &[("alice", "phone"), ("alice", "tablet"), ("bob", "phone")]);
     (0..3).for_each(|client| sim.connect(client));
-    let send = |sim: &mut Sim, client, peer: &str, id: &str| sim.send(client, peer, id, &format!(r#"{{"message":"{id}"}}"#));
+    let send = |sim: &mut Sim, client, peer: &str, id: &str| {
+        sim.send(client, peer, id, &format!(r#"{{"message":"{id}"}}"#))
+    };
     send(&mut sim, PHONE, "bob", "m1");
     send(&mut sim, PHONE, "bob", "m2");
     sim.commit();
@@ -103,13 +105,20 @@ impl Story {
         for log in &mut self.logs {
             log.entries.retain(|entry| !matches!(entry.what, What::UnreadAnswered { .. }));
             let peer = if log.openid == "alice" { "bob" } else { "alice" };
-            log.push(What::Received { message: Message { peer: peer.into(), ..message.clone() }, via: Via::Live });
+            log.push(What::Received {
+                message: Message { peer: peer.into(), ..message.clone() },
+                via: Via::Live,
+            });
         }
         for view in self.histories.views.iter_mut().filter(|view| view.openid != view.peer) {
             view.messages.push(Message { peer: view.peer.clone(), ..message.clone() });
             view.messages.sort_by_key(|m| m.seq);
             let marks = view.overview.as_mut().unwrap();
-            let unread = if view.openid == "bob" { marks.unread + seq.max(marks.last_seq) - marks.last_seq } else { 0 };
+            let unread = if view.openid == "bob" {
+                marks.unread + seq.max(marks.last_seq) - marks.last_seq
+            } else {
+                0
+            };
             *self.histories.totals.get_mut(&view.openid).unwrap() += unread - marks.unread;
             (marks.last_seq, marks.unread) = (seq.max(marks.last_seq), unread);
         }
@@ -118,7 +127,12 @@ impl Story {
 
     pub fn sent(&mut self, client: usize, id: &str) {
         let (peer, key) = (self.peer(client), Key::Message(id.to_owned()));
-        self.logs[client].push(What::Sent { peer, key, kind: "text".into(), content: r#"{"message":"hi"}"#.into() });
+        self.logs[client].push(What::Sent {
+            peer,
+            key,
+            kind: "text".into(),
+            content: r#"{"message":"hi"}"#.into(),
+        });
     }
 
     pub fn acked(&mut self, client: usize, id: &str, seq: i64) {

@@ -2,7 +2,8 @@
 
 use crate::harness::{Http, Server};
 
-/// The process lives, good clients talk, nothing panicked, no HTTP answer was a fault of the server's, and the log holds none of `texts`.
+/// The process lives, good clients talk, nothing panicked, no HTTP answer was a fault of the server's, and
+/// the log holds none of `texts`.
 pub async fn unharmed(server: &Server, texts: &[&str]) {
     talk(server).await;
     let log = server.log();
@@ -11,7 +12,11 @@ pub async fn unharmed(server: &Server, texts: &[&str]) {
         assert!(!log.contains(text), "{text} is in the log");
     }
     let metrics = Http::new(&server.ops, None).text("/metrics").await;
-    let is_fault = |line: &&str| line.starts_with("hongyan_http_responses_total{") && line.contains("status=\"5") && !line.ends_with(" 0");
+    let is_fault = |line: &&str| {
+        line.starts_with("hongyan_http_responses_total{")
+            && line.contains("status=\"5")
+            && !line.ends_with(" 0")
+    };
     let faults: Vec<_> = metrics.lines().filter(is_fault).collect();
     assert!(faults.is_empty(), "{faults:?}");
 }

@@ -39,7 +39,8 @@ impl House {
         bob.send(json!({ "type": "read", "id": "r", "to_user_openid": "alice", "seq": 2 })).await;
         bob.expect("read").await;
         alice.expect("read").await;
-        let (as_alice, as_bob, as_carol) = (server.http_as("alice").await, server.http_as("bob").await, server.http_as("carol").await);
+        let (as_alice, as_bob, as_carol) =
+            (server.http_as("alice").await, server.http_as("bob").await, server.http_as("carol").await);
         assert_eq!(as_alice.call(awc::http::Method::PUT, &format!("/v1/blocks/{CANARY}"), None).await.0, 204);
         Self { server, alice, bob, as_alice, as_bob, as_carol }
     }
@@ -48,7 +49,9 @@ impl House {
     pub async fn views(&self) -> Vec<Value> {
         let mut views = Vec::new();
         for (http, peer) in [(&self.as_alice, "bob"), (&self.as_bob, "alice")] {
-            for path in ["/v1/conversations", &format!("/v1/messages?peer={peer}"), "/v1/unread", "/v1/blocks"] {
+            for path in
+                ["/v1/conversations", &format!("/v1/messages?peer={peer}"), "/v1/unread", "/v1/blocks"]
+            {
                 let (status, view) = http.get(path).await;
                 assert_eq!(status, 200);
                 views.push(view);
@@ -80,7 +83,8 @@ async fn answer(server: &Server, method: &str, path: &str, token: Option<&str>, 
     assert!(bytes.starts_with("HTTP/1.1 "), "{bytes}");
     // The order of the headers is chance, and that of the names in one of them: each worker draws its own.
     let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
-    let lines = head.lines().filter(|line| !["date: ", "x-request-id: "].iter().any(|name| line.starts_with(name)));
+    let lines =
+        head.lines().filter(|line| !["date: ", "x-request-id: "].iter().any(|name| line.starts_with(name)));
     let mut lines: Vec<String> = lines
         .map(|line| match line.strip_prefix("access-control-expose-headers: ") {
             Some(names) => format!(
@@ -109,8 +113,11 @@ fn requests(path: &str, operation: &Value, name: &str, cursor: &str) -> Vec<(Str
         });
         pairs.collect::<Vec<_>>().join("&")
     };
-    let body =
-        if operation["requestBody"].is_object() { json!({ "peer": name, "seq": 2, "code": name }).to_string() } else { String::new() };
+    let body = if operation["requestBody"].is_object() {
+        json!({ "peer": name, "seq": 2, "code": name }).to_string()
+    } else {
+        String::new()
+    };
     [query(false), query(true)].map(|query| (format!("{target}?{query}"), body.clone())).into()
 }
 
@@ -125,20 +132,32 @@ async fn no_call_shows_anybody_what_is_somebody_elses() {
     let mut calls = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let pairs = requests(path, operation, "alice", &cursor).into_iter().zip(requests(path, operation, UNKNOWN, &cursor));
+            let pairs = requests(path, operation, "alice", &cursor)
+                .into_iter()
+                .zip(requests(path, operation, UNKNOWN, &cursor));
             for ((known, known_body), (unknown, unknown_body)) in pairs {
                 // Carol's own token is good for one logout only.
                 let carol = house.server.http_as("carol").await;
-                let carol_again =
-                    if path == "/v1/logout" { house.server.http_as("carol").await } else { Http::new("", Some(carol.token())) };
-                for (token, other) in
-                    [(Some(carol.token()), Some(carol_again.token())), (None, None), (Some(forged.as_str()), Some("forged"))]
-                {
+                let carol_again = if path == "/v1/logout" {
+                    house.server.http_as("carol").await
+                } else {
+                    Http::new("", Some(carol.token()))
+                };
+                for (token, other) in [
+                    (Some(carol.token()), Some(carol_again.token())),
+                    (None, None),
+                    (Some(forged.as_str()), Some("forged")),
+                ] {
                     let told = answer(&house.server, method, &known, token, &known_body).await;
                     let not_told = answer(&house.server, method, &unknown, other, &unknown_body).await;
                     assert!(!told.contains(CANARY), "{method} {known}: {told}");
-                    assert_eq!(told, not_told.replace(UNKNOWN, "alice"), "{method} {known} tells alice from somebody unknown");
-                    let is_open = ["/v1/login", "/v1/openapi.json", "/v1/avatars/{sha256}"].contains(&path.as_str());
+                    assert_eq!(
+                        told,
+                        not_told.replace(UNKNOWN, "alice"),
+                        "{method} {known} tells alice from somebody unknown"
+                    );
+                    let is_open =
+                        ["/v1/login", "/v1/openapi.json", "/v1/avatars/{sha256}"].contains(&path.as_str());
                     if token != Some(carol.token()) && path.starts_with("/v1/") && !is_open {
                         assert!(told.contains("HTTP/1.1 401"), "{method} {known}: {told}");
                     }
@@ -148,7 +167,12 @@ async fn no_call_shows_anybody_what_is_somebody_elses() {
         }
     }
     house.is_untouched(&before).await;
-    figure("who may see", format!("{calls} calls about alice and about somebody unknown, all answered alike, nothing of alice's shown"));
+    figure(
+        "who may see",
+        format!(
+            "{calls} calls about alice and about somebody unknown, all answered alike, nothing of alice's shown"
+        ),
+    );
 }
 
 /// Where alice's list goes on behind her newest conversation.

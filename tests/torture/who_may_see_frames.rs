@@ -23,15 +23,20 @@ fn frames(name: &str, cursor: &Value) -> Vec<Value> {
         json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "m", "message": "x", "from_user_openid": name }),
     ];
     // The seqs of what alice and bob wrote, and one that is not there.
-    frames.extend((1..=5).map(|seq| json!({ "type": "recall", "to_user_openid": name, "target_seq": seq, "id": seq.to_string() })));
+    frames.extend((1..=5).map(
+        |seq| json!({ "type": "recall", "to_user_openid": name, "target_seq": seq, "id": seq.to_string() }),
+    ));
     frames
 }
 
-/// What comes up to a frame's own answer, where it has one, and up to a heart's; with the times taken out and one name for both.
+/// What comes up to a frame's own answer, where it has one, and up to a heart's; with the times taken out and
+/// one name for both.
 async fn answers(client: &mut Client, frame: &Value) -> Vec<Value> {
     client.send(frame.clone()).await;
     client.send(json!({ "type": "heart", "id": "end" })).await;
-    let is_own = |said: &Value| ["id", "client_msg_id"].iter().any(|key| frame[key].is_string() && said[key] == frame[key]);
+    let is_own = |said: &Value| {
+        ["id", "client_msg_id"].iter().any(|key| frame[key].is_string() && said[key] == frame[key])
+    };
     let mut is_answered = !is_own(frame);
     let (mut is_over, mut said) = (false, Vec::new());
     while !is_answered || !is_over {
@@ -76,19 +81,24 @@ async fn no_frame_shows_anybody_what_is_somebody_elses() {
     house.bob.send(json!({ "type": "read", "id": "r", "to_user_openid": "alice", "seq": 5 })).await;
     house.bob.expect("read").await;
     house.alice.expect("read").await;
-    house.alice.send(json!({ "type": "recall", "to_user_openid": "bob", "target_seq": 5, "id": "back" })).await;
+    house
+        .alice
+        .send(json!({ "type": "recall", "to_user_openid": "bob", "target_seq": 5, "id": "back" }))
+        .await;
     house.alice.expect("ack").await;
     house.bob.expect("recall").await;
     carol.nothing_came().await;
 
-    // A stranger may write, and learns by it neither who is there nor that she was read, not even under an id that alice has used.
+    // A stranger may write, and learns by it neither who is there nor that she was read, not even under an id
+    // that alice has used.
     let text = |to: &str| json!({ "type": "text", "to_user_openid": to, "client_msg_id": format!("{CANARY}-1"), "message": "hello" });
     assert_eq!(answers(&mut carol, &text("alice")).await, answers(&mut carol, &text(UNKNOWN)).await);
     house.alice.expect("text").await;
     house.alice.send(json!({ "type": "read", "id": "r", "to_user_openid": "carol", "seq": 1 })).await;
     house.alice.expect("read").await;
     let view = |name: &str| json!({ "type": "sync", "id": "s", "conversations": { name: 1 }, "limit": 1 });
-    let (known, unknown) = (answers(&mut carol, &view("alice")).await, answers(&mut carol, &view(UNKNOWN)).await);
+    let (known, unknown) =
+        (answers(&mut carol, &view("alice")).await, answers(&mut carol, &view(UNKNOWN)).await);
     assert!(!known.iter().chain(&unknown).any(|frame| frame["type"] == "read"), "{known:?} {unknown:?}");
     let marks = |answers: &[Value]| {
         let sync = answers.iter().find(|frame| frame["type"] == "sync").unwrap();
@@ -99,9 +109,15 @@ async fn no_frame_shows_anybody_what_is_somebody_elses() {
     // A message of alice's to carol herself is not carol's to take back, as one that is not there is not.
     house.alice.say("carol", "reply", "hello").await;
     carol.expect("text").await;
-    let recall = |seq: i64| json!({ "type": "recall", "to_user_openid": "alice", "target_seq": seq, "id": "r" });
+    let recall =
+        |seq: i64| json!({ "type": "recall", "to_user_openid": "alice", "target_seq": seq, "id": "r" });
     assert_eq!(answers(&mut carol, &recall(2)).await, answers(&mut carol, &recall(99)).await);
-    figure("who may see", format!("{tried} frames about alice and about somebody unknown, all answered alike, nothing of alice's shown"));
+    figure(
+        "who may see",
+        format!(
+            "{tried} frames about alice and about somebody unknown, all answered alike, nothing of alice's shown"
+        ),
+    );
 }
 
 #[actix_web::test]
@@ -114,7 +130,8 @@ async fn no_handshake_opens_somebody_elses_door() {
             let mut said = Vec::new();
             for name in ["alice", UNKNOWN] {
                 let query = if credential.starts_with("code") { credential } else { "" };
-                let url = format!("ws://{}/{name}?to_user_openid=bob&device=alices-phone&{query}", house.server.at);
+                let url =
+                    format!("ws://{}/{name}?to_user_openid=bob&device=alices-phone&{query}", house.server.at);
                 let forged = format!("{}x", house.as_carol.token());
                 let bearer = match credential {
                     "token" => Some(house.as_carol.token()),
@@ -135,5 +152,8 @@ async fn no_handshake_opens_somebody_elses_door() {
         }
     }
     house.is_untouched(&before).await;
-    figure("who may see", format!("{doors} handshakes at the doors of alice and of somebody unknown, all refused alike"));
+    figure(
+        "who may see",
+        format!("{doors} handshakes at the doors of alice and of somebody unknown, all refused alike"),
+    );
 }

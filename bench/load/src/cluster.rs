@@ -1,5 +1,5 @@
-//! Three nodes on PostgreSQL with the relay, against ejabberd with its message archive on the same PostgreSQL; all of it, and the load,
-//! on the same cores.
+//! Three nodes on PostgreSQL with the relay, against ejabberd with its message archive on the same
+//! PostgreSQL; all of it, and the load, on the same cores.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -89,7 +89,11 @@ impl Cluster {
                 let ejabberd = self.ejabberd(postgres, users)?;
                 let hongyan = self.hongyan(postgres, nats, users)?;
                 let (a, b) = (ejabberd.per_second, hongyan.per_second);
-                self.say(&format!("{users} users x {}, round {round}: ejabberd {a:.0}/s, hongyan {b:.0}/s, {:.2} x", self.window, b / a));
+                self.say(&format!(
+                    "{users} users x {}, round {round}: ejabberd {a:.0}/s, hongyan {b:.0}/s, {:.2} x",
+                    self.window,
+                    b / a
+                ));
                 theirs.push(a);
                 ours.push(b);
                 their_times.extend(ejabberd.latencies);
@@ -105,7 +109,9 @@ impl Cluster {
                 format!("{:.1} ms and {:.1} ms", micros(times.p50()) / 1000.0, micros(times.p99()) / 1000.0)
             };
             rows.push(Row::beside(
-                format!("beside it: send to receive under that load, p50 and p99, hongyan · ejabberd, {shape}"),
+                format!(
+                    "beside it: send to receive under that load, p50 and p99, hongyan · ejabberd, {shape}"
+                ),
                 format!("{} · {}", times(our_times), times(their_times)),
             ));
         }
@@ -146,7 +152,15 @@ impl Cluster {
         let nodes = self.nodes(&database.url(), nats)?;
         let pair = |homes: &[SocketAddr], first| {
             let (dialect, done) = (Dialect::V1, Done::Delivered);
-            Fleet::join(&Crowd { homes, users: 2, first, dialect, done, text_bytes: TEXT_BYTES, may_spin: false })
+            Fleet::join(&Crowd {
+                homes,
+                users: 2,
+                first,
+                dialect,
+                done,
+                text_bytes: TEXT_BYTES,
+                may_spin: false,
+            })
         };
         let mut same = pair(&nodes.together()[..2], 0)?;
         let mut apart = pair(&nodes.spread()[..2], 2)?;
@@ -158,12 +172,21 @@ impl Cluster {
         let (mut one, mut two) = (Vec::new(), Vec::new());
         for round in 1..=self.rounds * 2 {
             let (a, b) = (p50(&mut same)?, p50(&mut apart)?);
-            self.say(&format!("lone pair, round {round}: one node {a:.0} µs, two nodes {b:.0} µs, {:.2} x", b / a));
+            self.say(&format!(
+                "lone pair, round {round}: one node {a:.0} µs, two nodes {b:.0} µs, {:.2} x",
+                b / a
+            ));
             one.push(a);
             two.push(b);
         }
         let ratio = median(two.iter().zip(&one).map(|(two, one)| two / one).collect());
         let detail = format!("{:.0} µs against {:.0} µs", median(two), median(one));
-        Ok(Row::at_most("send to receive from node to node, p50, against the same pair on one node", ratio, LATENCY, " ×", &detail))
+        Ok(Row::at_most(
+            "send to receive from node to node, p50, against the same pair on one node",
+            ratio,
+            LATENCY,
+            " ×",
+            &detail,
+        ))
     }
 }

@@ -47,8 +47,9 @@ pub struct Crowd<'a> {
     pub dialect: Dialect,
     pub done: Done,
     pub text_bytes: usize,
-    /// Whether the poll is asked again and again instead of waited for. A load that sleeps has to be woken by the server, which then
-    /// pays for it with most of its time in the kernel. A load that shares its core with the server must sleep.
+    /// Whether the poll is asked again and again instead of waited for. A load that sleeps has to be woken by
+    /// the server, which then pays for it with most of its time in the kernel. A load that shares its core
+    /// with the server must sleep.
     pub may_spin: bool,
 }
 
@@ -124,7 +125,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Fleet {
     /// Connects that many users of one server to a load with a core of its own.
     pub fn connect(at: SocketAddr, users: usize, dialect: Dialect, text_bytes: usize) -> Result<Self> {
-        Self::join(&Crowd { homes: &[at], users, first: 0, dialect, done: Done::of(dialect), text_bytes, may_spin: true })
+        Self::join(&Crowd {
+            homes: &[at],
+            users,
+            first: 0,
+            dialect,
+            done: Done::of(dialect),
+            text_bytes,
+            may_spin: true,
+        })
     }
 
     /// Connects all and waits until each is ready: has its `init`, or sees its own presence.
@@ -151,7 +160,9 @@ impl Fleet {
             while fleet.clients.len() < users && fleet.clients.len() - fleet.tally.ready < CONNECTING {
                 fleet.dial(homes[fleet.clients.len() % homes.len()])?;
             }
-            fleet.turn(deadline).with_context(|| format!("{} of {users} users are connected", fleet.tally.ready))?;
+            fleet
+                .turn(deadline)
+                .with_context(|| format!("{} of {users} users are connected", fleet.tally.ready))?;
         }
         Ok(fleet)
     }
@@ -164,14 +175,27 @@ impl Fleet {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
-        let output = if self.dialect == Dialect::Xmpp { xmpp::OPEN.to_owned() } else { self.handshake(n, at) };
+        let output =
+            if self.dialect == Dialect::Xmpp { xmpp::OPEN.to_owned() } else { self.handshake(n, at) };
         let (input, output, since, seqs) = (Vec::new(), output.into_bytes(), VecDeque::new(), HashSet::new());
-        self.clients.push(Client { stream, stage: Stage::Handshake, input, output, sent: 0, acked: 0, delivered: 0, done: 0, since, seqs });
+        self.clients.push(Client {
+            stream,
+            stage: Stage::Handshake,
+            input,
+            output,
+            sent: 0,
+            acked: 0,
+            delivered: 0,
+            done: 0,
+            since,
+            seqs,
+        });
         self.flush(n)
     }
 
     fn handshake(&self, n: usize, at: SocketAddr) -> String {
-        let protocol = if self.dialect == Dialect::V1 { "Sec-WebSocket-Protocol: hongyan.v1\r\n" } else { "" };
+        let protocol =
+            if self.dialect == Dialect::V1 { "Sec-WebSocket-Protocol: hongyan.v1\r\n" } else { "" };
         format!(
             "GET /{0}?to_user_openid={1}&code=dev:{0} HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{protocol}\r\n",
             self.name(n),
@@ -184,8 +208,8 @@ impl Fleet {
         name(self.first + n)
     }
 
-    /// Every user keeps `window` messages under way; those done between `warm` and `warm + measured` count. Then everything that
-    /// was sent must arrive.
+    /// Every user keeps `window` messages under way; those done between `warm` and `warm + measured` count.
+    /// Then everything that was sent must arrive.
     pub fn load(&mut self, window: usize, warm: Duration, measured: Duration) -> Result<Load> {
         (self.refill, self.spinning) = (true, self.may_spin);
         for n in 0..self.clients.len() {
@@ -247,10 +271,14 @@ impl Fleet {
         let deadline = Instant::now() + PATIENCE;
         while self.tally.done < self.tally.sent || self.tally.delivered < self.tally.sent {
             let Tally { sent, done, delivered, .. } = self.tally;
-            self.turn(deadline).with_context(|| format!("of {sent} messages {done} are done and {delivered} delivered"))?;
+            self.turn(deadline)
+                .with_context(|| format!("of {sent} messages {done} are done and {delivered} delivered"))?;
         }
         let Tally { sent, done, delivered, .. } = self.tally;
-        ensure!(done == sent && delivered == sent, "of {sent} messages {done} are done and {delivered} delivered");
+        ensure!(
+            done == sent && delivered == sent,
+            "of {sent} messages {done} are done and {delivered} delivered"
+        );
         Ok(())
     }
 
@@ -358,7 +386,12 @@ impl Fleet {
 
     fn text(&mut self, n: usize, payload: &[u8]) -> Result<()> {
         if self.clients[n].stage == Stage::Init {
-            ensure!(payload.starts_with(br#"{"type":"init""#), "{} got no init: {}", self.name(n), String::from_utf8_lossy(payload));
+            ensure!(
+                payload.starts_with(br#"{"type":"init""#),
+                "{} got no init: {}",
+                self.name(n),
+                String::from_utf8_lossy(payload)
+            );
             self.ready(n);
         } else if payload.starts_with(br#"{"type":"ack""#) {
             self.clients[n].acked += 1;
@@ -385,14 +418,17 @@ impl Fleet {
             }
         } else {
             let name = self.name(n);
-            let Some(answer) = xmpp::answer(element, &name) else { bail!("{name} got {}", String::from_utf8_lossy(element)) };
+            let Some(answer) = xmpp::answer(element, &name) else {
+                bail!("{name} got {}", String::from_utf8_lossy(element))
+            };
             self.clients[n].output.extend(answer.into_bytes());
             self.dirty.push(n);
         }
         Ok(())
     }
 
-    /// Whether it is the peer's, and here for the first time: nodes that were not sure bring a message twice, and one's own too.
+    /// Whether it is the peer's, and here for the first time: nodes that were not sure bring a message twice,
+    /// and one's own too.
     fn is_news(&mut self, n: usize, payload: &[u8]) -> Result<bool> {
         let push: Push = serde_json::from_slice(payload)?;
         Ok(push.from_user_openid == name(self.first + (n ^ 1)) && self.clients[n].seqs.insert(push.seq))
@@ -442,7 +478,11 @@ impl Fleet {
             Dialect::Xmpp => client.output.extend(xmpp::message(&to, &id, text).into_bytes()),
             Dialect::Plain | Dialect::V1 => {
                 let created_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-                let id = if self.dialect == Dialect::V1 { format!(r#","client_msg_id":"{id}""#) } else { String::new() };
+                let id = if self.dialect == Dialect::V1 {
+                    format!(r#","client_msg_id":"{id}""#)
+                } else {
+                    String::new()
+                };
                 let message = format!(
                     r#"{{"type":"text","message":"{text}","from_user_openid":"{from}","to_user_openid":"{to}","date":"12:00:00","created_at":{created_at}{id}}}"#
                 );
@@ -471,7 +511,9 @@ impl Fleet {
                 Ok(written) => drop(client.output.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("writing for {}", name(self.first + n))),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("writing for {}", name(self.first + n)));
+                }
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! WebSocket frames (RFC 6455 §5.2) as this tool needs them: whole text frames out, whatever a server sends in.
+//! WebSocket frames (RFC 6455 §5.2) as this tool needs them: whole text frames out, whatever a server sends
+//! in.
 
 pub const TEXT: u8 = 0x1;
 pub const CLOSE: u8 = 0x8;

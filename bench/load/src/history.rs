@@ -1,4 +1,5 @@
-//! Reads over HTTP with much stored, against the same with little: a page of history, the unread badge, the list of conversations.
+//! Reads over HTTP with much stored, against the same with little: a page of history, the unread badge, the
+//! list of conversations.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -37,7 +38,8 @@ pub struct Reads {
 /// Who asks for the nth read of a kind, and the path.
 type Ask = fn(Size, usize) -> (usize, String);
 
-/// Both servers stand side by side and are asked in turn, `each` times what was not asked before and everything once beforehand.
+/// Both servers stand side by side and are asked in turn, `each` times what was not asked before and
+/// everything once beforehand.
 pub fn measure(programs: &Programs, each: usize, mut progress: impl FnMut(&str)) -> Result<Vec<Reads>> {
     let mut fill = |size: Size| {
         progress(&format!("filling a database with {} messages", size.messages));
@@ -103,7 +105,8 @@ impl Stored {
     }
 }
 
-/// Writes the rows that so many messages would have left. Messages of all conversations are mixed, as they would have come.
+/// Writes the rows that so many messages would have left. Messages of all conversations are mixed, as they
+/// would have come.
 fn fill_with(database: &Path, size: Size) -> Result<()> {
     let mut conn = SqliteConnection::establish(&database.to_string_lossy())?;
     let conversations = USERS * PEERS;

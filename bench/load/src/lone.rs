@@ -1,4 +1,5 @@
-//! A lone message, from its sending to its ack, against what the disk asks for: one bare commit of the same row.
+//! A lone message, from its sending to its ack, against what the disk asks for: one bare commit of the same
+//! row.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -55,7 +56,10 @@ impl Bare {
 
     /// On the server's core, as the server's commits.
     fn commits(&mut self, count: usize) -> Result<Vec<Duration>> {
-        let body = format!(r#"{{"message":"{}","date":"12:00:00","created_at":1767225600000}}"#, "x".repeat(TEXT_BYTES));
+        let body = format!(
+            r#"{{"message":"{}","date":"12:00:00","created_at":1767225600000}}"#,
+            "x".repeat(TEXT_BYTES)
+        );
         std::thread::scope(|scope| {
             let commits = scope.spawn(|| {
                 let mut core = rustix::thread::CpuSet::new();

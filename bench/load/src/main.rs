@@ -1,5 +1,5 @@
-//! A load tool for servers that speak the seed's chat protocol (`drive`), and the measurements of hongyan (`suite`,
-//! `cluster`).
+//! A load tool for servers that speak the seed's chat protocol (`drive`), and the measurements of hongyan
+//! (`suite`, `cluster`).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -144,18 +144,36 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Drive { at, users, window, dialect, seconds, text, first } => {
             let done = Done::of(dialect);
-            let mut fleet = Fleet::join(&Crowd { homes: &[at], users, first, dialect, done, text_bytes: text, may_spin: window > 0 })?;
+            let mut fleet = Fleet::join(&Crowd {
+                homes: &[at],
+                users,
+                first,
+                dialect,
+                done,
+                text_bytes: text,
+                may_spin: window > 0,
+            })?;
             eprintln!("{users} users are connected");
             let load = fleet.load(window, Duration::from_secs(2), Duration::from_secs(seconds))?;
             let latencies = Samples::new(load.latencies);
             let (p50, p99) = (micros(latencies.p50()) / 1000.0, micros(latencies.p99()) / 1000.0);
-            println!("{:.0} messages/s, p50 {p50:.2} ms, p99 {p99:.2} ms; nothing is missing", load.per_second);
+            println!(
+                "{:.0} messages/s, p50 {p50:.2} ms, p99 {p99:.2} ms; nothing is missing",
+                load.per_second
+            );
             Ok(())
         }
         Command::Suite { hongyan, baseline, data, only, rounds, seconds, sessions, idle, write } => {
             hold_to_core()?;
             let programs = Programs { hongyan, baseline, data };
-            let suite = Suite { programs, rounds, seconds, sessions, idle: Duration::from_secs(idle), began: Instant::now() };
+            let suite = Suite {
+                programs,
+                rounds,
+                seconds,
+                sessions,
+                idle: Duration::from_secs(idle),
+                began: Instant::now(),
+            };
             let parts = if only.is_empty() { Part::value_variants().to_vec() } else { only };
             let mut rows = Vec::new();
             for part in parts {
@@ -168,10 +186,31 @@ fn run(command: Command) -> Result<()> {
             let programs = Programs { hongyan, baseline: PathBuf::new(), data };
             tell(&safety::Safety { programs, rounds, seconds, began: Instant::now() }.run()?, "safety", write)
         }
-        Command::Cluster { hongyan, data, postgres, only, users, window, rounds, seconds, sql_pool, without_relay, write } => {
+        Command::Cluster {
+            hongyan,
+            data,
+            postgres,
+            only,
+            users,
+            window,
+            rounds,
+            seconds,
+            sql_pool,
+            without_relay,
+            write,
+        } => {
             let programs = Programs { hongyan, baseline: PathBuf::new(), data };
-            let cluster =
-                Cluster { programs, postgres, users, window, rounds, seconds, sql_pool, relay: !without_relay, began: Instant::now() };
+            let cluster = Cluster {
+                programs,
+                postgres,
+                users,
+                window,
+                rounds,
+                seconds,
+                sql_pool,
+                relay: !without_relay,
+                began: Instant::now(),
+            };
             let parts = if only.is_empty() { cluster::Part::value_variants().to_vec() } else { only };
             tell(&cluster.run(&parts)?, "cluster", write)
         }

@@ -1,4 +1,5 @@
-//! What checking costs: with a WeChat that takes its time, with one conversation that hangs there, and with the word list alone.
+//! What checking costs: with a WeChat that takes its time, with one conversation that hangs there, and with
+//! the word list alone.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -54,7 +55,10 @@ impl Safety {
             let calm = self.asked(false)?;
             let hanging = self.asked(true)?;
             let (alone, beside) = (micros(calm.acks.p99()) / 1_000.0, micros(hanging.acks.p99()) / 1_000.0);
-            self.say(&format!("round {round}: {:.0}/s, p99 {alone:.1} ms, beside one that hangs {beside:.1} ms", calm.per_second));
+            self.say(&format!(
+                "round {round}: {:.0}/s, p99 {alone:.1} ms, beside one that hangs {beside:.1} ms",
+                calm.per_second
+            ));
             rates.push(calm.per_second);
             p99.push(alone);
             beside_hang.push(beside / alone);
@@ -69,7 +73,13 @@ impl Safety {
                 " ×",
                 &format!("{rate:.0}/s, {USERS} users, window 1"),
             ),
-            Row::at_most("send to ack under that load, p99, against one call", p99 / call, 3.0, " ×", &format!("{p99:.1} ms")),
+            Row::at_most(
+                "send to ack under that load, p99, against one call",
+                p99 / call,
+                3.0,
+                " ×",
+                &format!("{p99:.1} ms"),
+            ),
             Row::at_most(
                 "the same p99 while the calls of one conversation hang, against without",
                 median(beside_hang),
@@ -123,7 +133,8 @@ impl Safety {
         let entries: String = (0..WORDS).map(|n| format!("listed{n:x}\n坏词{n:x}\n")).collect();
         std::fs::write(&list, entries)?;
         let list = std::path::absolute(&list)?;
-        let local = [("HONGYAN_SAFETY__MODE", "local"), ("HONGYAN_SAFETY__WORDS", list.to_str().unwrap_or_default())];
+        let local =
+            [("HONGYAN_SAFETY__MODE", "local"), ("HONGYAN_SAFETY__WORDS", list.to_str().unwrap_or_default())];
         let (mut off, mut on, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for round in 1..=self.rounds {
             let without = self.plain(&self.programs.hongyan(&[])?)?;
@@ -134,7 +145,13 @@ impl Safety {
             on.push(with);
         }
         let detail = format!("{:.0}/s against {:.0}/s, a list of {}", median(on), median(off), WORDS * 2);
-        Ok(Row::at_least("messages/s with `safety.mode = \"local\"` against `off`", median(ratios), 0.75, " ×", &detail))
+        Ok(Row::at_least(
+            "messages/s with `safety.mode = \"local\"` against `off`",
+            median(ratios),
+            0.75,
+            " ×",
+            &detail,
+        ))
     }
 
     fn plain(&self, server: &Server) -> Result<f64> {
@@ -147,10 +164,16 @@ impl Safety {
 fn tell(at: SocketAddr, path: &str, body: &str) -> Result<()> {
     let mut stream = TcpStream::connect(at)?;
     let length = body.len();
-    let head = format!("POST {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
     stream.write_all(format!("{head}{body}").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 2"), "the double said {}", answer.lines().next().unwrap_or_default());
+    ensure!(
+        answer.starts_with("HTTP/1.1 2"),
+        "the double said {}",
+        answer.lines().next().unwrap_or_default()
+    );
     Ok(())
 }

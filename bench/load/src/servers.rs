@@ -67,10 +67,19 @@ impl Programs {
         self.dev(self.command(folder.path())?, folder, settings)
     }
 
-    fn dev(&self, mut command: Command, folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Result<Server> {
+    fn dev(
+        &self,
+        mut command: Command,
+        folder: tempfile::TempDir,
+        settings: &[(&str, &str)],
+    ) -> Result<Server> {
         command.arg("dev").current_dir(folder.path()).envs(settings.iter().copied());
-        let (child, at) =
-            start(command, folder.path(), |line| line.strip_prefix("hongyan: chat at ").map(str::to_owned), "hongyan: ready")?;
+        let (child, at) = start(
+            command,
+            folder.path(),
+            |line| line.strip_prefix("hongyan: chat at ").map(str::to_owned),
+            "hongyan: ready",
+        )?;
         Ok(Server { at: at.parse()?, child, folder, _double: None })
     }
 
@@ -102,9 +111,23 @@ impl Programs {
         let port = free_port()?.to_string();
         let mut command = pinned(SERVER_CORE, Path::new("node"));
         command.arg(std::path::absolute(self.baseline.join("server.js"))?).current_dir(folder.path());
-        command.args(["--port", &port, "--wechat", &format!("http://{}", double.at), "--appid", APPID, "--secret", SECRET]);
+        command.args([
+            "--port",
+            &port,
+            "--wechat",
+            &format!("http://{}", double.at),
+            "--appid",
+            APPID,
+            "--secret",
+            SECRET,
+        ]);
         let (child, _) = start(command, folder.path(), |_| None, "ready")?;
-        Ok(Server { at: format!("127.0.0.1:{port}").parse()?, child, folder, _double: Some(Box::new(double)) })
+        Ok(Server {
+            at: format!("127.0.0.1:{port}").parse()?,
+            child,
+            folder,
+            _double: Some(Box::new(double)),
+        })
     }
 }
 
@@ -155,7 +178,12 @@ fn pinned(core: usize, program: &Path) -> Command {
 }
 
 /// Starts it and reads what it prints up to the line that begins with `ready`; gives what `find` found.
-fn start(mut command: Command, folder: &Path, find: fn(&str) -> Option<String>, ready: &'static str) -> Result<(Child, String)> {
+fn start(
+    mut command: Command,
+    folder: &Path,
+    find: fn(&str) -> Option<String>,
+    ready: &'static str,
+) -> Result<(Child, String)> {
     let log = folder.join("log");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
     let mut child = command.spawn().with_context(|| format!("{command:?}"))?;

@@ -1,4 +1,5 @@
-//! The programs of others that the measurements of several nodes need: PostgreSQL, NATS and ejabberd, thrown away after use.
+//! The programs of others that the measurements of several nodes need: PostgreSQL, NATS and ejabberd, thrown
+//! away after use.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +17,8 @@ use crate::xmpp;
 
 const START: Duration = Duration::from_secs(60);
 
-/// What both sides have. Durable: a commit waits for the disk. Room enough that no round meets a checkpoint or a table read anew.
+/// What both sides have. Durable: a commit waits for the disk. Room enough that no round meets a checkpoint
+/// or a table read anew.
 const SETTINGS: [&str; 9] = [
     "fsync=on",
     "synchronous_commit=on",
@@ -48,14 +50,22 @@ impl Service {
     fn start(mut command: Command, folder: &Path, port: u16, ending: Signal) -> Result<Self> {
         let log = folder.join("log");
         let out = File::create(&log)?;
-        command.current_dir(folder).process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command
+            .current_dir(folder)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         let mut service = Self { child, log, ending };
         let deadline = Instant::now() + START;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = service.child.try_wait()?.is_some();
             if ended || Instant::now() > deadline {
-                bail!("{command:?} did not start: {}", std::fs::read_to_string(&service.log).unwrap_or_default());
+                bail!(
+                    "{command:?} did not start: {}",
+                    std::fs::read_to_string(&service.log).unwrap_or_default()
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -63,7 +73,8 @@ impl Service {
     }
 }
 
-/// Commands as `user` where this process is root: PostgreSQL refuses to run as root, and nobody else may write what is its own.
+/// Commands as `user` where this process is root: PostgreSQL refuses to run as root, and nobody else may
+/// write what is its own.
 struct Owner(Option<(u32, u32)>);
 
 impl Owner {
@@ -192,7 +203,8 @@ impl Nats {
     }
 }
 
-/// ejabberd as its package starts it, with the message archive in a database of its own, and no module that this load has no use for.
+/// ejabberd as its package starts it, with the message archive in a database of its own, and no module that
+/// this load has no use for.
 pub struct Ejabberd {
     pub at: SocketAddr,
     _service: Service,
@@ -202,7 +214,12 @@ pub struct Ejabberd {
 const SCHEMA: &str = "/usr/share/ejabberd/sql/pg.sql";
 
 impl Ejabberd {
-    pub fn start(programs: &Programs, database: &Database<'_>, users: usize, sql_pool: usize) -> Result<Self> {
+    pub fn start(
+        programs: &Programs,
+        database: &Database<'_>,
+        users: usize,
+        sql_pool: usize,
+    ) -> Result<Self> {
         let postgres = database.postgres;
         postgres.psql(database.name, &["-f", SCHEMA])?;
         let accounts = format!(
@@ -214,7 +231,8 @@ impl Ejabberd {
         let owner = Owner::named("ejabberd")?;
         let folder = owner.folder(programs)?;
         let (port, distribution) = (free_port()?, free_port()?);
-        // Its listeners take five connections at a time when nobody says otherwise: too few for a load that comes all at once.
+        // Its listeners take five connections at a time when nobody says otherwise: too few for a load that
+        // comes all at once.
         let settings = format!(
             "hosts: [{host}]\n\
              loglevel: warning\n\
@@ -240,7 +258,10 @@ impl Ejabberd {
         };
         let config = file("ejabberd.yml", &settings)?;
         // A port of its own for Erlang's distribution: no daemon is left behind.
-        let ctl = file("ejabberdctl.cfg", &format!("ERL_OPTIONS=\"-env ERL_CRASH_DUMP_BYTES 0\"\nERL_DIST_PORT={distribution}\n"))?;
+        let ctl = file(
+            "ejabberdctl.cfg",
+            &format!("ERL_OPTIONS=\"-env ERL_CRASH_DUMP_BYTES 0\"\nERL_DIST_PORT={distribution}\n"),
+        )?;
         let mut command = owner.command("/usr/sbin/ejabberdctl");
         command.env("HOME", folder.path()).arg("--config").arg(config).arg("--ctl-config").arg(ctl);
         command.arg("--spool").arg(folder.path()).arg("--logs").arg(folder.path()).arg("foreground");

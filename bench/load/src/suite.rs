@@ -76,7 +76,13 @@ impl Suite {
             let acks = Samples::new(rates.acks);
             let shape = format!("{users} users, window {window}");
             let detail = format!("{v1:.0}/s against {baseline:.0}/s");
-            rows.push(Row::at_least(format!("durable messages/s, {shape}, against the baseline"), ratio, bar, " ×", &detail));
+            rows.push(Row::at_least(
+                format!("durable messages/s, {shape}, against the baseline"),
+                ratio,
+                bar,
+                " ×",
+                &detail,
+            ));
             let (p50, p99) = (micros(acks.p50()) / 1000.0, micros(acks.p99()) / 1000.0);
             rows.push(Row::beside(
                 format!("beside it: plain clients · send to ack under that load, p50 and p99, {shape}"),
@@ -87,13 +93,25 @@ impl Suite {
             }
             if (users, window) == (SHAPES[2].0, SHAPES[2].1) {
                 let detail = format!("{v1:.0}/s against {first:.0}/s");
-                rows.push(Row::at_least("messages/s at 10 000 × 1 as a share of that at 100 × 4", v1 / first, SHARE, "", &detail));
+                rows.push(Row::at_least(
+                    "messages/s at 10 000 × 1 as a share of that at 100 × 4",
+                    v1 / first,
+                    SHARE,
+                    "",
+                    &detail,
+                ));
             }
         }
         Ok(rows)
     }
 
-    fn load(&self, server: &Server, users: usize, window: usize, dialect: Dialect) -> Result<(f64, Vec<Duration>)> {
+    fn load(
+        &self,
+        server: &Server,
+        users: usize,
+        window: usize,
+        dialect: Dialect,
+    ) -> Result<(f64, Vec<Duration>)> {
         let mut fleet = Fleet::connect(server.at, users, dialect, TEXT_BYTES)?;
         let load = fleet.load(window, Duration::from_secs(2), Duration::from_secs(self.seconds))?;
         Ok((load.per_second, load.latencies))
@@ -104,7 +122,10 @@ impl Suite {
         let rounds = lone::measure(&self.programs, self.rounds.max(3) * 2)?;
         let p50 = |samples: &Vec<Duration>| micros(Samples::new(samples.clone()).p50());
         let ratio = median(rounds.iter().map(|r| p50(&r.ack) / p50(&r.commit)).collect());
-        let (ack, commit) = (median(rounds.iter().map(|r| p50(&r.ack)).collect()), median(rounds.iter().map(|r| p50(&r.commit)).collect()));
+        let (ack, commit) = (
+            median(rounds.iter().map(|r| p50(&r.ack)).collect()),
+            median(rounds.iter().map(|r| p50(&r.commit)).collect()),
+        );
         let detail = format!("{ack:.0} µs against {commit:.0} µs");
         Ok(vec![Row::at_most(
             "lone message, send to ack, p50, against one bare SQLite FULL commit of the same row",
@@ -120,17 +141,27 @@ impl Suite {
         for (transport, bars) in [("takeover", Some((12.0, 14.0))), ("actix-web-actors", None)] {
             self.say(&format!("{} sessions on {transport}, {} s idle", self.sessions, self.idle.as_secs()));
             let settings = [("HONGYAN_SERVER__TRANSPORT", transport)];
-            let memory::Resident { fresh, used } = memory::measure(&self.programs, self.sessions, self.idle, &settings)?;
+            let memory::Resident { fresh, used } =
+                memory::measure(&self.programs, self.sessions, self.idle, &settings)?;
             let (fresh, used) = (fresh / 1024.0, used / 1024.0);
             let sessions = self.sessions;
             match bars {
                 Some((fresh_bar, used_bar)) => {
                     let detail = format!("{sessions} sessions");
-                    rows.push(Row::at_most("resident memory an idle session, fresh", fresh, fresh_bar, " KB", &detail));
+                    rows.push(Row::at_most(
+                        "resident memory an idle session, fresh",
+                        fresh,
+                        fresh_bar,
+                        " KB",
+                        &detail,
+                    ));
                     let figure = "the same after ten 1 KB messages each way and 60 s idle";
                     rows.push(Row::at_most(figure, used, used_bar, " KB", &detail));
                 }
-                None => rows.push(Row::beside(format!("beside it: transport `{transport}`"), format!("{fresh:.1} KB · {used:.1} KB"))),
+                None => rows.push(Row::beside(
+                    format!("beside it: transport `{transport}`"),
+                    format!("{fresh:.1} KB · {used:.1} KB"),
+                )),
             }
         }
         Ok(rows)
@@ -148,7 +179,13 @@ impl Suite {
                 micros(large.p50()),
                 micros(small.p50())
             );
-            Row::at_most(format!("{}, p99 at 5 million stored messages against 50 thousand", reads.what), ratio, 2.0, " ×", &detail)
+            Row::at_most(
+                format!("{}, p99 at 5 million stored messages against 50 thousand", reads.what),
+                ratio,
+                2.0,
+                " ×",
+                &detail,
+            )
         };
         Ok(reads.into_iter().map(row).collect())
     }

@@ -9,10 +9,12 @@ pub const HOST: &str = "localhost";
 /// Opens a stream; after the login a second one.
 pub const OPEN: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>";
 
-/// The element at the start of `bytes`, whole, and the bytes it takes with what stands before it. The header of a stream has no end and
-/// comes alone. Servers write `>` within values as `&gt;`, so a tag ends with the first.
+/// The element at the start of `bytes`, whole, and the bytes it takes with what stands before it. The header
+/// of a stream has no end and comes alone. Servers write `>` within values as `&gt;`, so a tag ends with the
+/// first.
 pub fn first(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let next = |from: usize, wanted: u8| bytes[from..].iter().position(|byte| *byte == wanted).map(|n| from + n);
+    let next =
+        |from: usize, wanted: u8| bytes[from..].iter().position(|byte| *byte == wanted).map(|n| from + n);
     let start = next(0, b'<')?;
     let (mut at, mut depth) = (start, 0);
     loop {

@@ -30,14 +30,18 @@ pub(super) fn settings(loaded: &Loaded, is_dev: bool) -> Vec<Finding> {
     let missing = if is_dev { Vec::new() } else { loaded.missing() };
     let mut findings: Vec<_> = missing
         .iter()
-        .map(|problem| Finding::fail(CHECK, problem.to_string(), "set it; hongyan config show says what is set where"))
+        .map(|problem| {
+            Finding::fail(CHECK, problem.to_string(), "set it; hongyan config show says what is set where")
+        })
         .collect();
-    findings.extend(
-        loaded.warnings.iter().map(|warning| Finding::warn(CHECK, warning.to_string(), "docs/OPERATIONS.md has the setting in its table")),
-    );
+    findings.extend(loaded.warnings.iter().map(|warning| {
+        Finding::warn(CHECK, warning.to_string(), "docs/OPERATIONS.md has the setting in its table")
+    }));
     if !is_dev && let Err(errors) = app::check(&loaded.config) {
         let lines = errors.to_string();
-        findings.extend(lines.lines().map(|line| Finding::fail(CHECK, line, "serve ends with this; hongyan config check looks again")));
+        findings.extend(lines.lines().map(|line| {
+            Finding::fail(CHECK, line, "serve ends with this; hongyan config check looks again")
+        }));
     }
     if findings.is_empty() {
         findings.push(Finding::ok(CHECK, "complete, and nothing odd"));
@@ -49,16 +53,26 @@ pub(super) fn settings(loaded: &Loaded, is_dev: bool) -> Vec<Finding> {
 pub(super) async fn server(config: &Config) -> (Finding, Option<NodeStatus>) {
     const CHECK: &str = "server";
     let asked = config.clone();
-    let asked = blocking(move || (healthcheck::check(&asked).map_err(|error| error.to_string()), status::ask(&asked))).await;
+    let asked = blocking(move || {
+        (healthcheck::check(&asked).map_err(|error| error.to_string()), status::ask(&asked))
+    })
+    .await;
     let Some((ready, status)) = asked else { return (Finding::skip(CHECK, "it could not be asked"), None) };
     let finding = match (ready, &status) {
-        (Ok(_), Ok(status)) => {
-            Finding::ok(CHECK, format!("ready: node {}, version {}, {} sessions", status.node, status.version, status.sessions))
-        }
-        (Ok(_), Err(why)) => {
-            Finding::warn(CHECK, format!("ready, but {why}"), "some of the checks below need the operators' port (ops.listen)")
-        }
-        (Err(why), Ok(_)) => Finding::fail(CHECK, why, "the checks below and the server's log say more (journalctl -u 'hongyan*')"),
+        (Ok(_), Ok(status)) => Finding::ok(
+            CHECK,
+            format!("ready: node {}, version {}, {} sessions", status.node, status.version, status.sessions),
+        ),
+        (Ok(_), Err(why)) => Finding::warn(
+            CHECK,
+            format!("ready, but {why}"),
+            "some of the checks below need the operators' port (ops.listen)",
+        ),
+        (Err(why), Ok(_)) => Finding::fail(
+            CHECK,
+            why,
+            "the checks below and the server's log say more (journalctl -u 'hongyan*')",
+        ),
         (Err(why), Err(_)) => Finding::warn(
             CHECK,
             format!("not running here, as it seems: {why}"),
@@ -78,7 +92,11 @@ pub(super) async fn database(config: &Config, is_serving: bool) -> Vec<Finding> 
         examined => examined.map_err(|error| Some(told(&error))),
     });
     match examined.await {
-        None => vec![Finding::fail(CHECK, "it could not be asked: there is no thread for it", "look at the limits on threads")],
+        None => vec![Finding::fail(
+            CHECK,
+            "it could not be asked: there is no thread for it",
+            "look at the limits on threads",
+        )],
         Some(Err(None)) => vec![Finding::skip(CHECK, "not there yet: serve makes it")],
         Some(Err(Some(why))) => vec![Finding::fail(CHECK, why, "nothing is stored until this is mended")],
         Some(Ok(examination)) => of_database(&examination, is_sqlite),
@@ -88,7 +106,8 @@ pub(super) async fn database(config: &Config, is_serving: bool) -> Vec<Finding> 
 fn of_database(examination: &Examination, is_sqlite: bool) -> Vec<Finding> {
     let Examination { version, commits, clock_ahead_ms, bytes, log_bytes, disk } = examination;
     let milliseconds = |at: usize| commits.get(at).map_or(0.0, |took| took.as_secs_f64() * 1_000.0);
-    let (median, worst) = (commits.get(commits.len() / 2).copied().unwrap_or_default(), commits.len().saturating_sub(1));
+    let (median, worst) =
+        (commits.get(commits.len() / 2).copied().unwrap_or_default(), commits.len().saturating_sub(1));
     let found = format!(
         "{version} takes writes: {} durable commits, {:.1} ms in the middle, {:.1} ms at the most",
         commits.len(),
@@ -118,8 +137,12 @@ fn of_database(examination: &Examination, is_sqlite: bool) -> Vec<Finding> {
     }
     if let Some((free, total)) = *disk {
         let percent = free.saturating_mul(100) / total.max(1);
-        let found =
-            format!("{} free of {} ({percent} %); the database has {}", size(free), size(total), size(u64::try_from(*bytes).unwrap_or(0)));
+        let found = format!(
+            "{} free of {} ({percent} %); the database has {}",
+            size(free),
+            size(total),
+            size(u64::try_from(*bytes).unwrap_or(0))
+        );
         let advice = "make room, or move the database to a larger disk: without room nothing is stored";
         findings.push(match free {
             free if free < DISK_FAIL_BYTES => Finding::fail("disk", found, advice),
@@ -129,7 +152,10 @@ fn of_database(examination: &Examination, is_sqlite: bool) -> Vec<Finding> {
     } else {
         findings.push(Finding::skip(
             "disk",
-            format!("the database has {}; how much is free is known on its own machine", size(u64::try_from(*bytes).unwrap_or(0))),
+            format!(
+                "the database has {}; how much is free is known on its own machine",
+                size(u64::try_from(*bytes).unwrap_or(0))
+            ),
         ));
     }
     findings.push(match *log_bytes {
@@ -174,7 +200,9 @@ pub(super) async fn wechat(config: &Config, is_dev: bool) -> Finding {
 
 pub(super) async fn nats(config: &Config) -> Finding {
     const CHECK: &str = "NATS";
-    let Some(url) = &config.relay.nats_url else { return Finding::skip(CHECK, "relay.nats_url is empty: this node is the only one") };
+    let Some(url) = &config.relay.nats_url else {
+        return Finding::skip(CHECK, "relay.nats_url is empty: this node is the only one");
+    };
     // A name of its own: other nodes must not take it for this one.
     let node = Node::starting("doctor").id();
     match relay::examine(url, config.relay.buckets, &node).await {
@@ -188,12 +216,17 @@ pub(super) async fn nats(config: &Config) -> Finding {
             Finding::fail(CHECK, format!("lets in and refuses: {}", refused.join("; ")), advice)
         }
         Ok(NatsExamination { silent, .. }) if !silent.is_empty() => {
-            let advice = "look at the user's rights, at imports and exports of its account, and at the server's load";
+            let advice =
+                "look at the user's rights, at imports and exports of its account, and at the server's load";
             Finding::fail(CHECK, format!("nothing came back on {}", silent.join(", ")), advice)
         }
-        Ok(NatsExamination { version, round_trip, .. }) => {
-            Finding::ok(CHECK, format!("{version}, publishes and subscribes, back within {:.1} ms", round_trip.as_secs_f64() * 1_000.0))
-        }
+        Ok(NatsExamination { version, round_trip, .. }) => Finding::ok(
+            CHECK,
+            format!(
+                "{version}, publishes and subscribes, back within {:.1} ms",
+                round_trip.as_secs_f64() * 1_000.0
+            ),
+        ),
     }
 }
 
@@ -203,9 +236,15 @@ pub(super) fn descriptors(config: &Config, status: Option<&NodeStatus>) -> Findi
     let needed = app::descriptors_needed(config);
     let (whose, limit) = match status {
         Some(status) => ("the server", status.descriptors_limit),
-        None => ("this shell (the server does not run)", rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum),
+        None => (
+            "this shell (the server does not run)",
+            rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
+        ),
     };
-    let open = status.and_then(|status| status.descriptors_open).map(|open| format!(", {open} open")).unwrap_or_default();
+    let open = status
+        .and_then(|status| status.descriptors_open)
+        .map(|open| format!(", {open} open"))
+        .unwrap_or_default();
     match limit {
         None => Finding::ok(CHECK, format!("{whose} has no limit{open}")),
         Some(limit) => {
@@ -227,7 +266,10 @@ fn told(error: &dyn std::error::Error) -> String {
 fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000)];
     let unit = UNITS.into_iter().find(|(_, unit)| bytes >= *unit);
-    unit.map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{:.1} {name}", bytes as f64 / unit as f64))
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(name, unit)| format!("{:.1} {name}", bytes as f64 / unit as f64),
+    )
 }
 
 /// On a thread of its own; `None` where there can be none.
@@ -243,7 +285,14 @@ mod tests {
     fn examination() -> Examination {
         let commits = [1, 1, 2, 3].map(Duration::from_millis).to_vec();
         let disk = Some((50 << 30, 100 << 30));
-        Examination { version: "X 1".into(), commits, clock_ahead_ms: Some((-3, 1)), bytes: 1 << 20, log_bytes: Some(4_096), disk }
+        Examination {
+            version: "X 1".into(),
+            commits,
+            clock_ahead_ms: Some((-3, 1)),
+            bytes: 1 << 20,
+            log_bytes: Some(4_096),
+            disk,
+        }
     }
 
     fn grade(examination: &Examination, check: &str) -> Grade {
@@ -271,7 +320,13 @@ mod tests {
     #[test]
     fn few_descriptors_are_told() {
         let config = Config::default();
-        let of = |limit| descriptors(&config, Some(&NodeStatus { descriptors_limit: Some(limit), ..NodeStatus::default() })).grade;
+        let of = |limit| {
+            descriptors(
+                &config,
+                Some(&NodeStatus { descriptors_limit: Some(limit), ..NodeStatus::default() }),
+            )
+            .grade
+        };
         assert_eq!([of(100), of(1_024), of(262_144)], [Grade::Fail, Grade::Warn, Grade::Ok]);
     }
 }

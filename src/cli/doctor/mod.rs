@@ -1,5 +1,5 @@
-//! `hongyan doctor`: looks for what is wrong with a server's surroundings, beside the server or before its first start. Each check gives one
-//! line, and where something is wrong what to do about it.
+//! `hongyan doctor`: looks for what is wrong with a server's surroundings, beside the server or before its
+//! first start. Each check gives one line, and where something is wrong what to do about it.
 
 mod checks;
 mod public;
@@ -18,7 +18,8 @@ const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Doctor {
-    /// Where clients reach the server, in the place of server.public_url: its certificate and the proxy before it are looked at
+    /// Where clients reach the server, in the place of server.public_url: its certificate and the proxy
+    /// before it are looked at
     #[arg(long, value_name = "https://HOST")]
     public: Option<PublicUrl>,
     /// One JSON object instead of lines
@@ -37,14 +38,20 @@ pub(super) fn run(asked: &Doctor, environment: Vec<(OsString, OsString)>) -> Res
         let config = &loaded.config;
         let (server, status) = with_progress("this server is asked", checks::server(config)).await;
         report.add([server])?;
-        report.add(with_progress("the database is written", checks::database(config, status.is_some())).await)?;
+        report.add(
+            with_progress("the database is written", checks::database(config, status.is_some())).await,
+        )?;
         report.add([with_progress("WeChat is asked", checks::wechat(config, asked.on.dev)).await])?;
         report.add([with_progress("NATS is asked", checks::nats(config)).await])?;
         report.add([checks::descriptors(config, status.as_ref())])?;
         report.add(
             with_progress(
                 "the public name is asked",
-                public::check(asked.public.as_ref().or(config.server.public_url.as_ref()), config, status.is_some()),
+                public::check(
+                    asked.public.as_ref().or(config.server.public_url.as_ref()),
+                    config,
+                    status.is_some(),
+                ),
             )
             .await,
         )?;

@@ -69,14 +69,17 @@ fn certificate(at: &str, met: &Met) -> Finding {
     const CHECK: &str = "certificate";
     let renew = "renew it and have nginx load it (certbot renew, nginx -s reload)";
     let days = met.ends_ms.map(|ends| (ends - now_ms()).div_euclid(DAY_MS));
-    let left = days.map(|days| if days < 0 { format!("ended {} days ago", -days) } else { format!("{days} days left") });
+    let left = days
+        .map(|days| if days < 0 { format!("ended {} days ago", -days) } else { format!("{days} days left") });
     if let Some(distrust) = &met.distrust {
         let left = left.map(|left| format!(" ({left})")).unwrap_or_default();
-        let advice =
-            "clients refuse it: it must be for this name, from a public issuer, with the whole chain (fullchain.pem), and not have ended";
+        let advice = "clients refuse it: it must be for this name, from a public issuer, with the whole chain (fullchain.pem), and not have ended";
         return Finding::fail(CHECK, format!("{at} shows one that is not trusted: {distrust}{left}"), advice);
     }
-    let found = format!("{at} shows one that is trusted, {}", left.unwrap_or_else(|| "of an end that cannot be read".to_owned()));
+    let found = format!(
+        "{at} shows one that is trusted, {}",
+        left.unwrap_or_else(|| "of an end that cannot be read".to_owned())
+    );
     match days {
         Some(days) if days < CERTIFICATE_FAIL_DAYS => Finding::fail(CHECK, found, renew),
         Some(days) if days < CERTIFICATE_WARN_DAYS => Finding::warn(CHECK, found, renew),
@@ -88,16 +91,25 @@ fn certificate(at: &str, met: &Met) -> Finding {
 async fn proxies(url: &PublicUrl, first: Met, config: &Config, can_be_asked: bool) -> Finding {
     const CHECK: &str = "proxies";
     let Some(ops) = config.ops.listen.filter(|_| can_be_asked) else {
-        return Finding::skip(CHECK, "how a request comes here is known to the server alone, whose operators' port does not answer");
+        return Finding::skip(
+            CHECK,
+            "how a request comes here is known to the server alone, whose operators' port does not answer",
+        );
     };
     let mut met = first;
     for _ in 0..TRIES {
         let Some(id) = &met.request_id else {
             let advice = "let the proxy lead this name to hongyan (deploy/nginx/hongyan.conf), and pass its answers' X-Request-Id on";
-            return Finding::fail(CHECK, format!("{} answers {}, and not as hongyan does", url.host, met.status), advice);
+            return Finding::fail(
+                CHECK,
+                format!("{} answers {}, and not as hongyan does", url.host, met.status),
+                advice,
+            );
         };
         let path = format!("/status/requests/{}", id.as_str());
-        let asked = actix_web::rt::task::spawn_blocking(move || healthcheck::exchange(&Listen::Tcp(ops), &path)).await;
+        let asked =
+            actix_web::rt::task::spawn_blocking(move || healthcheck::exchange(&Listen::Tcp(ops), &path))
+                .await;
         if let Ok(Ok(answer)) = asked
             && let Some((head, body)) = answer.split_once("\r\n\r\n")
             && head.starts_with("HTTP/1.1 200 ")
@@ -108,10 +120,17 @@ async fn proxies(url: &PublicUrl, first: Met, config: &Config, can_be_asked: boo
         // It went to another node.
         met = match ask(url).await {
             Ok(met) => met,
-            Err(why) => return Finding::warn(CHECK, format!("{} was reached once, and then not: {why}", url.host), "try again"),
+            Err(why) => {
+                return Finding::warn(
+                    CHECK,
+                    format!("{} was reached once, and then not: {why}", url.host),
+                    "try again",
+                );
+            }
         };
     }
-    let advice = "run this on the node that the proxy leads to, or compare server.trusted_proxies there yourself";
+    let advice =
+        "run this on the node that the proxy leads to, or compare server.trusted_proxies there yourself";
     Finding::warn(CHECK, format!("of {TRIES} requests to {} none came to this node", url.host), advice)
 }
 
@@ -121,22 +140,30 @@ fn of_request(seen: &SeenRequest) -> Finding {
     let peer = peer.as_deref().unwrap_or("a Unix socket");
     match (is_trusted, forwarded_for) {
         (false, Some(forwarded)) => {
-            let advice =
-                format!("add {peer} to server.trusted_proxies; until then all clients count as one, and its limits hold for all of them");
-            Finding::fail(CHECK, format!("the proxy at {peer} names its client ({forwarded}) and is not trusted"), advice)
+            let advice = format!(
+                "add {peer} to server.trusted_proxies; until then all clients count as one, and its limits hold for all of them"
+            );
+            Finding::fail(
+                CHECK,
+                format!("the proxy at {peer} names its client ({forwarded}) and is not trusted"),
+                advice,
+            )
         }
         (true, None) => {
-            let advice =
-                "set proxy_set_header X-Forwarded-For $remote_addr (deploy/nginx/hongyan.conf); until then all clients count as one";
+            let advice = "set proxy_set_header X-Forwarded-For $remote_addr (deploy/nginx/hongyan.conf); until then all clients count as one";
             Finding::fail(CHECK, format!("the proxy at {peer} does not name its client"), advice)
         }
-        (true, Some(_)) => Finding::ok(CHECK, format!("the proxy at {peer} is trusted, and this request came from {client}")),
+        (true, Some(_)) => {
+            Finding::ok(CHECK, format!("the proxy at {peer} is trusted, and this request came from {client}"))
+        }
         (false, None) => Finding::ok(CHECK, format!("no proxy: this request came straight from {client}")),
     }
 }
 
 async fn ask(url: &PublicUrl) -> Result<Met, String> {
-    timeout(REQUEST_TIMEOUT, request(url)).await.map_err(|_| format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))?
+    timeout(REQUEST_TIMEOUT, request(url))
+        .await
+        .map_err(|_| format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))?
 }
 
 async fn request(url: &PublicUrl) -> Result<Met, String> {
@@ -147,13 +174,18 @@ async fn request(url: &PublicUrl) -> Result<Met, String> {
     let config = config.with_safe_default_protocol_versions().map_err(|error| told(&error))?;
     let config = config.dangerous().with_custom_certificate_verifier(judge.clone()).with_no_client_auth();
     let socket = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| told(&error))?;
-    let mut session = TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(|error| format!("no TLS there: {error}"))?;
+    let mut session = TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+        .map_err(|error| format!("no TLS there: {error}"))?;
     let chain = session.get_ref().1.peer_certificates().unwrap_or_default();
     let ends_ms = chain.iter().filter_map(end_ms).min();
     let distrust = judge.distrust.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
     let host = if url.port == 443 { host } else { format!("{host}:{}", url.port) };
-    let asked = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hongyan-doctor\r\nConnection: close\r\n\r\n");
+    let asked = format!(
+        "GET /healthz HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hongyan-doctor\r\nConnection: close\r\n\r\n"
+    );
     session.write_all(asked.as_bytes()).await.map_err(|error| told(&error))?;
     let mut answer = Vec::new();
     // Some end without TLS's own farewell: the head is what counts.
@@ -169,8 +201,10 @@ async fn request(url: &PublicUrl) -> Result<Met, String> {
 }
 
 fn request_id(head: &str) -> Option<HttpRequestId> {
-    let headers = head.lines().skip(1).take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
-    let mut ids = headers.filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).map(|(_, value)| value.trim());
+    let headers =
+        head.lines().skip(1).take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
+    let mut ids =
+        headers.filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).map(|(_, value)| value.trim());
     ids.next().and_then(|id| HttpRequestId::parse(id).ok())
 }
 
@@ -179,8 +213,8 @@ fn end_ms(der: &CertificateDer<'_>) -> Option<i64> {
     i64::try_from(certificate.tbs_certificate.validity.not_after.to_unix_duration().as_millis()).ok()
 }
 
-/// Judges a certificate as clients do, with the roots of this machine, and lets the handshake go on all the same: what is wrong is told with
-/// the rest of what is found there.
+/// Judges a certificate as clients do, with the roots of this machine, and lets the handshake go on all the
+/// same: what is wrong is told with the rest of what is found there.
 #[derive(Debug)]
 struct Judge {
     inner: Arc<WebPkiServerVerifier>,
@@ -190,7 +224,9 @@ struct Judge {
 impl Judge {
     fn trusting_the_system() -> Result<Self, Box<dyn std::error::Error>> {
         let roots = system_roots();
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider())).build()?;
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+                .build()?;
         Ok(Self { inner, distrust: Mutex::default() })
     }
 }
@@ -242,11 +278,22 @@ mod tests {
     fn a_proxy_is_known_and_names_its_client_or_it_is_told() {
         let of = |is_trusted, forwarded_for: Option<&str>| {
             let forwarded_for = forwarded_for.map(str::to_owned);
-            of_request(&SeenRequest { peer: Some("10.0.0.5".into()), is_trusted, forwarded_for, client: "192.0.2.7".into() })
+            of_request(&SeenRequest {
+                peer: Some("10.0.0.5".into()),
+                is_trusted,
+                forwarded_for,
+                client: "192.0.2.7".into(),
+            })
         };
         let untrusted = of(false, Some("192.0.2.7"));
-        assert!(untrusted.grade == Grade::Fail && untrusted.advice.unwrap().contains("add 10.0.0.5 to server.trusted_proxies"));
-        assert_eq!([of(true, None), of(true, Some("192.0.2.7")), of(false, None)].map(|f| f.grade), [Grade::Fail, Grade::Ok, Grade::Ok]);
+        assert!(
+            untrusted.grade == Grade::Fail
+                && untrusted.advice.unwrap().contains("add 10.0.0.5 to server.trusted_proxies")
+        );
+        assert_eq!(
+            [of(true, None), of(true, Some("192.0.2.7")), of(false, None)].map(|f| f.grade),
+            [Grade::Fail, Grade::Ok, Grade::Ok]
+        );
     }
 
     #[test]

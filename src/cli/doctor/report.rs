@@ -90,7 +90,9 @@ impl Report {
                 ok: bool,
                 findings: &'a [Finding],
             }
-            say(&(serde_json::to_string(&Whole { ok: failed == 0, findings: &self.findings }).unwrap_or_default() + "\n"))?;
+            say(&(serde_json::to_string(&Whole { ok: failed == 0, findings: &self.findings })
+                .unwrap_or_default()
+                + "\n"))?;
         } else {
             say(&format!("{} checks: {failed} failed, {warned} with a warning\n", self.findings.len()))?;
         }
@@ -100,6 +102,9 @@ impl Report {
 
 fn line(finding: &Finding) -> String {
     let Finding { check, grade, found, advice } = finding;
-    let advice = advice.as_ref().map(|advice| format!("{:20}→ {}\n", "", table::printable(advice))).unwrap_or_default();
+    let advice = advice
+        .as_ref()
+        .map(|advice| format!("{:20}→ {}\n", "", table::printable(advice)))
+        .unwrap_or_default();
     format!("{:5} {check:13} {}\n{advice}", grade.as_str(), table::printable(found))
 }

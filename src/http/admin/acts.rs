@@ -45,14 +45,18 @@ pub struct ActsAnswer {
     security(("key" = [])),
     responses((status = 200, body = ActsAnswer), AdminErrors)
 )]
-pub async fn list(params: web::Query<ActsParams>, state: web::Data<State>) -> Result<Json<ActsAnswer>, ApiError> {
+pub async fn list(
+    params: web::Query<ActsParams>,
+    state: web::Data<State>,
+) -> Result<Json<ActsAnswer>, ApiError> {
     let web::Query(ActsParams { limit: wanted, before, of: target, since }) = params;
     if target.as_ref().is_some_and(|target| target.len() > 256 || target.contains('\0')) {
         return Err(ApiError::bad_request("of is no target of an act"));
     }
     let found = ask(&state, Acts { limit: limit(wanted, DEFAULT_LIMIT)?, before, target, since }).await?;
     let mut acts = found.acts;
-    let fitting = page::fitting(acts.iter().map(|act| serde_json::to_string(act).map_or(0, |text| text.len())));
+    let fitting =
+        page::fitting(acts.iter().map(|act| serde_json::to_string(act).map_or(0, |text| text.len())));
     let has_more = found.has_more || fitting < acts.len();
     acts.truncate(fitting);
     let next = acts.last().filter(|_| has_more).map(|last| last.id.to_string());

@@ -79,7 +79,10 @@ pub struct BannedAnswer {
     security(("key" = [])),
     responses((status = 200, body = BansAnswer), AdminErrors)
 )]
-pub async fn list(params: web::Query<BansParams>, state: web::Data<State>) -> Result<Json<BansAnswer>, ApiError> {
+pub async fn list(
+    params: web::Query<BansParams>,
+    state: web::Data<State>,
+) -> Result<Json<BansAnswer>, ApiError> {
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let page = ask(&state, Bans { limit, before: params.before }).await?;
     let next = page.bans.last().filter(|_| page.has_more).map(|last| last.id);
@@ -107,7 +110,10 @@ pub async fn ban(
     let openid = OpenId::parse(&openid)?;
     let BanBody { reason, until, for_s, force } = body.0;
     let reason = reason.filter(|reason| !reason.is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS || reason.chars().any(char::is_control)) {
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.chars().count() > REASON_CHARS || reason.chars().any(char::is_control))
+    {
         return Err(ApiError::bad_request("reason must be one line of at most 500 characters"));
     }
     let until = end(until, for_s, state.revocations.now_ms())?;
@@ -137,7 +143,11 @@ pub async fn ban(
     security(("key" = [])),
     responses((status = 204, description = "Done, or there was no ban; holds on every node within two seconds"), AdminErrors)
 )]
-pub async fn unban(openid: web::Path<String>, operator: Operator, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn unban(
+    openid: web::Path<String>,
+    operator: Operator,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let openid = OpenId::parse(&openid)?;
     // A pardon would end tokens, too.
     if spare_bans_for_good(&state, &operator, &openid).await?.is_some() {
@@ -150,7 +160,11 @@ pub async fn unban(openid: web::Path<String>, operator: Operator, state: web::Da
 ///
 /// # Errors
 /// `forbidden`: it is for good, and the key may only moderate.
-async fn spare_bans_for_good(state: &State, operator: &Operator, openid: &OpenId) -> Result<Option<Ban>, ApiError> {
+async fn spare_bans_for_good(
+    state: &State,
+    operator: &Operator,
+    openid: &OpenId,
+) -> Result<Option<Ban>, ApiError> {
     let ban = ask(state, BanInForce { openid: openid.clone() }).await?;
     let is_for_good = ban.as_ref().is_some_and(|ban| ban.until.is_none());
     if is_for_good && !operator.key.has(Scope::Manage) { Err(for_good()) } else { Ok(ban) }
@@ -164,7 +178,9 @@ fn end(until: Option<i64>, for_s: Option<i64>, now: i64) -> Result<Option<i64>, 
     match (until, for_s) {
         (Some(_), Some(_)) => Err(ApiError::bad_request("until and for_s exclude each other")),
         (Some(until), None) if until > now && until <= now + MAX_FOR_S * 1_000 => Ok(Some(until)),
-        (Some(_), None) => Err(ApiError::bad_request("until must be in the future, and within a hundred years")),
+        (Some(_), None) => {
+            Err(ApiError::bad_request("until must be in the future, and within a hundred years"))
+        }
         (None, Some(for_s)) if (1..=MAX_FOR_S).contains(&for_s) => Ok(Some(now + for_s * 1_000)),
         (None, Some(_)) => Err(ApiError::bad_request("for_s must be from 1 to a hundred years")),
         (None, None) => Ok(None),
@@ -181,8 +197,13 @@ mod tests {
         assert_eq!(end(None, None), Some(None));
         assert_eq!(end(Some(1_001), None), Some(Some(1_001)));
         assert_eq!(end(None, Some(60)), Some(Some(61_000)));
-        for (until, for_s) in [(Some(1_000), None), (Some(i64::MAX), None), (None, Some(0)), (None, Some(i64::MAX)), (Some(2_000), Some(1))]
-        {
+        for (until, for_s) in [
+            (Some(1_000), None),
+            (Some(i64::MAX), None),
+            (None, Some(0)),
+            (None, Some(i64::MAX)),
+            (Some(2_000), Some(1)),
+        ] {
             assert_eq!(end(until, for_s), None, "{until:?} {for_s:?}");
         }
     }

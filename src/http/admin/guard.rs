@@ -1,4 +1,5 @@
-//! What stands before every call of the server API: key, scope, pace; and the audit log, which has an entry before anything is done.
+//! What stands before every call of the server API: key, scope, pace; and the audit log, which has an entry
+//! before anything is done.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -63,11 +64,19 @@ pub async fn stand<B: MessageBody + 'static>(
         Ok(key) => key,
         Err(error) => return Ok(request.error_response(error)),
     };
-    let mut act = OperatorAct::new(state.revocations.now_ms(), Via::Api, &key.id, format!("{} {}", call.method, call.path));
+    let mut act = OperatorAct::new(
+        state.revocations.now_ms(),
+        Via::Api,
+        &key.id,
+        format!("{} {}", call.method, call.path),
+    );
     act.target = target(&request);
     if !call.scopes.is_empty() && !call.scopes.iter().any(|scope| key.has(*scope)) {
         let needed: Vec<_> = call.scopes.iter().map(|scope| scope.as_str()).collect();
-        let error = ApiError::new(Word::Forbidden, format!("this key lacks a scope: the call takes {}", needed.join(" or ")));
+        let error = ApiError::new(
+            Word::Forbidden,
+            format!("this key lacks a scope: the call takes {}", needed.join(" or ")),
+        );
         finish(&state, act, None, Some(error.word().as_str()));
         return Ok(request.error_response(error));
     }
@@ -83,7 +92,11 @@ pub async fn stand<B: MessageBody + 'static>(
     }
     let answer = next.call(request).await?;
     if is_noted {
-        let error = answer.response().error().and_then(|error| error.as_error::<ApiError>()).map(|error| error.word().as_str());
+        let error = answer
+            .response()
+            .error()
+            .and_then(|error| error.as_error::<ApiError>())
+            .map(|error| error.word().as_str());
         finish(&state, act, operator.detail.take(), error);
     }
     Ok(answer.map_into_boxed_body())
@@ -105,10 +118,13 @@ fn admit(state: &State, call: &AdminCall, request: &ServiceRequest) -> Result<Pr
     }
 }
 
-/// What the path names, as it may stand in a database: PostgreSQL refuses a zero byte, and with it all that is written beside it.
+/// What the path names, as it may stand in a database: PostgreSQL refuses a zero byte, and with it all that
+/// is written beside it.
 fn target(request: &ServiceRequest) -> Option<String> {
     let info = request.match_info();
-    info.get("openid").or_else(|| info.get("id")).map(|target| target.chars().filter(|c| !c.is_control()).take(64).collect())
+    info.get("openid")
+        .or_else(|| info.get("id"))
+        .map(|target| target.chars().filter(|c| !c.is_control()).take(64).collect())
 }
 
 /// Notes what became of a call. The entry that it was made stands already.

@@ -41,7 +41,8 @@ impl AdminKeys {
             scopes: key.scopes.clone(),
         };
         let keys: Vec<_> = config.keys.iter().map(key).collect();
-        (!keys.is_empty()).then(|| Self { keys, pace: Pace::new(config.calls_per_second, config.calls_per_second) })
+        (!keys.is_empty())
+            .then(|| Self { keys, pace: Pace::new(config.calls_per_second, config.calls_per_second) })
     }
 
     /// The key in `Authorization: Bearer`.
@@ -50,13 +51,19 @@ impl AdminKeys {
     /// `unauthorized`: none, or none of these.
     pub fn presented(&self, headers: &HeaderMap) -> Result<PresentedKey, ApiError> {
         let secret = bearer(headers).ok().flatten();
-        let refused = || ApiError::new(Word::Unauthorized, "send the secret of a key of admin.keys as Authorization: Bearer");
+        let refused = || {
+            ApiError::new(
+                Word::Unauthorized,
+                "send the secret of a key of admin.keys as Authorization: Bearer",
+            )
+        };
         let place = secret.and_then(|secret| self.find(secret)).ok_or_else(refused)?;
         let key = self.keys.get(place).ok_or_else(refused)?;
         Ok(PresentedKey { place, id: key.id.clone(), scopes: key.scopes.clone() })
     }
 
-    /// Looks at every key, wholly: how long it takes tells nothing of how much of a secret was right, nor of whose.
+    /// Looks at every key, wholly: how long it takes tells nothing of how much of a secret was right, nor of
+    /// whose.
     fn find(&self, secret: &str) -> Option<usize> {
         let sent: [u8; 32] = Sha256::digest(secret).into();
         let mut found = (Choice::from(0), 0_u64);
@@ -90,7 +97,11 @@ mod tests {
     use crate::config::{AdminKey, Secret};
 
     fn keys(calls_per_second: u32) -> AdminKeys {
-        let key = |id: &str, letter: &str, scope| AdminKey { id: id.into(), secret: Secret::new(letter.repeat(32)), scopes: vec![scope] };
+        let key = |id: &str, letter: &str, scope| AdminKey {
+            id: id.into(),
+            secret: Secret::new(letter.repeat(32)),
+            scopes: vec![scope],
+        };
         let keys = vec![key("shop", "s", Scope::Read), key("night", "n", Scope::Moderate)];
         AdminKeys::new(&Admin { keys, listen: None, calls_per_second, audit_days: 0 }).unwrap()
     }
@@ -104,8 +115,18 @@ mod tests {
     #[test]
     fn a_key_is_known_by_its_whole_secret_and_nothing_else() {
         let night = presented(&format!("Bearer {}", "n".repeat(32))).unwrap();
-        assert_eq!((night.id.as_str(), night.has(Scope::Moderate), night.has(Scope::Read)), ("night", true, false));
-        for wrong in ["n".repeat(31), "n".repeat(33), "x".repeat(32), format!("night:{}", "n".repeat(32)), "night".into(), String::new()] {
+        assert_eq!(
+            (night.id.as_str(), night.has(Scope::Moderate), night.has(Scope::Read)),
+            ("night", true, false)
+        );
+        for wrong in [
+            "n".repeat(31),
+            "n".repeat(33),
+            "x".repeat(32),
+            format!("night:{}", "n".repeat(32)),
+            "night".into(),
+            String::new(),
+        ] {
             assert_eq!(presented(&format!("Bearer {wrong}")), None, "{wrong}");
         }
         assert_eq!(presented(&format!("Basic {}", "n".repeat(32))), None);

@@ -1,4 +1,5 @@
-//! The OpenAPI document of the server API, written from the handlers; a test holds it against the routes in both directions.
+//! The OpenAPI document of the server API, written from the handlers; a test holds it against the routes in
+//! both directions.
 
 use std::sync::LazyLock;
 
@@ -98,7 +99,8 @@ pub enum AdminErrors {
     /// `internal`
     #[response(status = 500)]
     Internal(ErrorBody<'static>),
-    /// `unavailable`: the store is down or overloaded; what was to be done may or may not be, and may be asked for again
+    /// `unavailable`: the store is down or overloaded; what was to be done may or may not be, and may be
+    /// asked for again
     #[response(status = 503)]
     Unavailable(ErrorBody<'static>),
 }
@@ -140,7 +142,9 @@ mod tests {
             .as_object()
             .unwrap()
             .iter()
-            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase())))
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase()))
+            })
             .collect();
         let routed: BTreeSet<_> = CALLS.iter().map(|c| (c.path.to_owned(), c.method.to_string())).collect();
         assert_eq!(documented, routed);
@@ -148,7 +152,10 @@ mod tests {
             let operation = &document["paths"][call.path][call.method.as_str().to_lowercase()];
             assert!(operation["security"].is_array(), "{}", call.path);
             let said = operation["description"].as_str().unwrap();
-            assert!(call.scopes.iter().all(|scope| said.contains(&format!("`{}`", scope.as_str()))), "{said}");
+            assert!(
+                call.scopes.iter().all(|scope| said.contains(&format!("`{}`", scope.as_str()))),
+                "{said}"
+            );
         }
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {

@@ -16,7 +16,9 @@ use crate::ids::OpenId;
 use crate::profile::Nickname;
 use crate::protocol::Word;
 use crate::safety::take_back;
-use crate::store::messages::{AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews, Write};
+use crate::store::messages::{
+    AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews, Write,
+};
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -111,11 +113,16 @@ impl From<Review> for OpenReview {
     security(("key" = [])),
     responses((status = 200, body = ReviewsAnswer), AdminErrors)
 )]
-pub async fn list(params: web::Query<ReviewsParams>, state: web::Data<State>) -> Result<Json<ReviewsAnswer>, ApiError> {
+pub async fn list(
+    params: web::Query<ReviewsParams>,
+    state: web::Data<State>,
+) -> Result<Json<ReviewsAnswer>, ApiError> {
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let found = ask(&state, Reviews { limit, after: params.after }).await?;
     let mut reviews: Vec<_> = found.reviews.into_iter().map(OpenReview::from).collect();
-    let fitting = page::fitting(reviews.iter().map(|review| serde_json::to_string(review).map_or(0, |text| text.len())));
+    let fitting = page::fitting(
+        reviews.iter().map(|review| serde_json::to_string(review).map_or(0, |text| text.len())),
+    );
     let has_more = found.has_more || fitting < reviews.len();
     reviews.truncate(fitting);
     let next = reviews.last().filter(|_| has_more).map(|last| last.id);
@@ -147,7 +154,9 @@ pub async fn decide(
     let nothing = || ApiError::new(Word::NotFound, "there is no such review");
     let review = ask(&state, ReviewById { audit }).await?.ok_or_else(nothing)?;
     let decision = match (wanted, review.decision) {
-        (WantedDecision::Pass, Some(Decision::Recalled)) => return Err(ApiError::new(Word::Conflict, "it was recalled already")),
+        (WantedDecision::Pass, Some(Decision::Recalled)) => {
+            return Err(ApiError::new(Word::Conflict, "it was recalled already"));
+        }
         // Sessions would be told once more.
         (WantedDecision::Recall, Some(Decision::Recalled)) => return Ok(HttpResponse::NoContent().finish()),
         (WantedDecision::Pass, _) => Decision::Passed,
@@ -166,5 +175,8 @@ pub async fn decide(
 
 /// Takes a user's name away, and the avatar as it is said.
 pub async fn rename(state: &State, openid: &OpenId, avatar: AvatarChange) -> Result<(), ApiError> {
-    commit(state, |answer| Write::Profile(ProfileChange::new(openid.clone(), Some(Nickname::default()), avatar, answer))).await
+    commit(state, |answer| {
+        Write::Profile(ProfileChange::new(openid.clone(), Some(Nickname::default()), avatar, answer))
+    })
+    .await
 }

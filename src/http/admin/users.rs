@@ -16,7 +16,9 @@ use crate::http::error::ApiError;
 use crate::ids::OpenId;
 use crate::node::name_of;
 use crate::protocol::Word;
-use crate::store::messages::{AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding, Write};
+use crate::store::messages::{
+    AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding, Write,
+};
 use crate::store::{self, SEEN_WITHIN};
 
 /// How a user stands: seen when, banned, conversations, profile. No message text
@@ -28,7 +30,10 @@ use crate::store::{self, SEEN_WITHIN};
     security(("key" = [])),
     responses((status = 200, body = UserStanding), AdminErrors)
 )]
-pub async fn standing(openid: web::Path<String>, state: web::Data<State>) -> Result<Json<UserStanding>, ApiError> {
+pub async fn standing(
+    openid: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<Json<UserStanding>, ApiError> {
     let openid = OpenId::parse(&openid)?;
     is_known(&state, &openid).await?;
     Ok(Json(ask(&state, UserOverview { openid }).await?))
@@ -43,7 +48,10 @@ pub async fn standing(openid: web::Path<String>, state: web::Data<State>) -> Res
     security(("key" = [])),
     responses((status = 200, body = UserSessions), AdminErrors)
 )]
-pub async fn sessions(openid: web::Path<String>, state: web::Data<State>) -> Result<Json<UserSessions>, ApiError> {
+pub async fn sessions(
+    openid: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<Json<UserSessions>, ApiError> {
     let openid = OpenId::parse(&openid)?;
     is_known(&state, &openid).await?;
     let config = state.config.clone();
@@ -80,7 +88,11 @@ pub async fn strip(openid: web::Path<String>, state: web::Data<State>) -> Result
     security(("key" = [])),
     responses((status = 204, description = "Done; holds on every node within two seconds"), AdminErrors)
 )]
-pub async fn kick(openid: web::Path<String>, operator: Operator, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn kick(
+    openid: web::Path<String>,
+    operator: Operator,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let openid = OpenId::parse(&openid)?;
     is_known(&state, &openid).await?;
     revoke(&state, &operator, openid, Revoked::Sessions, None).await?;
@@ -103,7 +115,13 @@ pub async fn is_known(state: &State, openid: &OpenId) -> Result<(), ApiError> {
 }
 
 /// Adds to the log of revocations, and has every node read it.
-pub async fn revoke(state: &State, operator: &Operator, openid: OpenId, what: Revoked, reason: Option<String>) -> Result<(), ApiError> {
+pub async fn revoke(
+    state: &State,
+    operator: &Operator,
+    openid: OpenId,
+    what: Revoked,
+    reason: Option<String>,
+) -> Result<(), ApiError> {
     let decision = Some(Box::new(BanDecision { reason, by: operator.name() }));
     commit(state, |answer| Write::Revoke(Revoke { openid, what, decision, answer })).await?;
     (state.revoked)();

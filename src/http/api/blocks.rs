@@ -51,18 +51,24 @@ pub struct BlockedUser {
     security(("token" = [])),
     responses((status = 200, body = BlocksAnswer), CallErrors)
 )]
-pub async fn list(caller: Caller, params: web::Query<BlocksParams>, state: web::Data<State>) -> Result<Json<BlocksAnswer>, ApiError> {
+pub async fn list(
+    caller: Caller,
+    params: web::Query<BlocksParams>,
+    state: web::Data<State>,
+) -> Result<Json<BlocksAnswer>, ApiError> {
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let after = params.cursor.as_deref().map(read_cursor).transpose()?;
     let page = ask(&state, Blocks { openid: caller.0.openid, limit, after }).await?;
     let next_cursor = page.blocks.last().filter(|_| page.has_more).map(|last| last.peer.as_str().to_owned());
-    let blocks = page.blocks.into_iter().map(|b| BlockedUser { openid: b.peer.as_str().to_owned(), blocked_at: b.at });
+    let blocks =
+        page.blocks.into_iter().map(|b| BlockedUser { openid: b.peer.as_str().to_owned(), blocked_at: b.at });
     Ok(Json(BlocksAnswer { blocks: blocks.collect(), next_cursor }))
 }
 
 /// Takes nothing from somebody any more
 ///
-/// What they send is refused as `blocked`; they see no typing of theirs arrive and no receipt. What was sent before stays. Again, it changes nothing.
+/// What they send is refused as `blocked`; they see no typing of theirs arrive and no receipt. What was sent
+/// before stays. Again, it changes nothing.
 #[utoipa::path(
     put,
     path = "/v1/blocks/{openid}",
@@ -71,7 +77,11 @@ pub async fn list(caller: Caller, params: web::Query<BlocksParams>, state: web::
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]
-pub async fn block(caller: Caller, path: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn block(
+    caller: Caller,
+    path: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     change(&state, caller, &path, BlockChange::Block).await
 }
 
@@ -84,11 +94,20 @@ pub async fn block(caller: Caller, path: web::Path<String>, state: web::Data<Sta
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]
-pub async fn unblock(caller: Caller, path: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn unblock(
+    caller: Caller,
+    path: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     change(&state, caller, &path, BlockChange::Unblock).await
 }
 
-async fn change(state: &State, caller: Caller, peer_text: &str, change: BlockChange) -> Result<HttpResponse, ApiError> {
+async fn change(
+    state: &State,
+    caller: Caller,
+    peer_text: &str,
+    change: BlockChange,
+) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
     let peer = peer(peer_text)?;
     if peer == openid {

@@ -112,14 +112,24 @@ pub struct ClearParams {
     security(("token" = [])),
     responses((status = 200, body = ListAnswer), CallErrors)
 )]
-pub async fn list(caller: Caller, params: web::Query<ListParams>, state: web::Data<State>) -> Result<Json<ListAnswer>, ApiError> {
+pub async fn list(
+    caller: Caller,
+    params: web::Query<ListParams>,
+    state: web::Data<State>,
+) -> Result<Json<ListAnswer>, ApiError> {
     let openid = caller.0.openid;
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let after = params.cursor.as_deref().map(place).transpose()?;
     let page = ask(&state, Conversations { openid: openid.clone(), limit, after }).await?;
     let mut conversations: Vec<_> = page.conversations.iter().map(|o| conversation(o, &openid)).collect();
-    let fitting = page::fitting(conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())));
-    let next = if fitting < conversations.len() { page.conversations.get(fitting - 1).map(place_of) } else { page.next };
+    let fitting = page::fitting(
+        conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())),
+    );
+    let next = if fitting < conversations.len() {
+        page.conversations.get(fitting - 1).map(place_of)
+    } else {
+        page.next
+    };
     conversations.truncate(fitting);
     Ok(Json(ListAnswer { conversations, next_cursor: next.as_ref().map(cursor::write) }))
 }
@@ -140,7 +150,9 @@ pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<Unre
         UnreadConversation { peer, unread, last_message }
     });
     let mut conversations: Vec<_> = listed.collect();
-    let fitting = page::fitting(conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())));
+    let fitting = page::fitting(
+        conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())),
+    );
     let has_more = summary.has_more || fitting < conversations.len();
     conversations.truncate(fitting);
     Ok(Json(UnreadAnswer { total: summary.total, conversations, has_more }))
@@ -155,7 +167,11 @@ pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<Unre
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]
-pub async fn read(caller: Caller, body: Body<ReadRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn read(
+    caller: Caller,
+    body: Body<ReadRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
     let peer = peer(&body.0.peer)?;
     let seq = Seq::parse(body.0.seq)?;

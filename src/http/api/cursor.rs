@@ -30,7 +30,9 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_went_and_fits() {
-        for (sent_at, peer) in [(0, "a".to_owned()), (i64::MIN, "x".repeat(64)), (1_700_000_000_000, "o-_9".to_owned())] {
+        for (sent_at, peer) in
+            [(0, "a".to_owned()), (i64::MIN, "x".repeat(64)), (1_700_000_000_000, "o-_9".to_owned())]
+        {
             let place = ListPlace { sent_at, peer: OpenId::parse(&peer).unwrap() };
             let cursor = write(&place);
             assert!(cursor.len() <= MAX_BYTES);
@@ -42,8 +44,16 @@ mod tests {
     #[test]
     fn a_cursor_of_somebody_elses_making_is_refused() {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let strange =
-            [String::new(), "?".into(), encode("1"), encode("1.v1"), encode("x.a"), encode("1.a b"), encode("."), "A".repeat(129)];
+        let strange = [
+            String::new(),
+            "?".into(),
+            encode("1"),
+            encode("1.v1"),
+            encode("x.a"),
+            encode("1.a b"),
+            encode("."),
+            "A".repeat(129),
+        ];
         for text in strange {
             assert!(read(&text).is_none(), "{text}");
         }

@@ -56,7 +56,11 @@ pub struct LogoutRequest {
     request_body = LoginRequest,
     responses((status = 200, body = LoginAnswer), LoginErrors)
 )]
-pub async fn login(from: Newcomer, body: Body<LoginRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn login(
+    from: Newcomer,
+    body: Body<LoginRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let identity = exchange(&state, from.0, body.0.code).await?;
     let token = state.tokens.sign(&identity).map_err(|_| {
         log::error!("a token could not be signed: check auth.keys");
@@ -66,16 +70,19 @@ pub async fn login(from: Newcomer, body: Body<LoginRequest>, state: web::Data<St
     Ok(HttpResponse::Ok().json(LoginAnswer { openid: identity.openid.as_str(), token, expires_in }))
 }
 
-/// The login of the user behind a code, as WeChat says; the handshake with `code=` goes the same way. A banned user is refused.
+/// The login of the user behind a code, as WeChat says; the handshake with `code=` goes the same way. A
+/// banned user is refused.
 ///
 /// # Errors
-/// `bad_request` for an empty code; `bad_code`, `blocked_by_wechat`, `banned`; `rate_limited`, `wechat_unavailable` with a wait.
-/// Takes at most ten seconds.
+/// `bad_request` for an empty code; `bad_code`, `blocked_by_wechat`, `banned`; `rate_limited`,
+/// `wechat_unavailable` with a wait. Takes at most ten seconds.
 pub async fn exchange(state: &State, from: Address, code: String) -> Result<Identity, ApiError> {
     if code.is_empty() {
         return Err(ApiError::bad_request("the code is empty"));
     }
-    state.admission.code(from).map_err(|wait| ApiError::new(Word::RateLimited, "too many bad codes from this address").after(wait))?;
+    state.admission.code(from).map_err(|wait| {
+        ApiError::new(Word::RateLimited, "too many bad codes from this address").after(wait)
+    })?;
     let outcome = match tokio::time::timeout(WECHAT_AT_MOST, state.wechat.send(ValidateCode(code))).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {
@@ -110,10 +117,15 @@ pub async fn exchange(state: &State, from: Address, code: String) -> Result<Iden
     security(("token" = [])),
     responses((status = 204, description = "Done"), CallErrors)
 )]
-pub async fn logout(caller: Caller, body: Body<LogoutRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn logout(
+    caller: Caller,
+    body: Body<LogoutRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let Caller(identity) = caller;
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
-    commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer })).await?;
+    commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer }))
+        .await?;
     (state.revoked)();
     Ok(HttpResponse::NoContent().finish())
 }

@@ -52,7 +52,11 @@ pub struct HistoryAnswer {
     security(("token" = [])),
     responses((status = 200, body = HistoryAnswer), CallErrors)
 )]
-pub async fn history(caller: Caller, params: web::Query<HistoryParams>, state: web::Data<State>) -> Result<Json<HistoryAnswer>, ApiError> {
+pub async fn history(
+    caller: Caller,
+    params: web::Query<HistoryParams>,
+    state: web::Data<State>,
+) -> Result<Json<HistoryAnswer>, ApiError> {
     let openid = caller.0.openid;
     let peer = peer(&params.peer)?;
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
@@ -102,7 +106,9 @@ mod tests {
             let long = "x".repeat(page::PAGE_BYTES / 4);
             (0..n).map(|n| RawValue::from_string(format!("\"{n}{long}\"")).unwrap()).collect()
         };
-        let seqs = |answer: &HistoryAnswer| -> Vec<char> { answer.messages.iter().map(|m| m.get().chars().nth(1).unwrap()).collect() };
+        let seqs = |answer: &HistoryAnswer| -> Vec<char> {
+            answer.messages.iter().map(|m| m.get().chars().nth(1).unwrap()).collect()
+        };
         let seq = |n| Seq::parse(n).unwrap();
         for (window, kept) in [
             (Window::Newest, ['3', '4', '5']),
@@ -122,7 +128,9 @@ mod tests {
         assert!(matches!(window(None, None), Ok(Window::Newest)));
         assert!(matches!(window(Some(3), None), Ok(Window::Before(s)) if s.get() == 3));
         assert!(matches!(window(None, Some(0)), Ok(Window::After(s)) if s.get() == 0));
-        assert!(matches!(window(Some(9), Some(3)), Ok(Window::Between { after, before }) if (after.get(), before.get()) == (3, 9)));
+        assert!(
+            matches!(window(Some(9), Some(3)), Ok(Window::Between { after, before }) if (after.get(), before.get()) == (3, 9))
+        );
         assert!(window(Some(-1), None).is_err());
         assert!(window(None, Some(-1)).is_err());
     }

@@ -1,4 +1,5 @@
-//! The calls under `/v1`. What a call needs beyond its own line stands here: the bound on a page, the wait for a commit.
+//! The calls under `/v1`. What a call needs beyond its own line stands here: the bound on a page, the wait
+//! for a commit.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub mod blocks;
 pub mod profiles;
 pub mod notices;
 
-/// How long a caller waits for the store, in either direction; longer than the store itself takes to say that it is unavailable.
+/// How long a caller waits for the store, in either direction; longer than the store itself takes to say that
+/// it is unavailable.
 const STORE_AT_MOST: Duration = Duration::from_secs(4);
 
 /// The most that one page of anything holds.
@@ -38,7 +40,11 @@ pub static CALLS: [Call; 19] = [
     Call { method: Method::POST, path: "/v1/login", route: || web::post().to(login::login) },
     Call { method: Method::POST, path: "/v1/logout", route: || web::post().to(login::logout) },
     Call { method: Method::GET, path: "/v1/conversations", route: || web::get().to(conversations::list) },
-    Call { method: Method::DELETE, path: "/v1/conversations/{peer}", route: || web::delete().to(conversations::clear) },
+    Call {
+        method: Method::DELETE,
+        path: "/v1/conversations/{peer}",
+        route: || web::delete().to(conversations::clear),
+    },
     Call { method: Method::GET, path: "/v1/messages", route: || web::get().to(messages::history) },
     Call { method: Method::GET, path: "/v1/unread", route: || web::get().to(conversations::unread) },
     Call { method: Method::POST, path: "/v1/read", route: || web::post().to(conversations::read) },
@@ -49,7 +55,11 @@ pub static CALLS: [Call; 19] = [
     Call { method: Method::PUT, path: "/v1/me", route: || web::put().to(profiles::change) },
     Call { method: Method::GET, path: "/v1/users", route: || web::get().to(profiles::users) },
     Call { method: Method::GET, path: "/v1/avatars/{sha256}", route: || web::get().to(profiles::avatar) },
-    Call { method: Method::PUT, path: "/v1/conversations/{peer}/settings", route: || web::put().to(notices::settings) },
+    Call {
+        method: Method::PUT,
+        path: "/v1/conversations/{peer}/settings",
+        route: || web::put().to(notices::settings),
+    },
     Call { method: Method::GET, path: "/v1/notices", route: || web::get().to(notices::state) },
     Call { method: Method::POST, path: "/v1/notices/grants", route: || web::post().to(notices::grant) },
     Call { method: Method::PUT, path: "/v1/notices/quiet", route: || web::put().to(notices::quiet) },
@@ -58,7 +68,11 @@ pub static CALLS: [Call; 19] = [
 
 /// The paths of [`CALLS`], each once.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    CALLS.iter().enumerate().filter(|(i, call)| CALLS[..*i].iter().all(|c| c.path != call.path)).map(|(_, call)| call.path)
+    CALLS
+        .iter()
+        .enumerate()
+        .filter(|(i, call)| CALLS[..*i].iter().all(|c| c.path != call.path))
+        .map(|(_, call)| call.path)
 }
 
 /// Asks the store, for at most [`STORE_AT_MOST`].
@@ -67,8 +81,8 @@ pub(super) async fn ask<Q: Query>(state: &State, query: Q) -> Result<Q::Answer, 
     Ok(answer.map_err(|_| ApiError::unavailable())??)
 }
 
-/// Hands a write in and waits until it is committed, for at most [`STORE_AT_MOST`]. `unavailable` leaves open whether it was:
-/// every write that a call makes may be made again.
+/// Hands a write in and waits until it is committed, for at most [`STORE_AT_MOST`]. `unavailable` leaves open
+/// whether it was: every write that a call makes may be made again.
 pub(super) async fn commit(state: &State, write: impl FnOnce(Answer) -> Write) -> Result<(), ApiError> {
     let (sender, receiver) = oneshot::channel();
     state.store.submit(write(Answer::Caller(sender)))?;
@@ -113,7 +127,11 @@ mod tests {
     #[test]
     fn no_call_stands_twice() {
         for (i, call) in CALLS.iter().enumerate() {
-            assert!(!CALLS[..i].iter().any(|c| c.path == call.path && c.method == call.method), "{}", call.path);
+            assert!(
+                !CALLS[..i].iter().any(|c| c.path == call.path && c.method == call.method),
+                "{}",
+                call.path
+            );
         }
     }
 }

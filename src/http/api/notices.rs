@@ -1,4 +1,5 @@
-//! What the caller wants to be told of while she is away: what she has agreed to, her quiet hours, and whom she has muted.
+//! What the caller wants to be told of while she is away: what she has agreed to, her quiet hours, and whom
+//! she has muted.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,9 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::CallErrors;
 use crate::ids::TemplateId;
 use crate::protocol::Word;
-use crate::store::messages::{ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller, Write};
+use crate::store::messages::{
+    ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller, Write,
+};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Notices)]
@@ -28,8 +31,8 @@ pub struct NoticesAnswer {
     quiet: Option<QuietHoursBody>,
 }
 
-/// Hours of every day without notices, by the caller's own clock; over midnight where `to` is the earlier one, none where both are the
-/// same.
+/// Hours of every day without notices, by the caller's own clock; over midnight where `to` is the earlier
+/// one, none where both are the same.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = QuietHours)]
 pub struct QuietHoursBody {
@@ -85,8 +88,8 @@ pub async fn state(caller: Caller, state: web::Data<State>) -> Result<Json<Notic
 
 /// Tells what the caller answered when she was asked
 ///
-/// To be called after `wx.requestSubscribeMessage`, once for each template that was asked for. One `accept` is one notice; a `reject`
-/// takes back what was accepted before. `ban` and `filter` change nothing.
+/// To be called after `wx.requestSubscribeMessage`, once for each template that was asked for. One `accept`
+/// is one notice; a `reject` takes back what was accepted before. `ban` and `filter` change nothing.
 #[utoipa::path(
     post,
     path = "/v1/notices/grants",
@@ -99,7 +102,11 @@ pub async fn state(caller: Caller, state: web::Data<State>) -> Result<Json<Notic
         CallErrors
     )
 )]
-pub async fn grant(caller: Caller, body: Body<GrantRequest>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn grant(
+    caller: Caller,
+    body: Body<GrantRequest>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let GrantRequest { template_id, result, id } = body.0;
     if state.config.notice.template_id.as_ref() != Some(&template_id) {
         return Err(ApiError::new(Word::NotFound, "this server sends no notices by that template"));
@@ -131,7 +138,11 @@ pub async fn grant(caller: Caller, body: Body<GrantRequest>, state: web::Data<St
     security(("token" = [])),
     responses((status = 204, description = "Committed"), CallErrors)
 )]
-pub async fn quiet(caller: Caller, body: Body<Option<QuietHoursBody>>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn quiet(
+    caller: Caller,
+    body: Body<Option<QuietHoursBody>>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let quiet = body.0.as_ref().map(read_hours).transpose()?;
     let openid = caller.0.openid;
     commit(&state, |answer| Write::Quiet(QuietHours { openid, quiet, answer })).await?;
@@ -159,7 +170,8 @@ pub async fn settings(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (openid, peer, muted) = (caller.0.openid, peer(&path)?, body.0.muted);
-    let set = commit(&state, |answer| Write::Settings(ConversationSettings { openid, peer, muted, answer })).await;
+    let set =
+        commit(&state, |answer| Write::Settings(ConversationSettings { openid, peer, muted, answer })).await;
     set.map_err(|error| match error.word() {
         Word::NotFound => ApiError::new(Word::NotFound, "you have no conversation with this user"),
         _ => error,
@@ -170,7 +182,11 @@ pub async fn settings(
 impl From<Quiet> for QuietHoursBody {
     fn from(quiet: Quiet) -> Self {
         let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-        Self { from: clock(quiet.from_minute), to: clock(quiet.to_minute), utc_offset_minutes: quiet.utc_offset_minutes }
+        Self {
+            from: clock(quiet.from_minute),
+            to: clock(quiet.to_minute),
+            utc_offset_minutes: quiet.utc_offset_minutes,
+        }
     }
 }
 
@@ -197,8 +213,13 @@ mod tests {
         assert_eq!((quiet.from_minute, quiet.to_minute, quiet.utc_offset_minutes), (1_325, 480, 480));
         let body = QuietHoursBody::from(quiet);
         assert_eq!((body.from.as_str(), body.to.as_str()), ("22:05", "08:00"));
-        for (from, to, offset) in [("24:00", "08:00", 0), ("22:00", "8:00", 0), ("22:00", "08:60", 0), ("", "", 0), ("22:00", "08:00", 841)]
-        {
+        for (from, to, offset) in [
+            ("24:00", "08:00", 0),
+            ("22:00", "8:00", 0),
+            ("22:00", "08:60", 0),
+            ("", "", 0),
+            ("22:00", "08:00", 841),
+        ] {
             assert!(read(from, to, offset).is_err(), "{from} {to} {offset}");
         }
     }

@@ -18,7 +18,8 @@ use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
 use crate::store::row;
 
-/// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write `/` as `\/`.
+/// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write
+/// `/` as `\/`.
 const MAX_BYTES: usize = 48 * 1_024;
 
 /// How many users one call asks for at most.
@@ -32,7 +33,8 @@ const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 pub struct ProfileRequest {
     /// Up to 32 characters; empty to have none. Left out, it stays.
     nickname: Option<String>,
-    /// A JPEG, PNG or WebP of at most 32 KiB and 1024 × 1024 pixels, as base64; empty to have none. Left out, it stays.
+    /// A JPEG, PNG or WebP of at most 32 KiB and 1024 × 1024 pixels, as base64; empty to have none. Left out,
+    /// it stays.
     avatar: Option<String>,
 }
 
@@ -97,7 +99,8 @@ pub async fn change(
         let address = Address::of(request.head(), &state.config.server).to_string();
         state.sessions.checks.nickname(&openid, address, nickname.as_str()).await?;
     }
-    commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer))).await?;
+    commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer)))
+        .await?;
     Ok(Json(own(&state, openid).await?))
 }
 
@@ -112,18 +115,27 @@ pub async fn change(
     security(("token" = [])),
     responses((status = 200, body = UsersAnswer), CallErrors)
 )]
-pub async fn users(_: Caller, params: web::Query<UsersParams>, state: web::Data<State>) -> Result<Json<UsersAnswer>, ApiError> {
-    let openids = params.openids.split(',').take(USERS_MAX + 1).map(OpenId::parse).collect::<Result<Vec<_>, _>>();
+pub async fn users(
+    _: Caller,
+    params: web::Query<UsersParams>,
+    state: web::Data<State>,
+) -> Result<Json<UsersAnswer>, ApiError> {
+    let openids =
+        params.openids.split(',').take(USERS_MAX + 1).map(OpenId::parse).collect::<Result<Vec<_>, _>>();
     let openids = openids.ok().filter(|openids| openids.len() <= USERS_MAX);
-    let openids = openids.ok_or_else(|| ApiError::bad_request("openids must be 1 to 100 of [A-Za-z0-9_-]{1,64}, separated by commas"))?;
+    let openids = openids.ok_or_else(|| {
+        ApiError::bad_request("openids must be 1 to 100 of [A-Za-z0-9_-]{1,64}, separated by commas")
+    })?;
     let known = ask(&state, Profiles { openids: openids.clone() }).await?;
-    let users = openids.iter().map(|openid| user(openid, known.get(openid).unwrap_or(&Profile::default()))).collect();
+    let users =
+        openids.iter().map(|openid| user(openid, known.get(openid).unwrap_or(&Profile::default()))).collect();
     Ok(Json(UsersAnswer { users }))
 }
 
 /// An avatar
 ///
-/// Without a token, because pages show it as an image. What stands under a name never changes, so it may be kept for good.
+/// Without a token, because pages show it as an image. What stands under a name never changes, so it may be
+/// kept for good.
 #[utoipa::path(
     get,
     path = "/v1/avatars/{sha256}",
@@ -139,7 +151,12 @@ pub async fn users(_: Caller, params: web::Query<UsersParams>, state: web::Data<
         ImageErrors
     )
 )]
-pub async fn avatar(_: Passerby, request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn avatar(
+    _: Passerby,
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let id = AvatarId::parse(&path).map_err(|_| ApiError::not_found())?;
     let bytes = ask(&state, AvatarBytes { id: id.clone() }).await?.ok_or_else(ApiError::not_found)?;
     let image = Image::of(&bytes).ok_or_else(|| {

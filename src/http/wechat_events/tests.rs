@@ -29,7 +29,9 @@ impl Place {
     fn new(config: Config) -> Self {
         let handed = Arc::new(Mutex::new(Vec::new()));
         let door = handed.clone();
-        let state = testing::state_with(config, |state| state.pushed = Box::new(move |push| door.lock().unwrap().push(push)));
+        let state = testing::state_with(config, |state| {
+            state.pushed = Box::new(move |push| door.lock().unwrap().push(push))
+        });
         Self { state, handed }
     }
 
@@ -63,8 +65,15 @@ fn success() -> (StatusCode, String) {
 async fn the_console_gets_its_echo_and_nobody_else() {
     let place = Place::new(with_token());
     let ask = async |query: String| place.call(TestRequest::get().uri(&format!("{PATH}?{query}"))).await;
-    assert_eq!(ask(format!("{}&echostr=4375120948345356249", query("1", 0))).await, (StatusCode::OK, "4375120948345356249".to_owned()));
-    for bad in ["echostr=1".to_owned(), format!("{}&echostr=1", query("1", 700)), query("1", 0).replace("nonce=1", "nonce=2")] {
+    assert_eq!(
+        ask(format!("{}&echostr=4375120948345356249", query("1", 0))).await,
+        (StatusCode::OK, "4375120948345356249".to_owned())
+    );
+    for bad in [
+        "echostr=1".to_owned(),
+        format!("{}&echostr=1", query("1", 700)),
+        query("1", 0).replace("nonce=1", "nonce=2"),
+    ] {
         assert_eq!(ask(bad).await.0, StatusCode::UNAUTHORIZED);
     }
 }
@@ -73,7 +82,9 @@ async fn the_console_gets_its_echo_and_nobody_else() {
 async fn a_signature_that_asked_whether_somebody_is_here_tells_nothing() {
     let place = Place::new(with_token());
     let seen = query("1", 0);
-    let ask = async |echo: &str| place.call(TestRequest::get().uri(&format!("{PATH}?{seen}&echostr={echo}"))).await.0;
+    let ask = async |echo: &str| {
+        place.call(TestRequest::get().uri(&format!("{PATH}?{seen}&echostr={echo}"))).await.0
+    };
     assert_eq!((ask("1").await, ask("1").await), (StatusCode::OK, StatusCode::OK));
     assert_eq!(ask("2").await, StatusCode::UNAUTHORIZED);
     assert_eq!(place.post(&seen, EVENT).await.0, StatusCode::UNAUTHORIZED);
@@ -86,7 +97,10 @@ async fn what_is_longer_than_wechats_names_is_no_event_and_is_not_remembered() {
     let named = |length: usize| EVENT.replace("{", &format!(r#"{{"MsgId":"{}","#, "9".repeat(length)));
     assert_eq!(place.post(&query("1", 0), &named(257)).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(place.post(&query("2", 0), &named(60_000)).await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(place.post(&query("3", 0), &EVENT.replace("debug_demo", &"x".repeat(257))).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        place.post(&query("3", 0), &EVENT.replace("debug_demo", &"x".repeat(257))).await.0,
+        StatusCode::BAD_REQUEST
+    );
     assert_eq!(place.handed(), 0);
     assert_eq!(place.state.pushes.as_ref().unwrap().taken().len(), 0);
     assert_eq!(place.post(&query("4", 0), &named(256)).await, success());
@@ -98,7 +112,10 @@ async fn what_is_longer_than_wechats_names_is_no_event_and_is_not_remembered() {
 async fn without_a_token_there_is_no_such_path() {
     let place = Place::new(testing::config());
     for method in [TestRequest::get(), TestRequest::post()] {
-        assert_eq!(place.call(method.uri(&format!("{PATH}?{}", query("1", 0)))).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(
+            place.call(method.uri(&format!("{PATH}?{}", query("1", 0)))).await.0,
+            StatusCode::NOT_FOUND
+        );
     }
 }
 
@@ -108,7 +125,8 @@ async fn an_event_is_handed_on_once() {
     let first = query("1", 0);
     assert_eq!(place.post(&first, EVENT).await, success());
     assert_eq!(*place.handed.lock().unwrap(), [Push::Other { event: "debug_demo".into() }]);
-    // The same again, and the same event signed anew: both are known. The same signature with something else is somebody else's.
+    // The same again, and the same event signed anew: both are known. The same signature with something else
+    // is somebody else's.
     assert_eq!(place.post(&first, EVENT).await, success());
     assert_eq!(place.post(&first, &EVENT.replace("debug_demo", "other")).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(place.post(&query("2", 0), EVENT).await, success());

@@ -102,7 +102,8 @@ impl Handler<Leave> for Relay {
             self.say(Says::Bye);
         }
         self.is_leaving = true;
-        let (client, doors, writing) = (self.client.clone().filter(|_| self.up), self.doors.clone(), self.heartbeat.clone());
+        let (client, doors, writing) =
+            (self.client.clone().filter(|_| self.up), self.doors.clone(), self.heartbeat.clone());
         let query = RemoveHeartbeat { node: self.settings.node.clone() };
         let left = async move {
             if let Some(client) = client {

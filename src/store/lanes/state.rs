@@ -1,5 +1,5 @@
-//! State machine of one lane: the queue, the batches in flight, and the requesters that were answered meanwhile. It has no
-//! thread and no clock, and sends nothing.
+//! State machine of one lane: the queue, the batches in flight, and the requesters that were answered
+//! meanwhile. It has no thread and no clock, and sends nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use super::super::messages::{Answer, Clear, ConversationSettings, Mark, Write};
 use crate::event::{Places, Refusal};
 use crate::ids::{OpenId, Seq};
 
-/// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third of what is under way.
+/// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third
+/// of what is under way.
 const MAX_BATCH_WRITES: usize = 2048;
-/// Time from its submission after which a write is answered as unavailable; the protocol promises three seconds.
+/// Time from its submission after which a write is answered as unavailable; the protocol promises three
+/// seconds.
 const ANSWER_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// Policy for a thread that has been at one batch for [`ANSWER_DEADLINE`].
@@ -20,7 +22,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_millis(2500);
 pub(in crate::store) enum OnHang {
     /// The thread is given up and another one serves the lane: a new connection may get through.
     Replace,
-    /// The thread is waited for: a SQLite file has one writer at a time, so that another thread would wait for this one.
+    /// The thread is waited for: a SQLite file has one writer at a time, so that another thread would wait
+    /// for this one.
     Wait,
 }
 
@@ -55,8 +58,8 @@ struct BatchInFlight {
     /// One for each write.
     requesters: Vec<Requester>,
     places: Option<Places>,
-    /// Highest seqs that other batches of the lane emitted meanwhile for the same marks and settings, by place in this batch. Only
-    /// a batch whose thread was given up has any.
+    /// Highest seqs that other batches of the lane emitted meanwhile for the same marks and settings, by
+    /// place in this batch. Only a batch whose thread was given up has any.
     told: HashMap<usize, Seq>,
 }
 
@@ -124,7 +127,8 @@ impl LaneState {
             return if self.closed { NextStep::End } else { NextStep::Sleep };
         }
         let count = self.queue.len().min(MAX_BATCH_WRITES);
-        let (mut writes, mut requesters, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count), None);
+        let (mut writes, mut requesters, mut places) =
+            (Vec::with_capacity(count), Vec::with_capacity(count), None);
         for QueuedWrite { write, answer, since, place } in self.queue.drain(..count) {
             writes.push(write);
             requesters.push(Requester::Waits { answer, since });
@@ -132,12 +136,20 @@ impl LaneState {
         }
         let writes = Arc::new(writes);
         let told = HashMap::new();
-        self.running = Some(BatchInFlight { generation, began: now, is_hung: false, writes: writes.clone(), requesters, places, told });
+        self.running = Some(BatchInFlight {
+            generation,
+            began: now,
+            is_hung: false,
+            writes: writes.clone(),
+            requesters,
+            places,
+            told,
+        });
         NextStep::Commit(Batch { writes })
     }
 
-    /// Takes the batch of a thread that is back. With `down` the queued writes are refused too: they would only wait for
-    /// the same refusal.
+    /// Takes the batch of a thread that is back. With `down` the queued writes are refused too: they would
+    /// only wait for the same refusal.
     pub(super) fn settle(&mut self, generation: u64, outcomes: &[Outcome], down: bool) -> SettledBatch {
         let is_late = generation != self.generation;
         let running = if is_late {
@@ -197,9 +209,13 @@ impl BatchInFlight {
             if !is_over(*since, now) {
                 break;
             }
-            // A reservation of a notice can wait, and so can a gathered receipt: there the outcome is worth more than a quick answer.
-            let is_waited_for = matches!(write, Write::Append(_)) || matches!(answer, Answer::Session(_) | Answer::Caller(_));
-            if is_waited_for && let Requester::Waits { answer, .. } = std::mem::replace(requester, Requester::Answered) {
+            // A reservation of a notice can wait, and so can a gathered receipt: there the outcome is worth
+            // more than a quick answer.
+            let is_waited_for =
+                matches!(write, Write::Append(_)) || matches!(answer, Answer::Session(_) | Answer::Caller(_));
+            if is_waited_for
+                && let Requester::Waits { answer, .. } = std::mem::replace(requester, Requester::Answered)
+            {
                 report.add_overdue(write, answer);
                 answered += 1;
             }
@@ -233,19 +249,24 @@ impl BatchInFlight {
 impl SettledBatch {
     /// Number of writes and start of a batch whose thread had hung.
     pub(super) fn came_late(&self) -> Option<(usize, Instant)> {
-        self.running.as_ref().filter(|running| running.is_hung).map(|running| (running.writes.len(), running.began))
+        self.running
+            .as_ref()
+            .filter(|running| running.is_hung)
+            .map(|running| (running.writes.len(), running.began))
     }
 
     /// Turns the outcomes into events and answers. The thread's own [`Batch`] must be dropped before.
     pub(super) fn emission(self, outcomes: Vec<Outcome>) -> Emission {
         let mut emission = Emission::default();
         if let Some(BatchInFlight { writes, requesters, places, told, .. }) = self.running {
-            let writes = Arc::try_unwrap(writes).unwrap_or_else(|shared| shared.iter().map(Write::without_answer).collect());
+            let writes = Arc::try_unwrap(writes)
+                .unwrap_or_else(|shared| shared.iter().map(Write::without_answer).collect());
             emission = Emission { report: Report::with_capacity(writes.len()), places };
             let mut outcomes = outcomes.into_iter();
             for (place, (write, requester)) in writes.into_iter().zip(requesters).enumerate() {
                 let outcome = outcomes.next().unwrap_or(Outcome::Refused(Refusal::Unavailable));
-                let outcome = if let Some(told) = told.get(&place) { outcome.told_up_to(*told) } else { outcome };
+                let outcome =
+                    if let Some(told) = told.get(&place) { outcome.told_up_to(*told) } else { outcome };
                 emission.report.add(write, requester, outcome);
             }
         }
@@ -261,7 +282,11 @@ fn is_over(since: Instant, now: Instant) -> bool {
 /// Refuses queued writes: nothing of them is stored.
 fn refuse(queue: impl IntoIterator<Item = QueuedWrite>, emission: &mut Emission) {
     for QueuedWrite { write, answer, since, place } in queue {
-        emission.report.add(write, Requester::Waits { answer, since }, Outcome::Refused(Refusal::Unavailable));
+        emission.report.add(
+            write,
+            Requester::Waits { answer, since },
+            Outcome::Refused(Refusal::Unavailable),
+        );
         join(&mut emission.places, Some(place));
     }
 }
@@ -274,10 +299,13 @@ fn join(places: &mut Option<Places>, more: Option<Places>) {
     }
 }
 
-/// Key of the mark (`None`: the settings) that a write moves; none for writes that are emitted each for itself.
+/// Key of the mark (`None`: the settings) that a write moves; none for writes that are emitted each for
+/// itself.
 fn mark_of(write: &Write) -> Option<(&OpenId, &OpenId, Option<MarkKind>)> {
     match write {
-        Write::Mark(Mark { receipt, .. }) => Some((&receipt.openid, &receipt.peer, Some(receipt.kind.into()))),
+        Write::Mark(Mark { receipt, .. }) => {
+            Some((&receipt.openid, &receipt.peer, Some(receipt.kind.into())))
+        }
         Write::Clear(Clear { openid, peer, .. }) => Some((openid, peer, Some(MarkKind::Cleared))),
         Write::Settings(ConversationSettings { openid, peer, .. }) => Some((openid, peer, None)),
         _ => None,

@@ -48,12 +48,31 @@ impl Desk {
         let (sender, peer) = (o("a"), o("b"));
         let kind = Kind::parse("text").unwrap();
         let session = SessionId::fresh();
-        let draft = Draft { session, request_id: None, sender, peer, client_msg_id: None, kind, body: text.into(), target: None };
-        self.submit(at, Write::Append(Append { draft, admission: Admission::Open, finding: None, charge: None }), Answer::Nobody);
+        let draft = Draft {
+            session,
+            request_id: None,
+            sender,
+            peer,
+            client_msg_id: None,
+            kind,
+            body: text.into(),
+            target: None,
+        };
+        self.submit(
+            at,
+            Write::Append(Append { draft, admission: Admission::Open, finding: None, charge: None }),
+            Answer::Nobody,
+        );
     }
 
     fn read(&mut self, at: u64, seq: i64, answer: Answer) {
-        let receipt = Receipt { kind: ReceiptKind::Read, openid: o("a"), peer: o("b"), seq: s(seq), session: Some(SessionId::fresh()) };
+        let receipt = Receipt {
+            kind: ReceiptKind::Read,
+            openid: o("a"),
+            peer: o("b"),
+            seq: s(seq),
+            session: Some(SessionId::fresh()),
+        };
         self.submit(at, Write::Mark(Mark { receipt, answer: Answer::Nobody }), answer);
     }
 
@@ -89,7 +108,12 @@ fn told(emission: Emission) -> Vec<String> {
     drop(places);
     let short = |event| match event {
         Event::Appended { draft, seq, request, .. } => {
-            format!("{} is {}{}", draft.body, seq.get(), if request == RequestState::Answered { ", as news" } else { "" })
+            format!(
+                "{} is {}{}",
+                draft.body,
+                seq.get(),
+                if request == RequestState::Answered { ", as news" } else { "" }
+            )
         }
         Event::Refused { draft, why } => format!("{} is {why:?}", draft.body),
         Event::Marked { receipt, request_id, .. } => {
@@ -150,7 +174,10 @@ fn what_waits_in_the_queue_for_too_long_is_refused_and_not_stored() {
     let batch = desk.take(0, 0);
     desk.send(100, "queued");
     desk.send(2_000, "young");
-    assert_eq!(desk.overdue(2_600), (vec!["running is Unavailable".into(), "queued is Unavailable".into()], true));
+    assert_eq!(
+        desk.overdue(2_600),
+        (vec!["running is Unavailable".into(), "queued is Unavailable".into()], true)
+    );
     assert_eq!(desk.settle(0, batch, vec![appended(1)]), ["running is 1, as news"]);
     let batch = desk.take(0, 4_000);
     assert_eq!(desk.settle(0, batch, vec![appended(2)]), ["young is 2"]);
@@ -238,7 +265,9 @@ fn of_two_threads_that_were_given_up_the_one_that_is_back_last_tells_no_older_ma
 #[test]
 fn settings_that_were_changed_since_are_not_told() {
     let mut desk = Desk::new(OnHang::Replace);
-    let settings = |muted| Write::Settings(ConversationSettings { openid: o("a"), peer: o("b"), muted, answer: Answer::Nobody });
+    let settings = |muted| {
+        Write::Settings(ConversationSettings { openid: o("a"), peer: o("b"), muted, answer: Answer::Nobody })
+    };
     desk.submit(0, settings(true), Answer::Nobody);
     let hangs = desk.take(0, 0);
     desk.overdue(2_500);
@@ -258,7 +287,8 @@ fn a_call_is_answered_once_and_a_notice_waits_for_its_outcome() {
     let mut reserve = Reserve::new((o("a"), o("b")), template, s(1), "node".into(), true, reserver);
     let answer = std::mem::replace(&mut reserve.answer, Answer::Nobody);
     desk.submit(0, Write::Reserve(reserve), answer);
-    // Of what the chat has gathered nobody waits for a word: it is not handed in again while it is being written.
+    // Of what the chat has gathered nobody waits for a word: it is not handed in again while it is being
+    // written.
     desk.read(0, 4, Answer::Nobody);
     let batch = desk.take(0, 0);
     assert_eq!(desk.overdue(2_500).0, [""; 0]);

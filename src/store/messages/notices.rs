@@ -1,4 +1,5 @@
-//! What is asked of the store about messages to those who are away: the ledger of grants, what was sent, and who wants to be left alone.
+//! What is asked of the store about messages to those who are away: the ledger of grants, what was sent, and
+//! who wants to be left alone.
 
 use tokio::sync::oneshot;
 
@@ -20,8 +21,9 @@ pub struct GrantChange {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Granted {
-    /// She accepted a prompt: one more, [`GRANTS`] in all. The client and WeChat both tell it, and name it differently: what one tells
-    /// within minutes of the other is taken for the same. Told again under the same name by the same, it does nothing.
+    /// She accepted a prompt: one more, [`GRANTS`] in all. The client and WeChat both tell it, and name it
+    /// differently: what one tells within minutes of the other is taken for the same. Told again under the
+    /// same name by the same, it does nothing.
     Accepted { by: Teller, key: String },
     /// WeChat says that there are none.
     Emptied,
@@ -34,10 +36,11 @@ pub enum Teller {
     WeChat,
 }
 
-/// Takes one grant to tell `openid` of what `peer` wrote, if that is still right at this moment and nobody else tells her.
+/// Takes one grant to tell `openid` of what `peer` wrote, if that is still right at this moment and nobody
+/// else tells her.
 ///
-/// She is told once a stretch of unread messages: again only when she has read, cleared or answered what she was told of. So an outcome
-/// that is unknown is never tried again.
+/// She is told once a stretch of unread messages: again only when she has read, cleared or answered what she
+/// was told of. So an outcome that is unknown is never tried again.
 #[derive(Debug)]
 pub struct Reserve {
     pub openid: OpenId,
@@ -102,7 +105,8 @@ pub enum NoticeOutcome {
     Unknown,
 }
 
-/// Reservations from before this time (Unix milliseconds) are [`NoticeOutcome::Unknown`]: whoever made them has died or forgotten them.
+/// Reservations from before this time (Unix milliseconds) are [`NoticeOutcome::Unknown`]: whoever made them
+/// has died or forgotten them.
 #[derive(Debug)]
 pub struct Abandon {
     pub reserved_before: i64,
@@ -136,8 +140,8 @@ pub struct Quiet {
     pub utc_offset_minutes: i16,
 }
 
-/// How it stands with those who may have to be told, each of (recipient, peer, the message that asks for it). Those to whom that message
-/// is no longer unread are left out.
+/// How it stands with those who may have to be told, each of (recipient, peer, the message that asks for it).
+/// Those to whom that message is no longer unread are left out.
 #[derive(Debug)]
 pub struct NoticeCandidates {
     pub template: TemplateId,
@@ -174,8 +178,9 @@ pub struct NoticeStanding {
     pub quiet: Option<Quiet>,
 }
 
-/// Who has a grant and has not been told of what she has not read, the newest of it sent at or after `at` (Unix milliseconds): what was
-/// not done when a process ended. A page looks at so many users who have a grant.
+/// Who has a grant and has not been told of what she has not read, the newest of it sent at or after `at`
+/// (Unix milliseconds): what was not done when a process ended. A page looks at so many users who have a
+/// grant.
 #[derive(Debug)]
 pub struct UntoldSince {
     pub template: TemplateId,

@@ -12,7 +12,8 @@ pub struct Audit {
     pub answer: Answer,
 }
 
-/// Notes what was decided on a finding. A recall is final; it is [`crate::event::Refusal::Conflict`] to pass it afterwards.
+/// Notes what was decided on a finding. A recall is final; it is [`crate::event::Refusal::Conflict`] to pass
+/// it afterwards.
 #[derive(Debug)]
 pub struct Decide {
     pub audit: i64,
@@ -27,7 +28,8 @@ pub enum Decision {
     Passed,
     /// Taken away: the message was recalled, or the name removed.
     Recalled,
-    /// The result of a check of media is here, and somebody should look at it: what was pending waits for review now.
+    /// The result of a check of media is here, and somebody should look at it: what was pending waits for
+    /// review now.
     Queued,
 }
 
@@ -73,7 +75,8 @@ pub struct IsRecalled {
     pub seq: Seq,
 }
 
-/// What somebody should look at: findings [`Found::Review`] that are not decided, of messages that are stored and of names, by id.
+/// What somebody should look at: findings [`Found::Review`] that are not decided, of messages that are stored
+/// and of names, by id.
 #[derive(Debug)]
 pub struct Reviews {
     pub limit: usize,

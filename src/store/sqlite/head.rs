@@ -3,7 +3,8 @@
 use crate::ids::OpenId;
 use crate::store::batch::MarkKind;
 
-/// The end of a conversation and its members' marks, as of the last commit or, within a batch, of its writes so far.
+/// The end of a conversation and its members' marks, as of the last commit or, within a batch, of its writes
+/// so far.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     pub(super) conversation: i64,

@@ -1,5 +1,6 @@
-//! One batch on SQLite: one transaction of few, prepared statements. This process is the only writer (a file lock says so), so what
-//! a conversation's head was after the last commit is remembered, and a lone message costs one insert and one update.
+//! One batch on SQLite: one transaction of few, prepared statements. This process is the only writer (a file
+//! lock says so), so what a conversation's head was after the last commit is remembered, and a lone message
+//! costs one insert and one update.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -141,7 +142,9 @@ impl Batch<'_> {
                 Ok(outcome)
             }
             Write::Mark(Mark { receipt: r, .. }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
-            Write::Clear(Clear { openid, peer, up_to, .. }) => self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared),
+            Write::Clear(Clear { openid, peer, up_to, .. }) => {
+                self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared)
+            }
             Write::Block(block) => self.block(block),
             Write::Revoke(revoke) => {
                 revocations::append_on_sqlite(self.conn, revoke, self.at)?;
@@ -164,7 +167,12 @@ impl Batch<'_> {
                 operators::write_on_sqlite(self.conn, write)?;
                 Ok(Outcome::Done)
             }
-            Write::Grant(_) | Write::Reserve(_) | Write::Settle(_) | Write::Abandon(_) | Write::Settings(_) | Write::Quiet(_) => {
+            Write::Grant(_)
+            | Write::Reserve(_)
+            | Write::Settle(_)
+            | Write::Abandon(_)
+            | Write::Settings(_)
+            | Write::Quiet(_) => {
                 // It looks at the members' rows.
                 self.store_members()?;
                 Ok(notices::write(self.conn, write, self.now, self.at)?)
@@ -209,7 +217,8 @@ impl Batch<'_> {
             return Ok(self.repeated(head, append)?.unwrap_or(Outcome::Refused(Refusal::Blocked)));
         }
         let seq = head.last + 1;
-        // Plain: with an ON CONFLICT clause diesel makes a message an eighth dearer. SQLite undoes a refused statement, not the batch.
+        // Plain: with an ON CONFLICT clause diesel makes a message an eighth dearer. SQLite undoes a refused
+        // statement, not the batch.
         let inserted = diesel::insert_into(messages::table)
             .values((
                 messages::conversation_id.eq(head.conversation),
@@ -262,7 +271,9 @@ impl Batch<'_> {
             None => Some(Refusal::NotFound),
             Some(_) if append.admission == Admission::Moderator => None,
             Some(_) if muted => Some(Refusal::Blocked),
-            Some((sent_at, _)) if self.now.saturating_sub(sent_at) >= self.limits.recall_within_ms => Some(Refusal::RecallExpired),
+            Some((sent_at, _)) if self.now.saturating_sub(sent_at) >= self.limits.recall_within_ms => {
+                Some(Refusal::RecallExpired)
+            }
             Some(_) => None,
         };
         if let Some(refusal) = refusal {
@@ -280,7 +291,9 @@ impl Batch<'_> {
                 messages::target_seq.eq(target.get()),
             ))
             .execute(self.conn)?;
-        diesel::update(of(target.get())).set((messages::body.eq(RECALLED_BODY), messages::recalled.eq(true))).execute(self.conn)?;
+        diesel::update(of(target.get()))
+            .set((messages::body.eq(RECALLED_BODY), messages::recalled.eq(true)))
+            .execute(self.conn)?;
         self.wrote(key, sender, peer, |_| {})?;
         Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
     }
@@ -290,7 +303,9 @@ impl Batch<'_> {
         let Some(head) = self.head(&key, who, peer)? else {
             return Ok(Outcome::Mark { seq: Seq::ZERO, moved: false, to_peer: false });
         };
-        let to_peer = kind != MarkKind::Cleared && head.member(who, peer).sent > 0 && !head.member(peer, who).has_blocked;
+        let to_peer = kind != MarkKind::Cleared
+            && head.member(who, peer).sent > 0
+            && !head.member(peer, who).has_blocked;
         let wanted = wanted.min(head.last);
         let before = head.member(who, peer).mark(kind);
         let moved = wanted > before;
@@ -310,7 +325,8 @@ impl Batch<'_> {
         let has_blocked = block.change == BlockChange::Block;
         if has_blocked {
             let own = blocks::table.filter(blocks::openid.eq(who));
-            let is_there = diesel::select(diesel::dsl::exists(own.filter(blocks::blocked.eq(peer)))).get_result::<bool>(self.conn)?;
+            let is_there = diesel::select(diesel::dsl::exists(own.filter(blocks::blocked.eq(peer))))
+                .get_result::<bool>(self.conn)?;
             let limit = self.limits.blocks_per_user;
             if !is_there && limit > 0 && own.count().get_result::<i64>(self.conn)? >= i64::from(limit) {
                 return Ok(Outcome::Refused(Refusal::TooMany));
@@ -323,7 +339,8 @@ impl Batch<'_> {
         } else {
             diesel::delete(blocks::table.find((who, peer))).execute(self.conn)?;
         }
-        // Though the row stands already: a thread that was given up may have written it, and this one's head may not know.
+        // Though the row stands already: a thread that was given up may have written it, and this one's head
+        // may not know.
         if let Some(head) = self.heads.peek_mut(&pair(&block.openid, &block.peer)) {
             head.member_mut(&block.openid, &block.peer).has_blocked = has_blocked;
         }
@@ -331,7 +348,13 @@ impl Batch<'_> {
     }
 
     /// Moves the end of a conversation on by what `who` has written.
-    fn wrote(&mut self, key: &str, who: &OpenId, peer: &OpenId, note: impl FnOnce(&mut Member)) -> Result<(), Trouble> {
+    fn wrote(
+        &mut self,
+        key: &str,
+        who: &OpenId,
+        peer: &OpenId,
+        note: impl FnOnce(&mut Member),
+    ) -> Result<(), Trouble> {
         self.change(key, who, peer, |head| {
             head.last += 1;
             let member = head.member_mut(who, peer);
@@ -341,7 +364,13 @@ impl Batch<'_> {
     }
 
     /// Changes a head that this batch has looked up, and notes who is to be stored with it.
-    fn change(&mut self, key: &str, who: &OpenId, peer: &OpenId, change: impl FnOnce(&mut Head)) -> Result<(), Trouble> {
+    fn change(
+        &mut self,
+        key: &str,
+        who: &OpenId,
+        peer: &OpenId,
+        change: impl FnOnce(&mut Head),
+    ) -> Result<(), Trouble> {
         let head = self.heads.peek_mut(key).ok_or(Trouble::Stale)?;
         let is_first = head.member(who, peer).changed == Changed::default();
         change(head);
@@ -358,7 +387,8 @@ impl Batch<'_> {
         }
         let conversation = conversations::table.filter(conversations::pair.eq(key)).select(conversations::id);
         let Some(conversation) = conversation.first::<i64>(self.conn).optional()? else { return Ok(None) };
-        let last = messages::table.filter(messages::conversation_id.eq(conversation)).select(max(messages::seq));
+        let last =
+            messages::table.filter(messages::conversation_id.eq(conversation)).select(max(messages::seq));
         let last = last.first::<Option<i64>>(self.conn)?.unwrap_or(0);
         let rows = members::table
             .filter(members::conversation_id.eq(conversation))
@@ -387,7 +417,8 @@ impl Batch<'_> {
         }
         let day_limit = self.limits.new_conversations_per_day;
         if day_limit > 0 {
-            // The wait ends when the oldest of the last `day_limit` ones is a day old; no more than these are looked at.
+            // The wait ends when the oldest of the last `day_limit` ones is a day old; no more than these are
+            // looked at.
             let oldest = conversations::table
                 .filter(conversations::created_by.eq(sender.as_str()))
                 .filter(conversations::created_at.gt(self.now - DAY_MS))
@@ -400,7 +431,11 @@ impl Batch<'_> {
             }
         }
         let conversation = diesel::insert_into(conversations::table)
-            .values((conversations::pair.eq(key), conversations::created_by.eq(sender.as_str()), conversations::created_at.eq(self.now)))
+            .values((
+                conversations::pair.eq(key),
+                conversations::created_by.eq(sender.as_str()),
+                conversations::created_at.eq(self.now),
+            ))
             .returning(conversations::id)
             .get_result::<i64>(self.conn)?;
         self.join(conversation, sender, peer)?;
@@ -444,8 +479,8 @@ impl Batch<'_> {
         Ok(stored.map(|stored| repeat(append, stored, muted)))
     }
 
-    /// Makes a repeat a change that both sides see, where the last one was longer ago than a sync looks back: the commit of what it repeats may
-    /// have taken so long that syncs have passed it.
+    /// Makes a repeat a change that both sides see, where the last one was longer ago than a sync looks back:
+    /// the commit of what it repeats may have taken so long that syncs have passed it.
     fn touch(&mut self, sender: &OpenId, peer: &OpenId) -> QueryResult<()> {
         diesel::update(members::table.find((sender.as_str(), peer.as_str())))
             .filter(members::shown_at.lt(self.at - OVERLAP_MS))
@@ -467,7 +502,8 @@ impl Batch<'_> {
             }
             if marks {
                 let shown_at = if shown { self.at } else { 0 };
-                StoreMarks { who, peer, marks: member.marks(), shown_at, kept_at: self.at }.execute(self.conn)?;
+                StoreMarks { who, peer, marks: member.marks(), shown_at, kept_at: self.at }
+                    .execute(self.conn)?;
             }
         }
         Ok(())

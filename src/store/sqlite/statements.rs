@@ -1,12 +1,13 @@
-//! The statements that every batch runs. Written by hand because diesel prepares its own UPDATE statements anew every time: that was a
-//! fifth of what a message cost.
+//! The statements that every batch runs. Written by hand because diesel prepares its own UPDATE statements
+//! anew every time: that was a fifth of what a message cost.
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 
-/// `UPDATE members …` for a member who has sent something. No mark goes back, whatever a thread that came back late remembers.
+/// `UPDATE members …` for a member who has sent something. No mark goes back, whatever a thread that came
+/// back late remembers.
 pub(super) struct StoreSent<'a> {
     pub(super) who: &'a str,
     pub(super) peer: &'a str,
@@ -27,7 +28,8 @@ impl QueryFragment<Sqlite> for StoreSent<'_> {
     }
 }
 
-/// `UPDATE members …` for a member whose marks have moved; `shown_at` is 0 where the other one may not see it.
+/// `UPDATE members …` for a member whose marks have moved; `shown_at` is 0 where the other one may not see
+/// it.
 pub(super) struct StoreMarks<'a> {
     pub(super) who: &'a str,
     pub(super) peer: &'a str,

@@ -1,8 +1,9 @@
-//! The store against the [`Model`]: whatever is done to both, in whatever order, both say the same. HONGYAN_PROPTEST_CASES sets how many
-//! sequences are tried; one that fails is made as short as it goes and printed.
+//! The store against the [`Model`]: whatever is done to both, in whatever order, both say the same.
+//! HONGYAN_PROPTEST_CASES sets how many sequences are tried; one that fails is made as short as it goes and
+//! printed.
 //!
-//! The sequences are plain lists. proptest-state-machine would build each from the model and drive the store through a trait that is not
-//! async and has no place for a database that all sequences share.
+//! The sequences are plain lists. proptest-state-machine would build each from the model and drive the store
+//! through a trait that is not async and has no place for a database that all sequences share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -94,7 +95,8 @@ impl Case<'_> {
     }
 
     async fn write(&mut self, ops: &[Op]) -> Checked {
-        // A recall of what the same burst stores may come too early: PostgreSQL looks for it among what was stored before.
+        // A recall of what the same burst stores may come too early: PostgreSQL looks for it among what was
+        // stored before.
         let too_early = |op: &Op| matches!(op, Op::Recall { from, to, target, .. } if *target > self.model.last_seq(*from, *to));
         let kept: Vec<_> = ops.iter().filter(|op| ops.len() == 1 || !too_early(op)).cloned().collect();
         let mut drawn: BTreeMap<(char, char), VecDeque<Drawn>> = BTreeMap::new();
@@ -120,7 +122,9 @@ impl Case<'_> {
         let events: usize = drawn.values().map(VecDeque::len).sum();
         for _ in 0..events {
             let event = tokio::time::timeout(Duration::from_secs(5), self.rig()?.event());
-            let event = event.await.map_err(|_| format!("no word of {:?}", drawn.values().flatten().map(|d| &d.op).collect::<Vec<_>>()))?;
+            let event = event.await.map_err(|_| {
+                format!("no word of {:?}", drawn.values().flatten().map(|d| &d.op).collect::<Vec<_>>())
+            })?;
             told.push(self.heard(event, &mut drawn)?);
         }
         for Drawn { op, outcome, told, .. } in told {
@@ -137,7 +141,11 @@ impl Case<'_> {
     }
 
     /// Holds an event against the first of its conversation's writes that waits for one.
-    fn heard(&mut self, event: Event, drawn: &mut BTreeMap<(char, char), VecDeque<Drawn>>) -> Result<Drawn, String> {
+    fn heard(
+        &mut self,
+        event: Event,
+        drawn: &mut BTreeMap<(char, char), VecDeque<Drawn>>,
+    ) -> Result<Drawn, String> {
         let text = format!("{event:?}");
         let (who, peer, id, outcome) = match event {
             Event::Appended { draft, seq, sent_at, request: RequestState::Open } => {
@@ -147,14 +155,21 @@ impl Case<'_> {
             Event::Repeated { draft, stored, quiet, request: RequestState::Open } => {
                 (draft.sender, draft.peer, draft.request_id, Outcome::Repeated { stored, quiet })
             }
-            Event::Refused { draft, why } => (draft.sender, draft.peer, draft.request_id, Outcome::Refused(without_clock(why))),
+            Event::Refused { draft, why } => {
+                (draft.sender, draft.peer, draft.request_id, Outcome::Refused(without_clock(why)))
+            }
             Event::Marked { receipt: r, moved, to_peer, request_id } => {
                 (r.openid, r.peer, request_id, Outcome::Marked { seq: r.seq.get(), moved, to_peer })
             }
-            Event::Cleared { openid, peer, seq } => (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true }),
+            Event::Cleared { openid, peer, seq } => {
+                (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true })
+            }
             Event::Settings { openid, peer, muted } => (openid, peer, None, Outcome::Muted { muted }),
             // Whoever hears of it late was refused before.
-            Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) | Event::MarkRefused { .. } => return Err(text),
+            Event::Appended { .. }
+            | Event::Repeated { .. }
+            | Event::MarkUnstored(_)
+            | Event::MarkRefused { .. } => return Err(text),
         };
         let (who, peer) = (letter(&who), letter(&peer));
         let waiting = drawn.get_mut(&pair(who, peer)).and_then(VecDeque::pop_front);
@@ -162,7 +177,11 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(who, peer, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) { None } else { Some(waiting.id.clone()) };
+        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) {
+            None
+        } else {
+            Some(waiting.id.clone())
+        };
         same(&waiting.op, &(id, &outcome), &(named, &waiting.outcome))?;
         Ok(waiting)
     }
@@ -172,27 +191,42 @@ impl Case<'_> {
         let (answer, answered) = oneshot::channel();
         let answer = Answer::Caller(answer);
         let append = |from, to, admission, client_msg_id: Option<char>, body, target: Option<i64>| {
-            let draft = draft(name(from).as_str(), name(to).as_str(), client_msg_id.map(|id| id.to_string()).as_deref(), body);
+            let draft = draft(
+                name(from).as_str(),
+                name(to).as_str(),
+                client_msg_id.map(|id| id.to_string()).as_deref(),
+                body,
+            );
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
             let draft = Draft { kind, target: target.map(s), request_id: Some(id.clone()), ..draft };
             (Append { draft, admission, finding: None, charge: None }.into(), None)
         };
         match *op {
             Op::Send { from, to, id, text, admission } => append(from, to, admission, id, body(text), None),
-            Op::Recall { from, to, target, admission } => append(from, to, admission, None, "{}".into(), Some(target)),
+            Op::Recall { from, to, target, admission } => {
+                append(from, to, admission, None, "{}".into(), Some(target))
+            }
             Op::Mark { kind, who, peer, seq } => {
-                let receipt = Receipt { kind, openid: name(who), peer: name(peer), seq: s(seq), session: Some(SessionId::fresh()) };
+                let receipt = Receipt {
+                    kind,
+                    openid: name(who),
+                    peer: name(peer),
+                    seq: s(seq),
+                    session: Some(SessionId::fresh()),
+                };
                 (Write::Mark(Mark { receipt, answer: Answer::Session(id.clone()) }), None)
             }
-            Op::Clear { who, peer, up_to } => {
-                (Write::Clear(Clear { openid: name(who), peer: name(peer), up_to: up_to.map(s), answer }), Some(answered))
-            }
+            Op::Clear { who, peer, up_to } => (
+                Write::Clear(Clear { openid: name(who), peer: name(peer), up_to: up_to.map(s), answer }),
+                Some(answered),
+            ),
             Op::Block { who, peer, change } => {
                 (Write::Block(Block { openid: name(who), peer: name(peer), change, answer }), Some(answered))
             }
-            Op::Mute { who, peer, muted } => {
-                (Write::Settings(ConversationSettings { openid: name(who), peer: name(peer), muted, answer }), Some(answered))
-            }
+            Op::Mute { who, peer, muted } => (
+                Write::Settings(ConversationSettings { openid: name(who), peer: name(peer), muted, answer }),
+                Some(answered),
+            ),
             Op::Age => unreachable!(),
         }
     }
@@ -217,9 +251,16 @@ impl Case<'_> {
     async fn look_back(&self, who: char, peer: char, after: i64, before: i64, limit: usize) -> Checked {
         let (model, after, before) = (&self.model, s(after), s(before));
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
-        for window in [Window::Newest, Window::Before(before), Window::After(after), Window::Between { after, before }] {
-            let page = rig.asked(History { openid: model.name(who), peer: model.name(peer), window, limit }).await?;
-            same((who, peer, window, limit), &(page.messages, page.has_more), &model.history(who, peer, window, limit))?;
+        for window in
+            [Window::Newest, Window::Before(before), Window::After(after), Window::Between { after, before }]
+        {
+            let page =
+                rig.asked(History { openid: model.name(who), peer: model.name(peer), window, limit }).await?;
+            same(
+                (who, peer, window, limit),
+                &(page.messages, page.has_more),
+                &model.history(who, peer, window, limit),
+            )?;
         }
         let may_reach = rig.asked(MayReach { openid: model.name(who), peer: model.name(peer) }).await?;
         same((who, "may reach", peer), &may_reach, &model.may_reach(who, peer))
@@ -240,11 +281,13 @@ impl Case<'_> {
             }
         }
         same((who, "list", limit), &list, &model.list(who))?;
-        let unread: Vec<_> = model.list(who).into_iter().filter(|(overview, _)| overview.unread > 0).collect();
+        let unread: Vec<_> =
+            model.list(who).into_iter().filter(|(overview, _)| overview.unread > 0).collect();
         let summary = rig.asked(Unread { openid: openid(), limit }).await?;
         let expected = (unread.iter().map(|(o, _)| o.unread).sum::<i64>(), unread.len() > limit);
         same((who, "unread", limit), &(summary.total, summary.has_more), &expected)?;
-        let listed: Vec<_> = summary.conversations.into_iter().map(|c| (c.overview, c.last_message)).collect();
+        let listed: Vec<_> =
+            summary.conversations.into_iter().map(|c| (c.overview, c.last_message)).collect();
         same((who, "unread", limit), &listed.as_slice(), &&unread[..limit.min(unread.len())])?;
         let (mut blocks, mut place) = (Vec::new(), None);
         loop {
@@ -256,13 +299,19 @@ impl Case<'_> {
             }
         }
         same((who, "blocks", limit), &blocks, &model.blocks(who))?;
-        for (named, since) in [(USERS.as_slice(), None), (&[], self.cursors.get(&who).cloned()), (&[], None), (&USERS[1..3], None)] {
+        for (named, since) in [
+            (USERS.as_slice(), None),
+            (&[], self.cursors.get(&who).cloned()),
+            (&[], None),
+            (&USERS[1..3], None),
+        ] {
             self.look_at_sync(who, named, since, after, limit).await?;
         }
         Ok(())
     }
 
-    /// Asks on until there is no more. By then all is told that changed before the walk was through, and the rest by the next sync.
+    /// Asks on until there is no more. By then all is told that changed before the walk was through, and the
+    /// rest by the next sync.
     async fn walk(&mut self, who: char, meanwhile: &[Op]) -> Checked {
         let mut known = Known::default();
         let (mut since, mut late, mut caught_up) = (None, BTreeSet::new(), false);
@@ -289,26 +338,57 @@ impl Case<'_> {
         known.holds(&self.model, who, USERS.iter())
     }
 
-    async fn answer(&self, who: char, since: Option<SyncCursor>, bounds: SyncBounds) -> Result<SyncPage, String> {
+    async fn answer(
+        &self,
+        who: char,
+        since: Option<SyncCursor>,
+        bounds: SyncBounds,
+    ) -> Result<SyncPage, String> {
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let openid = self.model.name(who);
-        let sync = Sync { openid, since, session: SessionTag::NONE, named: Vec::new(), limit: 2, sent_since: None, bounds };
+        let sync = Sync {
+            openid,
+            since,
+            session: SessionTag::NONE,
+            named: Vec::new(),
+            limit: 2,
+            sent_since: None,
+            bounds,
+        };
         rig.store.sync(sync).await.map_err(|e| e.to_string())
     }
 
     /// Compares what a sync says of those named, from after that seq on, and of the others.
-    async fn look_at_sync(&self, who: char, named: &[char], since: Option<SyncCursor>, after: i64, limit: usize) -> Checked {
+    async fn look_at_sync(
+        &self,
+        who: char,
+        named: &[char],
+        since: Option<SyncCursor>,
+        after: i64,
+        limit: usize,
+    ) -> Checked {
         let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let only_changed = since.is_some();
         let have = named.iter().map(|peer| (model.name(*peer), s(after))).collect();
-        let sync =
-            Sync { openid: model.name(who), since, session: SessionTag::NONE, named: have, limit, sent_since: None, bounds: BOUNDLESS };
+        let sync = Sync {
+            openid: model.name(who),
+            since,
+            session: SessionTag::NONE,
+            named: have,
+            limit,
+            sent_since: None,
+            bounds: BOUNDLESS,
+        };
         let mut page = rig.store.sync(sync).await.map_err(|e| e.to_string())?;
         let mut others = page.conversations.split_off(named.len().min(page.conversations.len()));
         let expected: Vec<_> = named.iter().map(|peer| model.named(who, *peer, after, limit)).collect();
         let has_more = expected.iter().any(|missed| missed.has_more);
-        same((who, "sync", named, after, limit), &(page.conversations, page.has_more), &(expected, has_more))?;
+        same(
+            (who, "sync", named, after, limit),
+            &(page.conversations, page.has_more),
+            &(expected, has_more),
+        )?;
         // Of one instant, they come in any order.
         others.sort_by_key(|missed| missed.overview.peer.clone());
         let mut expected = model.missed(who, only_changed, limit);
@@ -333,7 +413,11 @@ impl Known {
     fn holds<'a>(&self, model: &Model, who: char, peers: impl Iterator<Item = &'a char>) -> Checked {
         for peer in peers.filter(|peer| model.last_seq(who, **peer) > 0) {
             let newest = model.history(who, *peer, Window::Newest, 1).0.pop();
-            same((who, "walk", peer), &self.0.get(&model.name(*peer)), &Some(&(model.overview(who, *peer), newest)))?;
+            same(
+                (who, "walk", peer),
+                &self.0.get(&model.name(*peer)),
+                &Some(&(model.overview(who, *peer), newest)),
+            )?;
         }
         Ok(())
     }
@@ -376,7 +460,8 @@ fn hold(db: Option<Db>, cases: u32, limits: StoreLimits, steps: impl Strategy<Va
     println!("model: {cases} cases, {} operations on {on}: 0 differences", writes.get());
 }
 
-const BOUNDED: StoreLimits = StoreLimits { new_conversations_per_day: 2, blocks_per_user: 2, recall_within_ms: 60_000, ..LIMITS };
+const BOUNDED: StoreLimits =
+    StoreLimits { new_conversations_per_day: 2, blocks_per_user: 2, recall_within_ms: 60_000, ..LIMITS };
 /// Which of several conversations begun at once is one too many is for the lanes to say.
 const UNBOUNDED: StoreLimits = StoreLimits { new_conversations_per_day: 0, ..BOUNDED };
 

@@ -51,7 +51,8 @@ impl Rig {
 
     async fn of_name(&self, who: &str, outcome: Found) {
         let (answer, answered) = oneshot::channel();
-        let finding = Box::new(Finding { source: Source::Nickname, by: By::Local, text: None, ..finding(outcome, "") });
+        let finding =
+            Box::new(Finding { source: Source::Nickname, by: By::Local, text: None, ..finding(outcome, "") });
         self.submit(Write::Audit(Audit { openid: o(who), finding, answer: Answer::Caller(answer) }));
         answered.await.unwrap().unwrap();
     }
@@ -80,16 +81,28 @@ async fn a_finding_stands_with_its_message_or_without_one(db: &mut Db) {
         matches!(rig.outcome(found("m", "odd", Admission::Open, finding(Found::Review, "t1"))).await, Event::Appended { seq, .. } if seq == s(2))
     );
     let refused = Finding { by: By::Local, label: 0, text: None, ..finding(Found::Refused, "") };
-    assert!(matches!(rig.outcome(found("n", "bad", REFUSED, refused)).await, Event::Refused { why: Refusal::ContentRefused, .. }));
+    assert!(matches!(
+        rig.outcome(found("n", "bad", REFUSED, refused)).await,
+        Event::Refused { why: Refusal::ContentRefused, .. }
+    ));
     assert_eq!(rig.history("b", "a", Window::Newest, 9).await.0, [1, 2]);
     rig.of_name("c", Found::Refused).await;
     let audits = rig.audits().await;
     let [with, without, name] = audits.as_slice() else { panic!("{audits:?}") };
     let (who, peer) = (o("a"), Some(o("b")));
-    assert_eq!((&with.openid, &with.peer, with.seq, with.outcome, with.by), (&who, &peer, Some(s(2)), Found::Review, By::WeChat));
-    assert_eq!((with.label, with.trace_id.as_str(), with.text.as_deref()), (20_001, "t1", Some("what was said")));
+    assert_eq!(
+        (&with.openid, &with.peer, with.seq, with.outcome, with.by),
+        (&who, &peer, Some(s(2)), Found::Review, By::WeChat)
+    );
+    assert_eq!(
+        (with.label, with.trace_id.as_str(), with.text.as_deref()),
+        (20_001, "t1", Some("what was said"))
+    );
     assert!((before..=now_ms()).contains(&with.at));
-    assert_eq!((&without.peer, without.seq, without.outcome, without.by), (&peer, None, Found::Refused, By::Local));
+    assert_eq!(
+        (&without.peer, without.seq, without.outcome, without.by),
+        (&peer, None, Found::Refused, By::Local)
+    );
     assert_eq!((without.label, without.trace_id.as_str(), without.text.as_deref()), (0, "", None));
     assert_eq!((&name.openid, &name.peer, name.seq, name.source), (&o("c"), &None, None, Source::Nickname));
 }
@@ -99,7 +112,10 @@ async fn a_repeat_is_acked_whatever_its_check_says_now(db: &mut Db) {
     rig.outcome(append("a", "b", Some("m"), "x")).await;
     for (admission, is_quiet) in [(REFUSED, true), (Admission::Open, false)] {
         let again = rig.outcome(found("m", "x", admission, finding(Found::Refused, ""))).await;
-        assert!(matches!(&again, Event::Repeated { stored, quiet, .. } if stored.seq == s(1) && *quiet == is_quiet), "{again:?}");
+        assert!(
+            matches!(&again, Event::Repeated { stored, quiet, .. } if stored.seq == s(1) && *quiet == is_quiet),
+            "{again:?}"
+        );
     }
     assert_eq!(rig.audits().await, []);
     assert!(matches!(
@@ -133,7 +149,10 @@ async fn many_findings_in_one_batch(db: &mut Db) {
     }
     let audits = rig.audits().await;
     // The twenty that were refused are one, which counts.
-    assert_eq!((audits.len(), db.numbers("SELECT times AS number FROM audits WHERE seq IS NULL")), (21, vec![20]));
+    assert_eq!(
+        (audits.len(), db.numbers("SELECT times AS number FROM audits WHERE seq IS NULL")),
+        (21, vec![20])
+    );
     for audit in audits {
         let is_right = match audit.trace_id.parse::<i64>() {
             Ok(n) => audit.seq == Some(s(2 * n + 2)),
@@ -173,12 +192,15 @@ async fn what_is_refused_again_within_the_hour_is_one_row_that_counts(db: &mut D
 
 async fn old_findings_are_taken_out_but_those_to_be_looked_at(db: &mut Db) {
     let mut rig = db.open();
-    for (n, outcome) in [Found::Unchecked, Found::Review, Found::Review, Found::Unchecked].into_iter().enumerate() {
+    for (n, outcome) in
+        [Found::Unchecked, Found::Review, Found::Review, Found::Unchecked].into_iter().enumerate()
+    {
         rig.outcome(found(&n.to_string(), "odd", Admission::Open, finding(outcome, &n.to_string()))).await;
     }
     // More than go with one write.
     for n in 0..700 {
-        let finding = Finding { hash: [u8::try_from(n % 250).unwrap(); 32], text: None, ..finding(Found::Refused, "") };
+        let finding =
+            Finding { hash: [u8::try_from(n % 250).unwrap(); 32], text: None, ..finding(Found::Refused, "") };
         rig.submit(Append {
             draft: draft(&format!("u{n}"), "b", None, "{}".into()),
             admission: REFUSED,
@@ -195,7 +217,11 @@ async fn old_findings_are_taken_out_but_those_to_be_looked_at(db: &mut Db) {
     upkeep::prune(&rig.store, PrunedLog::Findings, now - 1_000_001).await;
     assert_eq!(db.numbers("SELECT count(*) AS number FROM audits"), [704]);
     upkeep::prune(&rig.store, PrunedLog::Findings, now - 500_000).await;
-    assert_eq!(db.numbers("SELECT id AS number FROM audits ORDER BY id"), [2, 4], "one is to be looked at, one is young");
+    assert_eq!(
+        db.numbers("SELECT id AS number FROM audits ORDER BY id"),
+        [2, 4],
+        "one is to be looked at, one is young"
+    );
 }
 
 async fn the_size_of_the_database_is_known(db: &mut Db) {
@@ -227,9 +253,18 @@ async fn the_operator_recalls_what_its_sender_may_not(db: &mut Db) {
     assert!(not_found(rig.outcome(moderated("a", "b", 9)).await));
     let Event::Appended { draft, seq, .. } = rig.outcome(moderated("a", "b", 1)).await else { panic!() };
     assert_eq!((seq, draft.target), (s(3), Some(s(1))));
-    let page = rig.store.ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 }).await.unwrap();
-    assert_eq!((&*page.messages[0].body, page.messages[0].recalled, page.messages[2].target), ("{}", true, Some(s(1))));
-    assert!(matches!(rig.outcome(moderated("a", "b", 1)).await, Event::Repeated { stored, quiet: false, .. } if stored.seq == s(3)));
+    let page = rig
+        .store
+        .ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 })
+        .await
+        .unwrap();
+    assert_eq!(
+        (&*page.messages[0].body, page.messages[0].recalled, page.messages[2].target),
+        ("{}", true, Some(s(1)))
+    );
+    assert!(
+        matches!(rig.outcome(moderated("a", "b", 1)).await, Event::Repeated { stored, quiet: false, .. } if stored.seq == s(3))
+    );
     assert!(not_found(rig.outcome(moderated("a", "b", 3)).await), "a recall");
 }
 
@@ -242,7 +277,12 @@ async fn two_ways_to_recall_in_one_batch(db: &mut Db) {
     }
     db.exec("UPDATE messages SET sent_at = sent_at - 60000");
     for target in 1..=10 {
-        for write in [recall("a", "b", target), moderated("a", "b", target), recall("a", "b", target), moderated("a", "b", target)] {
+        for write in [
+            recall("a", "b", target),
+            moderated("a", "b", target),
+            recall("a", "b", target),
+            moderated("a", "b", target),
+        ] {
             rig.submit(write);
         }
     }
@@ -250,7 +290,9 @@ async fn two_ways_to_recall_in_one_batch(db: &mut Db) {
         assert!(matches!(rig.event().await, Event::Refused { why: Refusal::RecallExpired, .. }));
         assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(10 + target)));
         for _ in 0..2 {
-            assert!(matches!(rig.event().await, Event::Repeated { stored, .. } if stored.seq == s(10 + target)));
+            assert!(
+                matches!(rig.event().await, Event::Repeated { stored, .. } if stored.seq == s(10 + target))
+            );
         }
     }
 }
@@ -287,7 +329,9 @@ async fn what_somebody_should_look_at(db: &mut Db) {
 
 async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
     let mut rig = db.open();
-    let of_trace = async |rig: &Rig, trace: &str| rig.store.ask(MessageOfTrace { trace_id: trace.to_owned() }).await.unwrap();
+    let of_trace = async |rig: &Rig, trace: &str| {
+        rig.store.ask(MessageOfTrace { trace_id: trace.to_owned() }).await.unwrap()
+    };
     assert_eq!(of_trace(&rig, "t").await, None);
     rig.outcome(found("0", "x", REFUSED, finding(Found::Refused, "t"))).await;
     assert_eq!(of_trace(&rig, "t").await, None, "it was not stored");
@@ -298,13 +342,17 @@ async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
     let AuditedMessage { audit, sender, peer, seq, source, outcome } = of_trace(&rig, "t").await.unwrap();
     assert_eq!((sender, peer, seq, source, outcome), (o("a"), o("b"), s(1), Source::Media, Found::Pending));
     assert_eq!((of_trace(&rig, "u").await, of_trace(&rig, "").await), (None, None));
-    // A result that asks for a look queues what was pending, once, and tells the label; whoever decides leaves that as it is.
+    // A result that asks for a look queues what was pending, once, and tells the label; whoever decides
+    // leaves that as it is.
     assert_eq!(rig.decide_with(audit, Decision::Queued, 20_002).await, Ok(()));
     assert_eq!(rig.decide_with(audit, Decision::Queued, 20_001).await, Err(Refusal::NotFound));
     assert!(rig.reviews(9, None).await.0.contains(&audit));
     assert_eq!(rig.decide(audit, Decision::Passed).await, Ok(()));
     let review = rig.store.ask(ReviewById { audit }).await.unwrap().unwrap();
-    assert_eq!((review.outcome, review.label, review.decision), (Found::Review, 20_002, Some(Decision::Passed)));
+    assert_eq!(
+        (review.outcome, review.label, review.decision),
+        (Found::Review, 20_002, Some(Decision::Passed))
+    );
     assert_eq!(rig.decide_with(audit, Decision::Recalled, 20_003).await, Ok(()));
     assert_eq!(rig.store.ask(ReviewById { audit }).await.unwrap().unwrap().label, 20_003);
 }
@@ -312,8 +360,9 @@ async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
 async fn whether_a_message_was_recalled(db: &mut Db) {
     let mut rig = db.open();
     rig.send("a", "b", "x").await;
-    let is =
-        async |rig: &Rig, sender: &str, seq: i64| rig.store.ask(IsRecalled { sender: o(sender), peer: o("b"), seq: s(seq) }).await.unwrap();
+    let is = async |rig: &Rig, sender: &str, seq: i64| {
+        rig.store.ask(IsRecalled { sender: o(sender), peer: o("b"), seq: s(seq) }).await.unwrap()
+    };
     assert!(!is(&rig, "a", 1).await && !is(&rig, "a", 2).await && !is(&rig, "c", 1).await);
     rig.outcome(moderated("a", "b", 1)).await;
     assert!(is(&rig, "a", 1).await && !is(&rig, "a", 2).await);

@@ -1,4 +1,5 @@
-//! What the store promises, held against both databases by the same tests; then the troubles that only one of them has.
+//! What the store promises, held against both databases by the same tests; then the troubles that only one of
+//! them has.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -64,11 +65,19 @@ struct Db {
 }
 
 /// A small answer, so that it is soon full.
-const BOUNDS: SyncBounds =
-    SyncBounds { answer_bytes: 10_000, message_bytes: |message, _| message.body.len() + 100, conversation_bytes: 200 };
+const BOUNDS: SyncBounds = SyncBounds {
+    answer_bytes: 10_000,
+    message_bytes: |message, _| message.body.len() + 100,
+    conversation_bytes: 200,
+};
 
-const LIMITS: StoreLimits =
-    StoreLimits { writes_in_flight: 10_000, new_conversations_per_day: 0, recall_within_ms: 120_000, blocks_per_user: 0, bytes_per_day: 0 };
+const LIMITS: StoreLimits = StoreLimits {
+    writes_in_flight: 10_000,
+    new_conversations_per_day: 0,
+    recall_within_ms: 120_000,
+    blocks_per_user: 0,
+    bytes_per_day: 0,
+};
 
 impl Db {
     fn sqlite() -> Self {
@@ -101,7 +110,13 @@ impl Db {
             cache_kib: 4096,
             prepared_statements: true,
         };
-        Some(Self { config, limits: LIMITS, admin: Some((admin, name)), pooler: None, dir: tempfile::tempdir().unwrap() })
+        Some(Self {
+            config,
+            limits: LIMITS,
+            admin: Some((admin, name)),
+            pooler: None,
+            dir: tempfile::tempdir().unwrap(),
+        })
     }
 
     /// `None` when there is no PostgreSQL to test with, or no PgBouncer.
@@ -145,7 +160,9 @@ impl Db {
             number: i64,
         }
         let rows: Vec<Row> = match &self.config.url {
-            DatabaseUrl::Sqlite(path) => diesel::sql_query(sql).load(&mut conn::sqlite_writer(path, 1000).unwrap()).unwrap(),
+            DatabaseUrl::Sqlite(path) => {
+                diesel::sql_query(sql).load(&mut conn::sqlite_writer(path, 1000).unwrap()).unwrap()
+            }
             DatabaseUrl::Postgres(_) => diesel::sql_query(sql).load(&mut self.direct()).unwrap(),
         };
         rows.into_iter().map(|row| row.number).collect()
@@ -155,15 +172,28 @@ impl Db {
         let (sender, events) = mpsc::unbounded_channel();
         let metrics = Metrics::new();
         let committed = Sink(sender).start().recipient();
-        let store = Store::open(&self.config, self.limits, &metrics, &Draining::default(), committed).unwrap();
+        let store =
+            Store::open(&self.config, self.limits, &metrics, &Draining::default(), committed).unwrap();
         Rig { store, events, ready: VecDeque::new(), metrics }
     }
 }
 
 /// A ban by the command line.
 fn ban(openid: &OpenId, until: Option<i64>) -> Operation<'_> {
-    let revoke = Revoking { openid, what: Revoked::Access { until }, for_ms: None, reason: Some("spam".into()), known_only: false };
-    Operation { who: "root on here".into(), act: "ban", target: Some(openid.as_str()), detail: None, revoke: Some(revoke) }
+    let revoke = Revoking {
+        openid,
+        what: Revoked::Access { until },
+        for_ms: None,
+        reason: Some("spam".into()),
+        known_only: false,
+    };
+    Operation {
+        who: "root on here".into(),
+        act: "ban",
+        target: Some(openid.as_str()),
+        detail: None,
+        revoke: Some(revoke),
+    }
 }
 
 /// The URL of another database on the same server.
@@ -242,23 +272,49 @@ impl Rig {
 
     async fn clear(&mut self, who: &str, peer: &str, up_to: Option<i64>) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::Clear(Clear { openid: o(who), peer: o(peer), up_to: up_to.map(s), answer: Answer::Caller(answer) }));
+        self.submit(Write::Clear(Clear {
+            openid: o(who),
+            peer: o(peer),
+            up_to: up_to.map(s),
+            answer: Answer::Caller(answer),
+        }));
         answered.await.unwrap()
     }
 
     async fn block(&mut self, who: &str, peer: &str, change: BlockChange) -> Result<(), Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::Block(Block { openid: o(who), peer: o(peer), change, answer: Answer::Caller(answer) }));
+        self.submit(Write::Block(Block {
+            openid: o(who),
+            peer: o(peer),
+            change,
+            answer: Answer::Caller(answer),
+        }));
         answered.await.unwrap()
     }
 
-    async fn sync(&self, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
+    async fn sync(
+        &self,
+        who: &str,
+        since: Option<SyncCursor>,
+        named: &[(&str, i64)],
+        limit: usize,
+    ) -> SyncPage {
         self.sync_in(SessionTag::NONE, who, since, named, limit).await
     }
 
-    async fn sync_in(&self, session: SessionTag, who: &str, since: Option<SyncCursor>, named: &[(&str, i64)], limit: usize) -> SyncPage {
+    async fn sync_in(
+        &self,
+        session: SessionTag,
+        who: &str,
+        since: Option<SyncCursor>,
+        named: &[(&str, i64)],
+        limit: usize,
+    ) -> SyncPage {
         let named = named.iter().map(|(peer, seq)| (o(peer), s(*seq))).collect();
-        self.store.sync(Sync { openid: o(who), since, session, named, limit, sent_since: None, bounds: BOUNDS }).await.unwrap()
+        self.store
+            .sync(Sync { openid: o(who), since, session, named, limit, sent_since: None, bounds: BOUNDS })
+            .await
+            .unwrap()
     }
 
     async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {
@@ -272,7 +328,10 @@ impl Rig {
 
     async fn unread(&self, who: &str) -> (i64, Vec<(String, i64)>) {
         let summary = self.store.ask(Unread { openid: o(who), limit: 100 }).await.unwrap();
-        (summary.total, summary.conversations.iter().map(|c| (c.overview.peer.to_string(), c.overview.unread)).collect())
+        (
+            summary.total,
+            summary.conversations.iter().map(|c| (c.overview.peer.to_string(), c.overview.unread)).collect(),
+        )
     }
 
     /// Repeats until the database is back, for as long as that may take.
@@ -325,7 +384,12 @@ fn recv(who: &str, peer: &str, seq: i64) -> Receipt {
 }
 
 fn append(from: &str, to: &str, id: Option<&str>, text: &str) -> Append {
-    Append { draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)), admission: Admission::Open, finding: None, charge: None }
+    Append {
+        draft: draft(from, to, id, format!(r#"{{"message":"{text}"}}"#)),
+        admission: Admission::Open,
+        finding: None,
+        charge: None,
+    }
 }
 
 impl From<Append> for Write {

@@ -1,5 +1,6 @@
-//! The rules of conversations as a plain state machine, without a clock, an actor or a database: what docs/PROTOCOL.md says of messages,
-//! recalls, marks, blocklists and syncs. `against_model` holds the store against it.
+//! The rules of conversations as a plain state machine, without a clock, an actor or a database: what
+//! docs/PROTOCOL.md says of messages, recalls, marks, blocklists and syncs. `against_model` holds the store
+//! against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,8 @@ use crate::event::overview::{Missed, Overview};
 pub(super) const USERS: [char; 4] = ['a', 'b', 'c', 'd'];
 /// The wait of one who has begun too many conversations just now.
 pub(super) const DAY_MS: u64 = 86_400_000;
-/// How much time passes at once: more than the window for recalls and what a sync goes back before its cursor.
+/// How much time passes at once: more than the window for recalls and what a sync goes back before its
+/// cursor.
 pub(super) const AGE_MS: i64 = 100_000;
 
 /// What is done to the store.
@@ -59,7 +61,10 @@ impl Op {
     pub(super) fn peer(&self) -> char {
         match *self {
             Self::Send { to: peer, .. } | Self::Recall { to: peer, .. } => peer,
-            Self::Mark { peer, .. } | Self::Clear { peer, .. } | Self::Block { peer, .. } | Self::Mute { peer, .. } => peer,
+            Self::Mark { peer, .. }
+            | Self::Clear { peer, .. }
+            | Self::Block { peer, .. }
+            | Self::Mute { peer, .. } => peer,
             Self::Age => USERS[0],
         }
     }
@@ -144,7 +149,13 @@ impl Conversation {
 
 impl Model {
     pub(super) fn new(prefix: String, limits: StoreLimits) -> Self {
-        Self { prefix, limits, conversations: BTreeMap::new(), begun: BTreeMap::new(), blocks: BTreeSet::new() }
+        Self {
+            prefix,
+            limits,
+            conversations: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            blocks: BTreeSet::new(),
+        }
     }
 
     pub(super) fn name(&self, user: char) -> OpenId {
@@ -183,7 +194,9 @@ impl Model {
         let (is_blocked, only) = (self.has_blocked(to, from), repeats_only(admission));
         let conversation = self.conversations.get(&pair(from, to));
         let same_key = |m: &&Message| m.sender == sender && m.client_msg_id == id;
-        if let Some(stored) = conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)).cloned() {
+        if let Some(stored) =
+            conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)).cloned()
+        {
             if !is_blocked {
                 self.touch(from, to);
             }
@@ -206,8 +219,11 @@ impl Model {
             }
             *begun += 1;
         }
-        let seq = self.store(from, to, |message| Message { client_msg_id: id, body: body(text).into(), ..message });
-        if let Some(member) = self.conversations.get_mut(&pair(from, to)).and_then(|c| c.members.get_mut(&from)) {
+        let seq =
+            self.store(from, to, |message| Message { client_msg_id: id, body: body(text).into(), ..message });
+        if let Some(member) =
+            self.conversations.get_mut(&pair(from, to)).and_then(|c| c.members.get_mut(&from))
+        {
             member.sent = seq;
         }
         Outcome::Appended { seq }
@@ -219,9 +235,12 @@ impl Model {
         let is_by_moderator = admission == Admission::Moderator;
         let is_blocked = self.has_blocked(to, from) && !is_by_moderator;
         let conversation = self.conversations.get(&pair(from, to));
-        let own = conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
+        let own =
+            conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
         let first = own.filter(|m| m.recalled).zip(conversation);
-        if let Some(stored) = first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))).cloned() {
+        if let Some(stored) =
+            first.and_then(|(own, c)| c.messages.iter().find(|m| m.target == Some(own.seq))).cloned()
+        {
             if !is_blocked {
                 self.touch(from, to);
             }
@@ -239,7 +258,11 @@ impl Model {
         if conversation.is_some_and(|c| target <= c.old) && !is_by_moderator {
             return Outcome::Refused(Refusal::RecallExpired);
         }
-        let seq = self.store(from, to, |message| Message { kind: Kind::recall(), target: Some(s(target)), ..message });
+        let seq = self.store(from, to, |message| Message {
+            kind: Kind::recall(),
+            target: Some(s(target)),
+            ..message
+        });
         for message in self.conversations.get_mut(&pair(from, to)).into_iter().flat_map(|c| &mut c.messages) {
             if message.seq.get() == target {
                 (message.recalled, message.body) = (true, "{}".into());
@@ -248,7 +271,8 @@ impl Model {
         Outcome::Appended { seq }
     }
 
-    /// A repeat of what is stored is a change for both, where the last one is long ago, unless it goes to one who has blocked the sender.
+    /// A repeat of what is stored is a change for both, where the last one is long ago, unless it goes to one
+    /// who has blocked the sender.
     fn touch(&mut self, from: char, to: char) {
         if let Some(conversation) = self.conversations.get_mut(&pair(from, to)) {
             conversation.members.values_mut().for_each(|m| m.has_changed = true);
@@ -265,7 +289,16 @@ impl Model {
         });
         let seq = conversation.last() + 1;
         let (kind, body) = (Kind::parse("text").unwrap(), "{}".into());
-        let message = Message { seq: s(seq), sender, kind, body, sent_at: 0, client_msg_id: None, recalled: false, target: None };
+        let message = Message {
+            seq: s(seq),
+            sender,
+            kind,
+            body,
+            sent_at: 0,
+            client_msg_id: None,
+            recalled: false,
+            target: None,
+        };
         conversation.messages.push(fill(message));
         conversation.members.values_mut().for_each(|m| m.has_changed = true);
         seq
@@ -273,7 +306,8 @@ impl Model {
 
     /// The store's clock said `sent_at` for a message.
     pub(super) fn stamp(&mut self, who: char, peer: char, seq: i64, sent_at: i64) {
-        for message in self.conversations.get_mut(&pair(who, peer)).into_iter().flat_map(|c| &mut c.messages) {
+        for message in self.conversations.get_mut(&pair(who, peer)).into_iter().flat_map(|c| &mut c.messages)
+        {
             if message.seq.get() == seq {
                 message.sent_at = sent_at;
             }
@@ -307,7 +341,9 @@ impl Model {
     }
 
     fn clear(&mut self, who: char, peer: char, up_to: Option<i64>) -> Outcome {
-        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else { return Outcome::Cleared { seq: 0, moved: false } };
+        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else {
+            return Outcome::Cleared { seq: 0, moved: false };
+        };
         let wanted = up_to.unwrap_or(i64::MAX).min(conversation.last());
         let member = conversation.members.entry(who).or_default();
         let moved = wanted > member.cleared;
@@ -320,7 +356,9 @@ impl Model {
         let limit = self.limits.blocks_per_user as usize;
         match change {
             BlockChange::Block if self.has_blocked(who, peer) => {}
-            BlockChange::Block if limit > 0 && self.blocks(who).len() >= limit => return Outcome::Refused(Refusal::TooMany),
+            BlockChange::Block if limit > 0 && self.blocks(who).len() >= limit => {
+                return Outcome::Refused(Refusal::TooMany);
+            }
             BlockChange::Block => drop(self.blocks.insert((who, peer))),
             BlockChange::Unblock => drop(self.blocks.remove(&(who, peer))),
         }
@@ -328,7 +366,9 @@ impl Model {
     }
 
     fn mute(&mut self, who: char, peer: char, muted: bool) -> Outcome {
-        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else { return Outcome::Refused(Refusal::NotFound) };
+        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else {
+            return Outcome::Refused(Refusal::NotFound);
+        };
         let member = conversation.members.entry(who).or_default();
         if member.muted == muted {
             return Outcome::Done;
@@ -338,7 +378,11 @@ impl Model {
     }
 
     pub(super) fn blocks(&self, who: char) -> Vec<OpenId> {
-        self.blocks.iter().filter(|(blocker, _)| *blocker == who).map(|(_, blocked)| self.name(*blocked)).collect()
+        self.blocks
+            .iter()
+            .filter(|(blocker, _)| *blocker == who)
+            .map(|(_, blocked)| self.name(*blocked))
+            .collect()
     }
 
     pub(super) fn may_reach(&self, who: char, peer: char) -> bool {
@@ -373,7 +417,13 @@ impl Model {
         messages.filter(|m| (above + 1..below).contains(&m.seq.get())).cloned().collect()
     }
 
-    pub(super) fn history(&self, who: char, peer: char, window: Window, limit: usize) -> (Vec<Message>, bool) {
+    pub(super) fn history(
+        &self,
+        who: char,
+        peer: char,
+        window: Window,
+        limit: usize,
+    ) -> (Vec<Message>, bool) {
         let (above, below) = match window {
             Window::Newest => (0, i64::MAX),
             Window::Before(before) => (0, before.get()),
@@ -383,7 +433,9 @@ impl Model {
         let mut messages = self.between(who, peer, above, below);
         let has_more = messages.len() > limit;
         match window {
-            Window::Newest | Window::Before(_) => drop(messages.drain(..messages.len().saturating_sub(limit))),
+            Window::Newest | Window::Before(_) => {
+                drop(messages.drain(..messages.len().saturating_sub(limit)))
+            }
             Window::After(_) | Window::Between { .. } => messages.truncate(limit),
         }
         (messages, has_more)
@@ -391,7 +443,9 @@ impl Model {
 
     /// The conversations that are not cleared, the one with the newest message first, each with that message.
     pub(super) fn list(&self, who: char) -> Vec<(Overview, Option<Message>)> {
-        let one = |peer: &char| self.between(who, *peer, 0, i64::MAX).pop().map(|last| (self.overview(who, *peer), Some(last)));
+        let one = |peer: &char| {
+            self.between(who, *peer, 0, i64::MAX).pop().map(|last| (self.overview(who, *peer), Some(last)))
+        };
         let mut list: Vec<_> = USERS.iter().filter_map(one).collect();
         list.sort_by_key(|(overview, last)| (last.as_ref().map(|m| -m.sent_at), overview.peer.clone()));
         list
@@ -403,7 +457,8 @@ impl Model {
         Missed { overview: self.overview(who, peer), messages, has_more }
     }
 
-    /// All conversations, or those that have changed since the last [`Op::Age`]: by peer, each with its newest messages.
+    /// All conversations, or those that have changed since the last [`Op::Age`]: by peer, each with its
+    /// newest messages.
     pub(super) fn missed(&self, who: char, only_changed: bool, limit: usize) -> Vec<Missed> {
         let has_news = |peer: &&char| {
             let member = self.conversations.get(&pair(who, **peer)).and_then(|c| c.members.get(&who));

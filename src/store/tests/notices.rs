@@ -53,7 +53,8 @@ impl Rig {
     async fn accept(&self, who: &str, id: &str, count: u32) {
         let answers: Vec<_> = (0..count)
             .map(|_| {
-                let (openid, template, change) = (o(who), template(id), accepted(&format!("{:016x}", rand::random::<u64>())));
+                let (openid, template, change) =
+                    (o(who), template(id), accepted(&format!("{:016x}", rand::random::<u64>())));
                 self.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer }))
             })
             .collect();
@@ -63,13 +64,31 @@ impl Rig {
     }
 
     /// Whoever has written.
-    fn reserving(&self, who: &str, peer: &str, up_to: i64) -> oneshot::Receiver<Result<Reservation, Refusal>> {
+    fn reserving(
+        &self,
+        who: &str,
+        peer: &str,
+        up_to: i64,
+    ) -> oneshot::Receiver<Result<Reservation, Refusal>> {
         self.reserving_of(who, peer, up_to, true)
     }
 
-    fn reserving_of(&self, who: &str, peer: &str, up_to: i64, strangers: bool) -> oneshot::Receiver<Result<Reservation, Refusal>> {
+    fn reserving_of(
+        &self,
+        who: &str,
+        peer: &str,
+        up_to: i64,
+        strangers: bool,
+    ) -> oneshot::Receiver<Result<Reservation, Refusal>> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Write::Reserve(Reserve::new((o(who), o(peer)), template("t"), s(up_to), "node".to_owned(), strangers, answer)));
+        self.submit(Write::Reserve(Reserve::new(
+            (o(who), o(peer)),
+            template("t"),
+            s(up_to),
+            "node".to_owned(),
+            strangers,
+            answer,
+        )));
         answered
     }
 
@@ -108,7 +127,12 @@ impl Rig {
 
     /// Of the template `t`.
     async fn available(&self, who: &str) -> u32 {
-        self.standing(who).await.grants.into_iter().find(|(id, _)| *id == template("t")).map_or(0, |(_, count)| count)
+        self.standing(who)
+            .await
+            .grants
+            .into_iter()
+            .find(|(id, _)| *id == template("t"))
+            .map_or(0, |(_, count)| count)
     }
 
     async fn candidates(&self, of: &[(&str, &str, i64)]) -> Vec<Candidate> {
@@ -123,7 +147,11 @@ impl Rig {
     async fn untold_of(&self, at: i64, limit: usize, strangers: bool) -> Vec<String> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = self.store.ask(UntoldSince { template: template("t"), at, limit, after, strangers }).await.unwrap();
+            let page = self
+                .store
+                .ask(UntoldSince { template: template("t"), at, limit, after, strangers })
+                .await
+                .unwrap();
             found.extend(page.untold.iter().map(|(recipient, peer, seq)| format!("{recipient}<{peer}{seq}")));
             after = page.next;
             if after.is_none() {
@@ -137,7 +165,9 @@ async fn a_stranger_spends_no_grant(db: &mut Db) {
     let mut rig = db.open();
     rig.accept("b", "t", 2).await;
     rig.send("a", "b", "hello").await;
-    let reserve = async |rig: &Rig, up_to, strangers| rig.reserving_of("b", "a", up_to, strangers).await.unwrap().unwrap();
+    let reserve = async |rig: &Rig, up_to, strangers| {
+        rig.reserving_of("b", "a", up_to, strangers).await.unwrap().unwrap()
+    };
     assert_eq!(reserve(&rig, 1, false).await, Reservation::Stranger);
     assert_eq!((rig.available("b").await, rig.untold_of(0, 10, false).await.len()), (2, 0));
     assert_eq!(rig.untold_of(0, 10, true).await, ["b<a1"]);
@@ -160,7 +190,10 @@ async fn a_stranger_spends_no_grant(db: &mut Db) {
     rig.accept("b", "t", 1).await;
     rig.send("d", "b", "hello").await;
     assert_eq!(rig.reserving_of("b", "d", 1, false).await.unwrap().unwrap(), Reservation::Stranger);
-    assert!(matches!(rig.reserving_of("b", "d", 1, true).await.unwrap().unwrap(), Reservation::Reserved { .. }));
+    assert!(matches!(
+        rig.reserving_of("b", "d", 1, true).await.unwrap().unwrap(),
+        Reservation::Reserved { .. }
+    ));
 }
 
 async fn grants_are_counted_once_each_and_bounded(db: &mut Db) {
@@ -266,7 +299,9 @@ async fn a_grant_comes_back_only_where_nothing_was_sent(db: &mut Db) {
     rig.settle(id, NoticeOutcome::Returned).await;
     assert_eq!(rig.available("b").await, 4);
     let mut left = 4;
-    for (outcome, seq) in [SENT, NoticeOutcome::Failed { code: 43_101 }, NoticeOutcome::Unknown].into_iter().zip(1..) {
+    for (outcome, seq) in
+        [SENT, NoticeOutcome::Failed { code: 43_101 }, NoticeOutcome::Unknown].into_iter().zip(1..)
+    {
         let id = rig.reserved("b", "a", seq).await;
         rig.settle(id, outcome.clone()).await;
         // It is settled.
@@ -332,7 +367,10 @@ async fn what_stands_before_it_in_its_batch_counts(db: &mut Db) {
         rig.event().await;
         let answers = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
         match n {
-            0 => assert!(matches!(answers, (Reservation::Reserved { unread: 1, .. }, Reservation::AlreadyTold)), "{answers:?}"),
+            0 => assert!(
+                matches!(answers, (Reservation::Reserved { unread: 1, .. }, Reservation::AlreadyTold)),
+                "{answers:?}"
+            ),
             _ => assert_eq!(answers, (Reservation::AlreadyTold, Reservation::AlreadyTold)),
         }
     }
@@ -359,7 +397,9 @@ async fn two_nodes_and_few_grants(db: &mut Db) {
             for user in users {
                 for prompt in 0..GRANTED {
                     let (openid, template, change) = (o(user), template("t"), accepted(&prompt.to_string()));
-                    waiting.push(node.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer })));
+                    waiting.push(
+                        node.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer })),
+                    );
                 }
             }
         }
@@ -399,7 +439,9 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
     for muted in [true, false, true] {
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));
         let event = rig.event().await;
-        assert!(matches!(&event, Event::Settings { openid, peer, muted: to } if *openid == o("b") && *peer == o("a") && *to == muted));
+        assert!(
+            matches!(&event, Event::Settings { openid, peer, muted: to } if *openid == o("b") && *peer == o("a") && *to == muted)
+        );
         // As it is already: nobody is told.
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));
         assert_eq!(rig.list("b", 9, None).await.conversations[0].overview.muted, muted);
@@ -407,7 +449,10 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
     let summary = rig.store.ask(Unread { openid: o("b"), limit: 9 }).await.unwrap();
     assert!(summary.conversations[0].overview.muted);
     assert!(rig.sync("b", None, &[("a", 0)], 1).await.conversations[0].overview.muted);
-    assert!(rig.sync("b", Some(cursor.clone()), &[], 1).await.conversations[0].overview.muted, "a change that her other devices miss");
+    assert!(
+        rig.sync("b", Some(cursor.clone()), &[], 1).await.conversations[0].overview.muted,
+        "a change that her other devices miss"
+    );
     assert!(!rig.list("a", 9, None).await.conversations[0].overview.muted, "it is her own");
     assert!(rig.sync("a", Some(cursor), &[], 1).await.conversations.is_empty());
     assert_eq!(rig.send("a", "b", "x").await, 2, "nothing else was told");
@@ -431,11 +476,15 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     for _ in 0..3 {
         rig.send("a", "b", "x").await;
     }
-    let Event::Appended { sent_at, .. } = rig.outcome(append("a", "b", None, "the newest")).await else { panic!() };
+    let Event::Appended { sent_at, .. } = rig.outcome(append("a", "b", None, "the newest")).await else {
+        panic!()
+    };
     rig.send("a", "c", "x").await;
     rig.send("b", "c", "x").await;
     let nickname = Some(Nickname::parse("安").unwrap());
-    rig.call(|answer| Write::Profile(ProfileChange::new(o("a"), nickname, AvatarChange::Keep, answer))).await.unwrap();
+    rig.call(|answer| Write::Profile(ProfileChange::new(o("a"), nickname, AvatarChange::Keep, answer)))
+        .await
+        .unwrap();
     rig.accept("b", "t", 1).await;
     rig.accept("c", "s", 1).await;
     rig.mute("c", "a", true).await.unwrap();
@@ -454,7 +503,10 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     let of = [("b", "a", 4), ("b", "nobody", 1), ("c", "a", 1), ("c", "b", 1), ("a", "b", 4)];
     let found = rig.candidates(&of).await;
     assert_eq!(found[0], first);
-    let rest: Vec<_> = found[1..].iter().map(|c| (c.peer.as_str(), c.unread, c.nickname.as_str(), c.granted, c.muted)).collect();
+    let rest: Vec<_> = found[1..]
+        .iter()
+        .map(|c| (c.peer.as_str(), c.unread, c.nickname.as_str(), c.granted, c.muted))
+        .collect();
     assert_eq!(rest, [("a", 1, "安", false, true), ("b", 1, "", false, false)]);
     rig.read("b", "a", 3).await.unwrap();
     assert_eq!(rig.candidates(&[("b", "a", 4)]).await[0].unread, 1);
@@ -518,7 +570,10 @@ async fn the_tables_go_back_and_forth(db: &mut Db) {
     };
     // Whatever has been added since, the last first.
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(kind);
-    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort_unstable();
     for name in names.iter().rev().take_while(|name| name.as_str() >= "2026-11-28") {
         db.exec(&std::fs::read_to_string(folder.join(name).join("down.sql")).unwrap());

@@ -26,12 +26,25 @@ fn bans_are_listed_until_their_end_or_a_pardon() {
         Box::pin(async {
             let rig = db.open();
             let now = rig.store.ask(Bans { limit: 1, before: None }).await.unwrap().now;
-            for (name, until) in [("good", None), ("hour", Some(now + HOUR_MS)), ("over", Some(now - 1)), ("lifted", None)] {
+            for (name, until) in
+                [("good", None), ("hour", Some(now + HOUR_MS)), ("over", Some(now - 1)), ("lifted", None)]
+            {
                 assert_eq!(operate(&db.config, &ban(&o(name), until)).unwrap().until, until);
             }
-            let pardon = |openid| Revoking { openid, what: Revoked::Nothing, for_ms: None, reason: None, known_only: true };
-            let unban =
-                |openid| Operation { who: "ann on here".into(), act: "unban", target: None, detail: None, revoke: Some(pardon(openid)) };
+            let pardon = |openid| Revoking {
+                openid,
+                what: Revoked::Nothing,
+                for_ms: None,
+                reason: None,
+                known_only: true,
+            };
+            let unban = |openid| Operation {
+                who: "ann on here".into(),
+                act: "unban",
+                target: None,
+                detail: None,
+                revoke: Some(pardon(openid)),
+            };
             let lifted = o("lifted");
             let done = operate(&db.config, &unban(&lifted)).unwrap();
             assert_eq!(
@@ -44,7 +57,9 @@ fn bans_are_listed_until_their_end_or_a_pardon() {
             assert!(first.has_more && !rest.has_more && rest.bans[0].openid == o("good"));
 
             // A second pardon would end tokens of who has logged in since.
-            let newest = async || rig.store.revocations(LogQuestion::After { id: 0, missing: Vec::new() }).await.unwrap().newest;
+            let newest = async || {
+                rig.store.revocations(LogQuestion::After { id: 0, missing: Vec::new() }).await.unwrap().newest
+            };
             let before = newest().await;
             assert_eq!(operate(&db.config, &unban(&lifted)).unwrap().ban_before, None);
             // Nobody knows them: nothing is written, but for the audit log.
@@ -60,8 +75,16 @@ fn bans_are_listed_until_their_end_or_a_pardon() {
             let done = operate(&db.config, &known_only).unwrap();
             assert_eq!((done.is_unknown, done.until), (false, Some(done.now + 60_000)));
 
-            let acts = rig.store.ask(Acts { limit: 10, target: Some("stranger".into()), ..Acts::default() }).await.unwrap().acts;
-            assert_eq!(acts.iter().map(|act| act.outcome.as_deref().unwrap()).collect::<Vec<_>>(), ["done", "unknown user"]);
+            let acts = rig
+                .store
+                .ask(Acts { limit: 10, target: Some("stranger".into()), ..Acts::default() })
+                .await
+                .unwrap()
+                .acts;
+            assert_eq!(
+                acts.iter().map(|act| act.outcome.as_deref().unwrap()).collect::<Vec<_>>(),
+                ["done", "unknown user"]
+            );
         })
     });
 }
@@ -92,9 +115,17 @@ fn the_end_of_a_ban_is_noted_once_for_nodes_that_know_of_none() {
             operate(&db.config, &ban(&again, None)).unwrap();
             for openid in [&over, &again, &over] {
                 let what = Revoked::Lapsed { until: end };
-                commit(&rig, |answer| Write::Revoke(Revoke { openid: openid.clone(), what, decision: None, answer })).await;
+                commit(&rig, |answer| {
+                    Write::Revoke(Revoke { openid: openid.clone(), what, decision: None, answer })
+                })
+                .await;
             }
-            assert_eq!(db.numbers("SELECT CAST(what AS BIGINT) AS number FROM revocations WHERE openid = 'over' ORDER BY id"), [3, 4]);
+            assert_eq!(
+                db.numbers(
+                    "SELECT CAST(what AS BIGINT) AS number FROM revocations WHERE openid = 'over' ORDER BY id"
+                ),
+                [3, 4]
+            );
             assert_eq!(db.numbers("SELECT CAST(what AS BIGINT) AS number FROM revocations WHERE openid = 'again' ORDER BY id"), [3, 3]);
             assert!(rig.store.ask(EndedBans { limit: 10 }).await.unwrap().is_empty());
             assert_eq!(names(&rig).await, ["again"]);
@@ -117,9 +148,11 @@ fn an_act_stands_once_with_what_became_of_it() {
             let old = OperatorAct::new(HOUR_MS, Via::CommandLine, "root on here", "token");
             commit(&rig, |answer| Write::Act(RecordAct { act: old.clone(), answer })).await;
             assert_eq!(all().await, [act.clone(), old]);
-            let since = rig.store.ask(Acts { limit: 10, since: Some(2 * HOUR_MS), ..Acts::default() }).await.unwrap();
+            let since =
+                rig.store.ask(Acts { limit: 10, since: Some(2 * HOUR_MS), ..Acts::default() }).await.unwrap();
             assert_eq!(since.acts, [act.clone()]);
-            let page = rig.store.ask(Acts { limit: 1, before: Some(act.id), ..Acts::default() }).await.unwrap();
+            let page =
+                rig.store.ask(Acts { limit: 1, before: Some(act.id), ..Acts::default() }).await.unwrap();
             assert_eq!((page.acts[0].act.as_str(), page.has_more), ("token", false));
             upkeep::prune(&rig.store, PrunedLog::Acts, 2 * HOUR_MS).await;
             assert_eq!(all().await, [act]);
@@ -138,19 +171,32 @@ fn a_users_standing_is_what_the_tables_say() {
             rig.send("ann", "ben", "1").await;
             rig.send("ann", "ben", "2").await;
             rig.send("cid", "ann", "3").await;
-            commit(&rig, |answer| Write::Block(Block { openid: ben.clone(), peer: ann.clone(), change: BlockChange::Block, answer })).await;
+            commit(&rig, |answer| {
+                Write::Block(Block {
+                    openid: ben.clone(),
+                    peer: ann.clone(),
+                    change: BlockChange::Block,
+                    answer,
+                })
+            })
+            .await;
             let users = vec![(ann.clone(), 1_000), (ben.clone(), 1_000)];
             commit(&rig, |answer| Write::Seen(SeenUsers { users, answer })).await;
             // What comes late sets nothing back.
             for at in [9_000, 4_000] {
-                commit(&rig, |answer| Write::Seen(SeenUsers { users: vec![(ann.clone(), at)], answer })).await;
+                commit(&rig, |answer| Write::Seen(SeenUsers { users: vec![(ann.clone(), at)], answer }))
+                    .await;
             }
             operate(&db.config, &ban(&ann, None)).unwrap();
             let standing = rig.store.ask(UserOverview { openid: ann.clone() }).await.unwrap();
             assert_eq!((standing.first_seen, standing.last_seen), (Some(1_000), Some(9_000)));
             assert_eq!((standing.conversations, standing.conversations_started, standing.unread), (2, 1, 1));
             assert_eq!((standing.blocks, standing.blocked_by), (0, 1));
-            assert!(standing.last_message >= standing.last_written && standing.last_written.is_some() && standing.last_revoked.is_some());
+            assert!(
+                standing.last_message >= standing.last_written
+                    && standing.last_written.is_some()
+                    && standing.last_revoked.is_some()
+            );
             assert_eq!(standing.ban.and_then(|ban| ban.reason).as_deref(), Some("spam"));
         })
     });
@@ -165,9 +211,17 @@ fn nodes_of_the_release_before_read_and_write_the_log() {
             db.exec("INSERT INTO revocations (openid, what, issued_ms, at) VALUES ('old', 3, NULL, 1)");
             operate(&db.config, &ban(&o("new"), Some(i64::MAX / 2))).unwrap();
             assert_eq!(names(&rig).await, ["new", "old"]);
-            let told = rig.store.revocations(LogQuestion::After { id: 0, missing: Vec::new() }).await.unwrap().entries;
+            let told = rig
+                .store
+                .revocations(LogQuestion::After { id: 0, missing: Vec::new() })
+                .await
+                .unwrap()
+                .entries;
             assert_eq!(told[0].what, Revoked::Access { until: None });
-            assert_eq!(db.numbers("SELECT CAST(what AS BIGINT) AS number FROM revocations ORDER BY id"), [3, 3]);
+            assert_eq!(
+                db.numbers("SELECT CAST(what AS BIGINT) AS number FROM revocations ORDER BY id"),
+                [3, 3]
+            );
         })
     });
 }

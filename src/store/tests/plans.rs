@@ -1,4 +1,5 @@
-//! What a batch reads must not grow with what is stored, on a database that PostgreSQL has no statistics of least of all.
+//! What a batch reads must not grow with what is stored, on a database that PostgreSQL has no statistics of
+//! least of all.
 
 use diesel::prelude::*;
 
@@ -10,7 +11,9 @@ const READS: u64 = 20 * BATCH;
 
 /// One batch of `BATCH` writes between 100 pairs. A plan that was made in this session stays.
 fn batch(round: u64, op: u8) -> String {
-    let column = |value: &str, kind: &str| format!("(SELECT array_agg(({value})::{kind} ORDER BY n) FROM generate_series(1, {BATCH}) n)");
+    let column = |value: &str, kind: &str| {
+        format!("(SELECT array_agg(({value})::{kind} ORDER BY n) FROM generate_series(1, {BATCH}) n)")
+    };
     let columns = [
         column(&op.to_string(), "smallint"),
         column("'a' || n % 100", "text"),
@@ -23,7 +26,11 @@ fn batch(round: u64, op: u8) -> String {
         column(&(2 * round + 1).to_string(), "bigint"),
         column("NULL", "bigint"),
     ];
-    format!("SELECT count(*) AS number FROM hongyan_commit({}, {}, 0, 120000, 1000)", columns.join(", "), crate::ids::now_ms())
+    format!(
+        "SELECT count(*) AS number FROM hongyan_commit({}, {}, 0, 120000, 1000)",
+        columns.join(", "),
+        crate::ids::now_ms()
+    )
 }
 
 #[derive(QueryableByName)]
@@ -45,13 +52,13 @@ fn a_batch_reads_by_index_on_a_young_database() {
                 let Number { number } = diesel::sql_query(sql).get_result(conn).unwrap();
                 u64::try_from(number).unwrap()
             };
-            const READ: &str =
-                "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint AS number FROM pg_stat_xact_user_tables";
+            const READ: &str = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint AS number FROM pg_stat_xact_user_tables";
             for round in 0..20 {
                 // Appends, the same again, read marks, recalls, those of the operator.
                 for op in [0, 0, 2, 6, 11] {
                     conn.batch_execute("BEGIN").unwrap();
-                    // What transactions before have read is in it until PostgreSQL finds the time to add it up.
+                    // What transactions before have read is in it until PostgreSQL finds the time to add it
+                    // up.
                     let before = number(&mut conn, READ);
                     assert_eq!(number(&mut conn, &batch(round, op)), BATCH);
                     let read = number(&mut conn, READ) - before;

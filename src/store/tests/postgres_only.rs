@@ -28,7 +28,10 @@ fn two_nodes_store_a_message_once() {
                 }
             }
             assert_eq!(stored, 350);
-            assert_eq!(nodes[0].history("a", "b", Window::After(s(0)), 1000).await.0, (1..=350).collect::<Vec<_>>());
+            assert_eq!(
+                nodes[0].history("a", "b", Window::After(s(0)), 1000).await.0,
+                (1..=350).collect::<Vec<_>>()
+            );
         })
     });
 }
@@ -49,7 +52,10 @@ fn many_nodes_begin_many_conversations() {
             for node in &mut nodes {
                 for _ in 0..100 {
                     let event = node.event().await;
-                    let fine = matches!(event, Event::Appended { .. } | Event::Refused { why: Refusal::RateLimited { .. }, .. });
+                    let fine = matches!(
+                        event,
+                        Event::Appended { .. } | Event::Refused { why: Refusal::RateLimited { .. }, .. }
+                    );
                     assert!(fine, "{event:?}");
                 }
             }
@@ -89,7 +95,10 @@ impl Proxy {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(&target) else { continue };
                 let is_asked = Arc::new(AtomicBool::new(false));
-                for (asks, from, to) in [(true, client.try_clone().unwrap(), server.try_clone().unwrap()), (false, server, client)] {
+                for (asks, from, to) in [
+                    (true, client.try_clone().unwrap(), server.try_clone().unwrap()),
+                    (false, server, client),
+                ] {
                     let (mode, round_trips, is_asked) = (set.clone(), counter.clone(), is_asked.clone());
                     let heard = move || {
                         if is_asked.swap(asks, Ordering::SeqCst) != asks && asks {
@@ -127,7 +136,8 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, mode: &AtomicU8, heard: impl 
                         break;
                     }
                 }
-                Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                Err(e)
+                    if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
                 _ => break,
             },
         }
@@ -194,7 +204,10 @@ fn a_thread_that_was_given_up_tells_what_it_stored() {
             assert!(matches!(event, Event::Refused { why: Refusal::Unavailable, .. }), "{event:?}");
             proxy.set(PASS);
             let event = rig.event().await;
-            assert!(matches!(event, Event::Appended { seq, request: RequestState::Answered, .. } if seq == s(2)), "{event:?}");
+            assert!(
+                matches!(event, Event::Appended { seq, request: RequestState::Answered, .. } if seq == s(2)),
+                "{event:?}"
+            );
             rig.until_stored("a", "b", "3").await;
             proxy.set(SILENT);
             let request = RequestId::parse("1", "1").unwrap();
@@ -204,11 +217,22 @@ fn a_thread_that_was_given_up_tells_what_it_stored() {
             proxy.set(PASS);
             let event = rig.event().await;
             assert!(
-                matches!(event, Event::Marked { receipt: Receipt { session: None, .. }, moved: true, request_id: None, .. }),
+                matches!(
+                    event,
+                    Event::Marked {
+                        receipt: Receipt { session: None, .. },
+                        moved: true,
+                        request_id: None,
+                        ..
+                    }
+                ),
                 "{event:?}"
             );
             rig.until_stored("a", "b", "4").await;
-            assert!(matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Repeated { request: RequestState::Open, .. }));
+            assert!(matches!(
+                rig.outcome(append("a", "b", Some("2"), "2")).await,
+                Event::Repeated { request: RequestState::Open, .. }
+            ));
             assert_eq!(rig.history("a", "b", Window::After(s(0)), 100).await.0, [1, 2, 3, 4]);
         })
     });
@@ -223,7 +247,9 @@ fn a_connection_that_broke_while_it_was_quiet_is_made_anew() {
             db.exec(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
             );
-            assert!(matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Appended { seq, .. } if seq == s(2)));
+            assert!(
+                matches!(rig.outcome(append("a", "b", Some("2"), "2")).await, Event::Appended { seq, .. } if seq == s(2))
+            );
         })
     });
 }

@@ -108,7 +108,10 @@ async fn what_a_batch_says_last_holds(db: &mut Db) {
     for answered in waiting {
         answered.await.unwrap().unwrap();
     }
-    assert_eq!(rig.profile("a").await, Profile { nickname: name("19").unwrap(), avatar: Some(image(19).id().clone()) });
+    assert_eq!(
+        rig.profile("a").await,
+        Profile { nickname: name("19").unwrap(), avatar: Some(image(19).id().clone()) }
+    );
     assert_eq!(rig.profile("b").await, Profile { nickname: name("b").unwrap(), avatar: None });
     for n in 0..19 {
         assert_eq!(rig.bytes(image(n).id()).await, None);
@@ -149,7 +152,12 @@ async fn so_many_at_once_and_messages_all_the_same(db: &mut Db) {
     let mut waiting = Vec::new();
     loop {
         let (answer, answered) = oneshot::channel();
-        let change = ProfileChange::new(o("a"), None, AvatarChange::Set(image(waiting.len() as u32)), Answer::Caller(answer));
+        let change = ProfileChange::new(
+            o("a"),
+            None,
+            AvatarChange::Set(image(waiting.len() as u32)),
+            Answer::Caller(answer),
+        );
         match rig.store.submit(Write::Profile(change)) {
             Ok(()) => waiting.push(answered),
             Err(Full(write)) => {
@@ -171,7 +179,8 @@ async fn so_many_at_once_and_messages_all_the_same(db: &mut Db) {
     }
 }
 
-/// Users of two nodes pass few images around: each that is shown in the end is there, and no other. (SQLite has one node.)
+/// Users of two nodes pass few images around: each that is shown in the end is there, and no other. (SQLite
+/// has one node.)
 async fn several_nodes_never_take_away_what_is_shown(db: &mut Db) {
     const USERS: u32 = 8;
     const IMAGES: u32 = 3;
@@ -184,7 +193,8 @@ async fn several_nodes_never_take_away_what_is_shown(db: &mut Db) {
         for user in 0..USERS {
             for (at, node) in nodes.iter().enumerate() {
                 let number = rand::random::<u32>() % (IMAGES + 1);
-                let avatar = if number == IMAGES { AvatarChange::Remove } else { AvatarChange::Set(image(number)) };
+                let avatar =
+                    if number == IMAGES { AvatarChange::Remove } else { AvatarChange::Set(image(number)) };
                 // In another order at each node.
                 let user = if at == 0 { user } else { USERS - 1 - user };
                 waiting.push(node.changing(change(&format!("u{user}"), name("n"), avatar)));
@@ -199,7 +209,11 @@ async fn several_nodes_never_take_away_what_is_shown(db: &mut Db) {
         }
         for number in 0..IMAGES {
             let avatar = image(number);
-            assert_eq!(nodes[0].bytes(avatar.id()).await.is_some(), shown.contains(avatar.id()), "round {round}, image {number}");
+            assert_eq!(
+                nodes[0].bytes(avatar.id()).await.is_some(),
+                shown.contains(avatar.id()),
+                "round {round}, image {number}"
+            );
         }
     }
 }

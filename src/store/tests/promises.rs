@@ -27,15 +27,23 @@ on_both!(
 
 async fn a_message_is_stored_once(db: &mut Db) {
     let mut rig = db.open();
-    let Event::Appended { seq, sent_at, .. } = rig.outcome(append("a", "b", Some("m1"), "hi")).await else { panic!() };
+    let Event::Appended { seq, sent_at, .. } = rig.outcome(append("a", "b", Some("m1"), "hi")).await else {
+        panic!()
+    };
     assert_eq!(seq, s(1));
     for _ in 0..2 {
-        let Event::Repeated { stored, .. } = rig.outcome(append("a", "b", Some("m1"), "hi")).await else { panic!() };
+        let Event::Repeated { stored, .. } = rig.outcome(append("a", "b", Some("m1"), "hi")).await else {
+            panic!()
+        };
         assert_eq!((stored.seq, stored.sent_at, &*stored.body), (seq, sent_at, r#"{"message":"hi"}"#));
     }
     // The key is the sender's own, and of this conversation.
-    assert!(matches!(rig.outcome(append("b", "a", Some("m1"), "hi")).await, Event::Appended { seq, .. } if seq == s(2)));
-    assert!(matches!(rig.outcome(append("a", "c", Some("m1"), "hi")).await, Event::Appended { seq, .. } if seq == s(1)));
+    assert!(
+        matches!(rig.outcome(append("b", "a", Some("m1"), "hi")).await, Event::Appended { seq, .. } if seq == s(2))
+    );
+    assert!(
+        matches!(rig.outcome(append("a", "c", Some("m1"), "hi")).await, Event::Appended { seq, .. } if seq == s(1))
+    );
     // Without a key every message is another one.
     assert_eq!((rig.send("a", "b", "x").await, rig.send("a", "b", "x").await), (3, 4));
     assert_eq!(rig.history("b", "a", Window::Newest, 10).await, (vec![1, 2, 3, 4], false));
@@ -44,26 +52,43 @@ async fn a_message_is_stored_once(db: &mut Db) {
 async fn other_content_under_the_same_id_is_a_conflict(db: &mut Db) {
     let mut rig = db.open();
     rig.outcome(append("a", "b", Some("m"), "hi")).await;
-    assert!(matches!(rig.outcome(append("a", "b", Some("m"), "ho")).await, Event::Refused { why: Refusal::Conflict, .. }));
+    assert!(matches!(
+        rig.outcome(append("a", "b", Some("m"), "ho")).await,
+        Event::Refused { why: Refusal::Conflict, .. }
+    ));
     let mut other = append("a", "b", Some("m"), "hi");
     other.draft.kind = Kind::parse("image").unwrap();
     assert!(matches!(rig.outcome(other).await, Event::Refused { why: Refusal::Conflict, .. }));
     let same = r#"{ "date":"later", "created_at":5, "id":"7", "message":"\u0068i" }"#;
-    let again = Append { draft: draft("a", "b", Some("m"), same.into()), admission: Admission::Open, finding: None, charge: None };
-    assert!(matches!(rig.outcome(again).await, Event::Repeated { stored, .. } if &*stored.body == r#"{"message":"hi"}"#));
+    let again = Append {
+        draft: draft("a", "b", Some("m"), same.into()),
+        admission: Admission::Open,
+        finding: None,
+        charge: None,
+    };
+    assert!(
+        matches!(rig.outcome(again).await, Event::Repeated { stored, .. } if &*stored.body == r#"{"message":"hi"}"#)
+    );
 }
 
 async fn a_repeat_of_a_recalled_message_is_no_conflict(db: &mut Db) {
     let mut rig = db.open();
     rig.outcome(append("a", "b", Some("m"), "hi")).await;
     db.exec("UPDATE messages SET recalled = TRUE, body = '{}'");
-    assert!(matches!(rig.outcome(append("a", "b", Some("m"), "hi")).await, Event::Repeated { stored, .. } if stored.recalled));
+    assert!(
+        matches!(rig.outcome(append("a", "b", Some("m"), "hi")).await, Event::Repeated { stored, .. } if stored.recalled)
+    );
 }
 
 async fn one_order_without_holes(db: &mut Db) {
     let mut rig = db.open();
     for i in 0..600 {
-        rig.submit(append(if i % 3 == 0 { "b" } else { "a" }, if i % 3 == 0 { "a" } else { "b" }, Some(&format!("m{i}")), &i.to_string()));
+        rig.submit(append(
+            if i % 3 == 0 { "b" } else { "a" },
+            if i % 3 == 0 { "a" } else { "b" },
+            Some(&format!("m{i}")),
+            &i.to_string(),
+        ));
     }
     for i in 0..600 {
         match rig.event().await {
@@ -73,8 +98,17 @@ async fn one_order_without_holes(db: &mut Db) {
             other => panic!("{other:?}"),
         }
     }
-    let page = rig.store.ask(History { openid: o("a"), peer: o("b"), window: Window::After(s(0)), limit: 600 }).await.unwrap();
-    assert!(page.messages.iter().enumerate().all(|(i, m)| m.seq.get() == i as i64 + 1 && *m.body == *format!(r#"{{"message":"{i}"}}"#)));
+    let page = rig
+        .store
+        .ask(History { openid: o("a"), peer: o("b"), window: Window::After(s(0)), limit: 600 })
+        .await
+        .unwrap();
+    assert!(
+        page.messages
+            .iter()
+            .enumerate()
+            .all(|(i, m)| m.seq.get() == i as i64 + 1 && *m.body == *format!(r#"{{"message":"{i}"}}"#))
+    );
     assert_eq!(page.messages.len(), 600);
 }
 
@@ -94,9 +128,13 @@ async fn a_batch_with_repeats_inside(db: &mut Db) {
 async fn past_the_rate_only_repeats_are_answered(db: &mut Db) {
     let mut rig = db.open();
     let fast = |to, id, text| Append { admission: OVER_RATE, ..append("a", to, Some(id), text) };
-    let limited = |event: &Event| matches!(event, Event::Refused { why: Refusal::RateLimited { retry_after_ms: 70 }, .. });
+    let limited = |event: &Event| {
+        matches!(event, Event::Refused { why: Refusal::RateLimited { retry_after_ms: 70 }, .. })
+    };
     rig.outcome(append("a", "b", Some("m"), "hi")).await;
-    assert!(matches!(rig.outcome(fast("b", "m", "hi")).await, Event::Repeated { stored, .. } if stored.seq == s(1)));
+    assert!(
+        matches!(rig.outcome(fast("b", "m", "hi")).await, Event::Repeated { stored, .. } if stored.seq == s(1))
+    );
     assert!(limited(&rig.outcome(fast("b", "n", "hi")).await));
     assert!(limited(&rig.outcome(fast("new", "n", "hi")).await));
     assert!(rig.list("new", 10, None).await.conversations.is_empty());
@@ -134,7 +172,10 @@ async fn new_conversations_are_limited(db: &mut Db) {
     // The wait is what it says: a day after the third newest, one more may begin.
     db.exec("UPDATE conversations SET created_at = created_at - 86400000 + 60000 WHERE created_by = 'a'");
     let refused = rig.outcome(append("a", "p9", None, "hi")).await;
-    assert!(matches!(refused, Event::Refused { why: Refusal::RateLimited { retry_after_ms: 1..=60_000 }, .. }), "{refused:?}");
+    assert!(
+        matches!(refused, Event::Refused { why: Refusal::RateLimited { retry_after_ms: 1..=60_000 }, .. }),
+        "{refused:?}"
+    );
     db.exec("UPDATE conversations SET created_at = created_at - 60000 WHERE created_by = 'a'");
     rig.send("a", "p9", "hi").await;
 }
@@ -171,7 +212,9 @@ async fn read_marks_are_clamped_and_never_go_back(db: &mut Db) {
         rig.send("a", "b", &i.to_string()).await;
     }
     rig.read("b", "a", 2).await.unwrap();
-    assert!(matches!(rig.event().await, Event::Marked { receipt, request_id: None, .. } if receipt.seq == s(2)));
+    assert!(
+        matches!(rig.event().await, Event::Marked { receipt, request_id: None, .. } if receipt.seq == s(2))
+    );
     rig.read("b", "a", 1).await.unwrap();
     let id = RequestId::parse("\"r\"", "r").unwrap();
     let ask = |seq| {
@@ -232,7 +275,9 @@ async fn a_huge_backlog_is_not_walked(db: &mut Db) {
     let mut rig = db.open();
     rig.send("a", "b", "first").await;
     let series = match &db.config.url {
-        DatabaseUrl::Sqlite(_) => "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n",
+        DatabaseUrl::Sqlite(_) => {
+            "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n"
+        }
         DatabaseUrl::Postgres(_) => "SELECT i FROM generate_series(2, 100000) AS g (i)",
     };
     db.exec(&format!(
@@ -262,7 +307,10 @@ async fn clearing_hides_until_a_message_follows(db: &mut Db) {
     assert!(matches!(rig.event().await, Event::Cleared { seq, .. } if seq == s(4)));
     assert!(rig.list("b", 9, None).await.conversations.is_empty());
     assert_eq!(rig.list("a", 9, None).await.conversations.len(), 1);
-    assert_eq!((rig.unread("b").await.0, rig.history("b", "a", Window::After(s(0)), 9).await), (0, (vec![], false)));
+    assert_eq!(
+        (rig.unread("b").await.0, rig.history("b", "a", Window::After(s(0)), 9).await),
+        (0, (vec![], false))
+    );
     assert_eq!(rig.send("a", "b", "again").await, 5);
     let list = rig.list("b", 9, None).await.conversations;
     assert_eq!((list[0].overview.unread, list[0].overview.cleared_seq), (1, s(4)));
@@ -282,11 +330,8 @@ async fn the_list_is_newest_first_and_pages(db: &mut Db) {
     let mut after = None;
     loop {
         let page = rig.list("me", 2, after).await;
-        assert!(
-            page.conversations
-                .iter()
-                .all(|c| c.overview.unread == 1 && c.last_message.as_ref().is_some_and(|m| m.sender == c.overview.peer))
-        );
+        assert!(page.conversations.iter().all(|c| c.overview.unread == 1
+            && c.last_message.as_ref().is_some_and(|m| m.sender == c.overview.peer)));
         seen.extend(page.conversations.iter().map(|c| c.overview.peer.to_string()));
         after = page.next;
         if after.is_none() {
@@ -308,8 +353,14 @@ async fn every_window_of_history(db: &mut Db) {
     assert_eq!(rig.history("b", "a", Window::Before(s(5)), 3).await, (vec![2, 3, 4], true));
     assert_eq!(rig.history("b", "a", Window::After(s(6)), 3).await, (vec![7, 8, 9], false));
     assert_eq!(rig.history("b", "a", Window::After(s(5)), 3).await, (vec![6, 7, 8], true));
-    assert_eq!(rig.history("b", "a", Window::Between { after: s(2), before: s(6) }, 2).await, (vec![3, 4], true));
-    assert_eq!(rig.history("b", "a", Window::Between { after: s(2), before: s(6) }, 3).await, (vec![3, 4, 5], false));
+    assert_eq!(
+        rig.history("b", "a", Window::Between { after: s(2), before: s(6) }, 2).await,
+        (vec![3, 4], true)
+    );
+    assert_eq!(
+        rig.history("b", "a", Window::Between { after: s(2), before: s(6) }, 3).await,
+        (vec![3, 4, 5], false)
+    );
     assert_eq!(rig.history("b", "nobody", Window::Newest, 3).await, (vec![], false));
     assert_eq!(rig.history("c", "a", Window::Newest, 3).await, (vec![], false));
 }
@@ -326,11 +377,22 @@ async fn a_stranger_does_not_learn_that_you_read(db: &mut Db) {
 
 async fn revocations_are_followed(db: &mut Db) {
     let rig = db.open();
-    let all = [Revoked::Token { issued_ms: 5 }, Revoked::AllTokens, Revoked::Sessions, Revoked::Access { until: None }, Revoked::Nothing];
+    let all = [
+        Revoked::Token { issued_ms: 5 },
+        Revoked::AllTokens,
+        Revoked::Sessions,
+        Revoked::Access { until: None },
+        Revoked::Nothing,
+    ];
     let before = now_ms();
     for what in all {
         let (answer, answered) = oneshot::channel();
-        rig.submit(Write::Revoke(Revoke { openid: o("a"), what, decision: None, answer: Answer::Caller(answer) }));
+        rig.submit(Write::Revoke(Revoke {
+            openid: o("a"),
+            what,
+            decision: None,
+            answer: Answer::Caller(answer),
+        }));
         answered.await.unwrap().unwrap();
     }
     // The command line writes beside a server that runs.
@@ -344,8 +406,12 @@ async fn revocations_are_followed(db: &mut Db) {
     assert_eq!(newest, log[5].id);
     assert!(after(newest, Vec::new()).await.unwrap().entries.is_empty());
     let ids = |page: LogPage| page.entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
-    assert_eq!(ids(after(log[3].id, vec![log[0].id, i64::MAX]).await.unwrap()), [log[0].id, log[4].id, log[5].id]);
-    let in_force = |lifetime_ms, newest_ids| rig.store.revocations(LogQuestion::InForce { lifetime_ms, newest_ids });
+    assert_eq!(
+        ids(after(log[3].id, vec![log[0].id, i64::MAX]).await.unwrap()),
+        [log[0].id, log[4].id, log[5].id]
+    );
+    let in_force =
+        |lifetime_ms, newest_ids| rig.store.revocations(LogQuestion::InForce { lifetime_ms, newest_ids });
     assert_eq!(in_force(600_000, 0).await.unwrap().entries, log);
     assert_eq!(ids(in_force(-600_000, 0).await.unwrap()), [log[3].id, log[4].id, log[5].id]);
     assert_eq!(ids(in_force(-600_000, 4).await.unwrap()), [log[2].id, log[3].id, log[4].id, log[5].id]);

@@ -20,25 +20,37 @@ async fn a_recall_is_a_message_of_its_own_and_overwrites_its_target(db: &mut Db)
     for text in ["one", "two", "three"] {
         rig.outcome(append("a", "b", Some(text), text)).await;
     }
-    let Event::Appended { draft, seq, sent_at, .. } = rig.outcome(recall("a", "b", 2)).await else { panic!() };
+    let Event::Appended { draft, seq, sent_at, .. } = rig.outcome(recall("a", "b", 2)).await else {
+        panic!()
+    };
     assert_eq!((seq, draft.target), (s(4), Some(s(2))));
-    let page = rig.store.ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 }).await.unwrap();
+    let page = rig
+        .store
+        .ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 })
+        .await
+        .unwrap();
     let [one, two, _, event] = page.messages.as_slice() else { panic!() };
     assert_eq!((one.recalled, two.recalled, &*two.body, two.kind.as_str()), (false, true, "{}", "text"));
     assert_eq!(two.client_msg_id, ClientMsgId::parse("two").ok());
-    assert_eq!((event.target, event.kind.as_str(), event.sent_at, event.recalled), (Some(s(2)), "recall", sent_at, false));
+    assert_eq!(
+        (event.target, event.kind.as_str(), event.sent_at, event.recalled),
+        (Some(s(2)), "recall", sent_at, false)
+    );
     // Neither the recall nor what it recalled is unread, and the sender's own place is where it was.
     assert_eq!(rig.unread("b").await.0, 2);
     rig.outcome(append("b", "a", None, "hm")).await;
     rig.outcome(recall("b", "a", 5)).await;
     assert_eq!(rig.unread("a").await.0, 0);
-    // Again: the first one's place, however often. The recalled message itself is a repeat, whatever it says now.
+    // Again: the first one's place, however often. The recalled message itself is a repeat, whatever it says
+    // now.
     for _ in 0..2 {
         assert!(
             matches!(rig.outcome(recall("a", "b", 2)).await, Event::Repeated { stored, .. } if stored.seq == s(4) && stored.target == Some(s(2)))
         );
     }
-    assert!(matches!(rig.outcome(append("a", "b", Some("two"), "else")).await, Event::Repeated { stored, .. } if stored.recalled));
+    assert!(
+        matches!(rig.outcome(append("a", "b", Some("two"), "else")).await, Event::Repeated { stored, .. } if stored.recalled)
+    );
     assert_eq!(rig.send("a", "b", "next").await, 7);
 }
 
@@ -56,7 +68,10 @@ async fn what_cannot_be_recalled(db: &mut Db) {
     assert!(refused(rig.outcome(recall("a", "c", 1)).await, Refusal::NotFound), "another conversation");
     rig.outcome(recall("a", "b", 1)).await;
     assert!(refused(rig.outcome(recall("a", "b", 4)).await, Refusal::NotFound), "a recall");
-    assert!(refused(rig.outcome(recall("b", "a", 1)).await, Refusal::NotFound), "somebody else's recalled one");
+    assert!(
+        refused(rig.outcome(recall("b", "a", 1)).await, Refusal::NotFound),
+        "somebody else's recalled one"
+    );
     db.exec("UPDATE messages SET sent_at = sent_at - 60000");
     assert!(refused(rig.outcome(recall("a", "b", 3)).await, Refusal::RecallExpired));
     // What is done is acked for ever.
@@ -65,7 +80,10 @@ async fn what_cannot_be_recalled(db: &mut Db) {
     let fast = |target| Append { admission: OVER_RATE, ..recall("a", "b", target) };
     assert!(matches!(rig.outcome(fast(1)).await, Event::Repeated { quiet: true, .. }));
     for target in [2, 3, 9] {
-        assert!(refused(rig.outcome(fast(target)).await, Refusal::RateLimited { retry_after_ms: 70 }), "{target}");
+        assert!(
+            refused(rig.outcome(fast(target)).await, Refusal::RateLimited { retry_after_ms: 70 }),
+            "{target}"
+        );
     }
 }
 
@@ -76,13 +94,21 @@ async fn recalls_in_one_batch(db: &mut Db) {
     }
     // Submitted together: what follows the first is one batch, or two.
     rig.submit(append("a", "b", None, "to fill the first batch"));
-    for write in [recall("a", "b", 2), append("b", "a", Some("m"), "x"), recall("a", "b", 2), recall("b", "a", 2), recall("a", "b", 3)] {
+    for write in [
+        recall("a", "b", 2),
+        append("b", "a", Some("m"), "x"),
+        recall("a", "b", 2),
+        recall("b", "a", 2),
+        recall("a", "b", 3),
+    ] {
         rig.submit(write);
     }
     rig.event().await;
     assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(5)));
     assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(6)));
-    assert!(matches!(rig.event().await, Event::Repeated { stored, .. } if stored.seq == s(5) && stored.target == Some(s(2))));
+    assert!(
+        matches!(rig.event().await, Event::Repeated { stored, .. } if stored.seq == s(5) && stored.target == Some(s(2)))
+    );
     assert!(matches!(rig.event().await, Event::Refused { why: Refusal::NotFound, .. }));
     assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(7)));
     assert_eq!(rig.history("a", "b", Window::Newest, 9).await.0, [1, 2, 3, 4, 5, 6, 7]);
@@ -92,16 +118,24 @@ async fn a_repeat_behind_a_recall_in_one_batch_is_one_of_a_recalled_message(db: 
     let mut rig = db.open();
     rig.outcome(append("a", "b", Some("m"), "secret")).await;
     // Submitted together: what follows the first is one batch, or two.
-    for write in [append("a", "b", None, "to fill the first batch"), append("a", "b", Some("m"), "secret"), recall("a", "b", 1)] {
+    for write in [
+        append("a", "b", None, "to fill the first batch"),
+        append("a", "b", Some("m"), "secret"),
+        recall("a", "b", 1),
+    ] {
         rig.submit(write);
     }
     rig.submit(append("a", "b", Some("m"), "secret"));
     rig.submit(append("a", "b", Some("m"), "else"));
     rig.event().await;
-    assert!(matches!(rig.event().await, Event::Repeated { stored, .. } if !stored.recalled && stored.body.contains("secret")));
+    assert!(
+        matches!(rig.event().await, Event::Repeated { stored, .. } if !stored.recalled && stored.body.contains("secret"))
+    );
     assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(3)));
     for _ in 0..2 {
-        assert!(matches!(rig.event().await, Event::Repeated { stored, .. } if stored.recalled && &*stored.body == "{}"));
+        assert!(
+            matches!(rig.event().await, Event::Repeated { stored, .. } if stored.recalled && &*stored.body == "{}")
+        );
     }
 }
 
@@ -111,9 +145,13 @@ async fn marks_of_delivery_are_their_own(db: &mut Db) {
         rig.send("a", "b", &n.to_string()).await;
     }
     let mark = |receipt| Write::Mark(Mark { receipt, answer: Answer::Nobody });
-    assert!(matches!(rig.outcome(mark(recv("b", "a", 2))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(2)));
+    assert!(
+        matches!(rig.outcome(mark(recv("b", "a", 2))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(2))
+    );
     rig.submit(mark(recv("b", "a", 1)));
-    assert!(matches!(rig.outcome(mark(recv("b", "a", 99))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(3)));
+    assert!(
+        matches!(rig.outcome(mark(recv("b", "a", 99))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(3))
+    );
     let overview = &rig.list("b", 9, None).await.conversations[0].overview;
     assert_eq!((overview.recv_seq, overview.read_seq, overview.unread), (s(3), s(0), 3));
     // In one batch with a read mark, each moves by itself.
@@ -121,7 +159,9 @@ async fn marks_of_delivery_are_their_own(db: &mut Db) {
     rig.submit(mark(read("b", "a", 1)));
     rig.submit(mark(recv("b", "a", 4)));
     for (kind, seq) in [(ReceiptKind::Read, 1), (ReceiptKind::Recv, 4)] {
-        assert!(matches!(rig.event().await, Event::Marked { receipt, .. } if receipt.kind == kind && receipt.seq == s(seq)));
+        assert!(
+            matches!(rig.event().await, Event::Marked { receipt, .. } if receipt.kind == kind && receipt.seq == s(seq))
+        );
     }
 }
 
@@ -167,8 +207,14 @@ async fn who_is_blocked_is_refused(db: &mut Db) {
     assert!(blocked(rig.outcome(append("a", "b", None, "x")).await));
     assert!(blocked(rig.outcome(recall("a", "b", 1)).await));
     // What was stored before is acked, and not pushed again.
-    assert!(matches!(rig.outcome(append("a", "b", Some("before"), "x")).await, Event::Repeated { quiet: true, .. }));
-    assert!(matches!(rig.outcome(append("a", "b", Some("before"), "y")).await, Event::Refused { why: Refusal::Conflict, .. }));
+    assert!(matches!(
+        rig.outcome(append("a", "b", Some("before"), "x")).await,
+        Event::Repeated { quiet: true, .. }
+    ));
+    assert!(matches!(
+        rig.outcome(append("a", "b", Some("before"), "y")).await,
+        Event::Refused { why: Refusal::Conflict, .. }
+    ));
     // The other way nothing is blocked.
     assert_eq!(rig.send("b", "a", "still").await, 2);
     rig.submit(append("b", "a", None, "to fill the first batch"));
@@ -178,7 +224,9 @@ async fn who_is_blocked_is_refused(db: &mut Db) {
     rig.event().await;
     assert!(blocked(rig.event().await) && blocked(rig.event().await));
     rig.block("b", "a", BlockChange::Unblock).await.unwrap();
-    assert!(matches!(rig.outcome(append("a", "b", Some("m"), "x")).await, Event::Appended { seq, .. } if seq == s(4)));
+    assert!(
+        matches!(rig.outcome(append("a", "b", Some("m"), "x")).await, Event::Appended { seq, .. } if seq == s(4))
+    );
     // Before there is a conversation, none is made.
     rig.block("b", "new", BlockChange::Block).await.unwrap();
     assert!(blocked(rig.outcome(append("new", "b", None, "x")).await));
@@ -226,7 +274,9 @@ async fn a_blocklist_is_bounded_and_paged(db: &mut Db) {
 
 async fn typing_passes_within_a_conversation(db: &mut Db) {
     let mut rig = db.open();
-    let may = async |rig: &Rig, openid, peer| rig.store.ask(MayReach { openid: o(openid), peer: o(peer) }).await.unwrap();
+    let may = async |rig: &Rig, openid, peer| {
+        rig.store.ask(MayReach { openid: o(openid), peer: o(peer) }).await.unwrap()
+    };
     assert!(!may(&rig, "a", "b").await);
     rig.send("a", "b", "hi").await;
     assert!(may(&rig, "a", "b").await && may(&rig, "b", "a").await);
@@ -246,6 +296,10 @@ async fn nothing_of_a_recalled_text_is_left_in_the_tables(db: &mut Db) {
         let bytes = std::fs::read(path).unwrap();
         assert!(!bytes.windows(7).any(|w| w == b"canary-"));
     }
-    let page = rig.store.ask(History { openid: o("a"), peer: o("b"), window: Window::Newest, limit: 9 }).await.unwrap();
+    let page = rig
+        .store
+        .ask(History { openid: o("a"), peer: o("b"), window: Window::Newest, limit: 9 })
+        .await
+        .unwrap();
     assert!(page.messages.iter().all(|m| &*m.body == "{}"));
 }

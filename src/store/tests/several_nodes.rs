@@ -1,4 +1,5 @@
-//! What nodes on one PostgreSQL, and others who use it, do to each other: each test on connections of the store's own, and on pooled ones.
+//! What nodes on one PostgreSQL, and others who use it, do to each other: each test on connections of the
+//! store's own, and on pooled ones.
 
 use diesel::sql_types::{BigInt, Text};
 
@@ -114,7 +115,9 @@ async fn a_batch_that_loses_a_deadlock_is_stored(db: &mut Db) {
         assert!(matches!(event, Event::Appended { seq, .. } if seq == s(2)), "{event:?}");
     }
     let until = Instant::now() + Duration::from_secs(10);
-    while count(&mut watcher, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") != 1 {
+    while count(&mut watcher, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        != 1
+    {
         assert!(Instant::now() < until, "there was no deadlock");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -126,7 +129,8 @@ async fn what_may_pass_is_tried_again_and_not_for_ever(db: &mut Db) {
     db.exec("CREATE SEQUENCE tries");
     let mut conn = db.direct();
     let mut seq = 1;
-    for (code, failures, tries) in [("40001", 2, 3), ("40P01", 2, 3), ("40001", 1000, 4), ("40P01", 1000, 4)] {
+    for (code, failures, tries) in [("40001", 2, 3), ("40P01", 2, 3), ("40001", 1000, 4), ("40P01", 1000, 4)]
+    {
         conn.batch_execute(&format!(
             "ALTER SEQUENCE tries RESTART; DROP TRIGGER IF EXISTS refuse ON messages; \
              CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -137,9 +141,15 @@ async fn what_may_pass_is_tried_again_and_not_for_ever(db: &mut Db) {
         let outcome = rig.outcome(append("a", "b", None, code)).await;
         if failures < tries {
             seq += 1;
-            assert!(matches!(outcome, Event::Appended { seq: at, .. } if at == s(seq)), "{code}: {outcome:?}");
+            assert!(
+                matches!(outcome, Event::Appended { seq: at, .. } if at == s(seq)),
+                "{code}: {outcome:?}"
+            );
         } else {
-            assert!(matches!(outcome, Event::Refused { why: Refusal::Unavailable, .. }), "{code}: {outcome:?}");
+            assert!(
+                matches!(outcome, Event::Refused { why: Refusal::Unavailable, .. }),
+                "{code}: {outcome:?}"
+            );
         }
         assert_eq!(count(&mut conn, "SELECT last_value FROM tries"), tries, "{code}");
     }
@@ -194,9 +204,23 @@ async fn every_commit_is_durable(db: &mut Db) {
         }
         db.open().send("a", "b", set).await;
         let (who, openid) = ("root on here".to_owned(), o("a"));
-        let revoke = Revoking { openid: &openid, what: Revoked::Sessions, for_ms: None, reason: None, known_only: false };
-        operate(&db.config, &Operation { who, act: "kick", target: None, detail: None, revoke: Some(revoke) }).unwrap();
-        assert_eq!(text(&mut db.direct(), "SELECT string_agg(value, ' ') FROM seen"), format!("{wanted} {wanted}"), "{set}");
+        let revoke = Revoking {
+            openid: &openid,
+            what: Revoked::Sessions,
+            for_ms: None,
+            reason: None,
+            known_only: false,
+        };
+        operate(
+            &db.config,
+            &Operation { who, act: "kick", target: None, detail: None, revoke: Some(revoke) },
+        )
+        .unwrap();
+        assert_eq!(
+            text(&mut db.direct(), "SELECT string_agg(value, ' ') FROM seen"),
+            format!("{wanted} {wanted}"),
+            "{set}"
+        );
     }
 }
 
@@ -206,7 +230,8 @@ fn a_node_takes_as_many_connections_as_it_has_lanes_and_readers() {
         Box::pin(async {
             let mut node = db.open();
             for round in 0..3 {
-                let asked: Vec<_> = (0..50).map(|_| node.store.ask(Unread { openid: o("a"), limit: 1 })).collect();
+                let asked: Vec<_> =
+                    (0..50).map(|_| node.store.ask(Unread { openid: o("a"), limit: 1 })).collect();
                 for i in 0..100 {
                     node.submit(append("a", &format!("p{i}"), None, &round.to_string()));
                 }
@@ -216,7 +241,8 @@ fn a_node_takes_as_many_connections_as_it_has_lanes_and_readers() {
                 }
             }
             let others = "datname = current_database() AND pid <> pg_backend_pid()";
-            let connections = count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
+            let connections =
+                count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
             assert_eq!(usize::try_from(connections).unwrap(), db.config.lanes + db.config.readers);
         })
     });
@@ -238,7 +264,8 @@ fn nodes_behind_a_pooler_share_few_connections() {
                 }
             }
             let others = "datname = current_database() AND pid <> pg_backend_pid()";
-            let connections = count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
+            let connections =
+                count(&mut db.direct(), &format!("SELECT count(*) FROM pg_stat_activity WHERE {others}"));
             assert!((1..=3).contains(&connections), "{connections}");
         })
     });
@@ -252,7 +279,11 @@ fn what_a_pooled_connection_lacks_is_said() {
             db.config.prepared_statements = false;
             let refused = |db: &Db| crate::store::migrate(&db.config).unwrap_err().to_string();
             let error = refused(db);
-            assert!(error.contains("statement_timeout is 0 ms") && error.contains("ALTER ROLE … SET statement_timeout = '2s'"), "{error}");
+            assert!(
+                error.contains("statement_timeout is 0 ms")
+                    && error.contains("ALTER ROLE … SET statement_timeout = '2s'"),
+                "{error}"
+            );
             db.exec(&format!("ALTER DATABASE {name} SET statement_timeout = '1min'"));
             let error = refused(db);
             assert!(error.contains("statement_timeout is 60000 ms"), "{error}");
@@ -269,8 +300,14 @@ impl Rig {
     fn granting(&self, who: &str) -> oneshot::Receiver<Result<(), Refusal>> {
         let (answer, answered) = oneshot::channel();
         let key = format!("{:016x}", rand::random::<u64>());
-        let (template, change) = (TemplateId::parse("t").unwrap(), Granted::Accepted { by: Teller::Client, key });
-        self.submit(Write::Grant(GrantChange { openid: o(who), template, change, answer: Answer::Caller(answer) }));
+        let (template, change) =
+            (TemplateId::parse("t").unwrap(), Granted::Accepted { by: Teller::Client, key });
+        self.submit(Write::Grant(GrantChange {
+            openid: o(who),
+            template,
+            change,
+            answer: Answer::Caller(answer),
+        }));
         answered
     }
 }
@@ -283,7 +320,14 @@ async fn a_reservation_waits_for_what_is_being_read(db: &mut Db) {
     node.batch_execute(&format!("BEGIN; {}", lock("a:b"))).unwrap();
     let (answer, answered) = oneshot::channel();
     let template = TemplateId::parse("t").unwrap();
-    rig.submit(Write::Reserve(Reserve::new((o("b"), o("a")), template, s(1), "node".to_owned(), true, answer)));
+    rig.submit(Write::Reserve(Reserve::new(
+        (o("b"), o("a")),
+        template,
+        s(1),
+        "node".to_owned(),
+        true,
+        answer,
+    )));
     until_waiting(&mut conn, 1);
     node.batch_execute("UPDATE members SET read_seq = 1 WHERE openid = 'b'; COMMIT").unwrap();
     assert_eq!(answered.await.unwrap(), Ok(Reservation::NotUnread));
@@ -310,7 +354,12 @@ async fn many_users_notices_at_two_nodes_wait_for_each_other_in_one_order(db: &m
 }
 
 fn heartbeat(node: &str, cut_off: bool) -> WriteHeartbeat {
-    WriteHeartbeat { node: node.to_owned(), version: "1.2.3", cut_off, status: r#"{"sessions":3}"#.to_owned() }
+    WriteHeartbeat {
+        node: node.to_owned(),
+        version: "1.2.3",
+        cut_off,
+        status: r#"{"sessions":3}"#.to_owned(),
+    }
 }
 
 async fn a_heartbeat_shows_a_node_alive_until_it_leaves_or_is_too_old(db: &mut Db) {
@@ -342,12 +391,15 @@ async fn nodes_of_the_release_before_say_that_they_are_cut_off_and_see_who_is(db
     let (rig, mut conn) = (db.open(), db.direct());
     let now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     for _ in 0..2 {
-        let say = format!("INSERT INTO nodes_cut_off (node, at) VALUES ('old', {now}) ON CONFLICT (node) DO UPDATE SET at = excluded.at");
+        let say = format!(
+            "INSERT INTO nodes_cut_off (node, at) VALUES ('old', {now}) ON CONFLICT (node) DO UPDATE SET at = excluded.at"
+        );
         conn.batch_execute(&say).unwrap();
     }
     let live = rig.store.ask(heartbeat("new", false)).await.unwrap();
     assert!(matches!(&live[..], [LiveNode { name, cut_off: true, .. }] if name == "old"), "{live:?}");
-    let others = format!("SELECT count(*) AS now FROM nodes_cut_off WHERE node <> 'old' AND at >= {now} - 20000");
+    let others =
+        format!("SELECT count(*) AS now FROM nodes_cut_off WHERE node <> 'old' AND at >= {now} - 20000");
     assert_eq!(count(&mut conn, &others), 0);
     rig.store.ask(heartbeat("new", true)).await.unwrap();
     assert_eq!(count(&mut conn, &others), 1);
@@ -357,8 +409,9 @@ async fn nodes_of_the_release_before_say_that_they_are_cut_off_and_see_who_is(db
 
 async fn a_lease_is_one_node_s_until_it_ends(db: &mut Db) {
     let (rig, mut conn) = (db.open(), db.direct());
-    let take =
-        async |what: &'static str, node: &str| rig.store.ask(TakeLease { what, node: node.to_owned(), for_ms: 60_000 }).await.unwrap();
+    let take = async |what: &'static str, node: &str| {
+        rig.store.ask(TakeLease { what, node: node.to_owned(), for_ms: 60_000 }).await.unwrap()
+    };
     assert!(take("x", "a").await && take("x", "a").await && take("y", "b").await);
     assert!(!take("x", "b").await);
     conn.batch_execute("UPDATE leases SET until = until - 60001").unwrap();

@@ -122,13 +122,19 @@ fn a_backup_is_one_moment_under_load() {
             db.config.url = DatabaseUrl::Sqlite(copy);
             let mut rig = db.open();
             let last = rig.send("a", "b", "next").await;
-            assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=last).collect::<Vec<_>>());
+            assert_eq!(
+                rig.history("a", "b", Window::After(s(0)), 3000).await.0,
+                (1..=last).collect::<Vec<_>>()
+            );
             // Nor does it need a server.
             drop(rig);
             drop(sqlite_file::FileLock::take(&db.path()));
             crate::store::backup(&db.config, &db.dir.path().join("third.db")).unwrap();
             db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("none.db"));
-            assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("x.db")), Err(OpenError::NoDatabase { .. })));
+            assert!(matches!(
+                crate::store::backup(&db.config, &db.dir.path().join("x.db")),
+                Err(OpenError::NoDatabase { .. })
+            ));
         })
     });
 }
@@ -160,12 +166,16 @@ fn a_full_disk_means_unavailable_until_there_is_room() {
                 }
             }
             assert!(stored > 1);
-            let full = |state| matches!(state, DatabaseState::Unwritable(reason) if reason.contains("is full"));
+            let full =
+                |state| matches!(state, DatabaseState::Unwritable(reason) if reason.contains("is full"));
             assert!(full(rig.store.look().await.unwrap()));
             std::fs::remove_file(disk.join("ballast")).unwrap();
             assert_eq!(rig.store.look().await.unwrap(), DatabaseState::Ok);
             assert_eq!(rig.send("a", "b", "2").await, stored + 1);
-            assert_eq!(rig.history("a", "b", Window::After(s(0)), 3000).await.0, (1..=stored + 1).collect::<Vec<_>>());
+            assert_eq!(
+                rig.history("a", "b", Window::After(s(0)), 3000).await.0,
+                (1..=stored + 1).collect::<Vec<_>>()
+            );
             drop(rig);
             reopened(db).await;
         })
@@ -184,7 +194,9 @@ fn a_log_that_grew_is_cut_when_it_is_begun_anew() {
             let mut reader = SqliteConnection::establish(db.path().to_str().unwrap()).unwrap();
             reader.batch_execute("BEGIN; SELECT count(*) FROM messages").unwrap();
             let mut other = conn::sqlite_writer(&db.path(), 1_024).unwrap();
-            other.batch_execute("CREATE TABLE ballast (x); INSERT INTO ballast VALUES (randomblob(80000000))").unwrap();
+            other
+                .batch_execute("CREATE TABLE ballast (x); INSERT INTO ballast VALUES (randomblob(80000000))")
+                .unwrap();
             assert!(mebibytes() > 70, "{}", mebibytes());
             reader.batch_execute("ROLLBACK").unwrap();
             other.batch_execute("PRAGMA wal_checkpoint(PASSIVE)").unwrap();
@@ -206,7 +218,10 @@ fn a_stop_in_order_leaves_everything_in_the_database_itself() {
             let alone = db.dir.path().join("alone.db");
             std::fs::copy(db.path(), &alone).unwrap();
             let mut conn = SqliteConnection::establish(alone.to_str().unwrap()).unwrap();
-            assert_eq!(conn::setting(&mut conn, "SELECT CAST(count(*) AS TEXT) AS value FROM messages").unwrap(), "1");
+            assert_eq!(
+                conn::setting(&mut conn, "SELECT CAST(count(*) AS TEXT) AS value FROM messages").unwrap(),
+                "1"
+            );
         })
     });
 }
@@ -234,7 +249,10 @@ fn tools_neither_make_a_database_nor_take_another_for_one() {
             db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("other.db"));
             std::fs::write(db.path(), b"").unwrap();
             assert!(matches!(revoke(db), Err(OpenError::NoDatabase { .. })));
-            assert!(matches!(crate::store::backup(&db.config, &db.dir.path().join("copy.db")), Err(OpenError::NoDatabase { .. })));
+            assert!(matches!(
+                crate::store::backup(&db.config, &db.dir.path().join("copy.db")),
+                Err(OpenError::NoDatabase { .. })
+            ));
         })
     });
 }
@@ -244,7 +262,11 @@ struct Mount(PathBuf);
 
 impl Mount {
     fn small(at: &Path) -> Option<Self> {
-        let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(at).output().ok()?;
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
+            .arg(at)
+            .output()
+            .ok()?;
         mount.status.success().then(|| Self(at.to_owned()))
     }
 }

@@ -1,5 +1,5 @@
-//! Sequences of what is done to the store, made up by proptest. Users, ids, texts and seqs are few, so that repeats, conflicts and recalls of
-//! what is there are frequent.
+//! Sequences of what is done to the store, made up by proptest. Users, ids, texts and seqs are few, so that
+//! repeats, conflicts and recalls of what is there are frequent.
 
 use proptest::prelude::*;
 
@@ -38,7 +38,8 @@ fn two() -> impl Strategy<Value = (char, char)> {
 
 fn append_op() -> impl Strategy<Value = Op> {
     let only = |why| Just(Admission::RepeatsOnly(why));
-    let admission = || prop_oneof![17 => Just(Admission::Open), 2 => Just(OVER_RATE), 1 => only(Refusal::ContentRefused)];
+    let admission =
+        || prop_oneof![17 => Just(Admission::Open), 2 => Just(OVER_RATE), 1 => only(Refusal::ContentRefused)];
     let of_recall = prop_oneof![3 => admission(), 1 => Just(Admission::Moderator)];
     let id = prop::option::weighted(0.7, prop::sample::select(vec!['1', '2', '3', '4']));
     let text = prop_oneof![6 => Just('x'), 1 => Just('y')];
@@ -75,7 +76,8 @@ fn other_steps() -> impl Strategy<Value = Vec<Step>> {
     // Time passes and nobody writes: only then a mark is all that changes.
     let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => mute_op()], 0..5);
     let look = (two(), 0..6i64, 0..9i64, 1..4usize);
-    let walk = (user(), prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op(), 1 => mute_op()], 0..8));
+    let walk =
+        (user(), prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op(), 1 => mute_op()], 0..8));
     prop_oneof![
         6 => block_op().prop_map(|op| vec![alone(op)]),
         2 => mute_op().prop_map(|op| vec![alone(op)]),
@@ -94,6 +96,8 @@ pub(super) fn one_by_one() -> impl Strategy<Value = Vec<Step>> {
 
 /// Several writes at once, so that they come in batches.
 pub(super) fn in_bursts() -> impl Strategy<Value = Vec<Step>> {
-    let burst = prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op()], 2..=16).prop_map(|ops| vec![Step::Write(ops)]);
-    prop::collection::vec(prop_oneof![3 => burst, 2 => other_steps()], 3..=12).prop_map(|parts| parts.concat())
+    let burst = prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op()], 2..=16)
+        .prop_map(|ops| vec![Step::Write(ops)]);
+    prop::collection::vec(prop_oneof![3 => burst, 2 => other_steps()], 3..=12)
+        .prop_map(|parts| parts.concat())
 }

@@ -99,12 +99,20 @@ async fn what_changed_since_is_found_and_nothing_else(db: &mut Db) {
     rig.clear("me", "d", None).await.unwrap();
     rig.event().await;
     let page = rig.sync("me", since(), &[], 20).await;
-    assert_eq!((peers(&page), seqs(&page.conversations[0]), page.conversations[0].overview.cleared_seq), (vec!["d"], vec![], s(2)));
+    assert_eq!(
+        (peers(&page), seqs(&page.conversations[0]), page.conversations[0].overview.cleared_seq),
+        (vec!["d"], vec![], s(2))
+    );
     age(db, 100_000);
     rig.outcome(recall("a", "me", 3)).await;
     let page = rig.sync("me", since(), &[], 2).await;
-    assert_eq!((peers(&page), seqs(&page.conversations[0]), page.conversations[0].has_more), (vec!["a"], vec![3, 4], true));
-    assert!(page.conversations[0].messages[0].recalled && page.conversations[0].messages[1].target == Some(s(3)));
+    assert_eq!(
+        (peers(&page), seqs(&page.conversations[0]), page.conversations[0].has_more),
+        (vec!["a"], vec![3, 4], true)
+    );
+    assert!(
+        page.conversations[0].messages[0].recalled && page.conversations[0].messages[1].target == Some(s(3))
+    );
     // What somebody else cleared is nobody's business.
     age(db, 100_000);
     rig.clear("b", "me", None).await.unwrap();
@@ -156,7 +164,9 @@ async fn what_moves_while_a_walk_goes_on_is_told_after_it(db: &mut Db) {
     rig.send("late", "me", "hi").await;
     rig.read("me", "p00", 1).await.unwrap();
     let last = rig.sync("me", Some(first.cursor), &[], 20).await;
-    assert!(last.has_more && last.caught_up && !peers(&last).contains(&"late") && !peers(&last).contains(&"p00"));
+    assert!(
+        last.has_more && last.caught_up && !peers(&last).contains(&"late") && !peers(&last).contains(&"p00")
+    );
     let mut after = rig.sync("me", Some(last.cursor), &[], 20).await;
     after.conversations.sort_by_key(|c| c.overview.peer.to_string());
     assert_eq!((peers(&after), after.has_more), (vec!["late", "p00"], false));
@@ -199,7 +209,10 @@ async fn a_closing_walk_brings_what_is_newer_than_the_walk_and_ends(db: &mut Db)
         }
         assert!(answers < 40, "it does not end");
     }
-    assert!(until_caught_up >= 2 && answers <= until_caught_up + 12, "{until_caught_up} of {answers} answers");
+    assert!(
+        until_caught_up >= 2 && answers <= until_caught_up + 12,
+        "{until_caught_up} of {answers} answers"
+    );
     assert!(matches!(cursor, Some(SyncCursor { place: SyncPlace::Through { .. }, .. })));
     // And what the closing walk has passed, the next sync has.
     let mut found = BTreeSet::new();
@@ -225,11 +238,15 @@ async fn a_closing_walk_is_gone_on_with_by_its_own_session_alone(db: &mut Db) {
         rig.send(&format!("p{n:02}"), "me", &"y".repeat(3_000)).await;
     }
     page = rig.sync_in(own, "me", Some(page.cursor), &[], 20).await;
-    let SyncPlace::Closing { walk: Some(ClosingWalk { told, .. }), .. } = &page.cursor.place else { panic!("{page:?}") };
+    let SyncPlace::Closing { walk: Some(ClosingWalk { told, .. }), .. } = &page.cursor.place else {
+        panic!("{page:?}")
+    };
     // This moves past where that walk has come to: who is connected is pushed it.
     let passed = peers(&page).into_iter().find(|peer| *peer != told.peer.as_str()).unwrap().to_owned();
     rig.send(&passed, "me", "late").await;
-    let after = |page: &SyncPage| page.conversations.iter().any(|c| c.overview.peer == o(&passed) && seqs(c).contains(&5));
+    let after = |page: &SyncPage| {
+        page.conversations.iter().any(|c| c.overview.peer == o(&passed) && seqs(c).contains(&5))
+    };
     let gone_on = rig.sync_in(own, "me", Some(page.cursor.clone()), &[], 20).await;
     assert!(!after(&gone_on));
     let other = SessionTag::from(SessionId::fresh());
@@ -255,7 +272,8 @@ async fn those_named_go_on_without_the_rest_again(db: &mut Db) {
     loop {
         let page = rig.sync("me", cursor, &[("long", have)], 4).await;
         have = page.conversations[0].messages.last().map_or(have, |m| m.seq.get());
-        of_other.push(page.conversations.iter().any(|c| c.overview.peer == o("other") && c.messages.len() > 1));
+        of_other
+            .push(page.conversations.iter().any(|c| c.overview.peer == o("other") && c.messages.len() > 1));
         assert_eq!(page.caught_up, !page.conversations[0].has_more);
         cursor = Some(page.cursor);
         if !page.has_more {
@@ -306,7 +324,11 @@ async fn what_is_too_large_gets_through_beside_those_named(db: &mut Db) {
     let page = rig.sync("me", None, &[("known", 1)], 200).await;
     assert_eq!((peers(&page), page.has_more), (vec!["known", "flood"], false));
     let flood = &page.conversations[1];
-    assert!((5..30).contains(&flood.messages.len()) && flood.has_more && flood.messages.last().map(|m| m.seq) == Some(s(30)));
+    assert!(
+        (5..30).contains(&flood.messages.len())
+            && flood.has_more
+            && flood.messages.last().map(|m| m.seq) == Some(s(30))
+    );
     // One larger than the whole answer too, named or not.
     rig.send("flood", "me", &"y".repeat(2 * BOUNDS.answer_bytes)).await;
     let page = rig.sync("me", None, &[("known", 1)], 200).await;
@@ -315,7 +337,8 @@ async fn what_is_too_large_gets_through_beside_those_named(db: &mut Db) {
     assert_eq!((seqs(&page.conversations[1]), page.has_more), (vec![31], false));
 }
 
-/// Someone who does as the protocol says, whatever is in store and however much of it is written, and pushed, while the answers come.
+/// Someone who does as the protocol says, whatever is in store and however much of it is written, and pushed,
+/// while the answers come.
 async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
     let mut rig = db.open();
     for round in 0..20 {
@@ -330,7 +353,9 @@ async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
                 let seq = rig.send(&peer, &me, &"x".repeat(length)).await;
                 // A hole shows, and is asked for by name.
                 if asks > 0 {
-                    has.entry(peer).and_modify(|has| *has += i64::from(*has + 1 == seq)).or_insert(i64::from(seq == 1));
+                    has.entry(peer)
+                        .and_modify(|has| *has += i64::from(*has + 1 == seq))
+                        .or_insert(i64::from(seq == 1));
                 }
             }
             let named: Vec<_> = has.iter().map(|(peer, seq)| (peer.as_str(), *seq)).collect();
@@ -436,7 +461,8 @@ async fn a_clock_that_was_set_back_hides_nothing(db: &mut Db) {
     let mut rig = db.open();
     rig.send("a", "me", "1").await;
     let of = |page: &SyncPage| page.cursor.place.latest();
-    // Nobody has written for an hour. No cursor says more than that, for by the next change the clock may have gone back so far.
+    // Nobody has written for an hour. No cursor says more than that, for by the next change the clock may
+    // have gone back so far.
     db.exec(&format!("UPDATE store_clock SET reached = reached - {hour}"));
     age(db, hour);
     let idle = rig.sync("me", None, &[], 20).await;

@@ -1,4 +1,5 @@
-//! msgSecCheck and mediaCheckAsync: what is wrong with a text or an image stands in it, as words such as `dev-risky:20002`.
+//! msgSecCheck and mediaCheckAsync: what is wrong with a text or an image stands in it, as words such as
+//! `dev-risky:20002`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -62,7 +63,11 @@ struct TextBody {
     nickname: String,
 }
 
-pub async fn msg_sec_check(query: web::Query<TokenQuery>, body: Bytes, double: web::Data<Double>) -> HttpResponse {
+pub async fn msg_sec_check(
+    query: web::Query<TokenQuery>,
+    body: Bytes,
+    double: web::Data<Double>,
+) -> HttpResponse {
     let judge = |body: &TextBody, asked: &mut super::Asked| {
         (asked.who, asked.what) = (body.openid.clone(), body.content.clone());
         let markers = Markers::of(&body.content);
@@ -76,7 +81,8 @@ pub async fn msg_sec_check(query: web::Query<TokenQuery>, body: Bytes, double: w
         if body.content.is_empty() || body.content.chars().count() > CONTENT {
             return Err(47001);
         }
-        let verdict = markers.verdict.max(Markers::of(&body.nickname).verdict).unwrap_or((Suggest::Pass, 100));
+        let verdict =
+            markers.verdict.max(Markers::of(&body.nickname).verdict).unwrap_or((Suggest::Pass, 100));
         Ok(markers.outcome().unwrap_or_else(|| Outcome::Answer(text_answer(verdict, markers.in_detail))))
     };
     double.with_token("msg_sec_check", &query, &body, judge).await
@@ -116,7 +122,11 @@ struct MediaBody {
     media_type: u8,
 }
 
-pub async fn media_check_async(query: web::Query<TokenQuery>, body: Bytes, double: web::Data<Double>) -> HttpResponse {
+pub async fn media_check_async(
+    query: web::Query<TokenQuery>,
+    body: Bytes,
+    double: web::Data<Double>,
+) -> HttpResponse {
     let judge = |body: &MediaBody, asked: &mut super::Asked| {
         (asked.who, asked.what) = (body.openid.clone(), body.media_url.clone());
         let markers = Markers::of(&body.media_url);
@@ -136,7 +146,11 @@ pub async fn media_check_async(query: web::Query<TokenQuery>, body: Bytes, doubl
         }
         let trace_id = rid();
         let after = Duration::from_millis(double.memory().steering.media_delay_ms);
-        pushes::later(&double, after, pushes::media_checked(&double.settings.appid, &body.openid, &trace_id, &markers));
+        pushes::later(
+            &double,
+            after,
+            pushes::media_checked(&double.settings.appid, &body.openid, &trace_id, &markers),
+        );
         Ok(Outcome::Answer(json!({ "errcode": 0, "errmsg": "ok", "trace_id": trace_id })))
     };
     double.with_token("media_check_async", &query, &body, judge).await

@@ -26,7 +26,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
 /// How often each call was made.
 async fn calls(double: web::Data<Double>) -> HttpResponse {
     let memory = double.memory();
-    let counts: BTreeMap<&str, u64> = CALLS.iter().map(|call| (*call, memory.calls.get(call).copied().unwrap_or(0))).collect();
+    let counts: BTreeMap<&str, u64> =
+        CALLS.iter().map(|call| (*call, memory.calls.get(call).copied().unwrap_or(0))).collect();
     HttpResponse::Ok().json(counts)
 }
 
@@ -51,7 +52,8 @@ async fn journal(query: web::Query<JournalQuery>, double: web::Data<Double>) -> 
     let wait = Duration::from_millis(query.wait).min(LONGEST_WAIT);
     let _ = tokio::time::timeout(wait, double.journal.beyond(query.after)).await;
     let entries = double.journal.after(query.after);
-    HttpResponse::Ok().json(json!({ "run": double.journal.run, "appid": double.settings.appid, "entries": entries }))
+    HttpResponse::Ok()
+        .json(json!({ "run": double.journal.run, "appid": double.settings.appid, "entries": entries }))
 }
 
 /// What is left out stays as it is.

@@ -1,4 +1,5 @@
-//! What happened, for who looks: the last calls, the messages that phones would have shown, what was told to the server.
+//! What happened, for who looks: the last calls, the messages that phones would have shown, what was told to
+//! the server.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,14 +39,33 @@ pub struct Entry {
 #[derive(Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum What {
-    Call { call: &'static str, who: String, what: String, outcome: String },
-    Notice { to: String, template_id: String, page: String, data: Vec<(String, String)>, link: Option<String> },
-    Push { event: String, who: String, outcome: String },
+    Call {
+        call: &'static str,
+        who: String,
+        what: String,
+        outcome: String,
+    },
+    Notice {
+        to: String,
+        template_id: String,
+        page: String,
+        data: Vec<(String, String)>,
+        link: Option<String>,
+    },
+    Push {
+        event: String,
+        who: String,
+        outcome: String,
+    },
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { run: format!("{:016x}", rand::random::<u64>()), kept: Mutex::default(), newest: watch::Sender::new(0) }
+        Self {
+            run: format!("{:016x}", rand::random::<u64>()),
+            kept: Mutex::default(),
+            newest: watch::Sender::new(0),
+        }
     }
 }
 
@@ -70,15 +90,33 @@ impl Journal {
     }
 
     pub fn call(&self, call: &'static str, asked: &Asked, outcome: &Outcome) {
-        self.add(What::Call { call, who: asked.who.clone(), what: asked.what.clone(), outcome: shown(outcome) });
+        self.add(What::Call {
+            call,
+            who: asked.who.clone(),
+            what: asked.what.clone(),
+            outcome: shown(outcome),
+        });
     }
 
     /// A phone shows a message; a tap on it leads to the browser client, where that is known.
-    pub fn notice(&self, to: &str, template_id: &str, page: &str, data: Vec<(String, String)>, client: Option<&str>) {
+    pub fn notice(
+        &self,
+        to: &str,
+        template_id: &str,
+        page: &str,
+        data: Vec<(String, String)>,
+        client: Option<&str>,
+    ) {
         let query = page.split_once('?').map_or("", |(_, query)| query);
         let peer = query.split('&').find_map(|pair| pair.strip_prefix("peer="));
         let link = client.zip(peer).map(|(client, peer)| format!("{client}#{peer}"));
-        self.add(What::Notice { to: to.to_owned(), template_id: template_id.to_owned(), page: page.to_owned(), data, link });
+        self.add(What::Notice {
+            to: to.to_owned(),
+            template_id: template_id.to_owned(),
+            page: page.to_owned(),
+            data,
+            link,
+        });
     }
 
     pub fn push(&self, event: &str, who: &str, outcome: &str) {
@@ -89,7 +127,8 @@ impl Journal {
     pub fn after(&self, n: u64) -> Vec<Entry> {
         let kept = self.kept();
         let lists = [&kept.calls, &kept.notices, &kept.pushes];
-        let mut found: Vec<Entry> = lists.into_iter().flatten().filter(|entry| entry.n > n).cloned().collect();
+        let mut found: Vec<Entry> =
+            lists.into_iter().flatten().filter(|entry| entry.n > n).cloned().collect();
         found.sort_by_key(|entry| entry.n);
         found
     }

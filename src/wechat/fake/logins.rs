@@ -69,14 +69,18 @@ pub async fn code2session(query: web::Query<CodeQuery>, double: web::Data<Double
     let mut asked = Asked { what: query.js_code.clone(), ..Asked::default() };
     let outcome = match double.begin("code2session") {
         Some(outcome) => outcome,
-        None => match double.knows(&query.appid, &query.secret).and_then(|()| double.judge_code(&query.js_code)) {
-            Err(Refused::Errcode(code)) => code.into(),
-            Err(Refused::Broken) => Outcome::Fault(Fault::Status),
-            Ok(Known { openid, after }) => {
-                (asked.who, asked.after) = (openid.as_str().to_owned(), after);
-                Outcome::Answer(json!({ "openid": openid.as_str(), "session_key": "ZG91YmxlIHNlc3Npb24ga2V5IQ==" }))
+        None => {
+            match double.knows(&query.appid, &query.secret).and_then(|()| double.judge_code(&query.js_code)) {
+                Err(Refused::Errcode(code)) => code.into(),
+                Err(Refused::Broken) => Outcome::Fault(Fault::Status),
+                Ok(Known { openid, after }) => {
+                    (asked.who, asked.after) = (openid.as_str().to_owned(), after);
+                    Outcome::Answer(
+                        json!({ "openid": openid.as_str(), "session_key": "ZG91YmxlIHNlc3Npb24ga2V5IQ==" }),
+                    )
+                }
             }
-        },
+        }
     };
     double.finish("code2session", asked, outcome).await
 }
@@ -111,7 +115,11 @@ impl Double {
     fn judge_code(&self, code: &str) -> Result<Known, Refused> {
         let parts: Vec<&str> = code.split(':').collect();
         let once = |openid: &str| {
-            if self.memory().logins.used.add(code) { self.login(openid, Duration::ZERO) } else { Err(Refused::Errcode(40163)) }
+            if self.memory().logins.used.add(code) {
+                self.login(openid, Duration::ZERO)
+            } else {
+                Err(Refused::Errcode(40163))
+            }
         };
         match parts.as_slice() {
             [""] => Err(Refused::Errcode(41008)),

@@ -1,8 +1,10 @@
-//! A double of WeChat over real HTTP, for `hongyan dev` and for tests: the server speaks to it as it speaks to WeChat.
+//! A double of WeChat over real HTTP, for `hongyan dev` and for tests: the server speaks to it as it speaks
+//! to WeChat.
 //!
-//! What it knows of WeChat's rules stands with each call: [`logins`], [`tokens`], [`checks`], [`notices`]. It is told to misbehave by
-//! words in what it is asked and by `POST /__control` ([`steering`]), tells the server by itself what WeChat tells ([`pushes`]), and
-//! keeps what happened ([`journal`]) for whoever looks at its [`page`]. docs/WECHAT.md has the tables.
+//! What it knows of WeChat's rules stands with each call: [`logins`], [`tokens`], [`checks`], [`notices`]. It
+//! is told to misbehave by words in what it is asked and by `POST /__control` ([`steering`]), tells the
+//! server by itself what WeChat tells ([`pushes`]), and keeps what happened ([`journal`]) for whoever looks
+//! at its [`page`]. docs/WECHAT.md has the tables.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
@@ -53,7 +55,14 @@ pub struct Settings {
 impl Settings {
     /// WeChat as it is, for a mini-program that has set no more up.
     pub fn of(appid: &str, secret: Secret) -> Self {
-        Self { appid: appid.to_owned(), secret, enforce_quota: true, push: None, client: None, allowed_hosts: AllowedHosts::default() }
+        Self {
+            appid: appid.to_owned(),
+            secret,
+            enforce_quota: true,
+            push: None,
+            client: None,
+            allowed_hosts: AllowedHosts::default(),
+        }
     }
 }
 
@@ -79,7 +88,8 @@ struct Memory {
 }
 
 /// The calls, as `/__calls` and `POST /__control` name them.
-const CALLS: [&str; 5] = ["code2session", "stable_token", "msg_sec_check", "media_check_async", "subscribe_send"];
+const CALLS: [&str; 5] =
+    ["code2session", "stable_token", "msg_sec_check", "media_check_async", "subscribe_send"];
 
 /// Serves the double.
 ///
@@ -103,13 +113,24 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
     Ok(HttpServer::new(app).workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
 }
 
-/// A page of somebody else's, open in the same browser, does not steer the double, whatever name it made this machine's.
-async fn from_here(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse, Error> {
+/// A page of somebody else's, open in the same browser, does not steer the double, whatever name it made this
+/// machine's.
+async fn from_here(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or("?").to_owned();
-    let named = request.headers().get_all(HOST).map(text).chain(request.uri().authority().map(|target| target.to_string()));
+    let named = request
+        .headers()
+        .get_all(HOST)
+        .map(text)
+        .chain(request.uri().authority().map(|target| target.to_string()));
     let named: Vec<String> = named.collect();
     let origin = request.headers().get(ORIGIN).map(text);
-    let hosts = request.app_data::<web::Data<Double>>().map(|double| double.settings.allowed_hosts.clone()).unwrap_or_default();
+    let hosts = request
+        .app_data::<web::Data<Double>>()
+        .map(|double| double.settings.allowed_hosts.clone())
+        .unwrap_or_default();
     if let Err(why) = hosts.judge(named.iter().map(String::as_str), origin.as_deref(), Pages::Own) {
         return Ok(request.into_response(HttpResponse::Forbidden().body(format!("{why}\n"))));
     }
@@ -166,9 +187,13 @@ impl Outcome {
     async fn respond(self) -> HttpResponse {
         match self {
             Self::Answer(value) => answer(&value),
-            Self::Errcode(code) => answer(&json!({ "errcode": code, "errmsg": format!("{}, rid: {}", errmsg(code), rid()) })),
+            Self::Errcode(code) => {
+                answer(&json!({ "errcode": code, "errmsg": format!("{}, rid: {}", errmsg(code), rid()) }))
+            }
             Self::Fault(Fault::Status) => HttpResponse::build(StatusCode::INTERNAL_SERVER_ERROR).finish(),
-            Self::Fault(Fault::Garbage) => HttpResponse::Ok().content_type("text/plain").body("<html>a proxy's own words</html>"),
+            Self::Fault(Fault::Garbage) => {
+                HttpResponse::Ok().content_type("text/plain").body("<html>a proxy's own words</html>")
+            }
             Self::Fault(Fault::Hang) => {
                 tokio::time::sleep(steering::SLOWEST).await;
                 HttpResponse::GatewayTimeout().finish()

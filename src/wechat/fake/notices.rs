@@ -1,4 +1,5 @@
-//! subscribeMessage.send: one accepted prompt is one message, and each field is of the kind that its name says.
+//! subscribeMessage.send: one accepted prompt is one message, and each field is of the kind that its name
+//! says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,12 +49,20 @@ pub async fn send(query: web::Query<TokenQuery>, body: Bytes, double: web::Data<
             return Ok(outcome);
         }
         double.use_grant(&message.touser, &message.template_id)?;
-        let data: Vec<_> = message.data.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect();
-        double.journal.notice(&message.touser, &message.template_id, &message.page, data, double.settings.client.as_deref());
+        let data: Vec<_> =
+            message.data.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect();
+        double.journal.notice(
+            &message.touser,
+            &message.template_id,
+            &message.page,
+            data,
+            double.settings.client.as_deref(),
+        );
         let msgid = rand::random::<u64>() >> 1;
         let event = pushes::sent(&message.touser, &message.template_id, msgid, markers.delivery.unwrap_or(0));
         pushes::later(&double, Duration::ZERO, event);
-        Ok(outcome.unwrap_or_else(|| Outcome::Answer(json!({ "errcode": 0, "errmsg": "ok", "msgid": msgid }))))
+        Ok(outcome
+            .unwrap_or_else(|| Outcome::Answer(json!({ "errcode": 0, "errmsg": "ok", "msgid": msgid }))))
     };
     double.with_token("subscribe_send", &query, &body, judge).await
 }
@@ -63,17 +72,23 @@ fn check(message: &Message) -> Result<(), i64> {
         return Err(40003);
     }
     let id = &message.template_id;
-    if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+    if id.is_empty()
+        || id.len() > 64
+        || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    {
         return Err(40037);
     }
-    let known = |given: &Option<String>, words: &[&str]| given.as_deref().is_none_or(|given| words.contains(&given));
-    if !known(&message.miniprogram_state, &["developer", "trial", "formal"]) || !known(&message.lang, &["zh_CN", "en_US", "zh_HK", "zh_TW"])
+    let known =
+        |given: &Option<String>, words: &[&str]| given.as_deref().is_none_or(|given| words.contains(&given));
+    if !known(&message.miniprogram_state, &["developer", "trial", "formal"])
+        || !known(&message.lang, &["zh_CN", "en_US", "zh_HK", "zh_TW"])
     {
         return Err(47001);
     }
     // A page of the mini-program, by its path without a slash before it.
     let path = message.page.split('?').next().unwrap_or_default();
-    let fits = path.starts_with("pages/") && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_-".contains(&b));
+    let fits =
+        path.starts_with("pages/") && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_-".contains(&b));
     if !message.page.is_empty() && !fits {
         return Err(41030);
     }
@@ -92,7 +107,11 @@ fn fits_kind(name: &str, value: &str) -> bool {
     }
     let length = value.chars().count();
     let up_to = |most: usize| (1..=most).contains(&length);
-    let is_number = |text: &str| !text.is_empty() && text.parse::<f64>().is_ok() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let is_number = |text: &str| {
+        !text.is_empty()
+            && text.parse::<f64>().is_ok()
+            && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    };
     match kind {
         "thing" => up_to(20),
         "number" => up_to(32) && is_number(value),
@@ -135,7 +154,8 @@ fn is_clock(text: &str) -> bool {
 
 fn is_day(text: &str) -> bool {
     let text = text.strip_suffix('日').unwrap_or(text);
-    let numbers: Vec<Option<u32>> = text.split(['-', '/', '.', '年', '月']).map(|part| part.parse().ok()).collect();
+    let numbers: Vec<Option<u32>> =
+        text.split(['-', '/', '.', '年', '月']).map(|part| part.parse().ok()).collect();
     matches!(numbers.as_slice(), [Some(1970..=9999), Some(1..=12), Some(1..=31)])
 }
 
@@ -148,7 +168,8 @@ impl Double {
             return Ok(());
         }
         let fields = templates.get(&message.template_id).ok_or(40037)?;
-        let is_whole = fields.len() == message.data.len() && fields.iter().all(|field| message.data.contains_key(field));
+        let is_whole =
+            fields.len() == message.data.len() && fields.iter().all(|field| message.data.contains_key(field));
         if is_whole { Ok(()) } else { Err(47003) }
     }
 
@@ -178,12 +199,20 @@ mod tests {
             ("letter1", &["abc"], &["ab1", ""]),
             ("symbol1", &["!?"], &["a", "!!!!!!"]),
             ("character_string1", &["ab-12"], &["一", ""]),
-            ("time3", &["15:01", "2026年11月26日 15:01", "2026-11-26 15:01:59", "2026-11-26"], &["", "25:01", "15", "soon", "2026-13-01"]),
+            (
+                "time3",
+                &["15:01", "2026年11月26日 15:01", "2026-11-26 15:01:59", "2026-11-26"],
+                &["", "25:01", "15", "soon", "2026-13-01"],
+            ),
             ("date3", &["2026年11月26日", "2026/11/26 09:00"], &["15:01", "2026-11-32"]),
             ("amount1", &["¥12.50", "12元"], &["a lot", "12345678901234"]),
             ("phone_number1", &["+86-10-1234567"], &["call me"]),
             ("car_number1", &["粤A12345"], &["粤A12345678"]),
-            ("name1", &["鸿雁鸿雁鸿雁鸿雁鸿雁", "twenty letters, twen"], &["鸿雁鸿雁鸿雁鸿雁鸿雁鸿", "twenty-one letters, t", ""]),
+            (
+                "name1",
+                &["鸿雁鸿雁鸿雁鸿雁鸿雁", "twenty letters, twen"],
+                &["鸿雁鸿雁鸿雁鸿雁鸿雁鸿", "twenty-one letters, t", ""],
+            ),
             ("phrase1", &["未读消息"], &["一二三四五六", "unread"]),
         ] {
             for value in fits {

@@ -18,7 +18,8 @@ use crate::wechat::Suggest;
 use crate::wechat::client::http;
 use crate::wechat::push::{AesKey, signature};
 
-/// WeChat waits so long for `success`, and then tells the thing again. The double tells it once: tests say when it comes again.
+/// WeChat waits so long for `success`, and then tells the thing again. The double tells it once: tests say
+/// when it comes again.
 const WAITS: Duration = Duration::from_secs(5);
 
 /// Where a server takes pushes, and how: what stands in the console of a mini-program.
@@ -92,7 +93,8 @@ impl Event {
 /// A user answered a prompt for a template.
 pub fn popup(openid: &str, template: &str, is_accepted: bool) -> Event {
     let status = if is_accepted { "accept" } else { "reject" };
-    let list = json!({ "List": [{ "TemplateId": template, "SubscribeStatusString": status, "PopupScene": "0" }] });
+    let list =
+        json!({ "List": [{ "TemplateId": template, "SubscribeStatusString": status, "PopupScene": "0" }] });
     Event::new("subscribe_msg_popup_event", openid, list).wrapped("SubscribeMsgPopupEvent")
 }
 
@@ -144,7 +146,11 @@ impl PushTo {
         let (query, body) = self.seal(&event.write(self.format), appid);
         let content_type = if self.format == Format::Xml { "text/xml" } else { "application/json" };
         let http = http(&self.url, WAITS, 1);
-        let answer = http.post(format!("{}?{query}", self.url)).insert_header(("content-type", content_type)).send_body(body).await;
+        let answer = http
+            .post(format!("{}?{query}", self.url))
+            .insert_header(("content-type", content_type))
+            .send_body(body)
+            .await;
         match answer {
             Err(_) => "no answer".to_owned(),
             Ok(mut answer) => match answer.body().await {
@@ -175,7 +181,8 @@ impl PushTo {
 
 fn encrypt(key: &AesKey, message: &str, appid: &str) -> Option<String> {
     let length = u32::try_from(message.len()).ok()?.to_be_bytes();
-    let mut plain = [&rand::random::<[u8; 16]>(), length.as_slice(), message.as_bytes(), appid.as_bytes()].concat();
+    let mut plain =
+        [&rand::random::<[u8; 16]>(), length.as_slice(), message.as_bytes(), appid.as_bytes()].concat();
     let padding = 32 - plain.len() % 32;
     plain.resize(plain.len() + padding, u8::try_from(padding).ok()?);
     let count = plain.len();

@@ -24,8 +24,8 @@ pub enum Fault {
     Garbage,
 }
 
-/// What words such as `dev-risky:20002` in a text, an openid or a URL ask for. A word ends where neither a letter, a digit, `:` nor `-`
-/// follows, so that it can stand in a sentence.
+/// What words such as `dev-risky:20002` in a text, an openid or a URL ask for. A word ends where neither a
+/// letter, a digit, `:` nor `-` follows, so that it can stand in a sentence.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Markers {
     pub verdict: Option<(Suggest, i64)>,
@@ -53,13 +53,17 @@ impl Markers {
             let number = number.split(':').next().and_then(|number| number.parse::<i64>().ok());
             match name {
                 "dev-risky" => found.verdict = Some((Suggest::Risky, number.unwrap_or(20002))),
-                "dev-review" => found.verdict = found.verdict.max(Some((Suggest::Review, number.unwrap_or(20012)))),
+                "dev-review" => {
+                    found.verdict = found.verdict.max(Some((Suggest::Review, number.unwrap_or(20012))))
+                }
                 "dev-errcode" => found.errcode = number,
                 "dev-500" => found.fault = Some(Fault::Status),
                 "dev-hang" => found.fault = Some(Fault::Hang),
                 "dev-cut" => found.fault = Some(Fault::Cut),
                 "dev-garbage" => found.fault = Some(Fault::Garbage),
-                "dev-slow" => found.slow = Duration::from_millis(number.unwrap_or(0).unsigned_abs()).min(SLOWEST),
+                "dev-slow" => {
+                    found.slow = Duration::from_millis(number.unwrap_or(0).unsigned_abs()).min(SLOWEST)
+                }
                 "dev-inactive" => found.is_inactive = true,
                 "dev-foreign" => found.is_foreign = true,
                 "dev-detail" => found.in_detail = true,
@@ -162,7 +166,10 @@ mod tests {
         assert_eq!(Markers::of("dev-review dev-risky").verdict, Some((Suggest::Risky, 20002)));
         assert_eq!(Markers::of("dev-risky dev-review").verdict, Some((Suggest::Risky, 20002)));
         assert_eq!(Markers::of("dev-errcode:-1").errcode, Some(-1));
-        assert_eq!(Markers::of("https://x.test/dev-unfetched.png"), Markers { is_unfetched: true, ..Markers::default() });
+        assert_eq!(
+            Markers::of("https://x.test/dev-unfetched.png"),
+            Markers { is_unfetched: true, ..Markers::default() }
+        );
         assert_eq!(Markers::of("dev-slow:99999999999").slow, SLOWEST);
         for other in ["", "dev", "my dev-riskyness", "undev-risky", "dev-slow:x", "dev-errcode", "dev-risk"] {
             assert_eq!(Markers::of(other), Markers::default(), "{other}");

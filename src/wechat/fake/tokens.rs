@@ -49,7 +49,9 @@ impl Tokens {
         if token.is_empty() {
             return Err(41001);
         }
-        if let Some((_, made)) = [&self.newest, &self.older].into_iter().flatten().find(|(known, _)| known == token) {
+        if let Some((_, made)) =
+            [&self.newest, &self.older].into_iter().flatten().find(|(known, _)| known == token)
+        {
             return if now - *made < LIVES { Ok(()) } else { Err(42001) };
         }
         match &self.ended {
@@ -113,7 +115,10 @@ impl Double {
         let mut asked = Asked::default();
         let outcome = match self.begin(call) {
             Some(outcome) => outcome,
-            None => self.admit(query, body).and_then(|body| judge(&body, &mut asked)).unwrap_or_else(Outcome::Errcode),
+            None => self
+                .admit(query, body)
+                .and_then(|body| judge(&body, &mut asked))
+                .unwrap_or_else(Outcome::Errcode),
         };
         self.finish(call, asked, outcome).await
     }
@@ -151,6 +156,9 @@ mod tests {
         let (second, lives) = tokens.issue(late);
         assert!(first != second && lives == LIVES);
         assert_eq!((tokens.check(&first, late), tokens.check(&second, late)), (Ok(()), Ok(())));
-        assert_eq!((tokens.check(&first, begun + LIVES), tokens.check(&second, begun + LIVES)), (Err(42001), Ok(())));
+        assert_eq!(
+            (tokens.check(&first, begun + LIVES), tokens.check(&second, begun + LIVES)),
+            (Err(42001), Ok(()))
+        );
     }
 }

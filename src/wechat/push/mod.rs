@@ -67,7 +67,8 @@ impl Message {
     /// [`Unreadable`].
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let fields = fields(bytes).ok_or(Unreadable)?;
-        // An event has no MsgId. Its user and time do not name it: two images may be judged within one second.
+        // An event has no MsgId. Its user and time do not name it: two images may be judged within one
+        // second.
         let id = match fields.get("MsgId") {
             None => digest(&[bytes]),
             Some(_) => digest(&[b"MsgId", text(&fields, "MsgId").ok_or(Unreadable)?.as_bytes()]),
@@ -110,7 +111,12 @@ impl Message {
     }
 
     /// XML has the list one level deeper than JSON.
-    fn subscribe(&self, event: &str, wrapper: &str, action: fn(&Value) -> Option<Option<SubscribeAction>>) -> Option<Push> {
+    fn subscribe(
+        &self,
+        event: &str,
+        wrapper: &str,
+        action: fn(&Value) -> Option<Option<SubscribeAction>>,
+    ) -> Option<Push> {
         let openid = OpenId::parse(&text(&self.fields, "FromUserName")?).ok()?;
         let at_s = whole(self.fields.get("CreateTime")?)?;
         let list = self.fields.get(wrapper).unwrap_or(&self.fields).get("List")?;
@@ -123,7 +129,11 @@ impl Message {
             let key = sha256(format!("{event} {} {at_s} {template_id} {msgid}", openid.as_str()).as_bytes());
             changes.push(SubscribeChange { openid: openid.clone(), template_id, action, key, at_s });
         }
-        Some(if changes.is_empty() { Push::Other { event: event.to_owned() } } else { Push::Subscribe(changes) })
+        Some(if changes.is_empty() {
+            Push::Other { event: event.to_owned() }
+        } else {
+            Push::Subscribe(changes)
+        })
     }
 }
 

@@ -51,7 +51,10 @@ pub enum Refused {
 pub struct AesKey([u8; 32]);
 
 /// The console makes 43 characters at will, so the last one may have bits that belong to no byte.
-const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 impl AesKey {
     pub fn parse(encoding_aes_key: &str) -> Option<Self> {
@@ -67,8 +70,8 @@ impl AesKey {
         iv
     }
 
-    /// The message and the appid behind it: 16 random bytes, the message's length, the message, the appid, and 1 to 32 bytes that each say
-    /// how many they are.
+    /// The message and the appid behind it: 16 random bytes, the message's length, the message, the appid,
+    /// and 1 to 32 bytes that each say how many they are.
     fn open(&self, base64: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         let mut sealed = BASE64.decode(base64).ok()?;
         let cipher = cbc::Decryptor::<aes::Aes256>::new((&self.0).into(), self.iv().into());
@@ -127,7 +130,8 @@ impl Receiver {
             (Some(key), "aes") => key,
             (Some(_), _) => return Err(Refused::Plain),
         };
-        let sealed = fields(body).and_then(|fields| any_text(&fields, "Encrypt")).ok_or(Refused::Undecipherable)?;
+        let sealed =
+            fields(body).and_then(|fields| any_text(&fields, "Encrypt")).ok_or(Refused::Undecipherable)?;
         let expected = signature(&[self.token.expose(), &signed.timestamp, &signed.nonce, &sealed]);
         if !is_same(&expected, &signed.msg_signature) {
             return Err(Refused::NotSigned);

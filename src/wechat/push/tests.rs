@@ -8,7 +8,12 @@ use crate::config::{Config, Secret, WeChat};
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
 fn receiver(token: &str, key: &str, appid: &str) -> Receiver {
-    let config = WeChat { appid: appid.into(), push_token: Secret::new(token), push_aes_key: Secret::new(key), ..Config::default().wechat };
+    let config = WeChat {
+        appid: appid.into(),
+        push_token: Secret::new(token),
+        push_aes_key: Secret::new(key),
+        ..Config::default().wechat
+    };
     Receiver::new(&config).unwrap()
 }
 
@@ -24,8 +29,9 @@ fn signatures_are_those_of_wechats_documents() {
     ] {
         assert_eq!(signature(&["AAAAA", timestamp, nonce]), expected);
         let receiver = receiver("AAAAA", "", "wx1");
-        let ask =
-            |signature: &str, at: i64| receiver.check(&signed(&format!("signature={signature}&timestamp={timestamp}&nonce={nonce}")), at);
+        let ask = |signature: &str, at: i64| {
+            receiver.check(&signed(&format!("signature={signature}&timestamp={timestamp}&nonce={nonce}")), at)
+        };
         let at: i64 = timestamp.parse().unwrap();
         for near in [at - 600, at, at + 600] {
             assert_eq!(ask(expected, near), Ok(()));
@@ -33,14 +39,17 @@ fn signatures_are_those_of_wechats_documents() {
         for far in [at - 601, at + 601, 0, i64::MAX] {
             assert_eq!(ask(expected, far), Err(Refused::Stale));
         }
-        for wrong in ["", &expected[1..], &format!("{}0", &expected[..39]), &expected.to_uppercase(), &"é".repeat(20)] {
+        for wrong in
+            ["", &expected[1..], &format!("{}0", &expected[..39]), &expected.to_uppercase(), &"é".repeat(20)]
+        {
             assert_eq!(ask(wrong, at), Err(Refused::NotSigned), "{wrong}");
         }
     }
     assert!(Receiver::new(&Config::default().wechat).is_none());
 }
 
-/// Encrypted by WeChat's sample code (padding 7), and by another implementation (Python's `cryptography`) with blocks of 16 and of 32.
+/// Encrypted by WeChat's sample code (padding 7), and by another implementation (Python's `cryptography`)
+/// with blocks of 16 and of 32.
 #[test]
 fn what_others_encrypted_is_read() {
     let event = br#"{"MsgType":"event","Event":"debug_demo","CreateTime":1714037059,"FromUserName":"o1"}"#;
@@ -74,16 +83,22 @@ fn what_others_encrypted_is_read() {
         let query = format!("timestamp={timestamp}&nonce={nonce}&encrypt_type=aes&msg_signature=");
         let ours = receiver(token, KEY, appid);
         let json = json!({ "ToUserName": "gh", "Encrypt": sealed }).to_string();
-        let xml = format!("<xml><ToUserName><![CDATA[toUser]]></ToUserName><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>");
+        let xml = format!(
+            "<xml><ToUserName><![CDATA[toUser]]></ToUserName><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>"
+        );
         for body in [&json, &xml] {
             assert_eq!(ours.open(&signed(&format!("{query}{signature}")), body.as_bytes()).unwrap(), plain);
         }
-        let open = |receiver: &Receiver, query: &str, body: &str| receiver.open(&signed(query), body.as_bytes());
+        let open =
+            |receiver: &Receiver, query: &str, body: &str| receiver.open(&signed(query), body.as_bytes());
         let right = format!("{query}{signature}");
         assert_eq!(open(&receiver(token, KEY, "wx2"), &right, &json), Err(Refused::OtherApp));
         assert_eq!(open(&receiver("BBBBB", KEY, appid), &right, &json), Err(Refused::NotSigned));
         assert_eq!(open(&ours, &format!("{query}{}", "0".repeat(40)), &json), Err(Refused::NotSigned));
-        assert_eq!(open(&receiver(token, &KEY.replace('a', "b"), appid), &right, &json), Err(Refused::Undecipherable));
+        assert_eq!(
+            open(&receiver(token, &KEY.replace('a', "b"), appid), &right, &json),
+            Err(Refused::Undecipherable)
+        );
         assert_eq!(open(&ours, "encrypt_type=raw", &json), Err(Refused::Plain));
         assert_eq!(open(&ours, "", &json), Err(Refused::Plain));
         assert_eq!(open(&receiver(token, "", appid), &right, &json), Err(Refused::Encrypted));
@@ -112,7 +127,8 @@ fn what_was_not_encrypted_right_is_refused() {
     assert_eq!(ours.open(&signed("encrypt_type=aes"), b"{}"), Err(Refused::Undecipherable));
 }
 
-/// A message that says it has `length` bytes (`None`: as many as it has), with `padding` behind it, in whole blocks.
+/// A message that says it has `length` bytes (`None`: as many as it has), with `padding` behind it, in whole
+/// blocks.
 fn sealed(length: Option<u32>, padding: &[u8]) -> String {
     use base64::Engine as _;
     use cbc::cipher::block_padding::NoPadding;
@@ -124,7 +140,8 @@ fn sealed(length: Option<u32>, padding: &[u8]) -> String {
     let mut plain = [&[7; 16], length.to_be_bytes().as_slice(), &message, appid, padding].concat();
     let count = plain.len();
     let cipher = cbc::Encryptor::<aes::Aes256>::new(key.bytes().into(), key.iv().into());
-    base64::engine::general_purpose::STANDARD.encode(cipher.encrypt_padded::<NoPadding>(&mut plain, count).unwrap())
+    base64::engine::general_purpose::STANDARD
+        .encode(cipher.encrypt_padded::<NoPadding>(&mut plain, count).unwrap())
 }
 
 fn push(message: &str) -> Result<Push, Unreadable> {
@@ -171,9 +188,10 @@ fn a_media_check_is_read_as_wechat_writes_it() {
 
 fn change(template: &str, action: SubscribeAction, of: &Push) -> bool {
     let Push::Subscribe(changes) = of else { return false };
-    changes
-        .iter()
-        .any(|c| (c.openid.as_str(), c.template_id.as_str(), &c.action, c.at_s) == ("otFpruAK8D", template, &action, 1_610_969_440))
+    changes.iter().any(|c| {
+        (c.openid.as_str(), c.template_id.as_str(), &c.action, c.at_s)
+            == ("otFpruAK8D", template, &action, 1_610_969_440)
+    })
 }
 
 #[test]
@@ -198,7 +216,10 @@ fn what_users_do_about_templates_is_read_in_both_forms() {
     let mut keys = Vec::new();
     for message in [json("subscribe_msg_popup_event", popup), popup_xml] {
         let found = push(&message).unwrap();
-        assert!(change("a", SubscribeAction::Accepted, &found) && change("b", SubscribeAction::Rejected, &found), "{found:?}");
+        assert!(
+            change("a", SubscribeAction::Accepted, &found) && change("b", SubscribeAction::Rejected, &found),
+            "{found:?}"
+        );
         let Push::Subscribe(changes) = found else { panic!() };
         assert_eq!(changes.len(), 2);
         keys.push(changes.into_iter().map(|change| change.key).collect::<Vec<_>>());
@@ -206,27 +227,42 @@ fn what_users_do_about_templates_is_read_in_both_forms() {
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[0][0], keys[0][1]);
 
-    let removed = json("subscribe_msg_change_event", json!({ "TemplateId": "a", "SubscribeStatusString": "reject" }));
+    let removed =
+        json("subscribe_msg_change_event", json!({ "TemplateId": "a", "SubscribeStatusString": "reject" }));
     assert!(change("a", SubscribeAction::Removed, &push(&removed).unwrap()));
-    let on_again = json("subscribe_msg_change_event", json!([{ "TemplateId": "a", "SubscribeStatusString": "accept" }]));
+    let on_again =
+        json("subscribe_msg_change_event", json!([{ "TemplateId": "a", "SubscribeStatusString": "accept" }]));
     assert_eq!(push(&on_again), Ok(Push::Other { event: "subscribe_msg_change_event".into() }));
 
     let sent = |code: &str| json!([{ "TemplateId": "a", "MsgID": "1700827132819554304", "ErrorCode": code, "ErrorStatus": "x" }]);
     for (code, number) in [("0", 0), ("3", 3)] {
         let found = push(&json("subscribe_msg_sent_event", sent(code))).unwrap();
-        assert!(change("a", SubscribeAction::Sent { code: number, msgid: "1700827132819554304".into() }, &found), "{found:?}");
+        assert!(
+            change("a", SubscribeAction::Sent { code: number, msgid: "1700827132819554304".into() }, &found),
+            "{found:?}"
+        );
     }
     let sent_xml = format!(
         "<xml>{head}<Event>subscribe_msg_sent_event</Event><SubscribeMsgSentEvent><List><TemplateId>a</TemplateId>\
          <MsgID>1700827132819554304</MsgID><ErrorCode>0</ErrorCode><ErrorStatus>success</ErrorStatus></List></SubscribeMsgSentEvent></xml>"
     );
-    assert!(change("a", SubscribeAction::Sent { code: 0, msgid: "1700827132819554304".into() }, &push(&sent_xml).unwrap()));
+    assert!(change(
+        "a",
+        SubscribeAction::Sent { code: 0, msgid: "1700827132819554304".into() },
+        &push(&sent_xml).unwrap()
+    ));
 }
 
 #[test]
 fn other_events_are_named_and_what_is_none_is_refused() {
-    assert_eq!(push(r#"{"MsgType":"event","Event":"debug_demo"}"#), Ok(Push::Other { event: "debug_demo".into() }));
-    assert_eq!(push(r#"{"MsgType":"text","Content":"x","MsgId":7}"#), Ok(Push::Other { event: "text".into() }));
+    assert_eq!(
+        push(r#"{"MsgType":"event","Event":"debug_demo"}"#),
+        Ok(Push::Other { event: "debug_demo".into() })
+    );
+    assert_eq!(
+        push(r#"{"MsgType":"text","Content":"x","MsgId":7}"#),
+        Ok(Push::Other { event: "text".into() })
+    );
     for bad in [
         "",
         "[]",
@@ -249,7 +285,9 @@ fn other_events_are_named_and_what_is_none_is_refused() {
 fn a_message_that_comes_again_has_the_same_id() {
     let id = |message: &str| Message::read(message.as_bytes()).unwrap().id;
     let media = |trace_id: &str| {
-        format!(r#"{{"MsgType":"event","Event":"wxa_media_check","FromUserName":"o","CreateTime":1,"trace_id":"{trace_id}"}}"#)
+        format!(
+            r#"{{"MsgType":"event","Event":"wxa_media_check","FromUserName":"o","CreateTime":1,"trace_id":"{trace_id}"}}"#
+        )
     };
     assert_eq!(id(&media("a")), id(&media("a")));
     assert_ne!(id(&media("a")), id(&media("b")));

@@ -40,8 +40,8 @@ impl Open {
     }
 }
 
-/// The root's content; `None` where it is no XML of WeChat's. There are no entities but XML's own five: a document type is refused, so
-/// that nothing grows in reading.
+/// The root's content; `None` where it is no XML of WeChat's. There are no entities but XML's own five: a
+/// document type is refused, so that nothing grows in reading.
 pub fn read(document: &str) -> Option<Value> {
     let mut reader = Reader::from_str(document);
     let mut open: Vec<Open> = Vec::new();
@@ -106,16 +106,19 @@ mod tests {
 
     #[test]
     fn elements_are_fields_and_repeated_ones_a_list() {
-        let text =
-            "<?xml version=\"1.0\"?>\n<xml> <a><![CDATA[x<y]]></a><b>1 &amp; &#x4e2d;</b>\n<l><t>1</t></l><l><t>2</t></l><e/></xml>\n";
-        assert_eq!(read(text), Some(json!({ "a": "x<y", "b": "1 & 中", "l": [{ "t": "1" }, { "t": "2" }], "e": "" })));
+        let text = "<?xml version=\"1.0\"?>\n<xml> <a><![CDATA[x<y]]></a><b>1 &amp; &#x4e2d;</b>\n<l><t>1</t></l><l><t>2</t></l><e/></xml>\n";
+        assert_eq!(
+            read(text),
+            Some(json!({ "a": "x<y", "b": "1 & 中", "l": [{ "t": "1" }, { "t": "2" }], "e": "" }))
+        );
         assert_eq!(read("<xml></xml>"), Some(json!("")));
     }
 
     #[test]
     fn nothing_else_is_read() {
         let deep = format!("{}{}", "<a>".repeat(1_000), "</a>".repeat(1_000));
-        let bomb = "<!DOCTYPE xml [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><x>&b;</x></xml>";
+        let bomb =
+            "<!DOCTYPE xml [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><xml><x>&b;</x></xml>";
         let file = "<!DOCTYPE xml [<!ENTITY f SYSTEM \"file:///etc/passwd\">]><xml><x>&f;</x></xml>";
         for bad in [
             deep.as_str(),

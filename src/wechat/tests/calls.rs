@@ -31,7 +31,13 @@ impl World {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> u16 {
-        awc::Client::new().post(format!("{}{path}", self.base)).send_json(&body).await.unwrap().status().as_u16()
+        awc::Client::new()
+            .post(format!("{}{path}", self.base))
+            .send_json(&body)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     }
 
     pub async fn control(&self, body: Value) {
@@ -49,21 +55,35 @@ impl World {
 
     async fn check_of(&self, openid: &str, content: &str) -> Result<Judgement, Failure> {
         let openid = OpenId::parse(openid).unwrap();
-        self.api.msg_sec_check(&TextCheck { openid: &openid, scene: Scene::Social, content, nickname: None }).await
+        self.api
+            .msg_sec_check(&TextCheck { openid: &openid, scene: Scene::Social, content, nickname: None })
+            .await
     }
 
     pub async fn media(&self, url: &str) -> Result<TraceId, Failure> {
         let openid = OpenId::parse("alice").unwrap();
-        self.api.media_check_async(&MediaCheck { openid: &openid, scene: Scene::Social, url, kind: MediaKind::Image }).await
+        self.api
+            .media_check_async(&MediaCheck {
+                openid: &openid,
+                scene: Scene::Social,
+                url,
+                kind: MediaKind::Image,
+            })
+            .await
     }
 
     pub async fn send(&self, fields: &[(&str, &str)]) -> Result<Sent, SendFailure> {
         self.send_with(fields, |_| {}).await
     }
 
-    async fn send_with(&self, fields: &[(&str, &str)], change: impl FnOnce(&mut SubscribeMessage<'_>)) -> Result<Sent, SendFailure> {
+    async fn send_with(
+        &self,
+        fields: &[(&str, &str)],
+        change: impl FnOnce(&mut SubscribeMessage<'_>),
+    ) -> Result<Sent, SendFailure> {
         let touser = OpenId::parse("alice").unwrap();
-        let data: BTreeMap<String, String> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let data: BTreeMap<String, String> =
+            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut message = SubscribeMessage {
             touser: &touser,
             template_id: "T",
@@ -77,7 +97,14 @@ impl World {
     }
 
     async fn notices(&self) -> Value {
-        let body = awc::Client::new().get(format!("{}/__notices", self.base)).send().await.unwrap().body().await.unwrap();
+        let body = awc::Client::new()
+            .get(format!("{}/__notices", self.base))
+            .send()
+            .await
+            .unwrap()
+            .body()
+            .await
+            .unwrap();
         serde_json::from_slice(&body).unwrap()
     }
 }
@@ -119,7 +146,9 @@ async fn every_verdict_and_every_label_of_a_text_is_read() {
 #[actix_web::test]
 async fn of_the_details_only_those_count_that_did_not_fail() {
     let world = World::new().await;
-    for (text, suggest, label) in [("dev-detail", Suggest::Pass, 100), ("dev-detail dev-review:20012", Suggest::Review, 20012)] {
+    for (text, suggest, label) in
+        [("dev-detail", Suggest::Pass, 100), ("dev-detail dev-review:20012", Suggest::Review, 20012)]
+    {
         let found = world.check(text).await.unwrap();
         assert_eq!((found.suggest, found.label), (suggest, label), "{text}");
     }
@@ -129,7 +158,12 @@ async fn of_the_details_only_those_count_that_did_not_fail() {
 async fn a_nickname_is_judged_with_the_text() {
     let world = World::new().await;
     let openid = OpenId::parse("alice").unwrap();
-    let check = TextCheck { openid: &openid, scene: Scene::Profile, content: "hello", nickname: Some("dev-risky:20003") };
+    let check = TextCheck {
+        openid: &openid,
+        scene: Scene::Profile,
+        content: "hello",
+        nickname: Some("dev-risky:20003"),
+    };
     assert_eq!(world.api.msg_sec_check(&check).await.unwrap().label, 20003);
 }
 
@@ -147,9 +181,11 @@ async fn every_error_of_a_check_is_told_apart() {
     }
     assert_eq!(errcode(world.media("not a url").await), 47001);
     let text = world.metrics.encode();
-    for (call, result, times) in
-        [("msg_sec_check", "inactive", 3), ("msg_sec_check", "rate_limited", 2), ("media_check_async", "errcode", 6)]
-    {
+    for (call, result, times) in [
+        ("msg_sec_check", "inactive", 3),
+        ("msg_sec_check", "rate_limited", 2),
+        ("media_check_async", "errcode", 6),
+    ] {
         let line = format!(r#"hongyan_wechat_calls_total{{call="{call}",result="{result}"}} {times}"#);
         assert!(text.contains(&line), "{line}: {text}");
     }
@@ -185,17 +221,26 @@ async fn a_token_that_is_always_refused_is_no_loop() {
     assert_eq!(errcode(world.check("hello").await), 40001);
     for _ in 0..5 {
         assert_eq!(errcode(world.check("hello").await), 40001);
-        assert!(matches!(world.send(&FIELDS).await, Err(SendFailure::NotSent(Failure::Code { code: 40001, .. }))));
+        assert!(matches!(
+            world.send(&FIELDS).await,
+            Err(SendFailure::NotSent(Failure::Code { code: 40001, .. }))
+        ));
     }
     let calls = calls(&world.base).await;
-    assert_eq!((&calls["msg_sec_check"], &calls["subscribe_send"], &calls["stable_token"]), (&json!(2), &json!(0), &json!(2)));
+    assert_eq!(
+        (&calls["msg_sec_check"], &calls["subscribe_send"], &calls["stable_token"]),
+        (&json!(2), &json!(0), &json!(2))
+    );
 }
 
 #[actix_web::test]
 async fn a_message_refused_for_its_token_is_surely_not_sent() {
     let world = World::new().await;
     world.control(json!({ "errcodes": { "subscribe_send": 42001 } })).await;
-    assert!(matches!(world.send(&FIELDS).await, Err(SendFailure::NotSent(Failure::Code { code: 42001, .. }))));
+    assert!(matches!(
+        world.send(&FIELDS).await,
+        Err(SendFailure::NotSent(Failure::Code { code: 42001, .. }))
+    ));
     assert_eq!(calls(&world.base).await["subscribe_send"], 2);
 }
 
@@ -228,7 +273,11 @@ async fn a_message_needs_a_grant_and_uses_it_up() {
     for result in ["reject", "remove"] {
         world.accept("alice").await;
         world.post("/__subscribe", json!({ "openid": "alice", "template_id": "T", "result": result })).await;
-        assert_eq!(world.send(&FIELDS).await.is_ok(), result == "reject", "a prompt declined later takes nothing away");
+        assert_eq!(
+            world.send(&FIELDS).await.is_ok(),
+            result == "reject",
+            "a prompt declined later takes nothing away"
+        );
     }
 }
 
@@ -252,7 +301,12 @@ async fn every_error_of_a_message_is_told_apart_and_costs_no_grant() {
     assert_eq!(refused(world.send(&FIELDS).await), 40037);
     world.control(json!({ "templates": {} })).await;
     assert!(world.send(&FIELDS).await.is_ok());
-    assert!(world.metrics.encode().contains(r#"hongyan_wechat_calls_total{call="subscribe_send",result="no_grant"} 1"#));
+    assert!(
+        world
+            .metrics
+            .encode()
+            .contains(r#"hongyan_wechat_calls_total{call="subscribe_send",result="no_grant"} 1"#)
+    );
 }
 
 /// What a check, and what a message, makes of a WeChat that is away in one way.
@@ -277,7 +331,11 @@ async fn an_outage_of_every_kind_is_told_apart() {
             Some(code) => assert_eq!(refused(outcome), code),
             None => assert_eq!(outcome, Err(SendFailure::Unknown(failure)), "{outage}"),
         }
-        assert_eq!(calls(&world.base).await["subscribe_send"], 1, "{outage}: an unknown outcome is not tried again");
+        assert_eq!(
+            calls(&world.base).await["subscribe_send"],
+            1,
+            "{outage}: an unknown outcome is not tried again"
+        );
         world.control(json!({ "outage": "none" })).await;
         assert!(world.check("hello").await.is_ok() && world.send(&FIELDS).await.is_ok(), "{outage}");
     }
@@ -306,10 +364,14 @@ async fn a_message_whose_answer_is_cut_off_was_shown_and_is_unknown() {
 async fn where_no_connection_or_no_token_was_had_a_message_is_surely_not_sent() {
     let world = World::patient(Duration::from_millis(400)).await;
     let (auth, ..) = start(|_| {});
-    let away = World { api: api(&auth, "http://127.0.0.1:1", &world.metrics, Duration::from_secs(5)), ..world };
+    let away =
+        World { api: api(&auth, "http://127.0.0.1:1", &world.metrics, Duration::from_secs(5)), ..world };
     assert_eq!(away.send(&FIELDS).await, Err(SendFailure::NotSent(Failure::Connect)));
     assert_eq!(away.check("hello").await, Err(Failure::Connect));
-    let elsewhere = World { api: api(&auth, &format!("{}/elsewhere", away.base), &away.metrics, Duration::from_secs(5)), ..away };
+    let elsewhere = World {
+        api: api(&auth, &format!("{}/elsewhere", away.base), &away.metrics, Duration::from_secs(5)),
+        ..away
+    };
     assert_eq!(elsewhere.send(&FIELDS).await, Err(SendFailure::NotSent(Failure::Status(404))));
 
     // The wait for a token is within the call's time, whatever WeChatAuth has for its own.
@@ -356,7 +418,8 @@ async fn an_answer_that_does_not_come_whole_leaves_it_open() {
 async fn texts_go_out_as_they_are() {
     let (auth, _, metrics) = start(|_| {});
     let answer = r#"{"errcode":0,"errmsg":"ok","trace_id":"t","result":{"suggest":"review","label":"20012"},"detail":[]}"#;
-    let (base, heard) = once(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len())).await;
+    let (base, heard) =
+        once(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len())).await;
     let open = World { api: api(&auth, &base, &metrics, Duration::from_secs(20)), base, metrics };
     let found = open.check("你好 🪿 \"quoted\"").await;
     let heard = heard.await.unwrap();
@@ -375,7 +438,13 @@ async fn calls_that_no_answer_comes_for_keep_nobody_out() {
             actix_web::rt::spawn(async move {
                 let openid = OpenId::parse("alice").unwrap();
                 let content = format!("dev-hang {n}");
-                api.msg_sec_check(&TextCheck { openid: &openid, scene: Scene::Social, content: &content, nickname: None }).await
+                api.msg_sec_check(&TextCheck {
+                    openid: &openid,
+                    scene: Scene::Social,
+                    content: &content,
+                    nickname: None,
+                })
+                .await
             })
         })
         .collect();
@@ -395,9 +464,17 @@ async fn calls_that_no_answer_comes_for_keep_nobody_out() {
 #[actix_web::test]
 async fn no_failure_shows_a_token_or_a_text() {
     let world = World::patient(Duration::from_millis(200)).await;
-    for text in ["secret words dev-errcode:47001", "secret words dev-hang", "secret words dev-cut", "secret words dev-500"] {
+    for text in [
+        "secret words dev-errcode:47001",
+        "secret words dev-hang",
+        "secret words dev-cut",
+        "secret words dev-500",
+    ] {
         let failure = world.check(text).await.unwrap_err();
         let shown = format!("{failure} {failure:?}");
-        assert!(!shown.contains("secret") && !shown.contains("double-") && !shown.contains("access_token"), "{shown}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("double-") && !shown.contains("access_token"),
+            "{shown}"
+        );
     }
 }

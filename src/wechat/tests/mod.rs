@@ -38,7 +38,13 @@ fn start(change: impl FnOnce(&mut WeChat)) -> (Addr<WeChatAuth>, String, Metrics
 }
 
 fn settings(base: &str) -> WeChat {
-    WeChat { appid: "wx1".into(), secret: Secret::new(SECRET), api_base: base.to_owned(), timeout_ms: 5_000, ..Config::default().wechat }
+    WeChat {
+        appid: "wx1".into(),
+        secret: Secret::new(SECRET),
+        api_base: base.to_owned(),
+        timeout_ms: 5_000,
+        ..Config::default().wechat
+    }
 }
 
 async fn login(auth: &Addr<WeChatAuth>, code: &str) -> Result<String, LoginRefused> {
@@ -141,7 +147,11 @@ async fn a_wrong_secret_is_no_loop_and_is_never_shown() {
 #[actix_web::test]
 async fn a_login_without_appid_or_secret_says_which_is_wrong() {
     for (change, code, word) in [
-        (Box::new(|c: &mut WeChat| c.appid = String::new()) as Box<dyn FnOnce(&mut WeChat)>, 41002, "wechat.appid"),
+        (
+            Box::new(|c: &mut WeChat| c.appid = String::new()) as Box<dyn FnOnce(&mut WeChat)>,
+            41002,
+            "wechat.appid",
+        ),
         (Box::new(|c| c.appid = "wx2".into()), 40013, "wechat.appid"),
         (Box::new(|c| c.secret = Secret::new("")), 41004, "wechat.secret"),
         (Box::new(|c| c.secret = Secret::new("another")), 40125, "wechat.secret"),

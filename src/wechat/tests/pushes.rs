@@ -61,28 +61,45 @@ async fn every_event_arrives_in_every_form() {
 
         let media = async |url: &str| world.media(url).await.unwrap();
         let TraceId(trace_id) = media("https://x.test/dev-risky:20002/]]>.png").await;
-        let checked = |trace_id, suggest, label| Push::MediaChecked { trace_id, appid: "wx1".into(), suggest, label };
+        let checked =
+            |trace_id, suggest, label| Push::MediaChecked { trace_id, appid: "wx1".into(), suggest, label };
         assert_eq!(next(&mut read).await, checked(trace_id, Suggest::Risky, 20002), "{format} {key}");
         let TraceId(trace_id) = media("https://x.test/fine.png").await;
         assert_eq!(next(&mut read).await, checked(trace_id, Suggest::Pass, 100));
         let TraceId(trace_id) = media("https://x.test/dev-unfetched.png").await;
-        assert_eq!(next(&mut read).await, Push::MediaUnchecked { trace_id, appid: "wx1".into(), code: -1008 });
+        assert_eq!(
+            next(&mut read).await,
+            Push::MediaUnchecked { trace_id, appid: "wx1".into(), code: -1008 }
+        );
 
         let answer = async |result: &str| {
-            assert_eq!(world.post("/__subscribe", json!({ "openid": "alice", "template_id": "T", "result": result })).await, 204);
+            assert_eq!(
+                world
+                    .post("/__subscribe", json!({ "openid": "alice", "template_id": "T", "result": result }))
+                    .await,
+                204
+            );
         };
-        for (result, expected) in
-            [("reject", SubscribeAction::Rejected), ("remove", SubscribeAction::Removed), ("accept", SubscribeAction::Accepted)]
-        {
+        for (result, expected) in [
+            ("reject", SubscribeAction::Rejected),
+            ("remove", SubscribeAction::Removed),
+            ("accept", SubscribeAction::Accepted),
+        ] {
             answer(result).await;
             assert_eq!(action(next(&mut read).await), expected);
         }
         let sent = world.send(&[("thing1", "hello")]).await.unwrap();
-        assert_eq!(action(next(&mut read).await), SubscribeAction::Sent { code: 0, msgid: sent.msgid.unwrap() });
+        assert_eq!(
+            action(next(&mut read).await),
+            SubscribeAction::Sent { code: 0, msgid: sent.msgid.unwrap() }
+        );
         answer("accept").await;
         assert_eq!(action(next(&mut read).await), SubscribeAction::Accepted);
         let sent = world.send(&[("thing1", "dev-delivery:3")]).await.unwrap();
-        assert_eq!(action(next(&mut read).await), SubscribeAction::Sent { code: 3, msgid: sent.msgid.unwrap() });
+        assert_eq!(
+            action(next(&mut read).await),
+            SubscribeAction::Sent { code: 3, msgid: sent.msgid.unwrap() }
+        );
     }
 }
 
@@ -90,7 +107,14 @@ async fn every_event_arrives_in_every_form() {
 async fn whatever_event_is_given_is_told_and_what_came_of_it_is_said() {
     let world = World::new().await;
     let tell = async |event: Value| {
-        let answer = awc::Client::new().post(format!("{}/__push", world.base)).send_json(&event).await.unwrap().body().await.unwrap();
+        let answer = awc::Client::new()
+            .post(format!("{}/__push", world.base))
+            .send_json(&event)
+            .await
+            .unwrap()
+            .body()
+            .await
+            .unwrap();
         serde_json::from_slice::<Value>(&answer).unwrap()["outcome"].as_str().unwrap().to_owned()
     };
     let event = json!({ "MsgType": "event", "Event": "debug_demo" });

@@ -11,7 +11,14 @@ async fn errcode(url: &str, body: &str) -> i64 {
 
 async fn token(base: &str) -> String {
     let body = json!({ "grant_type": "client_credential", "appid": "wx1", "secret": SECRET });
-    let answer = awc::Client::new().post(format!("{base}/cgi-bin/stable_token")).send_json(&body).await.unwrap().body().await.unwrap();
+    let answer = awc::Client::new()
+        .post(format!("{base}/cgi-bin/stable_token"))
+        .send_json(&body)
+        .await
+        .unwrap()
+        .body()
+        .await
+        .unwrap();
     serde_json::from_slice::<Value>(&answer).unwrap()["access_token"].as_str().unwrap().to_owned()
 }
 
@@ -37,14 +44,24 @@ async fn a_call_needs_a_token_that_holds_and_a_body_that_is_one() {
     assert_eq!(errcode(&url, "{}").await, 40002);
     assert_eq!(errcode(&url, r#"{"grant_type":"client_credential"}"#).await, 41002);
     assert_eq!(errcode(&url, r#"{"grant_type":"client_credential","appid":"wx1"}"#).await, 41004);
-    assert_eq!(errcode(&url, r#"{"grant_type":"client_credential","appid":"wx2","secret":"x"}"#).await, 40013);
-    assert_eq!(errcode(&url, r#"{"grant_type":"client_credential","appid":"wx1","secret":"x"}"#).await, 40001);
+    assert_eq!(
+        errcode(&url, r#"{"grant_type":"client_credential","appid":"wx2","secret":"x"}"#).await,
+        40013
+    );
+    assert_eq!(
+        errcode(&url, r#"{"grant_type":"client_credential","appid":"wx1","secret":"x"}"#).await,
+        40001
+    );
 }
 
 #[actix_web::test]
 async fn a_check_needs_a_user_and_a_scene() {
     let base = double();
-    let _ = awc::Client::new().get(format!("{base}/sns/jscode2session?appid=wx1&secret={SECRET}&js_code=dev:alice")).send().await.unwrap();
+    let _ = awc::Client::new()
+        .get(format!("{base}/sns/jscode2session?appid=wx1&secret={SECRET}&js_code=dev:alice"))
+        .send()
+        .await
+        .unwrap();
     let token = token(&base).await;
     let text = json!({ "version": 2, "openid": "alice", "scene": 4, "content": "hello" });
     let media = json!({ "version": 2, "openid": "alice", "scene": 4, "media_url": "https://x.test/1.png", "media_type": 2 });
@@ -91,7 +108,8 @@ async fn a_message_needs_a_user_a_template_and_fields() {
 async fn a_page_of_somebody_elses_steers_nothing_and_a_wrong_word_is_told() {
     let base = double();
     let control = async |body: &str, site: &str| {
-        let request = awc::Client::new().post(format!("{base}/__control")).insert_header(("sec-fetch-site", site));
+        let request =
+            awc::Client::new().post(format!("{base}/__control")).insert_header(("sec-fetch-site", site));
         request.send_body(body.to_owned()).await.unwrap().status().as_u16()
     };
     assert_eq!(control(r#"{"latency_ms":1}"#, "same-origin").await, 204);

@@ -38,14 +38,22 @@ impl Client {
     pub async fn connect(url: &str, protocols: &[&str], bearer: Option<&str>) -> Result<Self, u16> {
         let mut request = url.into_client_request().unwrap();
         if !protocols.is_empty() {
-            request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(&protocols.join(", ")).unwrap());
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", HeaderValue::from_str(&protocols.join(", ")).unwrap());
         }
         if let Some(token) = bearer {
-            request.headers_mut().insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+            request
+                .headers_mut()
+                .insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         }
-        match timeout(PATIENCE, connect_async_with_config(request, Some(small_buffers()), false)).await.expect("the handshake hangs") {
+        match timeout(PATIENCE, connect_async_with_config(request, Some(small_buffers()), false))
+            .await
+            .expect("the handshake hangs")
+        {
             Ok((socket, response)) => {
-                let subprotocol = response.headers().get("sec-websocket-protocol").map(|v| v.to_str().unwrap().to_owned());
+                let subprotocol =
+                    response.headers().get("sec-websocket-protocol").map(|v| v.to_str().unwrap().to_owned());
                 Ok(Self { socket, subprotocol })
             }
             Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -54,12 +62,17 @@ impl Client {
         }
     }
 
-    /// The same, where the server may be away: none when nothing listens or the connection ends within the handshake.
+    /// The same, where the server may be away: none when nothing listens or the connection ends within the
+    /// handshake.
     pub async fn try_connect(url: &str, protocols: &[&str]) -> Option<Self> {
         let mut request = url.into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(&protocols.join(", ")).unwrap());
-        let (socket, _) =
-            timeout(PATIENCE, connect_async_with_config(request, Some(small_buffers()), false)).await.expect("the handshake hangs").ok()?;
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", HeaderValue::from_str(&protocols.join(", ")).unwrap());
+        let (socket, _) = timeout(PATIENCE, connect_async_with_config(request, Some(small_buffers()), false))
+            .await
+            .expect("the handshake hangs")
+            .ok()?;
         Some(Self { socket, subprotocol: None })
     }
 
@@ -84,7 +97,9 @@ impl Client {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Said::Frame(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Close(Some(frame)))) => return Said::Closed(frame.code.into(), frame.reason.to_string()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Said::Closed(frame.code.into(), frame.reason.to_string());
+                }
                 Some(Ok(Message::Close(None))) => return Said::Closed(1005, String::new()),
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Said::Gone,

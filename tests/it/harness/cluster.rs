@@ -11,7 +11,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Every node takes the tokens of every other, and needs few connections.
-    pub const SHARED: &[(&str, &str)] = &[("auth.keys", "dev1:0123456789abcdef0123456789abcdef"), ("database.lanes", "1")];
+    pub const SHARED: &[(&str, &str)] =
+        &[("auth.keys", "dev1:0123456789abcdef0123456789abcdef"), ("database.lanes", "1")];
 
     /// Three nodes; `None`, and a word on why, where something is missing.
     pub async fn start() -> Option<Self> {

@@ -4,7 +4,8 @@ use awc::http::Method;
 use serde_json::Value;
 
 thread_local! {
-    // One for all callers of a test: each that is made parses the system's certificates, which for 5 000 callers takes a minute.
+    // One for all callers of a test: each that is made parses the system's certificates, which for 5 000
+    // callers takes a minute.
     static CLIENT: awc::Client = awc::Client::builder().connector(awc::Connector::new().limit(0)).timeout(super::PATIENCE).finish();
 }
 

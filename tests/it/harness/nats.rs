@@ -24,7 +24,8 @@ impl Nats {
     /// One of a cluster: it takes routes from others at this port, and keeps one of its own to that address.
     pub fn in_cluster(route_port: u16, route: Option<&str>) -> Option<Self> {
         let own = format!("nats://127.0.0.1:{route_port}");
-        let mut arguments = ["--cluster_name", "hongyan", "--cluster", &own, "--no_advertise"].map(str::to_owned).to_vec();
+        let mut arguments =
+            ["--cluster_name", "hongyan", "--cluster", &own, "--no_advertise"].map(str::to_owned).to_vec();
         if let Some(route) = route {
             arguments.extend(["--routes".to_owned(), format!("nats-route://{route}")]);
         }
@@ -75,7 +76,8 @@ impl Nats {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 

@@ -17,14 +17,19 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes these operators' ports every two seconds, since a database that is away is waited for, and evaluates
-    /// `deploy/prometheus/rules.yml`. Only how long an alarm waits is changed: to half a second. `None`, and a word on why, without the program that `make test` finds or installs.
+    /// Scrapes these operators' ports every two seconds, since a database that is away is waited for, and
+    /// evaluates `deploy/prometheus/rules.yml`. Only how long an alarm waits is changed: to half a second.
+    /// `None`, and a word on why, without the program that `make test` finds or installs.
     pub async fn watching(targets: &[&str]) -> Option<Self> {
-        let Some(program) = std::env::var("HONGYAN_TEST_PROMETHEUS").ok().filter(|program| !program.is_empty()) else {
+        let Some(program) =
+            std::env::var("HONGYAN_TEST_PROMETHEUS").ok().filter(|program| !program.is_empty())
+        else {
             println!("skipped: HONGYAN_TEST_PROMETHEUS is not set; `make test` finds prometheus");
             return None;
         };
-        let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/rules.yml")).unwrap();
+        let shipped =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/rules.yml"))
+                .unwrap();
         let rules = shipped.lines().fold(String::new(), |mut rules, line| {
             let line = if line.trim_start().starts_with("for: ") { "        for: 500ms" } else { line };
             writeln!(rules, "{line}").unwrap();
@@ -40,14 +45,26 @@ impl Prometheus {
         std::fs::write(folder.path().join("prometheus.yml"), config.to_string()).unwrap();
         // A port that was free a moment ago; nobody else binds to it meanwhile but by chance.
         let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let arguments =
-            ["--config.file=prometheus.yml", "--storage.tsdb.path=data", &format!("--web.listen-address={at}")].map(str::to_owned);
+        let arguments = [
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            &format!("--web.listen-address={at}"),
+        ]
+        .map(str::to_owned);
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let prometheus = Self { child, _folder: folder, http: Http::new(&at, None) };
         eventually("Prometheus listens", async || std::net::TcpStream::connect(&at).ok()).await;
-        eventually("Prometheus is ready", async || (prometheus.http.text("/-/ready").await.contains("is Ready")).then_some(())).await;
+        eventually("Prometheus is ready", async || {
+            (prometheus.http.text("/-/ready").await.contains("is Ready")).then_some(())
+        })
+        .await;
         Some(prometheus)
     }
 
@@ -72,12 +89,18 @@ impl Prometheus {
 
     pub async fn rings_for(&self, alarm: &str, instance: &str) {
         let wanted = (alarm.to_owned(), instance.to_owned());
-        eventually(&format!("{alarm} of {instance} rings"), async || self.rings().await.contains(&wanted).then_some(())).await;
+        eventually(&format!("{alarm} of {instance} rings"), async || {
+            self.rings().await.contains(&wanted).then_some(())
+        })
+        .await;
     }
 
     /// Waits until an alarm no longer rings for anybody.
     pub async fn is_still(&self, alarm: &str) {
-        eventually(&format!("{alarm} is still"), async || (!self.rings().await.iter().any(|(name, _)| name == alarm)).then_some(())).await;
+        eventually(&format!("{alarm} is still"), async || {
+            (!self.rings().await.iter().any(|(name, _)| name == alarm)).then_some(())
+        })
+        .await;
     }
 }
 

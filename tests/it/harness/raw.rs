@@ -16,7 +16,8 @@ impl Raw {
         Self { socket: TcpStream::connect(at).await.unwrap(), read: Vec::new() }
     }
 
-    /// The kernel keeps as little as it may of what comes: here by a small buffer, and at the server by small segments.
+    /// The kernel keeps as little as it may of what comes: here by a small buffer, and at the server by small
+    /// segments.
     pub async fn connect_narrow(at: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(1).unwrap();
@@ -99,7 +100,9 @@ impl Raw {
     pub async fn close_code(&mut self) -> u16 {
         loop {
             match self.frame().await {
-                Some((8, payload)) if payload.len() >= 2 => return u16::from_be_bytes([payload[0], payload[1]]),
+                Some((8, payload)) if payload.len() >= 2 => {
+                    return u16::from_be_bytes([payload[0], payload[1]]);
+                }
                 Some((8, _)) => return 1005,
                 Some(_) => {}
                 None => return 1006,

@@ -14,8 +14,9 @@ use super::{Client, Cluster, Http, Nats, Nginx, PATIENCE, Raw, eventually};
 pub const ADMIN_SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
 
 /// The binary that was built with the tests, or another build of it.
-static BINARY: LazyLock<String> =
-    LazyLock::new(|| std::env::var("HONGYAN_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_hongyan").to_owned()));
+static BINARY: LazyLock<String> = LazyLock::new(|| {
+    std::env::var("HONGYAN_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_hongyan").to_owned())
+});
 
 /// Ends with the test; its folder goes with it.
 pub struct Server {
@@ -54,8 +55,8 @@ impl Server {
         Self::with_all(&settings).await
     }
 
-    /// With `HONGYAN_TEST_NODES` so many nodes behind nginx take its place, over a PostgreSQL and a NATS: what one server does, they must do
-    /// together.
+    /// With `HONGYAN_TEST_NODES` so many nodes behind nginx take its place, over a PostgreSQL and a NATS:
+    /// what one server does, they must do together.
     pub async fn with_all(settings: &[(&str, &str)]) -> Self {
         match std::env::var("HONGYAN_TEST_NODES") {
             Ok(nodes) => Self::several(nodes.parse().unwrap(), settings).await,
@@ -76,7 +77,12 @@ impl Server {
     /// `hongyan serve`, without a WeChat.
     pub fn serving(settings: &[(&str, &str)]) -> Self {
         let keys = format!("k1:{}", "k".repeat(32));
-        let own = [("wechat.appid", "wx0"), ("wechat.secret", "secret"), ("wechat.api_base", "http://127.0.0.1:1"), ("auth.keys", &keys)];
+        let own = [
+            ("wechat.appid", "wx0"),
+            ("wechat.secret", "secret"),
+            ("wechat.api_base", "http://127.0.0.1:1"),
+            ("auth.keys", &keys),
+        ];
         Self::run("serve", &[&own, settings].concat(), None)
     }
 
@@ -109,7 +115,8 @@ impl Server {
         // One WeChat for all: it knows which codes were used.
         let wechat = format!("http://{}", first.double);
         let settings: Vec<_> = settings.into_iter().chain([("wechat.api_base", wechat.as_str())]).collect();
-        let mut others: Vec<_> = std::iter::once(first).chain((1..nodes).map(|_| Self::alone(&settings))).collect();
+        let mut others: Vec<_> =
+            std::iter::once(first).chain((1..nodes).map(|_| Self::alone(&settings))).collect();
         let addresses: Vec<_> = others.iter().map(|node| node.at.clone()).collect();
         let nginx = Nginx::before(&addresses).unwrap();
         for node in &others {
@@ -121,7 +128,8 @@ impl Server {
         first
     }
 
-    /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word on why) without one.
+    /// The same with a fresh database, named beside it, on the PostgreSQL of `make test`; `None` (and a word
+    /// on why) without one.
     pub async fn on_postgres() -> Option<(Self, String)> {
         Self::on_postgres_with(&[]).await
     }
@@ -132,7 +140,8 @@ impl Server {
         Some((Self::with_all(&settings).await, name))
     }
 
-    /// The URL and the name of a fresh database on the PostgreSQL of `make test`; `None` (and a word on why) without one.
+    /// The URL and the name of a fresh database on the PostgreSQL of `make test`; `None` (and a word on why)
+    /// without one.
     pub fn fresh_postgres() -> Option<(String, String)> {
         use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
         let Ok(url) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
@@ -172,8 +181,13 @@ impl Server {
 
     /// A client of the seed's protocol: its URL, its fields, its heart.
     pub async fn seed(&self, openid: &str, peer: &str) -> Client {
-        let mut client =
-            Client::connect(&format!("ws://{}/{openid}?to_user_openid={peer}&code=dev:{openid}", self.at), &[], None).await.unwrap();
+        let mut client = Client::connect(
+            &format!("ws://{}/{openid}?to_user_openid={peer}&code=dev:{openid}", self.at),
+            &[],
+            None,
+        )
+        .await
+        .unwrap();
         client.expect("init").await;
         client
     }
@@ -221,12 +235,14 @@ impl Server {
 
     /// HTTP as this user.
     pub async fn http_as(&self, openid: &str) -> Http {
-        let (status, body) = self.http().post("/v1/login", &serde_json::json!({ "code": format!("dev:{openid}") })).await;
+        let (status, body) =
+            self.http().post("/v1/login", &serde_json::json!({ "code": format!("dev:{openid}") })).await;
         assert_eq!(status, 200, "{body}");
         Http::new(&self.at, body["token"].as_str())
     }
 
-    /// One number of `/metrics`, 0 where it is not there yet; of several nodes the sum. `name` may carry labels.
+    /// One number of `/metrics`, 0 where it is not there yet; of several nodes the sum. `name` may carry
+    /// labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let others = self.beside.iter().flat_map(|beside| &beside.others);
         let mut sum = 0.0;
@@ -240,7 +256,8 @@ impl Server {
 
     pub async fn metric_becomes(&self, name: &str, wanted: f64) {
         #[allow(clippy::float_cmp)]
-        eventually(&format!("{name} {wanted}"), async || (self.metric(name).await == wanted).then_some(())).await;
+        eventually(&format!("{name} {wanted}"), async || (self.metric(name).await == wanted).then_some(()))
+            .await;
     }
 
     /// Resident memory, bytes.
@@ -256,7 +273,8 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -310,11 +328,18 @@ fn prepare(program: &str, folder: &Path, settings: &BTreeMap<String, String>) ->
 /// A line of a start as text, where it is one of `log.format=json`.
 fn as_text(line: &str) -> String {
     let json = serde_json::from_str::<serde_json::Value>(line).ok();
-    json.and_then(|event| event["msg"].as_str().map(|message| format!("hongyan: {message}"))).unwrap_or_else(|| line.to_owned())
+    json.and_then(|event| event["msg"].as_str().map(|message| format!("hongyan: {message}")))
+        .unwrap_or_else(|| line.to_owned())
 }
 
-/// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and its double's.
-fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, descriptors: Option<u32>) -> (Child, [String; 4]) {
+/// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and
+/// its double's.
+fn launch(
+    folder: &Path,
+    command: &str,
+    settings: &BTreeMap<String, String>,
+    descriptors: Option<u32>,
+) -> (Child, [String; 4]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut program = match descriptors {
         None => prepare(&BINARY, folder, settings),
@@ -324,7 +349,8 @@ fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, des
             shell
         }
     };
-    let mut child = program.arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut child =
+        program.arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
@@ -339,9 +365,13 @@ fn launch(folder: &Path, command: &str, settings: &BTreeMap<String, String>, des
         let Ok(line) = told.recv_timeout(PATIENCE).map(|line| as_text(&line)) else {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("the server did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+            panic!(
+                "the server did not start: {}",
+                std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+            );
         };
-        for (address, name) in addresses.iter_mut().zip(["chat", "operators", "wechat double", "server API"]) {
+        for (address, name) in addresses.iter_mut().zip(["chat", "operators", "wechat double", "server API"])
+        {
             if let Some(told) = line.strip_prefix(&format!("hongyan: {name} at ")) {
                 told.clone_into(address);
             }

@@ -92,7 +92,8 @@ async fn a_muted_conversation_is_silent_and_the_users_devices_show_it() {
     let server = server([LATER]).await;
     let (wechat, bobs) = (WeChat::of(&server), server.http_as("bob").await);
     wechat.accept(&bobs, "bob").await;
-    let mute = async |muted: bool| bobs.put("/v1/conversations/alice/settings", &json!({ "muted": muted })).await;
+    let mute =
+        async |muted: bool| bobs.put("/v1/conversations/alice/settings", &json!({ "muted": muted })).await;
     assert_eq!(mute(true).await.0, 404, "no conversation yet");
     let mut alice = server.v1("alice").await;
     say(&mut alice, "m1").await;
@@ -114,7 +115,8 @@ async fn a_muted_conversation_is_silent_and_the_users_devices_show_it() {
 
 /// Hours around this moment, in UTC; or six hours from now.
 fn hours(around_now: bool) -> Value {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60 % 1_440;
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60 % 1_440;
     let clock = |minute: u64| format!("{:02}:{:02}", minute / 60 % 24, minute % 60);
     let (from, to) = if around_now { (now + 1_440 - 120, now + 120) } else { (now + 360, now + 420) };
     json!({ "from": clock(from), "to": clock(to), "utc_offset_minutes": 0 })
@@ -146,7 +148,8 @@ async fn her_own_hours_go_before_the_servers() {
     let night = hours(true);
     let usual = format!("{}-{}", night["from"].as_str().unwrap(), night["to"].as_str().unwrap());
     let server = server([SOON, ("notice.quiet", &usual), ("notice.utc_offset", "+00:00")]).await;
-    let (wechat, bobs, carols) = (WeChat::of(&server), server.http_as("bob").await, server.http_as("carol").await);
+    let (wechat, bobs, carols) =
+        (WeChat::of(&server), server.http_as("bob").await, server.http_as("carol").await);
     wechat.accept(&bobs, "bob").await;
     wechat.accept(&carols, "carol").await;
     assert_eq!(carols.put("/v1/notices/quiet", &hours(false)).await.0, 204);

@@ -17,7 +17,10 @@ async fn report(user: &Http, result: &str, id: Option<&str>) -> u16 {
 async fn each_accept_is_one_notice_and_each_report_counts_once() {
     let server = server([SOON]).await;
     let bobs = server.http_as("bob").await;
-    assert_eq!(bobs.get("/v1/notices").await.1, json!({ "templates": [TEMPLATE], "grants": {}, "quiet": null }));
+    assert_eq!(
+        bobs.get("/v1/notices").await.1,
+        json!({ "templates": [TEMPLATE], "grants": {}, "quiet": null })
+    );
     for id in [Some("first"), Some("first"), Some("second"), None, None] {
         assert_eq!(report(&bobs, "accept", id).await, 204);
     }
@@ -43,7 +46,10 @@ async fn what_is_wrong_is_refused() {
     assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "maybe" })).await, 400);
     assert_eq!(grant(json!({ "template_id": TEMPLATE })).await, 400);
     assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "a b" })).await, 400);
-    assert_eq!(grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "x".repeat(65) })).await, 400);
+    assert_eq!(
+        grant(json!({ "template_id": TEMPLATE, "result": "accept", "id": "x".repeat(65) })).await,
+        400
+    );
     for hours in [
         json!({}),
         json!({ "from": "22:00" }),
@@ -103,7 +109,9 @@ async fn grants_become(user: &Http, count: u64) {
 
 /// How many events of WeChat's were taken.
 async fn events_taken(server: &Server, count: usize) {
-    server.metric_becomes("hongyan_http_responses_total{route=\"/wechat/events\",status=\"200\"}", count as f64).await;
+    server
+        .metric_becomes("hongyan_http_responses_total{route=\"/wechat/events\",status=\"200\"}", count as f64)
+        .await;
 }
 
 #[actix_web::test]

@@ -42,7 +42,10 @@ impl WeChat {
     /// She accepts a prompt, and the mini-program tells the server.
     async fn accept(&self, user: &Http, openid: &str) {
         self.accept_silently(openid).await;
-        assert_eq!(user.post("/v1/notices/grants", &json!({ "template_id": TEMPLATE, "result": "accept" })).await.0, 204);
+        assert_eq!(
+            user.post("/v1/notices/grants", &json!({ "template_id": TEMPLATE, "result": "accept" })).await.0,
+            204
+        );
     }
 
     /// She accepts a prompt, and nobody tells the server.
@@ -62,7 +65,10 @@ impl WeChat {
     }
 
     async fn shows(&self, count: usize) -> Vec<Value> {
-        eventually(&format!("{count} notices"), async || Some(self.shown().await).filter(|shown| shown.len() == count)).await
+        eventually(&format!("{count} notices"), async || {
+            Some(self.shown().await).filter(|shown| shown.len() == count)
+        })
+        .await
     }
 
     /// How often it was asked to send.
@@ -94,7 +100,8 @@ fn field<'a>(notice: &'a Value, name: &str) -> &'a str {
 #[actix_web::test]
 async fn three_messages_to_who_is_away_are_one_notice() {
     let server = server([LATER]).await;
-    let (wechat, alices, bobs) = (WeChat::of(&server), server.http_as("alice").await, server.http_as("bob").await);
+    let (wechat, alices, bobs) =
+        (WeChat::of(&server), server.http_as("alice").await, server.http_as("bob").await);
     name(&alices, "小红").await;
     wechat.accept(&bobs, "bob").await;
     wechat.accept(&bobs, "bob").await;
@@ -148,7 +155,10 @@ async fn without_a_template_there_are_no_notices() {
     let server = Server::alone(&[SOON]);
     let bobs = server.http_as("bob").await;
     assert_eq!(bobs.get("/v1/notices").await.1, json!({ "templates": [], "grants": {}, "quiet": null }));
-    assert_eq!(bobs.post("/v1/notices/grants", &json!({ "template_id": TEMPLATE, "result": "accept" })).await.0, 404);
+    assert_eq!(
+        bobs.post("/v1/notices/grants", &json!({ "template_id": TEMPLATE, "result": "accept" })).await.0,
+        404
+    );
     let ready = Http::new(&server.ops, None).get("/readyz").await.1;
     assert!(ready["details"].get("notices").is_none(), "{ready}");
 }

@@ -35,7 +35,8 @@ async fn one_grant_is_one_notice_on_all_nodes_together() {
     // WeChat would take more than the server may send.
     wechat.accept_silently("bob").await;
     wechat.accept_silently("bob").await;
-    let (mut alice, mut carol, mut dave) = (cluster.v1(0, "alice").await, cluster.v1(1, "carol").await, cluster.v1(2, "dave").await);
+    let (mut alice, mut carol, mut dave) =
+        (cluster.v1(0, "alice").await, cluster.v1(1, "carol").await, cluster.v1(2, "dave").await);
     futures_util::future::join3(say(&mut alice, "m1"), say(&mut carol, "m1"), say(&mut dave, "m1")).await;
     came_to(&cluster, &["sent", "no_grant"], 3).await;
     assert_eq!((wechat.shown().await.len(), wechat.asked().await, grants(&bobs).await), (1, 1, 0));
@@ -61,7 +62,8 @@ async fn who_looks_at_the_app_on_another_node_is_not_told() {
     let Some((cluster, other)) = nodes("2000").await else { return };
     let (wechat, bobs) = (WeChat::of(&other), cluster.http_as("bob").await);
     wechat.accept(&bobs, "bob").await;
-    let (mut alice, mut bob, mut tablet) = (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
+    let (mut alice, mut bob, mut tablet) =
+        (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
     // On yet another node she is only in the background.
     tablet.send(serde_json::json!({ "type": "background" })).await;
     tablet.nothing_came().await;

@@ -28,7 +28,11 @@ async fn a_wrong_setting_uses_up_nothing_and_is_not_tried_again_and_again() {
         say(&mut alice, "m1").await;
         came_to(&server, "refused_for_settings", 1).await;
         let seen = detail(&server).await;
-        assert_eq!((&seen["state"], &seen["errcode"], &seen["pending"]), (&json!("resting"), &json!(code), &json!(1)), "{code}");
+        assert_eq!(
+            (&seen["state"], &seen["errcode"], &seen["pending"]),
+            (&json!("resting"), &json!(code), &json!(1)),
+            "{code}"
+        );
         assert!(seen["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
         assert_eq!(server.metric("hongyan_notices_resting").await as i64, 1);
         eventually("the grant is back", async || (grants(&bobs).await == 1).then_some(())).await;
@@ -126,13 +130,19 @@ async fn an_unknown_outcome_is_never_tried_again() {
     assert_eq!(wechat.shown().await.len(), 1, "the one whose answer was cut off");
 }
 
-/// Nobody listens where WeChat should be: what was surely not sent is tried again a few times, uses nothing up, and no chat waits for it.
+/// Nobody listens where WeChat should be: what was surely not sent is tried again a few times, uses nothing
+/// up, and no chat waits for it.
 #[actix_web::test]
 async fn while_wechat_is_away_chats_go_on() {
     let server = server([SOON, ("wechat.api_base", "http://127.0.0.1:1")]).await;
-    let token = |openid: &str| String::from_utf8(server.command(&["token", "--dev", openid]).stdout).unwrap().trim().to_owned();
+    let token = |openid: &str| {
+        String::from_utf8(server.command(&["token", "--dev", openid]).stdout).unwrap().trim().to_owned()
+    };
     let bobs = Http::new(&server.at, Some(&token("bob")));
-    assert_eq!(bobs.post("/v1/notices/grants", &json!({ "template_id": TEMPLATE, "result": "accept" })).await.0, 204);
+    assert_eq!(
+        bobs.post("/v1/notices/grants", &json!({ "template_id": TEMPLATE, "result": "accept" })).await.0,
+        204
+    );
     let url = format!("ws://{}/alice?device=d", server.at);
     let mut alice = Client::connect(&url, &["hongyan.v1"], Some(&token("alice"))).await.unwrap();
     alice.expect("init").await;
@@ -144,7 +154,13 @@ async fn while_wechat_is_away_chats_go_on() {
 /// As many notices as may be under way hang at WeChat; messages are acked and pushed as ever.
 #[actix_web::test]
 async fn a_wechat_that_hangs_holds_up_no_message() {
-    let server = server([SOON, ("wechat.timeout_ms", "20000"), ("notice.in_flight", "2"), ("limits.messages_per_second", "0")]).await;
+    let server = server([
+        SOON,
+        ("wechat.timeout_ms", "20000"),
+        ("notice.in_flight", "2"),
+        ("limits.messages_per_second", "0"),
+    ])
+    .await;
     let wechat = WeChat::of(&server);
     for user in ["bob", "carol", "dave"] {
         wechat.accept(&server.http_as(user).await, user).await;
@@ -161,7 +177,11 @@ async fn a_wechat_that_hangs_holds_up_no_message() {
         alice.say("bob", &n.to_string(), "x").await;
         bob.expect("text").await;
     }
-    assert_eq!(server.metric("hongyan_notices_in_flight").await as i64, 2, "they still hang: nothing waited for them");
+    assert_eq!(
+        server.metric("hongyan_notices_in_flight").await as i64,
+        2,
+        "they still hang: nothing waited for them"
+    );
 }
 
 #[actix_web::test]
@@ -172,5 +192,7 @@ async fn what_has_no_room_is_not_judged() {
         alice.say(user, &format!("{:x}", rand::random::<u64>()), "x").await;
     }
     came_to(&server, "full", 1).await;
-    tokio::time::timeout(Duration::from_secs(20), server.metric_becomes("hongyan_notices_pending", 1.0)).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), server.metric_becomes("hongyan_notices_pending", 1.0))
+        .await
+        .unwrap();
 }

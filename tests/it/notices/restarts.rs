@@ -88,6 +88,8 @@ fn settled(server: &Server) -> Vec<String> {
     use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
     let mut conn = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
     let states: String =
-        diesel::select(diesel::dsl::sql::<Text>("(SELECT coalesce(group_concat(state), '') FROM notices)")).get_result(&mut conn).unwrap();
+        diesel::select(diesel::dsl::sql::<Text>("(SELECT coalesce(group_concat(state), '') FROM notices)"))
+            .get_result(&mut conn)
+            .unwrap();
     states.split(',').map(str::to_owned).collect()
 }

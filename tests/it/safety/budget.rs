@@ -27,7 +27,10 @@ async fn one_account_switches_nobodys_check_off() {
             assert!(["ack", "rate_limited"].contains(&word.as_str()), "{word}");
             acked += i64::from(word == "ack");
         }
-        assert_eq!(fate(&mut alice, "bob", &format!("a{round}"), &format!("dev-risky {round}")).await, "content_refused");
+        assert_eq!(
+            fate(&mut alice, "bob", &format!("a{round}"), &format!("dev-risky {round}")).await,
+            "content_refused"
+        );
     }
     assert!(server.findings().iter().all(|finding| finding.openid == "alice" && finding.outcome == REFUSED));
     assert!(server.asked().await == acked * CALLS + 60, "{acked} of 600 acked");
@@ -46,7 +49,8 @@ async fn one_account_switches_nobodys_check_off() {
 
 #[actix_web::test]
 async fn files_count_as_well() {
-    let settings = [("safety.media", "true"), ("safety.per_minute_per_user", "5"), ("safety.on_outage", "closed")];
+    let settings =
+        [("safety.media", "true"), ("safety.per_minute_per_user", "5"), ("safety.on_outage", "closed")];
     let server = Guarded::new("wechat", &settings);
     let (mut mallory, mut alice) = (server.v1("mallory").await, server.v1("alice").await);
     let image = |n: u32| json!({ "type": "image", "to_user_openid": "bob", "client_msg_id": n.to_string(), "message": format!("https://files.test/{n}.png") });
@@ -61,10 +65,16 @@ async fn files_count_as_well() {
 
 #[actix_web::test]
 async fn names_are_counted_by_user_and_by_address() {
-    let settings = [("safety.per_minute_per_user", "2"), ("safety.per_minute_per_address", "4"), ("safety.on_outage", "open")];
+    let settings = [
+        ("safety.per_minute_per_user", "2"),
+        ("safety.per_minute_per_address", "4"),
+        ("safety.on_outage", "open"),
+    ];
     let server = Guarded::new("wechat", &settings);
     let mut heard = Vec::new();
-    for (who, name) in [("a", "A1"), ("a", "A2"), ("a", "A3"), ("b", "B1"), ("c", "C1"), ("d", "D1"), ("d", "A1")] {
+    for (who, name) in
+        [("a", "A1"), ("a", "A2"), ("a", "A3"), ("b", "B1"), ("c", "C1"), ("d", "D1"), ("d", "A1")]
+    {
         let (status, answer) = server.http_as(who).await.put("/v1/me", &json!({ "nickname": name })).await;
         if status == 429 {
             let wait = answer["retry_after_ms"].as_u64().unwrap();
@@ -79,7 +89,8 @@ async fn names_are_counted_by_user_and_by_address() {
 
 #[actix_web::test]
 async fn the_common_quota_is_the_second_bound_and_is_told_of() {
-    let settings = [("safety.per_minute", "4"), ("safety.per_minute_per_user", "3"), ("safety.on_outage", "open")];
+    let settings =
+        [("safety.per_minute", "4"), ("safety.per_minute_per_user", "3"), ("safety.on_outage", "open")];
     let server = Guarded::new("wechat", &settings);
     for who in ["alice", "bob", "carol"] {
         let mut client = server.v1(who).await;
@@ -89,7 +100,15 @@ async fn the_common_quota_is_the_second_bound_and_is_told_of() {
     }
     assert_eq!(server.asked().await, 4);
     assert_eq!(server.metric("hongyan_safety_over_quota_total").await, 2.0);
-    assert_eq!(server.log().matches("safety.per_minute is used up").count(), 1, "once a minute: {}", server.log());
+    assert_eq!(
+        server.log().matches("safety.per_minute is used up").count(),
+        1,
+        "once a minute: {}",
+        server.log()
+    );
     // What was not asked is not charged to its author.
-    assert_eq!(server.metric("hongyan_safety_verdicts_total{of=\"text\",verdict=\"rate_limited\"}").await, 0.0);
+    assert_eq!(
+        server.metric("hongyan_safety_verdicts_total{of=\"text\",verdict=\"rate_limited\"}").await,
+        0.0
+    );
 }

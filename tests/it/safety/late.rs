@@ -30,7 +30,11 @@ async fn a_file_that_is_found_risky_later_is_recalled_on_both_sides() {
             let recall = client.expect("recall").await;
             assert_eq!((&recall["target_seq"], &recall["from_user_openid"]), (&json!(1), &json!("alice")));
         }
-        assert_eq!(server.history("bob", "alice").await, ["\"image\"", "\"recall\""], "nothing of it is left");
+        assert_eq!(
+            server.history("bob", "alice").await,
+            ["\"image\"", "\"recall\""],
+            "nothing of it is left"
+        );
         decided(&server, (PENDING, 20002, Some(1))).await;
         assert_eq!(server.asked().await, 0, "an address is no text");
     }
@@ -62,9 +66,21 @@ async fn a_file_to_be_looked_at_waits_for_an_operator_or_is_recalled() {
                 decided(&server, (REVIEW, 20012, None)).await;
                 let operators = server.operators();
                 let waiting = operators.get("/admin/v1/reviews").await.1["reviews"][0].clone();
-                assert_eq!((&waiting["what"], &waiting["label"], &waiting["seq"]), (&json!("media"), &json!(20012), &json!(1)));
+                assert_eq!(
+                    (&waiting["what"], &waiting["label"], &waiting["seq"]),
+                    (&json!("media"), &json!(20012), &json!(1))
+                );
                 bob.nothing_came().await;
-                assert_eq!(operators.post(&format!("/admin/v1/reviews/{}", waiting["id"]), &json!({ "decision": "recall" })).await.0, 204);
+                assert_eq!(
+                    operators
+                        .post(
+                            &format!("/admin/v1/reviews/{}", waiting["id"]),
+                            &json!({ "decision": "recall" })
+                        )
+                        .await
+                        .0,
+                    204
+                );
             }
             assert_eq!(bob.expect("recall").await["target_seq"], 1);
         }
@@ -88,7 +104,10 @@ async fn a_result_that_comes_before_its_message_is_stored_is_not_lost() {
 #[actix_web::test]
 async fn a_file_that_cannot_be_judged_fares_as_in_an_outage() {
     for (on_outage, is_recalled) in [("open", false), ("closed", true)] {
-        let server = Guarded::new("wechat", &[MEDIA, ("safety.on_outage", on_outage), ("safety.breaker_failures", "0")]);
+        let server = Guarded::new(
+            "wechat",
+            &[MEDIA, ("safety.on_outage", on_outage), ("safety.breaker_failures", "0")],
+        );
         let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
         alice.send(image("1", "dev-unfetched")).await;
         alice.expect("ack").await;

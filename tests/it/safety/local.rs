@@ -23,7 +23,10 @@ async fn a_listed_word_is_refused_without_a_hint_and_not_stored() {
 
     let [finding] = &server.findings()[..] else { panic!("one finding") };
     assert_eq!((finding.openid.as_str(), finding.peer.as_deref(), finding.seq), ("alice", Some("bob"), None));
-    assert_eq!((finding.outcome, finding.found_by, finding.content.as_deref(), finding.hash.len()), (REFUSED, 0, None, 32));
+    assert_eq!(
+        (finding.outcome, finding.found_by, finding.content.as_deref(), finding.hash.len()),
+        (REFUSED, 0, None, 32)
+    );
     assert!(!server.log().contains("badword"), "{}", server.log());
 }
 
@@ -31,12 +34,16 @@ async fn a_listed_word_is_refused_without_a_hint_and_not_stored() {
 async fn every_text_of_a_message_is_looked_at_and_so_are_plain_clients() {
     let server = Guarded::new("local", &[("safety.keep_text", "true")]);
     std::fs::write(server.lists().join("words"), "badword\n坏词\n").unwrap();
-    eventually("the list", async || (server.readyz().await.1["details"]["safety"]["words"] == 2).then_some(())).await;
+    eventually("the list", async || {
+        (server.readyz().await.1["details"]["safety"]["words"] == 2).then_some(())
+    })
+    .await;
     let mut plain = server.seed("alice", "bob").await;
     for frame in [
         json!({ "message": "badword" }),
         json!({ "type": "card", "message": "hello", "title": "b a d w o r d" }),
-        // Deeper, in an array, as a name, as a type of one's own, in two fields either way round, behind a number that is too large.
+        // Deeper, in an array, as a name, as a type of one's own, in two fields either way round, behind a
+        // number that is too large.
         json!({ "message": "hello", "deep": { "x": [1, { "y": "badword" }] } }),
         json!({ "message": "hello", "deep": { "badword": 1 } }),
         json!({ "message": "hello", "badword": 1 }),
@@ -58,7 +65,8 @@ async fn every_text_of_a_message_is_looked_at_and_so_are_plain_clients() {
     assert_eq!(kept[..3], ["badword", "hello\nb a d w o r d", "hello\nbadword"]);
     // No client shows these.
     plain.send(json!({ "message": "hello", "client_msg_id": "badword" })).await;
-    eventually("the message", async || (!server.history("alice", "bob").await.is_empty()).then_some(())).await;
+    eventually("the message", async || (!server.history("alice", "bob").await.is_empty()).then_some(()))
+        .await;
     assert_eq!(server.history("alice", "bob").await, ["hello"]);
     plain.send(json!({ "type": "image", "message": "https://a/badword.png" })).await;
     eventually("the image", async || (server.history("alice", "bob").await.len() == 2).then_some(())).await;
@@ -124,7 +132,10 @@ async fn on_sighup_a_server_reads_its_list_and_one_in_a_terminal_ends() {
     let read = "the word list was read anew";
     for times in 1..=2 {
         server.signal("HUP");
-        eventually("a word on the list", async || (server.log().matches(read).count() == times).then_some(())).await;
+        eventually("a word on the list", async || {
+            (server.log().matches(read).count() == times).then_some(())
+        })
+        .await;
     }
     assert_eq!(Http::new(&server.ops, None).get("/readyz").await.0, 200);
     let mut dev = Server::alone(&settings);

@@ -1,4 +1,5 @@
-//! Content safety, against the double of WeChat: what a text says there decides what is said of it (`dev-risky:20002`, `dev-review`, …).
+//! Content safety, against the double of WeChat: what a text says there decides what is said of it
+//! (`dev-risky:20002`, `dev-review`, …).
 
 mod local;
 mod wechat;
@@ -93,9 +94,12 @@ impl Guarded {
 
     /// What was said in a conversation, as history has it.
     pub async fn history(&self, openid: &str, peer: &str) -> Vec<String> {
-        let (status, page) = self.http_as(openid).await.get(&format!("/v1/messages?peer={peer}&limit=100")).await;
+        let (status, page) =
+            self.http_as(openid).await.get(&format!("/v1/messages?peer={peer}&limit=100")).await;
         assert_eq!(status, 200, "{page}");
-        let text = |message: &Value| message["message"].as_str().map_or_else(|| message["type"].to_string(), str::to_owned);
+        let text = |message: &Value| {
+            message["message"].as_str().map_or_else(|| message["type"].to_string(), str::to_owned)
+        };
         page["messages"].as_array().unwrap().iter().map(text).collect()
     }
 }
@@ -147,7 +151,10 @@ pub async fn answer(client: &mut Client) -> (String, String) {
         match client.next().await {
             Said::Frame(frame) if frame["type"] == "ack" || frame["type"] == "error" => {
                 let word = if frame["type"] == "ack" { &frame["type"] } else { &frame["error"] };
-                return (frame["client_msg_id"].as_str().unwrap().to_owned(), word.as_str().unwrap().to_owned());
+                return (
+                    frame["client_msg_id"].as_str().unwrap().to_owned(),
+                    word.as_str().unwrap().to_owned(),
+                );
             }
             Said::Frame(_) => {}
             other => panic!("{other:?}"),

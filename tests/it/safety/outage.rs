@@ -6,16 +6,27 @@ use super::*;
 
 #[actix_web::test]
 async fn while_wechat_is_away_texts_fare_as_the_operator_wants() {
-    for (on_outage, plain, listed) in
-        [("open", "ack", "ack"), ("local", "ack", "content_refused"), ("closed", "unavailable", "unavailable")]
-    {
-        let settings = [("safety.on_outage", on_outage), ("safety.timeout_ms", "300"), ("safety.breaker_failures", "0")];
+    for (on_outage, plain, listed) in [
+        ("open", "ack", "ack"),
+        ("local", "ack", "content_refused"),
+        ("closed", "unavailable", "unavailable"),
+    ] {
+        let settings =
+            [("safety.on_outage", on_outage), ("safety.timeout_ms", "300"), ("safety.breaker_failures", "0")];
         let server = Guarded::new("wechat", &settings);
         let mut alice = server.v1("alice").await;
         for (n, outage) in ["busy", "status", "hang", "cut", "garbage"].into_iter().enumerate() {
             server.control(json!({ "outage": outage, "only": ["msg_sec_check"] })).await;
-            assert_eq!(fate(&mut alice, "bob", &format!("p{n}"), &format!("hello {n}")).await, plain, "{on_outage}, {outage}");
-            assert_eq!(fate(&mut alice, "bob", &format!("l{n}"), &format!("badword {n}")).await, listed, "{on_outage}, {outage}");
+            assert_eq!(
+                fate(&mut alice, "bob", &format!("p{n}"), &format!("hello {n}")).await,
+                plain,
+                "{on_outage}, {outage}"
+            );
+            assert_eq!(
+                fate(&mut alice, "bob", &format!("l{n}"), &format!("badword {n}")).await,
+                listed,
+                "{on_outage}, {outage}"
+            );
         }
         server.control(json!({ "outage": "none" })).await;
         assert_eq!(fate(&mut alice, "bob", "r", "dev-risky").await, "content_refused");
@@ -23,7 +34,8 @@ async fn while_wechat_is_away_texts_fare_as_the_operator_wants() {
         if on_outage == "closed" {
             assert_eq!(fate(&mut alice, "bob", "p0", "hello 0").await, "ack");
         }
-        let unchecked = server.findings().iter().filter(|f| f.outcome == UNCHECKED && f.seq.is_some()).count();
+        let unchecked =
+            server.findings().iter().filter(|f| f.outcome == UNCHECKED && f.seq.is_some()).count();
         assert_eq!(
             unchecked,
             if on_outage == "open" {
@@ -54,8 +66,10 @@ async fn an_unavailable_says_when_to_come_again() {
 
 #[actix_web::test]
 async fn every_errcode_has_its_consequence() {
-    let server =
-        Guarded::new("wechat", &[("safety.on_outage", "closed"), ("safety.on_inactive", "open"), ("safety.breaker_failures", "0")]);
+    let server = Guarded::new(
+        "wechat",
+        &[("safety.on_outage", "closed"), ("safety.on_inactive", "open"), ("safety.breaker_failures", "0")],
+    );
     let mut alice = server.v1("alice").await;
     for (code, wanted) in [
         (-1, "unavailable"),
@@ -71,7 +85,11 @@ async fn every_errcode_has_its_consequence() {
         // About the token; one more is asked for, once.
         (40014, "unavailable"),
     ] {
-        assert_eq!(fate(&mut alice, "bob", &format!("c{code}"), &format!("dev-errcode:{code}")).await, wanted, "{code}");
+        assert_eq!(
+            fate(&mut alice, "bob", &format!("c{code}"), &format!("dev-errcode:{code}")).await,
+            wanted,
+            "{code}"
+        );
     }
 }
 
@@ -88,10 +106,13 @@ async fn a_token_that_is_over_is_replaced_without_a_word() {
 
 #[actix_web::test]
 async fn who_was_not_in_the_mini_program_is_judged_as_the_operator_wants() {
-    for (on_inactive, plain, listed) in
-        [("open", "ack", "ack"), ("local", "ack", "content_refused"), ("closed", "content_refused", "content_refused")]
-    {
-        let server = Guarded::new("wechat", &[("safety.on_inactive", on_inactive), ("safety.on_outage", "closed")]);
+    for (on_inactive, plain, listed) in [
+        ("open", "ack", "ack"),
+        ("local", "ack", "content_refused"),
+        ("closed", "content_refused", "content_refused"),
+    ] {
+        let server =
+            Guarded::new("wechat", &[("safety.on_inactive", on_inactive), ("safety.on_outage", "closed")]);
         let mut idle = server.v1("dev-inactive").await;
         assert_eq!(fate(&mut idle, "bob", "1", "hello").await, plain, "{on_inactive}");
         assert_eq!(fate(&mut idle, "bob", "2", "badword").await, listed, "{on_inactive}");
@@ -108,8 +129,12 @@ async fn who_was_not_in_the_mini_program_is_judged_as_the_operator_wants() {
 
 #[actix_web::test]
 async fn after_failures_wechat_is_left_alone_for_a_while() {
-    let settings =
-        [("safety.on_outage", "open"), ("safety.breaker_failures", "3"), ("safety.breaker_rest_ms", "1000"), ("safety.timeout_ms", "2000")];
+    let settings = [
+        ("safety.on_outage", "open"),
+        ("safety.breaker_failures", "3"),
+        ("safety.breaker_rest_ms", "1000"),
+        ("safety.timeout_ms", "2000"),
+    ];
     let server = Guarded::new("wechat", &settings);
     let mut alice = server.v1("alice").await;
     server.control(json!({ "outage": "status", "only": ["msg_sec_check"] })).await;
@@ -124,13 +149,21 @@ async fn after_failures_wechat_is_left_alone_for_a_while() {
     let mut n = 10;
     crate::harness::eventually("WeChat is asked again", async || {
         n += 1;
-        (fate(&mut alice, "bob", &n.to_string(), &format!("dev-risky {n}")).await == "content_refused").then_some(())
+        (fate(&mut alice, "bob", &n.to_string(), &format!("dev-risky {n}")).await == "content_refused")
+            .then_some(())
     })
     .await;
     assert_eq!(server.metric("hongyan_safety_resting").await, 0.0);
     assert_eq!(server.readyz().await.1["details"]["safety"]["breaker"], "closed");
     let log = server.log();
-    assert_eq!((log.matches("WeChat does not check texts").count(), log.matches("WeChat checks texts again").count()), (1, 1), "{log}");
+    assert_eq!(
+        (
+            log.matches("WeChat does not check texts").count(),
+            log.matches("WeChat checks texts again").count()
+        ),
+        (1, 1),
+        "{log}"
+    );
 }
 
 #[actix_web::test]
@@ -145,7 +178,11 @@ async fn beyond_the_quota_nothing_is_asked() {
         for n in 3..6 {
             assert_eq!(fate(&mut alice, "bob", &n.to_string(), &format!("hello {n}")).await, wanted);
         }
-        assert_eq!(fate(&mut alice, "bob", "again", "hello 1").await, "ack", "what is remembered costs nothing");
+        assert_eq!(
+            fate(&mut alice, "bob", "again", "hello 1").await,
+            "ack",
+            "what is remembered costs nothing"
+        );
         assert_eq!(server.asked().await, 3, "no error is burnt");
         assert_eq!(server.metric("hongyan_safety_over_quota_total").await, 3.0);
     }

@@ -11,10 +11,18 @@ async fn what_wechat_calls_risky_is_refused_and_noted() {
     let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
     assert_eq!(fate(&mut alice, "bob", "1", "hello").await, "ack");
     assert_eq!(bob.expect("text").await["message"], "hello");
-    for (n, label) in [10001, 20001, 20002, 20003, 20006, 20008, 20012, 20013, 21000].into_iter().enumerate() {
-        assert_eq!(fate(&mut alice, "bob", &format!("r{n}"), &format!("dev-risky:{label}")).await, "content_refused");
+    for (n, label) in [10001, 20001, 20002, 20003, 20006, 20008, 20012, 20013, 21000].into_iter().enumerate()
+    {
+        assert_eq!(
+            fate(&mut alice, "bob", &format!("r{n}"), &format!("dev-risky:{label}")).await,
+            "content_refused"
+        );
     }
-    assert_eq!(fate(&mut alice, "bob", "d", "dev-risky:20006 dev-detail").await, "content_refused", "told by the details alone");
+    assert_eq!(
+        fate(&mut alice, "bob", "d", "dev-risky:20006 dev-detail").await,
+        "content_refused",
+        "told by the details alone"
+    );
     assert_eq!(fate(&mut alice, "bob", "l", "badword").await, "content_refused");
     assert_eq!(server.asked().await, 11, "what is listed is not asked about");
     assert_eq!(server.history("bob", "alice").await, ["hello"]);
@@ -37,7 +45,10 @@ async fn what_wechat_would_look_at_passes_or_not_as_the_operator_wants() {
         assert_eq!(fate(&mut alice, "bob", "2", "badword").await, "ack", "the list is not asked");
         let [finding] = &server.findings()[..] else { panic!("one finding") };
         let (outcome, seq) = if review == "pass" { (REVIEW, Some(1)) } else { (REFUSED, None) };
-        assert_eq!((finding.outcome, finding.seq, finding.label, finding.content.as_deref()), (outcome, seq, 20003, None));
+        assert_eq!(
+            (finding.outcome, finding.seq, finding.label, finding.content.as_deref()),
+            (outcome, seq, 20003, None)
+        );
     }
 }
 
@@ -50,7 +61,11 @@ async fn a_long_text_is_asked_in_pieces_and_the_worst_counts() {
     assert_eq!(server.asked().await, 3);
     // In the first piece, over the first cut, in the last.
     for (n, at) in [100, 2_495, 4_980].into_iter().enumerate() {
-        assert_eq!(fate(&mut alice, "bob", &format!("r{n}"), &long(at, " dev-risky ")).await, "content_refused", "{at}");
+        assert_eq!(
+            fate(&mut alice, "bob", &format!("r{n}"), &long(at, " dev-risky ")).await,
+            "content_refused",
+            "{at}"
+        );
     }
     assert_eq!(server.asked().await, 12);
 }
@@ -58,8 +73,11 @@ async fn a_long_text_is_asked_in_pieces_and_the_worst_counts() {
 #[actix_web::test]
 async fn one_conversation_keeps_its_order_and_holds_up_no_other() {
     let server = Guarded::new("wechat", &[("safety.timeout_ms", "30000")]);
-    let (mut alice, mut bob, mut carol) = (server.v1("alice").await, server.v1("bob").await, server.v1("carol").await);
-    for (id, message) in [("1", "dev-slow:1500"), ("2", "dev-slow:500"), ("3", "three"), ("4", "dev-risky"), ("5", "five")] {
+    let (mut alice, mut bob, mut carol) =
+        (server.v1("alice").await, server.v1("bob").await, server.v1("carol").await);
+    for (id, message) in
+        [("1", "dev-slow:1500"), ("2", "dev-slow:500"), ("3", "three"), ("4", "dev-risky"), ("5", "five")]
+    {
         alice.send(text("bob", id, message)).await;
     }
     // While the first of those is under way, what others write is through.
@@ -71,15 +89,23 @@ async fn one_conversation_keeps_its_order_and_holds_up_no_other() {
         answers.push(answer(&mut alice).await);
     }
     let answers: Vec<_> = answers.iter().map(|(id, word)| (id.as_str(), word.as_str())).collect();
-    assert_eq!(answers, [("6", "ack"), ("1", "ack"), ("2", "ack"), ("3", "ack"), ("4", "content_refused"), ("5", "ack")]);
+    assert_eq!(
+        answers,
+        [("6", "ack"), ("1", "ack"), ("2", "ack"), ("3", "ack"), ("4", "content_refused"), ("5", "ack")]
+    );
     let of_alice = ["dev-slow:1500", "dev-slow:500", "three", "five"];
-    assert_eq!(server.history("bob", "alice").await.into_iter().filter(|m| m != "the other way").collect::<Vec<_>>(), of_alice);
+    assert_eq!(
+        server.history("bob", "alice").await.into_iter().filter(|m| m != "the other way").collect::<Vec<_>>(),
+        of_alice
+    );
 }
 
 #[actix_web::test]
 async fn a_recall_and_what_is_over_the_rate_keep_their_places() {
-    let server =
-        Guarded::new("wechat", &[("limits.message_burst", "3"), ("limits.messages_per_second", "1"), ("safety.timeout_ms", "30000")]);
+    let server = Guarded::new(
+        "wechat",
+        &[("limits.message_burst", "3"), ("limits.messages_per_second", "1"), ("safety.timeout_ms", "30000")],
+    );
     let mut alice = server.v1("alice").await;
     let seq = alice.say("bob", "1", "first").await["seq"].clone();
     alice.send(text("bob", "2", "dev-slow:700")).await;
@@ -90,12 +116,22 @@ async fn a_recall_and_what_is_over_the_rate_keep_their_places() {
     let mut heard = Vec::new();
     for _ in 0..4 {
         match alice.next().await {
-            Said::Frame(frame) => heard.push((frame["type"].clone(), frame["error"].clone(), frame["client_msg_id"].clone())),
+            Said::Frame(frame) => {
+                heard.push((frame["type"].clone(), frame["error"].clone(), frame["client_msg_id"].clone()))
+            }
             other => panic!("{other:?}"),
         }
     }
     let ack = |id: Value| (json!("ack"), Value::Null, id);
-    assert_eq!(heard, [ack(json!("2")), ack(Value::Null), ack(json!("1")), (json!("error"), json!("rate_limited"), json!("3"))]);
+    assert_eq!(
+        heard,
+        [
+            ack(json!("2")),
+            ack(Value::Null),
+            ack(json!("1")),
+            (json!("error"), json!("rate_limited"), json!("3"))
+        ]
+    );
     assert_eq!(server.asked().await, 2);
 }
 

@@ -6,7 +6,8 @@ use super::index::{Conversation, Index, pair};
 use super::{Found, Invariant};
 use crate::log::{Message, Via, View, What};
 
-/// The first field in which a copy differs from history. One that came before its recall still has what history has no more.
+/// The first field in which a copy differs from history. One that came before its recall still has what
+/// history has no more.
 fn difference(copy: &Message, truth: &Message) -> Option<String> {
     macro_rules! differs {
         ($($field:ident)*) => {
@@ -31,7 +32,9 @@ pub fn all_copies_agree(index: &Index<'_>, found: &mut Found) {
             let What::Received { message, via } = &entry.what else { continue };
             let Message { peer, seq, from, to, .. } = message;
             let mut wrong = |what: String| {
-                found.add(Invariant::I6, || format!("{}, {via:?}, {seq} with {peer}: {what}", index.client(number)));
+                found.add(Invariant::I6, || {
+                    format!("{}, {via:?}, {seq} with {peer}: {what}", index.client(number))
+                });
             };
             if pair(from, to) != pair(&log.openid, peer) {
                 wrong(format!("from {from} to {to}, which is another conversation"));
@@ -53,9 +56,16 @@ pub fn all_copies_agree(index: &Index<'_>, found: &mut Found) {
 
 fn both_sides_agree(conversation: &Conversation<'_>, found: &mut Found) {
     for view in &conversation.views {
-        for message in view.messages.iter().filter(|m| m.peer != view.peer || pair(&m.from, &m.to) != pair(&view.openid, &view.peer)) {
+        for message in view
+            .messages
+            .iter()
+            .filter(|m| m.peer != view.peer || pair(&m.from, &m.to) != pair(&view.openid, &view.peer))
+        {
             found.add(Invariant::I6, || {
-                format!("{} sees {} with {}: from {} to {}", view.openid, message.seq, view.peer, message.from, message.to)
+                format!(
+                    "{} sees {} with {}: from {} to {}",
+                    view.openid, message.seq, view.peer, message.from, message.to
+                )
             });
         }
     }
@@ -75,7 +85,9 @@ fn both_sides_agree(conversation: &Conversation<'_>, found: &mut Found) {
                 Some(same) => difference(message, same).map(|what| format!("the two differ: {what}")),
             };
             if let Some(what) = differs {
-                found.add(Invariant::I6, || format!("{} sees {} with {}: {what}", view.openid, message.seq, view.peer));
+                found.add(Invariant::I6, || {
+                    format!("{} sees {} with {}: {what}", view.openid, message.seq, view.peer)
+                });
             }
         }
     }
@@ -86,9 +98,13 @@ pub fn who_caught_up_has_everything(index: &Index<'_>, found: &mut Found) {
         let mut has = HashSet::new();
         for entry in &log.entries {
             match &entry.what {
-                What::Received { message, via: Via::Live | Via::Sync } => has.insert((message.peer.as_str(), message.seq)),
+                What::Received { message, via: Via::Live | Via::Sync } => {
+                    has.insert((message.peer.as_str(), message.seq))
+                }
                 // The client has its own from the ack.
-                What::Acked { peer, seq, .. } | What::ToldStored { peer, seq, .. } => has.insert((peer.as_str(), *seq)),
+                What::Acked { peer, seq, .. } | What::ToldStored { peer, seq, .. } => {
+                    has.insert((peer.as_str(), *seq))
+                }
                 _ => false,
             };
         }

@@ -25,7 +25,8 @@ fn same_but_for_times(a: &str, b: &str) -> bool {
 }
 
 fn says(message: &Message, attempt: &Attempt<'_>, same: impl Fn(&str, &str) -> bool) -> bool {
-    message.kind == attempt.kind && message.content.as_deref().is_some_and(|content| same(content, attempt.content))
+    message.kind == attempt.kind
+        && message.content.as_deref().is_some_and(|content| same(content, attempt.content))
 }
 
 pub fn acked_is_in_history(index: &Index<'_>, found: &mut Found) {
@@ -36,26 +37,40 @@ pub fn acked_is_in_history(index: &Index<'_>, found: &mut Found) {
         let stored = conversation.stored(write.sender, write.key);
         let Some(message) = stored.iter().find(|m| m.seq == first.seq) else {
             let seqs: Vec<_> = stored.iter().map(|m| m.seq).collect();
-            found.add(Invariant::I1, || format!("{}: acked at {}, in history at {seqs:?}", name(write), first.seq));
+            found.add(Invariant::I1, || {
+                format!("{}: acked at {}, in history at {seqs:?}", name(write), first.seq)
+            });
             continue;
         };
         if message.sent_at != first.sent_at {
-            found.add(Invariant::I1, || format!("{}: acked with time {}, in history {}", name(write), first.sent_at, message.sent_at));
+            found.add(Invariant::I1, || {
+                format!("{}: acked with time {}, in history {}", name(write), first.sent_at, message.sent_at)
+            });
         }
         if message.recalled {
             continue;
         }
-        for attempt in write.acks.iter().map(|ack| &index.attempts[ack.attempt]).filter(|attempt| attempt.sure) {
+        for attempt in
+            write.acks.iter().map(|ack| &index.attempts[ack.attempt]).filter(|attempt| attempt.sure)
+        {
             if !message.is_recall() && !says(message, attempt, same_but_for_times) {
                 found.add(Invariant::I1, || {
                     let Attempt { kind, content, .. } = attempt;
-                    format!("{}: {kind} {content} was acked, history has {} {:?}", name(write), message.kind, message.content)
+                    format!(
+                        "{}: {kind} {content} was acked, history has {} {:?}",
+                        name(write),
+                        message.kind,
+                        message.content
+                    )
                 });
             }
         }
     }
     for write in index.writes.iter().filter(|w| !w.acks.is_empty()) {
-        let (Key::Recall(target), Some(conversation)) = (write.key, index.conversations.get(&write.pair)) else { continue };
+        let (Key::Recall(target), Some(conversation)) = (write.key, index.conversations.get(&write.pair))
+        else {
+            continue;
+        };
         if conversation.by_seq.get(&target).is_some_and(|m| !m.recalled) {
             found.add(Invariant::I1, || format!("{}: acked, but {target} is not recalled", name(write)));
         }
@@ -77,8 +92,13 @@ pub fn a_key_stands_once(index: &Index<'_>, found: &mut Found) {
 
 pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
     for (log, entry) in &index.unasked {
-        let (What::Acked { peer, key, seq, .. } | What::ToldStored { peer, key, seq, .. }) = &entry.what else { continue };
-        found.add(Invariant::I3, || format!("{}: an ack ({seq}) of {key:?} to {peer}, which waits for none", index.client(*log)));
+        let (What::Acked { peer, key, seq, .. } | What::ToldStored { peer, key, seq, .. }) = &entry.what
+        else {
+            continue;
+        };
+        found.add(Invariant::I3, || {
+            format!("{}: an ack ({seq}) of {key:?} to {peer}, which waits for none", index.client(*log))
+        });
     }
     for (pair, conversation) in &index.conversations {
         let mut plain = HashMap::new();
@@ -94,11 +114,15 @@ pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
                 }
                 (key, _) => index.write(*pair, from, key).is_some_and(|write| {
                     let mut attempts = write.attempts.iter().map(|at| &index.attempts[*at]);
-                    message.recalled || message.is_recall() || attempts.any(|attempt| says(message, attempt, |a, b| a == b))
+                    message.recalled
+                        || message.is_recall()
+                        || attempts.any(|attempt| says(message, attempt, |a, b| a == b))
                 }),
             };
             if !sent {
-                found.add(Invariant::I3, || format!("{pair:?} {seq}: {from} sent no {:?} {kind} {content:?}", message.key()));
+                found.add(Invariant::I3, || {
+                    format!("{pair:?} {seq}: {from} sent no {:?} {kind} {content:?}", message.key())
+                });
             }
             if message.recalled {
                 a_recall_has_left_nothing(pair, conversation, message, found);
@@ -108,13 +132,20 @@ pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
 }
 
 /// A recalled message has no content, and its own sender recalled it.
-fn a_recall_has_left_nothing(pair: &(&str, &str), conversation: &Conversation<'_>, message: &Message, found: &mut Found) {
+fn a_recall_has_left_nothing(
+    pair: &(&str, &str),
+    conversation: &Conversation<'_>,
+    message: &Message,
+    found: &mut Found,
+) {
     let Message { seq, from, .. } = message;
     if let Some(content) = &message.content {
         found.add(Invariant::I3, || format!("{pair:?} {seq}: recalled, and still has {content}"));
     }
     if conversation.stored(from, Key::Recall(*seq)).is_empty() {
-        found.add(Invariant::I3, || format!("{pair:?} {seq}: recalled, and no recall by {from} is in history"));
+        found.add(Invariant::I3, || {
+            format!("{pair:?} {seq}: recalled, and no recall by {from} is in history")
+        });
     }
 }
 
@@ -123,12 +154,20 @@ pub fn all_acks_of_a_write_agree(index: &Index<'_>, found: &mut Found) {
         let Some((first, more)) = write.acks.split_first() else { continue };
         for ack in more.iter().filter(|ack| (ack.seq, ack.sent_at) != (first.seq, first.sent_at)) {
             found.add(Invariant::I8, || {
-                format!("{}: acked at ({}, {}), then at ({}, {})", name(write), first.seq, first.sent_at, ack.seq, ack.sent_at)
+                format!(
+                    "{}: acked at ({}, {}), then at ({}, {})",
+                    name(write),
+                    first.seq,
+                    first.sent_at,
+                    ack.seq,
+                    ack.sent_at
+                )
             });
         }
         let firsts = write.acks.iter().filter(|ack| !ack.duplicate).count();
         if firsts > 1 {
-            found.add(Invariant::I8, || format!("{}: {firsts} acks say that it is no duplicate", name(write)));
+            found
+                .add(Invariant::I8, || format!("{}: {firsts} acks say that it is no duplicate", name(write)));
         }
     }
 }

@@ -79,7 +79,10 @@ impl<'a> Conversation<'a> {
             let same_key = self.by_key.entry((&message.from, message.key())).or_default();
             let there_already = match message.key() {
                 // All of a sender's are under this one.
-                Key::Plain => self.by_seq.get(&message.seq).is_some_and(|m| m.from == message.from && m.key() == Key::Plain),
+                Key::Plain => self
+                    .by_seq
+                    .get(&message.seq)
+                    .is_some_and(|m| m.from == message.from && m.key() == Key::Plain),
                 _ => same_key.iter().any(|m| m.seq == message.seq),
             };
             if there_already && !self.views.is_empty() {
@@ -172,7 +175,8 @@ impl<'a> Index<'a> {
                     unavailable.clear();
                 }
                 What::Sent { peer, key: Key::Plain, kind, content } => {
-                    *self.plain.entry((pair(&log.openid, peer), &log.openid, kind, content)).or_default() += 1;
+                    *self.plain.entry((pair(&log.openid, peer), &log.openid, kind, content)).or_default() +=
+                        1;
                 }
                 What::Sent { peer, key, kind, content } => {
                     let write = self.write_of(log, peer, key.borrowed(), entry.at);
@@ -190,14 +194,22 @@ impl<'a> Index<'a> {
                     self.writes[write].attempts.push(attempt);
                     open.entry((peer, key.borrowed())).or_default().push_back(attempt);
                 }
-                What::Acked { peer, key, seq, sent_at, duplicate } | What::ToldStored { peer, key, seq, sent_at, duplicate } => {
+                What::Acked { peer, key, seq, sent_at, duplicate }
+                | What::ToldStored { peer, key, seq, sent_at, duplicate } => {
                     let (seq, sent_at, duplicate) = (*seq, *sent_at, *duplicate);
-                    let asked = if matches!(entry.what, What::Acked { .. }) { &mut open } else { &mut unavailable };
+                    let asked =
+                        if matches!(entry.what, What::Acked { .. }) { &mut open } else { &mut unavailable };
                     match self.answered(asked.get_mut(&(peer.as_str(), key.borrowed()))) {
                         Some(attempt) => {
                             self.attempts[attempt].answer = Answer::Acked { seq, duplicate };
                             let write = self.attempts[attempt].write;
-                            self.writes[write].acks.push(Ack { at: entry.at, seq, sent_at, duplicate, attempt });
+                            self.writes[write].acks.push(Ack {
+                                at: entry.at,
+                                seq,
+                                sent_at,
+                                duplicate,
+                                attempt,
+                            });
                         }
                         None => self.unasked.push((number, entry)),
                     }
@@ -216,8 +228,8 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Which attempt an answer is about: the oldest, as the store answers in order. A refusal before the store (too many writes in flight)
-    /// may overtake, so that with several open none is sure.
+    /// Which attempt an answer is about: the oldest, as the store answers in order. A refusal before the
+    /// store (too many writes in flight) may overtake, so that with several open none is sure.
     fn answered(&mut self, open: Option<&mut VecDeque<usize>>) -> Option<usize> {
         let open = open?;
         if open.len() > 1 {
@@ -229,7 +241,14 @@ impl<'a> Index<'a> {
     fn write_of(&mut self, log: &'a Log, peer: &'a str, key: Key<&'a str>, at: u64) -> usize {
         let (pair, sender) = (pair(&log.openid, peer), log.openid.as_str());
         let write = *self.by_key.entry((pair, sender, key)).or_insert_with(|| {
-            self.writes.push(Write { pair, sender, key, first_sent: at, attempts: Vec::new(), acks: Vec::new() });
+            self.writes.push(Write {
+                pair,
+                sender,
+                key,
+                first_sent: at,
+                attempts: Vec::new(),
+                acks: Vec::new(),
+            });
             self.writes.len() - 1
         });
         self.writes[write].first_sent = self.writes[write].first_sent.min(at);

@@ -6,7 +6,8 @@ use super::index::{Conversation, Index, pair};
 use super::{Found, Invariant};
 use crate::log::{Log, Mark, Marks, View, What};
 
-const FIELDS: [&str; 6] = ["last_seq", "cleared_seq", "read_seq", "recv_seq", "peer_read_seq", "peer_recv_seq"];
+const FIELDS: [&str; 6] =
+    ["last_seq", "cleared_seq", "read_seq", "recv_seq", "peer_read_seq", "peer_recv_seq"];
 const CLEARED: usize = 1;
 const READ: usize = 2;
 const PEER_READ: usize = 4;
@@ -14,7 +15,14 @@ const PEER_READ: usize = 4;
 const ANSWERED_READ: usize = 6;
 
 fn fields(marks: &Marks) -> [i64; 6] {
-    [marks.last_seq, marks.cleared_seq, marks.read_seq, marks.recv_seq, marks.peer_read_seq, marks.peer_recv_seq]
+    [
+        marks.last_seq,
+        marks.cleared_seq,
+        marks.read_seq,
+        marks.recv_seq,
+        marks.peer_read_seq,
+        marks.peer_recv_seq,
+    ]
 }
 
 pub fn marks_never_go_back(index: &Index<'_>, found: &mut Found) {
@@ -47,7 +55,9 @@ fn receipts_rise(index: &Index<'_>, number: usize, log: &Log, found: &mut Found)
                 }
             }
             What::MarkAnswered { peer, mark, seq } if *seq > last_seq(index, &log.openid, peer) => {
-                found.add(Invariant::I9, || format!("{}: {mark:?} {seq} with {peer}, past the last seq", index.client(number)));
+                found.add(Invariant::I9, || {
+                    format!("{}: {mark:?} {seq} with {peer}, past the last seq", index.client(number))
+                });
             }
             _ => {}
         }
@@ -86,7 +96,8 @@ fn told_marks_rise(index: &Index<'_>, found: &mut Found) {
                 What::MarkAnswered { peer, mark: Mark::Cleared, seq } => {
                     sweeps.entry((me, peer)).or_default().known.push(known(CLEARED, seq));
                 }
-                // Reads are told once they are committed. `recv` promises nothing, so that it may be told first and lost.
+                // Reads are told once they are committed. `recv` promises nothing, so that it may be told
+                // first and lost.
                 What::Receipt { from, to, mark: Mark::Read, seq } if from == me => {
                     sweeps.entry((me, to)).or_default().known.push(known(READ, seq));
                 }
@@ -95,7 +106,9 @@ fn told_marks_rise(index: &Index<'_>, found: &mut Found) {
                 }
                 What::SyncMarks { peer, asked, marks } => {
                     let sweep = sweeps.entry((me, peer)).or_default();
-                    sweep.known.extend(fields(marks).iter().enumerate().map(|(field, seq)| known(field, seq)));
+                    sweep
+                        .known
+                        .extend(fields(marks).iter().enumerate().map(|(field, seq)| known(field, seq)));
                     sweep.told.push(Told { asked: *asked, marks });
                 }
                 _ => {}
@@ -108,7 +121,9 @@ fn told_marks_rise(index: &Index<'_>, found: &mut Found) {
         }
     }
     for ((openid, peer), sweep) in sweeps {
-        sweep.check(last_seq(index, openid, peer), |what| found.add(Invariant::I9, || format!("{openid} with {peer}: {what}")));
+        sweep.check(last_seq(index, openid, peer), |what| {
+            found.add(Invariant::I9, || format!("{openid} with {peer}: {what}"))
+        });
     }
 }
 
@@ -148,7 +163,9 @@ pub fn unread_is_exact(index: &Index<'_>, found: &mut Found) {
                     let highest = read.entry((&log.openid, peer)).or_insert(0);
                     *highest = (*highest).max(*seq);
                 }
-                What::UnreadAnswered { peer, unread } => counted.push((log.openid.as_str(), peer.as_str(), *unread)),
+                What::UnreadAnswered { peer, unread } => {
+                    counted.push((log.openid.as_str(), peer.as_str(), *unread))
+                }
                 _ => {}
             }
         }
@@ -158,17 +175,24 @@ pub fn unread_is_exact(index: &Index<'_>, found: &mut Found) {
     for conversation in index.conversations.values() {
         for (view, cleared) in conversation.views.iter().zip(&conversation.cleared) {
             let View { openid, peer, messages, overview } = view;
-            let answered = read.get(&(openid.as_str(), peer.as_str())).copied().unwrap_or(0).min(conversation.last_seq);
-            let unread = unread(view, conversation, *cleared, overview.map_or(answered, |marks| marks.read_seq));
+            let answered =
+                read.get(&(openid.as_str(), peer.as_str())).copied().unwrap_or(0).min(conversation.last_seq);
+            let unread =
+                unread(view, conversation, *cleared, overview.map_or(answered, |marks| marks.read_seq));
             expected.insert((openid.as_str(), peer.as_str()), unread);
             *totals.entry(openid).or_default() += unread;
             match overview {
                 None if messages.is_empty() => {}
-                None => found.add(Invariant::I10, || format!("{openid} with {peer}: not listed, with {} messages", messages.len())),
+                None => found.add(Invariant::I10, || {
+                    format!("{openid} with {peer}: not listed, with {} messages", messages.len())
+                }),
                 Some(marks) => {
                     if marks.read_seq < answered {
                         found.add(Invariant::I10, || {
-                            format!("{openid} with {peer}: read {answered} was answered, it is {}", marks.read_seq)
+                            format!(
+                                "{openid} with {peer}: read {answered} was answered, it is {}",
+                                marks.read_seq
+                            )
                         });
                     }
                     counted.push((openid, peer, marks.unread));
@@ -179,7 +203,9 @@ pub fn unread_is_exact(index: &Index<'_>, found: &mut Found) {
     for (openid, peer, unread) in counted {
         let expected = expected.get(&(openid, peer)).copied().unwrap_or(0);
         if unread != expected {
-            found.add(Invariant::I10, || format!("{openid} with {peer}: unread {unread}, history says {expected}"));
+            found.add(Invariant::I10, || {
+                format!("{openid} with {peer}: unread {unread}, history says {expected}")
+            });
         }
     }
     for (openid, total) in &index.histories.totals {
@@ -195,7 +221,13 @@ fn unread(view: &View, conversation: &Conversation<'_>, cleared: i64, read: i64)
     if view.openid == view.peer {
         return 0;
     }
-    let own = view.messages.iter().filter(|m| m.from == view.openid && !m.is_recall()).map(|m| m.seq).max().unwrap_or(0);
+    let own = view
+        .messages
+        .iter()
+        .filter(|m| m.from == view.openid && !m.is_recall())
+        .map(|m| m.seq)
+        .max()
+        .unwrap_or(0);
     let floor = read.max(own).max(cleared);
     let uncounted = view.messages.iter().filter(|m| m.seq > floor && (m.is_recall() || m.recalled)).count();
     (conversation.last_seq - floor - i64::try_from(uncounted).unwrap()).max(0)

@@ -1,5 +1,5 @@
-//! Holds what clients saw, and what history says at the end, against what the protocol promises. Every pass is linear in the number of
-//! entries but for sorting.
+//! Holds what clients saw, and what history says at the end, against what the protocol promises. Every pass
+//! is linear in the number of entries but for sorting.
 
 mod delivery;
 mod history;
@@ -23,7 +23,8 @@ pub enum Invariant {
     I3,
     /// Seqs are 1, 2, 3 … without holes and doubles, above what the reader cleared.
     I4,
-    /// What was acked before another was sent has the lower seq; what one session stored has rising seqs in the order sent.
+    /// What was acked before another was sent has the lower seq; what one session stored has rising seqs in
+    /// the order sent.
     I5,
     /// Both sides' histories, and every copy that came, agree.
     I6,
@@ -156,8 +157,25 @@ fn spaced(number: usize) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { clients, entries, messages, acks, retries, duplicates, refusals, received, receipts, marks } = &self.counts;
-        write!(f, "checked {} messages, {} acks, {} retries: ", spaced(*messages), spaced(*acks), spaced(*retries))?;
+        let Counts {
+            clients,
+            entries,
+            messages,
+            acks,
+            retries,
+            duplicates,
+            refusals,
+            received,
+            receipts,
+            marks,
+        } = &self.counts;
+        write!(
+            f,
+            "checked {} messages, {} acks, {} retries: ",
+            spaced(*messages),
+            spaced(*acks),
+            spaced(*retries)
+        )?;
         write!(f, "{} violations", spaced(self.totals.values().sum()))?;
         write!(f, " ({} clients, {} entries, ", spaced(*clients), spaced(*entries))?;
         write!(f, "{} duplicates, ", spaced(*duplicates))?;

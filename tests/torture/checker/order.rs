@@ -13,13 +13,18 @@ pub fn seqs_are_dense(index: &Index<'_>, found: &mut Found) {
             for message in &view.messages {
                 if message.seq != last + 1 {
                     found.add(Invariant::I4, || {
-                        format!("{} sees {} with {}: {} follows {last}", view.openid, view.peer, message.seq, message.seq)
+                        format!(
+                            "{} sees {} with {}: {} follows {last}",
+                            view.openid, view.peer, message.seq, message.seq
+                        )
                     });
                 }
                 last = message.seq;
             }
             if let Some(marks) = view.overview.filter(|marks| marks.last_seq != last) {
-                found.add(Invariant::I4, || format!("{} with {}: ends at {last}, last_seq {}", view.openid, view.peer, marks.last_seq));
+                found.add(Invariant::I4, || {
+                    format!("{} with {}: ends at {last}, last_seq {}", view.openid, view.peer, marks.last_seq)
+                });
             }
         }
     }
@@ -54,19 +59,26 @@ fn after_what_was_acked(index: &Index<'_>, found: &mut Found) {
     }
     for (number, write) in index.writes.iter().enumerate() {
         let before = &acked[&write.pair];
-        let before = before.partition_point(|(at, _)| *at < write.first_sent).checked_sub(1).map(|last| before[last].1);
+        let before = before
+            .partition_point(|(at, _)| *at < write.first_sent)
+            .checked_sub(1)
+            .map(|last| before[last].1);
         if let (Some(before), Some(seq)) = (before, seq_of(index, number))
             && seq <= before
         {
             found.add(Invariant::I5, || {
-                format!("{:?} of {} in {:?}: at {seq}, sent after {before} was acked", write.key, write.sender, write.pair)
+                format!(
+                    "{:?} of {} in {:?}: at {seq}, sent after {before} was acked",
+                    write.key, write.sender, write.pair
+                )
             });
         }
     }
 }
 
-/// Compares only what is known to have been stored by an attempt of that session: its ack says that it is the first, or it is the only
-/// attempt ever made, and history has it. A retry is stored where the retry stands, which may be behind what was sent after the first.
+/// Compares only what is known to have been stored by an attempt of that session: its ack says that it is the
+/// first, or it is the only attempt ever made, and history has it. A retry is stored where the retry stands,
+/// which may be behind what was sent after the first.
 fn as_one_session_sent(index: &Index<'_>, found: &mut Found) {
     let mut last = HashMap::new();
     for attempt in &index.attempts {
@@ -96,7 +108,9 @@ fn as_one_session_sent(index: &Index<'_>, found: &mut Found) {
 pub fn live_frames_come_in_order(index: &Index<'_>, found: &mut Found) {
     let was_sent_again = |message: &Message, at: u64| {
         let write = index.write(pair(&message.from, &message.to), &message.from, message.key());
-        write.is_some_and(|write| write.attempts.iter().filter(|attempt| index.attempts[**attempt].at < at).count() > 1)
+        write.is_some_and(|write| {
+            write.attempts.iter().filter(|attempt| index.attempts[**attempt].at < at).count() > 1
+        })
     };
     for (number, log) in index.logs.iter().enumerate() {
         let mut last = HashMap::new();
@@ -107,7 +121,12 @@ pub fn live_frames_come_in_order(index: &Index<'_>, found: &mut Found) {
                     let before = last.insert(message.peer.as_str(), message.seq).unwrap_or(0);
                     if message.seq <= before {
                         found.add(Invariant::I11, || {
-                            format!("{}, live with {}: {} came after {before}", index.client(number), message.peer, message.seq)
+                            format!(
+                                "{}, live with {}: {} came after {before}",
+                                index.client(number),
+                                message.peer,
+                                message.seq
+                            )
                         });
                     }
                 }

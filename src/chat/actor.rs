@@ -31,7 +31,7 @@ use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refus
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::Metrics;
-use crate::protocol::{Close, Dialect, FrameLimits, Word, outbound};
+use crate::protocol::{Close, Dialect, ErrorCode, FrameLimits, outbound};
 
 /// What the chat is told of the settings.
 #[derive(Debug, Clone, Copy)]
@@ -487,7 +487,7 @@ impl ChatServer {
 
     /// Fills the outbox of a session that is not let in.
     pub(super) fn turn_away(&self, outbox: &Outbox, retry_ms: u64) {
-        let word = Word::RateLimited;
+        let word = ErrorCode::RateLimited;
         self.metrics.errors.inc(word);
         let why = "this device was connected anew too often";
         let _ = outbox.push(

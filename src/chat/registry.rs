@@ -308,7 +308,7 @@ impl Slot {
 
     /// Tells the session that one of its writes has its answer.
     pub fn answered(&self) {
-        if self.outbox.answered() {
+        if self.outbox.credit_returned() {
             self.wake.do_send(Wake);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::judge::{Judgement, judge};
+use super::policy::{Judgement, judge};
 use super::schedule::{Pair, Waiting};
 use super::{Attends, Settings};
 use crate::ids::now_ms;
@@ -27,7 +27,7 @@ pub enum Ruling {
 }
 
 #[derive(Clone)]
-pub struct Bench {
+pub struct Evaluator {
     pub settings: Rc<Settings>,
     pub store: Store,
     pub attends: Rc<Attends>,
@@ -35,7 +35,7 @@ pub struct Bench {
     pub began: Instant,
 }
 
-impl Bench {
+impl Evaluator {
     /// Rules on each. Who looks at the app on this node costs no question to the database; the other nodes
     /// are asked only about those who would be told.
     pub async fn rule(&self, due: Vec<Waiting>) -> Vec<(Waiting, Ruling)> {

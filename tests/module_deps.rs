@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the code of a module may name. `lib` and `main` name the modules themselves. A line each: a test of the
-/// documents reads them.
+/// What the code of a module may name. `lib` and `main` name the modules themselves. A line each: a test of
+/// the documents reads them.
 #[rustfmt::skip]
 const ALLOWED: &[(&str, &str)] = &[
     ("ids", ""),

@@ -46,10 +46,10 @@ pub struct ChatSettings {
 pub struct ChatPorts {
     /// Writes a mark, or gives it back when the store is full.
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
-    /// Whether one user may show another that she types.
+    /// Whether one user may show another that they type.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
-    /// DeliveredCache of every message that is stored, again where it is repeated, but of recalls and of those to
-    /// oneself. It must not wait.
+    /// Told of every message that is stored, again where it is repeated, but of recalls and of
+    /// those to oneself. It must not wait.
     pub stored: Option<OnStored>,
     /// The way to the other nodes, where there are any.
     pub relay: Option<ClusterPorts>,

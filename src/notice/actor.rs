@@ -176,7 +176,7 @@ impl Notifier {
         for (waiting, ruling) in ruled {
             match ruling {
                 Ruling::Tell(candidate) => self.ready.push_back((waiting, candidate)),
-                // She was there after the first of them; whether she still is, is judged for the last.
+                // They were there after the first of them; whether they still are, is judged for the last.
                 Ruling::Attending if waiting.last_at > waiting.first_at => {
                     let due = waiting.last_at + delay;
                     self.put(Waiting { first_at: waiting.last_at, ..waiting }, due);

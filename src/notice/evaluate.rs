@@ -14,9 +14,9 @@ use crate::store::messages::{Candidate, NoticeCandidates};
 /// What was found about one.
 pub enum Ruling {
     Tell(Candidate),
-    /// She looks at the app.
+    /// They look at the app.
     Attending,
-    /// She has read it, or it was recalled or cleared.
+    /// They have read it, or it was recalled or cleared.
     Read,
     Muted,
     NoGrant,
@@ -69,7 +69,7 @@ impl Evaluator {
         ruled
     }
 
-    /// Who of them has looked at the app since the first of her messages was pushed.
+    /// Who of them has looked at the app since the first of their messages was pushed.
     async fn attending(&self, waiting: impl Iterator<Item = &Waiting>, everywhere: bool) -> Vec<bool> {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let users: Vec<_> =

@@ -42,7 +42,7 @@ pub enum SendOutcome {
     Sent {
         msgid: Option<String>,
     },
-    /// WeChat says that she has agreed to none: our ledger was wrong.
+    /// WeChat says that they have agreed to none: our ledger was wrong.
     Empty {
         code: i32,
     },

@@ -111,7 +111,7 @@ async fn change(
     let openid = caller.0.openid;
     let peer = peer(peer_text)?;
     if peer == openid {
-        return Err(ApiError::bad_request("nobody blocks herself"));
+        return Err(ApiError::bad_request("cannot block yourself"));
     }
     commit(state, |answer| Write::Block(Block { openid, peer, change, answer })).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -1,5 +1,5 @@
-//! What the caller wants to be told of while she is away: what she has agreed to, her quiet hours, and whom
-//! she has muted.
+//! What the caller wants to be told of while they are away: what they have agreed to, their quiet hours, and
+//! whom they have muted.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ pub struct SettingsRequest {
     muted: bool,
 }
 
-/// What the caller has agreed to, and when she is left alone
+/// What the caller has agreed to, and when they are left alone
 #[utoipa::path(get, path = "/v1/notices", tag = "notices", security(("token" = [])), responses((status = 200, body = NoticesAnswer), CallErrors))]
 pub async fn state(
     caller: AuthenticatedUser,
@@ -89,7 +89,7 @@ pub async fn state(
     }))
 }
 
-/// Tells what the caller answered when she was asked
+/// Tells what the caller answered when they were asked
 ///
 /// To be called after `wx.requestSubscribeMessage`, once for each template that was asked for. One `accept`
 /// is one notice; a `reject` takes back what was accepted before. `ban` and `filter` change nothing.

@@ -62,13 +62,13 @@ pub struct UsersAnswer {
     users: Vec<User>,
 }
 
-/// What the caller shows of herself
+/// What the caller shows of themself
 #[utoipa::path(get, path = "/v1/me", tag = "profiles", security(("token" = [])), responses((status = 200, body = User), CallErrors))]
 pub async fn me(caller: AuthenticatedUser, state: web::Data<State>) -> Result<Json<User>, ApiError> {
     Ok(Json(own(&state, caller.0.openid).await?))
 }
 
-/// Changes what the caller shows of herself
+/// Changes what the caller shows of themself
 #[utoipa::path(
     put,
     path = "/v1/me",

@@ -268,6 +268,7 @@ async fn compose(
     actix_web::rt::spawn(store::prune_log(store.clone(), PrunedLog::Findings, config.safety.audit_days));
     actix_web::rt::spawn(store::prune_log(store.clone(), PrunedLog::Acts, config.admin.audit_days));
     actix_web::rt::spawn(store::lapse_bans(store.clone()));
+    actix_web::rt::spawn(store::name_functions(store.clone()));
     actix_web::rt::spawn(store::write_seen_regularly(store.clone()));
 
     let tokens = Tokens::new(&config.auth, &config.wechat.appid);

@@ -22,7 +22,7 @@ pub(super) enum Outcome {
     Repeated {
         stored: Message,
         /// The recipient has blocked the sender.
-        muted: bool,
+        blocked_by_peer: bool,
     },
     Refused(Refusal),
     /// A mark stands at `seq` now; `moved` by this write or not. `to_peer`: the peer may know of it.
@@ -84,13 +84,13 @@ pub(super) fn key(write: &Write) -> String {
 }
 
 /// What a message that is stored already says to one who sends it again.
-pub(super) fn repeat(append: &Append, stored: Message, muted: bool) -> Outcome {
+pub(super) fn repeat(append: &Append, stored: Message, blocked_by_peer: bool) -> Outcome {
     // Of a recalled message there is nothing left to compare, and a recall has nothing but its target.
     if stored.recalled
         || stored.target.is_some()
         || same_content(append.draft.kind.as_str(), &append.draft.body, stored.kind.as_str(), &stored.body)
     {
-        Outcome::Repeated { stored, muted }
+        Outcome::Repeated { stored, blocked_by_peer }
     } else {
         Outcome::Refused(Refusal::Conflict)
     }
@@ -338,8 +338,8 @@ fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<E
     };
     match outcome {
         Outcome::Appended { seq, sent_at } => Some(Event::Appended { draft, seq, sent_at, request }),
-        Outcome::Repeated { stored, muted } => {
-            let quiet = muted || matches!(admission, Admission::RepeatsOnly(_));
+        Outcome::Repeated { stored, blocked_by_peer } => {
+            let quiet = blocked_by_peer || matches!(admission, Admission::RepeatsOnly(_));
             Some(Event::Repeated { draft, stored, quiet, request })
         }
         _ if request == RequestState::Answered => None,

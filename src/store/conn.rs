@@ -5,28 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::{CacheSize, SimpleConnection};
-use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::error::OpenError;
-use super::generation;
 use super::health::Health;
+use super::migrations;
 use super::sqlite_file;
 use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl, HAS_POSTGRES_TLS};
 use crate::files::{Need, access, place_for};
 
-const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
-
 /// How long SQLite waits for another writer, and half of what a write may take in all.
 pub(super) const BUSY: Duration = Duration::from_millis(1000);
 /// How long PostgreSQL may work on one statement.
 const STATEMENT_TIMEOUT_MS: u32 = 2000;
-/// Key of the advisory lock under which one node at a time migrates: "hongyan" in ASCII.
-pub(super) const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
 
 /// A connection that reads, to either database.
 #[derive(diesel::MultiConnection)]
@@ -38,7 +31,7 @@ pub enum Conn {
 #[derive(QueryableByName)]
 pub(super) struct Setting {
     #[diesel(sql_type = Text)]
-    value: String,
+    pub(super) value: String,
 }
 
 pub(super) fn setting<C>(conn: &mut C, query: &str) -> QueryResult<String>
@@ -138,18 +131,7 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(path).map_or(0, |about| about.len()) == 0 {
         return Ok(());
     }
-    let failed =
-        |e: diesel::result::Error| OpenError::Sqlite { path: path.to_owned(), reason: e.to_string() };
-    let mut conn = sqlite_reader(path, 1_024)?;
-    let tables =
-        "SELECT CAST(count(*) AS TEXT) AS value FROM sqlite_schema WHERE name = '__diesel_schema_migrations'";
-    if setting(&mut conn, tables).map_err(failed)? == "0" {
-        return Ok(());
-    }
-    let applied =
-        diesel::sql_query("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
-    let applied = applied.load::<Setting>(&mut conn).map_err(failed)?.into_iter().map(|row| row.value);
-    check_known::<diesel::sqlite::Sqlite>(&SQLITE_MIGRATIONS, applied)
+    migrations::check_sqlite(&mut sqlite_reader(path, 1_024)?)
 }
 
 /// Makes the transaction that it is said in durable, whatever the server, the role or whoever had the
@@ -360,74 +342,6 @@ impl r2d2::ManageConnection for Opener {
 
     fn has_broken(&self, _conn: &mut Conn) -> bool {
         false
-    }
-}
-
-/// Brings the tables up to date, in one transaction: several nodes may start at once.
-pub(super) fn migrate(database: &Database) -> Result<(), OpenError> {
-    match &database.url {
-        DatabaseUrl::Sqlite(path) => {
-            sqlite_file::make(path)?;
-            let mut conn = sqlite_writer(path, database.cache_kib)?;
-            conn.immediate_transaction(|conn| {
-                run(conn, SQLITE_MIGRATIONS)?;
-                generation::make_on_sqlite(conn)?;
-                Ok(conn.batch_execute(sqlite_file::PROBE)?)
-            })
-        }
-        DatabaseUrl::Postgres(url) => {
-            let mut conn = postgres(url, database.prepared_statements)?;
-            conn.transaction(|conn| {
-                // Whoever is second waits for the first as long as that takes.
-                conn.batch_execute(&format!(
-                    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT {DURABLE}"
-                ))?;
-                if setting(
-                    conn,
-                    &format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})::text AS value"),
-                )? != "true"
-                {
-                    log::info!("another node brings the tables up to date; waiting for it");
-                    conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
-                }
-                run(conn, POSTGRES_MIGRATIONS)
-            })
-        }
-    }
-}
-
-fn run<DB, C>(conn: &mut C, migrations: EmbeddedMigrations) -> Result<(), OpenError>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    let failed = |e: Box<dyn std::error::Error + Send + Sync>| OpenError::Migrate { reason: e.to_string() };
-    let applied = conn.applied_migrations().map_err(failed)?;
-    check_known::<DB>(&migrations, applied.into_iter().map(|version| version.to_string()))?;
-    conn.run_pending_migrations(migrations).map_err(failed)?;
-    Ok(())
-}
-
-/// Refuses a database with migrations that this release does not know.
-fn check_known<DB: diesel::backend::Backend>(
-    migrations: &EmbeddedMigrations,
-    mut applied: impl Iterator<Item = String>,
-) -> Result<(), OpenError>
-where
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    let known: Vec<Box<dyn Migration<DB>>> =
-        migrations.migrations().map_err(|e| OpenError::Migrate { reason: e.to_string() })?;
-    let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
-    applied
-        .find(|version| !known.contains(version))
-        .map_or(Ok(()), |version| Err(OpenError::Newer { version }))
-}
-
-impl From<diesel::result::Error> for OpenError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Migrate { reason: error.to_string() }
     }
 }
 

@@ -45,8 +45,20 @@ pub enum OpenError {
         "the database was made by a newer hongyan (it has migration {version}); start that version, or restore a backup"
     )]
     Newer { version: String },
-    #[error("the tables cannot be brought up to date: {reason}; nothing was changed")]
+    #[error(
+        "the database was made by a hongyan from before the first release (it has migration {version}), and no release takes its tables over; \
+         let database.url name a new database, or go on with the build that made it"
+    )]
+    Unreleased { version: String },
+    #[error(
+        "the tables cannot be brought up to date: {reason}; what failed was undone, what came before it is kept, and the next start goes on there"
+    )]
     Migrate { reason: String },
+    #[error(
+        "the database lacks {missing}, and the role {role} may not create it; run hongyan migrate as the role that owns the tables, \
+         or GRANT CREATE ON SCHEMA {schema} TO {role}"
+    )]
+    MayNotCreate { missing: String, role: String, schema: String },
     #[error("cannot read which database it is: {reason}; try again, or restore a backup")]
     Generation { reason: String },
     #[error("cannot start the store: {reason}")]

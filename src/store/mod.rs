@@ -48,6 +48,7 @@ mod queries;
 mod sync;
 mod schema;
 mod conn;
+mod migrations;
 mod health;
 mod reach;
 mod backup;
@@ -72,7 +73,7 @@ pub use reach::{Reach, reach};
 pub use readers::reads_in_flight;
 pub use seen::{SEEN_WITHIN, Sight, write_seen_regularly};
 pub use traces::{TraceChange, TracedUser, change as change_traces};
-pub use upkeep::{lapse_bans, observe, prune_log};
+pub use upkeep::{lapse_bans, name_functions, observe, prune_log};
 
 use allowance::Allowance;
 use clock::Clock;
@@ -154,7 +155,7 @@ impl Store {
             DatabaseUrl::Sqlite(path) => (Some(FileLock::take(path)?), 1, OnHang::Wait),
             DatabaseUrl::Postgres(_) => (None, config.lanes.max(1), OnHang::Replace),
         };
-        conn::migrate(config)?;
+        migrations::migrate(config)?;
         let file = match &config.url {
             DatabaseUrl::Sqlite(path) => Some(OpenedFile::new(path, config.cache_kib)),
             DatabaseUrl::Postgres(_) => None,
@@ -401,7 +402,7 @@ pub fn check(config: &config::Database) -> Result<(), OpenError> {
 /// # Errors
 /// [`OpenError`]; each says what to do.
 pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
-    conn::migrate(config)
+    migrations::migrate(config)
 }
 
 /// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never

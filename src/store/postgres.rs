@@ -1,4 +1,4 @@
-//! One batch on PostgreSQL: one call of `hongyan_commit` (in `migrations/postgresql`), one round trip, one
+//! One batch on PostgreSQL: one call of `hongyan_commit` (in `postgres/commit.sql`), one round trip, one
 //! transaction. What else a batch has (profiles, findings, notices) follows in the same transaction.
 
 use std::collections::HashSet;
@@ -11,6 +11,8 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 use rand::Rng as _;
+
+use codes::{Op, RowOutcome};
 
 use super::StoreLimits;
 use super::audits::{NewAudit, decide, fold_on_postgres, prune};
@@ -28,6 +30,9 @@ use super::statement::Statement;
 use super::sync::{NowRow, STORE_NOW};
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
+
+mod codes;
+pub(super) mod functions;
 
 /// A connection that was quiet for so long is asked whether it lives before a batch is trusted to it: finding
 /// out afterwards would leave open whether the batch was stored.
@@ -90,10 +95,23 @@ impl PostgresLane {
                 return Err(trouble);
             }
             log::debug!(reason = trouble.reason(), writes = writes.len(); "a batch is tried again");
+            if let Trouble::Refused(_) = trouble {
+                self.restore_functions();
+            }
             if self.conn.is_some() {
                 std::thread::sleep(rand::rng().random_range(Duration::ZERO..=PAUSE * attempt));
             }
             attempt += 1;
+        }
+    }
+
+    /// Sees to it that a refusal was not for want of a function. A connection remembers one that is gone.
+    fn restore_functions(&mut self) {
+        let Some(conn) = &mut self.conn else { return };
+        match functions::restore(conn) {
+            Ok(false) => {}
+            Ok(true) => self.conn = None,
+            Err(error) => log::warn!(reason = error.to_string().as_str(); "cannot look after the functions"),
         }
     }
 
@@ -266,7 +284,6 @@ struct Call {
     kinds: Vec<Option<String>>,
     bodies: Vec<Option<String>>,
     numbers: Vec<i64>,
-    issued: Vec<Option<i64>>,
     now: i64,
     day_limit: i64,
     recall_ms: i64,
@@ -290,20 +307,20 @@ impl Call {
                 }
                 Write::Mark(Mark { receipt: w, .. }) => {
                     let op = match w.kind {
-                        ReceiptKind::Read => 2,
-                        ReceiptKind::Recv => 5,
+                        ReceiptKind::Read => Op::Read,
+                        ReceiptKind::Recv => Op::Recv,
                     };
-                    call.row(op, &w.openid, &w.peer, Some(key(write)), w.seq.get(), None);
+                    call.row(op, &w.openid, &w.peer, Some(key(write)), w.seq.get());
                 }
                 Write::Clear(Clear { openid, peer, up_to, .. }) => {
-                    call.row(3, openid, peer, Some(key(write)), up_to.map_or(i64::MAX, Seq::get), None);
+                    call.row(Op::Clear, openid, peer, Some(key(write)), up_to.map_or(i64::MAX, Seq::get));
                 }
                 Write::Block(Block { openid, peer, change, .. }) => {
                     let op = match change {
-                        BlockChange::Block => 8,
-                        BlockChange::Unblock => 9,
+                        BlockChange::Block => Op::Block,
+                        BlockChange::Unblock => Op::Unblock,
                     };
-                    call.row(op, openid, peer, Some(key(write)), 0, None);
+                    call.row(op, openid, peer, Some(key(write)), 0);
                 }
                 Write::Revoke(_)
                 | Write::Profile(_)
@@ -330,43 +347,33 @@ impl Call {
     fn append(&mut self, append: &Append, pair: String) {
         let Append { draft, admission, .. } = append;
         let op = match (draft.target, admission) {
-            (None, Admission::Open | Admission::Moderator) => 0,
-            (None, Admission::RepeatsOnly(_)) => 1,
-            (Some(_), Admission::Open) => 6,
-            (Some(_), Admission::RepeatsOnly(_)) => 7,
-            (Some(_), Admission::Moderator) => 11,
+            (None, Admission::Open | Admission::Moderator) => Op::Append,
+            (None, Admission::RepeatsOnly(_)) => Op::RefusedAppend,
+            (Some(_), Admission::Open) => Op::Recall,
+            (Some(_), Admission::RepeatsOnly(_)) => Op::RefusedRecall,
+            (Some(_), Admission::Moderator) => Op::ModeratorRecall,
         };
-        self.row(op, &draft.sender, &draft.peer, Some(pair), draft.target.map_or(0, Seq::get), None);
+        self.row(op, &draft.sender, &draft.peer, Some(pair), draft.target.map_or(0, Seq::get));
         self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
         self.kinds.push(Some(draft.kind.as_str().to_owned()));
         self.bodies.push(Some(draft.body.to_string()));
     }
 
-    /// Nothing to `hongyan_commit` but a place in the order, and a lock on its conversation where it has one.
+    /// Adds a row for a write that is not for `hongyan_commit`.
     fn place(&mut self, pair: Option<String>) {
-        self.ops.push(10);
+        self.ops.push(Op::Place.number());
         self.senders.push(String::new());
         self.peers.push(String::new());
         self.pairs.push(pair);
         self.numbers.push(0);
-        self.issued.push(None);
     }
 
-    fn row(
-        &mut self,
-        op: i16,
-        sender: &OpenId,
-        peer: &OpenId,
-        pair: Option<String>,
-        number: i64,
-        issued: Option<i64>,
-    ) {
-        self.ops.push(op);
+    fn row(&mut self, op: Op, sender: &OpenId, peer: &OpenId, pair: Option<String>, number: i64) {
+        self.ops.push(op.number());
         self.senders.push(sender.as_str().to_owned());
         self.peers.push(peer.as_str().to_owned());
         self.pairs.push(pair);
         self.numbers.push(number);
-        self.issued.push(issued);
     }
 }
 
@@ -376,7 +383,9 @@ impl QueryFragment<Pg> for Call {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("SELECT batch.* FROM ");
         out.push_sql(conn::DURABLE);
-        out.push_sql(" AS durable, hongyan_commit(");
+        out.push_sql(" AS durable, ");
+        out.push_sql(&functions::COMMIT_FUNCTION.name);
+        out.push_sql("(");
         out.push_bind_param::<Array<SmallInt>, _>(&self.ops)?;
         for texts in [&self.senders, &self.peers] {
             out.push_sql(", ");
@@ -388,8 +397,6 @@ impl QueryFragment<Pg> for Call {
         }
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.numbers)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.issued)?;
         for number in [&self.now, &self.day_limit, &self.recall_ms, &self.block_limit] {
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(number)?;
@@ -425,7 +432,7 @@ struct Row {
     outcome: i16,
     seq: Option<i64>,
     number: Option<i64>,
-    muted: Option<bool>,
+    hidden_from_peer: Option<bool>,
     kind: Option<String>,
     body: Option<String>,
     sent_at: Option<i64>,
@@ -456,9 +463,11 @@ struct Recalled(HashSet<(String, i64)>);
 impl Recalled {
     fn follow(&mut self, write: &Write, row: &mut Row) {
         let Write::Append(Append { draft, .. }) = write else { return };
-        match (row.outcome, draft.target, row.seq) {
-            (1, Some(target), _) => drop(self.0.insert((key(write), target.get()))),
-            (2, None, Some(seq)) if !self.0.is_empty() && self.0.contains(&(key(write), seq)) => {
+        match (RowOutcome::of(row.outcome), draft.target, row.seq) {
+            (Some(RowOutcome::Stored), Some(target), _) => drop(self.0.insert((key(write), target.get()))),
+            (Some(RowOutcome::Repeated), None, Some(seq))
+                if !self.0.is_empty() && self.0.contains(&(key(write), seq)) =>
+            {
                 (row.recalled, row.body) = (Some(true), Some(RECALLED_BODY.to_owned()));
             }
             _ => {}
@@ -468,10 +477,13 @@ impl Recalled {
 
 fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut Marks, now: i64) -> Outcome {
     let last = row.seq.unwrap_or(0);
-    let muted = row.muted.unwrap_or(false);
-    match (write, row.outcome) {
-        (Write::Append(_), 1) => Outcome::Appended { seq: seq(last), sent_at: now },
-        (Write::Append(append), 2) => {
+    let hidden_from_peer = row.hidden_from_peer.unwrap_or(false);
+    let Some(outcome) = RowOutcome::of(row.outcome) else {
+        return Outcome::Refused(Refusal::Unavailable);
+    };
+    match (write, outcome) {
+        (Write::Append(_), RowOutcome::Stored) => Outcome::Appended { seq: seq(last), sent_at: now },
+        (Write::Append(append), RowOutcome::Repeated) => {
             let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else {
                 return Outcome::Refused(Refusal::Unavailable);
             };
@@ -485,41 +497,41 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
                 recalled: row.recalled.unwrap_or(false),
                 target: row.target.map(seq),
             };
-            repeat(append, stored, muted)
+            repeat(append, stored, hidden_from_peer)
         }
-        (Write::Append(append), 3) => {
+        (Write::Append(append), RowOutcome::RepeatedInBatch) => {
             // SQL counts from 1.
             let first = row.number.and_then(|place| usize::try_from(place - 1).ok());
             match first.and_then(|place| Some((writes.get(place)?, *seqs.get(place)?))) {
                 Some((Write::Append(first), at)) => {
-                    repeat(append, message(&first.draft, seq(at), now), muted)
+                    repeat(append, message(&first.draft, seq(at), now), hidden_from_peer)
                 }
                 _ => Outcome::Refused(Refusal::Unavailable),
             }
         }
-        (Write::Append(Append { admission: Admission::RepeatsOnly(refusal), .. }), 4) => {
+        (Write::Append(Append { admission: Admission::RepeatsOnly(refusal), .. }), RowOutcome::Refused) => {
             Outcome::Refused(*refusal)
         }
-        (Write::Append(_), 5) => {
+        (Write::Append(_), RowOutcome::TooManyConversations) => {
             let retry_after_ms = row.number.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
             Outcome::Refused(Refusal::RateLimited { retry_after_ms })
         }
-        (Write::Append(_), 8) => Outcome::Refused(Refusal::Blocked),
-        (Write::Append(_), 9) => Outcome::Refused(Refusal::NotFound),
-        (Write::Append(_), 10) => Outcome::Refused(Refusal::RecallExpired),
-        (Write::Mark(Mark { receipt: w, .. }), 6) => mark(
+        (Write::Append(_), RowOutcome::Blocked) => Outcome::Refused(Refusal::Blocked),
+        (Write::Append(_), RowOutcome::NotFound) => Outcome::Refused(Refusal::NotFound),
+        (Write::Append(_), RowOutcome::RecallExpired) => Outcome::Refused(Refusal::RecallExpired),
+        (Write::Mark(Mark { receipt: w, .. }), RowOutcome::Mark) => mark(
             marks.advance(&w.openid, &w.peer, w.kind.into(), row.number.unwrap_or(0), w.seq.get().min(last)),
-            !muted,
+            !hidden_from_peer,
         ),
-        (Write::Clear(Clear { openid, peer, up_to, .. }), 6) => {
+        (Write::Clear(Clear { openid, peer, up_to, .. }), RowOutcome::Mark) => {
             let wanted = up_to.map_or(last, |up_to| up_to.get().min(last));
             mark(marks.advance(openid, peer, MarkKind::Cleared, row.number.unwrap_or(0), wanted), false)
         }
-        (Write::Mark(_) | Write::Clear(_), 7) => mark((0, false), false),
-        (Write::Block(_), 11) => Outcome::Refused(Refusal::TooMany),
+        (Write::Mark(_) | Write::Clear(_), RowOutcome::Done) => mark((0, false), false),
+        (Write::Block(_), RowOutcome::BlocklistFull) => Outcome::Refused(Refusal::TooMany),
         (Write::Append(_), _) => Outcome::Refused(Refusal::Unavailable),
         // What is not for `hongyan_commit` has its outcome from elsewhere, if it has another.
-        (_, 7) => Outcome::Done,
+        (_, RowOutcome::Done) => Outcome::Done,
         _ => Outcome::Refused(Refusal::Unavailable),
     }
 }

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, Binary, Bool, Nullable, Text};
 
 use super::conn::Conn;
 use super::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Query, Write};
+use super::postgres::functions::PROFILES_FUNCTION;
 use super::queries::unreadable;
 use super::schema::{avatars, profiles};
 use crate::ids::OpenId;
@@ -88,7 +89,9 @@ impl ProfileCall {
 
 impl QueryFragment<Pg> for ProfileCall {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT hongyan_profiles(");
+        out.push_sql("SELECT ");
+        out.push_sql(&PROFILES_FUNCTION.name);
+        out.push_sql("(");
         out.push_bind_param::<Array<Text>, _>(&self.openids)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.nicknames)?;

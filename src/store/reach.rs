@@ -5,6 +5,7 @@ use std::ffi::CString;
 use super::conn;
 use super::error::OpenError;
 use super::health::DatabaseState;
+use super::migrations;
 use crate::config::{Database, DatabaseUrl};
 
 /// Outcome of a look at the database.
@@ -27,7 +28,7 @@ pub fn reach(config: &Database) -> Result<Reach, OpenError> {
 }
 
 fn look(config: &Database, url: &str, first: bool) -> Result<Reach, OpenError> {
-    let Err(error) = conn::migrate(config) else { return Ok(Reach::Now) };
+    let Err(error) = migrations::migrate(config) else { return Ok(Reach::Now) };
     match &error {
         OpenError::ReadOnly { .. } => Ok(Reach::NotYet(DatabaseState::ReadOnly(error.to_string()))),
         OpenError::Postgres { hint: conn::TLS_HINT | conn::NO_TLS_HINT, .. } => Err(error),

@@ -35,7 +35,7 @@ impl Rig {
         let url = DatabaseUrl::Sqlite(folder.path().join("x.db"));
         let database =
             Database { url, lanes: 1, readers: THREADS, cache_kib: 1_000, prepared_statements: true };
-        super::super::conn::migrate(&database).unwrap();
+        super::super::migrations::migrate(&database).unwrap();
         Self {
             readers: Readers::start(&database, &Default::default(), &Metrics::new(), &Draining::default()),
             now: Instant::now(),

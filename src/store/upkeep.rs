@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::Store;
 use super::conn::Conn;
 use super::messages::{Answer, EndedBans, Prune, PrunedLog, Query, Revoke, Write};
+use super::postgres::functions::NameFunctions;
 use crate::event::revocation::Revoked;
 use crate::ids::now_ms;
 use crate::metrics::Metrics;
@@ -21,6 +22,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 /// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the
 /// release before, and for the list.
 const LAPSE_EVERY: Duration = Duration::from_secs(2);
+/// How often a node notes which functions of PostgreSQL it calls: well within the day that they are kept for.
+const NAME_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Ended bans that are noted in one go.
 const LAPSED_AT_ONCE: usize = 100;
 
@@ -80,6 +83,17 @@ pub async fn lapse_bans(store: Store) {
             if store.submit_background(Write::Revoke(revoke)).is_err() {
                 break;
             }
+        }
+    }
+}
+
+/// Notes every hour which functions of PostgreSQL this node calls, so that no other drops them. The start has
+/// noted it, too.
+pub async fn name_functions(store: Store) {
+    loop {
+        tokio::time::sleep(NAME_INTERVAL).await;
+        if store.ask(NameFunctions).await.is_err() {
+            log::debug!("the functions of this node could not be named");
         }
     }
 }

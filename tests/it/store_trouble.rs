@@ -73,6 +73,28 @@ async fn cut_off_from_postgres_it_comes_back_by_itself() {
     }
 }
 
+/// An old node in a rolling upgrade, of which the first new one has brought the tables a step further.
+#[actix_web::test]
+async fn a_node_restarts_beside_an_expand_step_that_it_does_not_know() {
+    let Some((mut server, database)) = Server::on_postgres().await else { return };
+    assert_eq!(server.v1("alice").await.say("bob", "1", "x").await["seq"], 1);
+    let url = std::env::var("HONGYAN_TEST_POSTGRES_URL").unwrap();
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let mut conn = PgConnection::establish(&format!("{base}/{database}")).unwrap();
+    let mut applied = |version: &str| {
+        let insert = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')");
+        conn.batch_execute(&insert).unwrap();
+    };
+    applied("20990101000000_expand");
+    server.again().await;
+    assert_eq!(server.v1("alice").await.say("bob", "2", "x").await["seq"], 2);
+    applied("20990102000000");
+    let migrated = server.command(&["migrate", "--dev"]);
+    let said = String::from_utf8_lossy(&migrated.stderr).into_owned();
+    assert_eq!(migrated.status.code(), Some(1), "{said}");
+    assert!(said.contains("made by a newer hongyan (it has migration 20990102000000)"), "{said}");
+}
+
 /// As docs/OPERATIONS.md writes them.
 #[test]
 fn a_url_of_several_servers_leads_to_the_one_that_answers() {

@@ -245,7 +245,8 @@ impl Batch<'_> {
     /// Appends the recall and overwrites its target.
     fn recall(&mut self, append: &Append, key: &str, head: Head, target: Seq) -> Result<Outcome, Trouble> {
         let (sender, peer) = (&append.draft.sender, &append.draft.peer);
-        let muted = head.member(peer, sender).has_blocked && append.admission != Admission::Moderator;
+        let blocked_by_peer =
+            head.member(peer, sender).has_blocked && append.admission != Admission::Moderator;
         let of = |seq: i64| messages::table.find((head.conversation, seq));
         let own = of(target.get())
             .filter(messages::sender.eq(sender.as_str()))
@@ -254,7 +255,7 @@ impl Batch<'_> {
             .first::<(i64, bool)>(self.conn)
             .optional()?;
         if let Some((_, true)) = own {
-            if !muted {
+            if !blocked_by_peer {
                 self.touch(sender, peer)?;
             }
             let done = messages::table
@@ -262,7 +263,7 @@ impl Batch<'_> {
                 .filter(messages::target_seq.eq(target.get()))
                 .select(message_columns())
                 .first::<MessageRow>(self.conn)?;
-            return Ok(repeat(append, done.into_message()?, muted));
+            return Ok(repeat(append, done.into_message()?, blocked_by_peer));
         }
         if let Some(refusal) = repeats_only(append) {
             return Ok(Outcome::Refused(refusal));
@@ -270,7 +271,7 @@ impl Batch<'_> {
         let refusal = match own {
             None => Some(Refusal::NotFound),
             Some(_) if append.admission == Admission::Moderator => None,
-            Some(_) if muted => Some(Refusal::Blocked),
+            Some(_) if blocked_by_peer => Some(Refusal::Blocked),
             Some((sent_at, _)) if self.now.saturating_sub(sent_at) >= self.limits.recall_within_ms => {
                 Some(Refusal::RecallExpired)
             }
@@ -472,11 +473,11 @@ impl Batch<'_> {
             .first::<MessageRow>(self.conn)
             .optional()?;
         let stored: Option<Message> = row.map(MessageRow::into_message).transpose()?;
-        let muted = head.member(&draft.peer, &draft.sender).has_blocked;
-        if stored.is_some() && !muted {
+        let blocked_by_peer = head.member(&draft.peer, &draft.sender).has_blocked;
+        if stored.is_some() && !blocked_by_peer {
             self.touch(&draft.sender, &draft.peer)?;
         }
-        Ok(stored.map(|stored| repeat(append, stored, muted)))
+        Ok(stored.map(|stored| repeat(append, stored, blocked_by_peer)))
     }
 
     /// Makes a repeat a change that both sides see, where the last one was longer ago than a sync looks back:

@@ -35,6 +35,18 @@ macro_rules! on_both {
     };
 }
 
+/// Each test on connections of the store's own to PostgreSQL, and on pooled ones.
+macro_rules! directly_and_pooled {
+    ($($name:ident),* $(,)?) => {
+        mod directly {
+            $(#[test] fn $name() { super::super::run(super::super::Db::postgres(), |db| Box::pin(super::$name(db))); })*
+        }
+        mod pooled {
+            $(#[test] fn $name() { super::super::run(super::super::Db::pooled(), |db| Box::pin(super::$name(db))); })*
+        }
+    };
+}
+
 mod promises;
 mod recalls_and_blocks;
 mod syncs;
@@ -49,6 +61,8 @@ mod sqlite_only;
 mod postgres_only;
 mod plans;
 mod several_nodes;
+mod schema_steps;
+mod batch_functions;
 #[path = "../../../tests/torture/pgbouncer.rs"]
 mod pgbouncer;
 

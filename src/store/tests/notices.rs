@@ -19,7 +19,6 @@ on_both!(
     candidates_are_those_who_have_not_read,
     what_was_not_told_is_found_again,
     a_notice_harms_no_message_of_its_batch,
-    the_tables_go_back_and_forth,
 );
 
 fn template(id: &str) -> TemplateId {
@@ -556,30 +555,4 @@ async fn a_notice_harms_no_message_of_its_batch(db: &mut Db) {
     }
     assert_eq!(refused.await.unwrap(), Err(Refusal::Unavailable));
     assert_eq!(rig.available("b").await, 1, "half of it is nothing");
-}
-
-async fn the_tables_go_back_and_forth(db: &mut Db) {
-    let mut rig = db.open();
-    rig.send("a", "b", "x").await;
-    rig.mute("b", "a", true).await.unwrap();
-    drop(rig);
-    drop(reopened(db).await);
-    let kind = match &db.config.url {
-        DatabaseUrl::Sqlite(_) => "sqlite",
-        DatabaseUrl::Postgres(_) => "postgresql",
-    };
-    // Whatever has been added since, the last first.
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(kind);
-    let mut names: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort_unstable();
-    for name in names.iter().rev().take_while(|name| name.as_str() >= "2026-11-28") {
-        db.exec(&std::fs::read_to_string(folder.join(name).join("down.sql")).unwrap());
-    }
-    db.exec("DELETE FROM __diesel_schema_migrations WHERE version >= '20261128'");
-    let mut rig = reopened(db).await;
-    assert_eq!(rig.send("a", "b", "x").await, 2);
-    assert!(!rig.list("b", 9, None).await.conversations[0].overview.muted);
 }

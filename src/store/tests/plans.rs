@@ -24,10 +24,10 @@ fn batch(round: u64, op: u8) -> String {
         column("'{}'", "text"),
         // Of a recall the message, of a mark where it moves to.
         column(&(2 * round + 1).to_string(), "bigint"),
-        column("NULL", "bigint"),
     ];
     format!(
-        "SELECT count(*) AS number FROM hongyan_commit({}, {}, 0, 120000, 1000)",
+        "SELECT count(*) AS number FROM {}({}, {}, 0, 120000, 1000)",
+        postgres::functions::COMMIT_FUNCTION.name,
         columns.join(", "),
         crate::ids::now_ms()
     )
@@ -55,7 +55,7 @@ fn a_batch_reads_by_index_on_a_young_database() {
             const READ: &str = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint AS number FROM pg_stat_xact_user_tables";
             for round in 0..20 {
                 // Appends, the same again, read marks, recalls, those of the operator.
-                for op in [0, 0, 2, 6, 11] {
+                for op in [0, 0, 2, 6, 10] {
                     conn.batch_execute("BEGIN").unwrap();
                     // What transactions before have read is in it until PostgreSQL finds the time to add it
                     // up.

@@ -461,7 +461,8 @@ async fn what_was_stored_is_there_after_a_restart(db: &mut Db) {
 
 async fn migrating_twice_changes_nothing(db: &mut Db) {
     crate::store::migrate(&db.config).unwrap();
+    let mut rig = reopened(db).await;
+    rig.send("a", "b", "x").await;
     crate::store::migrate(&db.config).unwrap();
-    db.exec("INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')");
-    assert!(matches!(crate::store::migrate(&db.config), Err(OpenError::Newer { .. })));
+    assert_eq!(rig.send("a", "b", "x").await, 2);
 }

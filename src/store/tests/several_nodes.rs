@@ -7,17 +7,6 @@ use super::*;
 use crate::ids::TemplateId;
 use crate::store::messages::Teller;
 
-macro_rules! directly_and_pooled {
-    ($($name:ident),* $(,)?) => {
-        mod directly {
-            $(#[test] fn $name() { super::super::run(super::super::Db::postgres(), |db| Box::pin(super::$name(db))); })*
-        }
-        mod pooled {
-            $(#[test] fn $name() { super::super::run(super::super::Db::pooled(), |db| Box::pin(super::$name(db))); })*
-        }
-    };
-}
-
 directly_and_pooled!(
     the_same_message_at_two_nodes_at_once,
     a_batch_that_loses_a_deadlock_is_stored,
@@ -171,7 +160,9 @@ async fn a_lock_that_somebody_holds(db: &mut Db) {
 
 async fn a_node_waits_for_another_that_migrates(db: &mut Db) {
     let mut other = db.direct();
-    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", conn::MIGRATION_LOCK)).unwrap();
+    other
+        .batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", migrations::MIGRATION_LOCK))
+        .unwrap();
     let config = db.config.clone();
     let node = std::thread::spawn(move || crate::store::migrate(&config));
     let mut watcher = db.direct();

@@ -1,31 +1,41 @@
-DROP TABLE audits;
-
 -- One batch of writes, in one round trip and, called in autocommit, one transaction. Several nodes may run it at once on the same
 -- conversations, so: first the missing conversations are made, in sorted order, then all are locked, in sorted order, and only the
 -- statements after that look for duplicates and the last seq: each takes a new snapshot, so it sees what those before it committed.
 --
--- op: 0 append, 1 append past the rate limit (only a repeat is answered), 2 read mark, 3 clear, 4 revocation, 5 recv mark, 6 recall,
--- 7 recall past the rate limit, 8 block, 9 unblock.
--- number: of a mark the seq asked for, of a recall its target, of a revocation its kind; issued: of a revocation its token's issue time.
+-- The numbers are named in codes.rs, and a test there reads them here.
+--
+-- op:
+--   0 append
+--   1 refused_append: only a repeat is answered
+--   2 read
+--   3 clear
+--   4 place: nothing but a place in the order and a lock on the conversation
+--   5 recv
+--   6 recall
+--   7 refused_recall: only a repeat is answered
+--   8 block
+--   9 unblock
+--   10 moderator_recall: of a message of any age, whoever has blocked whom
+-- number: of a mark the seq asked for, of a recall its target.
 --
 -- One row a write, in order. outcome:
---   1 stored as `seq`
---   2 stored before: `seq` and the stored_ columns
---   3 the same as an earlier write of this batch: `number` is that one's place
---   4 past the rate limit
---   5 too many new conversations: `number` is the wait in milliseconds
---   6 a mark: `seq` is the last seq at its place, `number` the mark before this batch
---   7 done, nothing to tell
---   8 the peer has blocked the sender
---   9 no message of the sender's own to recall
---  10 the message is too old to be recalled
---  11 the blocklist is full
--- muted: the peer has blocked the one who writes, or, of a mark, was never written to by her: he is not told.
-CREATE OR REPLACE FUNCTION hongyan_commit(
+--   1 stored: as `seq`
+--   2 repeated: stored before, as `seq` and the stored_ columns
+--   3 repeated_in_batch: the same as an earlier write of this batch, `number` is that one's place
+--   4 refused: as it was asked for
+--   5 too_many_conversations: of the day, `number` is the wait in milliseconds
+--   6 mark: `seq` is the last seq at its place, `number` the mark before this batch
+--   7 done: nothing to tell
+--   8 blocked: by the peer
+--   9 not_found: no message of the sender's own to recall
+--   10 recall_expired
+--   11 blocklist_full
+-- hidden_from_peer: the peer has blocked the one who writes, or, of a mark, was never written to by them; so the peer is not told.
+CREATE FUNCTION hongyan_commit(
     ops smallint[], senders text[], peers text[], pairs text[], ids text[], kinds text[], bodies text[], numbers bigint[],
-    issued bigint[], now_ms bigint, day_limit bigint, recall_ms bigint, block_limit bigint
+    now_ms bigint, day_limit bigint, recall_ms bigint, block_limit bigint
 ) RETURNS TABLE (
-    outcome smallint, seq bigint, number bigint, muted boolean,
+    outcome smallint, seq bigint, number bigint, hidden_from_peer boolean,
     stored_kind text, stored_body text, stored_at bigint, stored_target bigint, stored_recalled boolean
 )
 LANGUAGE plpgsql VOLATILE
@@ -43,6 +53,7 @@ DECLARE
     made bigint;
     oldest bigint;
     changed bigint;
+    last_known bigint;
     limited text[] := '{}';
     waits bigint[] := '{}';
 BEGIN
@@ -95,15 +106,26 @@ BEGIN
 
     -- All nodes share this clock; theirs may differ.
     changed := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+    SELECT c.reached INTO last_known FROM store_clock c;
+    IF changed < last_known THEN
+        -- It was set back.
+        changed := last_known;
+    ELSIF changed > last_known + 5000 THEN
+        -- Whoever comes second has no need to.
+        PERFORM FROM store_clock FOR UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            UPDATE store_clock SET reached = greatest(reached, changed);
+        END IF;
+    END IF;
 
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT w.*, c.id AS conversation,
             -- What is done once: no id has a space.
-            CASE WHEN w.op IN (6, 7) THEN ' ' || w.number ELSE w.id END AS once,
-            b.openid IS NOT NULL AS is_blocked
-        FROM unnest(ops, senders, peers, pairs, ids, kinds, bodies, numbers, issued)
-            WITH ORDINALITY AS w (op, sender, peer, pair, id, kind, body, number, issued, place)
+            CASE WHEN w.op IN (6, 7, 10) THEN ' ' || w.number ELSE w.id END AS once,
+            b.openid IS NOT NULL AS blocked_by_peer
+        FROM unnest(ops, senders, peers, pairs, ids, kinds, bodies, numbers)
+            WITH ORDINALITY AS w (op, sender, peer, pair, id, kind, body, number, place)
         LEFT JOIN LATERAL (SELECT c.id FROM conversations c WHERE c.pair = w.pair LIMIT 1) c ON TRUE
         LEFT JOIN LATERAL (
             SELECT b.openid FROM blocks b
@@ -114,10 +136,7 @@ BEGIN
             coalesce(s.seq, e.seq) AS s_seq, coalesce(s.kind, e.kind) AS s_kind, coalesce(s.body, e.body) AS s_body,
             coalesce(s.sent_at, e.sent_at) AS s_at, coalesce(s.target_seq, e.target_seq) AS s_target,
             coalesce(s.recalled, e.recalled) AS s_recalled,
-            t.sent_at AS t_at,
-            CASE WHEN a.once IS NOT NULL
-                THEN min(a.place) FILTER (WHERE a.op IN (0, 6)) OVER (PARTITION BY a.conversation, a.sender, a.once)
-            END AS first_place
+            t.sent_at AS t_at
         FROM asked a
         LEFT JOIN LATERAL (
             SELECT m.* FROM messages m
@@ -126,7 +145,7 @@ BEGIN
         -- What a recall is about, and whether that was done already.
         LEFT JOIN LATERAL (
             SELECT m.* FROM messages m
-            WHERE a.op IN (6, 7) AND m.conversation_id = a.conversation AND m.seq = a.number
+            WHERE a.op IN (6, 7, 10) AND m.conversation_id = a.conversation AND m.seq = a.number
                 AND m.sender = a.sender AND m.target_seq IS NULL LIMIT 1
         ) t ON TRUE
         LEFT JOIN LATERAL (
@@ -134,13 +153,21 @@ BEGIN
         ) e ON TRUE
     ), allowed AS MATERIALIZED (
         SELECT f.*,
-            f.conversation IS NOT NULL AND NOT f.is_blocked
-                AND (f.op IN (0, 1) OR (f.op IN (6, 7) AND coalesce(now_ms - f.t_at < recall_ms, false))) AS may_write
+            f.conversation IS NOT NULL AND NOT f.blocked_by_peer
+                AND (f.op IN (0, 1) OR (f.op IN (6, 7) AND coalesce(now_ms - f.t_at < recall_ms, false))
+                    OR (f.op = 10 AND f.t_at IS NOT NULL)) AS may_write
         FROM found f
-    ), fresh AS MATERIALIZED (
+    ), firsts AS MATERIALIZED (
+        -- Only of those that may write: the operator may recall what its sender may not, in one batch.
         SELECT a.*,
-            a.op IN (0, 6) AND a.may_write AND a.s_seq IS NULL AND (a.once IS NULL OR a.first_place = a.place) AS is_fresh
+            CASE WHEN a.once IS NOT NULL
+                THEN min(a.place) FILTER (WHERE a.op IN (0, 6, 10) AND a.may_write) OVER (PARTITION BY a.conversation, a.sender, a.once)
+            END AS first_place
         FROM allowed a
+    ), fresh AS MATERIALIZED (
+        SELECT f.*,
+            f.op IN (0, 6, 10) AND f.may_write AND f.s_seq IS NULL AND (f.once IS NULL OR f.first_place = f.place) AS is_fresh
+        FROM firsts f
     ), placed AS MATERIALIZED (
         SELECT f.*,
             coalesce((SELECT max(m.seq) FROM messages m WHERE m.conversation_id = f.conversation), 0)
@@ -149,11 +176,11 @@ BEGIN
         FROM fresh f
     ), stored AS (
         INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, target_seq)
-        SELECT p.conversation, p.last, p.sender, p.id, p.kind, p.body, now_ms, CASE WHEN p.op = 6 THEN p.number END
+        SELECT p.conversation, p.last, p.sender, p.id, p.kind, p.body, now_ms, CASE WHEN p.op IN (6, 10) THEN p.number END
         FROM placed p WHERE p.is_fresh ORDER BY p.place
     ), overwritten AS (
         UPDATE messages t SET body = '{}', recalled = TRUE
-        FROM placed p WHERE p.is_fresh AND p.op = 6 AND t.conversation_id = p.conversation AND t.seq = p.number
+        FROM placed p WHERE p.is_fresh AND p.op IN (6, 10) AND t.conversation_id = p.conversation AND t.seq = p.number
     ), marked AS (
         UPDATE members t SET
             sent_seq = greatest(t.sent_seq, n.sent),
@@ -161,8 +188,10 @@ BEGIN
             recv_seq = greatest(t.recv_seq, n.recv),
             cleared_seq = greatest(t.cleared_seq, n.cleared),
             shown_at = CASE
-                WHEN n.wrote OR ((n.read > t.read_seq OR n.recv > t.recv_seq) AND t.sent_seq > 0 AND NOT n.muted)
+                WHEN n.wrote OR ((n.read > t.read_seq OR n.recv > t.recv_seq) AND t.sent_seq > 0 AND NOT n.blocked_by_peer)
                     THEN greatest(t.shown_at, changed)
+                -- Its commit may have taken so long that syncs have passed it.
+                WHEN n.repeated AND t.shown_at < changed - 30000 THEN changed
                 ELSE t.shown_at
             END,
             kept_at = CASE
@@ -172,7 +201,8 @@ BEGIN
         FROM (
             SELECT p.conversation, p.sender,
                 bool_or(p.is_fresh) AS wrote,
-                bool_or(p.is_blocked) AS muted,
+                bool_or(p.s_seq IS NOT NULL AND NOT p.blocked_by_peer) AS repeated,
+                bool_or(p.blocked_by_peer) AS blocked_by_peer,
                 max(p.last) FILTER (WHERE p.is_fresh AND p.op = 0) AS sent,
                 max(least(p.number, p.last)) FILTER (WHERE p.op = 2) AS read,
                 max(least(p.number, p.last)) FILTER (WHERE p.op = 5) AS recv,
@@ -180,10 +210,7 @@ BEGIN
             FROM placed p WHERE p.conversation IS NOT NULL GROUP BY p.conversation, p.sender
         ) n
         WHERE t.conversation_id = n.conversation AND t.openid = n.sender
-            AND (n.wrote OR n.read > t.read_seq OR n.recv > t.recv_seq OR n.cleared > t.cleared_seq)
-    ), revoked AS (
-        INSERT INTO revocations (openid, what, issued_ms, at)
-        SELECT p.sender, p.number, p.issued, now_ms FROM placed p WHERE p.op = 4 ORDER BY p.place
+            AND (n.wrote OR (n.repeated AND t.shown_at < changed - 30000) OR n.read > t.read_seq OR n.recv > t.recv_seq OR n.cleared > t.cleared_seq)
     ), wished AS MATERIALIZED (
         -- What a batch says last about somebody holds.
         SELECT DISTINCT ON (p.sender, p.peer) p.*,
@@ -202,10 +229,10 @@ BEGIN
         (CASE
             WHEN p.is_fresh THEN 1
             WHEN p.s_seq IS NOT NULL THEN 2
-            WHEN p.may_write AND p.first_place < p.place THEN 3
+            WHEN p.first_place < p.place THEN 3
             WHEN p.op IN (1, 7) THEN 4
-            WHEN p.op = 6 AND p.t_at IS NULL THEN 9
-            WHEN p.op IN (0, 6) AND p.is_blocked THEN 8
+            WHEN p.op IN (6, 10) AND p.t_at IS NULL THEN 9
+            WHEN p.op IN (0, 6) AND p.blocked_by_peer THEN 8
             WHEN p.op = 6 THEN 10
             WHEN p.op = 0 THEN 5
             WHEN p.op IN (2, 3, 5) AND p.conversation IS NOT NULL THEN 6
@@ -220,7 +247,7 @@ BEGIN
             WHEN p.conversation IS NULL THEN waits[array_position(limited, p.sender)]
             ELSE p.first_place
         END,
-        p.is_blocked OR (p.op IN (2, 5) AND t.sent_seq = 0 AND p.sent_before = 0),
+        p.blocked_by_peer OR (p.op IN (2, 5) AND t.sent_seq = 0 AND p.sent_before = 0),
         p.s_kind, p.s_body, p.s_at, p.s_target, p.s_recalled
     FROM placed p
     LEFT JOIN LATERAL (

@@ -1,5 +1,0 @@
-DROP FUNCTION hongyan_commit;
-DROP TABLE revocations;
-DROP TABLE messages;
-DROP TABLE members;
-DROP TABLE conversations;

@@ -1,1 +1,0 @@
-DROP TABLE nodes_cut_off;

@@ -1,3 +1,0 @@
-DROP FUNCTION hongyan_profiles;
-DROP TABLE profiles;
-DROP TABLE avatars;

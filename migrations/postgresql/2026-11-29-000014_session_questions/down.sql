@@ -1,2 +1,0 @@
-DROP TABLE session_answers;
-DROP TABLE session_questions;

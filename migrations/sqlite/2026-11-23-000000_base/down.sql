@@ -1,4 +1,0 @@
-DROP TABLE revocations;
-DROP TABLE messages;
-DROP TABLE members;
-DROP TABLE conversations;

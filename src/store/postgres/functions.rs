@@ -1,0 +1,157 @@
+//! The functions that write a batch. Each stands in a file beside this one and is created under a name with
+//! the first digits of the SHA-256 of its text: nodes of two releases each call their own on one database,
+//! and no migration restates a function.
+
+use std::sync::LazyLock;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use sha2::{Digest as _, Sha256};
+
+use super::super::conn::{Conn, setting};
+use super::super::error::OpenError;
+use super::super::messages::Query;
+use super::super::migrations::{check_may_create, lock};
+use super::super::statement::Statement;
+
+pub(in super::super) const COMMIT_SQL: &str = include_str!("commit.sql");
+const PROFILES_SQL: &str = include_str!("profiles.sql");
+
+/// The functions' names in their files.
+pub(in super::super) const COMMIT: &str = "hongyan_commit";
+const PROFILES: &str = "hongyan_profiles";
+
+pub(in super::super) static COMMIT_FUNCTION: LazyLock<Function> =
+    LazyLock::new(|| Function::of(COMMIT, COMMIT_SQL));
+pub(in super::super) static PROFILES_FUNCTION: LazyLock<Function> =
+    LazyLock::new(|| Function::of(PROFILES, PROFILES_SQL));
+
+/// How long a function is kept after a node has named it last.
+const KEPT_MS: i64 = 24 * 3_600_000;
+
+/// One release's version of a function.
+#[derive(Debug)]
+pub(in super::super) struct Function {
+    /// With the digits.
+    pub(in super::super) name: String,
+    create: String,
+}
+
+impl Function {
+    /// The function that `text` creates as `name`, under its own name.
+    pub(in super::super) fn of(name: &str, text: &str) -> Self {
+        let digest = Sha256::digest(text.as_bytes());
+        let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let own = format!("{name}_{digits}");
+        let create =
+            text.replacen(&format!("CREATE FUNCTION {name}("), &format!("CREATE FUNCTION {own}("), 1);
+        Self { name: own, create }
+    }
+
+    fn is_there(&self, conn: &mut PgConnection) -> QueryResult<bool> {
+        let visible =
+            "SELECT count(*)::text AS value FROM pg_proc WHERE pg_function_is_visible(oid) AND proname";
+        Ok(setting(conn, &format!("{visible} = '{}'", self.name))? != "0")
+    }
+
+    /// Creates the function where it is missing, and notes that a node calls it. In a transaction that holds
+    /// the lock of migrations.
+    pub(in super::super) fn make(&self, conn: &mut PgConnection) -> Result<(), OpenError> {
+        if !self.is_there(conn)? {
+            check_may_create(conn, &self.name)?;
+            conn.batch_execute(&self.create)?;
+            log::info!(function = self.name.as_str(); "created a function in the database");
+        }
+        conn.batch_execute(&format!(
+            "INSERT INTO batch_functions AS f (name, named_at) \
+             VALUES ('{}', (extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
+             ON CONFLICT (name) DO UPDATE SET named_at = greatest(f.named_at, excluded.named_at)",
+            self.name
+        ))?;
+        Ok(())
+    }
+}
+
+/// Creates the functions of this release where they are missing, and notes that a node calls them.
+pub(in super::super) fn make(conn: &mut PgConnection) -> Result<(), OpenError> {
+    COMMIT_FUNCTION.make(conn)?;
+    PROFILES_FUNCTION.make(conn)
+}
+
+#[derive(QueryableByName)]
+struct Unused {
+    #[diesel(sql_type = Text)]
+    signature: String,
+}
+
+/// Drops the functions that no node has named for a day, as far as this role may.
+pub(in super::super) fn drop_unused(conn: &mut PgConnection) -> Result<(), OpenError> {
+    let unused = format!(
+        "SELECT p.oid::regprocedure::text AS signature FROM pg_proc p LEFT JOIN batch_functions f ON f.name = p.proname \
+         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname ~ '^({COMMIT}|{PROFILES})_[0-9a-f]{{8}}$' \
+             AND coalesce(f.named_at, 0) < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - {KEPT_MS} \
+             AND pg_has_role(p.proowner, 'USAGE')"
+    );
+    for Unused { signature } in diesel::sql_query(unused).load::<Unused>(conn)? {
+        conn.batch_execute(&format!("DROP FUNCTION {signature}"))?;
+        log::info!(function = signature.as_str(); "dropped a function that no node calls any more");
+    }
+    conn.batch_execute(
+        "DELETE FROM batch_functions f WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.proname = f.name)",
+    )?;
+    Ok(())
+}
+
+/// Creates anew what somebody has dropped under a running node; true where there was something to create.
+/// This is what becomes of a node that could not reach the database for more than a day.
+pub(super) fn restore(conn: &mut PgConnection) -> Result<bool, OpenError> {
+    if COMMIT_FUNCTION.is_there(conn)? && PROFILES_FUNCTION.is_there(conn)? {
+        return Ok(false);
+    }
+    conn.transaction(|conn| {
+        lock(conn)?;
+        make(conn)?;
+        Ok(true)
+    })
+}
+
+/// Notes that this node calls its functions.
+#[derive(Debug)]
+pub(in super::super) struct NameFunctions;
+
+impl Query for NameFunctions {
+    type Answer = ();
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<()> {
+        if matches!(conn, Conn::Sqlite(_)) {
+            return Ok(());
+        }
+        for function in [&*COMMIT_FUNCTION, &*PROFILES_FUNCTION] {
+            Statement::new(
+                "UPDATE batch_functions SET named_at = greatest(named_at, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
+                 WHERE name = $1",
+            )
+            .text(&function.name)
+            .execute(conn)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_functions_name_follows_from_its_text() {
+        let one = Function::of("f", "CREATE FUNCTION f() RETURNS void …");
+        let two = Function::of("f", "CREATE FUNCTION f() RETURNS void … -- another");
+        assert_ne!(one.name, two.name);
+        assert_eq!(one.name.len(), "f_01234567".len());
+        assert!(one.create.starts_with(&format!("CREATE FUNCTION {}()", one.name)), "{one:?}");
+        for function in [&*COMMIT_FUNCTION, &*PROFILES_FUNCTION] {
+            assert!(function.create.contains(&format!("\nCREATE FUNCTION {}(", function.name)));
+        }
+    }
+}

@@ -25,7 +25,9 @@ use crate::auth::{Follower, Identity, Tokens};
 use crate::certificate;
 use crate::chat::messages::{Attends, CountSessions, DrainSessions, Reach};
 use crate::chat::outbox::Bounds;
-use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, RelayWires, StoredWire, Wires};
+use crate::chat::{
+    ChatPorts, ChatServer, ChatSettings, ClusterPorts, KeepaliveTimeouts, OnStored, RegistryLimits,
+};
 use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
 use crate::event::revocation::Issued;
 use crate::http::listen::{self, BindError, Listener};
@@ -37,7 +39,7 @@ use crate::logging::{announce, announce_to_people};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notice::{self, Notices, Notifier};
-use crate::relay::{Doors, Relay, RelaySettings, Relayed};
+use crate::relay::{Relay, RelayHandle, RelayPorts, RelaySettings};
 use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
 use crate::session::Shared;
 use crate::store::messages::{Answer, History, Mark, MayReach, PrunedLog, Window, Write};
@@ -179,7 +181,7 @@ async fn serve_until_signal(
             return Ok(());
         }
     }
-    let Rooms { state, relay, notices } =
+    let RunningServer { state, relay, notices } =
         compose(config, mode, node, sign_in, prepared, draining, metrics).await?;
     let state = web::Data::new(state);
     let public = serve::start_public(&state, public).map_err(io("the public port cannot be served"))?;
@@ -223,9 +225,9 @@ async fn serve_until_signal(
 }
 
 /// What was started.
-struct Rooms {
+struct RunningServer {
     state: State,
-    relay: Option<Relayed>,
+    relay: Option<RelayHandle>,
     notices: Option<Notices>,
 }
 
@@ -238,7 +240,7 @@ async fn compose(
     Prepared { budget, words }: Prepared,
     draining: &Draining,
     metrics: Metrics,
-) -> Result<Rooms, Error> {
+) -> Result<RunningServer, Error> {
     let writer = Arc::new(OnceLock::<Store>::new());
     let notified = Arc::new(OnceLock::<Notices>::new());
     let relay = start_relay(&config.relay, &node, &metrics, draining);
@@ -277,7 +279,7 @@ async fn compose(
         let log = revocations.clone();
         let status = status.clone();
         let status = Box::new(move || status.get().map(|status| status.read()).unwrap_or_default());
-        relay.begin(Doors {
+        relay.begin(RelayPorts {
             chat: chat.clone(),
             store: store.clone(),
             revoked: Box::new(move || log.read_soon()),
@@ -362,7 +364,7 @@ async fn compose(
         },
         notices: standing,
     };
-    Ok(Rooms { state, relay, notices })
+    Ok(RunningServer { state, relay, notices })
 }
 
 /// Who tells those who are away, where the settings name a template.
@@ -382,12 +384,12 @@ fn start_notifier(
         let asked = chat.send(Attends { users, reach });
         Box::pin(async move { asked.await.unwrap_or_default() })
     };
-    let doors = notice::Doors { store: store.clone(), attends: Box::new(attends) };
+    let ports = notice::NotifierPorts { store: store.clone(), attends: Box::new(attends) };
     let calls = move || {
         let timeout = Duration::from_millis(of_wechat.timeout_ms);
         WeChatApi::new(&of_wechat, wechat.clone().recipient(), wechat.recipient(), &counted, timeout)
     };
-    Some(Notifier::start_with(settings, doors, calls, metrics, Vital::new("notifier", draining)))
+    Some(Notifier::start_with(settings, ports, calls, metrics, Vital::new("notifier", draining)))
 }
 
 /// The way to the other nodes, where the settings name one.
@@ -396,7 +398,7 @@ fn start_relay(
     node: &Node,
     metrics: &Metrics,
     draining: &Draining,
-) -> Option<Relayed> {
+) -> Option<RelayHandle> {
     let nats_url = config.nats_url.clone()?;
     Some(Relay::start(
         RelaySettings { node: node.id(), nats_url, buckets: config.buckets },
@@ -412,20 +414,23 @@ fn start_chat(
     draining: &Draining,
     writer: Arc<OnceLock<Store>>,
     notified: Arc<OnceLock<Notices>>,
-    relay: Option<Relayed>,
+    relay: Option<RelayHandle>,
 ) -> Addr<ChatServer> {
     let settings = ChatSettings {
         registry: RegistryLimits {
             sessions_per_user: config.limits.sessions_per_user as usize,
             replacements_per_minute: config.limits.replacements_per_minute,
         },
-        pulse: Pulse { ping_after: config.session.ping_after_ms, dead_after: config.session.silent_after_ms },
+        pulse: KeepaliveTimeouts {
+            ping_after: config.session.ping_after_ms,
+            dead_after: config.session.silent_after_ms,
+        },
         heartbeat_ms: config.session.heartbeat_ms,
         frames: frame_limits(config),
     };
     let (metrics, vital) = (metrics.clone(), Vital::new("chat", draining));
     let (reader, between) = (writer.clone(), writer.clone());
-    let wires = Wires {
+    let wires = ChatPorts {
         write_mark: Box::new(move |receipt| {
             let write = Write::Mark(Mark { receipt: receipt.clone(), answer: Answer::Nobody });
             writer.get().and_then(|store| store.submit_background(write).ok()).ok_or(receipt)
@@ -439,7 +444,7 @@ fn start_chat(
                 }
             })
         }),
-        stored: config.notice.template_id.as_ref().map(|_| -> StoredWire {
+        stored: config.notice.template_id.as_ref().map(|_| -> OnStored {
             Box::new(move |draft, seq| {
                 if let Some(notices) = notified.get() {
                     notices.stored(&draft.peer, &draft.sender, seq);
@@ -488,9 +493,9 @@ fn start_checks(
     Checks::new(&safety, common, asker)
 }
 
-fn relay_wires(relay: Relayed, reader: Arc<OnceLock<Store>>) -> RelayWires {
+fn relay_wires(relay: RelayHandle, reader: Arc<OnceLock<Store>>) -> ClusterPorts {
     let (publisher, follower) = (relay.clone(), relay.clone());
-    RelayWires {
+    ClusterPorts {
         publish: Box::new(move |hints| publisher.publish(hints)),
         follow: Box::new(move |openid| follower.follow(openid)),
         unfollow: Box::new(move |openid| relay.unfollow(openid)),
@@ -535,7 +540,7 @@ fn spawn(server: Server, draining: &Draining) -> ServerHandle {
 
 /// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes
 /// hear of it.
-async fn drain(state: &State, relay: Option<&Relayed>, notices: Option<&Notices>, draining: &Draining) {
+async fn drain(state: &State, relay: Option<&RelayHandle>, notices: Option<&Notices>, draining: &Draining) {
     draining.begin();
     // What is under way to WeChat is settled before the store closes.
     let settled = notices.cloned().map(|notices| actix_web::rt::spawn(async move { notices.leave().await }));

@@ -44,7 +44,7 @@ impl Rig {
     fn new() -> Self {
         let stored = Arc::<Mutex<Vec<_>>>::default();
         let told = stored.clone();
-        let wires = Wires {
+        let ports = ChatPorts {
             write_mark: Box::new(Err),
             may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
             stored: Some(Box::new(move |draft, seq| told.lock().unwrap().push((draft.peer.clone(), seq)))),
@@ -52,7 +52,7 @@ impl Rig {
         };
         let settings = ChatSettings {
             registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
-            pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
+            pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
             heartbeat_ms: 30_000,
             frames: FrameLimits {
                 frame_bytes: 1,
@@ -65,7 +65,7 @@ impl Rig {
         let (metrics, draining) = (Metrics::new(), Draining::default());
         draining.begin();
         let bounds = Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone());
-        let chat = ChatServer::new(settings, metrics, Vital::new("chat", &draining), wires).start();
+        let chat = ChatServer::new(settings, metrics, Vital::new("chat", &draining), ports).start();
         Self { chat, stored, bounds }
     }
 

@@ -13,16 +13,18 @@ use ending::say_farewell;
 
 use super::acks::StoredAt;
 use super::attention::Asked;
+use super::cluster::ClusterPorts;
 use super::deliver::Delivery;
-use super::elsewhere::RelayWires;
-use super::messages::{Acknowledge, Connect, CountSessions, Disconnect, Hint, Look, OpenChat, Typing, What};
+use super::delivered::{DeliveredCache, Mark};
+use super::keepalive::{DeadlineQueue, Due, KeepaliveTimeouts};
+use super::messages::{
+    Acknowledge, ClusterEvent, ClusterEventKind, Connect, CountSessions, Disconnect, Look, OpenChat, Typing,
+};
 use super::outbox::{Outbox, Pushed, monotonic_ms};
-use super::pulse::{Calendar, Due, Pulse};
 use super::receipts::Receipts;
 use super::refusals::Wording;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::sequencer::{Patience, Room};
-use super::told::{Mark, Told};
 use super::traced;
 use super::typing::Signs;
 use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
@@ -35,39 +37,39 @@ use crate::protocol::{Close, Dialect, FrameLimits, Word, outbound};
 #[derive(Debug, Clone, Copy)]
 pub struct ChatSettings {
     pub registry: RegistryLimits,
-    pub pulse: Pulse,
+    pub pulse: KeepaliveTimeouts,
     pub heartbeat_ms: u64,
     pub frames: FrameLimits,
 }
 
 /// What the chat asks of the store, wired by who starts it.
-pub struct Wires {
+pub struct ChatPorts {
     /// Writes a mark, or gives it back when the store is full.
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
     /// Whether one user may show another that she types.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
-    /// Told of every message that is stored, again where it is repeated, but of recalls and of those to
+    /// DeliveredCache of every message that is stored, again where it is repeated, but of recalls and of those to
     /// oneself. It must not wait.
-    pub stored: Option<StoredWire>,
+    pub stored: Option<OnStored>,
     /// The way to the other nodes, where there are any.
-    pub relay: Option<RelayWires>,
+    pub relay: Option<ClusterPorts>,
 }
 
-pub type StoredWire = Box<dyn Fn(&Draft, Seq) + Send>;
+pub type OnStored = Box<dyn Fn(&Draft, Seq) + Send>;
 
 /// The singleton. Its death ends the process.
 pub struct ChatServer {
     pub(super) registry: Registry,
     /// Sessions that are let in once hints for their user come here.
     pub(super) joining: HashMap<SessionId, Connect>,
-    pub(super) told: Told,
+    pub(super) delivered: DeliveredCache,
     /// What the other nodes are to be told of what is being handled.
-    pub(super) hints: Vec<Hint>,
+    pub(super) hints: Vec<ClusterEvent>,
     pub(super) asked: Asked,
-    calendar: Calendar,
+    calendar: DeadlineQueue,
     /// Sessions for which frames wait for their predecessors, whether a timer runs for the next of them, and
     /// how much may wait.
-    pub(super) holds: Calendar,
+    pub(super) holds: DeadlineQueue,
     pub(super) holds_watched: bool,
     pub(super) held: Room,
     /// Whose conversation with whom the database is asked about.
@@ -76,7 +78,7 @@ pub struct ChatServer {
     signs: Signs,
     /// Questions whether a sign of typing may pass that have no answer yet.
     asking: usize,
-    pub(super) wires: Wires,
+    pub(super) ports: ChatPorts,
     settings: ChatSettings,
     /// None until the store is open: nobody is let in before.
     generation: Option<DatabaseGeneration>,
@@ -92,22 +94,22 @@ const RECEIPTS_EVERY: Duration = Duration::from_millis(500);
 const ASKING_AT_MOST: usize = 64;
 
 impl ChatServer {
-    pub fn new(settings: ChatSettings, metrics: Metrics, vital: Vital, wires: Wires) -> Self {
+    pub fn new(settings: ChatSettings, metrics: Metrics, vital: Vital, ports: ChatPorts) -> Self {
         Self {
             registry: Registry::new(settings.registry),
             joining: HashMap::new(),
-            told: Told::default(),
+            delivered: DeliveredCache::default(),
             hints: Vec::new(),
             asked: Asked::default(),
-            calendar: Calendar::default(),
-            holds: Calendar::default(),
+            calendar: DeadlineQueue::default(),
+            holds: DeadlineQueue::default(),
             holds_watched: false,
             held: Room::new(metrics.frames_held.clone()),
             filling: HashSet::new(),
             receipts: Receipts::default(),
             signs: Signs::default(),
             asking: 0,
-            wires,
+            ports,
             settings,
             generation: None,
             metrics,
@@ -123,7 +125,7 @@ impl ChatServer {
         let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft, seq, sent_at)).clone();
         let to_self = sender == peer;
         // Before it is pushed: what is heard of the recipient then was heard after this.
-        if let Some(stored) = &self.wires.stored
+        if let Some(stored) = &self.ports.stored
             && !to_self
             && draft.target.is_none()
         {
@@ -167,10 +169,19 @@ impl ChatServer {
             let target = draft.target;
             self.hint(
                 sender,
-                What::Message { peer: peer.clone(), seq, incoming: false, target, frame: frame.clone() },
+                ClusterEventKind::Message {
+                    peer: peer.clone(),
+                    seq,
+                    incoming: false,
+                    target,
+                    frame: frame.clone(),
+                },
             );
             if !to_self {
-                self.hint(peer, What::Message { peer: sender.clone(), seq, incoming: true, target, frame });
+                self.hint(
+                    peer,
+                    ClusterEventKind::Message { peer: sender.clone(), seq, incoming: true, target, frame },
+                );
             }
         }
     }
@@ -179,7 +190,7 @@ impl ChatServer {
         let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
         // The node that stored it may have died before the Notifier was told.
-        if let Some(wire) = &self.wires.stored
+        if let Some(wire) = &self.ports.stored
             && !quiet
             && sender != peer
             && stored.target.is_none()
@@ -211,9 +222,9 @@ impl ChatServer {
     }
 
     fn hint_both(&mut self, one: &OpenId, other: &OpenId, frame: &ByteString) {
-        self.hint(one, What::Frame(frame.clone()));
+        self.hint(one, ClusterEventKind::Frame(frame.clone()));
         if one != other {
-            self.hint(other, What::Frame(frame.clone()));
+            self.hint(other, ClusterEventKind::Frame(frame.clone()));
         }
     }
 
@@ -251,7 +262,7 @@ impl ChatServer {
                 overrun.push(slot, to, frame.clone());
             }
         }
-        let hint = |peer: &OpenId| What::Receipt {
+        let hint = |peer: &OpenId| ClusterEventKind::Receipt {
             kind: receipt.kind,
             who: openid.clone(),
             peer: peer.clone(),
@@ -267,7 +278,7 @@ impl ChatServer {
     fn typing(&mut self, openid: &OpenId, peer: &OpenId) {
         let frame = outbound::typing(openid, peer);
         self.tell_v1(peer, &frame);
-        self.hint(peer, What::Frame(frame));
+        self.hint(peer, ClusterEventKind::Frame(frame));
         self.send_hints();
     }
 
@@ -283,13 +294,13 @@ impl ChatServer {
         if self.mark_rises(openid, peer, Mark::Cleared, seq) {
             self.tell_v1(openid, &outbound::cleared(peer, seq));
         }
-        self.hint(openid, What::Cleared { peer: peer.clone(), seq });
+        self.hint(openid, ClusterEventKind::Cleared { peer: peer.clone(), seq });
     }
 
     fn settings_changed(&mut self, openid: &OpenId, peer: &OpenId, muted: bool) {
         let frame = outbound::settings(peer, muted);
         self.tell_v1(openid, &frame);
-        self.hint(openid, What::Frame(frame));
+        self.hint(openid, ClusterEventKind::Frame(frame));
     }
 
     /// Every session of the two parties, once.
@@ -338,12 +349,12 @@ impl ChatServer {
     }
 
     fn flush_receipts(&mut self) {
-        self.receipts.flush(&self.wires.write_mark);
+        self.receipts.flush(&self.ports.write_mark);
     }
 
     fn flush_read(&mut self, openid: &OpenId, peer: &OpenId) {
         if let Some(receipt) = self.receipts.take_read(openid, peer)
-            && let Err(receipt) = (self.wires.write_mark)(receipt)
+            && let Err(receipt) = (self.ports.write_mark)(receipt)
         {
             self.receipts.note(receipt);
         }
@@ -461,7 +472,7 @@ impl ChatServer {
                         say_farewell(slot, spread_ms);
                     }
                 }
-                self.hint(&openid, What::Joined { session, dialect, device });
+                self.hint(&openid, ClusterEventKind::Joined { session, dialect, device });
                 self.metrics.sessions_opened.inc(dialect);
                 self.calendar.add(monotonic_ms() + self.settings.pulse.ping_after, session, openid);
             }
@@ -555,7 +566,7 @@ impl Handler<Typing> for ChatServer {
             return;
         }
         self.asking += 1;
-        let may_reach = (self.wires.may_reach)(openid.clone(), peer.clone()).into_actor(self);
+        let may_reach = (self.ports.may_reach)(openid.clone(), peer.clone()).into_actor(self);
         ctx.spawn(may_reach.map(move |may_reach, chat, _| {
             chat.asking -= 1;
             if may_reach {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt as _, Handler, ResponseActFuture, WrapFuture as _};
 
 use super::ChatServer;
-use super::messages::{Attends, Reach, What};
+use super::messages::{Attends, ClusterEventKind, Reach};
 use super::outbox::monotonic_ms;
 use crate::ids::OpenId;
 
@@ -48,7 +48,7 @@ impl ChatServer {
 
     pub(super) fn asked_elsewhere(&mut self, openid: &OpenId, ask: u64, within_ms: u64) {
         if self.attends(openid, within_ms) {
-            self.hint(openid, What::Attends { ask });
+            self.hint(openid, ClusterEventKind::Attends { ask });
         }
     }
 }
@@ -67,7 +67,7 @@ impl Handler<Attends> for ChatServer {
             // The question itself takes time, and what was heard at the beginning of the stretch must not
             // fall out of it by that.
             let within_ms = within_ms.saturating_add(ANSWERS_WITHIN.as_millis() as u64);
-            self.hint(openid, What::Attention { ask, within_ms });
+            self.hint(openid, ClusterEventKind::Attention { ask, within_ms });
         }
         self.send_hints();
         Box::pin(tokio::time::sleep(ANSWERS_WITHIN).into_actor(self).map(move |(), chat, _| {

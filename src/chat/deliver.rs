@@ -129,7 +129,7 @@ impl ChatServer {
         if self.has_relay() {
             for (peer, target) in recalled {
                 // Should it still be on its way, it must not come after its recall.
-                self.told.note(to, &peer, target);
+                self.delivered.note(to, &peer, target);
             }
         }
         self.drop_overrun(overrun);
@@ -175,7 +175,7 @@ impl ChatServer {
     /// Asks the database for what is missing in a user's conversation: the hint may have been lost, or NATS
     /// be away.
     fn fill(&mut self, openid: &OpenId, gap: Gap, ctx: &mut Context<Self>) {
-        let Some(relay) = &self.wires.relay else { return };
+        let Some(relay) = &self.ports.relay else { return };
         let key = (openid.clone(), gap.peer.clone());
         if self.filling.len() >= FILLING_AT_MOST || self.filling.contains(&key) {
             return;

@@ -142,14 +142,14 @@ pub enum Reach {
 /// Something that sessions of `to` on other nodes should hear. Hints may be lost, and come late, twice or in
 /// another order than they were given: the database is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
+pub struct ClusterEvent {
     pub to: OpenId,
-    pub what: What,
+    pub kind: ClusterEventKind,
 }
 
-/// What a [`Hint`] says.
+/// What a [`ClusterEvent`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum ClusterEventKind {
     /// A message of the conversation with `peer` was stored for the first time; `incoming`: it is the peer's,
     /// not the user's own. Where it recalls one, that is `target`.
     Message { peer: OpenId, seq: Seq, incoming: bool, target: Option<Seq>, frame: ByteString },
@@ -161,17 +161,17 @@ pub enum What {
     Cleared { peer: OpenId, seq: Seq },
     /// A session was let in on the node that says so: one with the same label gives way to it.
     Joined { session: SessionId, dialect: Dialect, device: Option<Device> },
-    /// The answer to [`What::Joined`]: the user's sessions on the node that says so, and how often the label
+    /// The answer to [`ClusterEventKind::Joined`]: the user's sessions on the node that says so, and how often the label
     /// was taken over there.
     Present { joined: SessionId, sessions: Vec<SessionId>, replacements: Replacements },
     /// These give way: the user has too many sessions.
     Yield { sessions: Vec<SessionId> },
-    /// The answer to [`What::Joined`] where the label was taken over too often: that session must go.
+    /// The answer to [`ClusterEventKind::Joined`] where the label was taken over too often: that session must go.
     TooOften { joined: SessionId, retry_ms: u64 },
     /// Who has a session in the foreground that was heard in the last so many milliseconds answers under this
     /// number.
     Attention { ask: u64, within_ms: u64 },
-    /// The answer to [`What::Attention`]: a session of the user's is such a one. Every node hears it, for who
+    /// The answer to [`ClusterEventKind::Attention`]: a session of the user's is such a one. Every node hears it, for who
     /// asked may have none of hers.
     Attends { ask: u64 },
 }
@@ -187,7 +187,7 @@ pub struct Replacements {
 /// Hints from other nodes, for users who have sessions here.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Arrived(pub Vec<Hint>);
+pub struct Arrived(pub Vec<ClusterEvent>);
 
 /// Who has sessions on this node.
 #[derive(Message, Debug, Clone, Copy)]
@@ -207,4 +207,4 @@ pub struct CaughtUp {
 /// remembered.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
-pub struct ForgetTold;
+pub struct ForgetDelivered;

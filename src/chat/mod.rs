@@ -8,20 +8,20 @@ mod actor;
 mod acks;
 mod deliver;
 mod sequencer;
-mod elsewhere;
+mod cluster;
 mod attention;
 mod live;
-mod told;
+mod delivered;
 mod receipts;
 mod typing;
 mod refusals;
 mod traced;
-mod pulse;
+mod keepalive;
 
 #[cfg(test)]
 mod tests;
 
-pub use actor::{ChatServer, ChatSettings, StoredWire, Wires};
-pub use elsewhere::RelayWires;
-pub use pulse::Pulse;
+pub use actor::{ChatPorts, ChatServer, ChatSettings, OnStored};
+pub use cluster::ClusterPorts;
+pub use keepalive::KeepaliveTimeouts;
 pub use registry::RegistryLimits;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler};
 
-use super::messages::{Arrived, Connect, Hint, Wake, What};
+use super::messages::{Arrived, ClusterEvent, ClusterEventKind, Connect, Wake};
 use super::outbox::{Bounds, Outbox};
 use super::*;
 use crate::event::revocation::Issued;
@@ -32,7 +32,7 @@ struct Rig {
     chat: Addr<ChatServer>,
     bounds: Arc<Bounds>,
     metrics: Metrics,
-    hints: Arc<Mutex<Vec<Hint>>>,
+    hints: Arc<Mutex<Vec<ClusterEvent>>>,
 }
 
 /// `stored`: what the database has.
@@ -42,13 +42,13 @@ fn rig(stored: Vec<Message>) -> Rig {
     let between = move |after: Seq, before: Seq| {
         stored.iter().filter(move |m| m.seq > after && m.seq < before).cloned().collect::<Vec<_>>()
     };
-    let relay = RelayWires {
+    let relay = ClusterPorts {
         publish: Box::new(move |hints| heard.lock().unwrap().extend(hints)),
         follow: Box::new(|_| Box::pin(std::future::ready(()))),
         unfollow: Box::new(|_| {}),
         between: Box::new(move |_, _, after, before| Box::pin(std::future::ready(between(after, before)))),
     };
-    let wires = Wires {
+    let ports = ChatPorts {
         write_mark: Box::new(Err),
         may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
         stored: None,
@@ -56,7 +56,7 @@ fn rig(stored: Vec<Message>) -> Rig {
     };
     let settings = ChatSettings {
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
-        pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
+        pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
         heartbeat_ms: 30_000,
         frames: FrameLimits {
             frame_bytes: 1,
@@ -69,7 +69,7 @@ fn rig(stored: Vec<Message>) -> Rig {
     let (metrics, draining) = (Metrics::new(), Draining::default());
     draining.begin();
     let bounds = Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone());
-    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &draining), wires).start();
+    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &draining), ports).start();
     Rig { chat, bounds, metrics, hints }
 }
 
@@ -116,7 +116,7 @@ impl Rig {
     /// Another node says that these messages of Alice's to Bob were stored; of each a frame that says its
     /// seq.
     async fn hear(&self, seqs: impl IntoIterator<Item = (i64, Option<i64>)>) {
-        let what = |(number, target): (i64, Option<i64>)| What::Message {
+        let kind = |(number, target): (i64, Option<i64>)| ClusterEventKind::Message {
             peer: id("alice"),
             seq: seq(number),
             incoming: true,
@@ -124,7 +124,9 @@ impl Rig {
             frame: number.to_string().into(),
         };
         self.chat
-            .send(Arrived(seqs.into_iter().map(|one| Hint { to: id("bob"), what: what(one) }).collect()))
+            .send(Arrived(
+                seqs.into_iter().map(|one| ClusterEvent { to: id("bob"), kind: kind(one) }).collect(),
+            ))
             .await
             .unwrap();
     }
@@ -204,5 +206,8 @@ async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
     let told: Vec<_> = outboxes.iter().map(|outbox| frames(outbox)).collect();
     let frame = r#"{"type":"settings","peer":"alice","muted":true}"#.to_owned();
     assert_eq!(told, [vec![frame.clone()], vec![frame.clone()], vec![], vec![]]);
-    assert_eq!(*rig.hints.lock().unwrap(), [Hint { to: id("bob"), what: What::Frame(frame.into()) }]);
+    assert_eq!(
+        *rig.hints.lock().unwrap(),
+        [ClusterEvent { to: id("bob"), kind: ClusterEventKind::Frame(frame.into()) }]
+    );
 }

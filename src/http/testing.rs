@@ -12,7 +12,7 @@ use super::status::StatusSource;
 use super::{AdminKeys, Pushes, State};
 use crate::auth::{RevocationLog, Tokens};
 use crate::chat::outbox::Bounds;
-use crate::chat::{ChatServer, ChatSettings, Pulse, RegistryLimits, Wires};
+use crate::chat::{ChatPorts, ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::{self, *};
 use crate::ids::{OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
@@ -119,14 +119,14 @@ thread_local! {
 fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
     let settings = ChatSettings {
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
-        pulse: Pulse { ping_after: 40_000, dead_after: 75_000 },
+        pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
         heartbeat_ms: 30_000,
         frames: FRAMES,
     };
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let wires = Wires {
+    let wires = ChatPorts {
         write_mark: Box::new(Err),
         may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
         stored: None,

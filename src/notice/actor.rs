@@ -18,7 +18,7 @@ use super::judge::Aftermath;
 use super::judging::{Bench, Ruling};
 use super::rest::Rest;
 use super::schedule::{Added, Pair, Schedule, Waiting};
-use super::{Doors, Settings, ledger};
+use super::{NotifierPorts, Settings, ledger};
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::Vital;
 use crate::metrics::{Metrics, NoticeResult};
@@ -68,7 +68,7 @@ impl Notifier {
     /// Starts the Notifier on a thread of its own, where `wechat` is called.
     pub fn start_with(
         settings: Settings,
-        doors: Doors,
+        ports: NotifierPorts,
         wechat: impl FnOnce() -> WeChatApi + Send + 'static,
         metrics: &Metrics,
         vital: Vital,
@@ -77,21 +77,21 @@ impl Notifier {
         let (counted, shared) = (metrics.clone(), standing.clone());
         let notifier = Self::start_in_arbiter(&Arbiter::new().handle(), move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            Self::new(settings, doors, wechat(), counted, shared, vital)
+            Self::new(settings, ports, wechat(), counted, shared, vital)
         });
         Notices { notifier, standing, metrics: metrics.clone() }
     }
 
     fn new(
         settings: Settings,
-        doors: Doors,
+        ports: NotifierPorts,
         wechat: WeChatApi,
         metrics: Metrics,
         standing: Arc<Standing>,
         vital: Vital,
     ) -> Self {
         let settings = Rc::new(settings);
-        let Doors { store, attends } = doors;
+        let NotifierPorts { store, attends } = ports;
         Self {
             bench: Bench {
                 settings: settings.clone(),

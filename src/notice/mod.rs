@@ -77,7 +77,7 @@ impl Settings {
 pub type Attends = dyn Fn(Vec<(OpenId, u64)>, bool) -> BoxFuture<'static, Vec<bool>> + Send;
 
 /// Whom the notifier asks.
-pub struct Doors {
+pub struct NotifierPorts {
     pub store: Store,
     pub attends: Box<Attends>,
 }

@@ -22,18 +22,18 @@ use tokio::time::timeout;
 
 use streams::{Happened, Heard, Probed};
 
-use super::catch_up::Walks;
 use super::connect;
-use super::handle::{Link, LinkState, Relayed};
+use super::handle::{Link, LinkState, RelayHandle};
 use super::interest::{Bucket, Interest, bucket};
 use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
+use super::resync::Walks;
+use super::resync_planner::ResyncPlanner;
 use super::subscriptions::{Intake, Subscriptions};
 use super::traced;
-use super::trust::Trust;
-use super::wire::{self, Says, Word};
+use super::wire::{self, NodeMessage, NodeMessageKind};
 use crate::chat::ChatServer;
-use crate::chat::messages::{ForgetTold, Hint, What};
+use crate::chat::messages::{ClusterEvent, ClusterEventKind, ForgetDelivered};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
@@ -67,7 +67,7 @@ pub struct RelaySettings {
 }
 
 /// Whom the Relay speaks to in this process.
-pub struct Doors {
+pub struct RelayPorts {
     pub chat: Addr<ChatServer>,
     pub store: Store,
     /// Called when another node has added something to the log of revocations.
@@ -84,7 +84,7 @@ pub struct Relay {
     metrics: Metrics,
     state: Arc<LinkState>,
     began: Instant,
-    doors: Option<Rc<Doors>>,
+    ports: Option<Rc<RelayPorts>>,
     client: Option<Client>,
     up: bool,
     unreached: Outage,
@@ -100,7 +100,7 @@ pub struct Relay {
     confirmed: u64,
     waiting: Vec<Waiting>,
     probe: Probe,
-    trust: Trust,
+    resync: ResyncPlanner,
     /// Users who are being told what the database answered.
     walks: Option<Walks>,
     /// After a failure: when they go on.
@@ -110,7 +110,7 @@ pub struct Relay {
     heartbeat: Rc<Mutex<()>>,
     is_leaving: bool,
     /// Other nodes that spread users differently, and when one was heard last.
-    strangers_at: Option<u64>,
+    bucket_mismatch_at: Option<u64>,
     /// Since when hints were not passed on that nobody has been told of.
     lost_since: Option<u64>,
     ticks: u64,
@@ -125,15 +125,15 @@ struct Waiting {
 }
 
 impl Relay {
-    /// Starts the Relay on a thread of its own. It does nothing until it has its [`Doors`].
-    pub fn start(settings: RelaySettings, metrics: &Metrics, vital: Vital) -> Relayed {
+    /// Starts the Relay on a thread of its own. It does nothing until it has its [`RelayPorts`].
+    pub fn start(settings: RelaySettings, metrics: &Metrics, vital: Vital) -> RelayHandle {
         let state = Arc::<LinkState>::default();
         let (counted, shared) = (metrics.clone(), state.clone());
         let relay = Self::start_in_arbiter(&Arbiter::new().handle(), move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             Self::new(settings, counted, shared, vital)
         });
-        Relayed { relay, state, metrics: metrics.clone() }
+        RelayHandle { relay, state, metrics: metrics.clone() }
     }
 
     fn new(settings: RelaySettings, metrics: Metrics, state: Arc<LinkState>, vital: Vital) -> Self {
@@ -143,7 +143,7 @@ impl Relay {
             metrics,
             state,
             began: Instant::now(),
-            doors: None,
+            ports: None,
             client: None,
             up: false,
             unreached: Outage::default(),
@@ -157,13 +157,13 @@ impl Relay {
             confirmed: 0,
             waiting: Vec::new(),
             probe: Probe::default(),
-            trust: Trust::new(0),
+            resync: ResyncPlanner::new(0),
             walks: Some(Walks::default()),
             walks_on_at: 0,
             peers: Peers::default(),
             heartbeat: Rc::default(),
             is_leaving: false,
-            strangers_at: None,
+            bucket_mismatch_at: None,
             lost_since: None,
             ticks: 0,
             _vital: vital,
@@ -253,12 +253,12 @@ impl Relay {
         }
         self.confirmed = number;
         self.set_up(true);
-        self.trust.confirm(began);
+        self.resync.confirm(began);
         let now = self.now();
         for Waiting { since, let_in, .. } in self.waiting.extract_if(.., |waiting| waiting.number <= number) {
             // One that had waited too long is in since then, and not everything may have come for it.
             if let_in.send(()).is_err() {
-                self.trust.doubt(since, now);
+                self.resync.mark_lossy(since, now);
             }
         }
         if !self.waiting.is_empty() {
@@ -272,7 +272,7 @@ impl Relay {
             if up {
                 self.unreached.answered(Instant::now());
                 self.refused.answered(Instant::now());
-                self.peers.pardon(now);
+                self.peers.reset_timers(now);
                 log::info!("NATS answers: hints go to other nodes and come from them");
             } else {
                 log::warn!(
@@ -304,7 +304,7 @@ impl Relay {
             let changes = self.peers.judge();
             self.tell_changes(changes, now);
         }
-        let has_strangers = self.strangers_at.is_some_and(|at| now < at + 10_000);
+        let has_bucket_mismatch = self.bucket_mismatch_at.is_some_and(|at| now < at + 10_000);
         let link = Link {
             up: self.up,
             heard: self.peers.heard_count(),
@@ -312,7 +312,7 @@ impl Relay {
         };
         // Users of these are let in all the same.
         let lacks_subscriptions = !self.unsubscribed.is_empty();
-        self.trust.set_away(!link.up || link.away > 0 || has_strangers || lacks_subscriptions, now);
+        self.resync.set_away(!link.up || link.away > 0 || has_bucket_mismatch || lacks_subscriptions, now);
         self.state.set(link);
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.relay_up.set(i64::from(link.up));
@@ -328,7 +328,7 @@ impl Relay {
             log::warn!(other_nodes = names.join(","), away = away; "the database shows nodes alive that NATS does not bring here, as when its servers are split: messages between them and this node are brought out of the database, up to ten seconds late; nothing is lost");
         }
         for (_, since) in began {
-            self.trust.doubt(since, now);
+            self.resync.mark_lossy(since, now);
         }
         if !ended.is_empty() {
             log::warn!(other_nodes = ended.join(","), away = away; "nodes that NATS did not bring here are heard again, or have ended");
@@ -346,15 +346,15 @@ impl Relay {
         })
     }
 
-    fn say(&mut self, says: Says) -> bool {
-        let word = Word { node: self.settings.node.clone(), buckets: self.settings.buckets, says };
-        self.send(NODES.to_owned(), word.encode())
+    fn say(&mut self, kind: NodeMessageKind) -> bool {
+        let message = NodeMessage { node: self.settings.node.clone(), buckets: self.settings.buckets, kind };
+        self.send(NODES.to_owned(), message.encode())
     }
 
-    fn publish(&mut self, hint: &Hint) {
-        let subject = match hint.what {
+    fn publish(&mut self, hint: &ClusterEvent) {
+        let subject = match hint.kind {
             // Who asked may have no session of hers, and so hears no hint for her.
-            What::Attends { .. } => NODES.to_owned(),
+            ClusterEventKind::Attends { .. } => NODES.to_owned(),
             _ => format!("hongyan.{}.{}", self.settings.buckets, self.bucket(&hint.to)),
         };
         let is_sent = self.send(subject, wire::encode(hint));
@@ -387,11 +387,11 @@ impl Relay {
             for (node, heard) in self.peers.silent(now) {
                 log::warn!(other_node = node.as_str(); "a node vanished without farewell; the database is asked for what it may not have told");
                 self.metrics.relay_nodes_vanished.inc();
-                self.trust.doubt(heard, now);
+                self.resync.mark_lossy(heard, now);
             }
-            self.say(Says::Alive);
+            self.say(NodeMessageKind::Alive);
             if let Some(since) = self.lost_since
-                && self.say(Says::Lost { ago_ms: now - since })
+                && self.say(NodeMessageKind::Lost { ago_ms: now - since })
             {
                 self.lost_since = None;
             }
@@ -400,19 +400,19 @@ impl Relay {
             self.write_heartbeat(ctx);
         }
         self.judge();
-        self.catch_up(ctx);
-        if let Some(doors) = &self.doors
+        self.resync(ctx);
+        if let Some(ports) = &self.ports
             && self.walks.as_ref().is_some_and(Walks::are_over)
-            && self.trust.may_forget()
+            && self.resync.may_forget()
         {
-            doors.chat.do_send(ForgetTold);
+            ports.chat.do_send(ForgetDelivered);
         }
     }
 
     fn write_heartbeat(&mut self, ctx: &mut Context<Self>) {
-        let Some(doors) = self.doors.clone().filter(|_| !self.is_leaving) else { return };
+        let Some(ports) = self.ports.clone().filter(|_| !self.is_leaving) else { return };
         let (writing, began) = (self.heartbeat.clone(), self.now());
-        let status = serde_json::to_string(&(doors.status)()).unwrap_or_default();
+        let status = serde_json::to_string(&(ports.status)()).unwrap_or_default();
         let query = WriteHeartbeat {
             node: self.settings.node.clone(),
             version: env!("CARGO_PKG_VERSION"),
@@ -422,7 +422,7 @@ impl Relay {
         let written = async move {
             // The one before may still wait for the database.
             let _writing = writing.try_lock().ok()?;
-            doors.store.ask(query).await.ok()
+            ports.store.ask(query).await.ok()
         };
         ctx.spawn(written.into_actor(self).map(move |live, relay, _| {
             // Without the database nothing is committed that anybody would have to be told.
@@ -434,23 +434,23 @@ impl Relay {
     }
 
     /// Asks the database where that is due, and goes on telling what it answered.
-    fn catch_up(&mut self, ctx: &mut Context<Self>) {
-        let Some(doors) = self.doors.clone() else { return };
+    fn resync(&mut self, ctx: &mut Context<Self>) {
+        let Some(ports) = self.ports.clone() else { return };
         // They are on their way while an asking is under way.
         let Some(mut walks) = self.walks.take() else { return };
         let (now, began) = (self.now(), Instant::now());
-        let ago_ms = self.trust.ask(now);
+        let ago_ms = self.resync.ask(now);
         if ago_ms.is_none() && (walks.are_over() || now < self.walks_on_at) {
             self.walks = Some(walks);
             return;
         }
         let asked = async move {
             let begun = match ago_ms {
-                Some(ago_ms) => walks.begin(&doors.store, &doors.chat, ago_ms).await,
+                Some(ago_ms) => walks.begin(&ports.store, &ports.chat, ago_ms).await,
                 None => Ok(()),
             };
             let told =
-                if begun.is_ok() { walks.go_on(&doors.store, &doors.chat).await } else { Err(Unavailable) };
+                if begun.is_ok() { walks.go_on(&ports.store, &ports.chat).await } else { Err(Unavailable) };
             (begun.is_ok(), told, walks)
         };
         ctx.spawn(asked.into_actor(self).map(move |(begun, told, walks), relay, _| {
@@ -471,34 +471,34 @@ impl Relay {
             if ago_ms.is_some() {
                 relay.metrics.relay_catch_ups.inc();
                 relay.metrics.relay_catch_up_seconds.observe(began.elapsed().as_secs_f64());
-                relay.trust.asked(begun, now);
+                relay.resync.asked(begun, now);
             }
         }));
     }
 
-    fn heard(&mut self, word: Word) {
+    fn heard(&mut self, message: NodeMessage) {
         let now = self.now();
-        if word.buckets != self.settings.buckets {
-            if self.strangers_at.is_none() {
-                log::error!(other_node = word.node.as_str(), theirs = word.buckets, ours = self.settings.buckets; "another node has another relay.buckets: messages between the two come late; set it alike");
+        if message.buckets != self.settings.buckets {
+            if self.bucket_mismatch_at.is_none() {
+                log::error!(other_node = message.node.as_str(), theirs = message.buckets, ours = self.settings.buckets; "another node has another relay.buckets: messages between the two come late; set it alike");
             }
-            self.strangers_at = Some(now);
+            self.bucket_mismatch_at = Some(now);
         }
-        if word.says != Says::Bye && self.peers.heard(&word.node, now) {
-            log::info!(other_node = word.node.as_str(); "another node is heard");
+        if message.kind != NodeMessageKind::Bye && self.peers.heard(&message.node, now) {
+            log::info!(other_node = message.node.as_str(); "another node is heard");
         }
-        match word.says {
-            Says::Alive => {}
-            Says::Bye => {
-                self.peers.left(&word.node);
-                log::info!(other_node = word.node.as_str(); "another node has left");
+        match message.kind {
+            NodeMessageKind::Alive => {}
+            NodeMessageKind::Bye => {
+                self.peers.left(&message.node);
+                log::info!(other_node = message.node.as_str(); "another node has left");
             }
-            Says::Lost { ago_ms } => {
-                self.trust.doubt(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now)
-            }
-            Says::Revoked => {
-                if let Some(doors) = &self.doors {
-                    (doors.revoked)();
+            NodeMessageKind::Lost { ago_ms } => self
+                .resync
+                .mark_lossy(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now),
+            NodeMessageKind::Revoked => {
+                if let Some(ports) = &self.ports {
+                    (ports.revoked)();
                 }
             }
         }
@@ -517,30 +517,30 @@ impl Drop for Relay {
     }
 }
 
-impl Relayed {
-    /// Opens the doors: from now on the Relay connects.
-    pub fn begin(&self, doors: Doors) {
-        self.relay.do_send(Begin(doors));
+impl RelayHandle {
+    /// Opens the ports: from now on the Relay connects.
+    pub fn begin(&self, ports: RelayPorts) {
+        self.relay.do_send(Begin(ports));
     }
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Begin(Doors);
+struct Begin(RelayPorts);
 
 impl Handler<Begin> for Relay {
     type Result = ();
 
-    fn handle(&mut self, Begin(doors): Begin, ctx: &mut Self::Context) {
+    fn handle(&mut self, Begin(ports): Begin, ctx: &mut Self::Context) {
         let intake = Intake {
             origin: self.origin.clone(),
             interest: self.interest.clone(),
             buckets: self.settings.buckets,
-            chat: doors.chat.clone(),
+            chat: ports.chat.clone(),
             metrics: self.metrics.clone(),
         };
         self.subscriptions = Some(Subscriptions::start(intake));
-        self.doors = Some(Rc::new(doors));
+        self.ports = Some(Rc::new(ports));
         self.connect(ctx);
         ctx.run_interval(TICK, Self::tick);
         self.write_heartbeat(ctx);

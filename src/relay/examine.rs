@@ -10,7 +10,7 @@ use futures_util::stream::StreamExt as _;
 use tokio::time::timeout;
 
 use super::{connect, wire};
-use crate::chat::messages::{Hint, What};
+use crate::chat::messages::{ClusterEvent, ClusterEventKind};
 use crate::ids::OpenId;
 
 /// Maximum time until the connection stands, and until what was published is back.
@@ -104,7 +104,8 @@ async fn echo(subscription: &mut Subscriber, origin: &Subject) -> bool {
 /// about a user who is nowhere.
 fn harmless() -> Bytes {
     let to = OpenId::parse(&format!("doctor-{:016x}", rand::random::<u64>()));
-    to.map(|to| wire::encode(&Hint { to, what: What::Attends { ask: rand::random() } })).unwrap_or_default()
+    to.map(|to| wire::encode(&ClusterEvent { to, kind: ClusterEventKind::Attends { ask: rand::random() } }))
+        .unwrap_or_default()
 }
 
 async fn close(client: Client) {

@@ -7,7 +7,7 @@ use actix::Addr;
 use futures_util::future::BoxFuture;
 
 use super::actor::{Follow, Leave, Publish, Relay, TellRevoked, Unfollow};
-use crate::chat::messages::Hint;
+use crate::chat::messages::ClusterEvent;
 use crate::ids::OpenId;
 use crate::metrics::Metrics;
 
@@ -47,20 +47,20 @@ impl LinkState {
 
 /// The Relay's address.
 #[derive(Clone)]
-pub struct Relayed {
+pub struct RelayHandle {
     pub(super) relay: Addr<Relay>,
     pub(super) state: Arc<LinkState>,
     pub(super) metrics: Metrics,
 }
 
-impl Relayed {
+impl RelayHandle {
     pub fn state(&self) -> &Arc<LinkState> {
         &self.state
     }
 
     /// Passes hints on, or drops them when the Relay has too much to do; the other nodes are then told that
     /// some are missing.
-    pub fn publish(&self, hints: Vec<Hint>) {
+    pub fn publish(&self, hints: Vec<ClusterEvent>) {
         let count = hints.len() as u64;
         if self.relay.try_send(Publish(hints)).is_err() {
             self.metrics.relay_dropped.inc_by(count);
@@ -85,7 +85,7 @@ impl Relayed {
         self.relay.do_send(TellRevoked);
     }
 
-    /// Says farewell after all that was to be said, within a second.
+    /// NodeMessageKind farewell after all that was to be said, within a second.
     pub async fn leave(&self) {
         let _ = self.relay.send(Leave).await;
     }

@@ -6,7 +6,7 @@
 //! on NATS; [`catch_up`] does the asking, [`connect`] says how NATS is reached.
 
 mod actor;
-mod catch_up;
+mod resync;
 mod connect;
 mod examine;
 mod handle;
@@ -15,9 +15,9 @@ mod peers;
 mod probe;
 mod subscriptions;
 mod traced;
-mod trust;
+mod resync_planner;
 mod wire;
 
-pub use actor::{Doors, Relay, RelaySettings};
+pub use actor::{Relay, RelayPorts, RelaySettings};
 pub use examine::{NatsError, NatsExamination, examine};
-pub use handle::{Link, LinkState, Relayed};
+pub use handle::{Link, LinkState, RelayHandle};

@@ -133,7 +133,7 @@ impl Peers {
     }
 
     /// The own link to NATS was down, and is up since `now`: nobody can have been heard until then.
-    pub fn pardon(&mut self, now: u64) {
+    pub fn reset_timers(&mut self, now: u64) {
         for peer in self.peers.values_mut() {
             peer.heard_at = now;
             peer.away_from = None;
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(peers.silent(SILENT_MS), [("a".to_owned(), 0)]);
         assert!(peers.silent(SILENT_MS + 1).is_empty());
         assert_eq!(peers.heard_count(), 1);
-        peers.pardon(9_000);
+        peers.reset_timers(9_000);
         assert!(peers.silent(9_000 + SILENT_MS - 1).is_empty());
         // Heard again, it is new.
         assert!(peers.heard("a", 9_500));
@@ -273,7 +273,7 @@ mod tests {
         let mut peers = Peers::default();
         peers.heard("a", 0);
         assert_eq!(look(&mut peers, "a", 50_000), began("a", 0));
-        peers.pardon(51_000);
+        peers.reset_timers(51_000);
         // It had no NATS either, and said so.
         peers.seen([("a".to_owned(), Heartbeat { at: 50_900, cut_off: true })]);
         assert_eq!(peers.judge(), none());

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::interest::{Interest, bucket};
 use super::wire;
 use crate::chat::ChatServer;
-use crate::chat::messages::{Arrived, Hint};
+use crate::chat::messages::{Arrived, ClusterEvent};
 use crate::metrics::Metrics;
 
 /// Hints that the chat is handed in one go.
@@ -74,7 +74,7 @@ impl Intake {
         }
     }
 
-    fn take(&self, message: &Message, hints: &mut Vec<Hint>) {
+    fn take(&self, message: &Message, hints: &mut Vec<ClusterEvent>) {
         if message.reply.as_ref() == Some(&self.origin) {
             return;
         }

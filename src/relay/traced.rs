@@ -1,13 +1,13 @@
 //! Trace lines of messages that go to other nodes.
 
-use crate::chat::messages::{Hint, What};
+use crate::chat::messages::{ClusterEvent, ClusterEventKind};
 use crate::protocol::outbound;
 use crate::trace;
 
 /// A message is handed to NATS, or dropped because NATS does not answer or does not keep up.
 #[inline]
-pub(super) fn published(Hint { to, what }: &Hint, is_sent: bool) {
-    let What::Message { peer, seq, incoming, frame, .. } = what else { return };
+pub(super) fn published(ClusterEvent { to, kind }: &ClusterEvent, is_sent: bool) {
+    let ClusterEventKind::Message { peer, seq, incoming, frame, .. } = kind else { return };
     let (sender, recipient) = if *incoming { (peer, to) } else { (to, peer) };
     let hop = if is_sent { "relayed" } else { "not relayed" };
     if let Some(line) = trace::of(hop, sender, recipient) {

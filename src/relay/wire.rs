@@ -5,7 +5,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::messages::{Hint, Replacements, What};
+use crate::chat::messages::{ClusterEvent, ClusterEventKind, Replacements};
 use crate::event::ReceiptKind;
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::Dialect;
@@ -75,26 +75,26 @@ enum Kind {
 #[error("not a hint that this version knows")]
 pub struct Unknown;
 
-pub fn encode(hint: &Hint) -> Bytes {
+pub fn encode(hint: &ClusterEvent) -> Bytes {
     let texts = |sessions: &[SessionId]| sessions.iter().take(SESSIONS).map(SessionId::to_string).collect();
-    let (kind, frame) = match &hint.what {
-        What::Message { peer, seq, incoming, target, frame } => {
+    let (kind, frame) = match &hint.kind {
+        ClusterEventKind::Message { peer, seq, incoming, target, frame } => {
             let (peer, target) = (peer.as_str().to_owned(), target.map(Seq::get));
             (Kind::Message { peer, seq: seq.get(), incoming: *incoming, target }, Some(frame))
         }
-        What::Frame(frame) => (Kind::Frame, Some(frame)),
-        What::Receipt { kind, who, peer, seq } => {
+        ClusterEventKind::Frame(frame) => (Kind::Frame, Some(frame)),
+        ClusterEventKind::Receipt { kind, who, peer, seq } => {
             let (who, peer) = (who.as_str().to_owned(), peer.as_str().to_owned());
             (Kind::Receipt { who, peer, seq: seq.get(), read: *kind == ReceiptKind::Read }, None)
         }
-        What::Cleared { peer, seq } => {
+        ClusterEventKind::Cleared { peer, seq } => {
             (Kind::Cleared { peer: peer.as_str().to_owned(), seq: seq.get() }, None)
         }
-        What::Joined { session, dialect, device } => {
+        ClusterEventKind::Joined { session, dialect, device } => {
             let device = device.as_ref().map(|d| d.as_str().to_owned());
             (Kind::Joined { session: session.to_string(), v1: *dialect == Dialect::V1, device }, None)
         }
-        What::Present { joined, sessions, replacements: Replacements { age_ms, count } } => (
+        ClusterEventKind::Present { joined, sessions, replacements: Replacements { age_ms, count } } => (
             Kind::Present {
                 joined: joined.to_string(),
                 sessions: texts(sessions),
@@ -103,12 +103,14 @@ pub fn encode(hint: &Hint) -> Bytes {
             },
             None,
         ),
-        What::Yield { sessions } => (Kind::Yield { sessions: texts(sessions) }, None),
-        What::TooOften { joined, retry_ms } => {
+        ClusterEventKind::Yield { sessions } => (Kind::Yield { sessions: texts(sessions) }, None),
+        ClusterEventKind::TooOften { joined, retry_ms } => {
             (Kind::TooOften { joined: joined.to_string(), retry_ms: *retry_ms }, None)
         }
-        What::Attention { ask, within_ms } => (Kind::Attention { ask: *ask, within_ms: *within_ms }, None),
-        What::Attends { ask } => (Kind::Attends { ask: *ask }, None),
+        ClusterEventKind::Attention { ask, within_ms } => {
+            (Kind::Attention { ask: *ask, within_ms: *within_ms }, None)
+        }
+        ClusterEventKind::Attends { ask } => (Kind::Attends { ask: *ask }, None),
     };
     let mut out = Vec::with_capacity(160 + frame.map_or(0, |f| f.len()));
     // Into a Vec, and of keys that are texts: it cannot fail.
@@ -122,7 +124,7 @@ pub fn encode(hint: &Hint) -> Bytes {
 
 /// # Errors
 /// [`Unknown`].
-pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
+pub fn decode(payload: &Bytes) -> Result<ClusterEvent, Unknown> {
     let end = payload.iter().position(|b| *b == b'\n').unwrap_or(payload.len());
     let head: Head = serde_json::from_slice(&payload[..end]).map_err(|_| Unknown)?;
     let frame = || ByteString::try_from(payload.slice((end + 1).min(payload.len())..)).map_err(|_| Unknown);
@@ -130,35 +132,45 @@ pub fn decode(payload: &Bytes) -> Result<Hint, Unknown> {
     let sessions = |texts: &[String]| {
         texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>()
     };
-    let what = match head.kind {
+    let kind = match head.kind {
         Kind::Message { peer, seq, incoming, target } => {
             let target = target.map(parse_seq).transpose()?;
-            What::Message { peer: openid(&peer)?, seq: parse_seq(seq)?, incoming, target, frame: frame()? }
+            ClusterEventKind::Message {
+                peer: openid(&peer)?,
+                seq: parse_seq(seq)?,
+                incoming,
+                target,
+                frame: frame()?,
+            }
         }
-        Kind::Frame => What::Frame(frame()?),
-        Kind::Receipt { who, peer, seq, read } => What::Receipt {
+        Kind::Frame => ClusterEventKind::Frame(frame()?),
+        Kind::Receipt { who, peer, seq, read } => ClusterEventKind::Receipt {
             kind: if read { ReceiptKind::Read } else { ReceiptKind::Recv },
             who: openid(&who)?,
             peer: openid(&peer)?,
             seq: parse_seq(seq)?,
         },
-        Kind::Cleared { peer, seq } => What::Cleared { peer: openid(&peer)?, seq: parse_seq(seq)? },
-        Kind::Joined { session: id, v1, device } => What::Joined {
+        Kind::Cleared { peer, seq } => {
+            ClusterEventKind::Cleared { peer: openid(&peer)?, seq: parse_seq(seq)? }
+        }
+        Kind::Joined { session: id, v1, device } => ClusterEventKind::Joined {
             session: session(&id)?,
             dialect: if v1 { Dialect::V1 } else { Dialect::Plain },
             device: device.map(|d| Device::parse(&d)).transpose().map_err(|_| Unknown)?,
         },
-        Kind::Present { joined, sessions: ids, age_ms, count } => What::Present {
+        Kind::Present { joined, sessions: ids, age_ms, count } => ClusterEventKind::Present {
             joined: session(&joined)?,
             sessions: sessions(&ids)?,
             replacements: Replacements { age_ms, count },
         },
-        Kind::Yield { sessions: ids } => What::Yield { sessions: sessions(&ids)? },
-        Kind::TooOften { joined, retry_ms } => What::TooOften { joined: session(&joined)?, retry_ms },
-        Kind::Attention { ask, within_ms } => What::Attention { ask, within_ms },
-        Kind::Attends { ask } => What::Attends { ask },
+        Kind::Yield { sessions: ids } => ClusterEventKind::Yield { sessions: sessions(&ids)? },
+        Kind::TooOften { joined, retry_ms } => {
+            ClusterEventKind::TooOften { joined: session(&joined)?, retry_ms }
+        }
+        Kind::Attention { ask, within_ms } => ClusterEventKind::Attention { ask, within_ms },
+        Kind::Attends { ask } => ClusterEventKind::Attends { ask },
     };
-    Ok(Hint { to: openid(&head.to)?, what })
+    Ok(ClusterEvent { to: openid(&head.to)?, kind })
 }
 
 fn parse_seq(seq: i64) -> Result<Seq, Unknown> {
@@ -171,18 +183,18 @@ fn openid(text: &str) -> Result<OpenId, Unknown> {
 
 /// What nodes tell each other about themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Word {
+pub struct NodeMessage {
     /// Who says it.
     pub node: String,
     /// Over how many buckets it spreads users.
     pub buckets: u32,
     #[serde(flatten)]
-    pub says: Says,
+    pub kind: NodeMessageKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "k", rename_all = "snake_case")]
-pub enum Says {
+pub enum NodeMessageKind {
     /// It lives.
     Alive,
     /// It leaves; all that it had to say is said.
@@ -193,7 +205,7 @@ pub enum Says {
     Revoked,
 }
 
-impl Word {
+impl NodeMessage {
     pub fn encode(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
@@ -220,42 +232,42 @@ mod tests {
     fn every_hint_comes_back_as_it_went() {
         let (one, two) = (SessionId::fresh(), SessionId::fresh());
         let frame = ByteString::from("{\"message\":\"línea\\n\"}");
-        for what in [
-            What::Message {
+        for kind in [
+            ClusterEventKind::Message {
                 peer: id("bob"),
                 seq: Seq::parse(7).unwrap(),
                 incoming: true,
                 target: None,
                 frame: frame.clone(),
             },
-            What::Message {
+            ClusterEventKind::Message {
                 peer: id("bob"),
                 seq: Seq::parse(8).unwrap(),
                 incoming: false,
                 target: Seq::parse(7).ok(),
                 frame: frame.clone(),
             },
-            What::Frame(frame),
-            What::Receipt {
+            ClusterEventKind::Frame(frame),
+            ClusterEventKind::Receipt {
                 kind: ReceiptKind::Recv,
                 who: id("alice"),
                 peer: id("bob"),
                 seq: Seq::parse(3).unwrap(),
             },
-            What::Cleared { peer: id("bob"), seq: Seq::parse(4).unwrap() },
-            What::Joined { session: one, dialect: Dialect::V1, device: Device::parse("d").ok() },
-            What::Joined { session: one, dialect: Dialect::Plain, device: None },
-            What::Present {
+            ClusterEventKind::Cleared { peer: id("bob"), seq: Seq::parse(4).unwrap() },
+            ClusterEventKind::Joined { session: one, dialect: Dialect::V1, device: Device::parse("d").ok() },
+            ClusterEventKind::Joined { session: one, dialect: Dialect::Plain, device: None },
+            ClusterEventKind::Present {
                 joined: one,
                 sessions: vec![one, two],
                 replacements: Replacements { age_ms: 5, count: 3 },
             },
-            What::Yield { sessions: vec![two] },
-            What::TooOften { joined: two, retry_ms: 9 },
-            What::Attention { ask: u64::MAX, within_ms: 60_000 },
-            What::Attends { ask: u64::MAX },
+            ClusterEventKind::Yield { sessions: vec![two] },
+            ClusterEventKind::TooOften { joined: two, retry_ms: 9 },
+            ClusterEventKind::Attention { ask: u64::MAX, within_ms: 60_000 },
+            ClusterEventKind::Attends { ask: u64::MAX },
         ] {
-            let hint = Hint { to: id("alice"), what };
+            let hint = ClusterEvent { to: id("alice"), kind };
             assert_eq!(decode(&encode(&hint)).unwrap(), hint);
         }
     }
@@ -265,7 +277,7 @@ mod tests {
         let hint = |text: &str| decode(&Bytes::copy_from_slice(text.as_bytes()));
         assert_eq!(
             hint("{\"to\":\"a\",\"k\":\"frame\",\"later\":1}\nx"),
-            Ok(Hint { to: id("a"), what: What::Frame("x".into()) })
+            Ok(ClusterEvent { to: id("a"), kind: ClusterEventKind::Frame("x".into()) })
         );
         for text in [
             "",
@@ -277,6 +289,6 @@ mod tests {
             assert_eq!(hint(text), Err(Unknown), "{text}");
         }
         assert_eq!(decode(&Bytes::from_static(b"{\"to\":\"a\",\"k\":\"frame\"}\n\xFF")), Err(Unknown));
-        assert_eq!(Word::decode(b"{\"node\":\"n\",\"buckets\":1,\"k\":\"later\"}"), Err(Unknown));
+        assert_eq!(NodeMessage::decode(b"{\"node\":\"n\",\"buckets\":1,\"k\":\"later\"}"), Err(Unknown));
     }
 }

@@ -5,9 +5,9 @@ use actix::Handler;
 use rand::Rng as _;
 
 use super::ChatServer;
+use crate::chat::delivered::DeliveredCache;
 use crate::chat::messages::{DatabaseIs, DrainSessions, EndSessions, Wake};
 use crate::chat::registry::Slot;
-use crate::chat::told::Told;
 use crate::protocol::Close;
 
 impl Handler<EndSessions> for ChatServer {
@@ -54,7 +54,7 @@ impl Handler<DatabaseIs> for ChatServer {
         };
         log::warn!(generation:% = generation, before:% = before; "the database is another one (failed over, or restored): every session is told to connect again");
         // The same seqs may be those of other messages.
-        self.told = Told::default();
+        self.delivered = DeliveredCache::default();
         for slot in self.registry.all() {
             say_farewell(slot, spread_ms);
         }

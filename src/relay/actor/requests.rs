@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{Relay, Waiting};
-use crate::chat::messages::Hint;
+use crate::chat::messages::ClusterEvent;
 use crate::ids::OpenId;
-use crate::relay::wire::Says;
+use crate::relay::wire::NodeMessageKind;
 use crate::store::messages::RemoveHeartbeat;
 
 /// How long a session waits for its subscription before it is let in all the same.
@@ -21,7 +21,7 @@ const LEAVE_AT_MOST: Duration = Duration::from_secs(1);
 /// Hints for the other nodes.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Publish(pub Vec<Hint>);
+pub struct Publish(pub Vec<ClusterEvent>);
 
 impl Handler<Publish> for Relay {
     type Result = ();
@@ -85,7 +85,7 @@ impl Handler<TellRevoked> for Relay {
     type Result = ();
 
     fn handle(&mut self, _: TellRevoked, _: &mut Self::Context) {
-        self.say(Says::Revoked);
+        self.say(NodeMessageKind::Revoked);
     }
 }
 
@@ -99,19 +99,19 @@ impl Handler<Leave> for Relay {
     fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
         // Who could not say everything must be taken for one who vanished.
         if self.lost_since.is_none() {
-            self.say(Says::Bye);
+            self.say(NodeMessageKind::Bye);
         }
         self.is_leaving = true;
-        let (client, doors, writing) =
-            (self.client.clone().filter(|_| self.up), self.doors.clone(), self.heartbeat.clone());
+        let (client, ports, writing) =
+            (self.client.clone().filter(|_| self.up), self.ports.clone(), self.heartbeat.clone());
         let query = RemoveHeartbeat { node: self.settings.node.clone() };
         let left = async move {
             if let Some(client) = client {
                 let _ = client.flush().await;
             }
-            if let Some(doors) = doors {
+            if let Some(ports) = ports {
                 let _writing = writing.lock().await;
-                let _ = doors.store.ask(query).await;
+                let _ = ports.store.ask(query).await;
             }
         };
         Box::pin(timeout(LEAVE_AT_MOST, left).map(drop))

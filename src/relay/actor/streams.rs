@@ -6,8 +6,8 @@ use actix::{Handler, Message, StreamHandler};
 use async_nats::Event;
 
 use super::{Relay, TICK};
-use crate::chat::messages::{Arrived, Hint, What};
-use crate::relay::wire::{self, Word};
+use crate::chat::messages::{Arrived, ClusterEvent, ClusterEventKind};
+use crate::relay::wire::{self, NodeMessage};
 
 /// Something that another node says to all: a word about itself, or an answer.
 pub(super) struct Heard(pub(super) async_nats::Message);
@@ -17,12 +17,12 @@ impl StreamHandler<Heard> for Relay {
         if message.reply.as_ref() == Some(&self.origin) {
             return;
         }
-        if let Ok(word) = Word::decode(&message.payload) {
+        if let Ok(word) = NodeMessage::decode(&message.payload) {
             return self.heard(word);
         }
-        match (wire::decode(&message.payload), &self.doors) {
-            (Ok(hint @ Hint { what: What::Attends { .. }, .. }), Some(doors)) => {
-                doors.chat.do_send(Arrived(vec![hint]))
+        match (wire::decode(&message.payload), &self.ports) {
+            (Ok(hint @ ClusterEvent { kind: ClusterEventKind::Attends { .. }, .. }), Some(ports)) => {
+                ports.chat.do_send(Arrived(vec![hint]))
             }
             _ => drop(self.metrics.relay_unknown.inc()),
         }
@@ -54,7 +54,9 @@ impl Handler<Happened> for Relay {
                 self.probe.give_up();
                 self.set_up(false);
             }
-            Event::SlowConsumer(_) => self.trust.doubt(now.saturating_sub(TICK.as_millis() as u64), now),
+            Event::SlowConsumer(_) => {
+                self.resync.mark_lossy(now.saturating_sub(TICK.as_millis() as u64), now)
+            }
             Event::ServerError(error) => {
                 if self.refused.failed(Instant::now()).is_some() {
                     log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?");

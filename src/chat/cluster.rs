@@ -8,11 +8,13 @@ use futures_util::future::BoxFuture;
 use super::ChatServer;
 use super::actor::Overrun;
 use super::deliver::Delivery;
-use super::messages::{Arrived, CaughtUp, Connect, ForgetTold, Hint, Replacements, Users, What};
+use super::delivered::Mark;
+use super::messages::{
+    Arrived, CaughtUp, ClusterEvent, ClusterEventKind, Connect, ForgetDelivered, Replacements, Users,
+};
 use super::outbox::monotonic_ms;
 use super::registry::Contest;
 use super::sequencer::Patience;
-use super::told::Mark;
 use super::traced;
 use crate::event::overview::{Missed, Overview};
 use crate::event::{Message, Receipt, ReceiptKind};
@@ -20,34 +22,34 @@ use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::{Close, Dialect, outbound};
 
 /// What the chat asks of the relay, wired by who starts it. None of these waits.
-pub struct RelayWires {
+pub struct ClusterPorts {
     /// Passes hints on to the other nodes, or forgets them.
-    pub publish: Box<dyn Fn(Vec<Hint>) + Send>,
+    pub publish: Box<dyn Fn(Vec<ClusterEvent>) + Send>,
     /// Ready once hints for this user come here, or cannot for now. Each call stands for one
-    /// [`RelayWires::unfollow`].
+    /// [`ClusterPorts::unfollow`].
     pub follow: Box<dyn Fn(OpenId) -> BoxFuture<'static, ()> + Send>,
     pub unfollow: Box<dyn Fn(OpenId) + Send>,
     /// What the database has of the first one's conversation with the second, above the one seq and below the
     /// other; nothing where it does not answer.
-    pub between: BetweenWire,
+    pub between: MessagesBetween,
 }
 
-pub type BetweenWire = Box<dyn Fn(OpenId, OpenId, Seq, Seq) -> BoxFuture<'static, Vec<Message>> + Send>;
+pub type MessagesBetween = Box<dyn Fn(OpenId, OpenId, Seq, Seq) -> BoxFuture<'static, Vec<Message>> + Send>;
 
 impl ChatServer {
     pub(super) fn has_relay(&self) -> bool {
-        self.wires.relay.is_some()
+        self.ports.relay.is_some()
     }
 
-    pub(super) fn hint(&mut self, to: &OpenId, what: What) {
+    pub(super) fn hint(&mut self, to: &OpenId, kind: ClusterEventKind) {
         if self.has_relay() {
-            self.hints.push(Hint { to: to.clone(), what });
+            self.hints.push(ClusterEvent { to: to.clone(), kind });
         }
     }
 
     /// Hands on what was hinted while something was handled.
     pub(super) fn send_hints(&mut self) {
-        if let Some(relay) = &self.wires.relay
+        if let Some(relay) = &self.ports.relay
             && !self.hints.is_empty()
         {
             (relay.publish)(std::mem::take(&mut self.hints));
@@ -56,14 +58,14 @@ impl ChatServer {
 
     /// Notes that `openid`, if she has sessions here, is told of a message now; whether she was not before.
     pub(super) fn is_news(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
-        !self.has_relay() || self.registry.of(openid).is_empty() || self.told.note(openid, peer, seq)
+        !self.has_relay() || self.registry.of(openid).is_empty() || self.delivered.note(openid, peer, seq)
     }
 
     /// Lets a session in once hints for its user come here: what is committed after its `init` is pushed, on
     /// whichever node.
     pub(super) fn follow(&mut self, new: Connect, ctx: &mut Context<Self>) {
         use actix::{ActorFutureExt as _, WrapFuture as _};
-        let Some(relay) = self.wires.relay.as_ref().filter(|_| self.registry.of(&new.openid).is_empty())
+        let Some(relay) = self.ports.relay.as_ref().filter(|_| self.registry.of(&new.openid).is_empty())
         else {
             return self.join(new);
         };
@@ -83,14 +85,14 @@ impl ChatServer {
     }
 
     pub(super) fn unfollow(&self, openid: OpenId) {
-        if let Some(relay) = &self.wires.relay {
+        if let Some(relay) = &self.ports.relay {
             (relay.unfollow)(openid);
         }
     }
 
-    fn arrived(&mut self, Hint { to, what }: Hint) {
-        match what {
-            What::Message { peer, seq, incoming, target, frame } => {
+    fn arrived(&mut self, ClusterEvent { to, kind }: ClusterEvent) {
+        match kind {
+            ClusterEventKind::Message { peer, seq, incoming, target, frame } => {
                 if let Some(line) = traced::live("heard", &to, &peer, seq, incoming, Some(&frame)) {
                     line.write();
                 }
@@ -100,19 +102,21 @@ impl ChatServer {
                     self.deliver(delivery, || frame.clone(), |_| true);
                 }
             }
-            What::Frame(frame) => self.tell_v1(&to, &frame),
-            What::Receipt { kind, who, peer, seq } => self.tell_receipt(&to, kind, &who, &peer, seq),
-            What::Cleared { peer, seq } => self.tell_cleared(&to, &peer, seq),
-            What::Joined { session, dialect, device } => {
+            ClusterEventKind::Frame(frame) => self.tell_v1(&to, &frame),
+            ClusterEventKind::Receipt { kind, who, peer, seq } => {
+                self.tell_receipt(&to, kind, &who, &peer, seq)
+            }
+            ClusterEventKind::Cleared { peer, seq } => self.tell_cleared(&to, &peer, seq),
+            ClusterEventKind::Joined { session, dialect, device } => {
                 self.joined_elsewhere(&to, session, dialect, device.as_ref())
             }
-            What::Present { joined, sessions, replacements } => {
+            ClusterEventKind::Present { joined, sessions, replacements } => {
                 self.present_elsewhere(&to, joined, &sessions, replacements)
             }
-            What::Yield { sessions } => self.give_way(&to, &sessions),
-            What::TooOften { joined, retry_ms } => self.not_this_often(&to, joined, retry_ms),
-            What::Attention { ask, within_ms } => self.asked_elsewhere(&to, ask, within_ms),
-            What::Attends { ask } => self.asked.answered(ask, to),
+            ClusterEventKind::Yield { sessions } => self.give_way(&to, &sessions),
+            ClusterEventKind::TooOften { joined, retry_ms } => self.not_this_often(&to, joined, retry_ms),
+            ClusterEventKind::Attention { ask, within_ms } => self.asked_elsewhere(&to, ask, within_ms),
+            ClusterEventKind::Attends { ask } => self.asked.answered(ask, to),
         }
     }
 
@@ -136,7 +140,7 @@ impl ChatServer {
     pub(super) fn mark_rises(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
         !self.has_relay()
             || self.registry.of(openid).is_empty()
-            || self.told.note_mark(openid, peer, mark, seq)
+            || self.delivered.note_mark(openid, peer, mark, seq)
     }
 
     /// Queues a frame for a user's v1 sessions.
@@ -163,17 +167,17 @@ impl ChatServer {
                 replacements = counted;
             }
             Some(Contest::TooOften { retry_ms }) => {
-                return self.hint(to, What::TooOften { joined, retry_ms });
+                return self.hint(to, ClusterEventKind::TooOften { joined, retry_ms });
             }
             // It is announced again, because the other node may have let its own in after it had been
             // announced.
             Some(Contest::Stays { session }) => {
-                return self.hint(to, What::Joined { session, dialect, device: device.cloned() });
+                return self.hint(to, ClusterEventKind::Joined { session, dialect, device: device.cloned() });
             }
         }
         let sessions: Vec<_> = self.registry.of(to).iter().map(|slot| slot.session).collect();
         if replacements.count > 0 || !sessions.is_empty() {
-            self.hint(to, What::Present { joined, sessions, replacements });
+            self.hint(to, ClusterEventKind::Present { joined, sessions, replacements });
         }
         self.count();
     }
@@ -188,7 +192,7 @@ impl ChatServer {
         let too_many = self.registry.present(to, joined, sessions, replacements, monotonic_ms());
         if !too_many.is_empty() {
             self.give_way(to, &too_many);
-            self.hint(to, What::Yield { sessions: too_many });
+            self.hint(to, ClusterEventKind::Yield { sessions: too_many });
         }
     }
 
@@ -254,10 +258,10 @@ impl Handler<CaughtUp> for ChatServer {
     }
 }
 
-impl Handler<ForgetTold> for ChatServer {
+impl Handler<ForgetDelivered> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, _: ForgetTold, _: &mut Self::Context) {
-        self.told.turn();
+    fn handle(&mut self, _: ForgetDelivered, _: &mut Self::Context) {
+        self.delivered.turn();
     }
 }

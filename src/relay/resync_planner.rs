@@ -25,7 +25,7 @@ struct Span {
     until: u64,
 }
 
-pub struct Trust {
+pub struct ResyncPlanner {
     /// All that was committed before has been told.
     told_until: u64,
     /// Hints do not come now.
@@ -39,11 +39,11 @@ pub struct Trust {
     /// What the database has answered for without a gap, so that it is told whatever hints say.
     answered: Span,
     last_end: u64,
-    /// When a generation was forgotten last, as [`Trust::told_until`] stood.
+    /// When a generation was forgotten last, as [`ResyncPlanner::told_until`] stood.
     forgotten_until: u64,
 }
 
-impl Trust {
+impl ResyncPlanner {
     pub fn new(now: u64) -> Self {
         // Nobody was here before.
         let answered = Span { from: now, until: now };
@@ -62,22 +62,22 @@ impl Trust {
     /// Hints that were given since `from` may not have come. What the database was asked about since then is
     /// told all the same: a node that had no NATS for long would else have all others read that whole time
     /// again.
-    pub fn doubt(&mut self, from: u64, now: u64) {
+    pub fn mark_lossy(&mut self, from: u64, now: u64) {
         let is_answered = from + MARGIN_MS >= self.answered.from;
         let from = if is_answered { from.max(self.answered.until.saturating_sub(AGAIN_MS)) } else { from };
         self.told_until = self.told_until.min(from);
         self.again = true;
-        self.hurry(now);
+        self.schedule_by(now);
     }
 
     /// Whether hints come. When they do again, and for as long as they do not, the database is asked.
     pub fn set_away(&mut self, away: bool, now: u64) {
         if away && !self.away {
             self.away = true;
-            self.hurry(now + EVERY_MS);
+            self.schedule_by(now + EVERY_MS);
         } else if !away && self.away {
             self.away = false;
-            self.doubt(self.told_until, now);
+            self.mark_lossy(self.told_until, now);
         }
     }
 
@@ -88,7 +88,7 @@ impl Trust {
         }
     }
 
-    /// How far back the database is to be asked now, in milliseconds, if it is to be; [`Trust::asked`]
+    /// How far back the database is to be asked now, in milliseconds, if it is to be; [`ResyncPlanner::asked`]
     /// follows.
     pub fn ask(&mut self, now: u64) -> Option<u64> {
         if self.asking.is_some() || self.due.is_none_or(|due| due > now) {
@@ -105,7 +105,7 @@ impl Trust {
         self.last_end = now;
         let rest = (REST * (now - began)).clamp(GAP_MS, AT_LATEST_MS);
         if !answered {
-            return self.hurry(now + rest);
+            return self.schedule_by(now + rest);
         }
         let from = if from <= self.answered.until { from.min(self.answered.from) } else { from };
         self.answered = Span { from, until: began };
@@ -116,9 +116,9 @@ impl Trust {
         if std::mem::take(&mut self.again) {
             // What was committed just before the asking may not have stood there yet.
             self.told_until = self.told_until.min(began.saturating_sub(AGAIN_MS));
-            self.hurry(now + rest.max(AGAIN_MS));
+            self.schedule_by(now + rest.max(AGAIN_MS));
         } else if self.away {
-            self.hurry(now + rest.max(EVERY_MS));
+            self.schedule_by(now + rest.max(EVERY_MS));
         }
     }
 
@@ -132,7 +132,7 @@ impl Trust {
         may
     }
 
-    fn hurry(&mut self, at: u64) {
+    fn schedule_by(&mut self, at: u64) {
         let at = at.max(self.last_end + GAP_MS);
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn while_all_is_well_nothing_is_asked() {
-        let mut trust = Trust::new(0);
+        let mut trust = ResyncPlanner::new(0);
         for now in (0..100_000).step_by(1_000) {
             trust.confirm(now);
             assert_eq!(trust.ask(now), None);
@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn a_doubt_is_cleared_by_two_askings() {
-        let mut trust = Trust::new(0);
+        let mut trust = ResyncPlanner::new(0);
         trust.confirm(50_000);
-        trust.doubt(46_000, 50_000);
+        trust.mark_lossy(46_000, 50_000);
         trust.confirm(50_500);
         assert_eq!(trust.ask(50_000), Some(4_000));
         assert_eq!(trust.ask(50_000), None);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn while_hints_do_not_come_it_is_asked_again_and_again() {
-        let mut trust = Trust::new(0);
+        let mut trust = ResyncPlanner::new(0);
         trust.confirm(10_000);
         trust.set_away(true, 12_000);
         let mut asked = Vec::new();
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn a_doubt_that_comes_while_asking_is_not_forgotten() {
-        let mut trust = Trust::new(0);
-        trust.doubt(0, 5_000);
+        let mut trust = ResyncPlanner::new(0);
+        trust.mark_lossy(0, 5_000);
         assert!(trust.ask(5_000).is_some());
-        trust.doubt(1_000, 6_000);
+        trust.mark_lossy(1_000, 6_000);
         trust.asked(true, 7_000);
         assert_eq!(trust.told_until, 0);
         assert!(trust.ask(20_000).is_some());
@@ -205,7 +205,7 @@ mod tests {
     /// The store looks back half a minute further than it is asked to, and `chat/told.rs` remembers two
     /// generations.
     struct World {
-        trust: Trust,
+        resync: ResyncPlanner,
         told: [std::collections::BTreeSet<u64>; 2],
         /// How often each message was told, by the time of its commit.
         times: std::collections::BTreeMap<u64, u32>,
@@ -226,19 +226,19 @@ mod tests {
             self.times.insert(now, 0);
             if !away {
                 self.tell(now);
-                self.trust.confirm(now);
+                self.resync.confirm(now);
             }
-            self.trust.set_away(away, now);
-            if let Some(ago) = self.trust.ask(now) {
+            self.resync.set_away(away, now);
+            if let Some(ago) = self.resync.ask(now) {
                 self.askings.push((now, ago));
                 if answers {
                     let looked_back_to = now.saturating_sub(ago + 30_000);
                     let found: Vec<_> = self.times.range(looked_back_to..).map(|(at, _)| *at).collect();
                     found.into_iter().for_each(|message| self.tell(message));
                 }
-                self.trust.asked(answers, now + 50);
+                self.resync.asked(answers, now + 50);
             }
-            if self.trust.may_forget() {
+            if self.resync.may_forget() {
                 self.told.swap(0, 1);
                 self.told[0].clear();
             }
@@ -252,7 +252,7 @@ mod tests {
         let (gone, back) = (100_000, 400_000);
         for unanswered in [0..0, gone..gone + 90_000, back - 50_000..back + 5_000] {
             let mut world = World {
-                trust: Trust::new(0),
+                resync: ResyncPlanner::new(0),
                 told: Default::default(),
                 times: Default::default(),
                 askings: Vec::new(),
@@ -264,7 +264,7 @@ mod tests {
                     [(back + 500, gone), (back + 900, gone - 3_000), (back + 12_000, gone + 1_500)]
                 {
                     if now == said {
-                        world.trust.doubt(since, now);
+                        world.resync.mark_lossy(since, now);
                     }
                 }
             }
@@ -284,22 +284,22 @@ mod tests {
 
     #[test]
     fn a_doubt_about_a_time_that_nobody_was_asked_about_goes_back_there() {
-        let mut trust = Trust::new(0);
+        let mut trust = ResyncPlanner::new(0);
         trust.confirm(200_000);
-        trust.doubt(199_000, 200_000);
+        trust.mark_lossy(199_000, 200_000);
         assert_eq!(trust.ask(200_000), Some(1_000));
         trust.asked(true, 200_100);
         // The database was asked about the last seconds only.
-        trust.doubt(100_000, 201_100);
+        trust.mark_lossy(100_000, 201_100);
         assert_eq!(trust.ask(201_100), Some(101_100));
         trust.asked(true, 201_200);
-        trust.doubt(100_000, 210_000);
+        trust.mark_lossy(100_000, 210_000);
         assert_eq!(trust.ask(210_000), Some(210_000 - (201_100 - AGAIN_MS)));
     }
 
     #[test]
     fn long_askings_leave_the_database_alone_in_between() {
-        let mut trust = Trust::new(0);
+        let mut trust = ResyncPlanner::new(0);
         trust.set_away(true, 0);
         assert!(trust.ask(8_000).is_some());
         trust.asked(true, 14_000);

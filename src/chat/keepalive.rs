@@ -19,9 +19,9 @@ pub enum Due {
 /// Sessions by the time at which they must be looked at (monotonic milliseconds). One entry a session,
 /// removed lazily.
 #[derive(Default)]
-pub struct Calendar(BinaryHeap<Reverse<(u64, SessionId, OpenId)>>);
+pub struct DeadlineQueue(BinaryHeap<Reverse<(u64, SessionId, OpenId)>>);
 
-impl Calendar {
+impl DeadlineQueue {
     pub fn add(&mut self, at: u64, session: SessionId, openid: OpenId) {
         self.0.push(Reverse((at, session, openid)));
     }
@@ -42,12 +42,12 @@ impl Calendar {
 
 /// Silences, in milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Pulse {
+pub struct KeepaliveTimeouts {
     pub ping_after: u64,
     pub dead_after: u64,
 }
 
-impl Pulse {
+impl KeepaliveTimeouts {
     /// What is due for a session that was last heard at `heard`.
     pub fn judge(self, heard: u64, now: u64) -> Due {
         let dead_at = heard + self.dead_after;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn silence_is_met_with_a_ping_and_then_the_end() {
-        let pulse = Pulse { ping_after: 30, dead_after: 75 };
+        let pulse = KeepaliveTimeouts { ping_after: 30, dead_after: 75 };
         assert_eq!(pulse.judge(0, 10), Due::Later(30));
         assert_eq!(pulse.judge(0, 30), Due::Ping(60));
         assert_eq!(pulse.judge(0, 60), Due::Ping(75));
@@ -78,7 +78,7 @@ mod tests {
     fn the_calendar_gives_the_earliest_and_only_when_due() {
         let openid = OpenId::parse("a").unwrap();
         let (late, early) = (SessionId::fresh(), SessionId::fresh());
-        let mut calendar = Calendar::default();
+        let mut calendar = DeadlineQueue::default();
         calendar.add(20, late, openid.clone());
         calendar.add(10, early, openid);
         assert!(calendar.pop(9).is_none());

@@ -13,7 +13,7 @@ const AT_MOST: usize = 1 << 20;
 
 /// Keyed hashes of 64 bits, in two generations.
 #[derive(Default)]
-pub struct Told {
+pub struct DeliveredCache {
     hasher: RandomState,
     young: Generation,
     old: Generation,
@@ -55,7 +55,7 @@ impl Hasher for AsItIs {
     }
 }
 
-impl Told {
+impl DeliveredCache {
     /// Notes that `openid` is told of the message at `seq` of her conversation with `peer`; whether that is
     /// new.
     pub fn note(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
@@ -100,8 +100,10 @@ mod tests {
     fn marks_only_rise() {
         let id = |text: &str| OpenId::parse(text).unwrap();
         let (alice, bob) = (id("alice"), id("bob"));
-        let mut told = Told::default();
-        let note = |told: &mut Told, mark, seq| told.note_mark(&alice, &bob, mark, Seq::parse(seq).unwrap());
+        let mut told = DeliveredCache::default();
+        let note = |told: &mut DeliveredCache, mark, seq| {
+            told.note_mark(&alice, &bob, mark, Seq::parse(seq).unwrap())
+        };
         let read = Mark::Receipt(ReceiptKind::Read, &bob);
         assert!(note(&mut told, read, 3));
         told.turn();
@@ -116,8 +118,8 @@ mod tests {
     #[test]
     fn told_once_and_forgotten_at_the_second_turn() {
         let id = |text: &str| OpenId::parse(text).unwrap();
-        let mut told = Told::default();
-        let note = |told: &mut Told, openid: &str, peer: &str, seq: i64| {
+        let mut told = DeliveredCache::default();
+        let note = |told: &mut DeliveredCache, openid: &str, peer: &str, seq: i64| {
             told.note(&id(openid), &id(peer), Seq::parse(seq).unwrap())
         };
         assert!(note(&mut told, "a", "b", 1));

@@ -2,6 +2,7 @@
 //! I/O.
 
 pub mod close;
+pub mod features;
 pub mod inbound;
 pub mod json;
 pub mod outbound;
@@ -9,6 +10,7 @@ pub mod sync;
 pub mod word;
 
 pub use close::Close;
+pub use features::{ClientFeatures, SERVER_FEATURES, ServerFeature};
 pub use inbound::{ClientFrame, Dialect, Parsed, Rejected};
 pub use word::Word;
 

@@ -143,6 +143,12 @@ fn the_protocol_has_every_reserved_name_and_no_other() {
     let words = table(section(&document, "## Words used here"));
     let openid = words.iter().find(|row| row[0] == "openid").unwrap();
     assert_eq!(spans(&openid[1]).into_iter().skip(1).collect::<BTreeSet<_>>(), set_of(&ids::RESERVED));
+    // The clients refuse the same ones.
+    let words = format!("(?!({})$)", ids::RESERVED.join("|"));
+    for file in ["web/text.js", "miniprogram/sdk/hongyan.js"] {
+        assert!(text(file).contains(&words), "{file}: {words}");
+    }
+    assert!(text("docs/CLIENT.md").contains(&format!("none of `{}`", ids::RESERVED.join("`, `"))));
 
     let (_, rest) = section(&document, "### Rules for messages").split_once("dropped silently:").unwrap();
     let fields = rest.split("\n- ").next().unwrap();

@@ -13,8 +13,8 @@ use hongyan::chat::messages::Wake;
 use hongyan::chat::outbox::{Bounds, Outbox};
 use hongyan::protocol::Dialect;
 use hongyan::session::Outcome;
-use hongyan::session::driver::{Driver, Next, Role};
-use hongyan::session::inbound::InboundLimits;
+use hongyan::session::driver::{ConnectionHandler, Driver, Next};
+use hongyan::session::frame_guard::InboundLimits;
 use hongyan::session::takeover;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncReadExt as _;
@@ -30,7 +30,7 @@ const HEAD_BYTES: usize = 8 * 1024;
 
 struct Echo;
 
-impl Role for Echo {
+impl ConnectionHandler for Echo {
     fn started(&mut self, _: &Arc<Outbox>, _: Recipient<Wake>) -> Next {
         Next::Nothing
     }

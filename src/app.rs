@@ -10,7 +10,6 @@ mod traces;
 mod waiting;
 mod welcome;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use crate::chat::outbox::Bounds;
 use crate::chat::{
     ChatPorts, ChatServer, ChatSettings, ClusterPorts, KeepaliveTimeouts, OnStored, RegistryLimits,
 };
-use crate::config::{self, AllowedHosts, Config, DatabaseUrl, Secret, dev};
+use crate::config::{self, Config, DatabaseUrl};
 use crate::event::revocation::Issued;
 use crate::http::listen::{self, BindError, Listener};
 use crate::http::status::StatusSource;
@@ -38,13 +37,14 @@ use crate::lifecycle::{Draining, Vital};
 use crate::logging::{announce, announce_to_people};
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::notice::{self, Notices, Notifier};
+use crate::notice::{self, Notifier, NotifierHandle};
 use crate::relay::{Relay, RelayHandle, RelayPorts, RelaySettings};
-use crate::safety::{BadList, Checks, Common, ContentCheck, Policy, Seen, Words};
+use crate::safety::{BadList, Common, ContentCheck, ModerationHandle, Policy, Seen, Words};
 use crate::session::Shared;
 use crate::store::messages::{Answer, History, Mark, MayReach, PrunedLog, Window, Write};
 use crate::store::{self, OpenError, Store, StoreLimits};
-use crate::wechat::{Push, WeChatApi, WeChatAuth, fake};
+use crate::wechat::{Push, WeChatApi, WeChatAuth};
+pub use double::fake_wechat;
 use limits::{frame_limits, session_limits, show_limits};
 use preflight::Prepared;
 pub use preflight::{StartErrors, check};
@@ -98,7 +98,7 @@ const STORE_DRAINS: Duration = Duration::from_secs(3);
 /// Messages that are read in one go where some are missing in a conversation.
 const GAP_MESSAGES: usize = 200;
 /// How often forgotten users and addresses leave the limiters.
-const SHED_EVERY: Duration = Duration::from_secs(10);
+const EVICTION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs the server until a signal ends it.
 ///
@@ -228,7 +228,7 @@ async fn serve_until_signal(
 struct RunningServer {
     state: State,
     relay: Option<RelayHandle>,
-    notices: Option<Notices>,
+    notices: Option<NotifierHandle>,
 }
 
 /// Starts every actor, each after what it needs.
@@ -242,7 +242,7 @@ async fn compose(
     metrics: Metrics,
 ) -> Result<RunningServer, Error> {
     let writer = Arc::new(OnceLock::<Store>::new());
-    let notified = Arc::new(OnceLock::<Notices>::new());
+    let notified = Arc::new(OnceLock::<NotifierHandle>::new());
     let relay = start_relay(&config.relay, &node, &metrics, draining);
     let chat = start_chat(&config, &metrics, draining, writer.clone(), notified.clone(), relay.clone());
     let limits = StoreLimits {
@@ -293,7 +293,7 @@ async fn compose(
     }
     let checks = start_checks(&config, words, &store, &chat, &wechat, &metrics, draining);
     let admission = Admission::new(&config.limits, draining, budget.sessions);
-    shed_regularly(admission.clone());
+    evict_idle_regularly(admission.clone());
     show_limits(&metrics, &config, admission.sessions_limit(), &budget);
 
     let sessions = Arc::new(Shared {
@@ -375,7 +375,7 @@ fn start_notifier(
     wechat: &Addr<WeChatAuth>,
     metrics: &Metrics,
     draining: &Draining,
-) -> Option<Notices> {
+) -> Option<NotifierHandle> {
     let settings = notice::Settings::new(&config.notice)?;
     let (chat, wechat, counted, of_wechat) =
         (chat.clone(), wechat.clone(), metrics.clone(), config.wechat.clone());
@@ -413,7 +413,7 @@ fn start_chat(
     metrics: &Metrics,
     draining: &Draining,
     writer: Arc<OnceLock<Store>>,
-    notified: Arc<OnceLock<Notices>>,
+    notified: Arc<OnceLock<NotifierHandle>>,
     relay: Option<RelayHandle>,
 ) -> Addr<ChatServer> {
     let settings = ChatSettings {
@@ -467,7 +467,7 @@ fn start_checks(
     wechat: &Addr<WeChatAuth>,
     metrics: &Metrics,
     draining: &Draining,
-) -> Checks {
+) -> ModerationHandle {
     let safety = config.safety.clone();
     let policy =
         Policy { review: safety.review, on_inactive: safety.on_inactive, on_outage: safety.on_outage };
@@ -490,7 +490,7 @@ fn start_checks(
             ContentCheck::new(&safety, common, api, vital)
         })
     });
-    Checks::new(&safety, common, asker)
+    ModerationHandle::new(&safety, common, asker)
 }
 
 fn relay_wires(relay: RelayHandle, reader: Arc<OnceLock<Store>>) -> ClusterPorts {
@@ -511,12 +511,12 @@ fn relay_wires(relay: RelayHandle, reader: Arc<OnceLock<Store>>) -> ClusterPorts
     }
 }
 
-fn shed_regularly(admission: Admission) {
+fn evict_idle_regularly(admission: Admission) {
     actix_web::rt::spawn(async move {
-        let mut every = tokio::time::interval(SHED_EVERY);
+        let mut every = tokio::time::interval(EVICTION_INTERVAL);
         loop {
             every.tick().await;
-            admission.shed();
+            admission.evict_idle();
         }
     });
 }
@@ -540,7 +540,12 @@ fn spawn(server: Server, draining: &Draining) -> ServerHandle {
 
 /// First nobody new, then farewell to who is there, then what they sent is made durable, and the other nodes
 /// hear of it.
-async fn drain(state: &State, relay: Option<&RelayHandle>, notices: Option<&Notices>, draining: &Draining) {
+async fn drain(
+    state: &State,
+    relay: Option<&RelayHandle>,
+    notices: Option<&NotifierHandle>,
+    draining: &Draining,
+) {
     draining.begin();
     // What is under way to WeChat is settled before the store closes.
     let settled = notices.cloned().map(|notices| actix_web::rt::spawn(async move { notices.leave().await }));
@@ -579,20 +584,4 @@ fn announce_at(what: &str, at: &str) {
 pub fn token(config: &Config, openid: &OpenId) -> Result<String, Error> {
     let identity = Identity { openid: openid.clone(), issued: Issued::by_time(now_ms()) };
     Tokens::new(&config.auth, &config.wechat.appid).sign(&identity).map_err(|_| Error::Token)
-}
-
-/// Runs the WeChat double alone, until a signal ends it.
-///
-/// # Errors
-/// [`Error::Bind`].
-pub fn fake_wechat(at: SocketAddr, allowed_hosts: AllowedHosts) -> Result<(), Error> {
-    let listener = listen::tcp(at)?;
-    let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
-    let settings =
-        fake::Settings { allowed_hosts, ..fake::Settings::of(dev::APPID, Secret::new(dev::SECRET)) };
-    actix::System::new().block_on(async move {
-        let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
-        announce_at("wechat double", &at.to_string());
-        server.await.map_err(io("the WeChat double failed"))
-    })
 }

@@ -1,6 +1,7 @@
 //! hongyan 鸿雁: instant messaging for WeChat mini-programs on one's own server.
 //!
-//! The rooms, in reading order. Who may know whom stands in docs/ARCHITECTURE.md and is held by a test.
+//! The modules, in reading order. Which dependencies are allowed stands in docs/ARCHITECTURE.md and is held
+//! by a test.
 
 pub mod cli;
 pub mod app;

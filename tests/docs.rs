@@ -13,7 +13,7 @@ use hongyan::http::api::CALLS;
 use hongyan::ids;
 use hongyan::metrics::Metrics;
 use hongyan::protocol::inbound::{RESERVED_TYPES, SERVER_FIELDS};
-use hongyan::protocol::{ClientFeatures, Close, Dialect, ServerFeature, Word};
+use hongyan::protocol::{ClientFeatures, Close, Dialect, ErrorCode, ServerFeature};
 use strum::VariantArray as _;
 
 fn root() -> &'static Path {
@@ -92,7 +92,7 @@ fn the_protocol_has_every_error_word_with_its_status_and_no_other() {
         told.extend(words.into_iter().map(str::to_owned).zip(statuses));
     }
     let known: BTreeMap<_, _> =
-        Word::ALL.iter().map(|word| (word.as_str().to_owned(), word.status())).collect();
+        ErrorCode::ALL.iter().map(|word| (word.as_str().to_owned(), word.status())).collect();
     assert_eq!(told, known);
 }
 
@@ -109,7 +109,7 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
     let codes: BTreeSet<u16> = codes.map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect();
     assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), codes);
 
-    let word = Word::RateLimited;
+    let word = ErrorCode::RateLimited;
     for close in [
         Close::Draining { retry_ms: 0 },
         Close::SlowConsumer,
@@ -130,7 +130,7 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
         let reason = close.reason(Dialect::V1).replace("=0", "=N");
         assert!(spans(&told[&close.code()]).contains(&reason.as_str()), "{} {reason}", close.code());
     }
-    let plain = [Close::Refused { word: Word::Unauthorized }, Close::BadRequest]
+    let plain = [Close::Refused { word: ErrorCode::Unauthorized }, Close::BadRequest]
         .map(|c| (c.code(), c.reason(Dialect::Plain)));
     for (code, reason) in plain {
         assert!(spans(&told[&code]).contains(&reason.as_str()), "{code} {reason}");
@@ -362,14 +362,14 @@ fn every_setting_that_is_named_exists() {
 }
 
 #[test]
-fn the_map_of_the_house_is_the_one_that_is_held() {
+fn the_map_of_the_modules_is_the_one_that_is_held() {
     let document = text("docs/ARCHITECTURE.md");
-    let told: Vec<(String, String)> = table(section(&document, "## Who may know whom"))
+    let told: Vec<(String, String)> = table(section(&document, "## Allowed dependencies"))
         .into_iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
         .collect();
-    let rooms = text("tests/rooms.rs");
-    let (_, rest) = rooms.split_once("MAY_KNOW: &[(&str, &str)] = &[").unwrap();
+    let source = text("tests/module_deps.rs");
+    let (_, rest) = source.split_once("ALLOWED: &[(&str, &str)] = &[").unwrap();
     let rows = rest.split("];").next().unwrap().lines().filter(|line| line.contains('"'));
     let held: Vec<(String, String)> = rows
         .map(|row| row.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
@@ -380,7 +380,7 @@ fn the_map_of_the_house_is_the_one_that_is_held() {
     for span in spans(&document).into_iter().filter(|span| span.ends_with(".rs")) {
         assert!(root().join("src").join(span).exists() || root().join(span).exists(), "{span}");
     }
-    let listed = table(section(&document, "## The rooms, in reading order"));
+    let listed = table(section(&document, "## The modules, in reading order"));
     let listed: Vec<String> = listed.into_iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     let library = text("src/lib.rs");
     let read: Vec<&str> =

@@ -1,15 +1,15 @@
 /**
  * hongyan 鸿雁: notices for a user who is away, in mini-programs. What it does stands in notices.d.ts, here stands how.
  *
- * WeChat lets the server send one message for each time that the user said yes. So her yeses are a stock: it is filled here, where she is at hand,
- * and the server draws on it while she is not.
+ * WeChat lets the server send one message for each time that the user said yes. So their yeses are a stock: it is filled here, where they are at hand,
+ * and the server draws on it while they are not.
  */
 'use strict'
 
 const DAY_MS = 24 * 60 * 60 * 1000
-/** After a yes she is not asked again that day; after a no, not that week. */
+/** After a yes they are not asked again that day; after a no, not that week. */
 const REST_MS = { yes: DAY_MS, no: 7 * DAY_MS }
-/** So many chats may tell of themselves before she is back. */
+/** So many chats may tell of themselves before they are back. */
 const STOCK = 3
 /** WeChat takes no more in one prompt. */
 const MOST_TEMPLATES = 3
@@ -30,7 +30,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
 
   /** What the server said, and how often it could send. */
   let known = NOTHING
-  /** What she told WeChat to keep to, by template; and whether it lets anything of this mini-program through. */
+  /** What they told WeChat to keep to, by template; and whether it lets anything of this mini-program through. */
   let kept = {}
   let isOn = true
   /** Why WeChat showed no prompt. It would show none the next time either, until something has changed. */
@@ -39,7 +39,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   /** Until what there is to report has been reported. */
   let reporting = null
 
-  // ---- what outlives the app: until when she is left alone, and what the server has not heard yet
+  // ---- what outlives the app: until when they are left alone, and what the server has not heard yet
 
   let memory = api.getStorageSync(storageKey) || {}
   /** Another user has another one. */
@@ -86,7 +86,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
     }
     memory.rest_until = now() + (ids.some(id => said[id] === 'reject') ? REST_MS.no : REST_MS.yes)
     remember()
-    // She may have told WeChat not to ask again.
+    // They may have told WeChat not to ask again.
     look().catch(noop)
     report()
   }
@@ -139,7 +139,7 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   }
   function follow() {
     if (chat.state === 'online') refresh().catch(noop)
-    // Signed out: nothing of her stays.
+    // Signed out: nothing of them stays.
     if (chat.openid) return
     known = NOTHING
     api.removeStorageSync(storageKey)

@@ -1,11 +1,11 @@
-//! The double of WeChat beside `dev`.
+//! The double of WeChat, beside `dev` or alone.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use actix_web::dev::ServerHandle;
 
-use super::{Error, io, spawn};
-use crate::config::Config;
+use super::{Error, announce_at, io, spawn};
+use crate::config::{AllowedHosts, Config, Secret, dev};
 use crate::http::{listen, wechat_events};
 use crate::lifecycle::Draining;
 use crate::wechat::fake;
@@ -33,4 +33,20 @@ pub(super) fn start(config: &mut Config, server: &str, draining: &Draining) -> R
     let settings = fake::Settings { push, client, allowed_hosts, ..known };
     let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
     Ok(Double { at, handle: spawn(server, draining) })
+}
+
+/// Runs the WeChat double alone, until a signal ends it.
+///
+/// # Errors
+/// [`Error::Bind`].
+pub fn fake_wechat(at: SocketAddr, allowed_hosts: AllowedHosts) -> Result<(), Error> {
+    let listener = listen::tcp(at)?;
+    let at = listener.local_addr().map_err(io("the WeChat double has no address"))?;
+    let settings =
+        fake::Settings { allowed_hosts, ..fake::Settings::of(dev::APPID, Secret::new(dev::SECRET)) };
+    actix::System::new().block_on(async move {
+        let server = fake::serve(listener, settings).map_err(io("the WeChat double cannot be served"))?;
+        announce_at("wechat double", &at.to_string());
+        server.await.map_err(io("the WeChat double failed"))
+    })
 }

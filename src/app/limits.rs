@@ -5,7 +5,7 @@ use crate::http::Budget;
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
 use crate::session::SessionLimits;
-use crate::session::inbound::InboundLimits;
+use crate::session::frame_guard::InboundLimits;
 use crate::store;
 
 pub(super) fn frame_limits(config: &Config) -> FrameLimits {

@@ -62,7 +62,7 @@ and then, in either of them:
 
   {{\"type\":\"text\",\"message\":\"hello\"}}
 
-What she missed: log in and ask.
+What they missed: log in and ask.
 
   curl -d '{{\"code\":\"dev:alice\"}}' http://{at}/v1/login
   curl -H 'Authorization: Bearer TOKEN' http://{at}/v1/unread

@@ -11,7 +11,7 @@ use super::tokens::Tokens;
 use crate::chat::messages::{EndSessions, Which};
 use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::DatabaseGeneration;
-use crate::protocol::{Close, Word};
+use crate::protocol::{Close, ErrorCode};
 use crate::store::messages::{LogPage, LogQuestion};
 use crate::store::{Store, Unavailable};
 
@@ -167,7 +167,7 @@ fn dated(entry: &Revocation, now: i64) -> Revocation {
 
 /// The sessions that end with this entry.
 fn ended(entry: &Revocation) -> Option<EndSessions> {
-    let unauthorized = Close::Refused { word: Word::Unauthorized };
+    let unauthorized = Close::Refused { word: ErrorCode::Unauthorized };
     let (id, before) = (entry.id, Which::LoggedInBefore { id: entry.id, at: entry.at });
     let (which, close) = match entry.what {
         Revoked::Token { issued_ms } => (Which::Token(issued_ms), unauthorized),

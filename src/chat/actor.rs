@@ -31,7 +31,7 @@ use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refus
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::Metrics;
-use crate::protocol::{Close, Dialect, FrameLimits, SERVER_FEATURES, Word, outbound};
+use crate::protocol::{Close, Dialect, ErrorCode, FrameLimits, SERVER_FEATURES, outbound};
 
 /// What the chat is told of the settings.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +46,10 @@ pub struct ChatSettings {
 pub struct ChatPorts {
     /// Writes a mark, or gives it back when the store is full.
     pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
-    /// Whether one user may show another that she types.
+    /// Whether one user may show another that they type.
     pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
-    /// DeliveredCache of every message that is stored, again where it is repeated, but of recalls and of those to
-    /// oneself. It must not wait.
+    /// Told of every message that is stored, again where it is repeated, but of recalls and of
+    /// those to oneself. It must not wait.
     pub stored: Option<OnStored>,
     /// The way to the other nodes, where there are any.
     pub relay: Option<ClusterPorts>,
@@ -488,7 +488,7 @@ impl ChatServer {
 
     /// Fills the outbox of a session that is not let in.
     pub(super) fn turn_away(&self, outbox: &Outbox, retry_ms: u64) {
-        let word = Word::RateLimited;
+        let word = ErrorCode::RateLimited;
         self.metrics.errors.inc(word);
         let why = "this device was connected anew too often";
         let _ = outbox.push(

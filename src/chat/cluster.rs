@@ -56,7 +56,8 @@ impl ChatServer {
         }
     }
 
-    /// Notes that `openid`, if she has sessions here, is told of a message now; whether she was not before.
+    /// Notes that `openid`, if they have sessions here, is told of a message now; whether they were not
+    /// before.
     pub(super) fn is_news(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
         !self.has_relay() || self.registry.of(openid).is_empty() || self.delivered.note(openid, peer, seq)
     }
@@ -135,8 +136,8 @@ impl ChatServer {
         }
     }
 
-    /// Notes that `openid`, if she has sessions here, is told of a mark now; whether it is further than what
-    /// she was told before.
+    /// Notes that `openid`, if they have sessions here, is told of a mark now; whether it is further than
+    /// what they were told before.
     pub(super) fn mark_rises(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
         !self.has_relay()
             || self.registry.of(openid).is_empty()

@@ -56,7 +56,7 @@ impl Hasher for AsItIs {
 }
 
 impl DeliveredCache {
-    /// Notes that `openid` is told of the message at `seq` of her conversation with `peer`; whether that is
+    /// Notes that `openid` is told of the message at `seq` of their conversation with `peer`; whether that is
     /// new.
     pub fn note(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
         let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), seq.get()));
@@ -67,8 +67,8 @@ impl DeliveredCache {
         true
     }
 
-    /// Notes that `openid` is told how far a mark of her conversation with `peer` has come; whether that is
-    /// further than she was told.
+    /// Notes that `openid` is told how far a mark of their conversation with `peer` has come; whether that is
+    /// further than they were told.
     pub fn note_mark(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
         let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), mark));
         let before = self.young.marks.get(&key).or_else(|| self.old.marks.get(&key)).copied().unwrap_or(0);

@@ -157,22 +157,23 @@ pub enum ClusterEventKind {
     Frame(ByteString),
     /// `who`, one of the two, has received or read the conversation with `peer` up to `seq`.
     Receipt { kind: ReceiptKind, who: OpenId, peer: OpenId, seq: Seq },
-    /// The user has cleared her own view of the conversation with `peer` up to `seq`.
+    /// The user has cleared their own view of the conversation with `peer` up to `seq`.
     Cleared { peer: OpenId, seq: Seq },
     /// A session was let in on the node that says so: one with the same label gives way to it.
     Joined { session: SessionId, dialect: Dialect, device: Option<Device> },
-    /// The answer to [`ClusterEventKind::Joined`]: the user's sessions on the node that says so, and how often the label
-    /// was taken over there.
+    /// The answer to [`ClusterEventKind::Joined`]: the user's sessions on the node that says so, and how
+    /// often the label was taken over there.
     Present { joined: SessionId, sessions: Vec<SessionId>, replacements: Replacements },
     /// These give way: the user has too many sessions.
     Yield { sessions: Vec<SessionId> },
-    /// The answer to [`ClusterEventKind::Joined`] where the label was taken over too often: that session must go.
+    /// The answer to [`ClusterEventKind::Joined`] where the label was taken over too often: that session must
+    /// go.
     TooOften { joined: SessionId, retry_ms: u64 },
     /// Who has a session in the foreground that was heard in the last so many milliseconds answers under this
     /// number.
     Attention { ask: u64, within_ms: u64 },
-    /// The answer to [`ClusterEventKind::Attention`]: a session of the user's is such a one. Every node hears it, for who
-    /// asked may have none of hers.
+    /// The answer to [`ClusterEventKind::Attention`]: a session of the user's is such a one. Every node hears
+    /// it, for who asked may have none of theirs.
     Attends { ask: u64 },
 }
 
@@ -194,8 +195,8 @@ pub struct Arrived(pub Vec<ClusterEvent>);
 #[rtype(result = "Vec<OpenId>")]
 pub struct Users;
 
-/// What the database has of a user's conversations since hints may have been lost: her sessions are told what
-/// they have not got.
+/// What the database has of a user's conversations since hints may have been lost: their sessions are told
+/// what they have not got.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct CaughtUp {

@@ -183,7 +183,7 @@ impl Outbox {
 
     /// Notes that one write of the session has its answer; whether the session waits for that and wants a
     /// wake.
-    pub fn answered(&self) -> bool {
+    pub fn credit_returned(&self) -> bool {
         self.answered.fetch_add(1, Ordering::SeqCst);
         self.starved.swap(false, Ordering::SeqCst)
     }
@@ -195,7 +195,7 @@ impl Outbox {
 
     /// Asks for a wake at the next answer. What was answered before this call is there for
     /// [`Outbox::take_answered`].
-    pub fn starve(&self) {
+    pub fn wake_on_next_credit(&self) {
         self.starved.store(true, Ordering::SeqCst);
     }
 

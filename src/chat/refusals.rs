@@ -1,11 +1,11 @@
 //! Words of refused writes, as a session is told of them.
 
 use crate::event::Refusal;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 
 /// The error frame of a refusal.
 pub(super) struct Wording {
-    pub word: Word,
+    pub word: ErrorCode,
     pub text: &'static str,
     pub retry_after_ms: Option<u64>,
 }
@@ -13,15 +13,21 @@ pub(super) struct Wording {
 impl From<Refusal> for Wording {
     fn from(why: Refusal) -> Self {
         let (word, text, retry_after_ms) = match why {
-            Refusal::Conflict => (Word::Conflict, "this client_msg_id was used for another message", None),
-            Refusal::RateLimited { retry_after_ms } => (Word::RateLimited, "too fast", Some(retry_after_ms)),
-            Refusal::Blocked => (Word::Blocked, "the recipient takes nothing from you", None),
-            Refusal::NotFound => (Word::NotFound, "there is no such message of yours", None),
-            Refusal::RecallExpired => (Word::RecallExpired, "the message is too old to be recalled", None),
-            Refusal::TooMany => (Word::TooLarge, "the list is full", None),
-            Refusal::ContentRefused => (Word::ContentRefused, "this may not be said here", None),
+            Refusal::Conflict => {
+                (ErrorCode::Conflict, "this client_msg_id was used for another message", None)
+            }
+            Refusal::RateLimited { retry_after_ms } => {
+                (ErrorCode::RateLimited, "too fast", Some(retry_after_ms))
+            }
+            Refusal::Blocked => (ErrorCode::Blocked, "the recipient takes nothing from you", None),
+            Refusal::NotFound => (ErrorCode::NotFound, "there is no such message of yours", None),
+            Refusal::RecallExpired => {
+                (ErrorCode::RecallExpired, "the message is too old to be recalled", None)
+            }
+            Refusal::TooMany => (ErrorCode::TooLarge, "the list is full", None),
+            Refusal::ContentRefused => (ErrorCode::ContentRefused, "this may not be said here", None),
             Refusal::Unavailable => (
-                Word::Unavailable,
+                ErrorCode::Unavailable,
                 "not stored for certain: send it again under the same client_msg_id",
                 Some(1_000),
             ),

@@ -308,7 +308,7 @@ impl Slot {
 
     /// Tells the session that one of its writes has its answer.
     pub fn answered(&self) {
-        if self.outbox.answered() {
+        if self.outbox.credit_returned() {
             self.wake.do_send(Wake);
         }
     }
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn who_is_in_the_background_is_counted_however_she_goes() {
+    async fn who_is_in_the_background_is_counted_however_they_go() {
         let mut r = registry();
         let hellos: Vec<_> = ["1", "2", "2", "3"].iter().map(|device| hello("a", device, 0)).collect();
         let openid = hellos[0].openid.clone();

@@ -3,7 +3,7 @@
 
 use crate::event::{Draft, Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq};
-use crate::protocol::{Word, outbound};
+use crate::protocol::{ErrorCode, outbound};
 use crate::trace::{self, Line};
 
 /// The ack is on its way to the session that sent the message. Where `is_acked` is false that session gets
@@ -16,7 +16,7 @@ pub(super) fn acked(draft: &Draft, seq: Seq, is_acked: bool) {
 }
 
 #[inline]
-pub(super) fn refused(draft: &Draft, word: Word) {
+pub(super) fn refused(draft: &Draft, word: ErrorCode) {
     if let Some(line) = trace::of("refused", &draft.sender, &draft.peer) {
         line.client_msg_id(draft.client_msg_id.as_ref())
             .session(draft.session)

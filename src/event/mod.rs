@@ -95,7 +95,7 @@ pub enum Event {
     MarkRefused { receipt: Receipt, request_id: RequestId, why: Refusal },
     /// `openid` has cleared its own view of the conversation with `peer` up to `seq`.
     Cleared { openid: OpenId, peer: OpenId, seq: Seq },
-    /// `openid` has set whether notices of the conversation with `peer` are sent to her.
+    /// `openid` has set whether notices of the conversation with `peer` are sent to them.
     Settings { openid: OpenId, peer: OpenId, muted: bool },
 }
 

@@ -1,4 +1,4 @@
-//! What a user finds when she asks how her conversations stand: plain values that the store answers with.
+//! What a user finds when they ask how their conversations stand: plain values that the store answers with.
 
 use super::Message;
 use super::cursor::SyncCursor;
@@ -13,7 +13,7 @@ pub struct Overview {
     pub read_seq: Seq,
     pub recv_seq: Seq,
     /// The peer's marks; zero until the peer has sent something (a stranger does not learn that you read
-    /// him).
+    /// them).
     pub peer_read_seq: Seq,
     pub peer_recv_seq: Seq,
     pub unread: i64,

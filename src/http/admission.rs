@@ -1,7 +1,7 @@
 //! Who may come in, and how fast: what stands between strangers and the machine.
 //!
 //! All numbers are of this node alone. What is kept of an address or a user who went quiet is dropped by
-//! [`Admission::shed`].
+//! [`Admission::evict_idle`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,7 +18,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use super::address::{Address, Network};
 use super::debit::DebitLimiter;
 use super::error::ApiError;
-use super::turnstile::Turnstile;
+use super::pacer::HandshakePacer;
 use crate::config::Limits;
 use crate::ids::OpenId;
 use crate::lifecycle::Draining;
@@ -49,13 +49,13 @@ pub struct Admission(Arc<Inner>);
 
 struct Inner {
     draining: Draining,
-    handshakes: AddressPace,
-    passersby: AddressPace,
-    pushes: AddressPace,
+    handshakes: AddressLimiter,
+    passersby: AddressLimiter,
+    pushes: AddressLimiter,
     /// Handshakes of all addresses, once it is known who comes.
-    turnstile: Option<Turnstile>,
-    calls: Pace<OpenId>,
-    messages: Pace<OpenId>,
+    pacer: Option<HandshakePacer>,
+    calls: KeyedLimiter<OpenId>,
+    messages: KeyedLimiter<OpenId>,
     /// Bytes of frames that a user sends.
     frames: DebitLimiter<OpenId>,
     /// Bytes of answers that a user asks for.
@@ -97,9 +97,9 @@ impl Refused {
     }
 }
 
-/// One live session's place in the house, given back when dropped.
-pub struct Seat {
-    house: Admission,
+/// One live session's permit, given back when dropped.
+pub struct SessionPermit {
+    admission: Admission,
     address: Address,
 }
 
@@ -112,13 +112,13 @@ impl Admission {
         }
         Self(Arc::new(Inner {
             draining: draining.clone(),
-            handshakes: AddressPace::new(limits.handshakes_per_second_per_address),
-            passersby: AddressPace::new(limits.handshakes_per_second_per_address),
-            pushes: AddressPace::new(limits.handshakes_per_second_per_address),
-            turnstile: NonZeroU32::new(limits.handshakes_per_second)
-                .map(|n| Turnstile::new(Duration::from_secs(1) / n.get())),
-            calls: Pace::new(limits.http_per_second, limits.http_burst),
-            messages: Pace::new(limits.messages_per_second, limits.message_burst),
+            handshakes: AddressLimiter::new(limits.handshakes_per_second_per_address),
+            passersby: AddressLimiter::new(limits.handshakes_per_second_per_address),
+            pushes: AddressLimiter::new(limits.handshakes_per_second_per_address),
+            pacer: NonZeroU32::new(limits.handshakes_per_second)
+                .map(|n| HandshakePacer::new(Duration::from_secs(1) / n.get())),
+            calls: KeyedLimiter::new(limits.http_per_second, limits.http_burst),
+            messages: KeyedLimiter::new(limits.messages_per_second, limits.message_burst),
             frames: frame_budget(limits),
             answers: DebitLimiter::new(
                 limits.answer_bytes_per_second,
@@ -166,7 +166,7 @@ impl Admission {
     /// A handshake begins; asked before anything costs.
     ///
     /// # Errors
-    /// [`Refused`]; a full house is told here already, though only [`Self::session`] decides.
+    /// [`Refused`]; a full server is told here already, though only [`Self::session`] decides.
     pub fn handshake(&self, address: Address) -> Result<(), Refused> {
         if self.0.draining.is_set() {
             return Err(Refused::Draining);
@@ -177,11 +177,11 @@ impl Admission {
         self.login(address)
     }
 
-    /// The handshake succeeded: takes a seat, to be held as long as the socket is open.
+    /// The handshake succeeded: takes a permit, to be held as long as the socket is open.
     ///
     /// # Errors
     /// [`Refused`], but never [`Refused::TooFast`].
-    pub fn session(&self, address: Address) -> Result<Seat, Refused> {
+    pub fn session(&self, address: Address) -> Result<SessionPermit, Refused> {
         let Inner { draining, sessions, sessions_limit, by_address_limit, .. } = &*self.0;
         if draining.is_set() {
             return Err(Refused::Draining);
@@ -203,7 +203,7 @@ impl Admission {
             *by_address.entry(network).or_default() += 1;
         }
         drop(by_address);
-        Ok(Seat { house: self.clone(), address })
+        Ok(SessionPermit { admission: self.clone(), address })
     }
 
     /// Waits for the handshake's turn among all those of this node.
@@ -211,8 +211,8 @@ impl Admission {
     /// # Errors
     /// [`Refused::TooManyAtOnce`], at once, when the turn is more than five seconds away.
     pub async fn turn(&self) -> Result<(), Refused> {
-        let Some(turnstile) = &self.0.turnstile else { return Ok(()) };
-        let wait = turnstile
+        let Some(pacer) = &self.0.pacer else { return Ok(()) };
+        let wait = pacer
             .take(Instant::now(), TURN)
             .map_err(|wait| Refused::TooManyAtOnce { retry_after_ms: wait.as_millis() as u64 })?;
         if !wait.is_zero() {
@@ -253,16 +253,16 @@ impl Admission {
     /// Forgets the addresses and users that have been quiet for as long as their burst takes to fill up; to
     /// be called every ten seconds or so, so that memory follows those who are active. Looks at every key:
     /// with very many users not on a thread that serves sockets.
-    pub fn shed(&self) {
-        self.0.handshakes.shed();
-        self.0.passersby.shed();
-        self.0.pushes.shed();
-        self.0.calls.shed();
-        self.0.messages.shed();
+    pub fn evict_idle(&self) {
+        self.0.handshakes.evict_idle();
+        self.0.passersby.evict_idle();
+        self.0.pushes.evict_idle();
+        self.0.calls.evict_idle();
+        self.0.messages.evict_idle();
         let now = Instant::now();
-        self.0.frames.shed(now);
-        self.0.answers.shed(now);
-        self.0.bad_codes.shed(now);
+        self.0.frames.evict_idle(now);
+        self.0.answers.evict_idle(now);
+        self.0.bad_codes.evict_idle(now);
         let mut by_address = self.by_address();
         if by_address.capacity() > 1_024 && by_address.len() < by_address.capacity() / 4 {
             by_address.shrink_to_fit();
@@ -275,10 +275,10 @@ impl Admission {
     }
 }
 
-impl Drop for Seat {
+impl Drop for SessionPermit {
     fn drop(&mut self) {
-        self.house.0.sessions.fetch_sub(1, Ordering::Relaxed);
-        let mut by_address = self.house.by_address();
+        self.admission.0.sessions.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self.admission.by_address();
         for network in self.address.networks() {
             if let Entry::Occupied(mut entry) = by_address.entry(network) {
                 if *entry.get() > 1 {
@@ -291,15 +291,15 @@ impl Drop for Seat {
     }
 }
 
-/// How fast an address may go, and the networks that it is in: one [`Pace`] a width.
-struct AddressPace(Vec<Pace<Network>>);
+/// How fast an address may go, and the networks that it is in: one [`KeyedLimiter`] a width.
+struct AddressLimiter(Vec<KeyedLimiter<Network>>);
 
-impl AddressPace {
+impl AddressLimiter {
     /// `per_second` is for one address; 0: off.
     fn new(per_second: u32) -> Self {
         let widths =
             Address::V6([0; 8]).networks().map(|network| per_second.saturating_mul(network.factor()));
-        Self(widths.map(|rate| Pace::new(rate, rate)).collect())
+        Self(widths.map(|rate| KeyedLimiter::new(rate, rate)).collect())
     }
 
     /// One more; the error is the wait in milliseconds, 1 at the least.
@@ -307,8 +307,8 @@ impl AddressPace {
         self.0.iter().zip(address.networks()).try_for_each(|(pace, network)| pace.step(&network))
     }
 
-    fn shed(&self) {
-        self.0.iter().for_each(Pace::shed);
+    fn evict_idle(&self) {
+        self.0.iter().for_each(KeyedLimiter::evict_idle);
     }
 }
 
@@ -368,15 +368,15 @@ impl AddressDebits {
             .for_each(|(limiter, network)| limiter.charge(&network, Self::UNITS, now));
     }
 
-    fn shed(&self, now: Instant) {
-        self.0.iter().for_each(|limiter| limiter.shed(now));
+    fn evict_idle(&self, now: Instant) {
+        self.0.iter().for_each(|limiter| limiter.evict_idle(now));
     }
 }
 
 /// How fast each key may go; `None`: as fast as it likes.
-pub(super) struct Pace<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
+pub(super) struct KeyedLimiter<K: Hash + Eq + Clone>(Option<DefaultKeyedRateLimiter<K>>);
 
-impl<K: Hash + Eq + Clone> Pace<K> {
+impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     /// Either of 0: off.
     pub(super) fn new(per_second: u32, burst: u32) -> Self {
         let limiter = NonZeroU32::new(per_second)
@@ -394,7 +394,7 @@ impl<K: Hash + Eq + Clone> Pace<K> {
         })
     }
 
-    fn shed(&self) {
+    fn evict_idle(&self) {
         let Some(limiter) = &self.0 else { return };
         let before = limiter.len();
         limiter.retain_recent();
@@ -415,7 +415,7 @@ mod tests {
         limits
     }
 
-    fn house(limits: &Limits) -> Admission {
+    fn admission(limits: &Limits) -> Admission {
         Admission::new(limits, &Draining::default(), u32::MAX)
     }
 
@@ -425,21 +425,21 @@ mod tests {
 
     #[test]
     fn an_address_is_slowed_down_and_told_how_long() {
-        let house = house(&limits(|l| l.handshakes_per_second_per_address = 2));
-        house.handshake(address(1)).unwrap();
-        house.login(address(1)).unwrap();
-        let Err(Refused::TooFast { retry_after_ms }) = house.handshake(address(1)) else { panic!() };
+        let admission = admission(&limits(|l| l.handshakes_per_second_per_address = 2));
+        admission.handshake(address(1)).unwrap();
+        admission.login(address(1)).unwrap();
+        let Err(Refused::TooFast { retry_after_ms }) = admission.handshake(address(1)) else { panic!() };
         assert!((1..=500).contains(&retry_after_ms), "{retry_after_ms}");
-        house.handshake(address(2)).unwrap();
+        admission.handshake(address(2)).unwrap();
         // Images have a pace of their own.
-        house.passerby(address(1)).unwrap();
-        house.passerby(address(1)).unwrap();
-        assert!((1..=500).contains(&house.passerby(address(1)).unwrap_err()));
+        admission.passerby(address(1)).unwrap();
+        admission.passerby(address(1)).unwrap();
+        assert!((1..=500).contains(&admission.passerby(address(1)).unwrap_err()));
     }
 
     #[test]
     fn a_limit_of_zero_is_off() {
-        let house = house(&limits(|l| {
+        let admission = admission(&limits(|l| {
             l.handshakes_per_second_per_address = 0;
             l.sessions_per_address = 0;
             l.message_burst = 0;
@@ -447,53 +447,53 @@ mod tests {
         }));
         let user = OpenId::parse("u").unwrap();
         for _ in 0..1_000 {
-            house.handshake(address(1)).unwrap();
-            house.user_messages(&user).unwrap();
-            house.user_http(&user).unwrap();
+            admission.handshake(address(1)).unwrap();
+            admission.user_messages(&user).unwrap();
+            admission.user_http(&user).unwrap();
         }
-        let seats: Vec<_> = (0..100).map(|_| house.session(address(1)).unwrap()).collect();
-        assert_eq!(house.0.sessions.load(Ordering::Relaxed), 100);
-        drop(seats);
+        let permits: Vec<_> = (0..100).map(|_| admission.session(address(1)).unwrap()).collect();
+        assert_eq!(admission.0.sessions.load(Ordering::Relaxed), 100);
+        drop(permits);
     }
 
     #[test]
     fn a_burst_is_allowed_then_the_pace() {
-        let house = house(&limits(|l| (l.messages_per_second, l.message_burst) = (1, 3)));
+        let admission = admission(&limits(|l| (l.messages_per_second, l.message_burst) = (1, 3)));
         let (a, b) = (OpenId::parse("a").unwrap(), OpenId::parse("b").unwrap());
         for _ in 0..3 {
-            house.user_messages(&a).unwrap();
+            admission.user_messages(&a).unwrap();
         }
-        let wait = house.user_messages(&a).unwrap_err();
+        let wait = admission.user_messages(&a).unwrap_err();
         assert!((900..=1_000).contains(&wait), "{wait}");
-        house.user_messages(&b).unwrap();
-        house.user_http(&a).unwrap();
+        admission.user_messages(&b).unwrap();
+        admission.user_http(&a).unwrap();
     }
 
     #[test]
     fn seats_are_given_back() {
-        let house = house(&limits(|l| (l.sessions, l.sessions_per_address) = (3, 2)));
-        let one = house.session(address(1)).unwrap();
-        let _two = house.session(address(1)).unwrap();
-        assert_eq!(house.session(address(1)).err(), Some(Refused::TooManyFromAddress));
-        let _three = house.session(address(2)).unwrap();
-        assert_eq!(house.session(address(3)).err(), Some(Refused::TooManySessions));
-        assert_eq!(house.handshake(address(3)).err(), Some(Refused::TooManySessions));
+        let admission = admission(&limits(|l| (l.sessions, l.sessions_per_address) = (3, 2)));
+        let one = admission.session(address(1)).unwrap();
+        let _two = admission.session(address(1)).unwrap();
+        assert_eq!(admission.session(address(1)).err(), Some(Refused::TooManyFromAddress));
+        let _three = admission.session(address(2)).unwrap();
+        assert_eq!(admission.session(address(3)).err(), Some(Refused::TooManySessions));
+        assert_eq!(admission.handshake(address(3)).err(), Some(Refused::TooManySessions));
         drop(one);
-        let again = house.session(address(1)).unwrap();
+        let again = admission.session(address(1)).unwrap();
         drop((again, _two, _three));
-        assert!(house.by_address().is_empty());
-        assert_eq!(house.0.sessions.load(Ordering::Relaxed), 0);
+        assert!(admission.by_address().is_empty());
+        assert_eq!(admission.0.sessions.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn nobody_comes_in_while_the_house_empties() {
+    fn nobody_comes_in_while_the_server_drains() {
         let draining = Draining::default();
-        let house = Admission::new(&limits(|_| ()), &draining, u32::MAX);
-        house.handshake(address(1)).unwrap();
+        let admission = Admission::new(&limits(|_| ()), &draining, u32::MAX);
+        admission.handshake(address(1)).unwrap();
         draining.begin();
-        assert_eq!(house.handshake(address(1)).err(), Some(Refused::Draining));
-        assert_eq!(house.session(address(1)).err(), Some(Refused::Draining));
-        house.login(address(1)).unwrap();
+        assert_eq!(admission.handshake(address(1)).err(), Some(Refused::Draining));
+        assert_eq!(admission.session(address(1)).err(), Some(Refused::Draining));
+        admission.login(address(1)).unwrap();
     }
 
     #[test]
@@ -509,32 +509,32 @@ mod tests {
 
     #[test]
     fn a_block_of_ipv6_has_a_limit_of_its_own() {
-        let house =
-            house(&limits(|l| (l.handshakes_per_second_per_address, l.sessions_per_address) = (2, 2)));
+        let admission =
+            admission(&limits(|l| (l.handshakes_per_second_per_address, l.sessions_per_address) = (2, 2)));
         let of = |high: u8, low: u8| Address::V6([0x20, 1, 0xd, 0xb8, 0, 0, high, low]);
         // Each /64 may do two, its /56 eight, its /48 thirty-two.
         let in_turn = |most: usize, count: usize| {
-            (0..count).filter(|n| house.login(of((n / most) as u8, (n % most) as u8)).is_ok()).count()
+            (0..count).filter(|n| admission.login(of((n / most) as u8, (n % most) as u8)).is_ok()).count()
         };
         assert_eq!(in_turn(100, 100), 8);
-        let seats: Vec<_> = (0..200_u8).flat_map(|n| house.session(of(n / 8, n % 8)).ok()).collect();
-        assert_eq!(seats.len(), 32);
-        assert_eq!(house.session(of(255, 0)).err(), Some(Refused::TooManyFromAddress));
+        let permits: Vec<_> = (0..200_u8).flat_map(|n| admission.session(of(n / 8, n % 8)).ok()).collect();
+        assert_eq!(permits.len(), 32);
+        assert_eq!(admission.session(of(255, 0)).err(), Some(Refused::TooManyFromAddress));
         let elsewhere = Address::V6([0x20, 1, 0xd, 0xb9, 0, 0, 0, 0]);
-        house.session(elsewhere).unwrap();
-        drop(seats);
-        assert!(house.by_address().is_empty());
+        admission.session(elsewhere).unwrap();
+        drop(permits);
+        assert!(admission.by_address().is_empty());
     }
 
     #[test]
     fn who_went_quiet_is_forgotten() {
-        let house = house(&limits(|l| (l.messages_per_second, l.message_burst) = (1_000, 1)));
+        let admission = admission(&limits(|l| (l.messages_per_second, l.message_burst) = (1_000, 1)));
         for n in 0..1_000 {
-            house.user_messages(&OpenId::parse(&format!("u{n}")).unwrap()).unwrap();
+            admission.user_messages(&OpenId::parse(&format!("u{n}")).unwrap()).unwrap();
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
-        house.shed();
-        assert_eq!(house.0.messages.0.as_ref().unwrap().len(), 0);
+        admission.evict_idle();
+        assert_eq!(admission.0.messages.0.as_ref().unwrap().len(), 0);
     }
 
     #[test]
@@ -550,7 +550,7 @@ mod tests {
     #[test]
     fn a_seat_is_small_and_may_travel() {
         fn travels<T: Send + 'static>() {}
-        travels::<Seat>();
-        assert!(size_of::<Seat>() <= 24);
+        travels::<SessionPermit>();
+        assert!(size_of::<SessionPermit>() <= 24);
     }
 }

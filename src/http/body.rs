@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::error::ApiError;
-use super::tally;
-use crate::protocol::Word;
+use super::response_metrics;
+use crate::protocol::ErrorCode;
 
 /// Most calls have no more to say: a code, a peer, a number.
 pub const MAX_BYTES: usize = 1_024;
@@ -73,7 +73,7 @@ pub async fn bound_chunks<B: MessageBody + 'static>(
         match within_time(&mut payload, MAX_BYTES).await {
             Ok(bytes) => request.set_payload(Payload::from(bytes.freeze())),
             Err(error) => {
-                tally::refused(&request, error.word());
+                response_metrics::refused(&request, error.code());
                 let answer =
                     error.error_response().map_body(|_, body| BoxBody::new(Held { body, _unread: payload }));
                 return Ok(request.into_response(answer));
@@ -140,7 +140,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 fn too_large(max: usize) -> ApiError {
-    ApiError::new(Word::TooLarge, format!("the body is larger than {} KiB", max / 1_024))
+    ApiError::new(ErrorCode::TooLarge, format!("the body is larger than {} KiB", max / 1_024))
 }
 
 #[cfg(test)]
@@ -153,9 +153,9 @@ mod tests {
         n: Option<i64>,
     }
 
-    async fn read(body: Vec<u8>) -> Result<Option<i64>, Word> {
+    async fn read(body: Vec<u8>) -> Result<Option<i64>, ErrorCode> {
         let (request, mut payload) = TestRequest::post().set_payload(body).to_http_parts();
-        Body::<Sample>::from_request(&request, &mut payload).await.map(|b| b.0.n).map_err(|e| e.word())
+        Body::<Sample>::from_request(&request, &mut payload).await.map(|b| b.0.n).map_err(|e| e.code())
     }
 
     #[actix_web::test]
@@ -164,12 +164,12 @@ mod tests {
         assert_eq!(read(Vec::new()).await, Ok(None));
         assert_eq!(read(b" null ".to_vec()).await, Ok(None));
         for bad in ["{", "[]", "[3]", "3", "{\"n\":\"x\"}", "{\"n\":3}x", "\u{0}"] {
-            assert_eq!(read(bad.into()).await, Err(Word::BadRequest), "{bad}");
+            assert_eq!(read(bad.into()).await, Err(ErrorCode::BadRequest), "{bad}");
         }
         let mut exact = vec![b' '; MAX_BYTES - 7];
         exact.extend_from_slice(b"{\"n\":3}");
         assert_eq!(read(exact.clone()).await, Ok(Some(3)));
         exact.push(b' ');
-        assert_eq!(read(exact).await, Err(Word::TooLarge));
+        assert_eq!(read(exact).await, Err(ErrorCode::TooLarge));
     }
 }

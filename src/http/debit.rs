@@ -49,7 +49,7 @@ impl<K: Hash + Eq + Clone> DebitLimiter<K> {
     }
 
     /// Forgets who owes nothing.
-    pub fn shed(&self, now: Instant) {
+    pub fn evict_idle(&self, now: Instant) {
         let mut paid_at = self.paid_at();
         paid_at.retain(|_, paid| *paid > now);
         if paid_at.capacity() > 1_024 && paid_at.len() < paid_at.capacity() / 4 {
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(free.check(&"a", now), Ok(()));
         limiter.charge(&"a", 100, now);
         limiter.charge(&"b", 300, now);
-        limiter.shed(now + 2 * SECOND);
+        limiter.evict_idle(now + 2 * SECOND);
         assert_eq!(limiter.paid_at().keys().collect::<Vec<_>>(), [&"b"]);
         limiter.charge(&"b", u64::MAX, now);
         assert!(limiter.check(&"b", now).is_err());

@@ -12,7 +12,7 @@ use crate::auth::TokenRefused;
 use crate::event::Refusal;
 use crate::ids::Malformed;
 use crate::profile::Unfit;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::store::{Full, Unavailable};
 use crate::wechat::LoginRefused;
 
@@ -22,7 +22,7 @@ const WAIT_WHEN_AWAY_MS: u64 = 1_000;
 /// A refused call: a word of docs/PROTOCOL.md that programs act on, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    word: Word,
+    word: ErrorCode,
     message: Cow<'static, str>,
     retry_after_ms: Option<u64>,
 }
@@ -33,7 +33,7 @@ pub struct ApiError {
 pub struct ErrorBody<'a> {
     /// The HTTP status, once more.
     pub status: u16,
-    pub error: Word,
+    pub error: ErrorCode,
     /// For people; programs go by `error`.
     pub message: &'a str,
     /// Milliseconds after which trying again makes sense; absent where waiting does not help.
@@ -43,47 +43,47 @@ pub struct ErrorBody<'a> {
 }
 
 /// Here and not beside the words: fuzzers build `protocol` without a library for schemas.
-impl utoipa::PartialSchema for Word {
+impl utoipa::PartialSchema for ErrorCode {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         let words = utoipa::openapi::schema::Object::builder()
             .schema_type(utoipa::openapi::schema::Type::String)
             .description(Some("What went wrong, in one word that clients can act on (docs/PROTOCOL.md, \"Words of `error`\")."))
-            .enum_values(Some(Word::ALL.iter().map(|word| word.as_str())));
+            .enum_values(Some(ErrorCode::ALL.iter().map(|word| word.as_str())));
         words.into()
     }
 }
 
-impl utoipa::ToSchema for Word {}
+impl utoipa::ToSchema for ErrorCode {}
 
 impl ApiError {
     /// `message` is for people and holds nothing secret: it goes to the caller as it is.
-    pub fn new(word: Word, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(word: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { word, message: message.into(), retry_after_ms: None }
     }
 
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Word::BadRequest, message)
+        Self::new(ErrorCode::BadRequest, message)
     }
 
     pub fn not_found() -> Self {
-        Self::new(Word::NotFound, "there is nothing at this path")
+        Self::new(ErrorCode::NotFound, "there is nothing at this path")
     }
 
     /// The server is at fault, and what happened is in its log, written by the caller of this.
     pub fn internal() -> Self {
-        Self::new(Word::Internal, "the server failed")
+        Self::new(ErrorCode::Internal, "the server failed")
     }
 
     pub fn rate_limited(retry_after_ms: u64) -> Self {
-        Self::new(Word::RateLimited, "too many calls: wait a little").after(retry_after_ms)
+        Self::new(ErrorCode::RateLimited, "too many calls: wait a little").after(retry_after_ms)
     }
 
     pub fn unavailable() -> Self {
-        Self::new(Word::Unavailable, "the server cannot do this now").after(WAIT_WHEN_AWAY_MS)
+        Self::new(ErrorCode::Unavailable, "the server cannot do this now").after(WAIT_WHEN_AWAY_MS)
     }
 
     pub fn wechat_unavailable() -> Self {
-        Self::new(Word::WechatUnavailable, "WeChat does not answer").after(WAIT_WHEN_AWAY_MS)
+        Self::new(ErrorCode::WechatUnavailable, "WeChat does not answer").after(WAIT_WHEN_AWAY_MS)
     }
 
     /// The same, to be tried again after so many milliseconds.
@@ -93,7 +93,7 @@ impl ApiError {
         self
     }
 
-    pub fn word(&self) -> Word {
+    pub fn code(&self) -> ErrorCode {
         self.word
     }
 
@@ -161,12 +161,12 @@ impl From<LoginRefused> for ApiError {
     fn from(why: LoginRefused) -> Self {
         match why {
             LoginRefused::BadCode => {
-                Self::new(Word::BadCode, "the code is malformed, expired or used: call wx.login again")
+                Self::new(ErrorCode::BadCode, "the code is malformed, expired or used: call wx.login again")
             }
             LoginRefused::RateLimited { retry_after_ms } => {
-                Self::new(Word::RateLimited, "WeChat asks to wait").after(retry_after_ms)
+                Self::new(ErrorCode::RateLimited, "WeChat asks to wait").after(retry_after_ms)
             }
-            LoginRefused::Blocked => Self::new(Word::BlockedByWechat, "WeChat blocked this user"),
+            LoginRefused::Blocked => Self::new(ErrorCode::BlockedByWechat, "WeChat blocked this user"),
             LoginRefused::Unavailable => Self::wechat_unavailable(),
         }
     }
@@ -176,9 +176,9 @@ impl From<TokenRefused> for ApiError {
     fn from(why: TokenRefused) -> Self {
         match why {
             TokenRefused::Unauthorized => {
-                Self::new(Word::Unauthorized, "the token is not valid: log in again")
+                Self::new(ErrorCode::Unauthorized, "the token is not valid: log in again")
             }
-            TokenRefused::Banned => Self::new(Word::Banned, "this user is banned"),
+            TokenRefused::Banned => Self::new(ErrorCode::Banned, "this user is banned"),
         }
     }
 }
@@ -199,15 +199,19 @@ impl From<Refusal> for ApiError {
     fn from(why: Refusal) -> Self {
         match why {
             Refusal::Conflict => {
-                Self::new(Word::Conflict, "stored before under the same key with other content")
+                Self::new(ErrorCode::Conflict, "stored before under the same key with other content")
             }
             Refusal::RateLimited { retry_after_ms } => Self::rate_limited(retry_after_ms),
             Refusal::Unavailable => Self::unavailable(),
-            Refusal::Blocked => Self::new(Word::Blocked, "the recipient takes nothing from you"),
-            Refusal::NotFound => Self::new(Word::NotFound, "there is no such message of yours"),
-            Refusal::RecallExpired => Self::new(Word::RecallExpired, "the message is too old to be recalled"),
-            Refusal::TooMany => Self::new(Word::TooLarge, "the list is full: take somebody off it first"),
-            Refusal::ContentRefused => Self::new(Word::ContentRefused, "this may not be said here"),
+            Refusal::Blocked => Self::new(ErrorCode::Blocked, "the recipient takes nothing from you"),
+            Refusal::NotFound => Self::new(ErrorCode::NotFound, "there is no such message of yours"),
+            Refusal::RecallExpired => {
+                Self::new(ErrorCode::RecallExpired, "the message is too old to be recalled")
+            }
+            Refusal::TooMany => {
+                Self::new(ErrorCode::TooLarge, "the list is full: take somebody off it first")
+            }
+            Refusal::ContentRefused => Self::new(ErrorCode::ContentRefused, "this may not be said here"),
         }
     }
 }
@@ -216,20 +220,21 @@ impl From<Refused> for ApiError {
     fn from(why: Refused) -> Self {
         match why {
             Refused::Draining => {
-                Self::new(Word::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS)
+                Self::new(ErrorCode::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS)
             }
             Refused::TooManySessions => {
-                Self::new(Word::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS)
+                Self::new(ErrorCode::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS)
             }
             Refused::TooManyFromAddress => {
-                Self::new(Word::RateLimited, "too many sessions from this address").after(WAIT_WHEN_AWAY_MS)
+                Self::new(ErrorCode::RateLimited, "too many sessions from this address")
+                    .after(WAIT_WHEN_AWAY_MS)
             }
             Refused::TooFast { retry_after_ms } => {
-                Self::new(Word::RateLimited, "too many logins and handshakes from this address")
+                Self::new(ErrorCode::RateLimited, "too many logins and handshakes from this address")
                     .after(retry_after_ms)
             }
             Refused::TooManyAtOnce { retry_after_ms } => {
-                Self::new(Word::Unavailable, "too many connect at once").after(retry_after_ms)
+                Self::new(ErrorCode::Unavailable, "too many connect at once").after(retry_after_ms)
             }
         }
     }
@@ -280,22 +285,22 @@ mod tests {
     #[test]
     fn what_fails_inside_becomes_the_protocols_word() {
         let words = [
-            (ApiError::from(LoginRefused::BadCode), Word::BadCode, false),
-            (LoginRefused::RateLimited { retry_after_ms: 5 }.into(), Word::RateLimited, true),
-            (LoginRefused::Blocked.into(), Word::BlockedByWechat, false),
-            (LoginRefused::Unavailable.into(), Word::WechatUnavailable, true),
-            (TokenRefused::Banned.into(), Word::Banned, false),
-            (Unavailable.into(), Word::Unavailable, true),
-            (Refusal::Conflict.into(), Word::Conflict, false),
-            (Refusal::ContentRefused.into(), Word::ContentRefused, false),
-            (Refused::Draining.into(), Word::Unavailable, true),
-            (Refused::TooManySessions.into(), Word::Unavailable, true),
-            (Refused::TooManyFromAddress.into(), Word::RateLimited, true),
-            (Refused::TooFast { retry_after_ms: 7 }.into(), Word::RateLimited, true),
-            (Refused::TooManyAtOnce { retry_after_ms: 7 }.into(), Word::Unavailable, true),
+            (ApiError::from(LoginRefused::BadCode), ErrorCode::BadCode, false),
+            (LoginRefused::RateLimited { retry_after_ms: 5 }.into(), ErrorCode::RateLimited, true),
+            (LoginRefused::Blocked.into(), ErrorCode::BlockedByWechat, false),
+            (LoginRefused::Unavailable.into(), ErrorCode::WechatUnavailable, true),
+            (TokenRefused::Banned.into(), ErrorCode::Banned, false),
+            (Unavailable.into(), ErrorCode::Unavailable, true),
+            (Refusal::Conflict.into(), ErrorCode::Conflict, false),
+            (Refusal::ContentRefused.into(), ErrorCode::ContentRefused, false),
+            (Refused::Draining.into(), ErrorCode::Unavailable, true),
+            (Refused::TooManySessions.into(), ErrorCode::Unavailable, true),
+            (Refused::TooManyFromAddress.into(), ErrorCode::RateLimited, true),
+            (Refused::TooFast { retry_after_ms: 7 }.into(), ErrorCode::RateLimited, true),
+            (Refused::TooManyAtOnce { retry_after_ms: 7 }.into(), ErrorCode::Unavailable, true),
         ];
         for (error, word, waiting_helps) in words {
-            assert_eq!(error.word(), word);
+            assert_eq!(error.code(), word);
             assert_eq!(error.retry_after_ms().is_some(), waiting_helps, "{error}");
         }
     }

@@ -13,8 +13,8 @@ use actix_service::{ServiceFactory, ServiceFactoryExt as _};
 use socket2::{Domain, Type};
 use tokio_util::either::Either;
 
+use super::pacer::accept_pacer;
 use super::stream::Socket;
-use super::turnstile::doorway;
 use crate::config::Listen;
 use crate::files::{Denied, Need, access};
 
@@ -138,7 +138,7 @@ pub fn listen(
 fn turns<T: 'static>(
     socket: fn(T) -> Socket,
 ) -> impl ServiceFactory<T, Config = (), Response = Socket, Error = DispatchError, InitError = ()> {
-    doorway().map(socket)
+    accept_pacer().map(socket)
 }
 
 /// Looks whether one could listen there, and does not.

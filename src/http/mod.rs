@@ -30,7 +30,7 @@ pub mod admin;
 pub mod api;
 pub mod ops;
 pub mod openapi;
-pub mod caller;
+pub mod client;
 pub mod body;
 pub mod admission;
 pub mod address;
@@ -38,7 +38,7 @@ pub mod request_id;
 pub mod status;
 pub mod origin;
 pub mod hosts;
-pub mod tagged;
+pub mod etag;
 pub mod web;
 pub mod wechat_events;
 pub mod descriptors;
@@ -47,16 +47,16 @@ pub mod debit;
 pub mod page;
 pub mod stream;
 pub mod error;
-pub mod tally;
+pub mod response_metrics;
 pub mod waiting;
-mod turnstile;
+mod pacer;
 #[cfg(test)]
 mod testing;
 
 pub use address::Address;
 pub use admin::AdminKeys;
-pub use admission::{Admission, Refused, Seat};
-pub use caller::{Caller, Newcomer};
+pub use admission::{Admission, Refused, SessionPermit};
+pub use client::{AuthenticatedUser, LoginClient};
 pub use descriptors::Budget;
 pub use error::ApiError;
 pub use web::SignIn;
@@ -104,7 +104,7 @@ pub struct State {
 /// 405).
 pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
-    let mut v1 = scope("/v1").default_service(to(tally::nowhere));
+    let mut v1 = scope("/v1").default_service(to(response_metrics::not_found));
     for path in api::paths() {
         let route = Route::of(path);
         let mut resource = resource(path.strip_prefix("/v1").unwrap_or(path));
@@ -113,8 +113,8 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
         }
         v1 = v1.service(
             resource
-                .default_service(to(tally::wrong_method))
-                .wrap(from_fn(move |r, next| tally::count(route, r, next))),
+                .default_service(to(response_metrics::wrong_method))
+                .wrap(from_fn(move |r, next| response_metrics::count(route, r, next))),
         );
     }
     let fixed = DefaultHeaders::new()
@@ -127,25 +127,26 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
     })));
     let healthz =
         resource("/healthz").route(get().to(ops::public_healthz)).route(head().to(ops::public_healthz));
-    let healthz = healthz.default_service(to(tally::wrong_method));
-    config.service(healthz.wrap(from_fn(|r, next| tally::count(Route::Healthz, r, next))));
+    let healthz = healthz.default_service(to(response_metrics::wrong_method));
+    config.service(healthz.wrap(from_fn(|r, next| response_metrics::count(Route::Healthz, r, next))));
     if state.admin.is_some() && state.config.admin.port().is_none() {
         admin::calls(config);
     }
     if state.pushes.is_some() {
         config.service(
-            wechat_events::events().wrap(from_fn(|r, next| tally::count(Route::WeChatEvents, r, next))),
+            wechat_events::events()
+                .wrap(from_fn(|r, next| response_metrics::count(Route::WeChatEvents, r, next))),
         );
     }
     if state.web.is_some() {
-        config.service(web::page().wrap(from_fn(|r, next| tally::count(Route::Page, r, next))));
-        config.service(web::assets().wrap(from_fn(|r, next| tally::count(Route::Asset, r, next))));
+        config.service(web::page().wrap(from_fn(|r, next| response_metrics::count(Route::Page, r, next))));
+        config.service(web::assets().wrap(from_fn(|r, next| response_metrics::count(Route::Asset, r, next))));
     }
     config.service(
         resource("/{openid}")
             .route(get().to(ws::connect))
-            .default_service(to(tally::wrong_method))
-            .wrap(from_fn(|r, next| tally::count(Route::Handshake, r, next))),
+            .default_service(to(response_metrics::wrong_method))
+            .wrap(from_fn(|r, next| response_metrics::count(Route::Handshake, r, next))),
     );
 }
 
@@ -154,26 +155,28 @@ pub fn public(config: &mut ServiceConfig, state: &Data<State>) {
 pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let healthz = resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz));
-    config.service(healthz.default_service(to(tally::wrong_method)));
+    config.service(healthz.default_service(to(response_metrics::wrong_method)));
     config.service(
         resource("/readyz")
             .route(get().to(ops::readyz))
             .route(head().to(ops::readyz))
-            .default_service(to(tally::wrong_method)),
+            .default_service(to(response_metrics::wrong_method)),
     );
     config.service(
         resource("/metrics")
             .route(get().to(ops::metrics))
             .route(head().to(ops::metrics))
-            .default_service(to(tally::wrong_method)),
+            .default_service(to(response_metrics::wrong_method)),
     );
     config.service(
-        resource("/status").route(get().to(status::status)).default_service(to(tally::wrong_method)),
+        resource("/status")
+            .route(get().to(status::status))
+            .default_service(to(response_metrics::wrong_method)),
     );
     config.service(
         resource("/status/requests/{id}")
             .route(get().to(status::seen_request))
-            .default_service(to(tally::wrong_method)),
+            .default_service(to(response_metrics::wrong_method)),
     );
 }
 
@@ -187,7 +190,7 @@ fn common(config: &mut ServiceConfig, state: &Data<State>) {
         .app_data(
             PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()),
         )
-        .default_service(to(tally::nowhere));
+        .default_service(to(response_metrics::not_found));
 }
 
 /// Browsers of the allowed origins may call, without credentials of the browser's own: there are no cookies.

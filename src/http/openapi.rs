@@ -8,7 +8,7 @@ use actix_web::http::header;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::caller::Passerby;
+use super::client::AnonymousClient;
 use super::error::{ApiError, ErrorBody};
 use super::{api, ops, ws};
 
@@ -76,7 +76,7 @@ static TEXT: LazyLock<Option<String>> = LazyLock::new(|| match Document::openapi
     tag = "server",
     responses((status = 200, description = "OpenAPI 3.1", body = Object), OpenErrors)
 )]
-pub async fn document(_: Passerby) -> Result<HttpResponse, ApiError> {
+pub async fn document(_: AnonymousClient) -> Result<HttpResponse, ApiError> {
     let text = TEXT.as_deref().ok_or_else(ApiError::internal)?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(text))
 }

@@ -9,7 +9,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::State;
-use super::caller::Passerby;
+use super::client::AnonymousClient;
 use super::openapi::OpenErrors;
 use crate::ids::{HttpRequestId, now_ms};
 use crate::metrics::Metrics;
@@ -161,7 +161,11 @@ impl From<Link> for RelayDetail {
 
 /// Says that the process is alive
 #[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Alive), OpenErrors))]
-pub async fn public_healthz(_: Passerby, request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+pub async fn public_healthz(
+    _: AnonymousClient,
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> HttpResponse {
     if let Some(id) = request.extensions().get::<HttpRequestId>() {
         state.status.saw(id, request.head(), &state.config.server);
     }

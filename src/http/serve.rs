@@ -29,7 +29,7 @@ use super::stream::{self, GuardedStream, Socket};
 use super::{State, admin, hosts, ops, public, request_id, upgrade};
 use crate::config::Transport;
 use crate::metrics::{Metrics, RefusedConnection};
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 
 /// A handshake, or the head of a request, that is not finished by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -88,11 +88,11 @@ impl Port {
         let (reason, word, why) = match crowded {
             Crowded::Address => (
                 RefusedConnection::TooManyFromAddress,
-                Word::RateLimited,
+                ErrorCode::RateLimited,
                 "too many connections from this address",
             ),
             Crowded::Port => {
-                (RefusedConnection::TooManyConnections, Word::Unavailable, "too many connections")
+                (RefusedConnection::TooManyConnections, ErrorCode::Unavailable, "too many connections")
             }
         };
         self.metrics.connections_refused.inc(reason);

@@ -19,8 +19,8 @@ use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::protocol::FrameLimits;
-use crate::safety::{Checks, Common, Policy, Seen, Words};
-use crate::session::inbound::InboundLimits;
+use crate::safety::{Common, ModerationHandle, Policy, Seen, Words};
+use crate::session::frame_guard::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::{Store, StoreLimits};
 use crate::wechat::{LoginRefused, ValidateCode};
@@ -149,7 +149,7 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
 }
 
 /// Checks that let everything pass.
-fn checks(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metrics) -> Checks {
+fn checks(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metrics) -> ModerationHandle {
     let config::Safety { review, on_inactive, on_outage, .. } = config.safety;
     let common = Common {
         policy: Policy { review, on_inactive, on_outage },
@@ -160,7 +160,7 @@ fn checks(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metr
         keep_text: false,
         seen: Seen::default(),
     };
-    Checks::new(&config.safety, Arc::new(common), None)
+    ModerationHandle::new(&config.safety, Arc::new(common), None)
 }
 
 /// A state over an empty store.

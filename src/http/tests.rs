@@ -15,7 +15,7 @@ use super::body::Body;
 use super::*;
 use crate::auth::Identity;
 use crate::ids::OpenId;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 
 async fn server(
     state: &web::Data<State>,
@@ -180,8 +180,8 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
     assert_eq!(body["details"], json!({"database": "ok", "wechat": "ok"}));
     state.draining.begin();
     assert_eq!(
-        api::login::exchange(&state, Address::Socket, "away".into()).await.unwrap_err().word(),
-        Word::WechatUnavailable
+        api::login::exchange(&state, Address::Socket, "away".into()).await.unwrap_err().code(),
+        ErrorCode::WechatUnavailable
     );
     let (_, body) = json_of(server.call(ready()).await.unwrap()).await;
     assert_eq!(body["reasons"], json!(["draining"]));
@@ -265,13 +265,13 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
     let state = testing::state(testing::config());
     state.store.drain(Duration::ZERO).await;
     let caller = || {
-        Caller(Identity {
+        AuthenticatedUser(Identity {
             openid: OpenId::parse("me").unwrap(),
             issued: crate::event::revocation::Issued::by_time(1),
         })
     };
-    fn word<T>(outcome: Result<T, ApiError>) -> Option<Word> {
-        outcome.err().map(|e| e.word())
+    fn word<T>(outcome: Result<T, ApiError>) -> Option<ErrorCode> {
+        outcome.err().map(|e| e.code())
     }
 
     let history = async |peer: &str, before_seq, limit| {
@@ -279,18 +279,18 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
         word(api::messages::history(caller(), web::Query(params), state.clone()).await)
     };
     assert_eq!(history("peer", None, None).await, None);
-    assert_eq!(history("pe er", None, None).await, Some(Word::BadRequest));
-    assert_eq!(history("g:1", None, None).await, Some(Word::BadRequest));
-    assert_eq!(history("peer", Some(-1), None).await, Some(Word::BadRequest));
-    assert_eq!(history("peer", None, Some(101)).await, Some(Word::BadRequest));
+    assert_eq!(history("pe er", None, None).await, Some(ErrorCode::BadRequest));
+    assert_eq!(history("g:1", None, None).await, Some(ErrorCode::BadRequest));
+    assert_eq!(history("peer", Some(-1), None).await, Some(ErrorCode::BadRequest));
+    assert_eq!(history("peer", None, Some(101)).await, Some(ErrorCode::BadRequest));
 
     let list = async |limit, cursor: Option<&str>| {
         let params = ListParams { limit, cursor: cursor.map(str::to_owned) };
         word(api::conversations::list(caller(), web::Query(params), state.clone()).await)
     };
     assert_eq!(list(Some(100), None).await, None);
-    assert_eq!(list(Some(0), None).await, Some(Word::BadRequest));
-    assert_eq!(list(None, Some("nonsense")).await, Some(Word::BadRequest));
+    assert_eq!(list(Some(0), None).await, Some(ErrorCode::BadRequest));
+    assert_eq!(list(None, Some("nonsense")).await, Some(ErrorCode::BadRequest));
 
     assert_eq!(word(api::conversations::unread(caller(), state.clone()).await), None);
 
@@ -300,9 +300,9 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
                 .await,
         )
     };
-    assert_eq!(read("peer", 3).await, Some(Word::Unavailable));
-    assert_eq!(read("", 3).await, Some(Word::BadRequest));
-    assert_eq!(read("peer", -3).await, Some(Word::BadRequest));
+    assert_eq!(read("peer", 3).await, Some(ErrorCode::Unavailable));
+    assert_eq!(read("", 3).await, Some(ErrorCode::BadRequest));
+    assert_eq!(read("peer", -3).await, Some(ErrorCode::BadRequest));
 
     let clear = async |peer: &str, up_to_seq| {
         let params = web::Query(ClearParams { up_to_seq });
@@ -311,12 +311,12 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
                 .await,
         )
     };
-    assert_eq!(clear("peer", None).await, Some(Word::Unavailable));
-    assert_eq!(clear("pe/er", None).await, Some(Word::BadRequest));
-    assert_eq!(clear("peer", Some(-1)).await, Some(Word::BadRequest));
+    assert_eq!(clear("peer", None).await, Some(ErrorCode::Unavailable));
+    assert_eq!(clear("pe/er", None).await, Some(ErrorCode::BadRequest));
+    assert_eq!(clear("peer", Some(-1)).await, Some(ErrorCode::BadRequest));
 
     let body = serde_json::from_str("{}").map(Body).unwrap();
-    assert_eq!(word(api::login::logout(caller(), body, state.clone()).await), Some(Word::Unavailable));
+    assert_eq!(word(api::login::logout(caller(), body, state.clone()).await), Some(ErrorCode::Unavailable));
 }
 
 /// One request over a Unix socket, as bytes, and the whole answer.

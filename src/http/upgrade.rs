@@ -50,7 +50,7 @@ async fn upgrade(request: &Request, framed: Framed, state: &State) -> io::Result
         _ => logging::within_request(id.as_str().into(), handshake(request.head(), id.clone(), state)).await,
     };
     match judged {
-        Ok(Admitted { driver, dialect, seat }) => {
+        Ok(Admitted { driver, dialect, permit }) => {
             let key = request
                 .headers()
                 .get(SEC_WEBSOCKET_KEY)
@@ -62,7 +62,7 @@ async fn upgrade(request: &Request, framed: Framed, state: &State) -> io::Result
             takeover::start(
                 driver,
                 state.sessions.limits.inbound,
-                seat,
+                permit,
                 socket,
                 accepted(parts.write_buf, &key, dialect, &id),
                 early,

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, web};
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::tagged::tagged;
-use super::{State, tally};
+use super::etag::etag;
+use super::{State, response_metrics};
 use crate::ids::sha256;
 
 /// How the browser client lets people in.
@@ -91,7 +91,7 @@ pub fn assets() -> Resource {
 }
 
 fn served(path: &str) -> Resource {
-    resource(path).default_service(to(tally::wrong_method))
+    resource(path).default_service(to(response_metrics::wrong_method))
 }
 
 async fn index(request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -120,7 +120,7 @@ fn file(request: &HttpRequest, name: &str) -> Result<HttpResponse, ApiError> {
     static TAGS: LazyLock<[String; FILES.len()]> = LazyLock::new(|| FILES.map(|file| sha256(file.bytes)));
     let (file, tag) =
         FILES.iter().zip(TAGS.iter()).find(|(file, _)| file.name == name).ok_or_else(ApiError::not_found)?;
-    Ok(tagged(request, tag, answer(file.media_type()), file.bytes))
+    Ok(etag(request, tag, answer(file.media_type()), file.bytes))
 }
 
 /// Asked about again each time: an upgrade of the server is one of the page.

@@ -11,10 +11,10 @@ use lru::LruCache;
 
 use super::address::Address;
 use super::error::ApiError;
-use super::{State, body, tally};
+use super::{State, body, response_metrics};
 use crate::config;
 use crate::ids::now_ms;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::wechat::push::{Message, Receiver, Refused, Signed, digest};
 
 pub const PATH: &str = "/wechat/events";
@@ -71,7 +71,10 @@ impl Pushes {
 }
 
 pub fn events() -> Resource {
-    resource(PATH).route(get().to(confirm)).route(post().to(take)).default_service(to(tally::wrong_method))
+    resource(PATH)
+        .route(get().to(confirm))
+        .route(post().to(take))
+        .default_service(to(response_metrics::wrong_method))
 }
 
 /// The console asks once whether this is the place.
@@ -125,7 +128,7 @@ fn refused(why: Refused) -> ApiError {
         Refused::NotSigned => log::debug!(why:% = why; "a push was refused"),
         _ => log::warn!(why:% = why; "a push of WeChat's was refused"),
     }
-    ApiError::new(Word::Unauthorized, why.to_string())
+    ApiError::new(ErrorCode::Unauthorized, why.to_string())
 }
 
 fn plain(text: String) -> HttpResponse {

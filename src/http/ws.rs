@@ -9,9 +9,9 @@ use actix_web_actors::ws;
 
 use super::State;
 use super::address::Address;
-use super::admission::Seat;
+use super::admission::SessionPermit;
 use super::api::login;
-use super::caller;
+use super::client;
 use super::connections::ConnectionHandle;
 use super::error::ApiError;
 use super::hosts;
@@ -19,9 +19,9 @@ use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
 use crate::ids::{Device, HttpRequestId, OpenId};
-use crate::protocol::{ClientFeatures, Close, Dialect, SUBPROTOCOL, Word};
+use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, SUBPROTOCOL};
+use crate::session::connection::{Hello, Refusal};
 use crate::session::driver::Driver;
-use crate::session::member::{Hello, Refusal};
 use crate::session::web_actors;
 use crate::trace;
 
@@ -49,7 +49,7 @@ const BEARER_PREFIX: &str = "bearer.";
 )]
 pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let id = request.extensions().get::<HttpRequestId>().cloned().unwrap_or_else(HttpRequestId::fresh);
-    let Admitted { driver, seat, .. } = match handshake(request.head(), id, &state).await {
+    let Admitted { driver, permit, .. } = match handshake(request.head(), id, &state).await {
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
@@ -58,7 +58,7 @@ pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Da
             if let Some(connection) = request.conn_data::<ConnectionHandle>() {
                 connection.becomes_session();
             }
-            response.streaming(web_actors::start(driver, state.sessions.limits.inbound, seat, payload))
+            response.streaming(web_actors::start(driver, state.sessions.limits.inbound, permit, payload))
         }
         Err(error) => error.error_response(),
     }
@@ -68,7 +68,7 @@ pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Da
 pub struct Admitted {
     pub driver: Driver,
     pub dialect: Dialect,
-    pub seat: Seat,
+    pub permit: SessionPermit,
 }
 
 /// Judges a handshake. A refusal about the machine is plain HTTP (`Err`); one about the user is told over the
@@ -90,7 +90,7 @@ pub async fn handshake(
     let address = Address::of(request, &state.config.server);
     let turn_away = |refused: super::Refused| refused.turn_away(&state.metrics);
     state.admission.handshake(address).map_err(turn_away)?;
-    let seat = state.admission.session(address).map_err(turn_away)?;
+    let permit = state.admission.session(address).map_err(turn_away)?;
     let dialect = offer.dialect();
     let mut hello = hello(request, offer, state).await;
     if let Ok(Hello { openid, issued, .. }) = &hello {
@@ -108,19 +108,19 @@ pub async fn handshake(
         Ok(hello) => Driver::open(Hello { request_id: Some(id), ..hello }, &state.sessions),
         Err(error) => {
             // Counted by word and close code; a line each would be for strangers to fill the disk with.
-            log::debug!(address:% = address, error = error.word().as_str(); "handshake refused");
+            log::debug!(address:% = address, error = error.code().as_str(); "handshake refused");
             // Whoever it is says that they are this user; that is what an operator looks for who asks why the
             // user does not come in.
             if let Some(line) = OpenId::parse(request.uri.path().trim_start_matches('/'))
                 .ok()
                 .and_then(|user| trace::of_user("refused", &user))
             {
-                line.text("error", error.word().as_str()).request_id(Some(id.as_str())).write();
+                line.text("error", error.code().as_str()).request_id(Some(id.as_str())).write();
             }
             Driver::refuse(refusal(&error, dialect), &state.sessions)
         }
     };
-    Ok(Admitted { driver, dialect, seat })
+    Ok(Admitted { driver, dialect, permit })
 }
 
 /// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it
@@ -145,7 +145,7 @@ fn no_handshake(path: &str) -> HttpResponse {
 }
 
 fn refusal(error: &ApiError, dialect: Dialect) -> Refusal {
-    let (word, retry_after_ms) = (error.word(), error.retry_after_ms());
+    let (word, retry_after_ms) = (error.code(), error.retry_after_ms());
     let close = Close::of_refusal(word, retry_after_ms);
     Refusal { dialect, word, why: error.message().to_owned(), close, retry_after_ms }
 }
@@ -161,7 +161,7 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
     let identity = authenticate(request, offer, query.code, state).await?;
     if identity.openid != openid {
         return Err(ApiError::new(
-            Word::OpenidMismatch,
+            ErrorCode::OpenidMismatch,
             "the path names another user than the one who logged in",
         ));
     }
@@ -184,13 +184,15 @@ async fn authenticate(
     code: Option<String>,
     state: &State,
 ) -> Result<Identity, ApiError> {
-    let header = caller::bearer(&request.headers)?;
+    let header = client::bearer(&request.headers)?;
     if let Some(token) = header.or(offer.bearer.as_deref()) {
         return state.tokens.verify(token, state.revocations.now_ms()).map_err(ApiError::from);
     }
     match code {
         Some(code) => login::exchange(state, Address::of(request, &state.config.server), code).await,
-        None if offer.v1 => Err(ApiError::new(Word::Unauthorized, "neither a token nor a code is given")),
+        None if offer.v1 => {
+            Err(ApiError::new(ErrorCode::Unauthorized, "neither a token nor a code is given"))
+        }
         None => Err(ApiError::bad_request("code is missing")),
     }
 }

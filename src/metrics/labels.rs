@@ -12,7 +12,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::protocol::close::CloseKind;
-use crate::protocol::{Dialect, Word};
+use crate::protocol::{Dialect, ErrorCode};
 
 /// A label set all of whose combinations are known.
 pub trait Labels: EncodeLabelSet + Clone + std::hash::Hash + Eq + Send + Sync + 'static {
@@ -143,7 +143,7 @@ pub enum Route {
     #[strum(serialize = "/v1/avatars/{sha256}")]
     Avatar,
     #[strum(serialize = "/v1/notices")]
-    Notices,
+    NotifierHandle,
     #[strum(serialize = "/v1/notices/grants")]
     NoticeGrants,
     #[strum(serialize = "/v1/notices/quiet")]
@@ -308,7 +308,7 @@ macro_rules! encoded_by_name {
 }
 
 encoded_by_name!(
-    Word,
+    ErrorCode,
     CloseKind,
     Dialect,
     RefusedHandshake,
@@ -367,7 +367,7 @@ macro_rules! label_sets {
 }
 
 label_sets! {
-    ErrorLabel { error: Word }
+    ErrorLabel { error: ErrorCode }
     HandshakeLabel { error: RefusedHandshake }
     ConnectionLabel { error: RefusedConnection }
     DialectLabel { dialect: Dialect }

@@ -551,7 +551,7 @@ mod tests {
     fn what_is_counted_is_shown() {
         let m = Metrics::new();
         m.acks.inc();
-        m.errors.inc(crate::protocol::Word::BadFrame);
+        m.errors.inc(crate::protocol::ErrorCode::BadFrame);
         for text in [m.encode(), m.encode_prometheus()] {
             assert!(text.contains("\nhongyan_acks_total 1\n"), "{text}");
             assert!(text.contains("\nhongyan_errors_total{error=\"bad_frame\"} 1\n"), "{text}");

@@ -12,10 +12,10 @@ use actix::{
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::deliver::{Courier, Delivered};
-use super::handle::{Notices, Seen, Standing};
-use super::judge::Aftermath;
-use super::judging::{Bench, Ruling};
+use super::deliver::{Delivered, Sender};
+use super::evaluate::{Evaluator, Ruling};
+use super::handle::{NotifierHandle, Seen, Standing};
+use super::policy::SendOutcome;
 use super::rest::Rest;
 use super::schedule::{Added, Pair, Schedule, Waiting};
 use super::{NotifierPorts, Settings, ledger};
@@ -47,14 +47,14 @@ const RECOVERY_TRIES: u32 = 30;
 pub struct Notifier {
     settings: Rc<Settings>,
     store: Store,
-    bench: Bench,
-    courier: Courier,
+    bench: Evaluator,
+    courier: Sender,
     metrics: Metrics,
     standing: Arc<Standing>,
     schedule: Schedule,
     /// Judged, and without a place yet.
     ready: VecDeque<(Waiting, Candidate)>,
-    judging: bool,
+    evaluate: bool,
     in_flight: usize,
     rest: Rest,
     /// Notices that WeChat is not reached for.
@@ -72,14 +72,14 @@ impl Notifier {
         wechat: impl FnOnce() -> WeChatApi + Send + 'static,
         metrics: &Metrics,
         vital: Vital,
-    ) -> Notices {
+    ) -> NotifierHandle {
         let standing = Arc::<Standing>::default();
         let (counted, shared) = (metrics.clone(), standing.clone());
         let notifier = Self::start_in_arbiter(&Arbiter::new().handle(), move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             Self::new(settings, ports, wechat(), counted, shared, vital)
         });
-        Notices { notifier, standing, metrics: metrics.clone() }
+        NotifierHandle { notifier, standing, metrics: metrics.clone() }
     }
 
     fn new(
@@ -93,20 +93,20 @@ impl Notifier {
         let settings = Rc::new(settings);
         let NotifierPorts { store, attends } = ports;
         Self {
-            bench: Bench {
+            bench: Evaluator {
                 settings: settings.clone(),
                 store: store.clone(),
                 attends: attends.into(),
                 began: Instant::now(),
             },
-            courier: Courier { settings: settings.clone(), store: store.clone(), wechat },
+            courier: Sender { settings: settings.clone(), store: store.clone(), wechat },
             schedule: Schedule::new(settings.pending),
             settings,
             store,
             metrics,
             standing,
             ready: VecDeque::new(),
-            judging: false,
+            evaluate: false,
             in_flight: 0,
             rest: Rest::default(),
             unreached: Outage::default(),
@@ -149,10 +149,10 @@ impl Notifier {
         {
             self.send(waiting, candidate, ctx);
         }
-        if self.room() > 0 && !self.judging && self.ready.is_empty() {
+        if self.room() > 0 && !self.evaluate && self.ready.is_empty() {
             let due = self.schedule.take_due(self.now(), self.settings.in_flight);
             if !due.is_empty() {
-                self.judging = true;
+                self.evaluate = true;
                 let bench = self.bench.clone();
                 let ruled = async move { bench.rule(due).await };
                 ctx.spawn(ruled.into_actor(self).map(|ruled, notifier, ctx| notifier.ruled(ruled, ctx)));
@@ -171,12 +171,12 @@ impl Notifier {
     }
 
     fn ruled(&mut self, ruled: Vec<(Waiting, Ruling)>, ctx: &mut Context<Self>) {
-        self.judging = false;
+        self.evaluate = false;
         let delay = self.settings.delay_ms;
         for (waiting, ruling) in ruled {
             match ruling {
                 Ruling::Tell(candidate) => self.ready.push_back((waiting, candidate)),
-                // She was there after the first of them; whether she still is, is judged for the last.
+                // They were there after the first of them; whether they still are, is judged for the last.
                 Ruling::Attending if waiting.last_at > waiting.first_at => {
                     let due = waiting.last_at + delay;
                     self.put(Waiting { first_at: waiting.last_at, ..waiting }, due);
@@ -236,38 +236,38 @@ impl Notifier {
         self.go_on(ctx);
     }
 
-    fn asked(&mut self, waiting: Waiting, aftermath: Aftermath) {
+    fn asked(&mut self, waiting: Waiting, aftermath: SendOutcome) {
         // Long against the delay, so that a wrong setting costs few calls.
         let rest_until = self.now() + self.settings.delay_ms.saturating_mul(10).min(AGAIN_AT_MOST_MS);
         match aftermath {
-            Aftermath::Sent { .. } | Aftermath::Empty { .. } | Aftermath::Failed { .. } => {
+            SendOutcome::Sent { .. } | SendOutcome::Empty { .. } | SendOutcome::Failed { .. } => {
                 self.unreached.answered(Instant::now());
                 if self.rest.end() {
                     log::info!("WeChat takes notices again");
                 }
-                if let Aftermath::Failed { code } = aftermath {
+                if let SendOutcome::Failed { code } = aftermath {
                     log::warn!(errcode = code; "WeChat refused a notice");
                 }
             }
-            Aftermath::Odd { code, hint } => {
+            SendOutcome::Odd { code, hint } => {
                 log::warn!(errcode = code, hint = hint; "WeChat refused a notice");
                 self.rest.odd(rest_until, code, hint);
             }
-            Aftermath::Rest { code, hint } => {
+            SendOutcome::Rest { code, hint } => {
                 log::error!(errcode = code, hint = hint; "WeChat refuses notices; none is sent for a while, and no grant is used up");
                 self.rest.begin(rest_until, code, hint);
                 self.put(waiting, rest_until);
             }
-            Aftermath::Again if waiting.tries + 1 < TRIES => {
+            SendOutcome::Again if waiting.tries + 1 < TRIES => {
                 let wait = self.settings.delay_ms.saturating_mul(1 << waiting.tries).min(AGAIN_AT_MOST_MS);
                 let due = self.now() + wait;
                 self.put(Waiting { tries: waiting.tries + 1, ..waiting }, due);
             }
-            Aftermath::Again | Aftermath::Unknown if self.unreached.failed(Instant::now()).is_none() => {}
-            Aftermath::Again => {
+            SendOutcome::Again | SendOutcome::Unknown if self.unreached.failed(Instant::now()).is_none() => {}
+            SendOutcome::Again => {
                 log::warn!(tries = TRIES; "WeChat was not reached for a notice; it is given up, and its grant kept")
             }
-            Aftermath::Unknown => {
+            SendOutcome::Unknown => {
                 log::warn!("it is not known whether WeChat took a notice; it is not sent again")
             }
         }

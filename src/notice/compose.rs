@@ -1,5 +1,5 @@
 //! What a notice says: the operator's patterns, filled in and cut to what WeChat takes. A field that breaks a
-//! rule of its kind makes WeChat refuse the whole notice (47003), so what somebody calls herself must not be
+//! rule of its kind makes WeChat refuse the whole notice (47003), so what somebody calls themself must not be
 //! able to.
 
 use std::collections::BTreeMap;
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(said(&with("\u{1F600}", 1)), "1 new from Bob");
     }
 
-    /// Whatever somebody calls herself, each kind gets what it takes.
+    /// Whatever somebody calls themself, each kind gets what it takes.
     #[test]
     fn no_name_breaks_a_field() {
         let names = [

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::compose::{News, compose, page};
-use super::judge::{Aftermath, aftermath};
+use super::policy::{SendOutcome, aftermath};
 use super::schedule::Pair;
 use super::{Settings, ledger};
 use crate::ids::Seq;
@@ -36,7 +36,7 @@ const NEWEST: usize = 8;
 /// What came of one.
 pub enum Delivered {
     /// WeChat was asked.
-    Asked(Aftermath),
+    Asked(SendOutcome),
     /// What was reserved against says no.
     Skipped(NoticeResult),
     /// The store did not answer: nothing was sent.
@@ -47,13 +47,13 @@ pub enum Delivered {
 static UNSETTLED: SharedOutage = SharedOutage::new();
 
 #[derive(Clone)]
-pub struct Courier {
+pub struct Sender {
     pub settings: Rc<Settings>,
     pub store: Store,
     pub wechat: WeChatApi,
 }
 
-impl Courier {
+impl Sender {
     pub async fn deliver(&self, pair: &Pair, up_to: Seq, candidate: &Candidate) -> Delivered {
         let (id, unread) = match self.reserve(pair, up_to).await {
             None => return Delivered::StoreAway,
@@ -69,7 +69,7 @@ impl Courier {
         let aftermath = aftermath(self.send(pair, candidate, unread, text.as_deref()).await);
         abort_point("after-notice");
         self.settle(id, aftermath.settled()).await;
-        if let Aftermath::Empty { .. } = aftermath {
+        if let SendOutcome::Empty { .. } = aftermath {
             ledger::write(
                 &self.store,
                 pair.recipient.clone(),

@@ -42,13 +42,13 @@ impl Standing {
 
 /// The Notifier's address.
 #[derive(Clone)]
-pub struct Notices {
+pub struct NotifierHandle {
     pub(super) notifier: Addr<Notifier>,
     pub(super) standing: Arc<Standing>,
     pub(super) metrics: Metrics,
 }
 
-impl Notices {
+impl NotifierHandle {
     pub fn standing(&self) -> &Arc<Standing> {
         &self.standing
     }

@@ -46,7 +46,7 @@ pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: 
 }
 
 /// What an event says of the ledger. Who declined, or took the template away, is not written to on the
-/// strength of an earlier yes; and a notice that did not reach her says that the next would not either.
+/// strength of an earlier yes; and a notice that did not reach them says that the next would not either.
 pub fn change(event: &SubscribeChange) -> Option<Granted> {
     match &event.action {
         SubscribeAction::Accepted => Some(Granted::Accepted { by: Teller::WeChat, key: event.key.clone() }),

@@ -1,15 +1,15 @@
 //! Notices: a subscribe message of WeChat's to who is away and has something unread.
 //!
 //! Of every message that is stored the Notifier ([`actor`]) is told once; it waits in the [`schedule`], is
-//! judged when its time has come ([`judging`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat
+//! judged when its time has come ([`evaluate`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat
 //! ([`deliver`]) as [`compose`] words it. While the settings are wrong it rests ([`rest`]). The grants, and
 //! who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
 
 mod actor;
 mod handle;
 mod schedule;
-mod judging;
-mod judge;
+mod evaluate;
+mod policy;
 mod quiet;
 mod rest;
 mod deliver;
@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::store::messages::Quiet;
 
 pub use actor::Notifier;
-pub use handle::{Notices, Seen, Standing};
+pub use handle::{NotifierHandle, Seen, Standing};
 
 /// What the notifier is told of the settings.
 #[derive(Debug, Clone)]

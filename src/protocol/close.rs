@@ -1,6 +1,6 @@
 //! The close codes of docs/PROTOCOL.md: 4000–4499 mean "reconnect", 4500–4999 "do not, by yourself".
 
-use super::{Dialect, Word};
+use super::{Dialect, ErrorCode};
 
 /// Why the server closes a session.
 #[derive(Debug, Clone, PartialEq, Eq, strum::EnumDiscriminants)]
@@ -21,12 +21,12 @@ pub enum Close {
     HeartbeatTimeout,
     Internal,
     Overloaded {
-        word: Word,
+        word: ErrorCode,
         retry_ms: u64,
     },
     /// Not with these credentials: `unauthorized`, `bad_code`, `openid_mismatch`, `blocked_by_wechat`.
     Refused {
-        word: Word,
+        word: ErrorCode,
     },
     BadRequest,
     Replaced,
@@ -96,13 +96,14 @@ impl Close {
     }
 
     /// The close that goes with a refusal of the handshake.
-    pub fn of_refusal(word: Word, retry_after_ms: Option<u64>) -> Self {
+    pub fn of_refusal(word: ErrorCode, retry_after_ms: Option<u64>) -> Self {
         match word {
-            Word::BadRequest => Self::BadRequest,
-            Word::Banned => Self::Banned,
-            Word::Unauthorized | Word::BadCode | Word::OpenidMismatch | Word::BlockedByWechat => {
-                Self::Refused { word }
-            }
+            ErrorCode::BadRequest => Self::BadRequest,
+            ErrorCode::Banned => Self::Banned,
+            ErrorCode::Unauthorized
+            | ErrorCode::BadCode
+            | ErrorCode::OpenidMismatch
+            | ErrorCode::BlockedByWechat => Self::Refused { word },
             _ => Self::Overloaded { word, retry_ms: retry_after_ms.unwrap_or(1_000) },
         }
     }

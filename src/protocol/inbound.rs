@@ -2,7 +2,7 @@
 
 use super::json::{self, TopLevel};
 use super::sync::{self, SyncRequest};
-use super::{FrameLimits, Word};
+use super::{ErrorCode, FrameLimits};
 use crate::event::ReceiptKind;
 use crate::event::cursor::SyncCursor;
 use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
@@ -65,7 +65,7 @@ pub struct ClientMessage {
 /// A frame that is refused; it names what it was, as far as that could be read.
 #[derive(Debug)]
 pub struct Rejected {
-    pub word: Word,
+    pub word: ErrorCode,
     pub why: String,
     pub id: Option<RequestId>,
     pub client_msg_id: Option<ClientMsgId>,
@@ -172,18 +172,18 @@ fn unreadable(text: &str, why: String) -> Rejected {
     };
     let id = named.id.and_then(|raw| RequestId::parse(raw.get(), &fit(raw)?).ok());
     let client_msg_id = named.client_msg_id.and_then(|raw| ClientMsgId::parse(&fit(raw)?).ok());
-    Rejected { word: Word::BadFrame, why, id, client_msg_id }
+    Rejected { word: ErrorCode::BadFrame, why, id, client_msg_id }
 }
 
 /// Why one frame is refused, before it is known what it was.
 struct Fault {
-    word: Word,
+    word: ErrorCode,
     why: String,
 }
 
 impl Fault {
     fn bad(why: impl Into<String>) -> Self {
-        Self { word: Word::BadFrame, why: why.into() }
+        Self { word: ErrorCode::BadFrame, why: why.into() }
     }
 }
 
@@ -240,7 +240,7 @@ fn message(
         && from != openid.as_str()
     {
         return Err(Fault {
-            word: Word::SenderMismatch,
+            word: ErrorCode::SenderMismatch,
             why: "from_user_openid is not who logged in".into(),
         });
     }
@@ -250,7 +250,7 @@ fn message(
     match fields.text("message")? {
         Some(text) if text.len() > limits.message_bytes => {
             return Err(Fault {
-                word: Word::TooLarge,
+                word: ErrorCode::TooLarge,
                 why: format!("message is longer than {} bytes", limits.message_bytes),
             });
         }
@@ -260,7 +260,7 @@ fn message(
     let body = fields.body();
     if body.len() > limits.fields_bytes {
         return Err(Fault {
-            word: Word::TooLarge,
+            word: ErrorCode::TooLarge,
             why: format!("the fields are longer than {} bytes", limits.fields_bytes),
         });
     }
@@ -386,7 +386,7 @@ mod tests {
         message_burst: 40,
     };
 
-    fn read(text: &str, dialect: Dialect) -> Result<ClientFrame, (Word, String)> {
+    fn read(text: &str, dialect: Dialect) -> Result<ClientFrame, (ErrorCode, String)> {
         parse(text, dialect, &OpenId::parse("alice").unwrap(), &LIMITS)
             .map(|p| p.frame)
             .map_err(|r| (r.word, r.why))
@@ -455,7 +455,7 @@ mod tests {
     fn reserved_types_are_no_messages() {
         for name in RESERVED_TYPES.iter().filter(|name| **name != "heart") {
             let frame = format!(r#"{{"type":"{name}","client_msg_id":"c","message":"x","of_seq":1}}"#);
-            assert_eq!(read(&frame, Dialect::Plain).unwrap_err().0, Word::BadFrame, "{name}");
+            assert_eq!(read(&frame, Dialect::Plain).unwrap_err().0, ErrorCode::BadFrame, "{name}");
             let v1 = read(&frame, Dialect::V1);
             assert!(!matches!(v1, Ok(ClientFrame::Message(_))), "{name}: {v1:?}");
         }
@@ -468,15 +468,15 @@ mod tests {
     #[test]
     fn the_sender_is_who_logged_in() {
         let got = read(r#"{"type":"text","message":"x","from_user_openid":"bob"}"#, Dialect::Plain);
-        assert_eq!(got.unwrap_err().0, Word::SenderMismatch);
+        assert_eq!(got.unwrap_err().0, ErrorCode::SenderMismatch);
     }
 
     #[test]
     fn v1_messages_need_an_id_of_their_own_and_a_text() {
-        assert_eq!(read(r#"{"type":"text","message":"x"}"#, Dialect::V1).unwrap_err().0, Word::BadFrame);
+        assert_eq!(read(r#"{"type":"text","message":"x"}"#, Dialect::V1).unwrap_err().0, ErrorCode::BadFrame);
         assert_eq!(
             read(r#"{"type":"text","client_msg_id":"1"}"#, Dialect::V1).unwrap_err().0,
-            Word::BadFrame
+            ErrorCode::BadFrame
         );
         assert!(read(r#"{"type":"text","message":"x","client_msg_id":"1"}"#, Dialect::V1).is_ok());
     }
@@ -485,9 +485,9 @@ mod tests {
     fn sizes_are_of_the_decoded_text_and_of_all_fields() {
         let text = |n: usize| format!(r#"{{"message":"{}"}}"#, "x".repeat(n));
         assert!(read(&text(8_192), Dialect::Plain).is_ok());
-        assert_eq!(read(&text(8_193), Dialect::Plain).unwrap_err().0, Word::TooLarge);
+        assert_eq!(read(&text(8_193), Dialect::Plain).unwrap_err().0, ErrorCode::TooLarge);
         let fields = format!(r#"{{"extra":"{}"}}"#, "x".repeat(16_384));
-        assert_eq!(read(&fields, Dialect::Plain).unwrap_err().0, Word::TooLarge);
+        assert_eq!(read(&fields, Dialect::Plain).unwrap_err().0, ErrorCode::TooLarge);
     }
 
     #[test]
@@ -513,7 +513,7 @@ mod tests {
             &deep,
         ] {
             for dialect in [Dialect::Plain, Dialect::V1] {
-                assert_eq!(read(bad, dialect).unwrap_err().0, Word::BadFrame, "{:.60}", bad);
+                assert_eq!(read(bad, dialect).unwrap_err().0, ErrorCode::BadFrame, "{:.60}", bad);
             }
         }
     }

@@ -7,12 +7,12 @@ pub mod inbound;
 pub mod json;
 pub mod outbound;
 pub mod sync;
-pub mod word;
+pub mod error_code;
 
 pub use close::Close;
+pub use error_code::ErrorCode;
 pub use features::{ClientFeatures, SERVER_FEATURES, ServerFeature};
 pub use inbound::{ClientFrame, Dialect, Parsed, Rejected};
-pub use word::Word;
 
 /// The WebSocket subprotocol of v1 clients.
 pub const SUBPROTOCOL: &str = "hongyan.v1";

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 
-use super::{FrameLimits, ServerFeature, Word, json};
+use super::{ErrorCode, FrameLimits, ServerFeature, json};
 use crate::event::{Draft, Message, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
@@ -176,7 +176,7 @@ pub fn settings(peer: &OpenId, muted: bool) -> ByteString {
 
 /// An error, with what it is about.
 pub struct Failure<'a> {
-    pub word: Word,
+    pub word: ErrorCode,
     /// For people; never what a user wrote.
     pub why: &'a str,
     pub id: Option<&'a RequestId>,
@@ -314,7 +314,7 @@ mod tests {
         };
         assert_eq!(value(&ack.encode(Some(&id)))["id"], "é\n");
         let failure = Failure {
-            word: Word::BadFrame,
+            word: ErrorCode::BadFrame,
             why: "\"x\"",
             id: Some(&id),
             client_msg_id: None,

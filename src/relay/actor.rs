@@ -353,7 +353,7 @@ impl Relay {
 
     fn publish(&mut self, hint: &ClusterEvent) {
         let subject = match hint.kind {
-            // Who asked may have no session of hers, and so hears no hint for her.
+            // Who asked may have no session of theirs, and so hears no hint for them.
             ClusterEventKind::Attends { .. } => NODES.to_owned(),
             _ => format!("hongyan.{}.{}", self.settings.buckets, self.bucket(&hint.to)),
         };

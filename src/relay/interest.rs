@@ -19,7 +19,7 @@ pub struct Interest {
     idle: BTreeMap<(u64, Bucket), ()>,
 }
 
-/// A bucket's users, each with how often she is followed.
+/// A bucket's users, each with how often they are followed.
 #[derive(Default)]
 struct Users {
     followed: HashMap<OpenId, u32>,
@@ -37,7 +37,7 @@ pub fn bucket(openid: &OpenId, buckets: u32) -> Bucket {
 }
 
 impl Interest {
-    /// Follows a user; whether her bucket must be subscribed to for that.
+    /// Follows a user; whether their bucket must be subscribed to for that.
     pub fn follow(&mut self, openid: OpenId, bucket: Bucket) -> bool {
         let is_new = !self.buckets.contains_key(&bucket);
         let users = self.buckets.entry(bucket).or_default();

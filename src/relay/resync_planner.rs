@@ -88,8 +88,8 @@ impl ResyncPlanner {
         }
     }
 
-    /// How far back the database is to be asked now, in milliseconds, if it is to be; [`ResyncPlanner::asked`]
-    /// follows.
+    /// How far back the database is to be asked now, in milliseconds, if it is to be;
+    /// [`ResyncPlanner::asked`] follows.
     pub fn ask(&mut self, now: u64) -> Option<u64> {
         if self.asking.is_some() || self.due.is_none_or(|due| due > now) {
             return None;

@@ -13,8 +13,8 @@ use super::breaker::Breaker;
 use super::budget::Budget;
 use super::cache::Cache;
 use super::handle::Common;
-use super::late;
 use super::limiter::Limiter;
+use super::media_results;
 use super::order::{Order, Ticket};
 use super::pieces::pieces;
 use super::text::{self, Media, Shown};
@@ -447,9 +447,9 @@ impl Handler<Pushed> for ContentCheck {
     type Result = ();
 
     fn handle(&mut self, Pushed(push): Pushed, _: &mut Self::Context) {
-        let Some(result) = late::MediaResult::of(push) else { return };
-        match Places::take(&self.late, late::AT_MOST) {
-            Some(place) => drop(actix_rt::spawn(late::settle(self.common.clone(), result, place))),
+        let Some(result) = media_results::MediaResult::of(push) else { return };
+        match Places::take(&self.late, media_results::AT_MOST) {
+            Some(place) => drop(actix_rt::spawn(media_results::settle(self.common.clone(), result, place))),
             None => log::error!("too many results of media checks wait for their messages; one is dropped"),
         }
     }

@@ -23,7 +23,7 @@ use crate::wechat::Push;
 
 /// What stands between those who write and the store.
 #[derive(Clone)]
-pub struct Checks(Arc<Inner>);
+pub struct ModerationHandle(Arc<Inner>);
 
 struct Inner {
     mode: SafetyMode,
@@ -84,7 +84,7 @@ impl Seen {
     }
 }
 
-impl Checks {
+impl ModerationHandle {
     /// `asker` is there where the mode asks WeChat.
     pub fn new(config: &config::Safety, common: Arc<Common>, asker: Option<Addr<ContentCheck>>) -> Self {
         Self(Arc::new(Inner {

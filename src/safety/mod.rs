@@ -1,10 +1,10 @@
 //! What people write, checked before it is stored: by the operator's word list, by WeChat's msgSecCheck, or
 //! by both.
 //!
-//! A message goes through [`Checks`], which asks the list ([`words`]) on the thread that it comes in on.
-//! Where WeChat is asked, it goes on to [`ContentCheck`], which asks about many at a time and hands each to
-//! the store once those before it, by the same sender to the same recipient, have gone. What becomes of a
-//! text stands in `verdict`; what WeChat says of a file later is dealt with in `late`.
+//! A message goes through [`ModerationHandle`], which asks the list ([`words`]) on the thread that it comes
+//! in on. Where WeChat is asked, it goes on to [`ContentCheck`], which asks about many at a time and hands
+//! each to the store once those before it, by the same sender to the same recipient, have gone. What becomes
+//! of a text stands in `verdict`; what WeChat says of a file later is dealt with in `late`.
 
 mod alike;
 mod fold;
@@ -20,10 +20,10 @@ mod cache;
 mod order;
 mod handle;
 mod actor;
-mod late;
+mod media_results;
 
 pub use actor::ContentCheck;
-pub use handle::{Checks, Common, Detail, Seen};
-pub use late::take_back;
+pub use handle::{Common, Detail, ModerationHandle, Seen};
+pub use media_results::moderator_recall;
 pub use reload::{BadList, Words};
 pub use verdict::Policy;

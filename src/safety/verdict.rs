@@ -16,7 +16,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     Judged(Judgement),
-    /// It does not judge what this user writes: she was not in the mini-program lately, or never.
+    /// It does not judge what this user writes: they were not in the mini-program lately, or never.
     Inactive,
     /// Nothing: it does not answer, or may not be asked now.
     Nothing,

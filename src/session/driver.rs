@@ -1,5 +1,5 @@
 //! What every transport of a session does with what comes in and what goes out: the transports only move
-//! bytes, and a [`Role`] says what a text leads to.
+//! bytes, and a [`ConnectionHandler`] says what a text leads to.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use actix_http::ws::{CloseCode, CloseReason, Message};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::catch_up::{Answered, Ask, CatchUp};
+use super::connection::ChatConnection;
 use super::gate::Gate;
-use super::incoming::Incoming;
-use super::member::Member;
-use super::{News, Outcome};
+use super::message_stream::Incoming;
+use super::sync_reply::{Answered, Ask, SyncReply};
+use super::{Outcome, SessionEvent};
 use crate::chat::messages::Wake;
 use crate::chat::outbox::{Bounds, Outbox, Pushed, monotonic_ms};
 use crate::protocol::{Close, Dialect};
@@ -26,7 +26,7 @@ const TAKE_BYTES: usize = 64 * 1024;
 pub const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Who answers on the server's side of a socket.
-pub trait Role: Unpin + 'static {
+pub trait ConnectionHandler: Unpin + 'static {
     /// The transport runs; `wake` is how others reach it once they have put something into the outbox.
     fn started(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) -> Next;
 
@@ -34,25 +34,25 @@ pub trait Role: Unpin + 'static {
     fn text(&mut self, text: &str, now: u64) -> Outcome;
 
     /// This is to be told to the chat.
-    fn report(&mut self, _news: News) {}
+    fn report(&mut self, _news: SessionEvent) {}
 
     /// The transport has ended, if by a panic.
     fn ended(&mut self, _why: Close) {}
 }
 
 /// What a transport asks, and its way to those who have something for it.
-pub struct Driver<R: Role = Member> {
+pub struct Driver<R: ConnectionHandler = ChatConnection> {
     role: R,
     dialect: Dialect,
     outbox: Arc<Outbox>,
     gate: Rc<Gate>,
-    catch_up: CatchUp,
+    sync_reply: SyncReply,
     /// The answer to the last ping; older ones need none (RFC 6455 §5.5.3).
     pong: Option<Bytes>,
     /// The first frame, `init` or a refusal, is on its way: what the peer sent meanwhile may be read.
-    begun: bool,
+    handshake_sent: bool,
     /// What comes in is no longer looked at.
-    deaf: bool,
+    read_closed: bool,
     end: End,
 }
 
@@ -96,7 +96,7 @@ pub enum Then {
     Stop,
 }
 
-impl<R: Role> Driver<R> {
+impl<R: ConnectionHandler> Driver<R> {
     /// Reads nothing before the first frame is out, or [`Gate::open`] is called.
     pub fn new(role: R, dialect: Dialect, bounds: Arc<Bounds>) -> Self {
         let outbox = Arc::new(Outbox::new(bounds, monotonic_ms()));
@@ -105,10 +105,10 @@ impl<R: Role> Driver<R> {
             dialect,
             outbox,
             gate: Gate::new(),
-            catch_up: CatchUp::default(),
+            sync_reply: SyncReply::default(),
             pong: None,
-            begun: false,
-            deaf: false,
+            handshake_sent: false,
+            read_closed: false,
             end: End::Open,
         }
     }
@@ -130,7 +130,7 @@ impl<R: Role> Driver<R> {
     }
 
     pub fn incoming(&mut self, said: Incoming) -> Next {
-        if self.deaf {
+        if self.read_closed {
             self.gate.give_back(1);
             return match (&self.end, said) {
                 (End::Closed(_), Incoming::Close(_)) => Next::Stop,
@@ -147,7 +147,7 @@ impl<R: Role> Driver<R> {
             }
             Incoming::Pong => Next::Nothing,
             Incoming::Close(reason) => {
-                self.deaf = true;
+                self.read_closed = true;
                 // RFC 6455 §5.5.1: the answer carries the same code.
                 self.end = End::Answering(reason.map(|r| CloseReason { code: r.code, description: None }));
                 Next::Deliver
@@ -164,7 +164,7 @@ impl<R: Role> Driver<R> {
         match outcome {
             Outcome::Submitted => {
                 if self.gate.is_shut() {
-                    self.outbox.starve();
+                    self.outbox.wake_on_next_credit();
                     self.gate.give_back(self.outbox.take_answered());
                 }
                 Next::Nothing
@@ -175,7 +175,7 @@ impl<R: Role> Driver<R> {
                 self.role.report(news);
                 Next::Nothing
             }
-            Outcome::Sync(ask) => match self.catch_up.begin(*ask) {
+            Outcome::Sync(ask) => match self.sync_reply.begin(*ask) {
                 Ok(ask) => Next::Ask(Box::new(ask)),
                 Err(frame) => self.tell(frame),
             },
@@ -189,7 +189,7 @@ impl<R: Role> Driver<R> {
 
     /// The answer to a [`Next::Ask`] has come: it goes out with [`Driver::outgoing`].
     pub fn answered(&mut self, answered: Answered) {
-        self.catch_up.answered(answered);
+        self.sync_reply.answered(answered);
     }
 
     fn tell(&self, frame: ByteString) -> Next {
@@ -198,7 +198,7 @@ impl<R: Role> Driver<R> {
 
     /// Ends the session after what is queued for it.
     fn close(&mut self, close: Close) -> Next {
-        self.deaf = true;
+        self.read_closed = true;
         after(self.outbox.close(close))
     }
 
@@ -208,8 +208,8 @@ impl<R: Role> Driver<R> {
             return Outgoing::default();
         }
         let taken = self.outbox.take(TAKE_BYTES);
-        if !self.begun && !taken.frames.is_empty() {
-            self.begun = true;
+        if !self.handshake_sent && !taken.frames.is_empty() {
+            self.handshake_sent = true;
             self.gate.open();
         }
         self.gate.give_back(self.outbox.take_answered());
@@ -220,7 +220,7 @@ impl<R: Role> Driver<R> {
         }
         messages.extend(taken.frames.into_iter().map(Message::Text));
         if taken.close.is_none() {
-            messages.extend(self.catch_up.take().map(Message::Text));
+            messages.extend(self.sync_reply.take().map(Message::Text));
         }
         let end = std::mem::replace(&mut self.end, End::Open);
         let then = match (end, taken.close) {
@@ -233,19 +233,19 @@ impl<R: Role> Driver<R> {
                 let (code, description) = (CloseCode::from(close.code()), Some(close.reason(self.dialect)));
                 messages.push(Message::Close(Some(CloseReason { code, description })));
                 self.end = End::Closed(close);
-                self.deaf = true;
+                self.read_closed = true;
                 Then::AwaitClose
             }
             _ => Then::Stay,
         };
-        Outgoing { messages, more: taken.more || self.catch_up.has_more(), then }
+        Outgoing { messages, more: taken.more || self.sync_reply.has_more(), then }
     }
 
     /// The transport was woken and cannot write now: answers that came give their credit back, and a session
     /// that is to end hears nothing more.
     pub fn stuck(&mut self) {
         self.gate.give_back(self.outbox.take_answered());
-        self.deaf |= self.is_ending();
+        self.read_closed |= self.is_ending();
     }
 
     /// Whether the session is to end, though what is queued before its close may not be out yet.
@@ -254,7 +254,7 @@ impl<R: Role> Driver<R> {
     }
 }
 
-impl<R: Role> Drop for Driver<R> {
+impl<R: ConnectionHandler> Drop for Driver<R> {
     fn drop(&mut self) {
         let why = match &self.end {
             End::Closed(close) => close.clone(),

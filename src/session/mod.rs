@@ -1,12 +1,12 @@
 //! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `driver`,
 //! that to the chat in `member`, and the two transports in `takeover` and `web_actors`.
 
-pub mod inbound;
+pub mod frame_guard;
 pub mod gate;
-pub mod incoming;
-pub mod catch_up;
+pub mod message_stream;
+pub mod sync_reply;
 pub mod driver;
-pub mod member;
+pub mod connection;
 pub mod takeover;
 pub mod web_actors;
 
@@ -22,15 +22,15 @@ use crate::ids::{ClientMsgId, HttpRequestId, Kind, OpenId, RequestId, Seq, Sessi
 use crate::metrics::Metrics;
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{
-    ClientFeatures, ClientFrame, Close, Dialect, FrameLimits, Parsed, Word, inbound as frames, outbound,
+    ClientFeatures, ClientFrame, Close, Dialect, ErrorCode, FrameLimits, Parsed, inbound as frames, outbound,
 };
-use crate::safety::Checks;
+use crate::safety::ModerationHandle;
 use crate::store::messages::{Admission, Answer, Append, Mark, Write};
 use crate::store::{self, Full, Store};
 use crate::trace;
-use catch_up::Ask;
-use inbound::InboundLimits;
-use member::Hello;
+use connection::Hello;
+use frame_guard::InboundLimits;
+use sync_reply::Ask;
 
 /// What a user may do in all sessions and calls together. Each error is the milliseconds to wait.
 pub trait UserBudget: Send + Sync {
@@ -66,7 +66,7 @@ pub struct Shared {
     pub chat: Addr<ChatServer>,
     pub store: Store,
     /// What a message goes through on its way to the store.
-    pub checks: Checks,
+    pub checks: ModerationHandle,
     pub metrics: Metrics,
     pub budget: Arc<dyn UserBudget>,
     pub limits: SessionLimits,
@@ -107,7 +107,7 @@ pub enum Outcome {
     /// To be told to the client.
     Reply(ByteString),
     /// To be told to the chat.
-    Tell(News),
+    Tell(SessionEvent),
     /// To be asked of the store, unless another one is under way.
     Sync(Box<Ask>),
     /// To be told to the client, and then the end.
@@ -116,11 +116,11 @@ pub enum Outcome {
 
 /// What the chat is told of a session.
 #[derive(Debug)]
-pub enum News {
-    Opened(Option<OpenId>),
-    Looks(Attention),
+pub enum SessionEvent {
+    ChatOpened(Option<OpenId>),
+    Foreground(Attention),
     Acknowledged(Receipt),
-    Types(OpenId),
+    Typing(OpenId),
 }
 
 impl Session {
@@ -151,7 +151,7 @@ impl Session {
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
         if let Err(wait) = self.shared.budget.frame(&self.openid, text.len()) {
             let frame = self.failure(
-                Word::RateLimited,
+                ErrorCode::RateLimited,
                 "too many bytes: this frame was not read",
                 None,
                 None,
@@ -171,7 +171,7 @@ impl Session {
         let ClientMessage { to, kind, client_msg_id, body } = message;
         let Some(peer) = to.or_else(|| self.open_chat.clone()) else {
             let why = "to_user_openid is missing, and no chat is open".into();
-            return self.rejected(&Rejected { word: Word::BadFrame, why, id, client_msg_id });
+            return self.rejected(&Rejected { word: ErrorCode::BadFrame, why, id, client_msg_id });
         };
         self.append(Draft {
             session: self.id,
@@ -221,7 +221,7 @@ impl Session {
             Ok(charge) => (Admission::Open, charge),
             Err(wait) if !is_repeatable => {
                 return Outcome::Reply(self.failure(
-                    Word::RateLimited,
+                    ErrorCode::RateLimited,
                     "too many messages",
                     draft.request_id.as_ref(),
                     None,
@@ -239,7 +239,7 @@ impl Session {
                 // The seed's hearts have no answer.
                 Dialect::Plain => None,
                 Dialect::V1 => Some(self.failure(
-                    Word::RateLimited,
+                    ErrorCode::RateLimited,
                     "too many control frames",
                     id.as_ref(),
                     None,
@@ -266,15 +266,15 @@ impl Session {
                             refused => refused,
                         }
                     }
-                    _ => Outcome::Tell(News::Acknowledged(receipt)),
+                    _ => Outcome::Tell(SessionEvent::Acknowledged(receipt)),
                 }
             }
             (ClientFrame::Open(peer), _) => {
                 self.open_chat.clone_from(&peer);
-                Outcome::Tell(News::Opened(peer))
+                Outcome::Tell(SessionEvent::ChatOpened(peer))
             }
-            (ClientFrame::Attention(attention), _) => Outcome::Tell(News::Looks(attention)),
-            (ClientFrame::Typing(peer), _) => Outcome::Tell(News::Types(peer)),
+            (ClientFrame::Attention(attention), _) => Outcome::Tell(SessionEvent::Foreground(attention)),
+            (ClientFrame::Typing(peer), _) => Outcome::Tell(SessionEvent::Typing(peer)),
             (ClientFrame::Sync(request), id) => match self.shared.budget.question(&self.openid) {
                 Ok(()) => Outcome::Sync(Box::new(Ask::new(
                     self.shared.clone(),
@@ -284,7 +284,7 @@ impl Session {
                     *request,
                 ))),
                 Err(wait) => Outcome::Reply(self.failure(
-                    Word::RateLimited,
+                    ErrorCode::RateLimited,
                     "too many bytes of answers",
                     id.as_ref(),
                     None,
@@ -300,7 +300,7 @@ impl Session {
         match (self.over_rate.strike(now), answer) {
             (true, answer) => {
                 let answer = answer.unwrap_or_else(|| {
-                    self.failure(Word::RateLimited, "too many control frames", None, None, None)
+                    self.failure(ErrorCode::RateLimited, "too many control frames", None, None, None)
                 });
                 Outcome::Farewell(answer, Close::TooManyErrors)
             }
@@ -317,7 +317,13 @@ impl Session {
             _ => (None, None),
         };
         let why = "the server is busy: send it again under the same client_msg_id";
-        Outcome::Reply(self.failure(Word::Unavailable, why, id.as_ref(), client_msg_id.as_ref(), Some(1_000)))
+        Outcome::Reply(self.failure(
+            ErrorCode::Unavailable,
+            why,
+            id.as_ref(),
+            client_msg_id.as_ref(),
+            Some(1_000),
+        ))
     }
 
     fn rejected(&mut self, rejected: &Rejected) -> Outcome {
@@ -333,7 +339,7 @@ impl Session {
 
     fn failure(
         &self,
-        word: Word,
+        word: ErrorCode,
         why: &str,
         id: Option<&RequestId>,
         client_msg_id: Option<&ClientMsgId>,

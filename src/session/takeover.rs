@@ -16,9 +16,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Encoder as _;
 
-use super::driver::{CLOSE_WAIT, Driver, Next, Role, Then};
-use super::inbound::InboundLimits;
-use super::incoming::{Incoming, Incomings, Source};
+use super::driver::{CLOSE_WAIT, ConnectionHandler, Driver, Next, Then};
+use super::frame_guard::InboundLimits;
+use super::message_stream::{Incoming, MessageStream, Source};
 use crate::chat::messages::Wake;
 
 /// A connected socket.
@@ -26,8 +26,8 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Socket for T {}
 
-/// The actor of one WebSocket. `Seat` is freed when it ends.
-pub struct SessionActor<R: Role, T, Seat> {
+/// The actor of one WebSocket. `Permit` is freed when it ends.
+pub struct SessionActor<R: ConnectionHandler, T, Permit> {
     driver: Driver<R>,
     socket: Rc<RefCell<T>>,
     codec: Codec,
@@ -38,22 +38,22 @@ pub struct SessionActor<R: Role, T, Seat> {
     /// The session's end has its time limit.
     limited: bool,
     then: Then,
-    _seat: Seat,
+    _permit: Permit,
 }
 
 /// Starts the session on the socket. `answer` is the response to the handshake, `early` what came behind the
 /// request.
-pub fn start<R: Role, T: Socket, Seat: Unpin + 'static>(
+pub fn start<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static>(
     driver: Driver<R>,
     limits: InboundLimits,
-    seat: Seat,
+    permit: Permit,
     socket: T,
     answer: BytesMut,
     early: Bytes,
 ) {
-    SessionActor::create(|ctx: &mut Context<SessionActor<R, T, Seat>>| {
+    SessionActor::create(|ctx: &mut Context<SessionActor<R, T, Permit>>| {
         let socket = Rc::new(RefCell::new(socket));
-        ctx.add_stream(Incomings::new(Reader(socket.clone()), early, limits, driver.gate()));
+        ctx.add_stream(MessageStream::new(Reader(socket.clone()), early, limits, driver.gate()));
         SessionActor {
             driver,
             socket,
@@ -62,12 +62,12 @@ pub fn start<R: Role, T: Socket, Seat: Unpin + 'static>(
             pumping: false,
             limited: false,
             then: Then::Stay,
-            _seat: seat,
+            _permit: permit,
         }
     });
 }
 
-impl<R: Role, T: Socket, Seat: Unpin + 'static> SessionActor<R, T, Seat> {
+impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> SessionActor<R, T, Permit> {
     fn follow(&mut self, next: Next, ctx: &mut Context<Self>) {
         match next {
             Next::Nothing => {}
@@ -141,13 +141,15 @@ impl<R: Role, T: Socket, Seat: Unpin + 'static> SessionActor<R, T, Seat> {
 /// Goes on with [`SessionActor::pump`] whenever the socket takes more.
 struct Pump;
 
-impl<R: Role, T: Socket, Seat: Unpin + 'static> ActorFuture<SessionActor<R, T, Seat>> for Pump {
+impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> ActorFuture<SessionActor<R, T, Permit>>
+    for Pump
+{
     type Output = ();
 
     fn poll(
         self: Pin<&mut Self>,
-        actor: &mut SessionActor<R, T, Seat>,
-        ctx: &mut Context<SessionActor<R, T, Seat>>,
+        actor: &mut SessionActor<R, T, Permit>,
+        ctx: &mut Context<SessionActor<R, T, Permit>>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
         let done = ready!(actor.pump(task));
@@ -157,7 +159,7 @@ impl<R: Role, T: Socket, Seat: Unpin + 'static> ActorFuture<SessionActor<R, T, S
     }
 }
 
-impl<R: Role, T: Socket, Seat: Unpin + 'static> Actor for SessionActor<R, T, Seat> {
+impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> Actor for SessionActor<R, T, Permit> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -167,7 +169,7 @@ impl<R: Role, T: Socket, Seat: Unpin + 'static> Actor for SessionActor<R, T, Sea
     }
 }
 
-impl<R: Role, T: Socket, Seat: Unpin + 'static> Handler<Wake> for SessionActor<R, T, Seat> {
+impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> Handler<Wake> for SessionActor<R, T, Permit> {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
@@ -175,7 +177,9 @@ impl<R: Role, T: Socket, Seat: Unpin + 'static> Handler<Wake> for SessionActor<R
     }
 }
 
-impl<R: Role, T: Socket, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R, T, Seat> {
+impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> StreamHandler<Incoming>
+    for SessionActor<R, T, Permit>
+{
     fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
         let next = self.driver.incoming(said);
         self.follow(next, ctx);

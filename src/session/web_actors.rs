@@ -13,39 +13,39 @@ use actix_web_actors::ws::{Message, ProtocolError, WebsocketContext};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::driver::{CLOSE_WAIT, Driver, Next, Role, Then};
-use super::inbound::InboundLimits;
-use super::incoming::{Incoming, Incomings, Source};
+use super::driver::{CLOSE_WAIT, ConnectionHandler, Driver, Next, Then};
+use super::frame_guard::InboundLimits;
+use super::message_stream::{Incoming, MessageStream, Source};
 use crate::chat::messages::Wake;
 
 /// Before the rest of a full outbox is handed on. The HTTP server polls its session, and with it this timer,
 /// only while it has room.
 const TAKE_AGAIN: Duration = Duration::from_millis(1);
 
-/// The actor of one WebSocket. `Seat` is freed when it ends.
-pub struct SessionActor<R: Role, Seat> {
+/// The actor of one WebSocket. `Permit` is freed when it ends.
+pub struct SessionActor<R: ConnectionHandler, Permit> {
     driver: Driver<R>,
-    _seat: Seat,
+    _permit: Permit,
 }
 
-type Context<R, Seat> = WebsocketContext<SessionActor<R, Seat>>;
+type Context<R, Permit> = WebsocketContext<SessionActor<R, Permit>>;
 
 /// Starts the session; the stream is the body of the 101 answer.
-pub fn start<R: Role, Seat: Unpin + 'static>(
+pub fn start<R: ConnectionHandler, Permit: Unpin + 'static>(
     driver: Driver<R>,
     limits: InboundLimits,
-    seat: Seat,
+    permit: Permit,
     payload: Payload,
-) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<R, Seat> {
+) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<R, Permit> {
     // The context's own stream of frames stays silent: its codec buffers a frame before it judges its size.
     WebsocketContext::with_factory(stream::pending::<Result<Bytes, PayloadError>>(), move |ctx| {
-        ctx.add_stream(Incomings::new(payload, Bytes::new(), limits, driver.gate()));
-        SessionActor { driver, _seat: seat }
+        ctx.add_stream(MessageStream::new(payload, Bytes::new(), limits, driver.gate()));
+        SessionActor { driver, _permit: permit }
     })
 }
 
-impl<R: Role, Seat: Unpin + 'static> SessionActor<R, Seat> {
-    fn follow(&mut self, next: Next, ctx: &mut Context<R, Seat>) {
+impl<R: ConnectionHandler, Permit: Unpin + 'static> SessionActor<R, Permit> {
+    fn follow(&mut self, next: Next, ctx: &mut Context<R, Permit>) {
         match next {
             Next::Nothing => {}
             Next::Deliver => self.deliver(ctx),
@@ -60,7 +60,7 @@ impl<R: Role, Seat: Unpin + 'static> SessionActor<R, Seat> {
         }
     }
 
-    fn deliver(&mut self, ctx: &mut Context<R, Seat>) {
+    fn deliver(&mut self, ctx: &mut Context<R, Permit>) {
         let outgoing = self.driver.outgoing();
         for message in outgoing.messages {
             ctx.write_raw(message);
@@ -78,8 +78,8 @@ impl<R: Role, Seat: Unpin + 'static> SessionActor<R, Seat> {
     }
 }
 
-impl<R: Role, Seat: Unpin + 'static> Actor for SessionActor<R, Seat> {
-    type Context = Context<R, Seat>;
+impl<R: ConnectionHandler, Permit: Unpin + 'static> Actor for SessionActor<R, Permit> {
+    type Context = Context<R, Permit>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let next = self.driver.started(ctx.address().recipient());
@@ -87,7 +87,7 @@ impl<R: Role, Seat: Unpin + 'static> Actor for SessionActor<R, Seat> {
     }
 }
 
-impl<R: Role, Seat: Unpin + 'static> Handler<Wake> for SessionActor<R, Seat> {
+impl<R: ConnectionHandler, Permit: Unpin + 'static> Handler<Wake> for SessionActor<R, Permit> {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
@@ -95,7 +95,7 @@ impl<R: Role, Seat: Unpin + 'static> Handler<Wake> for SessionActor<R, Seat> {
     }
 }
 
-impl<R: Role, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R, Seat> {
+impl<R: ConnectionHandler, Permit: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R, Permit> {
     fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
         let next = self.driver.incoming(said);
         self.follow(next, ctx);
@@ -103,7 +103,9 @@ impl<R: Role, Seat: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R,
 }
 
 /// Required by the context; its stream is silent.
-impl<R: Role, Seat: Unpin + 'static> StreamHandler<Result<Message, ProtocolError>> for SessionActor<R, Seat> {
+impl<R: ConnectionHandler, Permit: Unpin + 'static> StreamHandler<Result<Message, ProtocolError>>
+    for SessionActor<R, Permit>
+{
     fn handle(&mut self, _: Result<Message, ProtocolError>, _: &mut Self::Context) {}
 }
 

@@ -109,7 +109,7 @@ pub enum MiniprogramState {
     Formal,
 }
 
-/// A message of WeChat's own to one user, for which she has accepted the template.
+/// A message of WeChat's own to one user, for which they have accepted the template.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct SubscribeMessage<'a> {
     #[serde(serialize_with = "openid")]

@@ -82,9 +82,9 @@ pub const BUSY: i64 = -1;
 pub const TOKEN_INVALID: i64 = 40001;
 const TOKEN_MALFORMED: i64 = 40014;
 const TOKEN_EXPIRED: i64 = 42001;
-/// This user has not been in the mini-program for two hours: WeChat judges no text of hers.
+/// This user has not been in the mini-program for two hours: WeChat judges no text of theirs.
 pub const INACTIVE: i64 = 61010;
-/// This user has refused the template, or all that she accepted is used up.
+/// This user has refused the template, or all that they accepted is used up.
 pub const NO_GRANT: i64 = 43101;
 
 /// Why a message was not sent, or what is not known of it.

@@ -89,7 +89,7 @@ class Server {
   }
 }
 
-/** Nothing of who runs the tests: settings of hers would be the server's. */
+/** Nothing of who runs the tests: settings of theirs would be the server's. */
 function environment() {
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith('HONGYAN_'))
   // What `dev` turns on is on only where a test says so: users are asked for notices, and messages go to WeChat's double first.

@@ -187,7 +187,7 @@ async fn who_does_not_read_is_closed_and_costs_nothing() {
 }
 
 #[actix_web::test]
-async fn who_is_ended_while_she_does_not_read_is_gone_soon() {
+async fn who_is_ended_while_it_does_not_read_is_gone_soon() {
     let server = Server::with([
         ("limits.messages_per_second", "0"),
         ("limits.bytes_per_day", "0"),

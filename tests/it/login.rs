@@ -50,7 +50,7 @@ async fn logout_ends_this_token_and_its_sessions_and_no_other() {
 }
 
 #[actix_web::test]
-async fn a_kick_ends_sessions_and_lets_her_come_back() {
+async fn a_kick_ends_sessions_and_lets_them_come_back() {
     let server = Server::start().await;
     let mut alice = server.seed("alice", "bob").await;
     assert!(server.command(&["kick", "--dev", "alice"]).status.success());
@@ -83,7 +83,7 @@ async fn a_ban_ends_everything_until_it_is_lifted_and_outlives_a_restart() {
 }
 
 #[actix_web::test]
-async fn who_is_banned_while_waiting_for_her_turn_does_not_come_in() {
+async fn who_is_banned_while_waiting_for_their_turn_does_not_come_in() {
     for transport in ["takeover", "actix-web-actors"] {
         let server =
             Server::with([("server.transport", transport), ("limits.handshakes_per_second", "1")]).await;
@@ -95,7 +95,7 @@ async fn who_is_banned_while_waiting_for_her_turn_does_not_come_in() {
         let first: Vec<_> =
             urls[..5].iter().map(|url| Box::pin(Client::connect(url, &["hongyan.v1"], None))).collect();
         let last = async {
-            // She stands behind the others, whose turns take four seconds, and is banned meanwhile.
+            // They stand behind the others, whose turns take four seconds, and are banned meanwhile.
             eventually("the others' turns", async || {
                 (server.metric("hongyan_sessions").await > 0.0).then_some(())
             })

@@ -273,7 +273,7 @@ async fn who_sends_no_good_token_gets_nothing_read() {
         .await;
     assert_eq!(mallory.put("/v1/me", &json!({ "nickname": "still here" })).await.1["error"], "banned");
     let (_, seen) = server.http_as("alice").await.get("/v1/users?openids=mallory").await;
-    assert_eq!(seen["users"][0]["nickname"], "m", "what she wrote stays, and so does her name beside it");
+    assert_eq!(seen["users"][0]["nickname"], "m", "what they wrote stays, and so does their name beside it");
 }
 
 #[actix_web::test]

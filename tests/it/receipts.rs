@@ -185,7 +185,7 @@ async fn who_is_blocked_gets_nothing_through() {
         (&json!("alice"), 1, None)
     );
     assert!(list["blocks"][0]["blocked_at"].as_i64().unwrap() > 1_600_000_000_000);
-    // Her own list is empty, and bob may write to her.
+    // Their own list is empty, and bob may write to them.
     assert_eq!(server.http_as("alice").await.get("/v1/blocks").await.1["blocks"], json!([]));
     bob.say("alice", "2", "still here").await;
     alice.expect("text").await;
@@ -216,7 +216,7 @@ async fn a_session_in_the_background_gets_its_frames_and_is_counted() {
 }
 
 #[actix_web::test]
-async fn what_one_clears_all_her_devices_learn() {
+async fn what_one_clears_all_their_devices_learn() {
     let server = Server::start().await;
     let (mut alice, mut phone, mut tablet) =
         (server.v1("alice").await, server.v1("bob").await, server.v1("bob").await);

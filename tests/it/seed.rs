@@ -58,12 +58,12 @@ async fn hearts_are_ignored_and_messages_may_have_any_type_or_none() {
     assert_eq!(bob.expect("dice").await["points"], 6);
     assert_eq!(bob.expect("text").await["message"], "no type");
     alice.send(json!({ "type": "ack" })).await;
-    // The first thing that alice hears is about the control type: her hearts and messages had no answer.
+    // The first thing that alice hears is about the control type: their hearts and messages had no answer.
     alice.expect_error("bad_frame").await;
 }
 
 #[actix_web::test]
-async fn what_comes_while_she_is_away_waits_unread() {
+async fn what_comes_while_they_are_away_waits_unread() {
     let server = Server::start().await;
     let mut alice = server.seed("alice", "bob").await;
     alice.send(json!({ "type": "text", "message": "are you there?" })).await;

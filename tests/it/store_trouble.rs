@@ -49,7 +49,7 @@ async fn postgres_serves_the_same_chat() {
     assert_eq!(bob.expect("text").await["message"], "x");
     bob.send(json!({ "message": "y" })).await;
     assert_eq!(alice.expect("text").await["seq"], 2);
-    // He has her chat open, and has written to her: she learns that he has read.
+    // Bob has alice's chat open, and has written before: a mark tells alice what was read.
     assert_eq!(alice.expect("read").await["seq"], 1);
     let (_, page) = server.http_as("alice").await.get("/v1/messages?peer=bob").await;
     assert_eq!(page["messages"].as_array().unwrap().len(), 2);

@@ -64,7 +64,7 @@ async fn each_node_is_cut_off_in_turn() {
     let (mut slowest, mut longest) = (Duration::ZERO, Duration::ZERO);
     for round in 0..size(1, 5) {
         for (n, node) in links.iter().enumerate() {
-            // Whom no cut ends: her messages come, however they find their way.
+            // Whom no cut ends: their messages come, however they find their way.
             let (from, to) = (format!("from{round}{n}"), format!("to{round}{n}"));
             let lookout = Lookout::start(cluster.v1((n + 1) % 3, &from).await, cluster.v1(n, &to).await, &to);
             fleet.goes_on(50).await;

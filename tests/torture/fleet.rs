@@ -29,9 +29,9 @@ pub const UNLIMITED: [(&str, &str); 8] = [
 
 /// Writes that a user may have unanswered.
 const WINDOW: usize = 8;
-/// How long a user waits before she tries again what failed.
+/// How long a user waits before they try again what failed.
 const AGAIN: Duration = Duration::from_millis(40);
-/// At the end everybody has what she wrote acked within so long.
+/// At the end everybody has what they wrote acked within so long.
 const SETTLE: Duration = Duration::from_secs(60);
 
 /// How the users behave.

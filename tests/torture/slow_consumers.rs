@@ -16,7 +16,7 @@ const BEAT: Duration = Duration::from_millis(50);
 const TEXT_BYTES: usize = 7_900;
 /// `session.outbox_bytes`, as it is by default.
 const OUTBOX: usize = 1 << 20;
-/// One who does not read is gone so long after an outbox full was sent to her.
+/// One who does not read is gone so long after an outbox full was sent to them.
 const GONE: Duration = Duration::from_secs(15);
 /// What they may cost, with all that waits for them.
 const GROWTH: usize = 50_000_000;

@@ -11,7 +11,7 @@ use crate::size::figure;
 
 /// Stands in everything that is between alice and bob, or is alice's.
 pub const CANARY: &str = "canary-between-two";
-/// Nobody has ever heard of her; her name is as long as alice's.
+/// Nobody has ever heard of them; their name is as long as alice's.
 pub const UNKNOWN: &str = "aliza";
 
 /// Alice and bob with a history, each connected; carol is nobody to them.
@@ -175,7 +175,7 @@ async fn no_call_shows_anybody_what_is_somebody_elses() {
     );
 }
 
-/// Where alice's list goes on behind her newest conversation.
+/// Where alice's list goes on behind their newest conversation.
 async fn cursor_of(house: &House) -> String {
     house.server.v1("alice").await.say("dan", "1", CANARY).await;
     let (_, page) = house.as_alice.get("/v1/conversations?limit=1").await;

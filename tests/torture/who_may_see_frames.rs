@@ -89,8 +89,8 @@ async fn no_frame_shows_anybody_what_is_somebody_elses() {
     house.bob.expect("recall").await;
     carol.nothing_came().await;
 
-    // A stranger may write, and learns by it neither who is there nor that she was read, not even under an id
-    // that alice has used.
+    // A stranger may write, and learns by it neither who is there nor that they were read, not even under an
+    // id that alice has used.
     let text = |to: &str| json!({ "type": "text", "to_user_openid": to, "client_msg_id": format!("{CANARY}-1"), "message": "hello" });
     assert_eq!(answers(&mut carol, &text("alice")).await, answers(&mut carol, &text(UNKNOWN)).await);
     house.alice.expect("text").await;
@@ -104,9 +104,9 @@ async fn no_frame_shows_anybody_what_is_somebody_elses() {
         let sync = answers.iter().find(|frame| frame["type"] == "sync").unwrap();
         sync["conversations"][0].clone()
     };
-    assert_eq!(marks(&known), marks(&unknown), "carol learns that alice has read her");
+    assert_eq!(marks(&known), marks(&unknown), "carol learns that alice has read it");
 
-    // A message of alice's to carol herself is not carol's to take back, as one that is not there is not.
+    // A message of alice's to carol is not carol's to take back, as one that is not there is not.
     house.alice.say("carol", "reply", "hello").await;
     carol.expect("text").await;
     let recall =

@@ -14,7 +14,7 @@ function createWindow() {
   let last = ''
   /** The user is at the end, and what comes is to be scrolled to. */
   let follow = true
-  /** The newest that she saw at the end. */
+  /** The newest that they saw at the end. */
   let seen = 0
 
   const indexOf = (messages, key, otherwise) => {

@@ -80,7 +80,7 @@ Page({
     chat.start()
   },
   async onOpen({ detail }) {
-    // Not at the first one: by the second the user knows what she would be told of.
+    // Not at the first one: by the second the user knows what they would be told of.
     if (this.wasInChat) await notices.ask()
     this.openChat(detail.peer)
   },

@@ -39,7 +39,7 @@ Page({
   onShow() {
     showTabs(words.profile.title)
     this.render()
-    // She may have been in WeChat's settings.
+    // They may have been in WeChat's settings.
     notices.refresh().catch(() => {})
   },
   onUnload() {

@@ -14,7 +14,7 @@ use crate::http::api::{ask, limit};
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::ids::OpenId;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::store::messages::{Ban, BanInForce, Bans};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -171,7 +171,7 @@ async fn spare_bans_for_good(
 }
 
 fn for_good() -> ApiError {
-    ApiError::new(Word::Forbidden, "a ban for good takes the scope manage; with moderate it has an end")
+    ApiError::new(ErrorCode::Forbidden, "a ban for good takes the scope manage; with moderate it has an end")
 }
 
 fn end(until: Option<i64>, for_s: Option<i64>, now: i64) -> Result<Option<i64>, ApiError> {

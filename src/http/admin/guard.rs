@@ -16,7 +16,7 @@ use crate::http::State;
 use crate::http::address::Address;
 use crate::http::api::commit;
 use crate::http::error::ApiError;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::store::messages::{Answer, OperatorAct, RecordAct, Via, Write};
 
 /// Who calls, and what the audit log is to say of it beside the call. A handler's argument.
@@ -74,10 +74,10 @@ pub async fn stand<B: MessageBody + 'static>(
     if !call.scopes.is_empty() && !call.scopes.iter().any(|scope| key.has(*scope)) {
         let needed: Vec<_> = call.scopes.iter().map(|scope| scope.as_str()).collect();
         let error = ApiError::new(
-            Word::Forbidden,
+            ErrorCode::Forbidden,
             format!("this key lacks a scope: the call takes {}", needed.join(" or ")),
         );
-        finish(&state, act, None, Some(error.word().as_str()));
+        finish(&state, act, None, Some(error.code().as_str()));
         return Ok(request.error_response(error));
     }
     let operator = Operator { key, detail: Rc::default() };
@@ -96,7 +96,7 @@ pub async fn stand<B: MessageBody + 'static>(
             .response()
             .error()
             .and_then(|error| error.as_error::<ApiError>())
-            .map(|error| error.word().as_str());
+            .map(|error| error.code().as_str());
         finish(&state, act, operator.detail.take(), error);
     }
     Ok(answer.map_into_boxed_body())

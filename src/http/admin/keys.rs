@@ -5,16 +5,16 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::config::{Admin, Scope};
-use crate::http::admission::Pace;
-use crate::http::caller::bearer;
+use crate::http::admission::KeyedLimiter;
+use crate::http::client::bearer;
 use crate::http::error::ApiError;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 
 /// The keys of `admin.keys`.
 pub struct AdminKeys {
     keys: Vec<Key>,
     /// Calls of a key, by its place among them.
-    pace: Pace<usize>,
+    pace: KeyedLimiter<usize>,
 }
 
 struct Key {
@@ -42,7 +42,7 @@ impl AdminKeys {
         };
         let keys: Vec<_> = config.keys.iter().map(key).collect();
         (!keys.is_empty())
-            .then(|| Self { keys, pace: Pace::new(config.calls_per_second, config.calls_per_second) })
+            .then(|| Self { keys, pace: KeyedLimiter::new(config.calls_per_second, config.calls_per_second) })
     }
 
     /// The key in `Authorization: Bearer`.
@@ -53,7 +53,7 @@ impl AdminKeys {
         let secret = bearer(headers).ok().flatten();
         let refused = || {
             ApiError::new(
-                Word::Unauthorized,
+                ErrorCode::Unauthorized,
                 "send the secret of a key of admin.keys as Authorization: Bearer",
             )
         };

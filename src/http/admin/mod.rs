@@ -9,7 +9,7 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put, resource, scope, to};
 use actix_web::{Route, web};
 
-use super::{State, common, ops, tally};
+use super::{State, common, ops, response_metrics};
 use crate::config::Scope;
 
 mod acts;
@@ -116,16 +116,16 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Adds the calls to a port.
 pub fn calls(config: &mut ServiceConfig) {
-    let mut v1 = scope("/admin/v1").default_service(to(tally::nowhere));
+    let mut v1 = scope("/admin/v1").default_service(to(response_metrics::not_found));
     for path in paths() {
         let mut resource = resource(path.strip_prefix("/admin/v1").unwrap_or(path));
         for call in CALLS.iter().filter(|call| call.path == path) {
             resource = resource.route((call.route)());
         }
-        let resource = resource.default_service(to(tally::wrong_method));
+        let resource = resource.default_service(to(response_metrics::wrong_method));
         let label = crate::metrics::Route::of(path);
         let guarded = resource.wrap(from_fn(move |r, next| guard::stand(path, r, next)));
-        v1 = v1.service(guarded.wrap(from_fn(move |r, next| tally::count(label, r, next))));
+        v1 = v1.service(guarded.wrap(from_fn(move |r, next| response_metrics::count(label, r, next))));
     }
     // No page of a browser's may call: there is no word of CORS here.
     let fixed = DefaultHeaders::new()
@@ -138,7 +138,7 @@ pub fn calls(config: &mut ServiceConfig) {
 pub fn port(config: &mut ServiceConfig, state: &Data<State>) {
     common(config, state);
     let healthz = resource("/healthz").route(get().to(ops::healthz)).route(head().to(ops::healthz));
-    config.service(healthz.default_service(web::to(tally::wrong_method)));
+    config.service(healthz.default_service(web::to(response_metrics::wrong_method)));
     calls(config);
 }
 

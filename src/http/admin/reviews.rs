@@ -14,8 +14,8 @@ use crate::http::error::ApiError;
 use crate::http::page;
 use crate::ids::OpenId;
 use crate::profile::Nickname;
-use crate::protocol::Word;
-use crate::safety::take_back;
+use crate::protocol::ErrorCode;
+use crate::safety::moderator_recall;
 use crate::store::messages::{
     AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews, Write,
 };
@@ -151,11 +151,11 @@ pub async fn decide(
         WantedDecision::Pass => "pass",
         WantedDecision::Recall => "recall",
     });
-    let nothing = || ApiError::new(Word::NotFound, "there is no such review");
+    let nothing = || ApiError::new(ErrorCode::NotFound, "there is no such review");
     let review = ask(&state, ReviewById { audit }).await?.ok_or_else(nothing)?;
     let decision = match (wanted, review.decision) {
         (WantedDecision::Pass, Some(Decision::Recalled)) => {
-            return Err(ApiError::new(Word::Conflict, "it was recalled already"));
+            return Err(ApiError::new(ErrorCode::Conflict, "it was recalled already"));
         }
         // Sessions would be told once more.
         (WantedDecision::Recall, Some(Decision::Recalled)) => return Ok(HttpResponse::NoContent().finish()),
@@ -165,7 +165,7 @@ pub async fn decide(
     if decision == Decision::Recalled {
         match (review.source, review.peer, review.seq) {
             (Source::Nickname, ..) => rename(&state, &review.openid, AvatarChange::Keep).await?,
-            (_, Some(peer), Some(seq)) => take_back(&state.store, &review.openid, &peer, seq).await?,
+            (_, Some(peer), Some(seq)) => moderator_recall(&state.store, &review.openid, &peer, seq).await?,
             _ => return Err(nothing()),
         }
     }

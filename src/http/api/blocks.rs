@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::messages::peer;
 use super::{ask, commit, limit};
 use crate::http::State;
-use crate::http::caller::Caller;
+use crate::http::client::AuthenticatedUser;
 use crate::http::error::ApiError;
 use crate::http::openapi::CallErrors;
 use crate::ids::OpenId;
@@ -52,7 +52,7 @@ pub struct BlockedUser {
     responses((status = 200, body = BlocksAnswer), CallErrors)
 )]
 pub async fn list(
-    caller: Caller,
+    caller: AuthenticatedUser,
     params: web::Query<BlocksParams>,
     state: web::Data<State>,
 ) -> Result<Json<BlocksAnswer>, ApiError> {
@@ -78,7 +78,7 @@ pub async fn list(
     responses((status = 204, description = "Committed"), CallErrors)
 )]
 pub async fn block(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -95,7 +95,7 @@ pub async fn block(
     responses((status = 204, description = "Committed"), CallErrors)
 )]
 pub async fn unblock(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -104,14 +104,14 @@ pub async fn unblock(
 
 async fn change(
     state: &State,
-    caller: Caller,
+    caller: AuthenticatedUser,
     peer_text: &str,
     change: BlockChange,
 ) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
     let peer = peer(peer_text)?;
     if peer == openid {
-        return Err(ApiError::bad_request("nobody blocks herself"));
+        return Err(ApiError::bad_request("cannot block yourself"));
     }
     commit(state, |answer| Write::Block(Block { openid, peer, change, answer })).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -10,7 +10,7 @@ use super::{ask, commit, cursor, limit};
 use crate::event::overview::ListPlace;
 use crate::event::{Receipt, ReceiptKind};
 use crate::http::body::Body;
-use crate::http::caller::Caller;
+use crate::http::client::AuthenticatedUser;
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::http::{State, page};
@@ -113,7 +113,7 @@ pub struct ClearParams {
     responses((status = 200, body = ListAnswer), CallErrors)
 )]
 pub async fn list(
-    caller: Caller,
+    caller: AuthenticatedUser,
     params: web::Query<ListParams>,
     state: web::Data<State>,
 ) -> Result<Json<ListAnswer>, ApiError> {
@@ -142,7 +142,10 @@ pub async fn list(
     security(("token" = [])),
     responses((status = 200, body = UnreadAnswer), CallErrors)
 )]
-pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<UnreadAnswer>, ApiError> {
+pub async fn unread(
+    caller: AuthenticatedUser,
+    state: web::Data<State>,
+) -> Result<Json<UnreadAnswer>, ApiError> {
     let openid = caller.0.openid;
     let summary = ask(&state, Unread { openid: openid.clone(), limit: UNREAD_LISTED }).await?;
     let listed = summary.conversations.iter().map(|listed| {
@@ -168,7 +171,7 @@ pub async fn unread(caller: Caller, state: web::Data<State>) -> Result<Json<Unre
     responses((status = 204, description = "Committed"), CallErrors)
 )]
 pub async fn read(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<ReadRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -192,7 +195,7 @@ pub async fn read(
     responses((status = 204, description = "Committed"), CallErrors)
 )]
 pub async fn clear(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: web::Path<String>,
     params: web::Query<ClearParams>,
     state: web::Data<State>,

@@ -9,11 +9,11 @@ use super::commit;
 use crate::auth::Identity;
 use crate::event::revocation::Revoked;
 use crate::http::body::Body;
-use crate::http::caller::{Caller, Newcomer};
+use crate::http::client::{AuthenticatedUser, LoginClient};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::http::{Address, State};
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::store::Sight;
 use crate::store::messages::{Revoke, Write};
 use crate::wechat::{LoginRefused, ValidateCode};
@@ -57,7 +57,7 @@ pub struct LogoutRequest {
     responses((status = 200, body = LoginAnswer), LoginErrors)
 )]
 pub async fn login(
-    from: Newcomer,
+    from: LoginClient,
     body: Body<LoginRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -81,7 +81,7 @@ pub async fn exchange(state: &State, from: Address, code: String) -> Result<Iden
         return Err(ApiError::bad_request("the code is empty"));
     }
     state.admission.code(from).map_err(|wait| {
-        ApiError::new(Word::RateLimited, "too many bad codes from this address").after(wait)
+        ApiError::new(ErrorCode::RateLimited, "too many bad codes from this address").after(wait)
     })?;
     let outcome = match tokio::time::timeout(WECHAT_AT_MOST, state.wechat.send(ValidateCode(code))).await {
         Ok(Ok(outcome)) => outcome,
@@ -118,11 +118,11 @@ pub async fn exchange(state: &State, from: Address, code: String) -> Result<Iden
     responses((status = 204, description = "Done"), CallErrors)
 )]
 pub async fn logout(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<LogoutRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let Caller(identity) = caller;
+    let AuthenticatedUser(identity) = caller;
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
     commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer }))
         .await?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{ask, limit};
-use crate::http::caller::Caller;
+use crate::http::client::AuthenticatedUser;
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::http::{State, page};
@@ -53,7 +53,7 @@ pub struct HistoryAnswer {
     responses((status = 200, body = HistoryAnswer), CallErrors)
 )]
 pub async fn history(
-    caller: Caller,
+    caller: AuthenticatedUser,
     params: web::Query<HistoryParams>,
     state: web::Data<State>,
 ) -> Result<Json<HistoryAnswer>, ApiError> {

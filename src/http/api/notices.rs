@@ -1,5 +1,5 @@
-//! What the caller wants to be told of while she is away: what she has agreed to, her quiet hours, and whom
-//! she has muted.
+//! What the caller wants to be told of while they are away: what they have agreed to, their quiet hours, and
+//! whom they have muted.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use super::messages::peer;
 use super::{ask, commit};
 use crate::http::State;
 use crate::http::body::Body;
-use crate::http::caller::Caller;
+use crate::http::client::AuthenticatedUser;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::CallErrors;
 use crate::ids::TemplateId;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::store::messages::{
     ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller, Write,
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Notices)]
+#[schema(as = NotifierHandle)]
 pub struct NoticesAnswer {
     /// What to ask for with `wx.requestSubscribeMessage`; empty where the server sends no notices.
     templates: Vec<String>,
@@ -72,9 +72,12 @@ pub struct SettingsRequest {
     muted: bool,
 }
 
-/// What the caller has agreed to, and when she is left alone
+/// What the caller has agreed to, and when they are left alone
 #[utoipa::path(get, path = "/v1/notices", tag = "notices", security(("token" = [])), responses((status = 200, body = NoticesAnswer), CallErrors))]
-pub async fn state(caller: Caller, state: web::Data<State>) -> Result<Json<NoticesAnswer>, ApiError> {
+pub async fn state(
+    caller: AuthenticatedUser,
+    state: web::Data<State>,
+) -> Result<Json<NoticesAnswer>, ApiError> {
     let standing = ask(&state, NoticeState { openid: caller.0.openid }).await?;
     let ours = state.config.notice.template_id.as_deref();
     // What was agreed to for a template of before may not be used any more.
@@ -86,7 +89,7 @@ pub async fn state(caller: Caller, state: web::Data<State>) -> Result<Json<Notic
     }))
 }
 
-/// Tells what the caller answered when she was asked
+/// Tells what the caller answered when they were asked
 ///
 /// To be called after `wx.requestSubscribeMessage`, once for each template that was asked for. One `accept`
 /// is one notice; a `reject` takes back what was accepted before. `ban` and `filter` change nothing.
@@ -103,13 +106,13 @@ pub async fn state(caller: Caller, state: web::Data<State>) -> Result<Json<Notic
     )
 )]
 pub async fn grant(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<GrantRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let GrantRequest { template_id, result, id } = body.0;
     if state.config.notice.template_id.as_ref() != Some(&template_id) {
-        return Err(ApiError::new(Word::NotFound, "this server sends no notices by that template"));
+        return Err(ApiError::new(ErrorCode::NotFound, "this server sends no notices by that template"));
     }
     let template = TemplateId::parse(&template_id)?;
     let is_id = |id: &String| TemplateId::parse(id).is_ok();
@@ -139,7 +142,7 @@ pub async fn grant(
     responses((status = 204, description = "Committed"), CallErrors)
 )]
 pub async fn quiet(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<Option<QuietHoursBody>>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
@@ -164,7 +167,7 @@ pub async fn quiet(
     )
 )]
 pub async fn settings(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: web::Path<String>,
     body: Body<SettingsRequest>,
     state: web::Data<State>,
@@ -172,8 +175,8 @@ pub async fn settings(
     let (openid, peer, muted) = (caller.0.openid, peer(&path)?, body.0.muted);
     let set =
         commit(&state, |answer| Write::Settings(ConversationSettings { openid, peer, muted, answer })).await;
-    set.map_err(|error| match error.word() {
-        Word::NotFound => ApiError::new(Word::NotFound, "you have no conversation with this user"),
+    set.map_err(|error| match error.code() {
+        ErrorCode::NotFound => ApiError::new(ErrorCode::NotFound, "you have no conversation with this user"),
         _ => error,
     })?;
     Ok(HttpResponse::NoContent().finish())

@@ -9,10 +9,10 @@ use super::{ask, commit};
 use crate::http::State;
 use crate::http::address::Address;
 use crate::http::body::Body;
-use crate::http::caller::{Caller, Passerby};
+use crate::http::client::{AnonymousClient, AuthenticatedUser};
 use crate::http::error::ApiError;
+use crate::http::etag::etag;
 use crate::http::openapi::{CallErrors, ImageErrors};
-use crate::http::tagged::tagged;
 use crate::ids::OpenId;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
@@ -62,13 +62,13 @@ pub struct UsersAnswer {
     users: Vec<User>,
 }
 
-/// What the caller shows of herself
+/// What the caller shows of themself
 #[utoipa::path(get, path = "/v1/me", tag = "profiles", security(("token" = [])), responses((status = 200, body = User), CallErrors))]
-pub async fn me(caller: Caller, state: web::Data<State>) -> Result<Json<User>, ApiError> {
+pub async fn me(caller: AuthenticatedUser, state: web::Data<State>) -> Result<Json<User>, ApiError> {
     Ok(Json(own(&state, caller.0.openid).await?))
 }
 
-/// Changes what the caller shows of herself
+/// Changes what the caller shows of themself
 #[utoipa::path(
     put,
     path = "/v1/me",
@@ -78,7 +78,7 @@ pub async fn me(caller: Caller, state: web::Data<State>) -> Result<Json<User>, A
     responses((status = 200, description = "Committed", body = User), CallErrors)
 )]
 pub async fn change(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     body: Body<ProfileRequest, MAX_BYTES>,
     state: web::Data<State>,
@@ -116,7 +116,7 @@ pub async fn change(
     responses((status = 200, body = UsersAnswer), CallErrors)
 )]
 pub async fn users(
-    _: Caller,
+    _: AuthenticatedUser,
     params: web::Query<UsersParams>,
     state: web::Data<State>,
 ) -> Result<Json<UsersAnswer>, ApiError> {
@@ -152,7 +152,7 @@ pub async fn users(
     )
 )]
 pub async fn avatar(
-    _: Passerby,
+    _: AnonymousClient,
     request: HttpRequest,
     path: web::Path<String>,
     state: web::Data<State>,
@@ -165,7 +165,7 @@ pub async fn avatar(
     })?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(image.kind.media_type()).insert_header((header::CACHE_CONTROL, FOR_GOOD));
-    Ok(tagged(&request, id.as_str(), answer, bytes))
+    Ok(etag(&request, id.as_str(), answer, bytes))
 }
 
 fn image_bytes(change: &AvatarChange) -> usize {

@@ -116,7 +116,7 @@ impl Control {
     }
 }
 
-/// What a user did about a template on her phone.
+/// What a user did about a template on their phone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Subscribe {

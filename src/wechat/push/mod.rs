@@ -38,13 +38,13 @@ pub struct SubscribeChange {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscribeAction {
-    /// She accepted a prompt: one message may be sent.
+    /// They accepted a prompt: one message may be sent.
     Accepted,
-    /// She declined a prompt.
+    /// They declined a prompt.
     Rejected,
-    /// She took the template away in WeChat's settings.
+    /// They took the template away in WeChat's settings.
     Removed,
-    /// A message reached her (code 0), or did not.
+    /// A message reached them (code 0), or did not.
     Sent { code: i64, msgid: String },
 }
 

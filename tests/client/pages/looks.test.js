@@ -67,7 +67,7 @@ async function avatar(hue) {
   return uri.slice(uri.indexOf(',') + 1)
 }
 
-/** A server where Alice knows people, and some of them wrote to her. */
+/** A server where Alice knows people, and some of them wrote to Alice. */
 async function town(t) {
   const server = await Server.start(t, '--set', 'limits.messages_per_second=0', ...NOTICES)
   for (const [openid, nickname] of Object.entries(PEOPLE)) {

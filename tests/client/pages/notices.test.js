@@ -100,7 +100,7 @@ test('it is asked when a second chat is opened, which waits for the answer; and 
   assert.equal(await prompt(page).count(), 0)
 })
 
-test('who keeps to yes is not asked: each message that she sends adds one, up to three', async (t) => {
+test('who keeps to yes is not asked: each message that they send adds one, up to three', async (t) => {
   const server = await Server.start(t, ...NOTICES)
   const { page } = await openWeChat(t, server, 'alice', { path: room('bob') })
   await press(page, '1')
@@ -177,7 +177,7 @@ test('a room shows where the unread begin', async (t) => {
   await openChat(page, 'bob')
   await bubble(page, 'old').waitFor()
   assert.deepEqual(await newBegins(page), [], 'of a chat that is new, all is new')
-  // What she sees come is not.
+  // What they see come is not.
   await write(shared, server, 'bob', 'alice', ['seen'])
   await bubble(page, 'seen').waitFor()
   assert.deepEqual(await newBegins(page), [])

@@ -22,7 +22,7 @@ test('two people sign in, write, and see each other’s marks', async (t) => {
   await title(alice, 'bob')
   await say(alice, '你好，鲍勃 👋🏽')
 
-  // Bob is in his list: a line, and a badge there and on the tab.
+  // Bob is in their list: a line, and a badge there and on the tab.
   await conversation(bob, 'alice').filter({ hasText: '你好，鲍勃 👋🏽' }).waitFor()
   assert.equal(await conversation(bob, 'alice').locator('.conversation-list--badge').textContent(), '1')
   await bob.locator('.wx-tab-badge', { hasText: '1' }).waitFor()
@@ -37,7 +37,7 @@ test('two people sign in, write, and see each other’s marks', async (t) => {
   await title(alice, 'bob')
   assert.equal(await seen(bob, FIELD).inputValue(), '')
   await message(bob, 'Hi').locator('.chat-room--mark', { hasText: 'Read' }).waitFor()
-  // Whoever has not answered tells no marks; now he has.
+  // Whoever has not answered tells no marks; now they have.
   await say(alice, '在看吗')
   await message(alice, '在看吗').locator('.chat-room--mark', { hasText: '已读' }).waitFor()
 

@@ -18,7 +18,7 @@ test('a message that waits is taken back for good: from the list, from the stora
   alice.events.length = 0
   assert.equal(alice.chat.cancel('bob', second.client_msg_id), true)
   assert.equal(alice.chat.cancel('bob', second.client_msg_id), false, 'it is gone')
-  assert.equal(alice.chat.cancel('carol', first.client_msg_id), false, 'it is not hers')
+  assert.equal(alice.chat.cancel('carol', first.client_msg_id), false, 'it is not theirs')
   await world.tick(1)
   assert.deepEqual([alice.texts('bob'), alice.of('messages').map(({ peer }) => peer)], [['1', '3'], ['bob']])
   alice.start()

@@ -78,10 +78,10 @@ test('what comes late behind messages that are not here yet stands in its place 
   // Never pushed to this one.
   world.server.faults = frame => (frame.from_user_openid === 'bob' ? [] : [frame])
   await world.tick(100)
-  world.server.say('bob', 'alice', 'his')
+  world.server.say('bob', 'alice', 'their')
   await world.tick(200)
   world.server.reset()
   await world.tick(5000)
-  assert.deepEqual([alice.texts('bob'), alice.states('bob')], [['his', 'mine'], ['received', 'sent']])
+  assert.deepEqual([alice.texts('bob'), alice.states('bob')], [['their', 'mine'], ['received', 'sent']])
   assert.equal(world.heard('text').length, 1)
 })

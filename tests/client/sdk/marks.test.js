@@ -138,7 +138,7 @@ test('unread: from what was read, cleared or written oneself; recalls and what t
   alice.chat.send('bob', '6')
   await check(0)
   world.server.say('bob', 'alice', '7', '8')
-  // Her own recall says nothing of having read.
+  // Their own recall says nothing of having read.
   const recalled = alice.chat.recall('bob', 6)
   await world.tick(10)
   await recalled
@@ -222,7 +222,7 @@ test('a recall that fails says why', async () => {
   await rejected(1, 'offline')
 })
 
-test('the first message to a peer shows her what was received and read before it', async () => {
+test('the first message to a peer shows them what was received and read before it', async () => {
   const world = new World()
   const [alice, bob, carol] = [await world.online('alice'), await world.online('bob'), await world.online('carol')]
   alice.chat.send('bob', 'hi')
@@ -306,7 +306,7 @@ test('a conversation removed here or on another device is gone on both, until a 
   tablet.start()
   await world.tick(1000)
   assert.deepEqual([tablet.chat.messages('bob'), tablet.chat.unread()], [[], 1])
-  assert.deepEqual(world.server.conversation('alice', 'bob').events.length, 3, 'the peer keeps hers')
+  assert.deepEqual(world.server.conversation('alice', 'bob').events.length, 3, 'the peer keeps theirs')
   world.server.isUp = false
   const offline = assert.rejects(phone.chat.removeConversation('carol'), { word: 'offline' })
   await world.tick(10)

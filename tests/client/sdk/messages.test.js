@@ -15,7 +15,7 @@ test('a message is sending, sent, delivered and read', async () => {
   const [sent] = alice.chat.messages('bob')
   assert.deepEqual([sent.key, sent.seq, sent.client_msg_id, sent.extra], [message.key, 1, message.client_msg_id, { size: 7 }])
   assert.match(sent.key, /^[a-z]\w+$/)
-  // Bob has not written to her yet: a stranger's receipts are not told.
+  // Bob has not written to alice yet: a stranger's receipts are not told.
   await world.tick(600)
   assert.deepEqual(alice.states('bob'), ['sent'])
   bob.chat.send('alice', 'hi')

@@ -7,12 +7,12 @@ const { World } = require('./world.js')
 
 const DAY_MS = 86_400_000
 
-/** WeChat on her phone: prompts in a tap only, and what she says to them. */
+/** WeChat on their phone: prompts in a tap only, and what they say to them. */
 class Phone {
   constructor(world) {
     Object.assign(this, { world, items: new Map(), prompts: [], mainSwitch: true, itemSettings: {}, refusal: '', full: false })
     this.isTapped = false
-    /** What she says to each template, and after how long. */
+    /** What they say to each template, and after how long. */
     this.says = () => 'accept'
     this.after = 0
     this.wx = {
@@ -126,7 +126,7 @@ test('who told WeChat to keep to yes is asked nothing: each tap adds one until t
   assert.deepEqual([phone.prompts.length, world.server.grants.get('alice').t1], [3, 3])
 })
 
-test('who told WeChat to keep to no, or switched its messages off, is left alone; and is asked when she has changed that', async () => {
+test('who told WeChat to keep to no, or switched its messages off, is left alone; and is asked when they have changed that', async () => {
   const { world, notices, phone, tap } = await ready()
   const now = async change => {
     Object.assign(phone, change)
@@ -147,7 +147,7 @@ test('who told WeChat to keep to no, or switched its messages off, is left alone
   assert.equal(phone.prompts.length, 1)
 })
 
-test('of several templates those are asked for that she has not refused for good, three at once; the rarest decides', async () => {
+test('of several templates those are asked for that they have not refused for good, three at once; the rarest decides', async () => {
   const { world, notices, phone, reports, tap } = await ready({ templates: ['t1', 't2', 't3', 't4', 't5'] })
   phone.itemSettings = { t2: 'reject' }
   notices.refresh()
@@ -159,7 +159,7 @@ test('of several templates those are asked for that she has not refused for good
   assert.equal(notices.state().left, 0)
 })
 
-test('she may ask herself, however few hours ago she said no', async () => {
+test('they may ask by themselves, however few hours ago they said no', async () => {
   const { phone, tap, notices } = await ready()
   phone.says = () => 'reject'
   await tap()
@@ -295,15 +295,15 @@ test('a report that the server refuses for good is dropped, and stands in no oth
 test('what one user said is not another’s', async () => {
   const world = new World()
   const phone = new Phone(world)
-  const hers = await ready({ world, phone })
+  const theirs = await ready({ world, phone })
   refuseReports(world, 503)
-  await hers.tap()
+  await theirs.tap()
   world.server.reset()
   const bob = await world.online('bob')
-  const his = createNotices(bob.chat, { wx: phone.wx, now: world.clock.now })
+  const their = createNotices(bob.chat, { wx: phone.wx, now: world.clock.now })
   await world.tick(50)
   assert.equal(world.server.grants.size, 0)
-  phone.tap(() => his.ask())
+  phone.tap(() => their.ask())
   await world.tick(50)
   assert.deepEqual([phone.prompts.length, world.server.grants.get('bob')], [2, { t1: 1 }])
 })
@@ -319,7 +319,7 @@ test('signing out forgets it all', async () => {
   assert.equal(phone.prompts.length, 1)
 })
 
-test('what is under way when she signs out is nobody’s, and signs nobody in', async () => {
+test('what is under way when the user signs out is nobody’s, and signs nobody in', async () => {
   const { world, alice, notices, phone, reports } = await ready({ templates: ['t1', 't2'] })
   phone.tap(() => notices.ask())
   await world.tick(0)

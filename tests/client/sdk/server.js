@@ -95,7 +95,7 @@ class Server {
     for (const [me, peer] of from === to ? [[from, to]] : [[from, to], [to, from]]) this.push(me, this.frameOf(event, me, peer), session)
     return { event, duplicate: !!known }
   }
-  /** Messages from somebody who needs no client of her own. */
+  /** Messages from somebody who needs no client of their own. */
   say(from, to, ...messages) {
     return messages.map(message => this.append(from, to, { message, client_msg_id: `s${++this.changes}` }).event.seq)
   }

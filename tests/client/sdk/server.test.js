@@ -125,7 +125,7 @@ test('nothing is lost, doubled or out of order, however often the server is kill
   assert.deepEqual(bob.conversations(), [])
 })
 
-test('the first answer to somebody shows her what was read before it', async t => {
+test('the first answer to somebody shows them what was read before it', async t => {
   const server = await Server.start(t, '--set', 'limits.http_per_second=0')
   const [carol, dave] = [client(server, 'carol'), client(server, 'dave')]
   atEnd(t, () => {

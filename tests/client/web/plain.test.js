@@ -18,7 +18,7 @@ test('the seed’s client and the page', async t => {
   await say(alice, 'to a plain client')
   const heard = await bob.hears('to a plain client')
   assert.deepEqual([heard.type, heard.from_user_openid, heard.to_user_openid], ['text', 'alice', 'bob'])
-  // His chat with her is on the screen: what is pushed to him is read.
+  // The chat with the other is on the screen: what is pushed to them is read.
   await alice.getByText('Read', { exact: true }).waitFor()
   await bob.say('再见')
   await bubble(alice, '再见').waitFor()

@@ -43,7 +43,7 @@ test('two people talk', async t => {
   await say(alice, '你好，鲍勃 👋')
   await bubble(alice, '你好').waitFor()
 
-  // A stranger does not learn whether he is heard. So bob says something first.
+  // A stranger does not learn whether they are heard. So bob says something first.
   await openChat(bob, 'alice')
   await say(bob, 'Good morning')
   await alice.getByText('Good morning').first().waitFor()
@@ -123,7 +123,7 @@ test('two people talk', async t => {
   await alice.getByText('还没有聊天').waitFor()
   assert.equal((await said(bob)).length, 7)
 
-  // What comes while she is away is there when she is back.
+  // What comes while they are away is there when they are back.
   await alice.close()
   for (const words of ['one', 'two', 'three']) await say(bob, words)
   await bob.getByText('Sent', { exact: true }).waitFor()
@@ -174,18 +174,18 @@ test('names and pictures', async t => {
   assert.match(await picture.getAttribute('src'), /\/v1\/avatars\/[0-9a-f]{64}$/)
 
   // A name that could not be fetched is not lost by saving something else.
-  const hers = await signedIn(t, shared, server, 'alice', LIGHT)
-  hers.expected = /ERR_FAILED/
-  await hers.page.route('**/v1/users?*', route => route.abort())
-  await hers.page.reload()
-  await online(hers.page)
-  await hers.page.evaluate(() => sessionStorage.removeItem('hongyan.alice.users'))
-  await hers.page.reload()
-  await online(hers.page)
-  await hers.page.click('#me')
-  assert.equal(await hers.page.inputValue('#profile-nickname'), '')
-  await hers.page.getByRole('button', { name: '保存' }).click()
-  await hers.page.getByText('已保存').waitFor()
+  const theirs = await signedIn(t, shared, server, 'alice', LIGHT)
+  theirs.expected = /ERR_FAILED/
+  await theirs.page.route('**/v1/users?*', route => route.abort())
+  await theirs.page.reload()
+  await online(theirs.page)
+  await theirs.page.evaluate(() => sessionStorage.removeItem('hongyan.alice.users'))
+  await theirs.page.reload()
+  await online(theirs.page)
+  await theirs.page.click('#me')
+  assert.equal(await theirs.page.inputValue('#profile-nickname'), '')
+  await theirs.page.getByRole('button', { name: '保存' }).click()
+  await theirs.page.getByText('已保存').waitFor()
   assert.equal((await server.request('GET', '/v1/me', { as: 'alice' })).nickname, '爱丽丝 🐇')
 
   await bob.click('#me')
@@ -199,8 +199,8 @@ test('names and pictures', async t => {
 
 test('a narrow window shows the list or a chat, a wide one both', async t => {
   const server = await Server.start(t)
-  const hers = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
-  const { page: alice } = hers
+  const theirs = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
+  const { page: alice } = theirs
   const { page: bob } = await signedIn(t, shared, server, 'bob', { ...DARK, ...PHONE })
   await openChat(alice, 'bob')
   await say(alice, '在地铁上，网络断断续续的，先这样说 https://example.com/a/very/long/path/that/does/not/end/anywhere')
@@ -209,7 +209,7 @@ test('a narrow window shows the list or a chat, a wide one both', async t => {
   await bubble(alice, 'tonight').waitFor()
   assert.equal(await alice.locator('#side').isVisible(), false)
   await say(alice, '好')
-  await longPress(hers, bubble(alice, '好'))
+  await longPress(theirs, bubble(alice, '好'))
   await alice.getByRole('menuitem', { name: '撤回' }).tap()
   await alice.locator('#messages').getByText('你撤回了一条消息').waitFor()
   for (const width of [320, 360]) {

@@ -12,7 +12,7 @@ async fn who_looks_at_the_app_is_not_told() {
     let (mut alice, mut bob) = (server.v1("alice").await, server.v1("bob").await);
     say(&mut alice, "m1").await;
     bob.expect("text").await;
-    // Something is heard of her after the push.
+    // Something is heard of them after the push.
     bob.nothing_came().await;
     came_to(&server, "attending", 1).await;
     assert_eq!((wechat.asked().await, grants(&bobs).await), (0, 1));
@@ -44,7 +44,7 @@ async fn a_session_in_the_background_is_away_however_lively() {
     wechat.shows(1).await;
 }
 
-/// She was there after the first message and is gone when the last one comes: she is told of that.
+/// They were there after the first message and are gone when the last one comes: they are told of that.
 #[actix_web::test]
 async fn who_leaves_between_two_messages_is_told_of_the_last() {
     let server = server([LATER]).await;
@@ -54,7 +54,7 @@ async fn who_leaves_between_two_messages_is_told_of_the_last() {
     say(&mut alice, "m1").await;
     bob.expect("text").await;
     bob.nothing_came().await;
-    // What is heard of her in the millisecond of a push counts as heard after it.
+    // What is heard of them in the millisecond of a push counts as heard after it.
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     say(&mut alice, "m2").await;
     bob.expect("text").await;

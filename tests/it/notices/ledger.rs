@@ -68,7 +68,7 @@ async fn what_is_wrong_is_refused() {
 async fn a_refusal_for_want_of_a_grant_empties_the_ledger() {
     let server = server([SOON]).await;
     let (wechat, bobs) = (WeChat::of(&server), server.http_as("bob").await);
-    // She tells of prompts that WeChat knows nothing of.
+    // They tell of prompts that WeChat knows nothing of.
     for _ in 0..3 {
         assert_eq!(report(&bobs, "accept", None).await, 204);
     }
@@ -157,7 +157,7 @@ async fn what_wechat_tells_corrects_the_ledger() {
 }
 
 #[actix_web::test]
-async fn a_notice_that_did_not_reach_her_empties_the_ledger() {
+async fn a_notice_that_did_not_reach_them_empties_the_ledger() {
     let (server, wechat, bobs) = pushed().await;
     let mut alice = server.v1("alice").await;
     for (name, left) in [("alice", 2), ("dev-delivery:2", 0)] {

@@ -1,4 +1,4 @@
-//! Who is away and has something unread is told once, for each time that she has agreed.
+//! Who is away and has something unread is told once, for each time that they have agreed.
 
 mod attention;
 mod ledger;
@@ -39,7 +39,7 @@ impl WeChat {
         Self(Http::new(&server.double, None))
     }
 
-    /// She accepts a prompt, and the mini-program tells the server.
+    /// They accept a prompt, and the mini-program tells the server.
     async fn accept(&self, user: &Http, openid: &str) {
         self.accept_silently(openid).await;
         assert_eq!(
@@ -48,7 +48,7 @@ impl WeChat {
         );
     }
 
-    /// She accepts a prompt, and nobody tells the server.
+    /// They accept a prompt, and nobody tells the server.
     async fn accept_silently(&self, openid: &str) {
         let answer = json!({ "openid": openid, "template_id": TEMPLATE, "push": false });
         assert_eq!(self.0.post("/__subscribe", &answer).await.0, 204);
@@ -117,12 +117,12 @@ async fn three_messages_to_who_is_away_are_one_notice() {
     came_to(&server, "sent", 1).await;
     assert_eq!(grants(&bobs).await, 1);
 
-    // The next one is of the same stretch: she was told.
+    // The next one is of the same stretch: they were told.
     alice.say("bob", "m4", "and on").await;
     came_to(&server, "told", 1).await;
     assert_eq!((wechat.shown().await.len(), grants(&bobs).await), (1, 1));
 
-    // Once she has read, she is told of what comes then.
+    // Once they have read, they are told of what comes then.
     assert_eq!(bobs.post("/v1/read", &json!({ "peer": "alice", "seq": 4 })).await.0, 204);
     alice.say("bob", "m5", "a new stretch").await;
     let shown = wechat.shows(2).await;

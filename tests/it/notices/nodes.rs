@@ -64,7 +64,7 @@ async fn who_looks_at_the_app_on_another_node_is_not_told() {
     wechat.accept(&bobs, "bob").await;
     let (mut alice, mut bob, mut tablet) =
         (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
-    // On yet another node she is only in the background.
+    // On yet another node they are only in the background.
     tablet.send(serde_json::json!({ "type": "background" })).await;
     tablet.nothing_came().await;
     say(&mut alice, "m1").await;
@@ -75,7 +75,7 @@ async fn who_looks_at_the_app_on_another_node_is_not_told() {
     came_to(&cluster, &["attending"], 1).await;
     assert_eq!((wechat.asked().await, grants(&bobs).await), (0, 1));
 
-    // Where she looked nothing is heard of her any more, for longer than the question takes.
+    // Where they looked nothing is heard of them any more, for longer than the question takes.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     say(&mut alice, "m2").await;
     bob.expect("text").await;

@@ -58,7 +58,7 @@ async fn a_crash_between_reservation_and_sending_tells_nobody_twice() {
         assert_eq!(wechat.asked().await, sent, "{point}");
         let bobs = server.http_as("bob").await;
         assert_eq!(grants(&bobs).await, 1, "{point}: it is spent, and only it");
-        // Once she has read, she is told as ever.
+        // Once they have read, they are told as ever.
         assert_eq!(bobs.post("/v1/read", &json!({ "peer": "alice", "seq": 2 })).await.0, 204);
         say(&mut server.v1("alice").await, "m3").await;
         wechat.shows(sent as usize + 1).await;

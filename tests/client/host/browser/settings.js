@@ -5,7 +5,7 @@ export const settings = {
   language: 'zh_CN',
   /** Answer requests and sockets as WeChat does for a domain that is not listed. */
   domainNotListed: false,
-  /** The bytes of JPEG, PNG or WebP that the user chooses as her avatar, as a data URI. */
+  /** The bytes of JPEG, PNG or WebP that the user chooses as their avatar, as a data URI. */
   avatar: '',
   safeBottom: 0,
   /** `release`, `trial` or `develop`. */

@@ -44,7 +44,7 @@ export const subscribe = {
     else settle(known)
   }),
   getSetting: api('getSetting', ({ withSubscriptions }, done) => done({ authSetting: {}, ...(withSubscriptions && { subscriptionsSetting: kept() }) })),
-  // As if she had put everything back there.
+  // As if they had put everything back there.
   openSetting: api('openSetting', ({ withSubscriptions }, done) => {
     keep({ mainSwitch: true, itemSettings: {} })
     done({ authSetting: {}, ...(withSubscriptions && { subscriptionsSetting: kept() }) })

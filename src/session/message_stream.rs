@@ -11,8 +11,8 @@ use bytestring::ByteString;
 use futures_util::Stream;
 use tokio_util::codec::Decoder as _;
 
+use super::frame_guard::{Admitted, FrameGuard, InboundLimits, Reassembly};
 use super::gate::Gate;
-use super::inbound::{Admitted, FrameGuard, InboundLimits, Reassembly};
 use crate::protocol::Close;
 
 /// What a peer said.
@@ -37,9 +37,9 @@ pub trait Source: Unpin + 'static {
 const DISCARD_BYTES: usize = 16 * 1024 * 1024;
 
 /// The stream of what a peer says.
-pub struct Incomings<S> {
+pub struct MessageStream<S> {
     source: S,
-    sluice: Sluice,
+    filter: FrameFilter,
     codec: Codec,
     /// Read, and not yet admitted for want of credit.
     held: Bytes,
@@ -49,7 +49,7 @@ pub struct Incomings<S> {
 }
 
 /// What stands before the decoder.
-struct Sluice {
+struct FrameFilter {
     gate: Rc<Gate>,
     guard: FrameGuard,
     /// Admitted, and not yet decoded.
@@ -58,7 +58,7 @@ struct Sluice {
     fault: Option<Close>,
 }
 
-impl Sluice {
+impl FrameFilter {
     /// Admits as much of these bytes as the guard and the credit allow; gives what must wait.
     fn admit<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (good, rest) = match self.gate.spend(|credit| self.guard.admit(bytes, credit)) {
@@ -74,12 +74,17 @@ impl Sluice {
     }
 }
 
-impl<S: Source> Incomings<S> {
+impl<S: Source> MessageStream<S> {
     /// `early` came with the handshake.
     pub fn new(source: S, early: Bytes, limits: InboundLimits, gate: Rc<Gate>) -> Self {
         Self {
             source,
-            sluice: Sluice { gate, guard: FrameGuard::new(limits), admitted: BytesMut::new(), fault: None },
+            filter: FrameFilter {
+                gate,
+                guard: FrameGuard::new(limits),
+                admitted: BytesMut::new(),
+                fault: None,
+            },
             codec: Codec::new().max_size(limits.frame_bytes),
             held: early,
             fragments: Reassembly::default(),
@@ -89,13 +94,13 @@ impl<S: Source> Incomings<S> {
 
     /// Bytes that are kept of what was read.
     pub fn kept(&self) -> usize {
-        self.sluice.admitted.len() + self.held.len() + self.fragments.bytes()
+        self.filter.admitted.len() + self.held.len() + self.fragments.bytes()
     }
 
     /// The next thing said in what is admitted.
     fn decode(&mut self) -> Option<Result<Incoming, Close>> {
-        while !self.sluice.admitted.is_empty() {
-            let frame = match self.codec.decode(&mut self.sluice.admitted) {
+        while !self.filter.admitted.is_empty() {
+            let frame = match self.codec.decode(&mut self.filter.admitted) {
                 Ok(frame) => frame?,
                 // The guard has judged every header: what is left to the codec is the payload of a close
                 // frame.
@@ -121,7 +126,7 @@ impl<S: Source> Incomings<S> {
 
     fn fault(&mut self, close: Close) -> Incoming {
         self.discarding = Some(DISCARD_BYTES);
-        self.sluice.admitted = BytesMut::new();
+        self.filter.admitted = BytesMut::new();
         self.held = Bytes::new();
         self.fragments = Reassembly::default();
         Incoming::Fault(close)
@@ -132,7 +137,7 @@ fn text(bytes: Bytes) -> Result<Incoming, Close> {
     ByteString::try_from(bytes).map(Incoming::Text).map_err(|_| Close::InvalidUtf8)
 }
 
-impl<S: Source> Stream for Incomings<S> {
+impl<S: Source> Stream for MessageStream<S> {
     type Item = Incoming;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
@@ -149,25 +154,25 @@ impl<S: Source> Stream for Incomings<S> {
             if let Some(said) = this.decode() {
                 return Poll::Ready(Some(said.unwrap_or_else(|close| this.fault(close))));
             }
-            if let Some(close) = this.sluice.fault.take() {
+            if let Some(close) = this.filter.fault.take() {
                 return Poll::Ready(Some(this.fault(close)));
             }
-            if this.sluice.admitted.is_empty() {
+            if this.filter.admitted.is_empty() {
                 // An idle session keeps no buffer.
-                this.sluice.admitted = BytesMut::new();
+                this.filter.admitted = BytesMut::new();
             }
             if this.held.is_empty() {
-                let Self { source, sluice, held, .. } = this;
-                let mut admit = |bytes: &[u8]| *held = Bytes::copy_from_slice(sluice.admit(bytes));
+                let Self { source, filter, held, .. } = this;
+                let mut admit = |bytes: &[u8]| *held = Bytes::copy_from_slice(filter.admit(bytes));
                 if !ready!(source.poll_bytes(cx, &mut admit)) {
                     return Poll::Ready(None);
                 }
             } else {
                 let held = std::mem::take(&mut this.held);
-                let rest = this.sluice.admit(&held).len();
+                let rest = this.filter.admit(&held).len();
                 if rest == held.len() {
                     this.held = held;
-                    this.sluice.gate.wait(cx);
+                    this.filter.gate.wait(cx);
                     return Poll::Pending;
                 }
                 this.held = held.slice(held.len() - rest..);
@@ -205,7 +210,7 @@ mod tests {
         let limits = InboundLimits { frame_bytes: 100, fragments: 4 };
         let gate = Gate::new();
         gate.open();
-        Incomings::new(cut, Bytes::new(), limits, gate).map(|i| format!("{i:?}")).collect().await
+        MessageStream::new(cut, Bytes::new(), limits, gate).map(|i| format!("{i:?}")).collect().await
     }
 
     #[actix_web::test]
@@ -240,7 +245,7 @@ mod tests {
         let gate = Gate::new();
         gate.open();
         let mut said =
-            Incomings::new(cut, Bytes::new(), InboundLimits { frame_bytes: 100, fragments: 4 }, gate);
+            MessageStream::new(cut, Bytes::new(), InboundLimits { frame_bytes: 100, fragments: 4 }, gate);
         assert!(said.next().await.is_none());
         assert_eq!(said.kept(), 100, "both fragments, without their headers");
         said.source = Cut(VecDeque::from([frame(0x00, b"x")]));
@@ -253,7 +258,7 @@ mod tests {
         let bytes: Vec<u8> = (0..70).flat_map(|_| frame(0x81, b"m")).collect();
         let gate = Gate::new();
         let limits = InboundLimits { frame_bytes: 100, fragments: 4 };
-        let mut said = Incomings::new(Cut(VecDeque::from([bytes])), Bytes::new(), limits, gate.clone());
+        let mut said = MessageStream::new(Cut(VecDeque::from([bytes])), Bytes::new(), limits, gate.clone());
         assert!(said.next().now_or_never().is_none(), "nothing before the first frame is out");
         gate.open();
         for _ in 0..64 {

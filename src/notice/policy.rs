@@ -38,11 +38,11 @@ pub fn judge(candidate: &Candidate, usual: Option<Quiet>, strangers: bool, now: 
 
 /// What follows from an answer of WeChat's, or from none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Aftermath {
+pub enum SendOutcome {
     Sent {
         msgid: Option<String>,
     },
-    /// WeChat says that she has agreed to none: our ledger was wrong.
+    /// WeChat says that they have agreed to none: our ledger was wrong.
     Empty {
         code: i32,
     },
@@ -66,38 +66,38 @@ pub enum Aftermath {
     Unknown,
 }
 
-pub fn aftermath(outcome: Result<Sent, SendFailure>) -> Aftermath {
+pub fn aftermath(outcome: Result<Sent, SendFailure>) -> SendOutcome {
     match outcome {
-        Ok(Sent { msgid }) => Aftermath::Sent { msgid },
-        Err(SendFailure::NotSent(_)) => Aftermath::Again,
-        Err(SendFailure::Unknown(_)) => Aftermath::Unknown,
+        Ok(Sent { msgid }) => SendOutcome::Sent { msgid },
+        Err(SendFailure::NotSent(_)) => SendOutcome::Again,
+        Err(SendFailure::Unknown(_)) => SendOutcome::Unknown,
         Err(SendFailure::Refused { code, .. }) => refused(code),
     }
 }
 
-fn refused(wide: i64) -> Aftermath {
+fn refused(wide: i64) -> SendOutcome {
     let code = i32::try_from(wide).unwrap_or(i32::MIN);
     match wide {
-        BUSY => Aftermath::Again,
-        NO_GRANT => Aftermath::Empty { code },
-        40003 => Aftermath::Odd {
+        BUSY => SendOutcome::Again,
+        NO_GRANT => SendOutcome::Empty { code },
+        40003 => SendOutcome::Odd {
             code,
             hint: "WeChat does not know this openid: does wechat.appid belong to these users?",
         },
-        47003 => Aftermath::Odd {
+        47003 => SendOutcome::Odd {
             code,
             hint: "notice.fields do not fit the template: compare them with WeChat's console",
         },
-        40037 => Aftermath::Rest { code, hint: "notice.template_id is none of this mini-program's" },
-        41030 => Aftermath::Rest { code, hint: "notice.page is no page of the published mini-program" },
-        40013 => Aftermath::Rest { code, hint: "wechat.appid is wrong" },
-        48001 => Aftermath::Rest { code, hint: "this mini-program may not send subscribe messages" },
-        45009 | 45011 | 45047 => Aftermath::Rest { code, hint: "WeChat's quota is used up" },
-        _ => Aftermath::Failed { code },
+        40037 => SendOutcome::Rest { code, hint: "notice.template_id is none of this mini-program's" },
+        41030 => SendOutcome::Rest { code, hint: "notice.page is no page of the published mini-program" },
+        40013 => SendOutcome::Rest { code, hint: "wechat.appid is wrong" },
+        48001 => SendOutcome::Rest { code, hint: "this mini-program may not send subscribe messages" },
+        45009 | 45011 | 45047 => SendOutcome::Rest { code, hint: "WeChat's quota is used up" },
+        _ => SendOutcome::Failed { code },
     }
 }
 
-impl Aftermath {
+impl SendOutcome {
     /// What the ledger is told. WeChat uses nothing up where it refuses for a fault of ours, and neither do
     /// we.
     pub fn settled(&self) -> NoticeOutcome {
@@ -178,17 +178,17 @@ mod tests {
         assert_eq!(settled(Err(SendFailure::NotSent(Failure::Connect))), NoticeOutcome::Returned);
         assert_eq!(settled(Err(SendFailure::Unknown(Failure::Timeout))), NoticeOutcome::Unknown);
         let refused = |code| aftermath(Err(SendFailure::Refused { code, rid: String::new() }));
-        assert_eq!(refused(43101), Aftermath::Empty { code: 43101 });
+        assert_eq!(refused(43101), SendOutcome::Empty { code: 43101 });
         for code in [40037, 41030, 40013, 48001, 45009, 45011] {
-            assert!(matches!(refused(code), Aftermath::Rest { .. }), "{code}");
+            assert!(matches!(refused(code), SendOutcome::Rest { .. }), "{code}");
         }
         for code in [40003, 47003] {
-            assert!(matches!(refused(code), Aftermath::Odd { .. }), "{code}");
+            assert!(matches!(refused(code), SendOutcome::Odd { .. }), "{code}");
         }
         for code in [40003, 47003, 40037, 41030, 45009, -1] {
             assert_eq!(refused(code).settled(), NoticeOutcome::Returned, "{code} uses nothing up");
         }
-        assert_eq!(refused(-1), Aftermath::Again);
+        assert_eq!(refused(-1), SendOutcome::Again);
         assert_eq!(refused(99_999).settled(), NoticeOutcome::Failed { code: 99_999 });
     }
 }

@@ -1,6 +1,6 @@
-//! The rooms that meet a stranger's bytes, and no other: included from the server's source, so that a fuzzer
-//! is built without the databases and TLS, which take ten times as long.
-#![allow(dead_code, unused_imports, reason = "the rooms are here whole, the targets use parts of them")]
+//! The modules that meet a stranger's bytes, and no other: included from the server's source, so that a
+//! fuzzer is built without the databases and TLS, which take ten times as long.
+#![allow(dead_code, unused_imports, reason = "the modules are here whole, the targets use parts of them")]
 
 #[path = "../src/ids.rs"]
 pub mod ids;

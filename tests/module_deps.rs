@@ -1,14 +1,14 @@
-//! Who may know whom: the table of docs/ARCHITECTURE.md, held against the source.
+//! Allowed dependencies: the table of docs/ARCHITECTURE.md, held against the source.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the code of a room may name. `lib` and `main` name the rooms themselves. A line each: a test of the
-/// documents reads them.
+/// What the code of a module may name. `lib` and `main` name the modules themselves. A line each: a test of
+/// the documents reads them.
 #[rustfmt::skip]
-const MAY_KNOW: &[(&str, &str)] = &[
+const ALLOWED: &[(&str, &str)] = &[
     ("ids", ""),
     ("config", "files"),
     ("node", "config"),
@@ -36,7 +36,7 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("cli", "app config event files ids logging node relay store trace version wechat"),
 ];
 
-/// Files of a room that others may not look into: of chat only what it is told, and the outbox.
+/// Files of a module that others may not look into: of chat only what it is told, and the outbox.
 const CHAT_DOORS: &[&str] = &["messages", "outbox", "ChatServer"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -52,7 +52,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn room(path: &Path) -> String {
+fn module(path: &Path) -> String {
     let inside = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().strip_prefix("src").unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
@@ -87,17 +87,17 @@ fn of_production(files: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
 #[test]
 fn rooms_know_only_whom_they_may() {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        MAY_KNOW.iter().map(|(room, known)| (*room, known.split_whitespace().collect())).collect();
+        ALLOWED.iter().map(|(module, known)| (*module, known.split_whitespace().collect())).collect();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut seen = BTreeSet::new();
     for path in of_production(sources(&source)) {
-        let here = room(&path);
+        let here = module(&path);
         if here == "lib" || here == "main" {
             continue;
         }
         let known = allowed
             .get(here.as_str())
-            .unwrap_or_else(|| panic!("{} is a room that the table lacks", path.display()));
+            .unwrap_or_else(|| panic!("{} is a module that the table lacks", path.display()));
         for name in names(&code(&path)) {
             let there = name.split("::").next().unwrap();
             assert!(

@@ -88,7 +88,7 @@ async fn decide(
     label: i32,
 ) -> Result<(), Unavailable> {
     if decision == Decision::Recalled {
-        take_back(store, &message.sender, &message.peer, message.seq).await?;
+        moderator_recall(store, &message.sender, &message.peer, message.seq).await?;
     }
     let (caller, told) = oneshot::channel();
     let decide = Decide { audit: message.audit, decision, label, answer: Answer::Caller(caller) };
@@ -104,7 +104,12 @@ async fn decide(
 ///
 /// # Errors
 /// [`Unavailable`]: whether it was is unknown.
-pub async fn take_back(store: &Store, sender: &OpenId, peer: &OpenId, seq: Seq) -> Result<(), Unavailable> {
+pub async fn moderator_recall(
+    store: &Store,
+    sender: &OpenId,
+    peer: &OpenId,
+    seq: Seq,
+) -> Result<(), Unavailable> {
     let draft = Draft {
         session: SessionId::fresh(),
         request_id: None,

@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use super::Shared;
 use crate::ids::{OpenId, RequestId, SessionId};
 use crate::protocol::sync::{self, SyncRequest};
-use crate::protocol::{Word, outbound};
+use crate::protocol::{ErrorCode, outbound};
 use crate::store::messages::{Sync, SyncBounds};
 
 /// When to ask again, where the answer cannot be had at once.
@@ -17,7 +17,7 @@ const AGAIN_MS: u64 = 1_000;
 
 /// A session's syncs.
 #[derive(Default)]
-pub(super) struct CatchUp {
+pub(super) struct SyncReply {
     state: State,
 }
 
@@ -37,14 +37,14 @@ pub struct Answered {
     frames: Vec<ByteString>,
 }
 
-impl CatchUp {
+impl SyncReply {
     /// Begins this one, unless another is under way.
     ///
     /// # Errors
     /// The frame that says so.
     pub(super) fn begin(&mut self, ask: Ask) -> Result<Ask, ByteString> {
         if !matches!(self.state, State::Idle) {
-            return Err(ask.failure(Word::RateLimited, "the answer to an earlier sync is on its way"));
+            return Err(ask.failure(ErrorCode::RateLimited, "the answer to an earlier sync is on its way"));
         }
         self.state = State::Asked;
         Ok(ask)
@@ -90,7 +90,7 @@ impl Ask {
         Self { shared, openid, session, id, request }
     }
 
-    fn failure(&self, word: Word, why: &str) -> ByteString {
+    fn failure(&self, word: ErrorCode, why: &str) -> ByteString {
         self.shared.metrics.errors.inc(word);
         outbound::Failure {
             word,
@@ -125,8 +125,8 @@ impl Ask {
                 Answered { frames }
             }
             Err(_) => {
-                let frame =
-                    self.failure(Word::Unavailable, "the server cannot tell now what was missed: ask again");
+                let frame = self
+                    .failure(ErrorCode::Unavailable, "the server cannot tell now what was missed: ask again");
                 Answered { frames: vec![frame] }
             }
         }

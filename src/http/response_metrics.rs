@@ -8,10 +8,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::State;
-use super::caller::Asked;
+use super::client::Asked;
 use super::error::ApiError;
 use crate::metrics::Route;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::session::UserBudget as _;
 use crate::trace;
 
@@ -23,7 +23,7 @@ pub async fn count<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let answer = next.call(request).await?;
-    let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::word);
+    let error = answer.response().error().and_then(|e| e.as_error::<ApiError>()).map(ApiError::code);
     if let Some(state) = answer.request().app_data::<web::Data<State>>() {
         note(state, route, answer.request().method(), answer.status().as_u16(), error);
         if let (Some(Asked(openid)), BodySize::Sized(bytes)) =
@@ -37,7 +37,7 @@ pub async fn count<B: MessageBody>(
         {
             let line = line.text("method", shown(answer.request().method())).text("route", route.as_str());
             line.number("status", answer.status().as_u16().into())
-                .text("error", error.map_or("", Word::as_str))
+                .text("error", error.map_or("", ErrorCode::as_str))
                 .write();
         }
     }
@@ -45,30 +45,30 @@ pub async fn count<B: MessageBody>(
 }
 
 /// The answer to a path that the server does not know; counted as one route, whatever the path.
-pub async fn nowhere(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn not_found(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let error = ApiError::not_found();
-    note(&state, Route::Other, request.method(), error.word().status(), Some(error.word()));
+    note(&state, Route::Other, request.method(), error.code().status(), Some(error.code()));
     Err(error)
 }
 
 /// The answer to a method that a known path does not take; [`count`] counts it.
 pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Word::NotFound, "this path does not take this method"))
+    Err(ApiError::new(ErrorCode::NotFound, "this path does not take this method"))
 }
 
 /// A request was refused before it had a route.
-pub fn refused(request: &ServiceRequest, word: Word) {
+pub fn refused(request: &ServiceRequest, word: ErrorCode) {
     if let Some(state) = request.app_data::<web::Data<State>>() {
         note(state, Route::Other, request.method(), word.status(), Some(word));
     }
 }
 
-fn note(state: &State, route: Route, method: &Method, status: u16, error: Option<Word>) {
+fn note(state: &State, route: Route, method: &Method, status: u16, error: Option<ErrorCode>) {
     state.metrics.http_responses.inc((route, status.into()));
     if let Some(word) = error {
         state.metrics.errors.inc(word);
     }
-    log::debug!(method = shown(method), route = route.as_str(), status = status, error = error.map_or("", Word::as_str); "http");
+    log::debug!(method = shown(method), route = route.as_str(), status = status, error = error.map_or("", ErrorCode::as_str); "http");
 }
 
 /// A method that no route takes is whatever the caller wrote, a token for example.

@@ -7,7 +7,7 @@ use strum::{IntoStaticStr, VariantArray};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Word {
+pub enum ErrorCode {
     BadRequest,
     BadFrame,
     Unauthorized,
@@ -29,7 +29,7 @@ pub enum Word {
     WechatUnavailable,
 }
 
-impl Word {
+impl ErrorCode {
     pub const ALL: &[Self] = Self::VARIANTS;
 
     pub fn as_str(self) -> &'static str {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_wire_spelling_is_the_serde_spelling() {
-        for word in Word::ALL {
+        for word in ErrorCode::ALL {
             assert_eq!(serde_json::to_value(word).unwrap(), word.as_str());
         }
     }

@@ -11,7 +11,7 @@ use super::address::Address;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
 use crate::ids::OpenId;
-use crate::protocol::Word;
+use crate::protocol::ErrorCode;
 use crate::session::UserBudget as _;
 use crate::store::Sight;
 
@@ -20,9 +20,9 @@ use crate::store::Sight;
 /// As the first argument of a handler it is checked before anything else: 401 `unauthorized`, 403 `banned`,
 /// 429 `rate_limited`.
 #[derive(Debug)]
-pub struct Caller(pub Identity);
+pub struct AuthenticatedUser(pub Identity);
 
-impl FromRequest for Caller {
+impl FromRequest for AuthenticatedUser {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -38,9 +38,9 @@ pub struct Asked(pub OpenId);
 ///
 /// As the first argument of a handler it is checked before the body is read: 429 `rate_limited`.
 #[derive(Debug)]
-pub struct Newcomer(pub Address);
+pub struct LoginClient(pub Address);
 
-impl FromRequest for Newcomer {
+impl FromRequest for LoginClient {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -54,9 +54,9 @@ impl FromRequest for Newcomer {
 ///
 /// As the first argument of a handler it is checked before anything costs: 429 `rate_limited`.
 #[derive(Debug)]
-pub struct Passerby;
+pub struct AnonymousClient;
 
-impl FromRequest for Passerby {
+impl FromRequest for AnonymousClient {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -65,13 +65,13 @@ impl FromRequest for Passerby {
     }
 }
 
-fn let_pass(request: &HttpRequest) -> Result<Passerby, ApiError> {
+fn let_pass(request: &HttpRequest) -> Result<AnonymousClient, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
     state
         .admission
         .passerby(Address::of(request.head(), &state.config.server))
         .map_err(ApiError::rate_limited)?;
-    Ok(Passerby)
+    Ok(AnonymousClient)
 }
 
 fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
@@ -84,7 +84,7 @@ fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
 fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
     let token = bearer(request.headers())?.ok_or_else(|| {
-        ApiError::new(Word::Unauthorized, "log in, and send the token as Authorization: Bearer")
+        ApiError::new(ErrorCode::Unauthorized, "log in, and send the token as Authorization: Bearer")
     })?;
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
@@ -116,12 +116,12 @@ mod tests {
     use super::*;
     use actix_web::http::header::HeaderValue;
 
-    fn given(values: &[&'static str]) -> Result<Option<String>, Word> {
+    fn given(values: &[&'static str]) -> Result<Option<String>, ErrorCode> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
         }
-        bearer(&headers).map(|t| t.map(str::to_owned)).map_err(|e| e.word())
+        bearer(&headers).map(|t| t.map(str::to_owned)).map_err(|e| e.code())
     }
 
     #[test]
@@ -130,8 +130,8 @@ mod tests {
         assert_eq!(given(&["Bearer a.b.c"]), Ok(Some("a.b.c".into())));
         assert_eq!(given(&["bearer  a.b.c "]), Ok(Some("a.b.c".into())));
         for bad in ["", "Bearer", "Bearer ", "Basic dTpw", "a.b.c"] {
-            assert_eq!(given(&[bad]), Err(Word::Unauthorized), "{bad:?}");
+            assert_eq!(given(&[bad]), Err(ErrorCode::Unauthorized), "{bad:?}");
         }
-        assert_eq!(given(&["Bearer a", "Bearer a"]), Err(Word::Unauthorized));
+        assert_eq!(given(&["Bearer a", "Bearer a"]), Err(ErrorCode::Unauthorized));
     }
 }

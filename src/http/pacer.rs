@@ -17,12 +17,12 @@ const SLACK: Duration = Duration::from_millis(2);
 const CONNECTION: Duration = Duration::from_micros(150);
 
 /// Gives out turns, a gap apart, in the order of asking.
-pub struct Turnstile {
+pub struct HandshakePacer {
     gap: Duration,
     next: Mutex<Instant>,
 }
 
-impl Turnstile {
+impl HandshakePacer {
     pub fn new(gap: Duration) -> Self {
         Self { gap, next: Mutex::new(Instant::now()) }
     }
@@ -47,31 +47,31 @@ impl Turnstile {
 }
 
 /// Where a worker's connections come in, one at a turn.
-pub fn doorway<T: 'static>()
+pub fn accept_pacer<T: 'static>()
 -> impl ServiceFactory<T, Config = (), Response = T, Error = DispatchError, InitError = ()> {
-    fn_factory(|| async { Ok(Doorway::new()) })
+    fn_factory(|| async { Ok(AcceptPacer::new()) })
 }
 
 /// While it is not ready, its worker takes no further connection up.
-struct Doorway {
-    turnstile: Turnstile,
+struct AcceptPacer {
+    pacer: HandshakePacer,
     waiting: RefCell<Option<Pin<Box<Sleep>>>>,
 }
 
-impl Doorway {
+impl AcceptPacer {
     fn new() -> Self {
-        Self { turnstile: Turnstile::new(CONNECTION), waiting: RefCell::default() }
+        Self { pacer: HandshakePacer::new(CONNECTION), waiting: RefCell::default() }
     }
 }
 
-impl<T> Service<T> for Doorway {
+impl<T> Service<T> for AcceptPacer {
     type Response = T;
     type Error = DispatchError;
     type Future = Ready<Result<T, DispatchError>>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), DispatchError>> {
         let mut waiting = self.waiting.borrow_mut();
-        let wait = self.turnstile.wait(Instant::now());
+        let wait = self.pacer.wait(Instant::now());
         if wait.is_zero() {
             *waiting = None;
             return Poll::Ready(Ok(()));
@@ -84,7 +84,7 @@ impl<T> Service<T> for Doorway {
     }
 
     fn call(&self, connection: T) -> Self::Future {
-        let _ = self.turnstile.take(Instant::now(), Duration::MAX);
+        let _ = self.pacer.take(Instant::now(), Duration::MAX);
         ready(Ok(connection))
     }
 }
@@ -97,31 +97,31 @@ mod tests {
 
     #[test]
     fn turns_are_a_gap_apart_and_nobody_waits_for_longer_than_allowed() {
-        let (turnstile, now) = (Turnstile::new(GAP), Instant::now() + GAP);
-        let _ = turnstile.take(now, Duration::MAX);
-        let waits: Vec<_> = (0..3).map(|_| turnstile.take(now, 3 * GAP)).collect();
+        let (pacer, now) = (HandshakePacer::new(GAP), Instant::now() + GAP);
+        let _ = pacer.take(now, Duration::MAX);
+        let waits: Vec<_> = (0..3).map(|_| pacer.take(now, 3 * GAP)).collect();
         assert_eq!(waits, [1, 2, 3].map(|n| Ok(n * GAP - SLACK)));
-        assert_eq!(turnstile.take(now, 3 * GAP), Err(4 * GAP - SLACK));
-        assert_eq!(turnstile.take(now + GAP, 3 * GAP), Ok(3 * GAP - SLACK), "who was refused took no turn");
+        assert_eq!(pacer.take(now, 3 * GAP), Err(4 * GAP - SLACK));
+        assert_eq!(pacer.take(now + GAP, 3 * GAP), Ok(3 * GAP - SLACK), "who was refused took no turn");
     }
 
     #[test]
     fn time_that_nobody_used_is_not_saved_up() {
-        let (turnstile, later) = (Turnstile::new(GAP), Instant::now() + 100 * GAP);
-        assert_eq!(turnstile.take(later, Duration::MAX), Ok(Duration::ZERO));
-        assert_eq!(turnstile.take(later, Duration::MAX), Ok(GAP - SLACK));
+        let (pacer, later) = (HandshakePacer::new(GAP), Instant::now() + 100 * GAP);
+        assert_eq!(pacer.take(later, Duration::MAX), Ok(Duration::ZERO));
+        assert_eq!(pacer.take(later, Duration::MAX), Ok(GAP - SLACK));
     }
 
     #[tokio::test]
     async fn a_doorway_opens_once_a_turn() {
-        let doorway = Doorway::new();
+        let accept_pacer = AcceptPacer::new();
         let open =
-            async || std::future::poll_fn(|cx| Service::<u32>::poll_ready(&doorway, cx)).await.unwrap();
+            async || std::future::poll_fn(|cx| Service::<u32>::poll_ready(&accept_pacer, cx)).await.unwrap();
         let began = Instant::now();
         let many = 40_u32;
         for n in 0..many {
             open().await;
-            assert_eq!(doorway.call(n).await.unwrap(), n);
+            assert_eq!(accept_pacer.call(n).await.unwrap(), n);
         }
         assert!(began.elapsed() + SLACK >= CONNECTION * (many - 1));
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use actix::Recipient;
 
-use super::driver::{Driver, Next, Role};
-use super::{News, Outcome, Session, Shared};
+use super::driver::{ConnectionHandler, Driver, Next};
+use super::{Outcome, Session, SessionEvent, Shared};
 use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, HttpRequestId, OpenId, SessionId};
-use crate::protocol::{ClientFeatures, Close, Dialect, Word, outbound};
+use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, outbound};
 use crate::store::Sight;
 
 /// Who connects, and with what.
@@ -30,16 +30,16 @@ pub struct Hello {
 /// and a close code.
 pub struct Refusal {
     pub dialect: Dialect,
-    pub word: Word,
+    pub word: ErrorCode,
     pub why: String,
     pub close: Close,
     pub retry_after_ms: Option<u64>,
 }
 
-/// The [`Role`] of a user's socket.
-pub struct Member(Part);
+/// The [`ConnectionHandler`] of a user's socket.
+pub struct ChatConnection(Kind);
 
-enum Part {
+enum Kind {
     Session {
         session: Session,
         /// What the chat is told at the start.
@@ -59,15 +59,15 @@ impl Driver {
             }
         }
         let Hello { dialect, device, issued, .. } = hello;
-        let part = Part::Session { session, announce: Some(Box::new((device, issued))) };
-        Self::new(Member(part), dialect, shared.outboxes.clone())
+        let kind = Kind::Session { session, announce: Some(Box::new((device, issued))) };
+        Self::new(ChatConnection(kind), dialect, shared.outboxes.clone())
     }
 
     pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
         let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
         shared.metrics.errors.inc(word);
         shared.metrics.closes.inc(close.kind());
-        let mut driver = Self::new(Member(Part::Refused), dialect, shared.outboxes.clone());
+        let mut driver = Self::new(ChatConnection(Kind::Refused), dialect, shared.outboxes.clone());
         driver.farewell(
             outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(),
             close,
@@ -76,10 +76,10 @@ impl Driver {
     }
 }
 
-impl Role for Member {
+impl ConnectionHandler for ChatConnection {
     /// Announces the session.
     fn started(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) -> Next {
-        let Part::Session { session, announce } = &mut self.0 else { return Next::Deliver };
+        let Kind::Session { session, announce } = &mut self.0 else { return Next::Deliver };
         if let Some(announce) = announce.take() {
             let (device, issued) = *announce;
             let (openid, dialect, open_chat) =
@@ -93,24 +93,24 @@ impl Role for Member {
 
     fn text(&mut self, text: &str, now: u64) -> Outcome {
         match &mut self.0 {
-            Part::Session { session, .. } => session.frame(text, now),
-            Part::Refused => Outcome::Done,
+            Kind::Session { session, .. } => session.frame(text, now),
+            Kind::Refused => Outcome::Done,
         }
     }
 
-    fn report(&mut self, news: News) {
-        let Part::Session { session, .. } = &self.0 else { return };
+    fn report(&mut self, news: SessionEvent) {
+        let Kind::Session { session, .. } = &self.0 else { return };
         let (openid, chat, session) = (session.openid.clone(), &session.shared.chat, session.id);
         match news {
-            News::Opened(peer) => chat.do_send(OpenChat { openid, session, peer }),
-            News::Looks(attention) => chat.do_send(Look { openid, session, attention }),
-            News::Acknowledged(receipt) => chat.do_send(Acknowledge(receipt)),
-            News::Types(peer) => chat.do_send(Typing { openid, peer }),
+            SessionEvent::ChatOpened(peer) => chat.do_send(OpenChat { openid, session, peer }),
+            SessionEvent::Foreground(attention) => chat.do_send(Look { openid, session, attention }),
+            SessionEvent::Acknowledged(receipt) => chat.do_send(Acknowledge(receipt)),
+            SessionEvent::Typing(peer) => chat.do_send(Typing { openid, peer }),
         }
     }
 
     fn ended(&mut self, why: Close) {
-        let Part::Session { session, .. } = std::mem::replace(&mut self.0, Part::Refused) else { return };
+        let Kind::Session { session, .. } = std::mem::replace(&mut self.0, Kind::Refused) else { return };
         if let Some(line) = session.trace("disconnected") {
             line.number("code", why.code().into()).text("reason", why.label()).write();
         }

@@ -7,7 +7,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder
 
 /// `answer` with this body; or without one, 304, where the caller has it already. `tag` is a hash in
 /// hexadecimal digits.
-pub fn tagged(
+pub fn etag(
     request: &HttpRequest,
     tag: &str,
     mut answer: HttpResponseBuilder,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::judge::{Judgement, judge};
+use super::policy::{Judgement, judge};
 use super::schedule::{Pair, Waiting};
 use super::{Attends, Settings};
 use crate::ids::now_ms;
@@ -14,9 +14,9 @@ use crate::store::messages::{Candidate, NoticeCandidates};
 /// What was found about one.
 pub enum Ruling {
     Tell(Candidate),
-    /// She looks at the app.
+    /// They look at the app.
     Attending,
-    /// She has read it, or it was recalled or cleared.
+    /// They have read it, or it was recalled or cleared.
     Read,
     Muted,
     NoGrant,
@@ -27,7 +27,7 @@ pub enum Ruling {
 }
 
 #[derive(Clone)]
-pub struct Bench {
+pub struct Evaluator {
     pub settings: Rc<Settings>,
     pub store: Store,
     pub attends: Rc<Attends>,
@@ -35,7 +35,7 @@ pub struct Bench {
     pub began: Instant,
 }
 
-impl Bench {
+impl Evaluator {
     /// Rules on each. Who looks at the app on this node costs no question to the database; the other nodes
     /// are asked only about those who would be told.
     pub async fn rule(&self, due: Vec<Waiting>) -> Vec<(Waiting, Ruling)> {
@@ -69,7 +69,7 @@ impl Bench {
         ruled
     }
 
-    /// Who of them has looked at the app since the first of her messages was pushed.
+    /// Who of them has looked at the app since the first of their messages was pushed.
     async fn attending(&self, waiting: impl Iterator<Item = &Waiting>, everywhere: bool) -> Vec<bool> {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let users: Vec<_> =

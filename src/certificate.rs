@@ -2,16 +2,20 @@
 //! name and over the network, so that a certificate which was renewed on the disk and not loaded by nginx is
 //! seen too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
@@ -31,10 +35,14 @@ pub enum CertificateError {
     Timeout,
     #[error("no host name")]
     Name(#[from] InvalidDnsNameError),
-    #[error("not reached, or no TLS there: {0}")]
-    Connection(#[from] std::io::Error),
+    #[error("no connection: {0}")]
+    Connection(std::io::Error),
+    #[error("no TLS there: {0}")]
+    Handshake(std::io::Error),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] TlsError),
+    #[error("no root certificates: {0}")]
+    Roots(#[from] VerifierBuilderError),
     #[error("a certificate that cannot be read")]
     Unreadable,
 }
@@ -62,48 +70,81 @@ pub async fn watch(url: PublicUrl, metrics: Metrics) {
 /// # Errors
 /// [`CertificateError`].
 pub async fn expiry(url: &PublicUrl) -> Result<i64, CertificateError> {
-    timeout(LOOK_TIMEOUT, look(url)).await.map_err(|_| CertificateError::Timeout)?
+    let shown = timeout(LOOK_TIMEOUT, connect(url, None)).await.map_err(|_| CertificateError::Timeout)??;
+    shown.ends_at.ok_or(CertificateError::Unreadable)
 }
 
-async fn look(url: &PublicUrl) -> Result<i64, CertificateError> {
+/// A TLS connection, and what was shown at its handshake.
+pub struct Shown {
+    pub session: TlsStream<TcpStream>,
+    /// Unix seconds at which the chain ends: the end of that one of it which ends first. `None`: one cannot be
+    /// read.
+    pub ends_at: Option<i64>,
+    /// Why a client with the roots that were given would not trust it.
+    pub distrust: Option<String>,
+}
+
+/// Connects to a host whatever it shows. `roots` are those of a client, to judge by.
+///
+/// # Errors
+/// [`CertificateError`]: not reached, or no TLS there.
+pub async fn connect(url: &PublicUrl, roots: Option<RootCertStore>) -> Result<Shown, CertificateError> {
     let name = ServerName::try_from(url.host.clone())?;
-    let provider = Arc::new(ring::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let config = config
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TakesAny(provider)))
-        .with_no_client_auth();
-    let socket = TcpStream::connect((url.host.as_str(), url.port)).await?;
-    let session = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+    let observer = Arc::new(Observer::new(roots)?);
+    let config = ClientConfig::builder_with_provider(observer.provider.clone());
+    let config = config.with_safe_default_protocol_versions()?;
+    let config = config.dangerous().with_custom_certificate_verifier(observer.clone()).with_no_client_auth();
+    let socket = TcpStream::connect((url.host.as_str(), url.port)).await;
+    let socket = socket.map_err(CertificateError::Connection)?;
+    let session = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+    let session = session.map_err(CertificateError::Handshake)?;
     let chain = session.get_ref().1.peer_certificates().unwrap_or_default();
-    chain
-        .iter()
-        .map(|der| ends(der))
-        .min_by_key(|end| end.as_ref().map_or(i64::MIN, |at| *at))
-        .unwrap_or(Err(CertificateError::Unreadable))
+    let ends: Option<Vec<i64>> = chain.iter().map(ends_at).collect();
+    let ends_at = ends.and_then(|ends| ends.into_iter().min());
+    let distrust = observer.distrust.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(Shown { session, ends_at, distrust })
 }
 
-fn ends(der: &CertificateDer<'_>) -> Result<i64, CertificateError> {
-    let certificate = Certificate::from_der(der).map_err(|_| CertificateError::Unreadable)?;
-    let end = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
-    i64::try_from(end).map_err(|_| CertificateError::Unreadable)
+fn ends_at(der: &CertificateDer<'_>) -> Option<i64> {
+    let certificate = Certificate::from_der(der).ok()?;
+    i64::try_from(certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs()).ok()
 }
 
-/// Takes any certificate: nothing is told to who shows it, and one that is wrong or has ended has its date,
-/// too.
+/// Lets every handshake go on, since nothing is told to who shows a certificate, and notes why a client would
+/// not trust it.
 #[derive(Debug)]
-struct TakesAny(Arc<CryptoProvider>);
+struct Observer {
+    provider: Arc<CryptoProvider>,
+    client: Option<Arc<WebPkiServerVerifier>>,
+    distrust: Mutex<Option<String>>,
+}
 
-impl ServerCertVerifier for TakesAny {
+impl Observer {
+    fn new(roots: Option<RootCertStore>) -> Result<Self, CertificateError> {
+        let provider = Arc::new(ring::default_provider());
+        let client = roots
+            .map(|roots| {
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()
+            })
+            .transpose()?;
+        Ok(Self { provider, client, distrust: Mutex::default() })
+    }
+}
+
+impl ServerCertVerifier for Observer {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
+        if let Some(client) = &self.client
+            && let Err(error) = client.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+        {
+            *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -113,7 +154,8 @@ impl ServerCertVerifier for TakesAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -122,10 +164,11 @@ impl ServerCertVerifier for TakesAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

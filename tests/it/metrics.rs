@@ -185,7 +185,7 @@ async fn the_end_of_the_certificate_is_the_one_that_clients_meet() {
     // The other end speaks no TLS.
     let (host, plain) = server.at.rsplit_once(':').unwrap();
     let plain = PublicUrl { host: host.to_owned(), port: plain.parse().unwrap() };
-    assert!(matches!(certificate::expiry(&plain).await, Err(certificate::CertificateError::Connection(_))));
+    assert!(matches!(certificate::expiry(&plain).await, Err(certificate::CertificateError::Handshake(_))));
 }
 
 /// Every expression of the dashboard, with Grafana's variables filled in.

@@ -1,21 +1,12 @@
 //! The public name as clients meet it: its certificate, and whether the server knows the proxy before it.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
-use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
 
 use super::report::Finding;
+use crate::certificate::{self, Shown};
 use crate::cli::healthcheck;
 use crate::config::{Config, Listen, PublicUrl};
 use crate::ids::{HttpRequestId, now_ms};
@@ -40,8 +31,8 @@ struct Met {
     request_id: Option<HttpRequestId>,
     /// Why a client would not trust the certificate.
     distrust: Option<String>,
-    /// Unix milliseconds at which the certificate ends, or the one of its chain that ends first.
-    ends_ms: Option<i64>,
+    /// Unix seconds at which the certificate ends, or the one of its chain that ends first.
+    ends_at: Option<i64>,
 }
 
 /// `can_be_asked`: whether the server's operators' port answers.
@@ -68,7 +59,7 @@ pub(super) async fn check(public: Option<&PublicUrl>, config: &Config, can_be_as
 fn certificate(at: &str, met: &Met) -> Finding {
     const CHECK: &str = "certificate";
     let renew = "renew it and have nginx load it (certbot renew, nginx -s reload)";
-    let days = met.ends_ms.map(|ends| (ends - now_ms()).div_euclid(DAY_MS));
+    let days = met.ends_at.map(|ends| (ends * 1_000 - now_ms()).div_euclid(DAY_MS));
     let left = days
         .map(|days| if days < 0 { format!("ended {} days ago", -days) } else { format!("{days} days left") });
     if let Some(distrust) = &met.distrust {
@@ -168,19 +159,8 @@ async fn ask(url: &PublicUrl) -> Result<Met, String> {
 
 async fn request(url: &PublicUrl) -> Result<Met, String> {
     let told = |error: &dyn std::error::Error| error.to_string();
-    let name = ServerName::try_from(url.host.clone()).map_err(|error| told(&error))?;
-    let judge = Arc::new(Judge::trusting_the_system().map_err(|error| told(&*error))?);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().map_err(|error| told(&error))?;
-    let config = config.dangerous().with_custom_certificate_verifier(judge.clone()).with_no_client_auth();
-    let socket = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| told(&error))?;
-    let mut session = TlsConnector::from(Arc::new(config))
-        .connect(name, socket)
-        .await
-        .map_err(|error| format!("no TLS there: {error}"))?;
-    let chain = session.get_ref().1.peer_certificates().unwrap_or_default();
-    let ends_ms = chain.iter().filter_map(end_ms).min();
-    let distrust = judge.distrust.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let shown = certificate::connect(url, Some(system_roots())).await.map_err(|error| told(&error))?;
+    let Shown { mut session, ends_at, distrust } = shown;
     let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
     let host = if url.port == 443 { host } else { format!("{host}:{}", url.port) };
     let asked = format!(
@@ -197,7 +177,7 @@ async fn request(url: &PublicUrl) -> Result<Met, String> {
     }
     let head = String::from_utf8_lossy(&answer).into_owned();
     let status = head.lines().next().unwrap_or("nothing").to_owned();
-    Ok(Met { request_id: request_id(&head), status, distrust, ends_ms })
+    Ok(Met { request_id: request_id(&head), status, distrust, ends_at })
 }
 
 fn request_id(head: &str) -> Option<HttpRequestId> {
@@ -206,67 +186,6 @@ fn request_id(head: &str) -> Option<HttpRequestId> {
     let mut ids =
         headers.filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id")).map(|(_, value)| value.trim());
     ids.next().and_then(|id| HttpRequestId::parse(id).ok())
-}
-
-fn end_ms(der: &CertificateDer<'_>) -> Option<i64> {
-    let certificate = Certificate::from_der(der).ok()?;
-    i64::try_from(certificate.tbs_certificate.validity.not_after.to_unix_duration().as_millis()).ok()
-}
-
-/// Judges a certificate as clients do, with the roots of this machine, and lets the handshake go on all the
-/// same: what is wrong is told with the rest of what is found there.
-#[derive(Debug)]
-struct Judge {
-    inner: Arc<WebPkiServerVerifier>,
-    distrust: Mutex<Option<String>>,
-}
-
-impl Judge {
-    fn trusting_the_system() -> Result<Self, Box<dyn std::error::Error>> {
-        let roots = system_roots();
-        let inner =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
-                .build()?;
-        Ok(Self { inner, distrust: Mutex::default() })
-    }
-}
-
-impl ServerCertVerifier for Judge {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        if let Err(error) = self.inner.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
-            *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
 
 #[cfg(test)]
@@ -303,7 +222,7 @@ mod tests {
                 status: String::new(),
                 request_id: None,
                 distrust: distrust.map(str::to_owned),
-                ends_ms: Some(now_ms() + days * DAY_MS + 1_000),
+                ends_at: Some((now_ms() + days * DAY_MS) / 1_000 + 1),
             };
             let finding = certificate("a:443", &met);
             (finding.grade, finding.found)

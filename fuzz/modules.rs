@@ -24,9 +24,9 @@ pub mod files {
 
 #[path = "../src/session"]
 pub mod session {
+    pub mod frame_guard;
     pub mod gate;
-    pub mod inbound;
-    pub mod incoming;
+    pub mod message_stream;
 }
 
 #[path = "../src/auth"]

@@ -77,8 +77,8 @@ pub async fn expiry(url: &PublicUrl) -> Result<i64, CertificateError> {
 /// A TLS connection, and what was shown at its handshake.
 pub struct Shown {
     pub session: TlsStream<TcpStream>,
-    /// Unix seconds at which the chain ends: the end of that one of it which ends first. `None`: one cannot be
-    /// read.
+    /// Unix seconds at which the chain ends: the end of that one of it which ends first. `None`: one cannot
+    /// be read.
     pub ends_at: Option<i64>,
     /// Why a client with the roots that were given would not trust it.
     pub distrust: Option<String>,

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
-/// Path segments that can never be an openid, because the server answers on them itself.
-pub const RESERVED: [&str; 6] = ["healthz", "readyz", "metrics", "v1", "wechat", "assets"];
+/// Path segments that can never be an openid: the server answers on them itself, and `system` is its
+/// operator's voice.
+pub const RESERVED: [&str; 8] = ["healthz", "readyz", "metrics", "v1", "wechat", "assets", "admin", "system"];
 
 /// A user's id under one appid, as code2Session returned it: `[A-Za-z0-9_-]{1,64}`, none of [`RESERVED`].
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

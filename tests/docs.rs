@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use hongyan::config::Config;
 use hongyan::config::keys::{KEYS, Key, sections};
 use hongyan::http::api::CALLS;
+use hongyan::ids;
 use hongyan::metrics::Metrics;
-use hongyan::protocol::{Close, Dialect, ErrorCode};
+use hongyan::protocol::inbound::{RESERVED_TYPES, SERVER_FIELDS};
+use hongyan::protocol::{ClientFeatures, Close, Dialect, ErrorCode, ServerFeature};
+use strum::VariantArray as _;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -132,6 +135,49 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
     for (code, reason) in plain {
         assert!(spans(&told[&code]).contains(&reason.as_str()), "{code} {reason}");
     }
+}
+
+#[test]
+fn the_protocol_has_every_reserved_name_and_no_other() {
+    let document = text("docs/PROTOCOL.md");
+    let words = table(section(&document, "## Words used here"));
+    let openid = words.iter().find(|row| row[0] == "openid").unwrap();
+    assert_eq!(spans(&openid[1]).into_iter().skip(1).collect::<BTreeSet<_>>(), set_of(&ids::RESERVED));
+    // The clients refuse the same ones.
+    let words = format!("(?!({})$)", ids::RESERVED.join("|"));
+    for file in ["web/text.js", "miniprogram/sdk/hongyan.js"] {
+        assert!(text(file).contains(&words), "{file}: {words}");
+    }
+    assert!(text("docs/CLIENT.md").contains(&format!("none of `{}`", ids::RESERVED.join("`, `"))));
+
+    let (_, rest) = section(&document, "### Rules for messages").split_once("dropped silently:").unwrap();
+    let fields = rest.split("\n- ").next().unwrap();
+    let fields: Vec<&str> = spans(fields).into_iter().flat_map(str::split_whitespace).collect();
+    assert_eq!((fields.len(), set_of(&fields)), (SERVER_FIELDS.len(), set_of(&SERVER_FIELDS)));
+
+    let reserved = section(&document, "## Reserved");
+    let types = reserved.lines().find(|line| line.starts_with("- types")).unwrap();
+    let control =
+        [section(&document, "## Frames from a client"), section(&document, "## Frames from the server")]
+            .map(|text| table(text).into_iter().map(|row| row[0].clone()).collect::<Vec<_>>().concat());
+    let told: BTreeSet<&str> = control.iter().flat_map(|cells| spans(cells)).chain(spans(types)).collect();
+    let messages = ["text", "image", "voice", "video", "file", "location", "card", "custom"];
+    let told: BTreeSet<&str> =
+        told.into_iter().filter(|name| !messages.contains(name)).chain(["status"]).collect();
+    assert_eq!(told, set_of(&RESERVED_TYPES));
+
+    let connect = section(&document, "## Connect");
+    for feature in ServerFeature::VARIANTS {
+        assert!(spans(connect).contains(&<&str>::from(feature)), "{feature:?}");
+    }
+    let row = table(connect).into_iter().find(|row| row[0] == "`features`").unwrap();
+    let known: Vec<&str> = spans(&row[1]);
+    assert_eq!(ClientFeatures::parse(Dialect::V1, &known.join(",")).names(), Some("groups,presence"));
+    assert_eq!(known, ["groups", "presence"]);
+}
+
+fn set_of<'a>(names: &[&'a str]) -> BTreeSet<&'a str> {
+    names.iter().copied().collect()
 }
 
 /// Every metric by the name and type that `/metrics` gives it.

@@ -283,7 +283,7 @@ const en = {
 }
 
 /** Whom there may be: what begins the path of a WebSocket and is no path of the server's. */
-export const isOpenid = name => typeof name === 'string' && /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/.test(name)
+export const isOpenid = name => typeof name === 'string' && /^(?!(healthz|readyz|metrics|v1|wechat|assets|admin|system)$)[\w-]{1,64}$/.test(name)
 
 const chinese = navigator.language.toLowerCase().startsWith('zh')
 const words = chinese ? zh : en

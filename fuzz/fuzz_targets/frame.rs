@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use hongyan::event::cursor::SyncCursor;
 use hongyan::event::{Draft, Receipt};
 use hongyan::ids::{OpenId, Seq, SessionId};
-use hongyan::protocol::inbound::parse;
+use hongyan::protocol::inbound::{RESERVED_TYPES, SERVER_FIELDS, parse};
 use hongyan::protocol::outbound::{self, Ack, Failure};
 use hongyan::protocol::{ClientFrame, Dialect, FrameLimits};
 use libfuzzer_sys::fuzz_target;
@@ -29,6 +29,8 @@ fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
         ClientFrame::Message(message) => {
             let fields = object(&message.body);
             assert!(message.body.len() <= LIMITS.fields_bytes);
+            assert!(!RESERVED_TYPES.contains(&message.kind.as_str()), "{}", message.kind.as_str());
+            assert!(!SERVER_FIELDS.iter().any(|name| fields.contains_key(*name)), "{}", message.body);
             if let Some(text) = fields.get("message") {
                 let text: String = serde_json::from_str(text.get()).expect("message is a string");
                 assert!(text.len() <= LIMITS.message_bytes);

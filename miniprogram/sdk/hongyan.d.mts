@@ -111,7 +111,7 @@ export interface Message {
 
 export interface Conversation {
   peer: string
-  /** The newest message, own unsent ones included; `undefined` where there is none to show. */
+  /** The newest message, own unsent ones included, or where none is known the last recall; `undefined` where there is nothing to show. */
   last?: Message
   /** Up to here the user has read it, as far as is known here: before `open` it says where the new messages begin. */
   read_seq: number
@@ -163,6 +163,11 @@ export interface Client {
   readonly state: State
   /** Why the state is what it is, where it is `waiting` or `refused`. */
   readonly error?: ChatError
+  /**
+   * What the server has of what not every server has, by PROTOCOL.md's names: a part of the SDK asks it before it stores anything, and throws
+   * `not_supported`. Undefined until the server has said it, which it does at each connection.
+   */
+  readonly features?: readonly string[]
 
   /** Signs in and connects, and stays connected. Cached conversations are there at once, before anything was fetched. */
   start(): void

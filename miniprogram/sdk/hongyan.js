@@ -55,7 +55,7 @@ const isSeq = value => Number.isSafeInteger(value) && value >= 0
 const listOf = value => (Array.isArray(value) ? value : [])
 
 /** Some words are paths of the server's. */
-const OPENID = /^(?!(healthz|readyz|metrics|v1|wechat|assets)$)[\w-]{1,64}$/
+const OPENID = /^(?!(healthz|readyz|metrics|v1|wechat|assets|admin|system)$)[\w-]{1,64}$/
 const isOpenid = value => isString(value) && OPENID.test(value)
 
 const MESSAGE_TYPE = /^(text|image|voice|video|file|location|card|custom)$/
@@ -87,12 +87,12 @@ function draftOf(text, { type = 'text', extra = {} }) {
 
 /** Of a message or a recall that has its place. */
 const isEvent = event => isObject(event) && isSeq(event.seq) && Number.isFinite(event.sent_at) && isString(event.type) && isString(event.message) &&
-  isObject(event.extra) && typeof event.mine === 'boolean' && (event.client_msg_id === undefined || isString(event.client_msg_id))
+  isObject(event.extra) && typeof event.mine === 'boolean' && isString(event.client_msg_id)
 /** A draft and what the outbox knows of it. */
 function isEntry(entry) {
   try {
     draftOf(entry.message, entry)
-    return isEvent(entry) && entry.mine && (!entry.error || isString(entry.error.message)) && /^(sending|failed)$/.test(entry.state) && /^[!-~]{1,64}$/.test(entry.client_msg_id || '')
+    return isEvent(entry) && entry.mine && (!entry.error || isString(entry.error.message)) && /^(sending|failed)$/.test(entry.state) && /^[!-~]{1,64}$/.test(entry.client_msg_id)
   } catch (e) {
     return false
   }
@@ -166,9 +166,8 @@ function createAdapter(wx) {
 /** @type {import('./hongyan').createBrowserAdapter} */
 function createBrowserAdapter() {
   return {
-    async login() {
-      throw fault('bad_request', 'give createClient a signIn', { status: 400 })
-    },
+    // There is no WeChat to ask: createClient needs a `signIn`.
+    login: async () => /** @type {any} */ (demand(false, 'signIn')),
     async request({ method, url, headers, body }) {
       const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) })
       // Some answers are empty, and a proxy's are no JSON.
@@ -221,13 +220,14 @@ function newRow(peer) {
   return /** @type {any} */ (row)
 }
 
-const isMessage = event => !event.target
+/** Not a recall, nor what a later release says of an earlier message: that is drawn as nothing, and counts for nothing. */
+const isMessage = ({ target, extra, type }) => !target && (!extra.of_seq || MESSAGE_TYPE.test(type))
 /** The first seq of the window, or the one after `to` where it is empty. */
 const firstOf = row => row.to - row.window.length + 1
 const isBehind = row => row.to < row.last_seq
 const hasOlder = row => firstOf(row) > row.cleared_seq + 1
 const lastTheirs = row => row.window.reduce((last, event) => (event.mine ? last : event.seq), 0)
-const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && !event.mine && !event.target && !event.recalled).length
+const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && !event.mine && isMessage(event) && !event.recalled).length
 
 /**
  * Brings a stretch of events into the window; what is there is dropped. Where a hole would stay, the window begins anew with the stretch: what
@@ -275,15 +275,13 @@ const IDLE_MS = 5000
 /** The words of close codes, where a proxy has lost the reason. From 4500 on the session is not to be had again. */
 const CLOSE_WORDS = { 4003: 'timeout', 4501: 'unauthorized', 4502: 'bad_request', 4503: 'replaced', 4504: 'kicked', 4505: 'banned', 4506: 'too_many_errors' }
 
-/** @type {import('./hongyan').createClient} */
-function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock = { now: Date.now, random: Math.random, setTimeout } }) {
+/** @type {import('./hongyan').createClient} All times and timers in it are the clock's. */
+function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adapter, clock: { now = Date.now, random = Math.random, setTimeout: setTimer = setTimeout } = {} }) {
   demand(isString(url) && /^https?:\/\/[^/]/.test(url), 'url')
   demand(!signIn || signIn.call, 'signIn')
   demand(storageKey && isString(storageKey), 'storageKey')
   demand(isSeq(pageSize) && pageSize >= 1 && pageSize <= 100, 'pageSize')
   const { connect, login, request, storage, watch } = adapter || (typeof wx === 'object' && 'connectSocket' in wx ? createAdapter(wx) : createBrowserAdapter())
-  // All times and timers below are this clock's.
-  const { now, random, setTimeout: setTimer } = clock
   const base = url.replace(/\/+$/, '')
   /** @type {(ms: number) => Promise<void>} Timers have 31 bits: with more, or with no number, they would not wait at all. */
   const after = ms => new Promise(resolve => setTimer(resolve, ms < 2e9 ? ms : 2e9))
@@ -315,6 +313,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   let me = ''
   /** Which database `cursor` and all seqs are from. */
   let cursor, generation
+  /** What the server has. */
+  let features
   let openPeer = ''
   /** Something may lie over the chat, and be left again: nothing of it goes until another one is opened. */
   let lastPeer
@@ -330,7 +330,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
   // ---- storage: `token`, `device`, `users`, the `outbox`, and in `chats` the newest of everything together with the cursor that belongs to it
 
-  const keyOf = name => `${storageKey}.${name}`
+  const keyOf = name => storageKey + '.' + name
   function load(name, otherwise) {
     try {
       return JSON.parse(/** @type {any} */ (storage.get(keyOf(name)))) || otherwise
@@ -520,7 +520,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   }
   /** The frame that answers. */
   async function ask(frame) {
-    const id = `q${++questions}`
+    const id = 'q' + ++questions
     if (!tell({ ...frame, id })) throw fault('offline')
     const answer = new Promise(resolve => asked.set(id, resolve))
     // What a sync brings may take long, and a frame of it is told when all of it is here.
@@ -547,7 +547,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     // A peer of another kind is one of a later release.
     if (peer && !row) return
     if (frames[type]) frames[type](frame, row, isOwn)
-    else if (row) receive(row, eventOf(frame))
+    // What has no place in a conversation is of a later release.
+    else if (row && frame.seq) receive(row, eventOf(frame))
     if (!asked.has(id) || type === 'sync' && !frame.cursor) return
     asked.get(id)(frame.error ? faultOf(frame) : frame)
     asked.delete(id)
@@ -597,8 +598,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
         close(code, reason) {
           const [, wait] = /retry_ms=(\d+)/.exec(reason) || []
           // What the frame before says is more than the code, but for the last of many bad frames.
-          const byCode = CLOSE_WORDS[code] || code >= 4500 && 'unavailable'
-          const word = code >= 4500 && reason || code !== 4506 && lastError.error || byCode
+          const word = code >= 4500 && reason || code !== 4506 && lastError.error || CLOSE_WORDS[code] || code >= 4500 && 'unavailable'
           const message = lastError.message || reason
           reject(Object.assign(word ? fault(word, message) : toFault({ message }), { code, retry_after_ms: wait && +wait }))
         },
@@ -636,10 +636,11 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   /** All but messages. Other answers are taken where they were asked for. */
   const frames = {
     __proto__: null,
-    init({ server_time, heartbeat_ms, limits, generation: next }) {
+    init({ server_time, heartbeat_ms, limits, generation: next, features: given }) {
       // Of another database, as after a backup was restored, the seqs say nothing.
       if (generation && next !== generation) startOver()
       generation = next
+      features = listOf(given)
       most = { ...most, ...limits }
       beat(socket, heartbeat_ms)
       if (!isVisible) tell({ type: 'background' })
@@ -696,7 +697,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   const typing = new Map()
 
   /** @param {any} frame */
-  function eventOf({ seq, sent_at, type, client_msg_id, recalled, target_seq: target, message = '', from_user_openid, to_user_openid, status, ...extra }) {
+  function eventOf({ seq, sent_at, type, client_msg_id = '', recalled, target_seq: target, message = '', from_user_openid, to_user_openid, status, ...extra }) {
     return { seq, sent_at, type, client_msg_id, recalled, target, message, extra, mine: from_user_openid === me }
   }
   /** A message or a recall that came live, or was acked. One that does not follow on the window stays out until the hole is filled. */
@@ -716,8 +717,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
       row.outbox = row.outbox.filter(entry => !isHere(entry))
       saveOutbox()
     }
-    for (const event of row.window) {
-      if (event.seq <= before || event.target) continue
+    for (const event of row.window.filter(isMessage)) {
+      if (event.seq <= before) continue
       // Who writes has read what was there.
       row.unread = event.mine ? 0 : row.unread + 1
       typing.delete(row.peer)
@@ -941,28 +942,31 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
   // ---- what pages see
 
   const shown = row => [...row.window.filter(isMessage), ...row.outbox]
-  /** Where nothing but recalls is known, the last of them. */
-  const lastOf = row => shown(row).pop() || row.window.slice(-1)[0]
-  const listed = () => all().filter(lastOf).sort((a, b) => lastOf(b).sent_at - lastOf(a).sent_at)
+  /** Where no message is known, the last recall. */
+  const lastOf = row => shown(row).pop() || row.window.filter(event => event.target).pop()
+  /** Where nothing is known that is shown, there is something all the same. */
+  const timeOf = row => (lastOf(row) || row.window[0] || {}).sent_at
+  const listed = () => all().filter(timeOf).sort((a, b) => timeOf(b) - timeOf(a))
   const unread = () => all().reduce((total, row) => total + (row.muted ? 0 : row.unread), 0)
 
   /** @type {(row: any, event: any) => import('./hongyan').Message} */
-  const view = (row, { mine, seq, sent_at, type, message = '', state, error, recalled, target, client_msg_id = '', extra = {} }) => {
+  const view = (row, { mine, seq, sent_at, type, message, state, error, recalled, target, client_msg_id, extra }) => {
     // Spelled out: a chat has thousands of messages, and rests and spreads take thirty times as long.
     const mark = seq <= row.peer_read_seq ? 'read' : seq <= row.peer_recv_seq ? 'delivered' : 'sent'
     return {
       peer: row.peer, mine, seq, sent_at, type, message, error, client_msg_id, extra, recalled: !!(recalled || target),
-      key: mine && /^\w+$/.test(client_msg_id) ? `m${client_msg_id}` : `p${seq}`, state: !mine ? 'received' : seq ? mark : state,
+      key: mine && /^\w+$/.test(client_msg_id) ? 'm' + client_msg_id : 'p' + seq, state: !mine ? 'received' : seq ? mark : state,
     }
   }
 
   let device = load('device')
-  if (!isString(device) || !/^[\w-]{1,32}$/.test(device)) device = randomId()
+  // Labels are shorter than openids.
+  if (!isOpenid(device) || device[32]) device = randomId()
   let unwatch = noop
   store('device', device)
   const chats = load('chats', {})
-  const stored = listOf(chats.stored).map(row => ({ ...newRow(), ...row }))
-  for (const row of stored.filter(isRow)) rows.set(row.peer, { ...row, outbox: [] })
+  const stored = listOf(chats.stored).map(row => ({ ...newRow(), ...row, outbox: [] }))
+  for (const row of stored.filter(isRow)) rows.set(row.peer, row)
   // What is left out is fetched again.
   if (isString(chats.cursor) && rows.size === listOf(chats.stored).length) ({ cursor, generation } = chats)
   for (const [peer, outbox] of listOf(load('outbox')).map(listOf)) {
@@ -1006,6 +1010,7 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     get openid() { return me },
     get state() { return state },
     get error() { return error },
+    get features() { return features },
 
     start() {
       if (!/stopped|refused/.test(state)) return
@@ -1029,8 +1034,8 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
 
     conversations: () => listed().map(row => {
       const { peer, read_seq, muted } = row
-      const last = view(row, lastOf(row))
-      return { peer, last, read_seq, unread: row.unread, muted: !!muted, updated_at: last.sent_at, typing: typing.get(peer) > now() }
+      const last = lastOf(row)
+      return { peer, last: last && view(row, last), read_seq, unread: row.unread, muted: !!muted, updated_at: timeOf(row), typing: typing.get(peer) > now() }
     }),
     refresh,
     unread,
@@ -1063,9 +1068,9 @@ function createClient({ url, signIn, storageKey = 'hongyan', pageSize = 20, adap
     async recall(peer, target) {
       const row = rowOf(peer)
       demand(target && isSeq(target), 'seq')
-      const type = 'recall'
-      const { seq, sent_at } = await ask({ type, target_seq: target, to_user_openid: peer })
-      receive(row, eventOf({ seq, sent_at, type, target_seq: target, from_user_openid: me }))
+      const frame = { type: 'recall', target_seq: target, to_user_openid: peer }
+      const { seq, sent_at } = await ask(frame)
+      receive(row, eventOf({ ...frame, seq, sent_at, from_user_openid: me }))
     },
     typing(peer) {
       demand(isOpenid(peer), 'peer')

@@ -31,7 +31,7 @@ use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refus
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::Metrics;
-use crate::protocol::{Close, Dialect, ErrorCode, FrameLimits, outbound};
+use crate::protocol::{Close, Dialect, ErrorCode, FrameLimits, SERVER_FEATURES, outbound};
 
 /// What the chat is told of the settings.
 #[derive(Debug, Clone, Copy)]
@@ -464,6 +464,7 @@ impl ChatServer {
                     settings.heartbeat_ms,
                     generation,
                     &settings.frames,
+                    (dialect == Dialect::V1).then_some(SERVER_FEATURES),
                 );
                 if let Some(slot) = self.registry.find(&openid, session) {
                     let _ = slot.after(slot.outbox.push(init));

@@ -19,7 +19,7 @@ use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
 use crate::ids::{Device, HttpRequestId, OpenId};
-use crate::protocol::{Close, Dialect, ErrorCode, SUBPROTOCOL};
+use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, SUBPROTOCOL};
 use crate::session::connection::{Hello, Refusal};
 use crate::session::driver::Driver;
 use crate::session::web_actors;
@@ -42,6 +42,7 @@ const BEARER_PREFIX: &str = "bearer.";
         ("to_user_openid" = Option<String>, Query, description = "The chat that is open; plain clients must send it"),
         ("code" = Option<String>, Query, description = "A `wx.login` code, where no token is sent"),
         ("device" = Option<String>, Query, description = "v1: a label, `[A-Za-z0-9_-]{1,32}`, random per install"),
+        ("features" = Option<String>, Query, description = "v1: what the client knows, names separated by commas; unknown ones are ignored"),
     ),
     security((), ("token" = [])),
     responses((status = 101, description = "Connected; the subprotocol `hongyan.v1` where it was offered"), MachineRefusals)
@@ -169,6 +170,7 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
         openid,
         dialect,
         device: query.device,
+        features: query.features,
         issued: identity.issued,
         open_chat: query.open_chat,
         request_id: None,
@@ -231,6 +233,7 @@ impl Offer {
 struct Query {
     open_chat: Option<OpenId>,
     device: Option<Device>,
+    features: ClientFeatures,
     code: Option<String>,
 }
 
@@ -254,6 +257,7 @@ impl Query {
                             .map_err(|_| ApiError::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?,
                     );
                 }
+                "features" => query.features = ClientFeatures::parse(dialect, &value),
                 "code" => query.code = Some(value),
                 _ => {}
             }
@@ -298,5 +302,17 @@ mod tests {
             Query::read("device=my%20phone", Dialect::Plain).ok().unwrap().device.is_none(),
             "the seed knows no devices"
         );
+    }
+
+    #[test]
+    fn features_are_read_of_v1_clients_and_never_refused() {
+        let features = |text: &str, dialect| Query::read(text, dialect).ok().unwrap().features.names();
+        assert_eq!(features("features=groups%2Cpresence", Dialect::V1), Some("groups,presence"));
+        assert_eq!(features("features=polls,presence", Dialect::V1), Some("presence"));
+        assert_eq!(features("features=groups", Dialect::Plain), None, "the seed knows no features");
+        for none in ["", "features", "features=", "features=%ff%00,,", &format!("features=groups,{:0300}", 0)]
+        {
+            assert_eq!(features(none, Dialect::V1), None, "{none}");
+        }
     }
 }

@@ -74,8 +74,9 @@ pub struct Rejected {
 /// Message types of v1 clients.
 const V1_KINDS: [&str; 8] = ["text", "image", "voice", "video", "file", "location", "card", "custom"];
 
-/// Types that this protocol uses for control, either way: no message can have one.
-const CONTROL: [&str; 15] = [
+/// Types that are no message's: those of control frames, either way, and of events that only the server
+/// writes.
+pub const RESERVED_TYPES: [&str; 23] = [
     "heart",
     "recall",
     "read",
@@ -91,10 +92,18 @@ const CONTROL: [&str; 15] = [
     "cleared",
     "settings",
     "status",
+    "group",
+    "edit",
+    "reaction",
+    "readers",
+    "presence",
+    "stream",
+    "deleted",
+    "erased",
 ];
 
 /// Fields that the server owns: dropped silently from what a sender gives.
-const SERVER_OWNED: [&str; 12] = [
+pub const SERVER_FIELDS: [&str; 23] = [
     "status",
     "seq",
     "sent_at",
@@ -107,6 +116,17 @@ const SERVER_OWNED: [&str; 12] = [
     "error",
     "retry_after_ms",
     "group",
+    "of_seq",
+    "mentions",
+    "quote",
+    "forward",
+    "forwarded",
+    "media",
+    "reactions",
+    "edited_at",
+    "edited_seq",
+    "stream",
+    "deleted",
 ];
 
 /// Fields that a message carries outside its body.
@@ -187,7 +207,9 @@ fn frame(
     };
     match (dialect, kind.as_str()) {
         (_, "heart") => Ok(ClientFrame::Heart),
-        (Dialect::Plain, name) if CONTROL.contains(&name) => Err(Fault::bad("this type is not a message")),
+        (Dialect::Plain, name) if RESERVED_TYPES.contains(&name) => {
+            Err(Fault::bad("this type is not a message"))
+        }
         (Dialect::Plain, _) => message(fields, dialect, openid, limits, kind, client_msg_id),
         (Dialect::V1, name) if V1_KINDS.contains(&name) => {
             message(fields, dialect, openid, limits, kind, client_msg_id)
@@ -320,7 +342,7 @@ impl<'a> Fields<'a> {
             .0
             .0
             .iter()
-            .filter(|(k, _)| !SERVER_OWNED.contains(&k.as_ref()) && !ENVELOPE.contains(&k.as_ref()));
+            .filter(|(k, _)| !SERVER_FIELDS.contains(&k.as_ref()) && !ENVELOPE.contains(&k.as_ref()));
         let mut body = String::with_capacity(256);
         for (key, value) in own {
             body.push(if body.is_empty() { '{' } else { ',' });
@@ -418,11 +440,29 @@ mod tests {
 
     #[test]
     fn names_that_the_server_owns_are_dropped() {
-        let m = message(
-            r#"{"message":"x","status":500,"seq":9,"id":"1","recalled":true,"group":"g"}"#,
-            Dialect::Plain,
-        );
-        assert_eq!(&*m.body, r#"{"message":"x"}"#);
+        for dialect in [Dialect::Plain, Dialect::V1] {
+            let mut frame = r#"{"type":"text","client_msg_id":"c","message":"x","url":"u""#.to_owned();
+            for field in SERVER_FIELDS.iter().filter(|field| **field != "id") {
+                frame += &format!(r#","{field}":["x",1]"#);
+            }
+            frame += r#","id":"1","event":"e","name":"n","of_seqs":1}"#;
+            let kept = r#"{"client_msg_id":"c","message":"x","url":"u","event":"e","name":"n","of_seqs":1}"#;
+            assert_eq!(&*message(&frame, dialect).body, kept, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn reserved_types_are_no_messages() {
+        for name in RESERVED_TYPES.iter().filter(|name| **name != "heart") {
+            let frame = format!(r#"{{"type":"{name}","client_msg_id":"c","message":"x","of_seq":1}}"#);
+            assert_eq!(read(&frame, Dialect::Plain).unwrap_err().0, ErrorCode::BadFrame, "{name}");
+            let v1 = read(&frame, Dialect::V1);
+            assert!(!matches!(v1, Ok(ClientFrame::Message(_))), "{name}: {v1:?}");
+        }
+        // Not a letter more is taken from plain clients.
+        for name in ["Group", "groups", "edits", "edited", "reactions", "quote", "dice"] {
+            assert_eq!(message(&format!(r#"{{"type":"{name}"}}"#), Dialect::Plain).kind.as_str(), name);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! I/O.
 
 pub mod close;
+pub mod features;
 pub mod inbound;
 pub mod json;
 pub mod outbound;
@@ -10,6 +11,7 @@ pub mod error_code;
 
 pub use close::Close;
 pub use error_code::ErrorCode;
+pub use features::{ClientFeatures, SERVER_FEATURES, ServerFeature};
 pub use inbound::{ClientFrame, Dialect, Parsed, Rejected};
 
 /// The WebSocket subprotocol of v1 clients.

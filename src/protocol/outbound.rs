@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 
-use super::{ErrorCode, FrameLimits, json};
+use super::{ErrorCode, FrameLimits, ServerFeature, json};
 use crate::event::{Draft, Message, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
-/// The first frame of a session: the seed's three fields, and more that a plain client ignores.
+/// The first frame of a session: the seed's three fields, and more that a plain client ignores. `features` is
+/// for v1 clients.
 pub fn init(
     openid: &OpenId,
     session: SessionId,
@@ -17,12 +18,18 @@ pub fn init(
     heartbeat_ms: u64,
     generation: DatabaseGeneration,
     limits: &FrameLimits,
+    features: Option<&[ServerFeature]>,
 ) -> ByteString {
     let limits = serde_json::to_string(limits).unwrap_or_else(|_| "{}".into());
-    format!(
-        r#"{{"type":"init","status":200,"data":"link ok","openid":"{openid}","session":"{session}","server_time":{now},"heartbeat_ms":{heartbeat_ms},"generation":"{generation}","limits":{limits}}}"#
-    )
-    .into()
+    let mut out = format!(
+        r#"{{"type":"init","status":200,"data":"link ok","openid":"{openid}","session":"{session}","server_time":{now},"heartbeat_ms":{heartbeat_ms},"generation":"{generation}","limits":{limits}"#
+    );
+    if let Some(features) = features {
+        let names: Vec<&str> = features.iter().map(<&str>::from).collect();
+        let _ = write!(out, r#","features":{}"#, serde_json::json!(names));
+    }
+    out.push('}');
+    out.into()
 }
 
 /// A message that was just stored: all that the sender gave, with what the server knows spliced in before it.
@@ -218,6 +225,27 @@ mod tests {
 
     fn openid(text: &str) -> OpenId {
         OpenId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn init_tells_v1_clients_of_features_and_is_as_ever_for_plain_ones() {
+        let (session, generation) = (SessionId::fresh(), DatabaseGeneration::default());
+        let limits = FrameLimits {
+            frame_bytes: 1,
+            message_bytes: 2,
+            fields_bytes: 3,
+            messages_per_second: 4,
+            message_burst: 5,
+        };
+        let init =
+            |features| init(&openid("a"), session, 7, 30_000, generation, &limits, features).to_string();
+        let head = format!(
+            r#"{{"type":"init","status":200,"data":"link ok","openid":"a","session":"{session}","server_time":7,"heartbeat_ms":30000,"generation":"{generation}","limits":{{"frame_bytes":1,"message_bytes":2,"fields_bytes":3,"messages_per_second":4,"message_burst":5}}"#
+        );
+        assert_eq!(init(None), format!("{head}}}"));
+        assert_eq!(init(Some(&[])), format!(r#"{head},"features":[]}}"#));
+        let some = [ServerFeature::Messages, ServerFeature::Groups];
+        assert_eq!(init(Some(&some)), format!(r#"{head},"features":["messages","groups"]}}"#));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Ty
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, HttpRequestId, OpenId, SessionId};
-use crate::protocol::{Close, Dialect, ErrorCode, outbound};
+use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, outbound};
 use crate::store::Sight;
 
 /// Who connects, and with what.
@@ -19,6 +19,7 @@ pub struct Hello {
     pub openid: OpenId,
     pub dialect: Dialect,
     pub device: Option<Device>,
+    pub features: ClientFeatures,
     pub issued: Issued,
     pub open_chat: Option<OpenId>,
     /// The request that asks for the session.
@@ -52,7 +53,10 @@ impl Driver {
     pub fn open(hello: Hello, shared: &Arc<Shared>) -> Self {
         let session = Session::new(SessionId::fresh(), &hello, shared.clone());
         if let Some(line) = session.trace("connected") {
-            line.write();
+            match session.features.names() {
+                Some(names) => line.text("features", names).write(),
+                None => line.write(),
+            }
         }
         let Hello { dialect, device, issued, .. } = hello;
         let kind = Kind::Session { session, announce: Some(Box::new((device, issued))) };

@@ -22,7 +22,7 @@ use crate::ids::{ClientMsgId, HttpRequestId, Kind, OpenId, RequestId, Seq, Sessi
 use crate::metrics::Metrics;
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{
-    ClientFrame, Close, Dialect, ErrorCode, FrameLimits, Parsed, inbound as frames, outbound,
+    ClientFeatures, ClientFrame, Close, Dialect, ErrorCode, FrameLimits, Parsed, inbound as frames, outbound,
 };
 use crate::safety::ModerationHandle;
 use crate::store::messages::{Admission, Answer, Append, Mark, Write};
@@ -88,6 +88,7 @@ pub struct Session {
     pub id: SessionId,
     pub openid: OpenId,
     pub dialect: Dialect,
+    pub features: ClientFeatures,
     /// The request by which it began.
     pub request_id: Option<HttpRequestId>,
     open_chat: Option<OpenId>,
@@ -124,11 +125,12 @@ pub enum SessionEvent {
 
 impl Session {
     pub fn new(id: SessionId, hello: &Hello, shared: Arc<Shared>) -> Self {
-        let Hello { openid, dialect, open_chat, request_id, .. } = hello;
+        let Hello { openid, dialect, features, open_chat, request_id, .. } = hello;
         Self {
             id,
             openid: openid.clone(),
             dialect: *dialect,
+            features: *features,
             request_id: request_id.clone(),
             open_chat: open_chat.clone(),
             bad_frames: 0,

@@ -115,7 +115,7 @@ pub struct Revoke {
     pub answer: Answer,
 }
 
-/// Changes what a user shows of herself. An avatar that nobody shows any more is gone with the same commit.
+/// Changes what a user shows of themself. An avatar that nobody shows any more is gone with the same commit.
 #[derive(Debug)]
 pub struct ProfileChange {
     pub openid: OpenId,
@@ -234,7 +234,7 @@ pub struct UnreadSummary {
     pub has_more: bool,
 }
 
-/// What somebody missed: the conversations named, each with what follows the seq that she has, then those
+/// What somebody missed: the conversations named, each with what follows the seq that they have, then those
 /// that changed, the one with the newest change first, each with its newest messages.
 #[derive(Debug)]
 pub struct Sync {
@@ -264,7 +264,7 @@ pub struct SyncBounds {
     pub conversation_bytes: usize,
 }
 
-/// Which of these users has a conversation that changed for her in the last `ago_ms` milliseconds. On
+/// Which of these users has a conversation that changed for them in the last `ago_ms` milliseconds. On
 /// PostgreSQL only: a SQLite file has one node, which needs no hints, and the answer is nobody.
 #[derive(Debug)]
 pub struct ChangedUsers {
@@ -333,7 +333,8 @@ pub struct ReleaseLease {
     pub node: String,
 }
 
-/// Whether `openid` may show `peer` that she types: they have a conversation, and `peer` has not blocked her.
+/// Whether `openid` may show `peer` that they type: they have a conversation, and `peer` has not blocked
+/// them.
 #[derive(Debug)]
 pub struct MayReach {
     pub openid: OpenId,

@@ -28,7 +28,7 @@ const SENT: i64 = 1;
 const FAILED: i64 = 2;
 const UNKNOWN: i64 = 3;
 
-/// A user's view `$1`, `$2` of a conversation: where the unread part begins, where it ends, and whether she
+/// A user's view `$1`, `$2` of a conversation: where the unread part begins, where it ends, and whether they
 /// was told of it already.
 macro_rules! view {
     () => {
@@ -292,7 +292,7 @@ fn abandon(
 
 fn set(conn: &mut impl Writer, settings: &ConversationSettings, at: i64) -> QueryResult<Outcome> {
     let (openid, peer, muted) = (settings.openid.as_str(), settings.peer.as_str(), i64::from(settings.muted));
-    // Only she sees it, on her other devices too.
+    // Only they see it, on their other devices too.
     let set = "UPDATE members SET muted = ($1 = 1), kept_at = CASE WHEN kept_at < $2 THEN $3 ELSE kept_at END \
          WHERE openid = $4 AND peer = $5 AND muted <> ($6 = 1)";
     if conn

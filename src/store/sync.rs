@@ -38,7 +38,7 @@ pub(super) struct SyncAt {
     pub(super) generation: DatabaseGeneration,
 }
 
-/// A user's view of her conversations `$1`, and when each last changed for her.
+/// A user's view of their conversations `$1`, and when each last changed for them.
 macro_rules! views {
     () => {
         concat!(

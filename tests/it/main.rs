@@ -8,6 +8,7 @@ mod allowance;
 mod cluster;
 mod seed;
 mod v1;
+mod reserved;
 mod receipts;
 mod sync;
 mod login;

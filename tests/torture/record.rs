@@ -12,7 +12,7 @@ pub enum Awaited {
 }
 
 /// Fields that are no content: the server's own, and those that a log has beside it.
-const NO_CONTENT: [&str; 16] = [
+const NO_CONTENT: [&str; 27] = [
     "status",
     "seq",
     "sent_at",
@@ -25,6 +25,17 @@ const NO_CONTENT: [&str; 16] = [
     "error",
     "retry_after_ms",
     "group",
+    "of_seq",
+    "mentions",
+    "quote",
+    "forward",
+    "forwarded",
+    "media",
+    "reactions",
+    "edited_at",
+    "edited_seq",
+    "stream",
+    "deleted",
     "type",
     "from_user_openid",
     "to_user_openid",

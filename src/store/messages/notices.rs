@@ -21,7 +21,7 @@ pub struct GrantChange {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Granted {
-    /// She accepted a prompt: one more, [`GRANTS`] in all. The client and WeChat both tell it, and name it
+    /// They accepted a prompt: one more, [`GRANTS`] in all. The client and WeChat both tell it, and name it
     /// differently: what one tells within minutes of the other is taken for the same. Told again under the
     /// same name by the same, it does nothing.
     Accepted { by: Teller, key: String },
@@ -37,10 +37,10 @@ pub enum Teller {
 }
 
 /// Takes one grant to tell `openid` of what `peer` wrote, if that is still right at this moment and nobody
-/// else tells her.
+/// else tells them.
 ///
-/// She is told once a stretch of unread messages: again only when she has read, cleared or answered what she
-/// was told of. So an outcome that is unknown is never tried again.
+/// They are told once a stretch of unread messages: again only when they have read, cleared or answered what
+/// they was told of. So an outcome that is unknown is never tried again.
 #[derive(Debug)]
 pub struct Reserve {
     pub openid: OpenId,
@@ -70,7 +70,7 @@ impl Reserve {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reservation {
-    /// To be settled under this id. `unread`: how many messages she has not read.
+    /// To be settled under this id. `unread`: how many messages they have not read.
     Reserved {
         id: i64,
         unread: i64,
@@ -96,7 +96,7 @@ pub enum NoticeOutcome {
     Sent {
         msgid: Option<String>,
     },
-    /// Surely not sent: the grant is there again, and she may still be told.
+    /// Surely not sent: the grant is there again, and they may still be told.
     Returned,
     /// WeChat refused it, with this code.
     Failed {
@@ -113,7 +113,7 @@ pub struct Abandon {
     pub answer: Answer,
 }
 
-/// What a user has set for one of her conversations. Without the conversation: [`Refusal::NotFound`].
+/// What a user has set for one of their conversations. Without the conversation: [`Refusal::NotFound`].
 #[derive(Debug)]
 pub struct ConversationSettings {
     pub openid: OpenId,
@@ -155,7 +155,7 @@ pub struct Candidate {
     pub unread: i64,
     /// When the newest message was sent, Unix milliseconds.
     pub newest: i64,
-    /// The peer's; empty where he has set none.
+    /// The peer's; empty where they have set none.
     pub nickname: String,
     pub granted: bool,
     pub muted: bool,
@@ -165,7 +165,7 @@ pub struct Candidate {
     pub quiet: Option<Quiet>,
 }
 
-/// What a user has agreed to, and when she is left alone.
+/// What a user has agreed to, and when they are left alone.
 #[derive(Debug)]
 pub struct NoticeState {
     pub openid: OpenId,
@@ -178,7 +178,7 @@ pub struct NoticeStanding {
     pub quiet: Option<Quiet>,
 }
 
-/// Who has a grant and has not been told of what she has not read, the newest of it sent at or after `at`
+/// Who has a grant and has not been told of what they have not read, the newest of it sent at or after `at`
 /// (Unix milliseconds): what was not done when a process ended. A page looks at so many users who have a
 /// grant.
 #[derive(Debug)]

@@ -111,13 +111,13 @@ struct Conversation {
 
 #[derive(Default)]
 struct Member {
-    /// The last message of her own; recalls are none.
+    /// The last message of their own; recalls are none.
     sent: i64,
     read: i64,
     recv: i64,
     cleared: i64,
     muted: bool,
-    /// What she sees of the conversation has changed since the last [`Op::Age`].
+    /// What they see of the conversation has changed since the last [`Op::Age`].
     has_changed: bool,
 }
 
@@ -325,7 +325,7 @@ impl Model {
         };
         let wanted = seq.min(conversation.last());
         let member = conversation.members.entry(who).or_default();
-        // A stranger does not learn that he is read, and who has blocked her hears nothing of her.
+        // A stranger does not learn that they are read, and who has blocked them hears nothing of them.
         let to_peer = member.sent > 0 && !is_blocked;
         let mark = match kind {
             ReceiptKind::Read => &mut member.read,

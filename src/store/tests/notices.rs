@@ -8,7 +8,7 @@ use crate::store::messages::Teller;
 on_both!(
     grants_are_counted_once_each_and_bounded,
     she_is_told_once_a_stretch,
-    what_she_need_not_be_told,
+    what_they_need_not_be_told,
     a_stranger_spends_no_grant,
     a_grant_comes_back_only_where_nothing_was_sent,
     what_nobody_settled_is_never_tried_again,
@@ -242,7 +242,7 @@ async fn she_is_told_once_a_stretch(db: &mut Db) {
     assert_eq!(rig.reserve("b", "a", 4).await, Reservation::AlreadyTold);
     rig.read("b", "a", 2).await.unwrap();
     rig.event().await;
-    assert_eq!(rig.reserve("b", "a", 4).await, Reservation::AlreadyTold, "not all that she was told of");
+    assert_eq!(rig.reserve("b", "a", 4).await, Reservation::AlreadyTold, "not all that they were told of");
     rig.read("b", "a", 3).await.unwrap();
     rig.event().await;
     let Reservation::Reserved { unread, .. } = rig.reserve("b", "a", 4).await else { panic!() };
@@ -263,7 +263,7 @@ async fn she_is_told_once_a_stretch(db: &mut Db) {
     assert_eq!(rig.available("b").await, 45);
 }
 
-async fn what_she_need_not_be_told(db: &mut Db) {
+async fn what_they_need_not_be_told(db: &mut Db) {
     let mut rig = db.open();
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NotUnread, "no conversation");
     rig.send("a", "b", "x").await;
@@ -271,7 +271,7 @@ async fn what_she_need_not_be_told(db: &mut Db) {
     rig.accept("b", "s", 1).await;
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NoGrant, "for another template");
     rig.accept("b", "t", 1).await;
-    assert_eq!(rig.reserve("a", "b", 1).await, Reservation::NotUnread, "her own");
+    assert_eq!(rig.reserve("a", "b", 1).await, Reservation::NotUnread, "their own");
     rig.mute("b", "a", true).await.unwrap();
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::Muted);
     rig.mute("b", "a", false).await.unwrap();
@@ -279,7 +279,7 @@ async fn what_she_need_not_be_told(db: &mut Db) {
     assert!(matches!(rig.ready.pop_front(), None | Some(Event::Settings { .. })));
     assert_eq!(rig.reserve("b", "a", 1).await, Reservation::NotUnread, "recalled");
     rig.submit(append("a", "b", None, "x"));
-    rig.submit(append("b", "b", None, "to herself"));
+    rig.submit(append("b", "b", None, "to oneself"));
     rig.accept("b", "t", 1).await;
     let until = Instant::now() + Duration::from_secs(10);
     while rig.history("b", "b", Window::Newest, 9).await.0.is_empty() {
@@ -450,9 +450,9 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
     assert!(rig.sync("b", None, &[("a", 0)], 1).await.conversations[0].overview.muted);
     assert!(
         rig.sync("b", Some(cursor.clone()), &[], 1).await.conversations[0].overview.muted,
-        "a change that her other devices miss"
+        "a change that their other devices miss"
     );
-    assert!(!rig.list("a", 9, None).await.conversations[0].overview.muted, "it is her own");
+    assert!(!rig.list("a", 9, None).await.conversations[0].overview.muted, "it is their own");
     assert!(rig.sync("a", Some(cursor), &[], 1).await.conversations.is_empty());
     assert_eq!(rig.send("a", "b", "x").await, 2, "nothing else was told");
     assert!(rig.list("b", 9, None).await.conversations[0].overview.muted, "a message changes nothing");

@@ -180,7 +180,7 @@ async fn the_peer_learns_of_marks_only_where_it_may(db: &mut Db) {
     rig.send("b", "a", "2").await;
     assert!(told(rig.outcome(mark(recv("b", "a", 2))).await));
     assert_eq!(marks(&rig).await, (1, 2));
-    // In the batch of the first message to him, a mark behind it is his to see.
+    // In the batch of the first message to them, a mark behind it is theirs to see.
     rig.send("c", "d", "1").await;
     rig.submit(append("c", "d", None, "to fill the first batch"));
     rig.submit(append("d", "c", None, "3"));
@@ -188,7 +188,7 @@ async fn the_peer_learns_of_marks_only_where_it_may(db: &mut Db) {
     rig.event().await;
     rig.event().await;
     assert!(told(rig.event().await));
-    // Never one who has blocked her.
+    // Never one who has blocked them.
     rig.block("a", "b", BlockChange::Block).await.unwrap();
     rig.send("a", "b", "3").await;
     assert!(!told(rig.outcome(mark(read("b", "a", 3))).await));

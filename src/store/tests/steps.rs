@@ -31,7 +31,7 @@ fn user() -> impl Strategy<Value = char> {
     prop::sample::select(USERS.to_vec())
 }
 
-/// One and another, or herself; most often the same two, so that their conversation grows.
+/// One and another, or themself; most often the same two, so that their conversation grows.
 fn two() -> impl Strategy<Value = (char, char)> {
     prop_oneof![3 => Just(('a', 'b')), 3 => Just(('b', 'a')), 4 => (user(), user())]
 }

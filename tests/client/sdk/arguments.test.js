@@ -7,7 +7,7 @@ const { test } = require('node:test')
 const { createClient, isOpenid } = require('../../../miniprogram/sdk/hongyan.js')
 const { World } = require('./world.js')
 
-const NO_PEERS = [undefined, null, '', 'user.1', '张三', 'a b', 'a/b', 'x'.repeat(65), 'alice\n', 'v1', 'assets', 7, NaN, true, {}, [], ['bob'], () => 'bob', Symbol('bob'), { toString: () => 'bob' }]
+const NO_PEERS = [undefined, null, '', 'user.1', '张三', 'a b', 'a/b', 'x'.repeat(65), 'alice\n', 'v1', 'assets', 'admin', 'system', 7, NaN, true, {}, [], ['bob'], () => 'bob', Symbol('bob'), { toString: () => 'bob' }]
 const cyclic = {}
 cyclic.self = cyclic
 const nested = depth => Array.from({ length: depth }).reduce(inner => ({ inner }), {})
@@ -47,7 +47,7 @@ test('a peer that is none: every call refuses it, and nothing is stored, sent or
 })
 
 test('a peer that the grammar allows is one, whatever it reads like', () => {
-  for (const peer of ['bob', '__proto__', 'constructor', '-', '0', 'V1', 'v1_', 'x'.repeat(64), 'oX1-_']) assert.equal(isOpenid(peer), true, peer)
+  for (const peer of ['bob', '__proto__', 'constructor', '-', '0', 'V1', 'v1_', 'Admin', 'system-1', 'x'.repeat(64), 'oX1-_']) assert.equal(isOpenid(peer), true, peer)
 })
 
 test('a text that is none, a type that is none, and fields that no frame can have', async () => {

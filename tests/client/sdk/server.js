@@ -20,6 +20,8 @@ class Server {
     this.tokenCount = 0
     this.sessionCount = 0
     this.generation = 'first'
+    /** Undefined: a server that knows none. */
+    this.features = []
     this.changes = 0
     this.tokenTtl = 604800
     /** Of subscribe messages; no templates, no notices. */
@@ -67,7 +69,7 @@ class Server {
     if (me === peer) return 0
     const { read, sent, cleared } = this.member(me, peer)
     const floor = Math.max(read, sent, cleared)
-    return this.conversation(me, peer).events.filter(e => e.seq > floor && !e.target && !e.recalled).length
+    return this.conversation(me, peer).events.filter(e => e.seq > floor && !e.target && !e.fields.of_seq && !e.recalled).length
   }
   overview(me, peer) {
     const [mine, theirs] = [this.member(me, peer), this.member(peer, me)]
@@ -88,7 +90,7 @@ class Server {
       events.push(event)
       conversation.at = event.at = ++this.changes
       if (target) events[target - 1].recalled = true
-      else this.member(from, to).sent = event.seq
+      else if (!fields.of_seq) this.member(from, to).sent = event.seq
     }
     for (const [me, peer] of from === to ? [[from, to]] : [[from, to], [to, from]]) this.push(me, this.frameOf(event, me, peer), session)
     return { event, duplicate: !!known }
@@ -167,6 +169,7 @@ class Server {
       session.deliver({
         type: 'init', status: 200, data: 'link ok', openid: session.openid, session: '1', server_time: this.clock.now(), heartbeat_ms: 30000, generation: this.generation,
         limits: { frame_bytes: 65536, message_bytes: 8192, fields_bytes: 16384, messages_per_second: 20, message_burst: 40 },
+        features: this.features,
       })
     })
     return session

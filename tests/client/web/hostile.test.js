@@ -66,7 +66,7 @@ test('whatever people write and call themselves is text, and has its place', asy
 test('a part of the address that is nobody opens nothing, and the server’s own words are nobody', async t => {
   const server = await Server.start(t)
   const { page } = await signedIn(t, shared, server, 'alice', DARK)
-  for (const [hashes, view] of [[['<script>', 'healthz', 'v1', 'a/b', '%00', 'x'.repeat(65)], 'list'], [['x'.repeat(64), '__proto__', 'constructor'], 'room']]) {
+  for (const [hashes, view] of [[['<script>', 'healthz', 'v1', 'admin', 'system', 'a/b', '%00', 'x'.repeat(65)], 'list'], [['x'.repeat(64), '__proto__', 'constructor'], 'room']]) {
     for (const hash of hashes) {
       await page.evaluate(hash => { location.hash = hash }, hash)
       await page.locator(`#app[data-view=${view}]`).waitFor()

@@ -15,8 +15,13 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 
 /// Small, so that short inputs reach them.
-const LIMITS: FrameLimits =
-    FrameLimits { frame_bytes: 65_536, message_bytes: 64, fields_bytes: 256, messages_per_second: 20, message_burst: 40 };
+const LIMITS: FrameLimits = FrameLimits {
+    frame_bytes: 65_536,
+    message_bytes: 64,
+    fields_bytes: 256,
+    messages_per_second: 20,
+    message_burst: 40,
+};
 
 static ALICE: LazyLock<OpenId> = LazyLock::new(|| OpenId::parse("alice").expect("an openid"));
 
@@ -48,11 +53,19 @@ fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
                 target: None,
             };
             let pushed = object(&outbound::message(&draft, seq, 9));
-            for (name, value) in [("status", "200"), ("from_user_openid", "\"alice\""), ("seq", "7"), ("sent_at", "9")] {
+            for (name, value) in
+                [("status", "200"), ("from_user_openid", "\"alice\""), ("seq", "7"), ("sent_at", "9")]
+            {
                 assert_eq!(pushed[name].get(), value, "{name}");
             }
             assert_eq!(pushed["type"].get(), format!("\"{}\"", message.kind.as_str()));
-            let ack = Ack { client_msg_id: message.client_msg_id.as_ref(), peer: &peer, seq, sent_at: 9, duplicate: false };
+            let ack = Ack {
+                client_msg_id: message.client_msg_id.as_ref(),
+                peer: &peer,
+                seq,
+                sent_at: 9,
+                duplicate: false,
+            };
             object(&ack.encode(id));
         }
         ClientFrame::Receipt { kind, peer, seq } => {

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::Stream as _;
-use hongyan::session::gate::Gate;
 use hongyan::session::frame_guard::InboundLimits;
+use hongyan::session::gate::Gate;
 use hongyan::session::message_stream::{Incoming, MessageStream, Source};
 use libfuzzer_sys::fuzz_target;
 
@@ -40,10 +40,16 @@ impl<L: FnMut() -> usize + Unpin + 'static> Source for Cut<L> {
 
 /// Everything said in pieces of these lengths. `sparing`: credit comes back only where nothing is read
 /// without it.
-fn said(bytes: &Bytes, longest: usize, length: impl FnMut() -> usize + Unpin + 'static, sparing: bool) -> Vec<String> {
+fn said(
+    bytes: &Bytes,
+    longest: usize,
+    length: impl FnMut() -> usize + Unpin + 'static,
+    sparing: bool,
+) -> Vec<String> {
     let kept_at_most = 2 * LIMITS.frame_bytes + HEAD_BYTES + longest;
     let gate = Gate::new();
-    let mut incomings = MessageStream::new(Cut { rest: bytes.clone(), length }, Bytes::new(), LIMITS, gate.clone());
+    let mut incomings =
+        MessageStream::new(Cut { rest: bytes.clone(), length }, Bytes::new(), LIMITS, gate.clone());
     let mut all = Vec::new();
     let mut over = false;
     loop {

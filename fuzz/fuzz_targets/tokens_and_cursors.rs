@@ -24,7 +24,9 @@ static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
 });
 
 static GOOD: LazyLock<String> = LazyLock::new(|| {
-    let token = TOKENS.sign(&TOKENS.admit(OpenId::parse("alice").expect("an openid"), NOW).expect("a login")).expect("a token");
+    let token = TOKENS
+        .sign(&TOKENS.admit(OpenId::parse("alice").expect("an openid"), NOW).expect("a login"))
+        .expect("a token");
     assert!(TOKENS.verify(&token, NOW).is_ok());
     token
 });
@@ -54,7 +56,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(identity.issued.ms <= NOW + 60_000 && identity.issued.ms > NOW - 604_800_000);
     }
     // The same claims under any header, and a good token with the input in its place or behind it.
-    for forged in [format!("{claimed}."), format!("{}{text}", *GOOD), text.to_owned() + &GOOD, spliced(text)] {
+    for forged in [format!("{claimed}."), format!("{}{text}", *GOOD), text.to_owned() + &GOOD, spliced(text)]
+    {
         if forged != *GOOD {
             assert!(TOKENS.verify(&forged, NOW).is_err(), "accepted: {forged}");
         }

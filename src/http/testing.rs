@@ -1,4 +1,4 @@
-//! What the tests of this room stand on.
+//! What the tests of this module stand on.
 
 use std::cell::RefCell;
 use std::path::PathBuf;

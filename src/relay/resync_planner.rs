@@ -202,7 +202,7 @@ mod tests {
         assert!(trust.ask(20_000).is_some());
     }
 
-    /// The store looks back half a minute further than it is asked to, and `chat/told.rs` remembers two
+    /// The store looks back half a minute further than it is asked to, and `chat/delivered.rs` remembers two
     /// generations.
     struct World {
         resync: ResyncPlanner,

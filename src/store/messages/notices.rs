@@ -40,7 +40,7 @@ pub enum Teller {
 /// else tells them.
 ///
 /// They are told once a stretch of unread messages: again only when they have read, cleared or answered what
-/// they was told of. So an outcome that is unknown is never tried again.
+/// they were told of. So an outcome that is unknown is never tried again.
 #[derive(Debug)]
 pub struct Reserve {
     pub openid: OpenId,

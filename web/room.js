@@ -286,10 +286,13 @@ export class Room {
       if (!this.#hasLeftEnd()) this.#toEnd()
       return
     }
-    if (this.#anchor?.row.isConnected && this.#hasOtherSize()) {
-      log.scrollTop += this.#anchor.row.getBoundingClientRect().top - log.getBoundingClientRect().top - this.#anchor.top
-    }
     this.#scrolled()
+  }
+
+  /** Brings what is read back to where it was. */
+  #toAnchor() {
+    if (!this.#anchor?.row.isConnected) return
+    log.scrollTop += this.#anchor.row.getBoundingClientRect().top - log.getBoundingClientRect().top - this.#anchor.top
   }
 
   #keepAnchor() {
@@ -314,11 +317,15 @@ export class Room {
   }
 
   #scrolled() {
+    // The event of an earlier scrolling may come before the observer of sizes.
+    if (this.#hasOtherSize()) {
+      if (this.#middle === null) this.#toEnd()
+      else this.#toAnchor()
+    }
     const key = this.#inMiddle()?.dataset.key
     if (!key) return
     const all = this.#chat.messages(this.#peer)
     const last = all.at(-1)
-    if (this.#middle === null && this.#hasOtherSize()) this.#toEnd()
     const up = log.scrollTop < this.#top
     this.#top = log.scrollTop
     this.#keepAnchor()

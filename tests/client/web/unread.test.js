@@ -183,7 +183,13 @@ test('a window of another size stays at the end, and where somebody reads it sta
 
   // The page learns of a size in the next frame; what scrolls before may have been the browser.
   await bob.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))))
-  await bob.evaluate(() => { document.querySelector('#log').scrollTop -= 4000 })
+  await bob.evaluate(async () => {
+    const log = document.querySelector('#log')
+    // And of a scrolling by its event, which comes in a later frame than a window of another size may.
+    const told = new Promise(done => log.addEventListener('scroll', done, { once: true }))
+    log.scrollTop -= 4000
+    await told
+  })
   await bob.waitForFunction(() => { const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight > 2000 })
   const middle = () => bob.evaluate(() => {
     const log = document.querySelector('#log').getBoundingClientRect()
@@ -200,4 +206,28 @@ test('a window of another size stays at the end, and where somebody reads it sta
       return top < log.bottom && bottom > log.top
     }, before)
   }
+
+  // A phone that is turned while it scrolls: the event of the scrolling finds a log of another size.
+  const shown = await bob.evaluate(async () => {
+    const app = document.querySelector('#app')
+    const log = document.querySelector('#log')
+    const frame = () => new Promise(requestAnimationFrame)
+    const middle = () => {
+      const { top, height } = log.getBoundingClientRect()
+      return [...document.querySelectorAll('.row')].find(row => row.getBoundingClientRect().bottom >= top + height / 2)
+    }
+    const shown = []
+    for (const width of ['884px', '344px', '360px']) {
+      const row = middle()
+      log.scrollTop -= 1
+      app.style.width = width
+      await frame()
+      await frame()
+      const { top, bottom } = log.getBoundingClientRect()
+      const now = row.getBoundingClientRect()
+      shown.push(now.top < bottom && now.bottom > top)
+    }
+    return shown
+  })
+  assert.deepEqual(shown, [true, true, true])
 })

@@ -24,7 +24,8 @@ pub struct Overview {
 /// Where a page of the conversation list ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPlace {
-    pub sent_at: i64,
+    /// When its last message was stored, by the store's own time.
+    pub last_at: i64,
     pub peer: OpenId,
 }
 

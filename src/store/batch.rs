@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::address::direct;
 use super::allowance::row;
 use super::content;
 use super::messages::{Admission, Answer, Append, Clear, ConversationSettings, Mark, Reservation, Write};
@@ -51,31 +52,21 @@ impl Outcome {
     }
 }
 
-/// The key of a conversation: both openids, sorted, joined by a character that no openid has.
-pub(super) fn pair(a: &OpenId, b: &OpenId) -> String {
-    let (first, second) = if a <= b { (a, b) } else { (b, a) };
-    let mut key = String::with_capacity(first.as_str().len() + second.as_str().len() + 1);
-    key.push_str(first.as_str());
-    key.push(':');
-    key.push_str(second.as_str());
-    key
-}
-
 /// The conversation that a write is about, or where it is about none its user or its row: writes with the
 /// same key keep their order.
 pub(super) fn key(write: &Write) -> String {
     match write {
-        Write::Append(w) => pair(&w.draft.sender, &w.draft.peer),
-        Write::Mark(Mark { receipt: w, .. }) => pair(&w.openid, &w.peer),
-        Write::Clear(w) => pair(&w.openid, &w.peer),
-        Write::Block(w) => pair(&w.openid, &w.peer),
+        Write::Append(w) => direct(&w.draft.sender, &w.draft.peer),
+        Write::Mark(Mark { receipt: w, .. }) => direct(&w.openid, &w.peer),
+        Write::Clear(w) => direct(&w.openid, &w.peer),
+        Write::Block(w) => direct(&w.openid, &w.peer),
         Write::Revoke(w) => w.openid.as_str().to_owned(),
         Write::Profile(w) => w.openid.as_str().to_owned(),
         Write::Audit(w) => w.openid.as_str().to_owned(),
         Write::Grant(w) => w.openid.as_str().to_owned(),
         Write::Quiet(w) => w.openid.as_str().to_owned(),
-        Write::Reserve(w) => pair(&w.openid, &w.peer),
-        Write::Settings(w) => pair(&w.openid, &w.peer),
+        Write::Reserve(w) => direct(&w.openid, &w.peer),
+        Write::Settings(w) => direct(&w.openid, &w.peer),
         Write::Decide(w) => w.audit.to_string(),
         Write::Act(w) => w.act.id.to_string(),
         Write::Settle(w) => w.id.to_string(),

@@ -182,7 +182,7 @@ pub struct Listed {
     pub overview: Overview,
     /// None where all is cleared.
     pub last_message: Option<Message>,
-    /// What lists are ordered by.
+    /// What lists are ordered by: when the last message was stored, by the store's own time.
     pub last_at: i64,
 }
 

@@ -28,6 +28,8 @@ mod executor;
 mod batch;
 mod content;
 mod clock;
+mod address;
+mod steps;
 mod generation;
 mod sqlite;
 mod sqlite_file;

@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt, Text};
 
+use super::address::direct;
 use super::batch::Outcome;
 use super::conn::Conn;
 use super::messages::{
@@ -11,8 +12,9 @@ use super::messages::{
     NoticeStanding, NoticeState, Query, Quiet, QuietHours, Reservation, Reserve, Settle, Teller, UntoldPage,
     UntoldSince, Write,
 };
-use super::queries::{and_one, floor, seq, unread, unreadable};
+use super::queries::{and_one, floor, last_seq, of_address, seq, unread, unreadable};
 use super::statement::{Statement, Writer};
+use super::steps::STEP_MS;
 use crate::event::Refusal;
 use crate::ids::{OpenId, TemplateId};
 
@@ -28,16 +30,17 @@ const SENT: i64 = 1;
 const FAILED: i64 = 2;
 const UNKNOWN: i64 = 3;
 
-/// A user's view `$1`, `$2` of a conversation: where the unread part begins, where it ends, and whether they
-/// was told of it already.
+/// A user's views of their conversations: where the unread part begins, where it ends, and whether they were
+/// told of it already.
 macro_rules! view {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.muted, m.sent_seq > 0 AS has_written, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.uncounted, m.muted, m.sent_seq > 0 AS has_written, ",
             floor!(),
-            ", coalesce((SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id), 0) AS last_seq, \
-             coalesce((SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1), 0) \
-             AS last_at FROM members m WHERE m.openid = $1"
+            ", ",
+            last_seq!(),
+            ", coalesce((SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1), 0) \
+             AS last_at FROM members m WHERE m.openid = $1 AND "
         )
     };
 }
@@ -51,7 +54,8 @@ macro_rules! told {
 const VIEW: &str = concat!(
     "WITH t AS MATERIALIZED (",
     view!(),
-    " AND m.peer = $2) SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
+    of_address!("$2"),
+    ") SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
     unread!(),
     " AS unread, ",
     told!(),
@@ -61,7 +65,7 @@ const VIEW: &str = concat!(
 const VIEWS: &str = concat!(
     "WITH t AS MATERIALIZED (",
     view!(),
-    ") SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
+    "m.may_have_unread) SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
     unread!(),
     " AS unread, ",
     told!(),
@@ -228,7 +232,8 @@ fn add(conn: &mut impl Writer, openid: &str, template: &str) -> QueryResult<()> 
 
 fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Reservation> {
     let (openid, peer, template) = (wanted.openid.as_str(), wanted.peer.as_str(), wanted.template.as_str());
-    let Some(view) = conn.rows::<ViewRow>(Statement::new(VIEW).text(openid).text(peer))?.pop() else {
+    let address = direct(&wanted.openid, &wanted.peer);
+    let Some(view) = conn.rows::<ViewRow>(Statement::new(VIEW).text(openid).text(&address))?.pop() else {
         return Ok(Reservation::NotUnread);
     };
     if view.unread == 0 || wanted.up_to.get() <= view.floor_seq {
@@ -291,18 +296,28 @@ fn abandon(
 }
 
 fn set(conn: &mut impl Writer, settings: &ConversationSettings, at: i64) -> QueryResult<Outcome> {
-    let (openid, peer, muted) = (settings.openid.as_str(), settings.peer.as_str(), i64::from(settings.muted));
+    let (openid, muted) = (settings.openid.as_str(), i64::from(settings.muted));
+    let address = direct(&settings.openid, &settings.peer);
     // Only they see it, on their other devices too.
-    let set = "UPDATE members SET muted = ($1 = 1), kept_at = CASE WHEN kept_at < $2 THEN $3 ELSE kept_at END \
-         WHERE openid = $4 AND peer = $5 AND muted <> ($6 = 1)";
-    if conn
-        .run(Statement::new(set).number(muted).number(at).number(at).text(openid).text(peer).number(muted))?
-        > 0
-    {
+    const SET: &str = concat!(
+        "UPDATE members AS m SET muted = ($1 = 1), changed_at = CASE WHEN m.changed_at <= $2 THEN $3 ELSE m.changed_at END WHERE ",
+        of_address!("$4"),
+        " AND m.openid = $5 AND m.muted <> ($6 = 1)"
+    );
+    let set = Statement::new(SET)
+        .number(muted)
+        .number(at - STEP_MS)
+        .number(at)
+        .text(&address)
+        .text(openid)
+        .number(muted);
+    if conn.run(set)? > 0 {
         return Ok(Outcome::Settings { changed: true });
     }
-    let known = "SELECT m.conversation_id AS id FROM members m WHERE m.openid = $1 AND m.peer = $2";
-    let is_known = conn.rows::<IdRow>(Statement::new(known).text(openid).text(peer))?.pop().is_some();
+    const KNOWN: &str =
+        concat!("SELECT m.conversation_id AS id FROM members m WHERE m.openid = $1 AND ", of_address!("$2"));
+    let known = Statement::new(KNOWN).text(openid).text(&address);
+    let is_known = conn.rows::<IdRow>(known)?.pop().is_some();
     Ok(if is_known { Outcome::Settings { changed: false } } else { Outcome::Refused(Refusal::NotFound) })
 }
 
@@ -363,7 +378,8 @@ impl Query for NoticeCandidates {
     fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Candidate>> {
         let mut candidates = Vec::new();
         for (recipient, peer, up_to) in &self.of {
-            let view = Statement::new(VIEW).text(recipient.as_str()).text(peer.as_str());
+            let address = direct(recipient, peer);
+            let view = Statement::new(VIEW).text(recipient.as_str()).text(&address);
             let Some(view) = view.get_result::<ViewRow>(conn).optional()? else { continue };
             if view.unread == 0 || up_to.get() <= view.floor_seq {
                 continue;

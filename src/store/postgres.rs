@@ -279,7 +279,7 @@ struct Call {
     ops: Vec<i16>,
     senders: Vec<String>,
     peers: Vec<String>,
-    pairs: Vec<Option<String>>,
+    addresses: Vec<Option<String>>,
     ids: Vec<Option<String>>,
     kinds: Vec<Option<String>>,
     bodies: Vec<Option<String>>,
@@ -344,7 +344,7 @@ impl Call {
         call
     }
 
-    fn append(&mut self, append: &Append, pair: String) {
+    fn append(&mut self, append: &Append, address: String) {
         let Append { draft, admission, .. } = append;
         let op = match (draft.target, admission) {
             (None, Admission::Open | Admission::Moderator) => Op::Append,
@@ -353,26 +353,26 @@ impl Call {
             (Some(_), Admission::RepeatsOnly(_)) => Op::RefusedRecall,
             (Some(_), Admission::Moderator) => Op::ModeratorRecall,
         };
-        self.row(op, &draft.sender, &draft.peer, Some(pair), draft.target.map_or(0, Seq::get));
+        self.row(op, &draft.sender, &draft.peer, Some(address), draft.target.map_or(0, Seq::get));
         self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
         self.kinds.push(Some(draft.kind.as_str().to_owned()));
         self.bodies.push(Some(draft.body.to_string()));
     }
 
     /// Adds a row for a write that is not for `hongyan_commit`.
-    fn place(&mut self, pair: Option<String>) {
+    fn place(&mut self, address: Option<String>) {
         self.ops.push(Op::Place.number());
         self.senders.push(String::new());
         self.peers.push(String::new());
-        self.pairs.push(pair);
+        self.addresses.push(address);
         self.numbers.push(0);
     }
 
-    fn row(&mut self, op: Op, sender: &OpenId, peer: &OpenId, pair: Option<String>, number: i64) {
+    fn row(&mut self, op: Op, sender: &OpenId, peer: &OpenId, address: Option<String>, number: i64) {
         self.ops.push(op.number());
         self.senders.push(sender.as_str().to_owned());
         self.peers.push(peer.as_str().to_owned());
-        self.pairs.push(pair);
+        self.addresses.push(address);
         self.numbers.push(number);
     }
 }
@@ -391,7 +391,7 @@ impl QueryFragment<Pg> for Call {
             out.push_sql(", ");
             out.push_bind_param::<Array<Text>, _>(texts)?;
         }
-        for texts in [&self.pairs, &self.ids, &self.kinds, &self.bodies] {
+        for texts in [&self.addresses, &self.ids, &self.kinds, &self.bodies] {
             out.push_sql(", ");
             out.push_bind_param::<Array<Nullable<Text>>, _>(texts)?;
         }

@@ -1,16 +1,18 @@
-//! What the store is asked, answered from the tables. No query counts messages or walks a backlog: each costs
-//! index look-ups by the number of the user's own conversations or of the rows it returns.
+//! What the store is asked, answered from the tables. No query counts messages, walks a backlog or looks at all
+//! of a user's conversations: each costs index look-ups by the number of rows that it returns.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
+use super::address::direct;
 use super::conn::Conn;
 use super::messages::{
     BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach,
     Ping, Query, Unread, UnreadSummary, Window,
 };
-use super::schema::{blocks, members, messages};
+use super::schema::{blocks, conversations, members, messages};
 use super::statement::Statement;
+use super::steps::STEP_MS;
 use crate::event::Message;
 use crate::event::overview::ListPlace;
 use crate::event::overview::Overview;
@@ -92,32 +94,43 @@ macro_rules! floor {
     };
 }
 
-/// `SELECT` of a user's conversations (`$1`), before any page is cut: `floor` is the seq up to which nothing
-/// is unread, `last_at` when the last message came. Correlated look-ups, each the end of an index, so that it
-/// costs the same however long they are.
-macro_rules! own_conversations {
+/// End of the conversation of the row `m`: one look-up in an index, however long it is.
+macro_rules! last_seq {
     () => {
-        concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.muted, ",
-            floor!(),
-            ", \
-         (SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id) AS last_seq, \
-         (SELECT x.sent_at FROM messages x WHERE x.conversation_id = m.conversation_id ORDER BY x.seq DESC LIMIT 1) AS last_at \
-         FROM members m WHERE m.openid = $1"
-        )
+        "coalesce((SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id), 0) AS last_seq"
     };
 }
 
 /// How many messages of the conversation `t` are unread.
 macro_rules! unread {
     () => {
-        "CASE WHEN t.peer = t.openid OR t.last_seq <= t.floor_seq THEN 0 ELSE t.last_seq - t.floor_seq - \
-         (SELECT count(*) FROM messages r WHERE r.conversation_id = t.conversation_id AND r.seq > t.floor_seq \
-          AND (r.target_seq IS NOT NULL OR r.recalled)) END"
+        "CASE WHEN t.peer = t.openid OR t.last_seq <= t.floor_seq THEN 0 ELSE t.last_seq - t.floor_seq - t.uncounted END"
     };
 }
 
-pub(super) use {floor, unread};
+/// Conversation of the direct address that stands next.
+macro_rules! of_address {
+    ($number:literal) => {
+        concat!("m.conversation_id = (SELECT c.id FROM conversations c WHERE c.address = ", $number, ")")
+    };
+}
+
+pub(super) use {floor, last_seq, of_address, unread};
+
+/// Rows of a user's conversations, each with when its last message was stored. What stands in the row of the
+/// member is less than a step older, or the same.
+macro_rules! own_conversations {
+    () => {
+        concat!(
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.uncounted, m.muted, ",
+            floor!(),
+            ", m.last_at AS step_at, l.seq AS last_seq, \
+             CASE WHEN l.stored_at > m.last_at THEN l.stored_at ELSE m.last_at END AS last_at \
+             FROM members m JOIN messages l ON l.conversation_id = m.conversation_id \
+             AND l.seq = (SELECT max(x.seq) FROM messages x WHERE x.conversation_id = m.conversation_id) "
+        )
+    };
+}
 
 /// The rest of a row, looked up only for the conversations that are on the page `t`.
 macro_rules! with_details {
@@ -125,20 +138,29 @@ macro_rules! with_details {
         "SELECT t.peer, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.unread, t.muted, t.total, t.last_at, \
          CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
          CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
-         l.sender, l.kind, l.body, l.client_msg_id, l.recalled, l.target_seq \
-         FROM t JOIN members p ON p.openid = t.peer AND p.peer = t.openid \
+         l.sender, l.kind, l.body, l.client_msg_id, l.recalled, l.target_seq, l.sent_at \
+         FROM t JOIN members p ON p.conversation_id = t.conversation_id AND p.openid = t.peer \
          JOIN messages l ON l.conversation_id = t.conversation_id AND l.seq = t.last_seq \
          ORDER BY t.last_at DESC, t.peer"
     };
 }
 
+/// One page of the list. `s` are as many rows as the page may have, in the order of the index, which is by
+/// steps; any row of the page was changed less than a step before the last of these.
+///
 /// SQLite and PostgreSQL both read it; SQLite numbers `$` parameters in order of their first use, so they
 /// must appear in order.
 const CONVERSATIONS: &str = concat!(
-    "WITH o AS MATERIALIZED (",
+    "WITH s AS MATERIALIZED (SELECT * FROM (",
     own_conversations!(),
-    "), c AS MATERIALIZED (SELECT * FROM o WHERE o.last_seq > o.cleared_seq AND (o.last_at < $2 OR (o.last_at = $3 AND o.peer > $4)) \
-     ORDER BY o.last_at DESC, o.peer LIMIT $5), \
+    "WHERE m.openid = $1 AND m.last_at > 0 AND m.last_at <= $2) o \
+     WHERE o.last_seq > o.cleared_seq AND (o.last_at < $3 OR (o.last_at = $4 AND o.peer > $5)) ORDER BY o.step_at DESC LIMIT $6), \
+     e AS MATERIALIZED (SELECT CASE WHEN count(*) < $7 THEN 0 ELSE min(s.step_at) END AS ends_at FROM s), \
+     c AS MATERIALIZED (SELECT * FROM (",
+    own_conversations!(),
+    "WHERE m.openid = $8 AND m.last_at > 0 AND m.last_at > (SELECT ends_at FROM e) - $9 AND m.last_at <= $10) o \
+     WHERE o.last_seq > o.cleared_seq AND (o.last_at < $11 OR (o.last_at = $12 AND o.peer > $13)) \
+     ORDER BY o.last_at DESC, o.peer LIMIT $14), \
      t AS MATERIALIZED (SELECT t.*, ",
     unread!(),
     " AS unread, CAST(0 AS BIGINT) AS total FROM c t) ",
@@ -148,7 +170,7 @@ const CONVERSATIONS: &str = concat!(
 const UNREAD: &str = concat!(
     "WITH o AS MATERIALIZED (",
     own_conversations!(),
-    "), u AS MATERIALIZED (SELECT t.*, ",
+    "WHERE m.openid = $1 AND m.may_have_unread), u AS MATERIALIZED (SELECT t.*, ",
     unread!(),
     " AS unread FROM o t), t AS MATERIALIZED (SELECT u.*, CAST(sum(u.unread) OVER () AS BIGINT) AS total FROM u WHERE u.unread > 0 \
      ORDER BY u.last_at DESC, u.peer LIMIT $2) ",
@@ -202,6 +224,8 @@ struct ListedRow {
     total: i64,
     #[diesel(sql_type = BigInt)]
     last_at: i64,
+    #[diesel(sql_type = BigInt)]
+    sent_at: i64,
     #[diesel(sql_type = Text)]
     sender: String,
     #[diesel(sql_type = Text)]
@@ -224,7 +248,7 @@ impl ListedRow {
             sender: self.sender,
             kind: self.kind,
             body: self.body,
-            sent_at: self.last_at,
+            sent_at: self.sent_at,
             client_msg_id: self.client_msg_id,
             recalled: self.recalled,
             target: self.target_seq,
@@ -252,20 +276,18 @@ impl Query for Conversations {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ConversationPage> {
         let (before, peer) =
-            self.after.as_ref().map_or((i64::MAX, ""), |place| (place.sent_at, place.peer.as_str()));
-        let rows = Statement::new(CONVERSATIONS)
-            .text(self.openid.as_str())
-            .number(before)
-            .number(before)
-            .text(peer)
-            .number(and_one(self.limit))
-            .load::<ListedRow>(conn)?;
+            self.after.as_ref().map_or((i64::MAX, ""), |place| (place.last_at, place.peer.as_str()));
+        let (openid, limit) = (self.openid.as_str(), and_one(self.limit));
+        let steps = Statement::new(CONVERSATIONS).text(openid).number(before).number(before).number(before);
+        let page = steps.text(peer).number(limit).number(limit).text(openid).number(STEP_MS);
+        let page = page.number(before).number(before).number(before).text(peer).number(limit);
+        let rows = page.load::<ListedRow>(conn)?;
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
         let conversations = listed(rows, self.limit)?;
         let next = match (more, last, conversations.last()) {
-            (true, Some(sent_at), Some(last)) => {
-                Some(ListPlace { sent_at, peer: last.overview.peer.clone() })
+            (true, Some(last_at), Some(last)) => {
+                Some(ListPlace { last_at, peer: last.overview.peer.clone() })
             }
             _ => None,
         };
@@ -291,8 +313,11 @@ impl Query for History {
     type Answer = HistoryPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<HistoryPage> {
+        let address = direct(&self.openid, &self.peer);
         let member = members::table
-            .find((self.openid.as_str(), self.peer.as_str()))
+            .inner_join(conversations::table)
+            .filter(conversations::address.eq(&address))
+            .filter(members::openid.eq(self.openid.as_str()))
             .select((members::conversation_id, members::cleared_seq))
             .first::<(i64, i64)>(conn)
             .optional()?;
@@ -330,13 +355,12 @@ impl Query for MayReach {
     type Answer = bool;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
-        let (openid, peer) = (self.openid.as_str(), self.peer.as_str());
-        let blocked = blocks::table
-            .filter(blocks::openid.eq(members::peer))
-            .filter(blocks::blocked.eq(members::openid));
-        let known =
-            members::table.find((openid, peer)).filter(diesel::dsl::not(diesel::dsl::exists(blocked)));
-        known.select(members::conversation_id).first::<i64>(conn).optional().map(|row| row.is_some())
+        let blocked = blocks::table.find((self.peer.as_str(), self.openid.as_str()));
+        let address = direct(&self.openid, &self.peer);
+        let known = conversations::table
+            .filter(conversations::address.eq(&address))
+            .filter(diesel::dsl::not(diesel::dsl::exists(blocked)));
+        known.select(conversations::id).first::<i64>(conn).optional().map(|row| row.is_some())
     }
 }
 

@@ -2,17 +2,18 @@
 
 use diesel::prelude::*;
 
+use super::address::direct;
 use super::conn::Conn;
 use super::messages::{IsRecalled, Query};
-use super::schema::{members, messages};
+use super::schema::{conversations, messages};
 
 impl Query for IsRecalled {
     type Answer = bool;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
-        let conversation = members::table
-            .find((self.sender.as_str(), self.peer.as_str()))
-            .select(members::conversation_id)
+        let conversation = conversations::table
+            .filter(conversations::address.eq(direct(&self.sender, &self.peer)))
+            .select(conversations::id)
             .first::<i64>(conn)
             .optional()?;
         let Some(conversation) = conversation else { return Ok(false) };

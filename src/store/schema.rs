@@ -4,23 +4,26 @@
 diesel::table! {
     conversations (id) {
         id -> BigInt,
-        pair -> Text,
+        kind -> SmallInt,
+        address -> Text,
         created_by -> Text,
         created_at -> BigInt,
     }
 }
 
 diesel::table! {
-    members (openid, peer) {
-        openid -> Text,
-        peer -> Text,
+    members (conversation_id, openid) {
         conversation_id -> BigInt,
+        openid -> Text,
+        peer -> Nullable<Text>,
         sent_seq -> BigInt,
         read_seq -> BigInt,
         recv_seq -> BigInt,
         cleared_seq -> BigInt,
-        shown_at -> BigInt,
-        kept_at -> BigInt,
+        uncounted -> BigInt,
+        may_have_unread -> Bool,
+        changed_at -> BigInt,
+        last_at -> BigInt,
         muted -> Bool,
     }
 }
@@ -34,6 +37,7 @@ diesel::table! {
         kind -> Text,
         body -> Text,
         sent_at -> BigInt,
+        stored_at -> BigInt,
         target_seq -> Nullable<BigInt>,
         recalled -> Bool,
     }

@@ -6,24 +6,28 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::address::direct;
 use super::conn::Conn;
 use super::messages::{Query, Sync};
-use super::queries::{MessageRow, OverviewRow, floor, message_columns, unread, unreadable};
+use super::queries::{MessageRow, OverviewRow, floor, last_seq, message_columns, unread, unreadable};
 use super::schema::messages;
 use super::statement::Statement;
+use super::steps::STEP_MS;
 use super::{clock, generation};
 use crate::event::Message;
 use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, SyncPlace, Told};
 use crate::event::overview::{Missed, Overview, SyncPage};
 use crate::ids::{DatabaseGeneration, OpenId, Seq};
 
-/// How far a sync goes back before the cursor's time: a batch takes its time before it commits, and commits
-/// within three seconds.
-pub(super) const OVERLAP_MS: i64 = 30_000;
+/// A change that a message repeats is one anew where it is older than this: its commit may have taken so long
+/// that syncs have passed it. A batch takes its time before it commits, and commits within three seconds.
+pub(super) const REPEATED_AFTER_MS: i64 = 30_000;
+/// How far a sync goes back before the cursor's time.
+pub(super) const OVERLAP_MS: i64 = REPEATED_AFTER_MS + STEP_MS;
 /// How far a closing walk goes back before the beginning of the walk that it closes. Less than
 /// [`OVERLAP_MS`], or who was told a lot just now would be told it again: a write moves its conversation when
 /// it commits, seldom later than this.
-const AGAIN_MS: i64 = 3_000;
+const AGAIN_MS: i64 = 3_000 + STEP_MS;
 /// Conversations of one answer, besides those named.
 const CHANGED_AT_MOST: i64 = 500;
 /// Messages read in one go.
@@ -38,26 +42,27 @@ pub(super) struct SyncAt {
     pub(super) generation: DatabaseGeneration,
 }
 
-/// A user's view of their conversations `$1`, and when each last changed for them.
+/// The rows `m` of a user's conversations.
 macro_rules! views {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.muted, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.uncounted, m.muted, m.changed_at, ",
             floor!(),
-            ", CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
-             CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
-             CASE WHEN m.shown_at >= m.kept_at AND m.shown_at >= p.shown_at THEN m.shown_at \
-                  WHEN m.kept_at >= p.shown_at THEN m.kept_at ELSE p.shown_at END AS changed_at \
-             FROM members m JOIN members p ON p.openid = m.peer AND p.peer = m.openid WHERE m.openid = $1"
+            " FROM members m "
         )
     };
 }
 
-/// The rows `t`, with what costs a look-up each.
+/// The rows `v`, with what costs a look-up each.
 macro_rules! counted {
     () => {
         concat!(
-            "SELECT t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.peer_read_seq, t.peer_recv_seq, \
+            ", t AS MATERIALIZED (SELECT m.*, ",
+            last_seq!(),
+            ", CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
+             CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq \
+             FROM v m JOIN members p ON p.conversation_id = m.conversation_id AND p.openid = m.peer) \
+             SELECT t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.peer_read_seq, t.peer_recv_seq, \
              t.muted, t.changed_at, ",
             unread!(),
             " AS unread FROM t ORDER BY t.changed_at DESC, t.peer"
@@ -65,25 +70,21 @@ macro_rules! counted {
     };
 }
 
-macro_rules! last_seq {
-    () => {
-        "coalesce((SELECT max(x.seq) FROM messages x WHERE x.conversation_id = v.conversation_id), 0) AS last_seq"
-    };
-}
-
 const CHANGED: &str = concat!(
     "WITH v AS MATERIALIZED (",
     views!(),
-    "), t AS MATERIALIZED (SELECT v.*, ",
-    last_seq!(),
-    " FROM v WHERE v.changed_at >= $2 AND (v.changed_at < $3 OR (v.changed_at = $4 AND v.peer > $5)) \
-     ORDER BY v.changed_at DESC, v.peer LIMIT $6) ",
+    "WHERE m.openid = $1 AND m.changed_at >= $2 AND m.changed_at <= $3 AND (m.changed_at < $4 OR m.peer > $5) \
+     ORDER BY m.changed_at DESC, m.peer LIMIT $6)",
     counted!()
 );
 
 /// Continued with as many placeholders as there are peers, and [`NAMED_END`].
-const NAMED: &str = concat!("WITH v AS MATERIALIZED (", views!(), " AND m.peer IN (");
-const NAMED_END: &str = concat!(")), t AS MATERIALIZED (SELECT v.*, ", last_seq!(), " FROM v) ", counted!());
+const NAMED: &str = concat!(
+    "WITH v AS MATERIALIZED (",
+    views!(),
+    "WHERE m.openid = $1 AND m.conversation_id IN (SELECT c.id FROM conversations c WHERE c.address IN ("
+);
+const NAMED_END: &str = concat!(")))", counted!());
 
 #[derive(QueryableByName)]
 struct ViewRow {
@@ -242,14 +243,15 @@ impl<'a> Answer<'a> {
         if self.sync.named.is_empty() {
             return Ok(true);
         }
-        let peers = self.sync.named.iter().map(|(peer, _)| peer.as_str());
-        // A power of two places, the last peer in those that are left over: so there are few texts to
-        // prepare.
-        let places = self.sync.named.len().next_power_of_two();
-        let last = peers.clone().next_back().unwrap_or_default();
+        let addresses: Vec<_> =
+            self.sync.named.iter().map(|(peer, _)| direct(&self.sync.openid, peer)).collect();
+        // A power of two places, the last one in those that are left over: so there are few texts to prepare.
+        let places = addresses.len().next_power_of_two();
         let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", ")))
             .text(self.sync.openid.as_str());
-        let statement = peers.chain(std::iter::repeat(last)).take(places).fold(statement, Statement::text);
+        let last = addresses.last().map_or("", String::as_str);
+        let addresses = addresses.iter().map(String::as_str).chain(std::iter::repeat(last)).take(places);
+        let statement = addresses.fold(statement, Statement::text);
         let rows = statement.load::<ViewRow>(conn)?;
         let rows: HashMap<&str, &ViewRow> =
             rows.iter().map(|row| (row.standing.peer.as_str(), row)).collect();

@@ -113,18 +113,20 @@ fn fill_with(database: &Path, size: Size) -> Result<()> {
     let others = (size.messages - size.of_the_big_one) / (conversations - 1);
     let Size { messages, of_the_big_one: big, unread } = size;
     let share = messages / big;
+    // When the last one of each was stored, to within a step.
+    let last = 1_767_225_600_000 + messages;
     let body = format!(r#"{{"message":"{}","date":"12:00:00","created_at":1767225600000}}"#, "x".repeat(100));
     conn.batch_execute(&format!(
         "PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000;
          BEGIN;
          WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {conversations})
-         INSERT INTO conversations (id, pair, created_by, created_at)
-         SELECT i + 1, format('p%02d-%02d:u%02d', i / {PEERS}, i % {PEERS}, i / {PEERS}), format('u%02d', i / {PEERS}), 1767225600000 FROM n;
+         INSERT INTO conversations (id, kind, address, created_by, created_at)
+         SELECT i + 1, 0, format('d:p%02d-%02d:u%02d', i / {PEERS}, i % {PEERS}, i / {PEERS}), format('u%02d', i / {PEERS}), 1767225600000 FROM n;
 
-         INSERT INTO members (openid, peer, conversation_id, read_seq)
-         SELECT substr(pair, 8), substr(pair, 1, 6), id, iif(id = 1, {big} - {unread}, {others} / 2) FROM conversations;
-         INSERT INTO members (openid, peer, conversation_id, sent_seq)
-         SELECT substr(pair, 1, 6), substr(pair, 8), id, iif(id = 1, {big}, {others}) FROM conversations;
+         INSERT INTO members (openid, peer, conversation_id, read_seq, may_have_unread, changed_at, last_at)
+         SELECT substr(address, 10), substr(address, 3, 6), id, iif(id = 1, {big} - {unread}, {others} / 2), TRUE, {last}, {last} FROM conversations;
+         INSERT INTO members (openid, peer, conversation_id, sent_seq, changed_at, last_at)
+         SELECT substr(address, 3, 6), substr(address, 10), id, iif(id = 1, {big}, {others}), {last}, {last} FROM conversations;
 
          -- Every fifth message is the big one's, the others come round in turn.
          WITH RECURSIVE
@@ -133,8 +135,8 @@ fn fill_with(database: &Path, size: Size) -> Result<()> {
              m (i, c, seq) AS (
                  SELECT i, ifnull(1 + other % ({conversations} - 1), 0), 1 + ifnull(other / ({conversations} - 1), i / {share}) FROM o
              )
-         INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at)
-         SELECT c + 1, seq, format('p%02d-%02d', c / {PEERS}, c % {PEERS}), format('%x', i), 'text', '{body}', 1767225600000 + i FROM m;
+         INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at)
+         SELECT c + 1, seq, format('p%02d-%02d', c / {PEERS}, c % {PEERS}), format('%x', i), 'text', '{body}', 1767225600000 + i, 1767225600000 + i FROM m;
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE);"
     ))?;

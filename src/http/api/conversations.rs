@@ -225,7 +225,7 @@ fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
 
 /// Where the page ends that ends with this conversation.
 fn place_of(last: &Listed) -> ListPlace {
-    ListPlace { sent_at: last.last_at, peer: last.overview.peer.clone() }
+    ListPlace { last_at: last.last_at, peer: last.overview.peer.clone() }
 }
 
 fn place(text: &str) -> Result<ListPlace, ApiError> {

@@ -11,7 +11,7 @@ const MAX_BYTES: usize = 128;
 
 /// At most 114 characters, all of which may stand in a URL.
 pub fn write(place: &ListPlace) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}.{}", place.sent_at, place.peer))
+    URL_SAFE_NO_PAD.encode(format!("{}.{}", place.last_at, place.peer))
 }
 
 /// `None`: it names no place.
@@ -20,8 +20,8 @@ pub fn read(text: &str) -> Option<ListPlace> {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (sent_at, peer) = std::str::from_utf8(&bytes).ok()?.split_once('.')?;
-    Some(ListPlace { sent_at: sent_at.parse().ok()?, peer: OpenId::parse(peer).ok()? })
+    let (last_at, peer) = std::str::from_utf8(&bytes).ok()?.split_once('.')?;
+    Some(ListPlace { last_at: last_at.parse().ok()?, peer: OpenId::parse(peer).ok()? })
 }
 
 #[cfg(test)]
@@ -30,10 +30,10 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_went_and_fits() {
-        for (sent_at, peer) in
+        for (last_at, peer) in
             [(0, "a".to_owned()), (i64::MIN, "x".repeat(64)), (1_700_000_000_000, "o-_9".to_owned())]
         {
-            let place = ListPlace { sent_at, peer: OpenId::parse(&peer).unwrap() };
+            let place = ListPlace { last_at, peer: OpenId::parse(&peer).unwrap() };
             let cursor = write(&place);
             assert!(cursor.len() <= MAX_BYTES);
             assert!(cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{cursor}");

@@ -32,7 +32,7 @@
 --   11 blocklist_full
 -- hidden_from_peer: the peer has blocked the one who writes, or, of a mark, was never written to by them; so the peer is not told.
 CREATE FUNCTION hongyan_commit(
-    ops smallint[], senders text[], peers text[], pairs text[], ids text[], kinds text[], bodies text[], numbers bigint[],
+    ops smallint[], senders text[], peers text[], addresses text[], ids text[], kinds text[], bodies text[], numbers bigint[],
     now_ms bigint, day_limit bigint, recall_ms bigint, block_limit bigint
 ) RETURNS TABLE (
     outcome smallint, seq bigint, number bigint, hidden_from_peer boolean,
@@ -49,6 +49,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
     day constant bigint := 86400000;
+    -- Of `changed_at` and `last_at`: STEP_MS in steps.rs.
+    step constant bigint := 4000;
+    -- REPEATED_AFTER_MS in sync.rs.
+    repeated_after constant bigint := 30000;
+    transaction_id constant bigint := pg_current_xact_id()::text::bigint;
     missing record;
     made bigint;
     oldest bigint;
@@ -58,27 +63,27 @@ DECLARE
     waits bigint[] := '{}';
 BEGIN
     IF EXISTS (
-        SELECT FROM unnest(ops, pairs) AS w (op, pair)
-        WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.pair = w.pair)
+        SELECT FROM unnest(ops, addresses) AS w (op, address)
+        WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
     ) THEN
         IF day_limit > 0 THEN
             -- One user's new conversations are counted by one transaction at a time.
             PERFORM pg_advisory_xact_lock(k.key) FROM (
                 SELECT DISTINCT hashtextextended('hongyan starts ' || w.sender, 0) AS key
-                FROM unnest(ops, senders, pairs) AS w (op, sender, pair)
-                WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.pair = w.pair)
+                FROM unnest(ops, senders, addresses) AS w (op, sender, address)
+                WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
                 ORDER BY 1
             ) k;
         END IF;
         FOR missing IN
-            SELECT w.pair, w.sender, w.peer
-            FROM unnest(ops, senders, peers, pairs) WITH ORDINALITY AS w (op, sender, peer, pair, place)
-            WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.pair = w.pair)
+            SELECT w.address, w.sender, w.peer
+            FROM unnest(ops, senders, peers, addresses) WITH ORDINALITY AS w (op, sender, peer, address, place)
+            WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
                 AND NOT EXISTS (SELECT FROM blocks b WHERE b.openid = w.peer AND b.blocked = w.sender)
-            GROUP BY w.pair, w.sender, w.peer
-            ORDER BY w.pair COLLATE "C", min(w.place)
+            GROUP BY w.address, w.sender, w.peer
+            ORDER BY w.address COLLATE "C", min(w.place)
         LOOP
-            CONTINUE WHEN EXISTS (SELECT FROM conversations c WHERE c.pair = missing.pair);
+            CONTINUE WHEN EXISTS (SELECT FROM conversations c WHERE c.address = missing.address);
             IF day_limit > 0 THEN
                 SELECT c.created_at INTO oldest FROM conversations c
                 WHERE c.created_by = missing.sender AND c.created_at > now_ms - day
@@ -90,11 +95,11 @@ BEGIN
                     CONTINUE;
                 END IF;
             END IF;
-            INSERT INTO conversations (pair, created_by, created_at) VALUES (missing.pair, missing.sender, now_ms)
-            ON CONFLICT (pair) DO NOTHING RETURNING id INTO made;
+            INSERT INTO conversations (kind, address, created_by, created_at) VALUES (0, missing.address, missing.sender, now_ms)
+            ON CONFLICT (address) DO NOTHING RETURNING id INTO made;
             IF made IS NOT NULL THEN
-                INSERT INTO members (openid, peer, conversation_id)
-                VALUES (missing.sender, missing.peer, made), (missing.peer, missing.sender, made)
+                INSERT INTO members (conversation_id, openid, peer)
+                VALUES (made, missing.sender, missing.peer), (made, missing.peer, missing.sender)
                 ON CONFLICT DO NOTHING;
             END IF;
         END LOOP;
@@ -102,7 +107,7 @@ BEGIN
 
     -- From here on a look-up is a LATERAL with a LIMIT, which PostgreSQL can only run row by row through an index. A plain join it planned,
     -- while the tables were young, as a scan of all messages for each row of the batch.
-    PERFORM FROM conversations c WHERE c.pair = ANY (pairs) ORDER BY c.pair FOR NO KEY UPDATE;
+    PERFORM FROM conversations c WHERE c.address = ANY (addresses) ORDER BY c.address FOR NO KEY UPDATE;
 
     -- All nodes share this clock; theirs may differ.
     changed := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
@@ -124,9 +129,9 @@ BEGIN
             -- What is done once: no id has a space.
             CASE WHEN w.op IN (6, 7, 10) THEN ' ' || w.number ELSE w.id END AS once,
             b.openid IS NOT NULL AS blocked_by_peer
-        FROM unnest(ops, senders, peers, pairs, ids, kinds, bodies, numbers)
-            WITH ORDINALITY AS w (op, sender, peer, pair, id, kind, body, number, place)
-        LEFT JOIN LATERAL (SELECT c.id FROM conversations c WHERE c.pair = w.pair LIMIT 1) c ON TRUE
+        FROM unnest(ops, senders, peers, addresses, ids, kinds, bodies, numbers)
+            WITH ORDINALITY AS w (op, sender, peer, address, id, kind, body, number, place)
+        LEFT JOIN LATERAL (SELECT c.id FROM conversations c WHERE c.address = w.address LIMIT 1) c ON TRUE
         LEFT JOIN LATERAL (
             SELECT b.openid FROM blocks b
             WHERE w.op IN (0, 1, 2, 5, 6, 7) AND b.openid = w.peer AND b.blocked = w.sender LIMIT 1
@@ -174,43 +179,84 @@ BEGIN
                 + count(*) FILTER (WHERE f.is_fresh) OVER (PARTITION BY f.conversation ORDER BY f.place) AS last,
             count(*) FILTER (WHERE f.is_fresh) OVER (PARTITION BY f.conversation, f.sender ORDER BY f.place) AS sent_before
         FROM fresh f
+    ), seen AS MATERIALIZED (
+        -- With the marks that move, as they stand.
+        SELECT p.*, t.sent_seq, CASE p.op WHEN 2 THEN t.read_seq WHEN 3 THEN t.cleared_seq WHEN 5 THEN t.recv_seq END AS mark
+        FROM placed p
+        LEFT JOIN LATERAL (
+            SELECT m.* FROM members m WHERE p.op IN (2, 3, 5) AND m.conversation_id = p.conversation AND m.openid = p.sender LIMIT 1
+        ) t ON TRUE
     ), stored AS (
-        INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, target_seq)
-        SELECT p.conversation, p.last, p.sender, p.id, p.kind, p.body, now_ms, CASE WHEN p.op IN (6, 10) THEN p.number END
+        INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at, xid, target_seq)
+        SELECT p.conversation, p.last, p.sender, p.id, p.kind, p.body, now_ms, changed, transaction_id,
+            CASE WHEN p.op IN (6, 10) THEN p.number END
         FROM placed p WHERE p.is_fresh ORDER BY p.place
     ), overwritten AS (
         UPDATE messages t SET body = '{}', recalled = TRUE
         FROM placed p WHERE p.is_fresh AND p.op IN (6, 10) AND t.conversation_id = p.conversation AND t.seq = p.number
+    ), news AS MATERIALIZED (
+        -- What the batch means to each member of its conversations.
+        SELECT p.conversation, w.who,
+            bool_or(p.is_fresh) AS grew,
+            bool_or(p.is_fresh AND p.op = 0 AND p.sender <> w.who) AS is_written_to,
+            bool_or(p.s_seq IS NOT NULL AND NOT p.blocked_by_peer) AS is_repeated,
+            bool_or(p.op IN (2, 3, 5) AND p.sender = w.who AND least(p.number, p.last) > p.mark) AS marks_move,
+            bool_or(p.op IN (2, 5) AND least(p.number, p.last) > p.mark AND p.sent_seq > 0 AND NOT p.blocked_by_peer) AS marks_are_seen,
+            max(p.last) AS last,
+            max(p.last) FILTER (WHERE p.is_fresh AND p.op = 0 AND p.sender = w.who) AS sent,
+            max(least(p.number, p.last)) FILTER (WHERE p.op = 2 AND p.sender = w.who) AS read,
+            max(least(p.number, p.last)) FILTER (WHERE p.op = 5 AND p.sender = w.who) AS recv,
+            max(least(p.number, p.last)) FILTER (WHERE p.op = 3 AND p.sender = w.who) AS cleared,
+            array_agg(p.last) FILTER (WHERE p.is_fresh AND p.op IN (6, 10)) AS recalls,
+            array_agg(p.number) FILTER (WHERE p.is_fresh AND p.op IN (6, 10)) AS recalled
+        FROM seen p CROSS JOIN LATERAL (SELECT p.sender UNION SELECT p.peer) w (who)
+        WHERE p.conversation IS NOT NULL AND p.op IN (0, 1, 2, 3, 5, 6, 7, 10)
+        GROUP BY p.conversation, w.who
+    ), moved AS MATERIALIZED (
+        SELECT n.*, t.changed_at, t.last_at, t.may_have_unread, t.uncounted,
+            greatest(t.sent_seq, t.read_seq, t.cleared_seq) AS floor_was,
+            greatest(t.sent_seq, t.read_seq, t.cleared_seq, n.sent, n.read, n.cleared) AS floor,
+            greatest(t.cleared_seq, n.cleared) >= n.last AS is_cleared,
+            CASE
+                WHEN n.grew OR n.marks_move OR n.marks_are_seen THEN t.changed_at <= changed - step
+                -- The commit of what is repeated may have taken so long that syncs have passed it.
+                ELSE n.is_repeated AND t.changed_at < changed - repeated_after
+            END AS changed_moves
+        FROM news n CROSS JOIN LATERAL (
+            SELECT m.* FROM members m WHERE m.conversation_id = n.conversation AND m.openid = n.who LIMIT 1
+        ) t
     ), marked AS (
         UPDATE members t SET
             sent_seq = greatest(t.sent_seq, n.sent),
             read_seq = greatest(t.read_seq, n.read),
             recv_seq = greatest(t.recv_seq, n.recv),
             cleared_seq = greatest(t.cleared_seq, n.cleared),
-            shown_at = CASE
-                WHEN n.wrote OR ((n.read > t.read_seq OR n.recv > t.recv_seq) AND t.sent_seq > 0 AND NOT n.blocked_by_peer)
-                    THEN greatest(t.shown_at, changed)
-                -- Its commit may have taken so long that syncs have passed it.
-                WHEN n.repeated AND t.shown_at < changed - 30000 THEN changed
-                ELSE t.shown_at
+            uncounted = CASE WHEN n.floor >= n.last THEN 0 ELSE
+                n.uncounted
+                - CASE WHEN n.uncounted = 0 OR n.floor = n.floor_was THEN 0 ELSE (
+                    SELECT count(*) FROM messages m WHERE m.conversation_id = n.conversation AND m.seq > n.floor_was AND m.seq <= n.floor
+                        AND (m.target_seq IS NOT NULL OR m.recalled)
+                ) END
+                + CASE WHEN n.recalls IS NULL THEN 0 ELSE (
+                    SELECT count(*) FROM unnest(n.recalls || n.recalled) u (seq) WHERE u.seq > n.floor
+                ) END
             END,
-            kept_at = CASE
-                WHEN n.read > t.read_seq OR n.recv > t.recv_seq OR n.cleared > t.cleared_seq THEN greatest(t.kept_at, changed)
-                ELSE t.kept_at
+            -- Where nothing is unread it is made false only when indexes are written anyway, or the user has read.
+            may_have_unread = CASE WHEN n.floor >= n.last
+                THEN n.may_have_unread AND NOT (n.changed_moves OR n.marks_move)
+                ELSE n.may_have_unread OR n.is_written_to
+            END,
+            changed_at = CASE WHEN n.changed_moves THEN changed ELSE n.changed_at END,
+            last_at = CASE
+                WHEN n.is_cleared THEN 0
+                WHEN n.grew AND n.last_at <= changed - step THEN changed
+                ELSE n.last_at
             END
-        FROM (
-            SELECT p.conversation, p.sender,
-                bool_or(p.is_fresh) AS wrote,
-                bool_or(p.s_seq IS NOT NULL AND NOT p.blocked_by_peer) AS repeated,
-                bool_or(p.blocked_by_peer) AS blocked_by_peer,
-                max(p.last) FILTER (WHERE p.is_fresh AND p.op = 0) AS sent,
-                max(least(p.number, p.last)) FILTER (WHERE p.op = 2) AS read,
-                max(least(p.number, p.last)) FILTER (WHERE p.op = 5) AS recv,
-                max(least(p.number, p.last)) FILTER (WHERE p.op = 3) AS cleared
-            FROM placed p WHERE p.conversation IS NOT NULL GROUP BY p.conversation, p.sender
-        ) n
-        WHERE t.conversation_id = n.conversation AND t.openid = n.sender
-            AND (n.wrote OR (n.repeated AND t.shown_at < changed - 30000) OR n.read > t.read_seq OR n.recv > t.recv_seq OR n.cleared > t.cleared_seq)
+        FROM moved n
+        WHERE t.conversation_id = n.conversation AND t.openid = n.who
+            AND (n.sent IS NOT NULL OR n.marks_move OR n.changed_moves OR n.recalls IS NOT NULL
+                OR (n.is_written_to AND NOT n.may_have_unread AND n.floor < n.last)
+                OR (n.grew AND n.last_at <= changed - step))
     ), wished AS MATERIALIZED (
         -- What a batch says last about somebody holds.
         SELECT DISTINCT ON (p.sender, p.peer) p.*,
@@ -241,18 +287,13 @@ BEGIN
         END)::smallint,
         coalesce(p.s_seq, p.last),
         CASE
-            WHEN p.op = 2 THEN t.read_seq
-            WHEN p.op = 3 THEN t.cleared_seq
-            WHEN p.op = 5 THEN t.recv_seq
+            WHEN p.op IN (2, 3, 5) THEN p.mark
             WHEN p.conversation IS NULL THEN waits[array_position(limited, p.sender)]
             ELSE p.first_place
         END,
-        p.blocked_by_peer OR (p.op IN (2, 5) AND t.sent_seq = 0 AND p.sent_before = 0),
+        p.blocked_by_peer OR (p.op IN (2, 5) AND p.sent_seq = 0 AND p.sent_before = 0),
         p.s_kind, p.s_body, p.s_at, p.s_target, p.s_recalled
-    FROM placed p
-    LEFT JOIN LATERAL (
-        SELECT m.* FROM members m WHERE p.op IN (2, 3, 5) AND m.conversation_id = p.conversation AND m.openid = p.sender LIMIT 1
-    ) t ON TRUE
+    FROM seen p
     LEFT JOIN wished w ON w.place = p.place
     ORDER BY p.place;
 END

@@ -9,25 +9,28 @@ use diesel::connection::SimpleConnection;
 use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::BigInt;
 use lru::LruCache;
 
 mod head;
 mod statements;
 mod wal;
 
-use self::head::{Changed, Head, Member};
-use self::statements::{StoreMarks, StoreSent};
+use self::head::{Head, Member};
+use self::statements::store_member;
 use self::wal::Room;
 use super::StoreLimits;
+use super::address::{self, direct};
 use super::audits::{self, NewAudit};
-use super::batch::{MarkKind, Outcome, RECALLED_BODY, pair, repeat};
+use super::batch::{MarkKind, Outcome, RECALLED_BODY, repeat};
 use super::clock::{self, AHEAD_MS, Clock};
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
 use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages};
-use super::sync::OVERLAP_MS;
+use super::statement::Statement;
+use super::sync::REPEATED_AFTER_MS;
 use super::{notices, operators, profiles, revocations, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
@@ -51,6 +54,8 @@ pub(super) struct SqliteLane {
 
 struct Open {
     conn: SqliteConnection,
+    /// SQLite's number for what others have written, when the heads were last known to hold.
+    data_version: Option<i64>,
     /// None where the log has no room to be made, such as on a full disk.
     room: Option<Room>,
 }
@@ -77,12 +82,12 @@ impl SqliteLane {
     }
 
     fn attempt(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
-        let Open { conn, room } = match &mut self.conn {
+        let Open { conn, data_version, room } = match &mut self.conn {
             Some(open) => open,
             none => {
                 let conn = conn::sqlite_writer(&self.path, self.cache_kib);
                 let conn = conn.map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?;
-                none.insert(Open { conn, room: Room::of(&self.path) })
+                none.insert(Open { conn, data_version: None, room: Room::of(&self.path) })
             }
         };
         let heads = &mut self.heads;
@@ -92,6 +97,10 @@ impl SqliteLane {
             if let Some(Err(error)) = room.as_mut().map(Room::make) {
                 log::debug!(reason:% = error; "the write-ahead log is not made longer ahead of its use: commits take longer");
                 *room = None;
+            }
+            let version = Statement::new("PRAGMA data_version").get_result::<DataVersion>(conn)?.data_version;
+            if data_version.replace(version) != Some(version) {
+                heads.clear();
             }
             let mut batch = Batch { conn, heads, limits, now, at, changed: Vec::new() };
             let outcomes = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, Trouble>>()?;
@@ -121,6 +130,12 @@ impl SqliteLane {
     }
 }
 
+#[derive(QueryableByName)]
+struct DataVersion {
+    #[diesel(sql_type = BigInt)]
+    data_version: i64,
+}
+
 struct Batch<'a> {
     conn: &'a mut SqliteConnection,
     heads: &'a mut LruCache<String, Head>,
@@ -129,8 +144,8 @@ struct Batch<'a> {
     now: i64,
     /// The store's own, for syncs.
     at: i64,
-    /// Which members are to be stored, once a batch: (who, peer).
-    changed: Vec<(OpenId, OpenId)>,
+    /// Direct conversations whose members are to be stored, once a batch, and their members in any order.
+    changed: Vec<(i64, OpenId, OpenId)>,
 }
 
 impl Batch<'_> {
@@ -173,9 +188,13 @@ impl Batch<'_> {
             | Write::Abandon(_)
             | Write::Settings(_)
             | Write::Quiet(_) => {
-                // It looks at the members' rows.
+                // It looks at the members' rows, and may change them.
                 self.store_members()?;
-                Ok(notices::write(self.conn, write, self.now, self.at)?)
+                let outcome = notices::write(self.conn, write, self.now, self.at)?;
+                if let Write::Settings(settings) = write {
+                    self.heads.pop(&direct(&settings.openid, &settings.peer));
+                }
+                Ok(outcome)
             }
         }
     }
@@ -194,7 +213,7 @@ impl Batch<'_> {
     fn append(&mut self, append: &Append) -> Result<Outcome, Trouble> {
         let draft = &append.draft;
         let (sender, peer) = (&draft.sender, &draft.peer);
-        let key = pair(sender, peer);
+        let key = direct(sender, peer);
         let head = self.head(&key, sender, peer)?;
         if let Some(target) = draft.target {
             return match head {
@@ -228,6 +247,7 @@ impl Batch<'_> {
                 messages::kind.eq(draft.kind.as_str()),
                 messages::body.eq(&*draft.body),
                 messages::sent_at.eq(self.now),
+                messages::stored_at.eq(self.at),
             ))
             .execute(self.conn);
         match inserted {
@@ -238,7 +258,8 @@ impl Batch<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        self.wrote(&key, sender, peer, |member| member.sent = seq)?;
+        let at = self.at;
+        self.change(&key, sender, peer, |head| head.append(sender, peer, at))?;
         Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
     }
 
@@ -256,7 +277,7 @@ impl Batch<'_> {
             .optional()?;
         if let Some((_, true)) = own {
             if !blocked_by_peer {
-                self.touch(sender, peer)?;
+                self.touch(key, head, sender, peer)?;
             }
             let done = messages::table
                 .filter(messages::conversation_id.eq(head.conversation))
@@ -289,18 +310,20 @@ impl Batch<'_> {
                 messages::kind.eq(append.draft.kind.as_str()),
                 messages::body.eq(&*append.draft.body),
                 messages::sent_at.eq(self.now),
+                messages::stored_at.eq(self.at),
                 messages::target_seq.eq(target.get()),
             ))
             .execute(self.conn)?;
         diesel::update(of(target.get()))
             .set((messages::body.eq(RECALLED_BODY), messages::recalled.eq(true)))
             .execute(self.conn)?;
-        self.wrote(key, sender, peer, |_| {})?;
+        let at = self.at;
+        self.change(key, sender, peer, |head| head.recall(target.get(), at))?;
         Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
     }
 
     fn mark(&mut self, who: &OpenId, peer: &OpenId, wanted: i64, kind: MarkKind) -> Result<Outcome, Trouble> {
-        let key = pair(who, peer);
+        let key = direct(who, peer);
         let Some(head) = self.head(&key, who, peer)? else {
             return Ok(Outcome::Mark { seq: Seq::ZERO, moved: false, to_peer: false });
         };
@@ -311,11 +334,17 @@ impl Batch<'_> {
         let before = head.member(who, peer).mark(kind);
         let moved = wanted > before;
         if moved {
+            let (at, last) = (self.at, head.last);
+            let mut member = *head.member(who, peer);
+            member.advance(kind, wanted, last, |above, up_to| {
+                self.uncounted(head.conversation, above, up_to)
+            })?;
+            member.changed_at(at);
             self.change(&key, who, peer, |head| {
-                let member = head.member_mut(who, peer);
-                *member.mark_mut(kind) = wanted;
-                member.changed.marks = true;
-                member.changed.shown |= to_peer;
+                *head.member_mut(who, peer) = member;
+                if to_peer {
+                    head.member_mut(peer, who).changed_at(at);
+                }
             })?;
         }
         Ok(Outcome::Mark { seq: Seq::parse(wanted.max(before)).unwrap_or_default(), moved, to_peer })
@@ -342,41 +371,35 @@ impl Batch<'_> {
         }
         // Though the row stands already: a thread that was given up may have written it, and this one's head
         // may not know.
-        if let Some(head) = self.heads.peek_mut(&pair(&block.openid, &block.peer)) {
+        if let Some(head) = self.heads.peek_mut(&direct(&block.openid, &block.peer)) {
             head.member_mut(&block.openid, &block.peer).has_blocked = has_blocked;
         }
         Ok(Outcome::Done)
     }
 
-    /// Moves the end of a conversation on by what `who` has written.
-    fn wrote(
-        &mut self,
-        key: &str,
-        who: &OpenId,
-        peer: &OpenId,
-        note: impl FnOnce(&mut Member),
-    ) -> Result<(), Trouble> {
-        self.change(key, who, peer, |head| {
-            head.last += 1;
-            let member = head.member_mut(who, peer);
-            member.changed.wrote = true;
-            note(member);
-        })
+    /// Counts the messages that do not count as unread: above a seq, up to another.
+    fn uncounted(&mut self, conversation: i64, above: i64, up_to: i64) -> QueryResult<i64> {
+        messages::table
+            .filter(messages::conversation_id.eq(conversation))
+            .filter(messages::seq.gt(above))
+            .filter(messages::seq.le(up_to))
+            .filter(messages::target_seq.is_not_null().or(messages::recalled))
+            .count()
+            .get_result(self.conn)
     }
 
-    /// Changes a head that this batch has looked up, and notes who is to be stored with it.
-    fn change(
+    /// Changes a head that this batch has looked up, and notes that its members are to be stored with it.
+    fn change<R>(
         &mut self,
         key: &str,
         who: &OpenId,
         peer: &OpenId,
-        change: impl FnOnce(&mut Head),
+        change: impl FnOnce(&mut Head) -> R,
     ) -> Result<(), Trouble> {
         let head = self.heads.peek_mut(key).ok_or(Trouble::Stale)?;
-        let is_first = head.member(who, peer).changed == Changed::default();
         change(head);
-        if is_first {
-            self.changed.push((who.clone(), peer.clone()));
+        if !std::mem::replace(&mut head.is_changed, true) {
+            self.changed.push((head.conversation, who.clone(), peer.clone()));
         }
         Ok(())
     }
@@ -386,7 +409,8 @@ impl Batch<'_> {
         if let Some(head) = self.heads.get(key) {
             return Ok(Some(*head));
         }
-        let conversation = conversations::table.filter(conversations::pair.eq(key)).select(conversations::id);
+        let conversation =
+            conversations::table.filter(conversations::address.eq(key)).select(conversations::id);
         let Some(conversation) = conversation.first::<i64>(self.conn).optional()? else { return Ok(None) };
         let last =
             messages::table.filter(messages::conversation_id.eq(conversation)).select(max(messages::seq));
@@ -394,11 +418,26 @@ impl Batch<'_> {
         let rows = members::table
             .filter(members::conversation_id.eq(conversation))
             .order(members::openid)
-            .select((members::sent_seq, members::read_seq, members::recv_seq, members::cleared_seq))
-            .load::<(i64, i64, i64, i64)>(self.conn)?;
+            .select((
+                (members::sent_seq, members::read_seq, members::recv_seq, members::cleared_seq),
+                (members::uncounted, members::may_have_unread, members::changed_at, members::last_at),
+            ))
+            .load::<((i64, i64, i64, i64), (i64, bool, i64, i64))>(self.conn)?;
         let mut head = Head::new(conversation, last);
-        for (member, (sent, read, recv, cleared)) in head.members.iter_mut().zip(rows) {
-            *member = Member::with_marks(sent, read, recv, cleared);
+        for (member, (marks, rest)) in head.members.iter_mut().zip(rows) {
+            let ((sent, read, recv, cleared), (uncounted, may_have_unread, changed_at, last_at)) =
+                (marks, rest);
+            *member = Member {
+                sent,
+                read,
+                recv,
+                cleared,
+                uncounted,
+                may_have_unread,
+                changed_at,
+                last_at,
+                ..Member::default()
+            };
         }
         head.member_mut(who, peer).has_blocked = self.has_blocked(who, peer)?;
         head.member_mut(peer, who).has_blocked = self.has_blocked(peer, who)?;
@@ -433,7 +472,8 @@ impl Batch<'_> {
         }
         let conversation = diesel::insert_into(conversations::table)
             .values((
-                conversations::pair.eq(key),
+                conversations::kind.eq(address::DIRECT),
+                conversations::address.eq(key),
                 conversations::created_by.eq(sender.as_str()),
                 conversations::created_at.eq(self.now),
             ))
@@ -452,10 +492,9 @@ impl Batch<'_> {
     fn join(&mut self, conversation: i64, who: &OpenId, peer: &OpenId) -> Result<(), Trouble> {
         diesel::insert_into(members::table)
             .values((
+                members::conversation_id.eq(conversation),
                 members::openid.eq(who.as_str()),
                 members::peer.eq(peer.as_str()),
-                members::conversation_id.eq(conversation),
-                members::sent_seq.eq(0),
             ))
             .execute(self.conn)?;
         Ok(())
@@ -475,36 +514,34 @@ impl Batch<'_> {
         let stored: Option<Message> = row.map(MessageRow::into_message).transpose()?;
         let blocked_by_peer = head.member(&draft.peer, &draft.sender).has_blocked;
         if stored.is_some() && !blocked_by_peer {
-            self.touch(&draft.sender, &draft.peer)?;
+            self.touch(&direct(&draft.sender, &draft.peer), head, &draft.sender, &draft.peer)?;
         }
         Ok(stored.map(|stored| repeat(append, stored, blocked_by_peer)))
     }
 
-    /// Makes a repeat a change that both sides see, where the last one was longer ago than a sync looks back:
+    /// Makes a repeat a change that all members see, where the last one was longer ago than a sync looks back:
     /// the commit of what it repeats may have taken so long that syncs have passed it.
-    fn touch(&mut self, sender: &OpenId, peer: &OpenId) -> QueryResult<()> {
-        diesel::update(members::table.find((sender.as_str(), peer.as_str())))
-            .filter(members::shown_at.lt(self.at - OVERLAP_MS))
-            .set(members::shown_at.eq(self.at))
-            .execute(self.conn)
-            .map(|_| ())
+    fn touch(&mut self, key: &str, head: Head, sender: &OpenId, peer: &OpenId) -> Result<(), Trouble> {
+        let is_old = |member: &Member| member.changed_at < self.at - REPEATED_AFTER_MS;
+        if head.members.iter().any(is_old) {
+            let at = self.at;
+            self.change(key, sender, peer, |head| head.members.iter_mut().for_each(|m| m.changed_at(at)))?;
+        }
+        Ok(())
     }
 
     /// In the order of the table, so that neighbours are found where the last one was.
     fn store_members(&mut self) -> Result<(), Trouble> {
         self.changed.sort_unstable();
-        for (who, peer) in self.changed.drain(..) {
-            let head = self.heads.peek_mut(&pair(&who, &peer)).ok_or(Trouble::Stale)?;
-            let member = head.member_mut(&who, &peer);
-            let Changed { wrote, marks, shown } = std::mem::take(&mut member.changed);
-            let (who, peer) = (who.as_str(), peer.as_str());
-            if wrote {
-                StoreSent { who, peer, sent: member.sent, at: self.at }.execute(self.conn)?;
-            }
-            if marks {
-                let shown_at = if shown { self.at } else { 0 };
-                StoreMarks { who, peer, marks: member.marks(), shown_at, kept_at: self.at }
-                    .execute(self.conn)?;
+        for (conversation, who, peer) in self.changed.drain(..) {
+            let head = self.heads.peek_mut(&direct(&who, &peer)).ok_or(Trouble::Stale)?;
+            let (first, second) = if who <= peer { (&who, &peer) } else { (&peer, &who) };
+            let last = head.last;
+            head.is_changed = false;
+            let members = [first, second].into_iter().zip(&mut head.members);
+            for (openid, member) in members.take(1 + usize::from(who != peer)) {
+                let changed = member.take_changed(last);
+                store_member(self.conn, conversation, openid.as_str(), member, changed)?;
             }
         }
         Ok(())

@@ -3,71 +3,76 @@
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::sqlite::Sqlite;
 
-/// `UPDATE members …` for a member who has sent something. No mark goes back, whatever a thread that came
-/// back late remembers.
-pub(super) struct StoreSent<'a> {
-    pub(super) who: &'a str,
-    pub(super) peer: &'a str,
-    pub(super) sent: i64,
-    pub(super) at: i64,
+use super::head::{Changed, Member};
+
+/// `UPDATE members …`: the columns that have changed, by how many indexes have to be written for them.
+pub(super) struct StoreMember<'a, const COLUMNS: u8> {
+    pub(super) conversation: i64,
+    pub(super) openid: &'a str,
+    pub(super) member: &'a Member,
 }
 
-impl QueryFragment<Sqlite> for StoreSent<'_> {
+/// Columns of [`StoreMember`].
+const MARKS: u8 = 0;
+const MARKS_AND_UNREAD: u8 = 1;
+const ALL: u8 = 2;
+
+/// Stores what has changed of a member.
+pub(super) fn store_member(
+    conn: &mut SqliteConnection,
+    conversation: i64,
+    openid: &str,
+    member: &Member,
+    changed: Changed,
+) -> QueryResult<()> {
+    let done = match changed {
+        Changed { steps: true, .. } => StoreMember::<ALL> { conversation, openid, member }.execute(conn),
+        Changed { unread: true, .. } => {
+            StoreMember::<MARKS_AND_UNREAD> { conversation, openid, member }.execute(conn)
+        }
+        Changed { marks: true, .. } => StoreMember::<MARKS> { conversation, openid, member }.execute(conn),
+        Changed { .. } => return Ok(()),
+    };
+    done.map(|_| ())
+}
+
+impl<const COLUMNS: u8> QueryFragment<Sqlite> for StoreMember<'_, COLUMNS> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("UPDATE members SET sent_seq = max(sent_seq, ");
-        out.push_bind_param::<BigInt, _>(&self.sent)?;
-        out.push_sql("), shown_at = max(shown_at, ");
-        out.push_bind_param::<BigInt, _>(&self.at)?;
-        out.push_sql(") WHERE openid = ");
-        out.push_bind_param::<Text, _>(self.who)?;
-        out.push_sql(" AND peer = ");
-        out.push_bind_param::<Text, _>(self.peer)
+        let Self { conversation, openid, member } = self;
+        out.push_sql("UPDATE members SET sent_seq = ");
+        out.push_bind_param::<BigInt, _>(&member.sent)?;
+        out.push_sql(", read_seq = ");
+        out.push_bind_param::<BigInt, _>(&member.read)?;
+        out.push_sql(", recv_seq = ");
+        out.push_bind_param::<BigInt, _>(&member.recv)?;
+        out.push_sql(", cleared_seq = ");
+        out.push_bind_param::<BigInt, _>(&member.cleared)?;
+        out.push_sql(", uncounted = ");
+        out.push_bind_param::<BigInt, _>(&member.uncounted)?;
+        if COLUMNS >= MARKS_AND_UNREAD {
+            out.push_sql(", may_have_unread = ");
+            out.push_bind_param::<Bool, _>(&member.may_have_unread)?;
+        }
+        if COLUMNS == ALL {
+            out.push_sql(", changed_at = ");
+            out.push_bind_param::<BigInt, _>(&member.changed_at)?;
+            out.push_sql(", last_at = ");
+            out.push_bind_param::<BigInt, _>(&member.last_at)?;
+        }
+        out.push_sql(" WHERE conversation_id = ");
+        out.push_bind_param::<BigInt, _>(conversation)?;
+        out.push_sql(" AND openid = ");
+        out.push_bind_param::<Text, _>(*openid)
     }
 }
 
-/// `UPDATE members …` for a member whose marks have moved; `shown_at` is 0 where the other one may not see
-/// it.
-pub(super) struct StoreMarks<'a> {
-    pub(super) who: &'a str,
-    pub(super) peer: &'a str,
-    pub(super) marks: [i64; 3],
-    pub(super) shown_at: i64,
-    pub(super) kept_at: i64,
-}
-
-impl QueryFragment<Sqlite> for StoreMarks<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        let Self { who, peer, marks: [read, recv, cleared], shown_at, kept_at } = self;
-        out.push_sql("UPDATE members SET read_seq = max(read_seq, ");
-        out.push_bind_param::<BigInt, _>(read)?;
-        out.push_sql("), recv_seq = max(recv_seq, ");
-        out.push_bind_param::<BigInt, _>(recv)?;
-        out.push_sql("), cleared_seq = max(cleared_seq, ");
-        out.push_bind_param::<BigInt, _>(cleared)?;
-        out.push_sql("), shown_at = max(shown_at, ");
-        out.push_bind_param::<BigInt, _>(shown_at)?;
-        out.push_sql("), kept_at = max(kept_at, ");
-        out.push_bind_param::<BigInt, _>(kept_at)?;
-        out.push_sql(") WHERE openid = ");
-        out.push_bind_param::<Text, _>(*who)?;
-        out.push_sql(" AND peer = ");
-        out.push_bind_param::<Text, _>(*peer)
-    }
-}
-
-// Their texts are always the same, so the prepared statements are kept.
-impl QueryId for StoreSent<'_> {
-    type QueryId = StoreSent<'static>;
+// Each text is always the same, so the prepared statements are kept.
+impl<const COLUMNS: u8> QueryId for StoreMember<'_, COLUMNS> {
+    type QueryId = StoreMember<'static, COLUMNS>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl QueryId for StoreMarks<'_> {
-    type QueryId = StoreMarks<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl RunQueryDsl<SqliteConnection> for StoreSent<'_> {}
-impl RunQueryDsl<SqliteConnection> for StoreMarks<'_> {}
+impl<const COLUMNS: u8> RunQueryDsl<SqliteConnection> for StoreMember<'_, COLUMNS> {}

@@ -241,8 +241,9 @@ impl Case<'_> {
         let [first, .., last] = USERS.map(|user| self.model.name(user));
         let ours = format!("WHERE openid BETWEEN '{first}' AND '{last}'");
         self.db.exec(&format!(
-            "UPDATE members SET shown_at = shown_at - {AGE_MS}, kept_at = kept_at - {AGE_MS} {ours}; \
-             UPDATE messages SET sent_at = sent_at - {AGE_MS} WHERE conversation_id IN (SELECT conversation_id FROM members {ours})"
+            "UPDATE members SET changed_at = changed_at - {AGE_MS}, \
+               last_at = CASE WHEN last_at > {AGE_MS} THEN last_at - {AGE_MS} ELSE 0 END {ours}; \
+             UPDATE messages SET sent_at = sent_at - {AGE_MS}, stored_at = stored_at - {AGE_MS} WHERE conversation_id IN (SELECT conversation_id FROM members {ours})"
         ));
         Ok(())
     }
@@ -280,9 +281,9 @@ impl Case<'_> {
                 break;
             }
         }
-        same((who, "list", limit), &list, &model.list(who))?;
-        let unread: Vec<_> =
-            model.list(who).into_iter().filter(|(overview, _)| overview.unread > 0).collect();
+        let expected = model.list(who, &self.stored_at(who));
+        same((who, "list", limit), &list, &expected)?;
+        let unread: Vec<_> = expected.into_iter().filter(|(overview, _)| overview.unread > 0).collect();
         let summary = rig.asked(Unread { openid: openid(), limit }).await?;
         let expected = (unread.iter().map(|(o, _)| o.unread).sum::<i64>(), unread.len() > limit);
         same((who, "unread", limit), &(summary.total, summary.has_more), &expected)?;
@@ -308,6 +309,18 @@ impl Case<'_> {
             self.look_at_sync(who, named, since, after, limit).await?;
         }
         Ok(())
+    }
+
+    /// When the last message with each of [`USERS`] was stored, by the store's own time.
+    fn stored_at(&self, who: char) -> Vec<i64> {
+        let last = USERS.map(|peer| {
+            let address = address::direct(&self.model.name(who), &self.model.name(peer));
+            format!(
+                "SELECT coalesce((SELECT m.stored_at FROM messages m JOIN conversations c ON c.id = m.conversation_id \
+                 WHERE c.address = '{address}' ORDER BY m.seq DESC LIMIT 1), 0) AS number"
+            )
+        });
+        self.db.numbers(&last.join(" UNION ALL "))
     }
 
     /// Asks on until there is no more. By then all is told that changed before the walk was through, and the

@@ -57,7 +57,7 @@ async fn two_versions_of_a_function_commit_to_one_database(db: &mut Db) {
     assert_eq!(db.functions(), with_own(&other));
     assert_eq!(rig.send("a", "b", "own").await, 1);
     let by_other = format!(
-        "SELECT seq AS number FROM {}('{{0}}', '{{b}}', '{{a}}', '{{a:b}}', '{{m}}', '{{text}}', ARRAY['{{\"message\":\"x\"}}'], '{{0}}', {}, 0, 120000, 0)",
+        "SELECT seq AS number FROM {}('{{0}}', '{{b}}', '{{a}}', '{{d:a:b}}', '{{m}}', '{{text}}', ARRAY['{{\"message\":\"x\"}}'], '{{0}}', {}, 0, 120000, 0)",
         other.name,
         now_ms()
     );

@@ -441,14 +441,16 @@ impl Model {
         (messages, has_more)
     }
 
-    /// The conversations that are not cleared, the one with the newest message first, each with that message.
-    pub(super) fn list(&self, who: char) -> Vec<(Overview, Option<Message>)> {
+    /// The conversations that are not cleared, each with its newest message, the one first in which that was
+    /// stored last. `stored_at` says when, for each of [`USERS`].
+    pub(super) fn list(&self, who: char, stored_at: &[i64]) -> Vec<(Overview, Option<Message>)> {
         let one = |peer: &char| {
             self.between(who, *peer, 0, i64::MAX).pop().map(|last| (self.overview(who, *peer), Some(last)))
         };
-        let mut list: Vec<_> = USERS.iter().filter_map(one).collect();
-        list.sort_by_key(|(overview, last)| (last.as_ref().map(|m| -m.sent_at), overview.peer.clone()));
-        list
+        let mut list: Vec<_> =
+            USERS.iter().zip(stored_at).filter_map(|(peer, at)| one(peer).zip(Some(*at))).collect();
+        list.sort_by_key(|((overview, _), at)| (-at, overview.peer.clone()));
+        list.into_iter().map(|(one, _)| one).collect()
     }
 
     /// What follows `have` of a conversation that is named.

@@ -433,7 +433,7 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
     assert_eq!(rig.mute("b", "a", true).await, Err(Refusal::NotFound));
     rig.send("a", "b", "x").await;
     let cursor = rig.sync("b", None, &[], 1).await.cursor;
-    db.exec("UPDATE members SET shown_at = shown_at - 100000, kept_at = kept_at - 100000");
+    db.exec("UPDATE members SET changed_at = changed_at - 100000");
     assert!(rig.sync("b", Some(cursor.clone()), &[], 1).await.conversations.is_empty());
     for muted in [true, false, true] {
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));

@@ -18,7 +18,7 @@ fn batch(round: u64, op: u8) -> String {
         column(&op.to_string(), "smallint"),
         column("'a' || n % 100", "text"),
         column("'b' || n % 100", "text"),
-        column("'a' || n % 100 || ':b' || n % 100", "text"),
+        column("'d:a' || n % 100 || ':b' || n % 100", "text"),
         column(&format!("'{round}-{op}-' || n"), "text"),
         column("'text'", "text"),
         column("'{}'", "text"),

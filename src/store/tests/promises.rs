@@ -250,10 +250,20 @@ async fn unread_follows_the_rule(db: &mut Db) {
     rig.read("b", "a", 4).await.unwrap();
     rig.event().await;
     assert_eq!(rig.unread("b").await.0, 6);
-    // 10 recalls 7: neither counts. 3 was read before it was recalled, so it is off already.
-    db.exec("UPDATE messages SET target_seq = 7 WHERE seq = 10; UPDATE messages SET recalled = TRUE WHERE seq IN (3, 7)");
-    assert_eq!(rig.unread("b").await.0, 4);
-    assert_eq!(rig.list("b", 9, None).await.conversations[0].overview.unread, 4);
+    // 11 recalls 7: neither counts. 3 was read before it was recalled, so it is off already.
+    rig.outcome(recall("a", "b", 7)).await;
+    rig.outcome(recall("a", "b", 3)).await;
+    assert_eq!(rig.unread("b").await.0, 5);
+    assert_eq!(rig.list("b", 9, None).await.conversations[0].overview.unread, 5);
+    // The mark passes one that was recalled, and one that was not.
+    rig.read("b", "a", 8).await.unwrap();
+    rig.event().await;
+    assert_eq!(rig.unread("b").await.0, 2);
+    // The same after a restart.
+    drop(rig);
+    let mut rig = reopened(db).await;
+    rig.outcome(recall("a", "b", 9)).await;
+    assert_eq!(rig.unread("b").await.0, 1);
     // One's own message says that one has seen what came before.
     rig.send("b", "a", "yes").await;
     assert_eq!((rig.unread("b").await.0, rig.unread("a").await.0), (0, 1));
@@ -281,8 +291,8 @@ async fn a_huge_backlog_is_not_walked(db: &mut Db) {
         DatabaseUrl::Postgres(_) => "SELECT i FROM generate_series(2, 100000) AS g (i)",
     };
     db.exec(&format!(
-        "INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at) \
-         SELECT (SELECT max(id) FROM conversations), n.i, 'a', 'text', '{{}}', n.i FROM ({series}) n"
+        "INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at, stored_at) \
+         SELECT (SELECT max(id) FROM conversations), n.i, 'a', 'text', '{{}}', n.i, n.i FROM ({series}) n"
     ));
     let began = Instant::now();
     for _ in 0..20 {
@@ -324,7 +334,9 @@ async fn the_list_is_newest_first_and_pages(db: &mut Db) {
     }
     // p3 and p4 at the same time: then by name.
     for (peer, at) in [("p1", 50), ("p2", 10), ("p3", 30), ("p4", 30), ("p5", 20)] {
-        db.exec(&format!("UPDATE messages SET sent_at = {at} WHERE sender = '{peer}'"));
+        db.exec(&format!(
+            "UPDATE messages SET stored_at = {at} WHERE sender = '{peer}'; UPDATE members SET last_at = {at} WHERE peer = '{peer}'"
+        ));
     }
     let mut seen = Vec::new();
     let mut after = None;
@@ -339,6 +351,15 @@ async fn the_list_is_newest_first_and_pages(db: &mut Db) {
         }
     }
     assert_eq!(seen, ["p1", "p3", "p4", "p5", "p2"]);
+    // What stands in the index is a step of seconds old, and says nothing of the order within it.
+    db.exec("UPDATE members SET last_at = 5; UPDATE members SET last_at = 10 WHERE peer = 'p2'");
+    let mut after = None;
+    for pages in [["p1", "p3"].as_slice(), &["p4", "p5"], &["p2"]] {
+        let page = rig.list("me", 2, after).await;
+        assert_eq!(page.conversations.iter().map(|c| c.overview.peer.as_str()).collect::<Vec<_>>(), pages);
+        after = page.next;
+    }
+    assert_eq!(after, None);
     assert_eq!(rig.list("me", 5, None).await.next, None);
     assert!(rig.list("nobody", 5, None).await.conversations.is_empty());
 }

@@ -139,7 +139,7 @@ fn a_role_that_may_not_create_is_told_which_it_is_and_what_to_do() {
                     assert!(error.contains(words), "{error}");
                 }
             };
-            refused(db, "migration 2026-11-29-220000_base");
+            refused(db, "migration 2026-11-30-010000_base");
             assert!(!db.has_table("conversations"));
             crate::store::migrate(&owner).unwrap();
             db.exec(&format!(

@@ -39,8 +39,8 @@ fn until_waiting(conn: &mut PgConnection, wanted: i64) {
     }
 }
 
-fn lock(pair: &str) -> String {
-    format!("SELECT FROM conversations WHERE pair = '{pair}' FOR UPDATE")
+fn lock(users: &str) -> String {
+    format!("SELECT FROM conversations WHERE address = 'd:{users}' FOR UPDATE")
 }
 
 async fn the_same_message_at_two_nodes_at_once(db: &mut Db) {

@@ -69,7 +69,7 @@ fn another_writer_in_the_file_is_noticed() {
         Box::pin(async {
             let mut rig = db.open();
             rig.send("a", "b", "1").await;
-            db.exec("INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at) VALUES (1, 2, 'a', 'text', '{}', 1)");
+            db.exec("INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at, stored_at) VALUES (1, 2, 'a', 'text', '{}', 1, 1)");
             assert_eq!(rig.send("a", "b", "3").await, 3);
         })
     });
@@ -97,7 +97,7 @@ fn the_log_has_room_ahead_and_another_writers_frames_survive_it() {
             rig.send("a", "b", "1").await;
             let log = std::fs::metadata(db.path().with_extension("db-wal")).unwrap();
             assert!(log.len() >= 4 << 20, "{}", log.len());
-            db.exec("INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at) VALUES (1, 2, 'a', 'text', '{}', 1)");
+            db.exec("INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at, stored_at) VALUES (1, 2, 'a', 'text', '{}', 1, 1)");
             assert_eq!(rig.send("a", "b", "3").await, 3);
             drop(rig);
             assert_eq!(reopened(db).await.history("a", "b", Window::Newest, 9).await.0, [1, 2, 3]);

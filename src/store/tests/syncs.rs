@@ -35,7 +35,7 @@ fn peers(page: &SyncPage) -> Vec<&str> {
 
 /// As if so much time had passed since everything that is stored.
 fn age(db: &Db, ms: i64) {
-    db.exec(&format!("UPDATE members SET shown_at = shown_at - {ms}, kept_at = kept_at - {ms}"));
+    db.exec(&format!("UPDATE members SET changed_at = changed_at - {ms}"));
 }
 
 /// The same, and for the people who look at it.

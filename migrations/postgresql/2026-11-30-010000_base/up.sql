@@ -1,7 +1,11 @@
--- `pair` is the two openids, sorted, joined by ':' (which no openid has): the key under which both sides find the conversation.
+-- A numbered log of messages, and its members. kind: 0 direct, 1 group.
+--
+-- `address`: of a direct one 'd:' and the two openids, sorted and joined by ':' (which no openid has), of a group 'g:' and its name. Without
+-- the 'd:' the openids `g` and `team` would be the group `g:team`.
 CREATE TABLE conversations (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    pair TEXT COLLATE "C" NOT NULL UNIQUE,
+    kind SMALLINT NOT NULL,
+    address TEXT COLLATE "C" NOT NULL UNIQUE,
     created_by TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL
 );
@@ -9,29 +13,43 @@ CREATE TABLE conversations (
 -- For the limit on conversations that a user may start in a day.
 CREATE INDEX conversations_by_creator ON conversations (created_by, created_at);
 
--- A user's own view of a conversation. A conversation with oneself has one row.
+-- A user's own view of a conversation. A direct conversation with oneself has one row.
 -- Room on the pages lets the marks move without touching an index (HOT).
 --
--- `shown_at`, `kept_at`: when the view last changed, by this database's clock (Unix milliseconds that never go back), in what both sides see
--- of it and in what only the member sees. A sync asks for these; no index, so that the marks can still move without touching one.
+-- `peer`: the other one of a direct conversation.
+-- `uncounted`: how many messages above the member's floor (the highest of sent, read and cleared) do not count as unread: recalls, and what
+-- they recalled.
+-- `may_have_unread`: false where nothing is unread; true may be outdated.
+-- `changed_at`, `last_at`: when anything that the member sees changed, and when the last message came, by this database's clock (Unix
+-- milliseconds that never go back). Both are kept in steps of some seconds, so that a busy conversation seldom moves in the indexes: the change
+-- is at or after the time that stands here, by less than a step. `last_at` is 0 where everything is cleared.
 -- `muted`: the member wants no notices of the conversation.
 CREATE TABLE members (
-    openid TEXT COLLATE "C" NOT NULL,
-    peer TEXT COLLATE "C" NOT NULL,
     conversation_id BIGINT NOT NULL REFERENCES conversations (id),
+    openid TEXT COLLATE "C" NOT NULL,
+    peer TEXT COLLATE "C",
     sent_seq BIGINT NOT NULL DEFAULT 0,
     read_seq BIGINT NOT NULL DEFAULT 0,
     recv_seq BIGINT NOT NULL DEFAULT 0,
     cleared_seq BIGINT NOT NULL DEFAULT 0,
-    shown_at BIGINT NOT NULL DEFAULT 0,
-    kept_at BIGINT NOT NULL DEFAULT 0,
+    uncounted BIGINT NOT NULL DEFAULT 0,
+    may_have_unread BOOLEAN NOT NULL DEFAULT FALSE,
+    changed_at BIGINT NOT NULL DEFAULT 0,
+    last_at BIGINT NOT NULL DEFAULT 0,
     muted BOOLEAN NOT NULL DEFAULT FALSE,
-    PRIMARY KEY (openid, peer),
-    UNIQUE (conversation_id, openid)
+    PRIMARY KEY (conversation_id, openid)
 ) WITH (fillfactor = 70);
+
+-- What changed for a user, what was written to them last, and what they may not have read.
+CREATE INDEX members_by_change ON members (openid, changed_at);
+CREATE INDEX members_by_last ON members (openid, last_at) WHERE last_at > 0;
+CREATE INDEX members_unread ON members (openid) WHERE may_have_unread;
 
 -- The last seq of a conversation is the end of its stretch of the primary key. No foreign key: it would cost a look-up and a lock
 -- a message, and conversations are never deleted.
+--
+-- `sent_at` is the clock of the node that took the message, for people; `stored_at` this database's, by which lists are ordered. `xid`: the
+-- transaction that wrote it, for whoever follows the log: all below `pg_snapshot_xmin` are committed.
 CREATE TABLE messages (
     conversation_id BIGINT NOT NULL,
     seq BIGINT NOT NULL,
@@ -40,10 +58,14 @@ CREATE TABLE messages (
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
     sent_at BIGINT NOT NULL,
+    stored_at BIGINT NOT NULL,
+    xid BIGINT NOT NULL DEFAULT 0,
     target_seq BIGINT,
     recalled BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (conversation_id, seq)
 );
+
+CREATE INDEX messages_by_xid ON messages USING brin (xid);
 
 CREATE UNIQUE INDEX messages_once ON messages (conversation_id, sender, client_msg_id) WHERE client_msg_id IS NOT NULL;
 

@@ -1,7 +1,11 @@
--- `pair` is the two openids, sorted, joined by ':' (which no openid has): the key under which both sides find the conversation.
+-- A numbered log of messages, and its members. kind: 0 direct, 1 group.
+--
+-- `address`: of a direct one 'd:' and the two openids, sorted and joined by ':' (which no openid has), of a group 'g:' and its name. Without
+-- the 'd:' the openids `g` and `team` would be the group `g:team`.
 CREATE TABLE conversations (
     id INTEGER PRIMARY KEY NOT NULL,
-    pair TEXT NOT NULL UNIQUE,
+    kind SMALLINT NOT NULL,
+    address TEXT NOT NULL UNIQUE,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL
 );
@@ -9,29 +13,44 @@ CREATE TABLE conversations (
 -- For the limit on conversations that a user may start in a day.
 CREATE INDEX conversations_by_creator ON conversations (created_by, created_at);
 
--- A user's own view of a conversation. A conversation with oneself has one row.
+-- A user's own view of a conversation. A direct conversation with oneself has one row.
 --
--- `shown_at`, `kept_at`: when the view last changed, by the store's own time (Unix milliseconds that never go back), in what both sides see
--- of it and in what only the member sees. A sync asks for these; no index, for each message would have to keep it.
+-- `peer`: the other one of a direct conversation.
+-- `uncounted`: how many messages above the member's floor (the highest of sent, read and cleared) do not count as unread: recalls, and what
+-- they recalled.
+-- `may_have_unread`: false where nothing is unread; true may be outdated.
+-- `changed_at`, `last_at`: when anything that the member sees changed, and when the last message came, by the store's own time (Unix
+-- milliseconds that never go back). Both are kept in steps of some seconds, so that a busy conversation seldom moves in the indexes: the change
+-- is at or after the time that stands here, by less than a step. `last_at` is 0 where everything is cleared.
 -- `muted`: the member wants no notices of the conversation.
 CREATE TABLE members (
-    openid TEXT NOT NULL,
-    peer TEXT NOT NULL,
     conversation_id BIGINT NOT NULL REFERENCES conversations (id),
+    openid TEXT NOT NULL,
+    peer TEXT,
     sent_seq BIGINT NOT NULL DEFAULT 0,
     read_seq BIGINT NOT NULL DEFAULT 0,
     recv_seq BIGINT NOT NULL DEFAULT 0,
     cleared_seq BIGINT NOT NULL DEFAULT 0,
-    shown_at BIGINT NOT NULL DEFAULT 0,
-    kept_at BIGINT NOT NULL DEFAULT 0,
+    uncounted BIGINT NOT NULL DEFAULT 0,
+    may_have_unread BOOLEAN NOT NULL DEFAULT FALSE,
+    changed_at BIGINT NOT NULL DEFAULT 0,
+    last_at BIGINT NOT NULL DEFAULT 0,
     muted BOOLEAN NOT NULL DEFAULT FALSE,
-    PRIMARY KEY (openid, peer),
-    UNIQUE (conversation_id, openid)
+    PRIMARY KEY (conversation_id, openid)
 ) WITHOUT ROWID;
 
--- A table with rowids, so that messages of all conversations are appended in one place; the last seq of a conversation is the end
--- of its stretch of the unique index. No foreign key: it would cost a look-up a message, and conversations are never deleted.
+-- What changed for a user, what was written to them last, and what they may not have read.
+CREATE INDEX members_by_change ON members (openid, changed_at);
+CREATE INDEX members_by_last ON members (openid, last_at) WHERE last_at > 0;
+CREATE INDEX members_unread ON members (openid) WHERE may_have_unread;
+
+-- A table with ids of its own, so that messages of all conversations are appended in one place, and that whoever follows the log has an order;
+-- the last seq of a conversation is the end of its stretch of the unique index. No foreign key: it would cost a look-up a message, and
+-- conversations are never deleted.
+--
+-- `sent_at` is the system's clock, for people; `stored_at` the store's own time, by which lists are ordered.
 CREATE TABLE messages (
+    id INTEGER PRIMARY KEY NOT NULL,
     conversation_id BIGINT NOT NULL,
     seq BIGINT NOT NULL,
     sender TEXT NOT NULL,
@@ -39,6 +58,7 @@ CREATE TABLE messages (
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
     sent_at BIGINT NOT NULL,
+    stored_at BIGINT NOT NULL,
     target_seq BIGINT,
     recalled BOOLEAN NOT NULL DEFAULT FALSE,
     UNIQUE (conversation_id, seq)

@@ -1,0 +1,10 @@
+//! Times that stand in an index are kept in steps: a busy conversation moves in it once a step.
+
+/// The longest that a change may come after the time that is kept of it, in milliseconds, by the store's own
+/// time. The same number stands in `hongyan_commit`.
+pub(super) const STEP_MS: i64 = 4_000;
+
+/// What is to be kept of a change at `at`, where `kept` stands; none where that will do.
+pub(super) fn next(kept: i64, at: i64) -> Option<i64> {
+    (at >= kept.saturating_add(STEP_MS)).then_some(at)
+}

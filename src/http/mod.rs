@@ -17,10 +17,11 @@ use crate::config::Config;
 use crate::lifecycle::Draining;
 use crate::metrics::{Metrics, Route};
 use crate::notice::Standing;
-use crate::relay::LinkState;
+use crate::relay::RelayHandle;
+use crate::safety::ModerationHandle;
 use crate::session;
 use crate::store::Store;
-use crate::wechat::{Push, ValidateCode};
+use crate::wechat::ValidateCode;
 
 pub mod listen;
 pub mod serve;
@@ -60,7 +61,7 @@ pub use client::{AuthenticatedUser, LoginClient};
 pub use descriptors::Budget;
 pub use error::ApiError;
 pub use web::SignIn;
-pub use wechat_events::Pushes;
+pub use wechat_events::{PushHandler, Pushes};
 
 /// What every handler may reach: one a process, shared by all workers.
 pub struct State {
@@ -81,10 +82,10 @@ pub struct State {
     pub budget: Budget,
     pub wechat_seen: ops::WeChatSeen,
     pub sessions: Arc<session::Shared>,
-    /// Asks every node to look at the log of revocations now.
-    pub revoked: Box<dyn Fn() + Send + Sync>,
-    /// How things stand with the other nodes, where there may be any.
-    pub relay: Option<Arc<LinkState>>,
+    /// What names and messages go through before they are stored.
+    pub moderation: ModerationHandle,
+    /// The other nodes, where there may be any.
+    pub relay: Option<RelayHandle>,
     /// How things stand with notices, where there are any.
     pub notices: Option<Arc<Standing>>,
     /// How the browser client lets people in, where it is served.
@@ -93,8 +94,17 @@ pub struct State {
     pub admin: Option<AdminKeys>,
     /// How WeChat's pushes are told from others', where any are taken.
     pub pushes: Option<Pushes>,
-    /// Takes what WeChat tells by itself.
-    pub pushed: Box<dyn Fn(Push) + Send + Sync>,
+    pub push_handler: Box<dyn PushHandler>,
+}
+
+impl State {
+    /// Has every node look at the log of revocations now, because something was added to it.
+    pub fn tell_revoked(&self) {
+        self.revocations.read_soon();
+        if let Some(relay) = &self.relay {
+            relay.tell_revoked();
+        }
+    }
 }
 
 /// The public port: `/v1`, `/healthz`, the server API where it has no port of its own, WeChat's events and

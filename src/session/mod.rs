@@ -66,7 +66,7 @@ pub struct Shared {
     pub chat: Addr<ChatServer>,
     pub store: Store,
     /// What a message goes through on its way to the store.
-    pub checks: ModerationHandle,
+    pub moderation: ModerationHandle,
     pub metrics: Metrics,
     pub budget: Arc<dyn UserBudget>,
     pub limits: SessionLimits,
@@ -230,7 +230,7 @@ impl Session {
             }
             Err(retry_after_ms) => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
         };
-        self.submitted(self.shared.checks.submit(Append { draft, admission, finding: None, charge }))
+        self.submitted(self.shared.moderation.submit(Append { draft, admission, finding: None, charge }))
     }
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {

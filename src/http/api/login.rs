@@ -126,6 +126,6 @@ pub async fn logout(
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
     commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer }))
         .await?;
-    (state.revoked)();
+    state.tell_revoked();
     Ok(HttpResponse::NoContent().finish())
 }

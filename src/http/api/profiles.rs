@@ -97,7 +97,7 @@ pub async fn change(
     }
     if let Some(nickname) = &nickname {
         let address = Address::of(request.head(), &state.config.server).to_string();
-        state.sessions.checks.nickname(&openid, address, nickname.as_str()).await?;
+        state.moderation.nickname(&openid, address, nickname.as_str()).await?;
     }
     commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer)))
         .await?;

@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("logging", "config trace"),
     ("event", "ids"),
     ("profile", "ids"),
+    ("limits", "config ids lifecycle"),
     ("protocol", "event ids"),
     ("chat", "event ids lifecycle metrics protocol trace"),
     ("store", "config event files ids lifecycle metrics outage profile trace"),
@@ -29,10 +30,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ("notice", "config event ids lifecycle metrics outage store wechat"),
     ("safety", "config event files ids lifecycle metrics store wechat"),
     ("auth", "chat config event ids metrics protocol store"),
-    ("session", "chat event ids metrics protocol safety store trace"),
+    ("session", "chat event ids limits metrics protocol safety store trace"),
     ("relay", "chat event ids lifecycle metrics node outage protocol store trace"),
-    ("http", "auth config event files ids lifecycle logging metrics node notice profile protocol relay safety session store trace version wechat"),
-    ("app", "auth certificate chat config event http ids lifecycle logging metrics node notice outage protocol relay safety session store trace version wechat"),
+    ("http", "auth config event files ids lifecycle limits logging metrics node notice profile protocol relay safety session store trace version wechat"),
+    ("app", "auth certificate chat config event http ids lifecycle limits logging metrics node notice outage protocol relay safety session store trace version wechat"),
     ("cli", "app certificate config event files ids logging node relay store trace version wechat"),
 ];
 

@@ -17,8 +17,9 @@ use crate::chat::{ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::Config;
 use crate::event::CommitSubscriber;
 use crate::http::status::StatusSource;
-use crate::http::{AdminKeys, Admission, Pushes, SignIn, State};
+use crate::http::{AdminKeys, Pushes, SignIn, State};
 use crate::lifecycle::{Draining, Mailbox, Vital};
+use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::notice::{self, Notifier, NotifierHandle, NotifierPorts};
@@ -65,6 +66,7 @@ pub(super) async fn server(
     parts.chat(mailbox, &store, relay.as_ref(), notices.as_ref());
     let moderation = parts.moderation(words, &store, &chat, &wechat);
     let admission = Admission::new(&config.limits, draining, budget.sessions);
+    let user_limits = UserLimits::new(&config.limits);
     show_limits(&metrics, &config, admission.sessions_limit(), &budget);
 
     let sessions = Arc::new(Shared {
@@ -72,7 +74,7 @@ pub(super) async fn server(
         store: store.clone(),
         moderation: moderation.clone(),
         metrics: metrics.clone(),
-        budget: Arc::new(admission.clone()),
+        user_limits: user_limits.clone(),
         limits: session_limits(&config),
         outboxes: Bounds::new(
             config.session.outbox_bytes,
@@ -94,6 +96,7 @@ pub(super) async fn server(
         metrics: metrics.clone(),
         draining: draining.clone(),
         admission,
+        user_limits,
         budget,
         is_dev: mode == Mode::Dev,
         wechat_seen: Default::default(),

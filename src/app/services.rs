@@ -17,8 +17,9 @@ use crate::chat::ChatServer;
 use crate::chat::messages::{CountSessions, DrainSessions};
 use crate::config::{Config, DatabaseUrl};
 use crate::http::listen::Listener;
-use crate::http::{Admission, State, serve};
+use crate::http::{State, serve};
 use crate::lifecycle::Draining;
+use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::notice::NotifierHandle;
 use crate::relay::RelayHandle;
@@ -189,7 +190,7 @@ impl Service for HttpServers {
         let Some(Listeners { public, ops, admin }) = self.listeners.take() else { return Ok(()) };
         let state = &self.state;
         self.state.status.follow();
-        evict_idle_regularly(state.admission.clone());
+        evict_idle_regularly(state.admission.clone(), state.user_limits.clone());
         if let Some(url) = state.config.server.public_url.clone() {
             spawn(certificate::watch(url, state.metrics.clone()));
         }
@@ -212,12 +213,13 @@ impl Service for HttpServers {
     }
 }
 
-fn evict_idle_regularly(admission: Admission) {
+fn evict_idle_regularly(admission: Admission, users: UserLimits) {
     spawn(async move {
         let mut every = interval(EVICTION_INTERVAL);
         loop {
             every.tick().await;
             admission.evict_idle();
+            users.evict_idle();
         }
     });
 }

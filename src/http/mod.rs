@@ -1,8 +1,8 @@
 //! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
 //!
 //! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
-//! under `/admin/v1`, [`ws`] the handshake. [`admission`] and [`address`] decide who may come in, [`caller`]
-//! who it is, [`error`] how a refusal looks.
+//! under `/admin/v1`, [`ws`] the handshake. [`address`] says where a request comes from, [`client`] who it is,
+//! [`error`] how a refusal looks; who may do how much is the work of [`crate::limits`].
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, get, head, re
 use crate::auth::{RevocationLog, Tokens};
 use crate::config::Config;
 use crate::lifecycle::Draining;
+use crate::limits::{Admission, UserLimits};
 use crate::metrics::{Metrics, Route};
 use crate::notice::Standing;
 use crate::relay::RelayHandle;
@@ -33,7 +34,6 @@ pub mod ops;
 pub mod openapi;
 pub mod client;
 pub mod body;
-pub mod admission;
 pub mod address;
 pub mod request_id;
 pub mod status;
@@ -44,7 +44,6 @@ pub mod web;
 pub mod wechat_events;
 pub mod descriptors;
 pub mod connections;
-pub mod debit;
 pub mod page;
 pub mod stream;
 pub mod error;
@@ -54,9 +53,7 @@ mod pacer;
 #[cfg(test)]
 mod testing;
 
-pub use address::Address;
 pub use admin::AdminKeys;
-pub use admission::{Admission, Refused, SessionPermit};
 pub use client::{AuthenticatedUser, LoginClient};
 pub use descriptors::Budget;
 pub use error::ApiError;
@@ -76,6 +73,7 @@ pub struct State {
     pub metrics: Metrics,
     pub draining: Draining,
     pub admission: Admission,
+    pub user_limits: UserLimits,
     /// Whether it is `hongyan dev`, where any code logs in.
     pub is_dev: bool,
     /// How the descriptors are shared out.

@@ -9,7 +9,6 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
 use futures_util::future::BoxFuture;
 
-use super::admission::Admission;
 use super::status::StatusSource;
 use super::{AdminKeys, PushHandler, Pushes, State};
 use crate::auth::{RevocationLog, Tokens};
@@ -20,6 +19,7 @@ use crate::config::{self, *};
 use crate::event::{Message, Receipt};
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::{Draining, Vital};
+use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::protocol::FrameLimits;
@@ -196,12 +196,13 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
     let (draining, metrics) = (Draining::default(), Metrics::new());
     let (chat, store) = parts(&config, &metrics, &draining);
     let moderation = moderation(&config, chat.clone(), &store, &metrics);
+    let user_limits = UserLimits::new(&config.limits);
     let sessions = Shared {
         chat,
         store: store.clone(),
         moderation: moderation.clone(),
         metrics: metrics.clone(),
-        budget: Arc::new(Admission::new(&config.limits, &draining, u32::MAX)),
+        user_limits: user_limits.clone(),
         limits: SessionLimits {
             inbound: InboundLimits { frame_bytes: 65_536, fragments: 16 },
             frames: FRAMES,
@@ -225,6 +226,7 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         wechat: wechat(),
         metrics,
         admission: Admission::new(&config.limits, &draining, u32::MAX),
+        user_limits,
         budget: super::Budget::new(None, &config),
         draining,
         is_dev: false,

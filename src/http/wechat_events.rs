@@ -9,11 +9,11 @@ use actix_web::web::{Payload, Query, get, post, resource, to};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use lru::LruCache;
 
-use super::address::Address;
 use super::error::ApiError;
 use super::{State, body, response_metrics};
 use crate::config;
 use crate::ids::now_ms;
+use crate::limits::Address;
 use crate::protocol::ErrorCode;
 use crate::wechat::Push;
 use crate::wechat::push::{Message, Receiver, Refused, Signed, digest};

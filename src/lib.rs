@@ -11,6 +11,7 @@ pub mod node;
 pub mod ids;
 pub mod protocol;
 pub mod event;
+pub mod limits;
 pub mod profile;
 pub mod session;
 pub mod chat;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix::dev::channel::{AddressReceiver, channel};
+use actix::{Actor, Addr, ArbiterHandle, Context};
+
 /// The exit code when a part that must not die has died.
 pub const EXIT_VITAL_PART_DIED: i32 = 70;
 
-/// Whether the process is on its way out; shared by every room that has to refuse new work then.
+/// Whether the process is on its way out; shared by every module that has to refuse new work then.
 #[derive(Clone, Default, Debug)]
 pub struct Draining(Arc<AtomicBool>);
 
@@ -59,12 +62,45 @@ impl Drop for Vital {
     }
 }
 
+/// Messages that [`Addr::try_send`] puts into a mailbox before its actor runs.
+const UNSTARTED_CAPACITY: usize = 16;
+
+/// Address of an actor that is started later; what is sent before waits. So two parts that call each other are
+/// each given the other one when they are built.
+pub struct Mailbox<A: Actor<Context = Context<A>>> {
+    address: Addr<A>,
+    receiver: AddressReceiver<A>,
+}
+
+impl<A: Actor<Context = Context<A>>> Mailbox<A> {
+    pub fn new() -> Self {
+        let (sender, receiver) = channel(UNSTARTED_CAPACITY);
+        Self { address: Addr::new(sender), receiver }
+    }
+
+    pub fn address(&self) -> &Addr<A> {
+        &self.address
+    }
+
+    /// Starts the actor on a thread of its own.
+    pub fn start(self, arbiter: &ArbiterHandle, actor: impl FnOnce() -> A + Send + 'static) {
+        let receiver = self.receiver;
+        arbiter.spawn_fn(move || drop(Context::with_receiver(receiver).run(actor())));
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Default for Mailbox<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
-    use actix::{Actor, Arbiter, Context, Handler, Message, System};
+    use actix::{Arbiter, Handler, Message, System};
 
     use super::*;
 
@@ -86,6 +122,33 @@ mod tests {
         fn handle(&mut self, _: Fall, _: &mut Self::Context) {
             panic!("on purpose");
         }
+    }
+
+    struct Echo;
+
+    impl Actor for Echo {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "u8")]
+    struct Say(u8);
+
+    impl Handler<Say> for Echo {
+        type Result = u8;
+
+        fn handle(&mut self, Say(number): Say, _: &mut Self::Context) -> u8 {
+            number
+        }
+    }
+
+    #[actix::test]
+    async fn what_is_sent_before_the_actor_runs_is_answered_when_it_does() {
+        let mailbox = Mailbox::<Echo>::new();
+        let early = mailbox.address().send(Say(1));
+        let address = mailbox.address().clone();
+        mailbox.start(&Arbiter::current(), || Echo);
+        assert_eq!((early.await.unwrap(), address.send(Say(2)).await.unwrap()), (1, 2));
     }
 
     /// In the process that is to die; it would live for a minute.

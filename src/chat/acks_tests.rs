@@ -1,15 +1,18 @@
-//! Acks in time and late, and repeats that reach the Notifier.
+//! Acks in time and late.
 
-use std::sync::{Arc, Mutex};
+use std::future::ready;
+use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler};
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::super::messages::{Connect, Wake};
 use super::super::outbox::{Bounds, Outbox};
+use super::super::ports::{ChatPorts, ConversationStore};
 use super::super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Committed, Draft, Event, Message, Places, Refusal, RequestState};
+use crate::event::{Committed, Draft, Event, Message, Places, Receipt, Refusal, RequestState};
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -27,10 +30,26 @@ impl Handler<Wake> for Sleeper {
     fn handle(&mut self, _: Wake, _: &mut Self::Context) {}
 }
 
-/// A chat, and the messages that its Notifier was told of.
+/// A store that is asked nothing.
+struct Unasked;
+
+impl ConversationStore for Unasked {
+    fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt> {
+        Err(receipt)
+    }
+
+    fn may_reach(&self, _: OpenId, _: OpenId) -> BoxFuture<'static, bool> {
+        Box::pin(ready(false))
+    }
+
+    fn between(&self, _: OpenId, _: OpenId, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
+        Box::pin(ready(Vec::new()))
+    }
+}
+
+/// A chat without other nodes.
 struct Rig {
     chat: Addr<ChatServer>,
-    stored: Arc<Mutex<Vec<(OpenId, Seq)>>>,
     bounds: Arc<Bounds>,
 }
 
@@ -42,14 +61,7 @@ struct Seat {
 
 impl Rig {
     fn new() -> Self {
-        let stored = Arc::<Mutex<Vec<_>>>::default();
-        let told = stored.clone();
-        let ports = ChatPorts {
-            write_mark: Box::new(Err),
-            may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
-            stored: Some(Box::new(move |draft, seq| told.lock().unwrap().push((draft.peer.clone(), seq)))),
-            relay: None,
-        };
+        let ports = ChatPorts { store: Box::new(Unasked), cluster: None, subscribers: Vec::new() };
         let settings = ChatSettings {
             registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
             pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
@@ -66,7 +78,7 @@ impl Rig {
         draining.begin();
         let bounds = Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone());
         let chat = ChatServer::new(settings, metrics, Vital::new("chat", &draining), ports).start();
-        Self { chat, stored, bounds }
+        Self { chat, bounds }
     }
 
     async fn sit(&self, openid: &str, dialect: Dialect) -> Seat {
@@ -191,28 +203,4 @@ async fn what_has_no_name_of_its_own_is_given_to_its_sender_as_it_is_stored() {
         rig.commit(event(&old.sends("carol", None), RequestState::Answered)).await;
         assert_eq!(old.hears(), [] as [Value; 0]);
     }
-}
-
-#[actix_web::test]
-async fn a_repeat_reaches_the_notifier_too() {
-    let rig = Rig::new();
-    let phone = rig.sit("alice", Dialect::V1).await;
-    let told = || std::mem::take(&mut *rig.stored.lock().unwrap());
-    let draft = phone.sends("alice", Some("m"));
-    rig.commit(appended(&draft, RequestState::Answered)).await;
-    assert_eq!(told(), [(o("bob"), Seq::ZERO.next())]);
-    for request in [RequestState::Open, RequestState::Answered] {
-        rig.commit(repeated(&draft, false, request)).await;
-        assert_eq!(told(), [(o("bob"), Seq::ZERO.next())]);
-    }
-    // Not of one that the recipient has blocked, nor of a recall.
-    rig.commit(repeated(&draft, true, RequestState::Open)).await;
-    rig.commit(repeated(
-        &Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft.clone() },
-        false,
-        RequestState::Open,
-    ))
-    .await;
-    rig.commit(repeated(&Draft { peer: o("alice"), ..draft }, false, RequestState::Open)).await;
-    assert_eq!(told(), []);
 }

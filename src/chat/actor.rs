@@ -3,17 +3,16 @@
 mod ending;
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, WrapFuture as _};
 use bytestring::ByteString;
-use futures_util::future::BoxFuture;
 
 use ending::say_farewell;
 
 use super::acks::StoredAt;
 use super::attention::Asked;
-use super::cluster::ClusterPorts;
 use super::deliver::Delivery;
 use super::delivered::{DeliveredCache, Mark};
 use super::keepalive::{DeadlineQueue, Due, KeepaliveTimeouts};
@@ -21,13 +20,16 @@ use super::messages::{
     Acknowledge, ClusterEvent, ClusterEventKind, Connect, CountSessions, Disconnect, Look, OpenChat, Typing,
 };
 use super::outbox::{Outbox, Pushed, monotonic_ms};
+use super::ports::ChatPorts;
 use super::receipts::Receipts;
 use super::refusals::Wording;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::sequencer::{Patience, Room};
 use super::traced;
 use super::typing::Signs;
-use crate::event::{Committed, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
+use crate::event::{
+    Committed, Delivered, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState,
+};
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::Metrics;
@@ -41,21 +43,6 @@ pub struct ChatSettings {
     pub heartbeat_ms: u64,
     pub frames: FrameLimits,
 }
-
-/// What the chat asks of the store, wired by who starts it.
-pub struct ChatPorts {
-    /// Writes a mark, or gives it back when the store is full.
-    pub write_mark: Box<dyn Fn(Receipt) -> Result<(), Receipt> + Send>,
-    /// Whether one user may show another that they type.
-    pub may_reach: Box<dyn Fn(OpenId, OpenId) -> BoxFuture<'static, bool> + Send>,
-    /// Told of every message that is stored, again where it is repeated, but of recalls and of
-    /// those to oneself. It must not wait.
-    pub stored: Option<OnStored>,
-    /// The way to the other nodes, where there are any.
-    pub relay: Option<ClusterPorts>,
-}
-
-pub type OnStored = Box<dyn Fn(&Draft, Seq) + Send>;
 
 /// The singleton. Its death ends the process.
 pub struct ChatServer {
@@ -118,27 +105,20 @@ impl ChatServer {
         }
     }
 
-    fn appended(&mut self, draft: Draft, seq: Seq, sent_at: i64, request: RequestState) {
-        let Draft { session, sender, peer, .. } = &draft;
+    fn appended(&mut self, draft: &Draft, seq: Seq, sent_at: i64, request: RequestState) {
+        let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
         let mut frame = None;
-        let mut encode = || frame.get_or_insert_with(|| outbound::message(&draft, seq, sent_at)).clone();
+        let mut encode = || frame.get_or_insert_with(|| outbound::message(draft, seq, sent_at)).clone();
         let to_self = sender == peer;
-        // Before it is pushed: what is heard of the recipient then was heard after this.
-        if let Some(stored) = &self.ports.stored
-            && !to_self
-            && draft.target.is_none()
-        {
-            stored(&draft, seq);
-        }
         let is_news_to_sender = self.is_news(sender, peer, seq);
         let is_news_to_peer = !to_self && self.is_news(peer, sender, seq);
         let mut is_acked = false;
         if let Some(origin) = self.registry.find(sender, *session) {
             abort_point("before-ack");
-            is_acked = overrun.ack(origin, &draft, &StoredAt { seq, sent_at, duplicate: false }, request);
+            is_acked = overrun.ack(origin, draft, &StoredAt { seq, sent_at, duplicate: false }, request);
             self.metrics.acks.inc_by(u64::from(is_acked));
-            traced::acked(&draft, seq, is_acked);
+            traced::acked(draft, seq, is_acked);
         }
         self.drop_overrun(overrun);
         let delivery = Delivery {
@@ -163,41 +143,11 @@ impl ChatServer {
                 |_| true,
             );
         }
-        if self.has_relay() {
-            let frame = encode();
-            // Both, because a user's devices may be on several nodes.
-            let target = draft.target;
-            self.hint(
-                sender,
-                ClusterEventKind::Message {
-                    peer: peer.clone(),
-                    seq,
-                    incoming: false,
-                    target,
-                    frame: frame.clone(),
-                },
-            );
-            if !to_self {
-                self.hint(
-                    peer,
-                    ClusterEventKind::Message { peer: sender.clone(), seq, incoming: true, target, frame },
-                );
-            }
-        }
     }
 
     fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool, request: RequestState) {
         let Draft { session, sender, peer, .. } = draft;
         let mut overrun = Overrun::default();
-        // The node that stored it may have died before the Notifier was told.
-        if let Some(wire) = &self.ports.stored
-            && !quiet
-            && sender != peer
-            && stored.target.is_none()
-            && !stored.recalled
-        {
-            wire(draft, stored.seq);
-        }
         let mut is_acked = false;
         if let Some(origin) = self.registry.find(sender, *session) {
             let ack = StoredAt { seq: stored.seq, sent_at: stored.sent_at, duplicate: true };
@@ -216,16 +166,8 @@ impl ChatServer {
                     overrun.push(slot, openid, frame.clone());
                 }
             }
-            self.hint_both(sender, peer, &frame);
         }
         self.drop_overrun(overrun);
-    }
-
-    fn hint_both(&mut self, one: &OpenId, other: &OpenId, frame: &ByteString) {
-        self.hint(one, ClusterEventKind::Frame(frame.clone()));
-        if one != other {
-            self.hint(other, ClusterEventKind::Frame(frame.clone()));
-        }
     }
 
     fn refused(&mut self, draft: &Draft, why: Refusal) {
@@ -262,16 +204,6 @@ impl ChatServer {
                 overrun.push(slot, to, frame.clone());
             }
         }
-        let hint = |peer: &OpenId| ClusterEventKind::Receipt {
-            kind: receipt.kind,
-            who: openid.clone(),
-            peer: peer.clone(),
-            seq: receipt.seq,
-        };
-        self.hint(openid, hint(peer));
-        if to_peer && peer != openid {
-            self.hint(peer, hint(openid));
-        }
         self.drop_overrun(overrun);
     }
 
@@ -288,19 +220,6 @@ impl ChatServer {
             overrun.push(slot, openid, frame);
         }
         self.drop_overrun(overrun);
-    }
-
-    fn cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
-        if self.mark_rises(openid, peer, Mark::Cleared, seq) {
-            self.tell_v1(openid, &outbound::cleared(peer, seq));
-        }
-        self.hint(openid, ClusterEventKind::Cleared { peer: peer.clone(), seq });
-    }
-
-    fn settings_changed(&mut self, openid: &OpenId, peer: &OpenId, muted: bool) {
-        let frame = outbound::settings(peer, muted);
-        self.tell_v1(openid, &frame);
-        self.hint(openid, ClusterEventKind::Frame(frame));
     }
 
     /// Every session of the two parties, once.
@@ -349,12 +268,12 @@ impl ChatServer {
     }
 
     fn flush_receipts(&mut self) {
-        self.receipts.flush(&self.ports.write_mark);
+        self.receipts.flush(|receipt| self.ports.store.write_mark(receipt));
     }
 
     fn flush_read(&mut self, openid: &OpenId, peer: &OpenId) {
         if let Some(receipt) = self.receipts.take_read(openid, peer)
-            && let Err(receipt) = (self.ports.write_mark)(receipt)
+            && let Err(receipt) = self.ports.store.write_mark(receipt)
         {
             self.receipts.note(receipt);
         }
@@ -408,32 +327,19 @@ impl Actor for ChatServer {
 impl Handler<Committed> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
-        for event in committed.events {
-            match event {
-                Event::Appended { draft, seq, sent_at, request } => {
-                    self.appended(draft, seq, sent_at, request)
-                }
-                Event::Repeated { draft, stored, quiet, request } => {
-                    self.repeated(&draft, &stored, quiet, request)
-                }
-                Event::Refused { draft, why } => self.refused(&draft, why),
-                Event::Marked { receipt, moved, to_peer, request_id } => {
-                    self.marked(&receipt, moved, to_peer, request_id.as_ref())
-                }
-                Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt)),
-                Event::MarkRefused { receipt, request_id, why } => {
-                    let frame = self.failure(why, Some(&request_id), None);
-                    if let Some(session) = receipt.session {
-                        self.answer(&receipt.openid, session, frame);
-                    }
-                }
-                Event::Cleared { openid, peer, seq } => self.cleared(&openid, &peer, seq),
-                Event::Settings { openid, peer, muted } => self.settings_changed(&openid, &peer, muted),
+    /// Delivers a commit here, then hands it on. The places of its writes are given back at the end.
+    fn handle(&mut self, Committed { events, places: _places }: Committed, ctx: &mut Self::Context) {
+        let since = Instant::now();
+        for event in &events {
+            self.commit(event);
+        }
+        self.watch_holds(ctx);
+        if !self.ports.subscribers.is_empty() {
+            let delivered = Arc::new(Delivered { events, since });
+            for subscriber in &self.ports.subscribers {
+                subscriber.committed(&delivered);
             }
         }
-        self.send_hints();
-        self.watch_holds(ctx);
     }
 }
 
@@ -446,6 +352,32 @@ impl Handler<Connect> for ChatServer {
 }
 
 impl ChatServer {
+    fn commit(&mut self, event: &Event) {
+        match event {
+            Event::Appended { draft, seq, sent_at, request } => {
+                self.appended(draft, *seq, *sent_at, *request)
+            }
+            Event::Repeated { draft, stored, quiet, request } => {
+                self.repeated(draft, stored, *quiet, *request)
+            }
+            Event::Refused { draft, why } => self.refused(draft, *why),
+            Event::Marked { receipt, moved, to_peer, request_id } => {
+                self.marked(receipt, *moved, *to_peer, request_id.as_ref())
+            }
+            Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt.clone())),
+            Event::MarkRefused { receipt, request_id, why } => {
+                let frame = self.failure(*why, Some(request_id), None);
+                if let Some(session) = receipt.session {
+                    self.answer(&receipt.openid, session, frame);
+                }
+            }
+            Event::Cleared { openid, peer, seq } => self.tell_cleared(openid, peer, *seq),
+            Event::Settings { openid, peer, muted } => {
+                self.tell_v1(openid, &outbound::settings(peer, *muted))
+            }
+        }
+    }
+
     /// Lets a session in, or turns it away.
     pub(super) fn join(&mut self, new: Connect) {
         let (openid, session, dialect, outbox, wake) =
@@ -558,7 +490,7 @@ impl Handler<Typing> for ChatServer {
 
     fn handle(&mut self, Typing { openid, peer }: Typing, ctx: &mut Self::Context) {
         let is_seen =
-            self.has_relay() || self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
+            self.has_cluster() || self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
         if openid == peer
             || !is_seen
             || self.asking >= ASKING_AT_MOST
@@ -567,7 +499,7 @@ impl Handler<Typing> for ChatServer {
             return;
         }
         self.asking += 1;
-        let may_reach = (self.ports.may_reach)(openid.clone(), peer.clone()).into_actor(self);
+        let may_reach = self.ports.store.may_reach(openid.clone(), peer.clone()).into_actor(self);
         ctx.spawn(may_reach.map(move |may_reach, chat, _| {
             chat.asking -= 1;
             if may_reach {

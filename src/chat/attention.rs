@@ -59,7 +59,7 @@ impl Handler<Attends> for ChatServer {
     fn handle(&mut self, Attends { users, reach }: Attends, _: &mut Self::Context) -> Self::Result {
         let here: Vec<bool> =
             users.iter().map(|(openid, within_ms)| self.attends(openid, *within_ms)).collect();
-        if reach == Reach::Here || !self.has_relay() || here.iter().all(|attends| *attends) {
+        if reach == Reach::Here || !self.has_cluster() || here.iter().all(|attends| *attends) {
             return Box::pin(std::future::ready(here).into_actor(self));
         }
         let ask = self.asked.begin();

@@ -3,7 +3,6 @@
 
 use actix::{AsyncContext as _, Context, Handler, MessageResult};
 use bytestring::ByteString;
-use futures_util::future::BoxFuture;
 
 use super::ChatServer;
 use super::actor::Overrun;
@@ -17,60 +16,45 @@ use super::registry::Contest;
 use super::sequencer::Patience;
 use super::traced;
 use crate::event::overview::{Missed, Overview};
-use crate::event::{Message, Receipt, ReceiptKind};
+use crate::event::{Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::{Close, Dialect, outbound};
 
-/// What the chat asks of the relay, wired by who starts it. None of these waits.
-pub struct ClusterPorts {
-    /// Passes hints on to the other nodes, or forgets them.
-    pub publish: Box<dyn Fn(Vec<ClusterEvent>) + Send>,
-    /// Ready once hints for this user come here, or cannot for now. Each call stands for one
-    /// [`ClusterPorts::unfollow`].
-    pub follow: Box<dyn Fn(OpenId) -> BoxFuture<'static, ()> + Send>,
-    pub unfollow: Box<dyn Fn(OpenId) + Send>,
-    /// What the database has of the first one's conversation with the second, above the one seq and below the
-    /// other; nothing where it does not answer.
-    pub between: MessagesBetween,
-}
-
-pub type MessagesBetween = Box<dyn Fn(OpenId, OpenId, Seq, Seq) -> BoxFuture<'static, Vec<Message>> + Send>;
-
 impl ChatServer {
-    pub(super) fn has_relay(&self) -> bool {
-        self.ports.relay.is_some()
+    pub(super) fn has_cluster(&self) -> bool {
+        self.ports.cluster.is_some()
     }
 
     pub(super) fn hint(&mut self, to: &OpenId, kind: ClusterEventKind) {
-        if self.has_relay() {
+        if self.has_cluster() {
             self.hints.push(ClusterEvent { to: to.clone(), kind });
         }
     }
 
     /// Hands on what was hinted while something was handled.
     pub(super) fn send_hints(&mut self) {
-        if let Some(relay) = &self.ports.relay
+        if let Some(cluster) = &self.ports.cluster
             && !self.hints.is_empty()
         {
-            (relay.publish)(std::mem::take(&mut self.hints));
+            cluster.publish(std::mem::take(&mut self.hints));
         }
     }
 
     /// Notes that `openid`, if they have sessions here, is told of a message now; whether they were not
     /// before.
     pub(super) fn is_news(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
-        !self.has_relay() || self.registry.of(openid).is_empty() || self.delivered.note(openid, peer, seq)
+        !self.has_cluster() || self.registry.of(openid).is_empty() || self.delivered.note(openid, peer, seq)
     }
 
     /// Lets a session in once hints for its user come here: what is committed after its `init` is pushed, on
     /// whichever node.
     pub(super) fn follow(&mut self, new: Connect, ctx: &mut Context<Self>) {
         use actix::{ActorFutureExt as _, WrapFuture as _};
-        let Some(relay) = self.ports.relay.as_ref().filter(|_| self.registry.of(&new.openid).is_empty())
+        let Some(cluster) = self.ports.cluster.as_ref().filter(|_| self.registry.of(&new.openid).is_empty())
         else {
             return self.join(new);
         };
-        let followed = (relay.follow)(new.openid.clone());
+        let followed = cluster.follow(new.openid.clone());
         let session = new.session;
         self.joining.insert(session, new);
         ctx.spawn(followed.into_actor(self).map(move |(), chat, _| chat.followed(session)));
@@ -86,8 +70,8 @@ impl ChatServer {
     }
 
     pub(super) fn unfollow(&self, openid: OpenId) {
-        if let Some(relay) = &self.ports.relay {
-            (relay.unfollow)(openid);
+        if let Some(cluster) = &self.ports.cluster {
+            cluster.unfollow(openid);
         }
     }
 
@@ -130,7 +114,7 @@ impl ChatServer {
         }
     }
 
-    fn tell_cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
+    pub(super) fn tell_cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
         if self.mark_rises(openid, peer, Mark::Cleared, seq) {
             self.tell_v1(openid, &outbound::cleared(peer, seq));
         }
@@ -139,7 +123,7 @@ impl ChatServer {
     /// Notes that `openid`, if they have sessions here, is told of a mark now; whether it is further than
     /// what they were told before.
     pub(super) fn mark_rises(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
-        !self.has_relay()
+        !self.has_cluster()
             || self.registry.of(openid).is_empty()
             || self.delivered.note_mark(openid, peer, mark, seq)
     }

@@ -88,7 +88,7 @@ impl ChatServer {
         wanted: impl Fn(&Slot) -> bool,
     ) {
         let Delivery { to, peer, seq, incoming, target, patience } = delivery;
-        let now = self.has_relay().then(monotonic_ms);
+        let now = self.has_cluster().then(monotonic_ms);
         let (slots, holds) = (self.registry.of_mut(to), &mut self.holds);
         let (metrics, receipts) = (&self.metrics, &mut self.receipts);
         let mut teller = Teller { to, metrics, receipts, overrun: Overrun::default(), recalled: Vec::new() };
@@ -126,7 +126,7 @@ impl ChatServer {
     }
 
     fn told_of(&mut self, to: &OpenId, overrun: Overrun, recalled: Vec<(OpenId, Seq)>) {
-        if self.has_relay() {
+        if self.has_cluster() {
             for (peer, target) in recalled {
                 // Should it still be on its way, it must not come after its recall.
                 self.delivered.note(to, &peer, target);
@@ -175,14 +175,16 @@ impl ChatServer {
     /// Asks the database for what is missing in a user's conversation: the hint may have been lost, or NATS
     /// be away.
     fn fill(&mut self, openid: &OpenId, gap: Gap, ctx: &mut Context<Self>) {
-        let Some(relay) = &self.ports.relay else { return };
+        if !self.has_cluster() {
+            return;
+        }
         let key = (openid.clone(), gap.peer.clone());
         if self.filling.len() >= FILLING_AT_MOST || self.filling.contains(&key) {
             return;
         }
         self.metrics.gap_reads.inc();
         let Gap { peer, after, before } = gap;
-        let messages = (relay.between)(openid.clone(), peer, after, before);
+        let messages = self.ports.store.between(openid.clone(), peer, after, before);
         self.filling.insert(key.clone());
         ctx.spawn(messages.into_actor(self).map(move |messages, chat, _| {
             chat.filling.remove(&key);

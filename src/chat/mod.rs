@@ -2,6 +2,7 @@
 //! has committed.
 
 pub mod messages;
+pub mod ports;
 mod registry;
 pub mod outbox;
 mod actor;
@@ -21,7 +22,6 @@ mod keepalive;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{ChatPorts, ChatServer, ChatSettings, OnStored};
-pub use cluster::ClusterPorts;
+pub use actor::{ChatServer, ChatSettings};
 pub use keepalive::KeepaliveTimeouts;
 pub use registry::RegistryLimits;

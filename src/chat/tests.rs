@@ -1,15 +1,19 @@
 //! What the chat brings to whom, of what has no way in from a client.
 
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler};
 
+use futures_util::future::BoxFuture;
+
 use super::messages::{Arrived, ClusterEvent, ClusterEventKind, Connect, Wake};
 use super::outbox::{Bounds, Outbox};
+use super::ports::{ChatPorts, Cluster, ConversationStore};
 use super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Committed, Event, Message, Places};
+use crate::event::{CommitSubscriber, Committed, Delivered, Event, Message, Places, Receipt};
 use crate::ids::{Device, Kind, OpenId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -32,27 +36,61 @@ struct Rig {
     chat: Addr<ChatServer>,
     bounds: Arc<Bounds>,
     metrics: Metrics,
-    hints: Arc<Mutex<Vec<ClusterEvent>>>,
+    subscriber: Subscriber,
+}
+
+/// A store of one conversation, Alice's with Bob.
+struct Stored(Vec<Message>);
+
+impl ConversationStore for Stored {
+    fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt> {
+        Err(receipt)
+    }
+
+    fn may_reach(&self, _: OpenId, _: OpenId) -> BoxFuture<'static, bool> {
+        Box::pin(ready(false))
+    }
+
+    fn between(&self, _: OpenId, _: OpenId, after: Seq, before: Seq) -> BoxFuture<'static, Vec<Message>> {
+        let found = self.0.iter().filter(|m| m.seq > after && m.seq < before);
+        Box::pin(ready(found.cloned().collect()))
+    }
+}
+
+struct OtherNodes;
+
+impl Cluster for OtherNodes {
+    fn publish(&self, _: Vec<ClusterEvent>) {}
+
+    fn follow(&self, _: OpenId) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn unfollow(&self, _: OpenId) {}
+}
+
+/// Notes what stood in these outboxes when it heard of a commit.
+#[derive(Clone, Default)]
+struct Subscriber {
+    outboxes: Arc<Mutex<Vec<Arc<Outbox>>>>,
+    found: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+impl CommitSubscriber for Subscriber {
+    fn committed(&self, commit: &Arc<Delivered>) {
+        assert_eq!(commit.events.len(), 1);
+        let outboxes = self.outboxes.lock().unwrap();
+        self.found.lock().unwrap().extend(outboxes.iter().map(|outbox| frames(outbox)));
+    }
 }
 
 /// `stored`: what the database has.
 fn rig(stored: Vec<Message>) -> Rig {
-    let hints = Arc::new(Mutex::new(Vec::new()));
-    let heard = hints.clone();
-    let between = move |after: Seq, before: Seq| {
-        stored.iter().filter(move |m| m.seq > after && m.seq < before).cloned().collect::<Vec<_>>()
-    };
-    let relay = ClusterPorts {
-        publish: Box::new(move |hints| heard.lock().unwrap().extend(hints)),
-        follow: Box::new(|_| Box::pin(std::future::ready(()))),
-        unfollow: Box::new(|_| {}),
-        between: Box::new(move |_, _, after, before| Box::pin(std::future::ready(between(after, before)))),
-    };
+    let subscriber = Subscriber::default();
     let ports = ChatPorts {
-        write_mark: Box::new(Err),
-        may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
-        stored: None,
-        relay: Some(relay),
+        store: Box::new(Stored(stored)),
+        cluster: Some(Box::new(OtherNodes)),
+        subscribers: vec![Box::new(subscriber.clone())],
     };
     let settings = ChatSettings {
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
@@ -70,7 +108,7 @@ fn rig(stored: Vec<Message>) -> Rig {
     draining.begin();
     let bounds = Bounds::new(1 << 20, 1 << 25, metrics.outbox_bytes.clone());
     let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &draining), ports).start();
-    Rig { chat, bounds, metrics, hints }
+    Rig { chat, bounds, metrics, subscriber }
 }
 
 fn id(name: &str) -> OpenId {
@@ -188,7 +226,7 @@ async fn a_message_does_not_come_after_its_recall() {
 }
 
 #[actix_web::test]
-async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
+async fn settings_come_to_the_users_own_v1_sessions_before_others_hear_of_the_commit() {
     let rig = rig(Vec::new());
     let sessions = [
         ("bob", Dialect::V1, "phone"),
@@ -200,14 +238,9 @@ async fn settings_come_to_the_users_own_v1_sessions_on_every_node() {
     for (openid, dialect, device) in sessions {
         outboxes.push(rig.session(openid, dialect, device).await);
     }
-    rig.hints.lock().unwrap().clear();
+    *rig.subscriber.outboxes.lock().unwrap() = outboxes;
     let events = vec![Event::Settings { openid: id("bob"), peer: id("alice"), muted: true }];
     rig.chat.send(Committed { events, places: Places::take(&Arc::default(), 1).unwrap() }).await.unwrap();
-    let told: Vec<_> = outboxes.iter().map(|outbox| frames(outbox)).collect();
     let frame = r#"{"type":"settings","peer":"alice","muted":true}"#.to_owned();
-    assert_eq!(told, [vec![frame.clone()], vec![frame.clone()], vec![], vec![]]);
-    assert_eq!(
-        *rig.hints.lock().unwrap(),
-        [ClusterEvent { to: id("bob"), kind: ClusterEventKind::Frame(frame.into()) }]
-    );
+    assert_eq!(*rig.subscriber.found.lock().unwrap(), [vec![frame.clone()], vec![frame], vec![], vec![]]);
 }

@@ -1,5 +1,8 @@
 //! What has happened to a conversation: plain values that the store emits after a commit and the chat
-//! delivers. They stand between the two rooms, so that neither knows the other.
+//! delivers. They stand between the two modules, so that neither depends on the other.
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
@@ -126,16 +129,32 @@ pub struct Committed {
     pub places: Places,
 }
 
+/// Events of one commit, once the hub has delivered them on this node.
+#[derive(Debug)]
+pub struct Delivered {
+    pub events: Vec<Event>,
+    /// Before the first of them was pushed: what is heard of a user later was heard after that.
+    pub since: Instant,
+}
+
+/// Consumer of commits behind the hub. The hub is the first consumer of every commit and hands it on when its
+/// own sessions have it, so what a subscriber tells others never overtakes what was told here.
+pub trait CommitSubscriber: Send {
+    /// Takes one commit, in commit order. Called on the hub's thread, and so never waits: what a subscriber
+    /// has no room for ends by a bound of its own.
+    fn committed(&self, commit: &Arc<Delivered>);
+}
+
 /// Places in a bounded queue, given back when dropped.
 #[derive(Debug)]
 pub struct Places {
-    taken: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    taken: Arc<std::sync::atomic::AtomicUsize>,
     count: usize,
 }
 
 impl Places {
     /// Takes one place out of `limit`, or none.
-    pub fn take(taken: &std::sync::Arc<std::sync::atomic::AtomicUsize>, limit: usize) -> Option<Self> {
+    pub fn take(taken: &Arc<std::sync::atomic::AtomicUsize>, limit: usize) -> Option<Self> {
         use std::sync::atomic::Ordering::Relaxed;
         taken
             .fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1))
@@ -145,7 +164,7 @@ impl Places {
 
     /// No place: for events of writes whose places are kept, or were given back before.
     pub fn none() -> Self {
-        Self { taken: std::sync::Arc::default(), count: 0 }
+        Self { taken: Arc::default(), count: 0 }
     }
 
     /// Makes these places one with `other`, which must be of the same queue.

@@ -7,12 +7,11 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use super::State;
-use super::address::Address;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
 use crate::ids::OpenId;
+use crate::limits::Address;
 use crate::protocol::ErrorCode;
-use crate::session::UserBudget as _;
 use crate::store::Sight;
 
 /// The user who calls: the token holds, and the user keeps to the pace of `limits.http_per_second`.
@@ -87,8 +86,8 @@ fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
         ApiError::new(ErrorCode::Unauthorized, "log in, and send the token as Authorization: Bearer")
     })?;
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
-    state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
-    state.admission.question(&identity.openid).map_err(ApiError::rate_limited)?;
+    state.user_limits.call(&identity.openid).map_err(ApiError::rate_limited)?;
+    state.user_limits.question(&identity.openid).map_err(ApiError::rate_limited)?;
     state.store.saw(&identity.openid, Sight::Here);
     request.extensions_mut().insert(Asked(identity.openid.clone()));
     Ok(identity)

@@ -10,7 +10,7 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::address::{Address, Network};
+use crate::limits::{Address, Network};
 
 /// Bounds of a [`ConnectionTable`].
 #[derive(Debug, Clone, Copy)]

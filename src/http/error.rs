@@ -7,10 +7,10 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
-use super::admission::Refused;
 use crate::auth::TokenRefused;
 use crate::event::Refusal;
 use crate::ids::Malformed;
+use crate::limits::AdmissionError;
 use crate::profile::Unfit;
 use crate::protocol::ErrorCode;
 use crate::store::{Full, Unavailable};
@@ -216,27 +216,17 @@ impl From<Refusal> for ApiError {
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(why: Refused) -> Self {
-        match why {
-            Refused::Draining => {
-                Self::new(ErrorCode::Unavailable, "the server is leaving").after(WAIT_WHEN_AWAY_MS)
+impl From<AdmissionError> for ApiError {
+    fn from(why: AdmissionError) -> Self {
+        let (word, retry_after_ms) = match why {
+            AdmissionError::Draining | AdmissionError::TooManySessions => {
+                (ErrorCode::Unavailable, WAIT_WHEN_AWAY_MS)
             }
-            Refused::TooManySessions => {
-                Self::new(ErrorCode::Unavailable, "the server is full").after(WAIT_WHEN_AWAY_MS)
-            }
-            Refused::TooManyFromAddress => {
-                Self::new(ErrorCode::RateLimited, "too many sessions from this address")
-                    .after(WAIT_WHEN_AWAY_MS)
-            }
-            Refused::TooFast { retry_after_ms } => {
-                Self::new(ErrorCode::RateLimited, "too many logins and handshakes from this address")
-                    .after(retry_after_ms)
-            }
-            Refused::TooManyAtOnce { retry_after_ms } => {
-                Self::new(ErrorCode::Unavailable, "too many connect at once").after(retry_after_ms)
-            }
-        }
+            AdmissionError::TooManyFromAddress => (ErrorCode::RateLimited, WAIT_WHEN_AWAY_MS),
+            AdmissionError::TooFast { retry_after_ms } => (ErrorCode::RateLimited, retry_after_ms),
+            AdmissionError::TooManyAtOnce { retry_after_ms } => (ErrorCode::Unavailable, retry_after_ms),
+        };
+        Self::new(word, why.to_string()).after(retry_after_ms)
     }
 }
 
@@ -293,11 +283,11 @@ mod tests {
             (Unavailable.into(), ErrorCode::Unavailable, true),
             (Refusal::Conflict.into(), ErrorCode::Conflict, false),
             (Refusal::ContentRefused.into(), ErrorCode::ContentRefused, false),
-            (Refused::Draining.into(), ErrorCode::Unavailable, true),
-            (Refused::TooManySessions.into(), ErrorCode::Unavailable, true),
-            (Refused::TooManyFromAddress.into(), ErrorCode::RateLimited, true),
-            (Refused::TooFast { retry_after_ms: 7 }.into(), ErrorCode::RateLimited, true),
-            (Refused::TooManyAtOnce { retry_after_ms: 7 }.into(), ErrorCode::Unavailable, true),
+            (AdmissionError::Draining.into(), ErrorCode::Unavailable, true),
+            (AdmissionError::TooManySessions.into(), ErrorCode::Unavailable, true),
+            (AdmissionError::TooManyFromAddress.into(), ErrorCode::RateLimited, true),
+            (AdmissionError::TooFast { retry_after_ms: 7 }.into(), ErrorCode::RateLimited, true),
+            (AdmissionError::TooManyAtOnce { retry_after_ms: 7 }.into(), ErrorCode::Unavailable, true),
         ];
         for (error, word, waiting_helps) in words {
             assert_eq!(error.code(), word);

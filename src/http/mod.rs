@@ -1,8 +1,8 @@
 //! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
 //!
 //! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
-//! under `/admin/v1`, [`ws`] the handshake. [`admission`] and [`address`] decide who may come in, [`caller`]
-//! who it is, [`error`] how a refusal looks.
+//! under `/admin/v1`, [`ws`] the handshake. [`address`] says where a request comes from, [`client`] who it is,
+//! [`error`] how a refusal looks; who may do how much is the work of [`crate::limits`].
 
 use std::sync::Arc;
 
@@ -15,12 +15,14 @@ use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig, get, head, re
 use crate::auth::{RevocationLog, Tokens};
 use crate::config::Config;
 use crate::lifecycle::Draining;
+use crate::limits::{Admission, UserLimits};
 use crate::metrics::{Metrics, Route};
 use crate::notice::Standing;
-use crate::relay::LinkState;
+use crate::relay::RelayHandle;
+use crate::safety::ModerationHandle;
 use crate::session;
 use crate::store::Store;
-use crate::wechat::{Push, ValidateCode};
+use crate::wechat::ValidateCode;
 
 pub mod listen;
 pub mod serve;
@@ -32,7 +34,6 @@ pub mod ops;
 pub mod openapi;
 pub mod client;
 pub mod body;
-pub mod admission;
 pub mod address;
 pub mod request_id;
 pub mod status;
@@ -43,7 +44,6 @@ pub mod web;
 pub mod wechat_events;
 pub mod descriptors;
 pub mod connections;
-pub mod debit;
 pub mod page;
 pub mod stream;
 pub mod error;
@@ -53,14 +53,12 @@ mod pacer;
 #[cfg(test)]
 mod testing;
 
-pub use address::Address;
 pub use admin::AdminKeys;
-pub use admission::{Admission, Refused, SessionPermit};
 pub use client::{AuthenticatedUser, LoginClient};
 pub use descriptors::Budget;
 pub use error::ApiError;
 pub use web::SignIn;
-pub use wechat_events::Pushes;
+pub use wechat_events::{PushHandler, Pushes};
 
 /// What every handler may reach: one a process, shared by all workers.
 pub struct State {
@@ -75,16 +73,17 @@ pub struct State {
     pub metrics: Metrics,
     pub draining: Draining,
     pub admission: Admission,
+    pub user_limits: UserLimits,
     /// Whether it is `hongyan dev`, where any code logs in.
     pub is_dev: bool,
     /// How the descriptors are shared out.
     pub budget: Budget,
     pub wechat_seen: ops::WeChatSeen,
     pub sessions: Arc<session::Shared>,
-    /// Asks every node to look at the log of revocations now.
-    pub revoked: Box<dyn Fn() + Send + Sync>,
-    /// How things stand with the other nodes, where there may be any.
-    pub relay: Option<Arc<LinkState>>,
+    /// What names and messages go through before they are stored.
+    pub moderation: ModerationHandle,
+    /// The other nodes, where there may be any.
+    pub relay: Option<RelayHandle>,
     /// How things stand with notices, where there are any.
     pub notices: Option<Arc<Standing>>,
     /// How the browser client lets people in, where it is served.
@@ -93,8 +92,17 @@ pub struct State {
     pub admin: Option<AdminKeys>,
     /// How WeChat's pushes are told from others', where any are taken.
     pub pushes: Option<Pushes>,
-    /// Takes what WeChat tells by itself.
-    pub pushed: Box<dyn Fn(Push) + Send + Sync>,
+    pub push_handler: Box<dyn PushHandler>,
+}
+
+impl State {
+    /// Has every node look at the log of revocations now, because something was added to it.
+    pub fn tell_revoked(&self) {
+        self.revocations.read_soon();
+        if let Some(relay) = &self.relay {
+            relay.tell_revoked();
+        }
+    }
 }
 
 /// The public port: `/v1`, `/healthz`, the server API where it has no port of its own, WeChat's events and

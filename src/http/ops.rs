@@ -184,7 +184,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let wechat_away_for_ms = state.wechat_seen.away_for_ms();
     let wechat = if wechat_away_for_ms.is_some() { "unavailable" } else { "ok" };
-    let relay = state.relay.as_ref().map(|state| state.link().into());
+    let relay = state.relay.as_ref().map(|relay| relay.state().link().into());
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
         node: state.status.node.name().to_owned(),
         status: status.as_u16(),
@@ -196,7 +196,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
             wechat,
             wechat_away_for_ms,
             relay,
-            safety: state.sessions.checks.detail(),
+            safety: state.moderation.detail(),
             notices: state.notices.as_ref().map(|standing| standing.seen().into()),
         },
     })
@@ -242,7 +242,7 @@ pub fn not_ready(node: &str, database: DatabaseState) -> HttpResponse {
 
 /// Every metric.
 pub async fn metrics(state: web::Data<State>, accept: Option<web::Header<header::Accept>>) -> HttpResponse {
-    state.sessions.checks.count();
+    state.moderation.count();
     let (reasons, database) = judge(&state).await;
     state.metrics.ready.set(reasons.is_empty().into());
     state.metrics.database_up.set((database.database == "ok").into());

@@ -1,9 +1,8 @@
-//! Newcomers take turns, so that a crowd that comes at once does not hold up those who are connected.
+//! New connections take turns, as handshakes do.
 
 use std::cell::RefCell;
 use std::future::{Future as _, Ready, ready};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,40 +10,10 @@ use actix_http::error::DispatchError;
 use actix_service::{Service, ServiceFactory, fn_factory};
 use tokio::time::Sleep;
 
-/// Who is late for a turn may make up for so much: timers are no finer than a millisecond.
-const SLACK: Duration = Duration::from_millis(2);
+use crate::limits::Pacer;
+
 /// New connections of a worker: one in so much time at the most, whatever they are for.
 const CONNECTION: Duration = Duration::from_micros(150);
-
-/// Gives out turns, a gap apart, in the order of asking.
-pub struct HandshakePacer {
-    gap: Duration,
-    next: Mutex<Instant>,
-}
-
-impl HandshakePacer {
-    pub fn new(gap: Duration) -> Self {
-        Self { gap, next: Mutex::new(Instant::now()) }
-    }
-
-    /// Takes the next turn: how long it is until then. Where that is more than `at_most` no turn is taken,
-    /// and the error says how long it would be.
-    pub fn take(&self, now: Instant, at_most: Duration) -> Result<Duration, Duration> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = (*next).max(now.checked_sub(SLACK).unwrap_or(now));
-        let wait = turn.saturating_duration_since(now);
-        if wait > at_most {
-            return Err(wait);
-        }
-        *next = turn + self.gap;
-        Ok(wait)
-    }
-
-    /// How long it is until the next turn.
-    fn wait(&self, now: Instant) -> Duration {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).saturating_duration_since(now)
-    }
-}
 
 /// Where a worker's connections come in, one at a turn.
 pub fn accept_pacer<T: 'static>()
@@ -54,13 +23,13 @@ pub fn accept_pacer<T: 'static>()
 
 /// While it is not ready, its worker takes no further connection up.
 struct AcceptPacer {
-    pacer: HandshakePacer,
+    pacer: Pacer,
     waiting: RefCell<Option<Pin<Box<Sleep>>>>,
 }
 
 impl AcceptPacer {
     fn new() -> Self {
-        Self { pacer: HandshakePacer::new(CONNECTION), waiting: RefCell::default() }
+        Self { pacer: Pacer::new(CONNECTION), waiting: RefCell::default() }
     }
 }
 
@@ -93,25 +62,6 @@ impl<T> Service<T> for AcceptPacer {
 mod tests {
     use super::*;
 
-    const GAP: Duration = Duration::from_millis(10);
-
-    #[test]
-    fn turns_are_a_gap_apart_and_nobody_waits_for_longer_than_allowed() {
-        let (pacer, now) = (HandshakePacer::new(GAP), Instant::now() + GAP);
-        let _ = pacer.take(now, Duration::MAX);
-        let waits: Vec<_> = (0..3).map(|_| pacer.take(now, 3 * GAP)).collect();
-        assert_eq!(waits, [1, 2, 3].map(|n| Ok(n * GAP - SLACK)));
-        assert_eq!(pacer.take(now, 3 * GAP), Err(4 * GAP - SLACK));
-        assert_eq!(pacer.take(now + GAP, 3 * GAP), Ok(3 * GAP - SLACK), "who was refused took no turn");
-    }
-
-    #[test]
-    fn time_that_nobody_used_is_not_saved_up() {
-        let (pacer, later) = (HandshakePacer::new(GAP), Instant::now() + 100 * GAP);
-        assert_eq!(pacer.take(later, Duration::MAX), Ok(Duration::ZERO));
-        assert_eq!(pacer.take(later, Duration::MAX), Ok(GAP - SLACK));
-    }
-
     #[tokio::test]
     async fn a_doorway_opens_once_a_turn() {
         let accept_pacer = AcceptPacer::new();
@@ -123,6 +73,6 @@ mod tests {
             open().await;
             assert_eq!(accept_pacer.call(n).await.unwrap(), n);
         }
-        assert!(began.elapsed() + SLACK >= CONNECTION * (many - 1));
+        assert!(began.elapsed() + Pacer::SLACK >= CONNECTION * (many - 1));
     }
 }

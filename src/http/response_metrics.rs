@@ -12,7 +12,6 @@ use super::client::Asked;
 use super::error::ApiError;
 use crate::metrics::Route;
 use crate::protocol::ErrorCode;
-use crate::session::UserBudget as _;
 use crate::trace;
 
 /// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body
@@ -29,7 +28,7 @@ pub async fn count<B: MessageBody>(
         if let (Some(Asked(openid)), BodySize::Sized(bytes)) =
             (answer.request().extensions().get(), answer.response().body().size())
         {
-            state.admission.answer(openid, usize::try_from(bytes).unwrap_or(usize::MAX));
+            state.user_limits.answer(openid, usize::try_from(bytes).unwrap_or(usize::MAX));
         }
         if trace::is_on()
             && let Some(Asked(openid)) = answer.request().extensions().get()

@@ -19,7 +19,6 @@ use actix_web::web::ServiceConfig;
 use actix_web::{App, Error, HttpResponse, web};
 use ipnet::IpNet;
 
-use super::address::Address;
 use super::body::bound_chunks;
 use super::connections::{ConnectionHandle, ConnectionLimits, Connections, Crowded};
 use super::descriptors::{ADMIN_CONNECTIONS, OPS_CONNECTIONS};
@@ -28,6 +27,7 @@ use super::listen::{Listener, SocketService, listen};
 use super::stream::{self, GuardedStream, Socket};
 use super::{State, admin, hosts, ops, public, request_id, upgrade};
 use crate::config::Transport;
+use crate::limits::Address;
 use crate::metrics::{Metrics, RefusedConnection};
 use crate::protocol::ErrorCode;
 

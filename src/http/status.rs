@@ -10,12 +10,12 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use rustix::process::{Resource, getrlimit};
 
-use super::address::Address;
 use super::error::ApiError;
 use super::{State, ops};
 use crate::config;
 use crate::ids::{HttpRequestId, now_ms};
 use crate::lifecycle::Draining;
+use crate::limits::Address;
 use crate::metrics::{self, Metrics};
 use crate::node::{Node, NodeStatus, Rate, SeenRequest};
 use crate::notice::Standing;

@@ -1,21 +1,25 @@
 //! What the tests of this module stand on.
 
 use std::cell::RefCell;
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use actix_web::web;
+use futures_util::future::BoxFuture;
 
-use super::admission::Admission;
 use super::status::StatusSource;
-use super::{AdminKeys, Pushes, State};
+use super::{AdminKeys, PushHandler, Pushes, State};
 use crate::auth::{RevocationLog, Tokens};
 use crate::chat::outbox::Bounds;
-use crate::chat::{ChatPorts, ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
+use crate::chat::ports::{ChatPorts, ConversationStore};
+use crate::chat::{ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::{self, *};
-use crate::ids::{OpenId, now_ms};
+use crate::event::{Message, Receipt};
+use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::{Draining, Vital};
+use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::protocol::FrameLimits;
@@ -23,7 +27,7 @@ use crate::safety::{Common, ModerationHandle, Policy, Seen, Words};
 use crate::session::frame_guard::InboundLimits;
 use crate::session::{SessionLimits, Shared};
 use crate::store::{Store, StoreLimits};
-use crate::wechat::{LoginRefused, ValidateCode};
+use crate::wechat::{LoginRefused, Push, ValidateCode};
 
 pub fn config() -> Config {
     Config {
@@ -115,8 +119,32 @@ thread_local! {
     static FOLDERS: RefCell<Vec<tempfile::TempDir>> = RefCell::default();
 }
 
+/// Takes no mark, and has no message.
+struct NoStore;
+
+impl ConversationStore for NoStore {
+    fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt> {
+        Err(receipt)
+    }
+
+    fn may_reach(&self, _: OpenId, _: OpenId) -> BoxFuture<'static, bool> {
+        Box::pin(ready(false))
+    }
+
+    fn between(&self, _: OpenId, _: OpenId, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
+        Box::pin(ready(Vec::new()))
+    }
+}
+
+/// Waits for nothing of WeChat's.
+struct NoPush;
+
+impl PushHandler for NoPush {
+    fn pushed(&self, _: Push) {}
+}
+
 /// A chat and an empty store; the store's file goes with the test's folder.
-fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
+fn parts(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
     let settings = ChatSettings {
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
         pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
@@ -126,13 +154,8 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
     // The process of a test outlives its actors.
     let vital = Draining::default();
     vital.begin();
-    let wires = ChatPorts {
-        write_mark: Box::new(Err),
-        may_reach: Box::new(|_, _| Box::pin(std::future::ready(false))),
-        stored: None,
-        relay: None,
-    };
-    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), wires).start();
+    let ports = ChatPorts { store: Box::new(NoStore), cluster: None, subscribers: Vec::new() };
+    let chat = ChatServer::new(settings, metrics.clone(), Vital::new("chat", &vital), ports).start();
     let folder = tempfile::tempdir().unwrap();
     let database =
         Database { url: DatabaseUrl::Sqlite(folder.path().join("test.db")), ..config.database.clone() };
@@ -149,7 +172,7 @@ fn rooms(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
 }
 
 /// Checks that let everything pass.
-fn checks(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metrics) -> ModerationHandle {
+fn moderation(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metrics) -> ModerationHandle {
     let config::Safety { review, on_inactive, on_outage, .. } = config.safety;
     let common = Common {
         policy: Policy { review, on_inactive, on_outage },
@@ -171,13 +194,15 @@ pub fn state(config: Config) -> web::Data<State> {
 /// The same, changed before it is shared.
 pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<State> {
     let (draining, metrics) = (Draining::default(), Metrics::new());
-    let (chat, store) = rooms(&config, &metrics, &draining);
+    let (chat, store) = parts(&config, &metrics, &draining);
+    let moderation = moderation(&config, chat.clone(), &store, &metrics);
+    let user_limits = UserLimits::new(&config.limits);
     let sessions = Shared {
-        chat: chat.clone(),
+        chat,
         store: store.clone(),
-        checks: checks(&config, chat, &store, &metrics),
+        moderation: moderation.clone(),
         metrics: metrics.clone(),
-        budget: Arc::new(Admission::new(&config.limits, &draining, u32::MAX)),
+        user_limits: user_limits.clone(),
         limits: SessionLimits {
             inbound: InboundLimits { frame_bytes: 65_536, fragments: 16 },
             frames: FRAMES,
@@ -201,6 +226,7 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         wechat: wechat(),
         metrics,
         admission: Admission::new(&config.limits, &draining, u32::MAX),
+        user_limits,
         budget: super::Budget::new(None, &config),
         draining,
         is_dev: false,
@@ -209,10 +235,10 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
         pushes: Pushes::new(&config.wechat),
         config: Arc::new(config),
         sessions: Arc::new(sessions),
-        revoked: Box::new(|| {}),
+        moderation,
         relay: None,
         web: None,
-        pushed: Box::new(|_| {}),
+        push_handler: Box::new(NoPush),
         notices: None,
     };
     change(&mut state);

@@ -15,6 +15,7 @@ use super::body::Body;
 use super::*;
 use crate::auth::Identity;
 use crate::ids::OpenId;
+use crate::limits::Address;
 use crate::protocol::ErrorCode;
 
 async fn server(

@@ -9,12 +9,13 @@ use actix_web::web::{Payload, Query, get, post, resource, to};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use lru::LruCache;
 
-use super::address::Address;
 use super::error::ApiError;
 use super::{State, body, response_metrics};
 use crate::config;
 use crate::ids::now_ms;
+use crate::limits::Address;
 use crate::protocol::ErrorCode;
+use crate::wechat::Push;
 use crate::wechat::push::{Message, Receiver, Refused, Signed, digest};
 
 pub const PATH: &str = "/wechat/events";
@@ -24,6 +25,11 @@ const BODY_BYTES: usize = 64 * 1_024;
 
 /// Two for each push: more than WeChat tells while a signature holds, at the pace of its quotas.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
+
+/// Takes what WeChat tells by itself.
+pub trait PushHandler: Send + Sync {
+    fn pushed(&self, push: Push);
+}
 
 /// Tells WeChat's pushes from those of others, and new ones from those that come again.
 pub struct Pushes {
@@ -106,7 +112,7 @@ async fn take(
     })?;
     let is_first = pushes.sign(&signed, "POST", &bytes).map_err(refused)?;
     if pushes.is_new(message.id) && is_first {
-        (state.pushed)(push);
+        state.push_handler.pushed(push);
     }
     Ok(plain("success".to_owned()))
 }

@@ -8,8 +8,6 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _,
 use actix_web_actors::ws;
 
 use super::State;
-use super::address::Address;
-use super::admission::SessionPermit;
 use super::api::login;
 use super::client;
 use super::connections::ConnectionHandle;
@@ -19,6 +17,8 @@ use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
 use crate::ids::{Device, HttpRequestId, OpenId};
+use crate::limits::{Address, AdmissionError, SessionPermit};
+use crate::metrics::{Metrics, RefusedHandshake};
 use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, SUBPROTOCOL};
 use crate::session::connection::{Hello, Refusal};
 use crate::session::driver::Driver;
@@ -88,7 +88,7 @@ pub async fn handshake(
     }
     let offer = Offer::read(request).map_err(|e| e.error_response())?;
     let address = Address::of(request, &state.config.server);
-    let turn_away = |refused: super::Refused| refused.turn_away(&state.metrics);
+    let turn_away = |why| turn_away(why, &state.metrics);
     state.admission.handshake(address).map_err(turn_away)?;
     let permit = state.admission.session(address).map_err(turn_away)?;
     let dialect = offer.dialect();
@@ -121,6 +121,18 @@ pub async fn handshake(
         }
     };
     Ok(Admitted { driver, dialect, permit })
+}
+
+/// Counts a refused handshake. Its answer is HTTP 503, or 429 where the address is at fault.
+fn turn_away(why: AdmissionError, metrics: &Metrics) -> HttpResponse {
+    metrics.handshakes_refused.inc(match why {
+        AdmissionError::Draining => RefusedHandshake::Draining,
+        AdmissionError::TooManySessions => RefusedHandshake::TooManySessions,
+        AdmissionError::TooManyFromAddress => RefusedHandshake::TooManyFromAddress,
+        AdmissionError::TooFast { .. } => RefusedHandshake::TooFast,
+        AdmissionError::TooManyAtOnce { .. } => RefusedHandshake::TooManyAtOnce,
+    });
+    ApiError::from(why).error_response()
 }
 
 /// One `Upgrade: websocket` and no body: with anything else the HTTP server would go on to frame what it
@@ -165,7 +177,7 @@ async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hel
             "the path names another user than the one who logged in",
         ));
     }
-    state.admission.user_http(&openid).map_err(ApiError::rate_limited)?;
+    state.user_limits.call(&openid).map_err(ApiError::rate_limited)?;
     Ok(Hello {
         openid,
         dialect,
@@ -314,5 +326,16 @@ mod tests {
         {
             assert_eq!(features(none, Dialect::V1), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_refusal_is_counted_and_plain_http() {
+        let metrics = Metrics::new();
+        let status = |why| turn_away(why, &metrics).status();
+        assert_eq!(status(AdmissionError::TooFast { retry_after_ms: 10 }), 429);
+        assert_eq!(status(AdmissionError::TooManyFromAddress), 429);
+        assert_eq!(status(AdmissionError::Draining), 503);
+        assert_eq!(status(AdmissionError::TooManySessions), 503);
+        assert!(metrics.encode().contains(r#"hongyan_handshakes_refused_total{error="draining"} 1"#));
     }
 }

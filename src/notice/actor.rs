@@ -91,12 +91,12 @@ impl Notifier {
         vital: Vital,
     ) -> Self {
         let settings = Rc::new(settings);
-        let NotifierPorts { store, attends } = ports;
+        let NotifierPorts { store, presence } = ports;
         Self {
             bench: Evaluator {
                 settings: settings.clone(),
                 store: store.clone(),
-                attends: attends.into(),
+                presence: presence.into(),
                 began: Instant::now(),
             },
             courier: Sender { settings: settings.clone(), store: store.clone(), wechat },
@@ -333,7 +333,7 @@ impl Actor for Notifier {
     }
 }
 
-/// A message was stored and pushed.
+/// A message was stored; `at` is before it was pushed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Stored {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::policy::{Judgement, judge};
 use super::schedule::{Pair, Waiting};
-use super::{Attends, Settings};
+use super::{Presence, Settings};
 use crate::ids::now_ms;
 use crate::store::Store;
 use crate::store::messages::{Candidate, NoticeCandidates};
@@ -30,7 +30,7 @@ pub enum Ruling {
 pub struct Evaluator {
     pub settings: Rc<Settings>,
     pub store: Store,
-    pub attends: Rc<Attends>,
+    pub presence: Rc<dyn Presence>,
     /// What the times of the schedule count from.
     pub began: Instant,
 }
@@ -74,7 +74,7 @@ impl Evaluator {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let users: Vec<_> =
             waiting.map(|w| (w.pair.recipient.clone(), now.saturating_sub(w.first_at))).collect();
-        if users.is_empty() { Vec::new() } else { (self.attends)(users, everywhere).await }
+        if users.is_empty() { Vec::new() } else { self.presence.attends(users, everywhere).await }
     }
 
     /// How it stands with those who have something unread; `None`: the store is away.

@@ -1,7 +1,7 @@
 //! Notices: a subscribe message of WeChat's to who is away and has something unread.
 //!
 //! Of every message that is stored the Notifier ([`actor`]) is told once; it waits in the [`schedule`], is
-//! judged when its time has come ([`evaluate`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat
+//! judged when its time has come ([`evaluate`], by the rules of [`policy`] and [`quiet`]), and goes to WeChat
 //! ([`deliver`]) as [`compose`] words it. While the settings are wrong it rests ([`rest`]). The grants, and
 //! who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
 
@@ -72,14 +72,17 @@ impl Settings {
     }
 }
 
-/// Of these users, each with so many milliseconds, who has a session in the foreground that was heard within
-/// them; `everywhere`: on whichever node.
-pub type Attends = dyn Fn(Vec<(OpenId, u64)>, bool) -> BoxFuture<'static, Vec<bool>> + Send;
+/// Who looks at the app.
+pub trait Presence: Send {
+    /// Of these users, each with so many milliseconds, who has a session in the foreground that was heard
+    /// within them; `everywhere`: on whichever node.
+    fn attends(&self, users: Vec<(OpenId, u64)>, everywhere: bool) -> BoxFuture<'static, Vec<bool>>;
+}
 
 /// Whom the notifier asks.
 pub struct NotifierPorts {
     pub store: Store,
-    pub attends: Box<Attends>,
+    pub presence: Box<dyn Presence>,
 }
 
 /// How somebody is called who may have no name; nobody reads the 28 characters of an openid of WeChat's.

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
-};
+use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, WrapFuture as _};
 use async_nats::{Client, Subject, Subscriber};
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, StreamExt as _};
@@ -55,7 +53,7 @@ const MAILBOX: usize = 4_096;
 
 const NODES: &str = "hongyan.nodes";
 
-pub(super) use requests::{Follow, Leave, Publish, TellRevoked, Unfollow};
+pub(super) use requests::{Commit, Follow, Leave, Publish, TellRevoked, Unfollow};
 
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
@@ -70,10 +68,16 @@ pub struct RelaySettings {
 pub struct RelayPorts {
     pub chat: Addr<ChatServer>,
     pub store: Store,
-    /// Called when another node has added something to the log of revocations.
-    pub revoked: Box<dyn Fn() + Send>,
+    pub node: Box<dyn LocalNode>,
+}
+
+/// This node, as far as the others are concerned with it.
+pub trait LocalNode: Send {
+    /// Another node has added something to the log of revocations.
+    fn revoked(&self);
+
     /// How this node stands, for operators who ask the database.
-    pub status: Box<dyn Fn() -> NodeStatus + Send>,
+    fn status(&self) -> NodeStatus;
 }
 
 /// The singleton. Its death ends the process.
@@ -84,7 +88,7 @@ pub struct Relay {
     metrics: Metrics,
     state: Arc<LinkState>,
     began: Instant,
-    ports: Option<Rc<RelayPorts>>,
+    ports: Rc<RelayPorts>,
     client: Option<Client>,
     up: bool,
     unreached: Outage,
@@ -125,25 +129,36 @@ struct Waiting {
 }
 
 impl Relay {
-    /// Starts the Relay on a thread of its own. It does nothing until it has its [`RelayPorts`].
-    pub fn start(settings: RelaySettings, metrics: &Metrics, vital: Vital) -> RelayHandle {
-        let state = Arc::<LinkState>::default();
+    /// Starts the Relay on a thread of its own. `state` shows how things stand with NATS.
+    pub fn start(
+        settings: RelaySettings,
+        ports: RelayPorts,
+        state: Arc<LinkState>,
+        metrics: &Metrics,
+        vital: Vital,
+    ) -> RelayHandle {
         let (counted, shared) = (metrics.clone(), state.clone());
         let relay = Self::start_in_arbiter(&Arbiter::new().handle(), move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            Self::new(settings, counted, shared, vital)
+            Self::new(settings, ports, counted, shared, vital)
         });
         RelayHandle { relay, state, metrics: metrics.clone() }
     }
 
-    fn new(settings: RelaySettings, metrics: Metrics, state: Arc<LinkState>, vital: Vital) -> Self {
+    fn new(
+        settings: RelaySettings,
+        ports: RelayPorts,
+        metrics: Metrics,
+        state: Arc<LinkState>,
+        vital: Vital,
+    ) -> Self {
         Self {
             origin: Subject::from(format!("hongyan.from.{}", settings.node)),
             settings,
             metrics,
             state,
             began: Instant::now(),
-            ports: None,
+            ports: Rc::new(ports),
             client: None,
             up: false,
             unreached: Outage::default(),
@@ -401,18 +416,17 @@ impl Relay {
         }
         self.judge();
         self.resync(ctx);
-        if let Some(ports) = &self.ports
-            && self.walks.as_ref().is_some_and(Walks::are_over)
-            && self.resync.may_forget()
-        {
-            ports.chat.do_send(ForgetDelivered);
+        if self.walks.as_ref().is_some_and(Walks::are_over) && self.resync.may_forget() {
+            self.ports.chat.do_send(ForgetDelivered);
         }
     }
 
     fn write_heartbeat(&mut self, ctx: &mut Context<Self>) {
-        let Some(ports) = self.ports.clone().filter(|_| !self.is_leaving) else { return };
-        let (writing, began) = (self.heartbeat.clone(), self.now());
-        let status = serde_json::to_string(&(ports.status)()).unwrap_or_default();
+        if self.is_leaving {
+            return;
+        }
+        let (ports, writing, began) = (self.ports.clone(), self.heartbeat.clone(), self.now());
+        let status = serde_json::to_string(&ports.node.status()).unwrap_or_default();
         let query = WriteHeartbeat {
             node: self.settings.node.clone(),
             version: env!("CARGO_PKG_VERSION"),
@@ -435,7 +449,7 @@ impl Relay {
 
     /// Asks the database where that is due, and goes on telling what it answered.
     fn resync(&mut self, ctx: &mut Context<Self>) {
-        let Some(ports) = self.ports.clone() else { return };
+        let ports = self.ports.clone();
         // They are on their way while an asking is under way.
         let Some(mut walks) = self.walks.take() else { return };
         let (now, began) = (self.now(), Instant::now());
@@ -496,17 +510,28 @@ impl Relay {
             NodeMessageKind::Lost { ago_ms } => self
                 .resync
                 .mark_lossy(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now),
-            NodeMessageKind::Revoked => {
-                if let Some(ports) = &self.ports {
-                    (ports.revoked)();
-                }
-            }
+            NodeMessageKind::Revoked => self.ports.node.revoked(),
         }
     }
 }
 
 impl Actor for Relay {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let intake = Intake {
+            origin: self.origin.clone(),
+            interest: self.interest.clone(),
+            buckets: self.settings.buckets,
+            chat: self.ports.chat.clone(),
+            metrics: self.metrics.clone(),
+        };
+        self.subscriptions = Some(Subscriptions::start(intake));
+        self.connect(ctx);
+        ctx.run_interval(TICK, Self::tick);
+        self.write_heartbeat(ctx);
+        self.judge();
+    }
 }
 
 impl Drop for Relay {
@@ -514,36 +539,5 @@ impl Drop for Relay {
         for (subscription, _) in self.subscribed.values() {
             subscription.abort();
         }
-    }
-}
-
-impl RelayHandle {
-    /// Opens the ports: from now on the Relay connects.
-    pub fn begin(&self, ports: RelayPorts) {
-        self.relay.do_send(Begin(ports));
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Begin(RelayPorts);
-
-impl Handler<Begin> for Relay {
-    type Result = ();
-
-    fn handle(&mut self, Begin(ports): Begin, ctx: &mut Self::Context) {
-        let intake = Intake {
-            origin: self.origin.clone(),
-            interest: self.interest.clone(),
-            buckets: self.settings.buckets,
-            chat: ports.chat.clone(),
-            metrics: self.metrics.clone(),
-        };
-        self.subscriptions = Some(Subscriptions::start(intake));
-        self.ports = Some(Rc::new(ports));
-        self.connect(ctx);
-        ctx.run_interval(TICK, Self::tick);
-        self.write_heartbeat(ctx);
-        self.judge();
     }
 }

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use actix::Addr;
 use futures_util::future::BoxFuture;
 
-use super::actor::{Follow, Leave, Publish, Relay, TellRevoked, Unfollow};
+use super::actor::{Commit, Follow, Leave, Publish, Relay, TellRevoked, Unfollow};
+use super::commits;
 use crate::chat::messages::ClusterEvent;
+use crate::chat::ports::Cluster;
+use crate::event::{CommitSubscriber, Delivered};
 use crate::ids::OpenId;
 use crate::metrics::Metrics;
 
@@ -58,26 +61,9 @@ impl RelayHandle {
         &self.state
     }
 
-    /// Passes hints on, or drops them when the Relay has too much to do; the other nodes are then told that
-    /// some are missing.
-    pub fn publish(&self, hints: Vec<ClusterEvent>) {
-        let count = hints.len() as u64;
-        if self.relay.try_send(Publish(hints)).is_err() {
-            self.metrics.relay_dropped.inc_by(count);
-            self.state.overrun.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Ready once hints for this user come here, or cannot for now: within a second and a half in any case.
-    pub fn follow(&self, openid: OpenId) -> BoxFuture<'static, ()> {
-        let asked = self.relay.send(Follow(openid));
-        Box::pin(async move {
-            let _ = asked.await;
-        })
-    }
-
-    pub fn unfollow(&self, openid: OpenId) {
-        self.relay.do_send(Unfollow(openid));
+    fn dropped(&self, hints: usize) {
+        self.metrics.relay_dropped.inc_by(hints as u64);
+        self.state.overrun.store(true, Ordering::Relaxed);
     }
 
     /// Something was added to the log of revocations: the other nodes need not wait for their next look.
@@ -85,8 +71,39 @@ impl RelayHandle {
         self.relay.do_send(TellRevoked);
     }
 
-    /// NodeMessageKind farewell after all that was to be said, within a second.
+    /// Says farewell after all that was to be said, within a second.
     pub async fn leave(&self) {
         let _ = self.relay.send(Leave).await;
+    }
+}
+
+/// Where the Relay has too much to do hints are dropped; the other nodes are then told that some are missing.
+impl Cluster for RelayHandle {
+    fn publish(&self, hints: Vec<ClusterEvent>) {
+        let count = hints.len();
+        if self.relay.try_send(Publish(hints)).is_err() {
+            self.dropped(count);
+        }
+    }
+
+    /// Takes a second and a half at the most.
+    fn follow(&self, openid: OpenId) -> BoxFuture<'static, ()> {
+        let asked = self.relay.send(Follow(openid));
+        Box::pin(async move {
+            let _ = asked.await;
+        })
+    }
+
+    fn unfollow(&self, openid: OpenId) {
+        self.relay.do_send(Unfollow(openid));
+    }
+}
+
+/// The Relay makes the hints of a commit on its own thread.
+impl CommitSubscriber for RelayHandle {
+    fn committed(&self, commit: &Arc<Delivered>) {
+        if self.relay.try_send(Commit(commit.clone())).is_err() {
+            self.dropped(commits::hints(&commit.events).len());
+        }
     }
 }

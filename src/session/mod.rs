@@ -19,6 +19,7 @@ use crate::chat::ChatServer;
 use crate::chat::outbox::Bounds;
 use crate::event::{Draft, Receipt, ReceiptKind, Refusal};
 use crate::ids::{ClientMsgId, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::limits::UserLimits;
 use crate::metrics::Metrics;
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{
@@ -32,30 +33,6 @@ use connection::Hello;
 use frame_guard::InboundLimits;
 use sync_reply::Ask;
 
-/// What a user may do in all sessions and calls together. Each error is the milliseconds to wait.
-pub trait UserBudget: Send + Sync {
-    /// Counts a message.
-    ///
-    /// # Errors
-    /// Too many messages.
-    fn message(&self, openid: &OpenId) -> Result<(), u64>;
-
-    /// Counts a frame, before it is parsed.
-    ///
-    /// # Errors
-    /// Too many bytes.
-    fn frame(&self, openid: &OpenId, bytes: usize) -> Result<(), u64>;
-
-    /// Asked before a question whose answer may be long.
-    ///
-    /// # Errors
-    /// Too many bytes of answers.
-    fn question(&self, openid: &OpenId) -> Result<(), u64>;
-
-    /// Counts the bytes of an answer.
-    fn answer(&self, openid: &OpenId, bytes: usize);
-}
-
 /// Frames over the rate, without a second's pause between two of them; then 4506.
 const OVER_RATE_FRAMES: u32 = 200;
 /// After such a pause a session's frames over the rate are forgiven, in milliseconds.
@@ -66,9 +43,9 @@ pub struct Shared {
     pub chat: Addr<ChatServer>,
     pub store: Store,
     /// What a message goes through on its way to the store.
-    pub checks: ModerationHandle,
+    pub moderation: ModerationHandle,
     pub metrics: Metrics,
-    pub budget: Arc<dyn UserBudget>,
+    pub user_limits: UserLimits,
     pub limits: SessionLimits,
     pub outboxes: Arc<Bounds>,
 }
@@ -149,7 +126,7 @@ impl Session {
 
     /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
-        if let Err(wait) = self.shared.budget.frame(&self.openid, text.len()) {
+        if let Err(wait) = self.shared.user_limits.frame(&self.openid, text.len()) {
             let frame = self.failure(
                 ErrorCode::RateLimited,
                 "too many bytes: this frame was not read",
@@ -209,7 +186,7 @@ impl Session {
                 None => line.write(),
             }
         }
-        let over_rate_ms = self.shared.budget.message(&self.openid).err();
+        let over_rate_ms = self.shared.user_limits.message(&self.openid).err();
         // Taking something back is always possible: it makes room.
         let charged = match (over_rate_ms, draft.target) {
             (None, None) => self.shared.store.charge(&self.openid, store::row(draft.body.len())),
@@ -230,7 +207,7 @@ impl Session {
             }
             Err(retry_after_ms) => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
         };
-        self.submitted(self.shared.checks.submit(Append { draft, admission, finding: None, charge }))
+        self.submitted(self.shared.moderation.submit(Append { draft, admission, finding: None, charge }))
     }
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {
@@ -275,7 +252,7 @@ impl Session {
             }
             (ClientFrame::Attention(attention), _) => Outcome::Tell(SessionEvent::Foreground(attention)),
             (ClientFrame::Typing(peer), _) => Outcome::Tell(SessionEvent::Typing(peer)),
-            (ClientFrame::Sync(request), id) => match self.shared.budget.question(&self.openid) {
+            (ClientFrame::Sync(request), id) => match self.shared.user_limits.question(&self.openid) {
                 Ok(()) => Outcome::Sync(Box::new(Ask::new(
                     self.shared.clone(),
                     self.openid.clone(),

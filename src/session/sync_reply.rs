@@ -121,7 +121,7 @@ impl Ask {
             Ok(page) => {
                 self.shared.metrics.syncs.inc();
                 let frames = sync::frames(&page, self.id.as_ref(), &self.openid);
-                self.shared.budget.answer(&self.openid, frames.iter().map(|frame| frame.len()).sum());
+                self.shared.user_limits.answer(&self.openid, frames.iter().map(|frame| frame.len()).sum());
                 Answered { frames }
             }
             Err(_) => {

@@ -13,9 +13,9 @@ use futures_util::future::{Ready, ready};
 use super::keys::PresentedKey;
 use super::{AdminCall, CALLS};
 use crate::http::State;
-use crate::http::address::Address;
 use crate::http::api::commit;
 use crate::http::error::ApiError;
+use crate::limits::Address;
 use crate::protocol::ErrorCode;
 use crate::store::messages::{Answer, OperatorAct, RecordAct, Via, Write};
 

@@ -5,9 +5,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::config::{Admin, Scope};
-use crate::http::admission::KeyedLimiter;
 use crate::http::client::bearer;
 use crate::http::error::ApiError;
+use crate::limits::KeyedLimiter;
 use crate::protocol::ErrorCode;
 
 /// The keys of `admin.keys`.

@@ -124,6 +124,6 @@ pub async fn revoke(
 ) -> Result<(), ApiError> {
     let decision = Some(Box::new(BanDecision { reason, by: operator.name() }));
     commit(state, |answer| Write::Revoke(Revoke { openid, what, decision, answer })).await?;
-    (state.revoked)();
+    state.tell_revoked();
     Ok(())
 }

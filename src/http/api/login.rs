@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::commit;
 use crate::auth::Identity;
 use crate::event::revocation::Revoked;
+use crate::http::State;
 use crate::http::body::Body;
 use crate::http::client::{AuthenticatedUser, LoginClient};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
-use crate::http::{Address, State};
+use crate::limits::Address;
 use crate::protocol::ErrorCode;
 use crate::store::Sight;
 use crate::store::messages::{Revoke, Write};
@@ -126,6 +127,6 @@ pub async fn logout(
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
     commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer }))
         .await?;
-    (state.revoked)();
+    state.tell_revoked();
     Ok(HttpResponse::NoContent().finish())
 }

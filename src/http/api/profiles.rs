@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{ask, commit};
 use crate::http::State;
-use crate::http::address::Address;
 use crate::http::body::Body;
 use crate::http::client::{AnonymousClient, AuthenticatedUser};
 use crate::http::error::ApiError;
 use crate::http::etag::etag;
 use crate::http::openapi::{CallErrors, ImageErrors};
 use crate::ids::OpenId;
+use crate::limits::Address;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
 use crate::store::row;
@@ -97,7 +97,7 @@ pub async fn change(
     }
     if let Some(nickname) = &nickname {
         let address = Address::of(request.head(), &state.config.server).to_string();
-        state.sessions.checks.nickname(&openid, address, nickname.as_str()).await?;
+        state.moderation.nickname(&openid, address, nickname.as_str()).await?;
     }
     commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer)))
         .await?;

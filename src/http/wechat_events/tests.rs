@@ -7,7 +7,6 @@ use actix_web::{App, web};
 use super::*;
 use crate::config::{Config, Secret};
 use crate::http::{public, testing};
-use crate::wechat::Push;
 use crate::wechat::push::signature;
 
 const TOKEN: &str = "AAAAA";
@@ -25,13 +24,19 @@ struct Place {
     handed: Arc<Mutex<Vec<Push>>>,
 }
 
+struct Handed(Arc<Mutex<Vec<Push>>>);
+
+impl PushHandler for Handed {
+    fn pushed(&self, push: Push) {
+        self.0.lock().unwrap().push(push);
+    }
+}
+
 impl Place {
     fn new(config: Config) -> Self {
         let handed = Arc::new(Mutex::new(Vec::new()));
-        let door = handed.clone();
-        let state = testing::state_with(config, |state| {
-            state.pushed = Box::new(move |push| door.lock().unwrap().push(push))
-        });
+        let handler = Handed(handed.clone());
+        let state = testing::state_with(config, |state| state.push_handler = Box::new(handler));
         Self { state, handed }
     }
 

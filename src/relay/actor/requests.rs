@@ -1,5 +1,6 @@
 //! What the rest of the server asks of the Relay.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Handler, Message, ResponseFuture};
@@ -9,7 +10,9 @@ use tokio::time::timeout;
 
 use super::{Relay, Waiting};
 use crate::chat::messages::ClusterEvent;
+use crate::event::Delivered;
 use crate::ids::OpenId;
+use crate::relay::commits;
 use crate::relay::wire::NodeMessageKind;
 use crate::store::messages::RemoveHeartbeat;
 
@@ -28,6 +31,21 @@ impl Handler<Publish> for Relay {
 
     fn handle(&mut self, Publish(hints): Publish, _: &mut Self::Context) {
         for hint in hints {
+            self.publish(&hint);
+        }
+    }
+}
+
+/// A commit of this node's, of which the other nodes are told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Commit(pub Arc<Delivered>);
+
+impl Handler<Commit> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, Commit(commit): Commit, _: &mut Self::Context) {
+        for hint in commits::hints(&commit.events) {
             self.publish(&hint);
         }
     }
@@ -109,10 +127,8 @@ impl Handler<Leave> for Relay {
             if let Some(client) = client {
                 let _ = client.flush().await;
             }
-            if let Some(ports) = ports {
-                let _writing = writing.lock().await;
-                let _ = ports.store.ask(query).await;
-            }
+            let _writing = writing.lock().await;
+            let _ = ports.store.ask(query).await;
         };
         Box::pin(timeout(LEAVE_AT_MOST, left).map(drop))
     }

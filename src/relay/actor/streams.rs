@@ -20,9 +20,9 @@ impl StreamHandler<Heard> for Relay {
         if let Ok(word) = NodeMessage::decode(&message.payload) {
             return self.heard(word);
         }
-        match (wire::decode(&message.payload), &self.ports) {
-            (Ok(hint @ ClusterEvent { kind: ClusterEventKind::Attends { .. }, .. }), Some(ports)) => {
-                ports.chat.do_send(Arrived(vec![hint]))
+        match wire::decode(&message.payload) {
+            Ok(hint @ ClusterEvent { kind: ClusterEventKind::Attends { .. }, .. }) => {
+                self.ports.chat.do_send(Arrived(vec![hint]))
             }
             _ => drop(self.metrics.relay_unknown.inc()),
         }

@@ -1,0 +1,98 @@
+//! Where one module's port is another one's work: traits of those who ask, implemented by those who answer.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use futures_util::future::BoxFuture;
+
+use crate::auth::RevocationLog;
+use crate::chat::ChatServer;
+use crate::chat::messages::{Attends, Reach};
+use crate::chat::ports::ConversationStore;
+use crate::event::{Message, Receipt};
+use crate::http::PushHandler;
+use crate::http::status::StatusSource;
+use crate::ids::{OpenId, Seq};
+use crate::node::NodeStatus;
+use crate::notice::{NotifierHandle, Presence};
+use crate::relay::LocalNode;
+use crate::safety::ModerationHandle;
+use crate::store::Store;
+use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
+use crate::wechat::Push;
+
+/// Messages that are read in one go where some are missing in a conversation.
+const GAP_MESSAGES: usize = 200;
+
+impl ConversationStore for Store {
+    fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt> {
+        let write = Write::Mark(Mark { receipt: receipt.clone(), answer: Answer::Nobody });
+        self.submit_background(write).map_err(|_| receipt)
+    }
+
+    fn may_reach(&self, openid: OpenId, peer: OpenId) -> BoxFuture<'static, bool> {
+        let store = self.clone();
+        Box::pin(async move { store.ask(MayReach { openid, peer }).await.unwrap_or(false) })
+    }
+
+    fn between(
+        &self,
+        openid: OpenId,
+        peer: OpenId,
+        after: Seq,
+        before: Seq,
+    ) -> BoxFuture<'static, Vec<Message>> {
+        let store = self.clone();
+        Box::pin(async move {
+            let window = Window::Between { after, before };
+            let page = store.ask(History { openid, peer, window, limit: GAP_MESSAGES }).await;
+            page.map_or_else(|_| Vec::new(), |page| page.messages)
+        })
+    }
+}
+
+impl Presence for Addr<ChatServer> {
+    fn attends(&self, users: Vec<(OpenId, u64)>, everywhere: bool) -> BoxFuture<'static, Vec<bool>> {
+        let reach = if everywhere { Reach::Everywhere } else { Reach::Here };
+        let asked = self.send(Attends { users, reach });
+        Box::pin(async move { asked.await.unwrap_or_default() })
+    }
+}
+
+/// This node, as the Relay sees it.
+pub(super) struct ThisNode {
+    pub(super) revocations: RevocationLog,
+    pub(super) status: Arc<StatusSource>,
+}
+
+impl LocalNode for ThisNode {
+    fn revoked(&self) {
+        self.revocations.read_soon();
+    }
+
+    fn status(&self) -> NodeStatus {
+        self.status.read()
+    }
+}
+
+/// Parts that wait for something that WeChat tells by itself.
+pub(super) struct PushConsumers {
+    pub(super) moderation: ModerationHandle,
+    pub(super) notices: Option<NotifierHandle>,
+}
+
+impl PushHandler for PushConsumers {
+    fn pushed(&self, push: Push) {
+        match push {
+            push @ (Push::MediaChecked { .. } | Push::MediaUnchecked { .. }) => self.moderation.pushed(push),
+            Push::Subscribe(changes) => {
+                if let Some(notices) = &self.notices {
+                    notices.changed(changes);
+                }
+            }
+            Push::Other { event } => {
+                log::debug!(event = event.as_str(); "WeChat told something that nobody here waits for")
+            }
+        }
+    }
+}

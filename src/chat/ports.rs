@@ -1,0 +1,51 @@
+//! What the chat asks of other modules, each a trait that they, or whoever starts the chat, implement.
+
+use futures_util::future::BoxFuture;
+
+use super::messages::ClusterEvent;
+use crate::event::{CommitSubscriber, Message, Receipt};
+use crate::ids::{OpenId, Seq};
+
+/// The database, as far as the chat asks it.
+pub trait ConversationStore: Send {
+    /// Writes a mark.
+    ///
+    /// # Errors
+    /// Gives the receipt back while the store is full.
+    fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt>;
+
+    /// Whether `openid` may show `peer` that they type.
+    fn may_reach(&self, openid: OpenId, peer: OpenId) -> BoxFuture<'static, bool>;
+
+    /// Messages of the conversation of `openid` with `peer` above `after` and below `before`; none where the
+    /// database does not answer.
+    fn between(
+        &self,
+        openid: OpenId,
+        peer: OpenId,
+        after: Seq,
+        before: Seq,
+    ) -> BoxFuture<'static, Vec<Message>>;
+}
+
+/// The way to the other nodes. Nothing here waits for them.
+pub trait Cluster: Send {
+    /// Passes hints on to the other nodes, or forgets them.
+    fn publish(&self, hints: Vec<ClusterEvent>);
+
+    /// Ready once hints for this user come here, or cannot for now. Each call stands for one
+    /// [`Cluster::unfollow`].
+    fn follow(&self, openid: OpenId) -> BoxFuture<'static, ()>;
+
+    /// Takes one [`Cluster::follow`] back.
+    fn unfollow(&self, openid: OpenId);
+}
+
+/// Everything outside this module that the chat calls.
+pub struct ChatPorts {
+    pub store: Box<dyn ConversationStore>,
+    /// Set where there are other nodes.
+    pub cluster: Option<Box<dyn Cluster>>,
+    /// Called with every commit once it is delivered here, in this order.
+    pub subscribers: Vec<Box<dyn CommitSubscriber>>,
+}

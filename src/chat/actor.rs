@@ -503,7 +503,7 @@ impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
-        self.metrics.closes.inc(gone.why.kind());
+        self.metrics.session_closes.inc(gone.why.kind());
         if let Some(new) = self.joining.remove(&gone.session) {
             self.unfollow(new.openid);
         }

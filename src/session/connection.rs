@@ -66,7 +66,7 @@ impl Driver {
     pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
         let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
         shared.metrics.errors.inc(word);
-        shared.metrics.closes.inc(close.kind());
+        shared.metrics.session_closes.inc(close.kind());
         let mut driver = Self::new(ChatConnection(Kind::Refused), dialect, shared.outboxes.clone());
         driver.farewell(
             outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(),

@@ -14,7 +14,6 @@ mod live;
 mod delivered;
 mod receipts;
 mod typing;
-mod refusals;
 mod traced;
 mod keepalive;
 

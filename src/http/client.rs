@@ -11,7 +11,7 @@ use super::address::Address;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
 use crate::ids::OpenId;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 use crate::session::UserBudget as _;
 use crate::store::Sight;
 
@@ -83,9 +83,7 @@ fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
 
 fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
-    let token = bearer(request.headers())?.ok_or_else(|| {
-        ApiError::new(ErrorCode::Unauthorized, "log in, and send the token as Authorization: Bearer")
-    })?;
+    let token = bearer(request.headers())?.ok_or_else(|| ApiError::from(errors::TOKEN_MISSING))?;
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.admission.user_http(&identity.openid).map_err(ApiError::rate_limited)?;
     state.admission.question(&identity.openid).map_err(ApiError::rate_limited)?;
@@ -114,6 +112,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ErrorCode;
     use actix_web::http::header::HeaderValue;
 
     fn given(values: &[&'static str]) -> Result<Option<String>, ErrorCode> {

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::lifecycle::Draining;
 use crate::metrics::{Metrics, Route};
 use crate::notice::Standing;
+use crate::protocol::errors;
 use crate::relay::LinkState;
 use crate::session;
 use crate::store::Store;
@@ -183,13 +184,8 @@ pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
 fn common(config: &mut ServiceConfig, state: &Data<State>) {
     config
         .app_data(state.clone())
-        .app_data(QueryConfig::default().error_handler(|_, _| {
-            ApiError::bad_request("the query lacks a parameter, or one of them has a value of the wrong kind")
-                .into()
-        }))
-        .app_data(
-            PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()),
-        )
+        .app_data(QueryConfig::default().error_handler(|_, _| ApiError::from(errors::QUERY_MISFIT).into()))
+        .app_data(PathConfig::default().error_handler(|_, _| ApiError::from(errors::PATH_MALFORMED).into()))
         .default_service(to(response_metrics::not_found));
 }
 

@@ -10,7 +10,9 @@ WORKDIR /src
 COPY . .
 # What `hongyan --version` says: --build-arg HONGYAN_COMMIT=$(git rev-parse --short=12 HEAD). The repository itself is not in the context.
 ARG HONGYAN_COMMIT=
-RUN scripts/dist /out && mkdir -p /out/data
+# With the double of WeChat, for `hongyan dev` and tests, never for users: --build-arg FEATURES=fake-wechat -t hongyan:dev
+ARG FEATURES=
+RUN scripts/dist ${FEATURES:+--features "$FEATURES"} /out && mkdir -p /out/data
 
 # The lines of a panic's backtrace: docker build --target debug --output . .
 FROM scratch AS debug

@@ -10,14 +10,15 @@ test:
 	scripts/test
 
 lint:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package hongyan --no-default-features --locked -- -D warnings
 
 audit:
 	scripts/audit
 
 fmt:
-	cargo fmt
+	cargo fmt --all
 
 bench:
 	scripts/bench

@@ -1,6 +1,7 @@
 //! The composition root: builds the parts of the server, runs them, and drains them in order.
 
 mod build;
+#[cfg_attr(not(feature = "fake-wechat"), path = "app/no_double.rs")]
 mod double;
 mod generation;
 mod limits;
@@ -59,6 +60,11 @@ pub enum Error {
     Unavailable,
     #[error(transparent)]
     Words(#[from] BadList),
+    #[error(
+        "this hongyan is built without the double of WeChat, as scripts/dist and the image are: `cargo run --release -- dev` has it, and so \
+         has an image of docker build --build-arg FEATURES=fake-wechat"
+    )]
+    WithoutDouble,
     #[error("the token could not be signed: check auth.keys")]
     Token,
     #[error(

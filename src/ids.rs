@@ -1,6 +1,7 @@
 //! Names of things, parsed once at the edge: a value of one of these types is well formed.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,36 +11,94 @@ use sha2::{Digest as _, Sha256};
 /// operator's voice.
 pub const RESERVED: [&str; 8] = ["healthz", "readyz", "metrics", "v1", "wechat", "assets", "admin", "system"];
 
-/// A user's id under one appid, as code2Session returned it: `[A-Za-z0-9_-]{1,64}`, none of [`RESERVED`].
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OpenId(Arc<str>);
+/// A type of texts that are checked once, by `$fits`; a text that does not fit is refused as `$called`, with
+/// what is `$allowed` there.
+macro_rules! text_id {
+    ($(#[$meta:meta])* $name:ident($held:ty), $called:literal, $allowed:literal, $fits:expr) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name($held);
 
-impl OpenId {
-    /// # Errors
-    /// [`Malformed`] when the text is empty, longer than 64 bytes, has another character or is reserved.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-            && !RESERVED.contains(&text);
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("openid", "[A-Za-z0-9_-]{1,64}")) }
+        impl $name {
+            #[doc = concat!("# Errors\n[`Malformed`](crate::ids::Malformed): it must be ", $allowed, ".")]
+            pub fn parse(text: &str) -> Result<Self, $crate::ids::Malformed> {
+                let fits: fn(&str) -> bool = $fits;
+                let wrong = $crate::ids::Malformed($called, $allowed);
+                if fits(text) { Ok(Self(text.into())) } else { Err(wrong) }
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+pub(crate) use text_id;
+
+/// So many of `[A-Za-z0-9_-]`.
+fn is_word(text: &str, length: RangeInclusive<usize>) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+text_id!(
+    /// A user's id under one appid, as code2Session returned it: none of [`RESERVED`].
+    OpenId(Arc<str>), "openid", "[A-Za-z0-9_-]{1,64}", |text| is_word(text, 1..=64) && !RESERVED.contains(&text)
+);
+
+text_id!(
+    /// The sender's own id of one message, the idempotency key.
+    ClientMsgId(Box<str>), "client_msg_id", "1 to 64 characters from ! to ~", |text| {
+        (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x21..=0x7e).contains(&b))
     }
+);
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+text_id!(
+    /// A message's type.
+    Kind(Box<str>), "type", "[A-Za-z0-9_-]{1,32}", |text| is_word(text, 1..=32)
+);
+
+impl Kind {
+    /// The type of a recall, which no sender can give to a message.
+    pub fn recall() -> Self {
+        Self("recall".into())
     }
 }
 
-impl fmt::Display for OpenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+text_id!(
+    /// The id of one HTTP request, which proxy and server write into their logs. Not the client's `id` of a
+    /// frame ([`RequestId`]).
+    HttpRequestId(Arc<str>), "request id", "[A-Za-z0-9_-]{8,64}", |text| is_word(text, 8..=64)
+);
+
+impl HttpRequestId {
+    /// A new one, in the form of nginx's.
+    pub fn fresh() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()).into())
     }
 }
 
-impl fmt::Debug for OpenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_id!(
+    /// A label that tells a user's devices apart. `None` in its place means the label that all of one dialect
+    /// share.
+    Device(Box<str>), "device", "[A-Za-z0-9_-]{1,32}", |text| is_word(text, 1..=32)
+);
+
+text_id!(
+    /// A template of WeChat's subscribe messages.
+    TemplateId(Arc<str>), "template_id", "[A-Za-z0-9_-]{1,64}", |text| is_word(text, 1..=64)
+);
 
 /// A message's place in its conversation: 1, 2, 3 … dense, assigned at commit; 0 means "before the first".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
@@ -70,50 +129,6 @@ impl fmt::Display for Seq {
     }
 }
 
-/// The sender's own id of one message, the idempotency key: `[\x21-\x7e]{1,64}`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct ClientMsgId(Box<str>);
-
-impl ClientMsgId {
-    /// # Errors
-    /// [`Malformed`] when the text is empty, longer than 64 bytes or has a character outside `!` to `~`.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x21..=0x7e).contains(&b));
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(Malformed("client_msg_id", "1 to 64 characters from ! to ~"))
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A message's type: `[A-Za-z0-9_-]{1,32}`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kind(Box<str>);
-
-impl Kind {
-    /// # Errors
-    /// [`Malformed`] when the text is empty, longer than 32 bytes or has another character.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("type", "[A-Za-z0-9_-]{1,32}")) }
-    }
-
-    /// The type of a recall, which no sender can give to a message.
-    pub fn recall() -> Self {
-        Self("recall".into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// The client's `id` of one frame, kept as the JSON string it came as, so that the answer carries the same
 /// bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,67 +149,6 @@ impl RequestId {
 
     /// The JSON string, quotes included.
     pub fn as_json(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The id of one HTTP request, which proxy and server write into their logs: `[A-Za-z0-9_-]{8,64}`. Not the
-/// client's `id` of a frame ([`RequestId`]).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HttpRequestId(Arc<str>);
-
-impl HttpRequestId {
-    /// # Errors
-    /// [`Malformed`] when the text is shorter than 8 bytes, longer than 64 or has another character.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (8..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("request id", "[A-Za-z0-9_-]{8,64}")) }
-    }
-
-    /// A new one, in the form of nginx's.
-    pub fn fresh() -> Self {
-        Self(format!("{:032x}", rand::random::<u128>()).into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A label that tells a user's devices apart: `[A-Za-z0-9_-]{1,32}`. `None` in its place means the label that
-/// all of one dialect share.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Device(Box<str>);
-
-impl Device {
-    /// # Errors
-    /// [`Malformed`] when the text is empty, longer than 32 bytes or has another character.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("device", "[A-Za-z0-9_-]{1,32}")) }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A template of WeChat's subscribe messages: `[A-Za-z0-9_-]{1,64}`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct TemplateId(Arc<str>);
-
-impl TemplateId {
-    /// # Errors
-    /// [`Malformed`] when the text is empty, longer than 64 bytes or has another character.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("template_id", "[A-Za-z0-9_-]{1,64}")) }
-    }
-
-    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

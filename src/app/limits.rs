@@ -29,17 +29,16 @@ pub(super) fn session_limits(config: &Config) -> SessionLimits {
 
 /// Shows the bounds beside what they bound, as they hold.
 pub(super) fn show_limits(metrics: &Metrics, config: &Config, sessions: u32, budget: &Budget) {
-    let limits = &metrics.limits;
-    limits.sessions.set_size(sessions);
-    limits.connections.set_size(budget.connections);
-    limits.outbox_bytes.set_size(config.session.outboxes_bytes);
-    limits.writes_in_flight.set_size(config.limits.writes_in_flight);
-    limits.reads_in_flight.set_size(store::reads_in_flight(&config.database));
+    metrics.sessions_limit.set_size(sessions);
+    metrics.connections_limit.set_size(budget.connections);
+    metrics.outbox_limit_bytes.set_size(config.session.outboxes_bytes);
+    metrics.writes_in_flight_limit.set_size(config.limits.writes_in_flight);
+    metrics.reads_in_flight_limit.set_size(store::reads_in_flight(&config.database));
     if config.notice.template_id.is_some() {
-        limits.notices_pending.set_size(config.notice.pending);
-        limits.notices_in_flight.set_size(config.notice.in_flight);
+        metrics.notices_pending_limit.set_size(config.notice.pending);
+        metrics.notices_in_flight_limit.set_size(config.notice.in_flight);
     }
     if config.safety.mode.asks_wechat() {
-        limits.safety_in_flight.set_size(config.safety.in_flight);
+        metrics.safety_in_flight_limit.set_size(config.safety.in_flight);
     }
 }

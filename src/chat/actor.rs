@@ -22,7 +22,6 @@ use super::messages::{
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::ports::ChatPorts;
 use super::receipts::Receipts;
-use super::refusals::Wording;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::sequencer::{Patience, Room};
 use super::traced;
@@ -33,7 +32,7 @@ use crate::event::{
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::Metrics;
-use crate::protocol::{Close, Dialect, ErrorCode, FrameLimits, SERVER_FEATURES, outbound};
+use crate::protocol::{CallerError, Close, Dialect, FrameLimits, SERVER_FEATURES, errors, outbound};
 
 /// What the chat is told of the settings.
 #[derive(Debug, Clone, Copy)]
@@ -172,7 +171,7 @@ impl ChatServer {
 
     fn refused(&mut self, draft: &Draft, why: Refusal) {
         let mut overrun = Overrun::default();
-        traced::refused(draft, Wording::from(why).word);
+        traced::refused(draft, CallerError::from(why).code);
         if let Some(origin) = self.registry.find(&draft.sender, draft.session) {
             let frame = self.failure(why, draft.request_id.as_ref(), draft.client_msg_id.as_ref());
             overrun.push(origin, &draft.sender, frame);
@@ -238,9 +237,9 @@ impl ChatServer {
         id: Option<&RequestId>,
         client_msg_id: Option<&crate::ids::ClientMsgId>,
     ) -> ByteString {
-        let Wording { word, text, retry_after_ms } = why.into();
-        self.metrics.errors.inc(word);
-        outbound::Failure { word, why: text, id, client_msg_id, retry_after_ms }.encode()
+        let error = CallerError::from(why);
+        self.metrics.errors.inc(error.code);
+        outbound::Failure { error: &error, id, client_msg_id }.encode()
     }
 
     /// Slow consumers leave the map at once: what they have not read is freed, and nothing more is queued for
@@ -420,14 +419,10 @@ impl ChatServer {
 
     /// Fills the outbox of a session that is not let in.
     pub(super) fn turn_away(&self, outbox: &Outbox, retry_ms: u64) {
-        let word = ErrorCode::RateLimited;
-        self.metrics.errors.inc(word);
-        let why = "this device was connected anew too often";
-        let _ = outbox.push(
-            outbound::Failure { word, why, id: None, client_msg_id: None, retry_after_ms: Some(retry_ms) }
-                .encode(),
-        );
-        let _ = outbox.close(Close::Overloaded { word, retry_ms });
+        let error = errors::DEVICE_REPLACED.after(retry_ms);
+        self.metrics.errors.inc(error.code);
+        let _ = outbox.push(outbound::Failure { error: &error, id: None, client_msg_id: None }.encode());
+        let _ = outbox.close(Close::Overloaded { word: error.code, retry_ms });
     }
 }
 
@@ -435,7 +430,7 @@ impl Handler<Disconnect> for ChatServer {
     type Result = ();
 
     fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
-        self.metrics.closes.inc(gone.why.kind());
+        self.metrics.session_closes.inc(gone.why.kind());
         if let Some(new) = self.joining.remove(&gone.session) {
             self.unfollow(new.openid);
         }

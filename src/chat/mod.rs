@@ -15,7 +15,6 @@ mod live;
 mod delivered;
 mod receipts;
 mod typing;
-mod refusals;
 mod traced;
 mod keepalive;
 

@@ -88,6 +88,14 @@ fn a_chain_of_causes_is_told_once() {
     assert_eq!(failure.exit_code(), 1);
 }
 
+#[test]
+fn a_build_without_the_double_of_wechat_says_which_one_has_it() {
+    let told = lines(&Failure::App(crate::app::Error::WithoutDouble));
+    assert!(told.len() == 1 && told[0].contains("cargo run --release -- dev"), "{told:?}");
+    // scripts/dist looks for these words.
+    assert!(told[0].contains("built without the double of WeChat"), "{told:?}");
+}
+
 /// Answers one request on a stream.
 fn answer(mut stream: impl Read + Write, answer: &str) -> String {
     let mut request = [0; 512];

@@ -16,7 +16,7 @@ use serde_json::error::Category;
 
 use super::error::ApiError;
 use super::response_metrics;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 
 /// Most calls have no more to say: a code, a peer, a number.
 pub const MAX_BYTES: usize = 1_024;
@@ -104,13 +104,13 @@ impl MessageBody for Held {
 
 async fn within_time(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError> {
     let read = tokio::time::timeout(AT_MOST, collect(payload, max)).await;
-    read.map_err(|_| ApiError::bad_request("the body did not come in time"))?
+    read.map_err(|_| ApiError::from(errors::BODY_LATE))?
 }
 
 async fn collect(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| ApiError::bad_request("the body did not come whole"))?;
+        let chunk = chunk.map_err(|_| ApiError::from(errors::BODY_CUT))?;
         if bytes.len() + chunk.len() > max {
             return Err(too_large(max));
         }
@@ -119,33 +119,32 @@ async fn collect(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError
     Ok(bytes)
 }
 
-const WRONG_FIELD: &str = "the body lacks a field, or one of them has a value of the wrong kind";
-
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if matches!(bytes.trim_ascii(), b"" | b"null") {
         // A body that may be null tells it from `{}`.
         let nothing = serde_json::from_slice(b"null").or_else(|_| serde_json::from_slice(b"{}"));
-        return nothing.map_err(|_| ApiError::bad_request(WRONG_FIELD));
+        return nothing.map_err(|_| ApiError::from(errors::BODY_MISFIT));
     }
     // The parser's own words could hold what the caller wrote, a code for example.
     if !bytes.trim_ascii_start().starts_with(b"{")
         && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
     {
-        return Err(ApiError::bad_request("the body is not a JSON object"));
+        return Err(ApiError::from(errors::BODY_NO_OBJECT));
     }
     serde_json::from_slice(bytes).map_err(|e| match e.classify() {
-        Category::Data => ApiError::bad_request(WRONG_FIELD),
-        Category::Syntax | Category::Eof | Category::Io => ApiError::bad_request("the body is not JSON"),
+        Category::Data => ApiError::from(errors::BODY_MISFIT),
+        Category::Syntax | Category::Eof | Category::Io => ApiError::from(errors::BODY_NO_JSON),
     })
 }
 
 fn too_large(max: usize) -> ApiError {
-    ApiError::new(ErrorCode::TooLarge, format!("the body is larger than {} KiB", max / 1_024))
+    errors::body_too_large(max / 1_024).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ErrorCode;
     use actix_web::test::TestRequest;
 
     #[derive(serde::Deserialize, Debug)]

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
 use crate::ids::OpenId;
 use crate::limits::Address;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 use crate::store::Sight;
 
 /// The user who calls: the token holds, and the user keeps to the pace of `limits.http_per_second`.
@@ -82,9 +82,7 @@ fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
 
 fn identify(request: &HttpRequest) -> Result<Identity, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
-    let token = bearer(request.headers())?.ok_or_else(|| {
-        ApiError::new(ErrorCode::Unauthorized, "log in, and send the token as Authorization: Bearer")
-    })?;
+    let token = bearer(request.headers())?.ok_or_else(|| ApiError::from(errors::TOKEN_MISSING))?;
     let identity = state.tokens.verify(token, state.revocations.now_ms())?;
     state.user_limits.call(&identity.openid).map_err(ApiError::rate_limited)?;
     state.user_limits.question(&identity.openid).map_err(ApiError::rate_limited)?;
@@ -113,6 +111,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ErrorCode;
     use actix_web::http::header::HeaderValue;
 
     fn given(values: &[&'static str]) -> Result<Option<String>, ErrorCode> {

@@ -1,8 +1,5 @@
 //! The one error that HTTP callers see, and how everything that fails inside becomes it.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
@@ -12,20 +9,14 @@ use crate::event::Refusal;
 use crate::ids::Malformed;
 use crate::limits::AdmissionError;
 use crate::profile::Unfit;
-use crate::protocol::ErrorCode;
+use crate::protocol::{CallerError, ErrorCode, errors};
 use crate::store::{Full, Unavailable};
 use crate::wechat::LoginRefused;
 
-/// How long a caller is asked to wait when the store or WeChat is away and nobody knows for how long.
-const WAIT_WHEN_AWAY_MS: u64 = 1_000;
-
-/// A refused call: a word of docs/PROTOCOL.md that programs act on, and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiError {
-    word: ErrorCode,
-    message: Cow<'static, str>,
-    retry_after_ms: Option<u64>,
-}
+/// A refused call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct ApiError(#[from] CallerError);
 
 /// The body of every answer that is an error.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -56,53 +47,42 @@ impl utoipa::PartialSchema for ErrorCode {
 impl utoipa::ToSchema for ErrorCode {}
 
 impl ApiError {
-    /// `message` is for people and holds nothing secret: it goes to the caller as it is.
-    pub fn new(word: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { word, message: message.into(), retry_after_ms: None }
-    }
-
-    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorCode::BadRequest, message)
+    /// A request that is wrong by what it says, not by the table's rules: `text` holds nothing secret.
+    pub fn bad_request(text: String) -> Self {
+        Self(CallerError::worded(ErrorCode::BadRequest, text))
     }
 
     pub fn not_found() -> Self {
-        Self::new(ErrorCode::NotFound, "there is nothing at this path")
+        Self(errors::PATH_UNKNOWN)
     }
 
     /// The server is at fault, and what happened is in its log, written by the caller of this.
     pub fn internal() -> Self {
-        Self::new(ErrorCode::Internal, "the server failed")
+        Self(errors::INTERNAL)
     }
 
     pub fn rate_limited(retry_after_ms: u64) -> Self {
-        Self::new(ErrorCode::RateLimited, "too many calls: wait a little").after(retry_after_ms)
+        Self(errors::TOO_MANY_CALLS.after(retry_after_ms))
     }
 
     pub fn unavailable() -> Self {
-        Self::new(ErrorCode::Unavailable, "the server cannot do this now").after(WAIT_WHEN_AWAY_MS)
+        Self(errors::UNAVAILABLE)
     }
 
     pub fn wechat_unavailable() -> Self {
-        Self::new(ErrorCode::WechatUnavailable, "WeChat does not answer").after(WAIT_WHEN_AWAY_MS)
-    }
-
-    /// The same, to be tried again after so many milliseconds.
-    #[must_use]
-    pub fn after(mut self, ms: u64) -> Self {
-        self.retry_after_ms = Some(ms);
-        self
+        Self(errors::WECHAT_UNAVAILABLE)
     }
 
     pub fn code(&self) -> ErrorCode {
-        self.word
-    }
-
-    pub fn message(&self) -> &str {
-        &self.message
+        self.0.code
     }
 
     pub fn retry_after_ms(&self) -> Option<u64> {
-        self.retry_after_ms
+        self.0.retry_after_ms
+    }
+
+    pub fn into_inner(self) -> CallerError {
+        self.0
     }
 
     /// The whole HTTP answer, behind which the connection ends: for a caller who is turned away before
@@ -111,7 +91,7 @@ impl ApiError {
         let body = serde_json::to_string(&self.body()).unwrap_or_default();
         let status = self.status_code();
         let retry_after = self
-            .retry_after_ms
+            .retry_after_ms()
             .map(|ms| format!("retry-after: {}\r\n", ms.div_ceil(1_000).max(1)))
             .unwrap_or_default();
         let length = body.len();
@@ -122,35 +102,27 @@ impl ApiError {
 
     fn body(&self) -> ErrorBody<'_> {
         ErrorBody {
-            status: self.word.status(),
-            error: self.word,
-            message: &self.message,
-            retry_after_ms: self.retry_after_ms,
+            status: self.code().status(),
+            error: self.code(),
+            message: &self.0.text,
+            retry_after_ms: self.retry_after_ms(),
         }
     }
 }
 
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.word.as_str(), self.message)
-    }
-}
-
-impl std::error::Error for ApiError {}
-
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.word.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The JSON of [`ErrorBody`]; `Retry-After` (whole seconds, rounded up: RFC 9110 §10.2.3) where waiting
     /// helps; the challenge that RFC 9110 §11.6.1 asks for beside a 401.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if let Some(ms) = self.retry_after_ms {
+        if let Some(ms) = self.retry_after_ms() {
             response.insert_header((header::RETRY_AFTER, ms.div_ceil(1_000).max(1)));
         }
-        if self.word.status() == 401 {
+        if self.code().status() == 401 {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         response.json(self.body())
@@ -160,13 +132,9 @@ impl ResponseError for ApiError {
 impl From<LoginRefused> for ApiError {
     fn from(why: LoginRefused) -> Self {
         match why {
-            LoginRefused::BadCode => {
-                Self::new(ErrorCode::BadCode, "the code is malformed, expired or used: call wx.login again")
-            }
-            LoginRefused::RateLimited { retry_after_ms } => {
-                Self::new(ErrorCode::RateLimited, "WeChat asks to wait").after(retry_after_ms)
-            }
-            LoginRefused::Blocked => Self::new(ErrorCode::BlockedByWechat, "WeChat blocked this user"),
+            LoginRefused::BadCode => Self(errors::CODE_REFUSED),
+            LoginRefused::RateLimited { retry_after_ms } => Self(errors::WECHAT_WAIT.after(retry_after_ms)),
+            LoginRefused::Blocked => Self(errors::BLOCKED_BY_WECHAT),
             LoginRefused::Unavailable => Self::wechat_unavailable(),
         }
     }
@@ -175,10 +143,8 @@ impl From<LoginRefused> for ApiError {
 impl From<TokenRefused> for ApiError {
     fn from(why: TokenRefused) -> Self {
         match why {
-            TokenRefused::Unauthorized => {
-                Self::new(ErrorCode::Unauthorized, "the token is not valid: log in again")
-            }
-            TokenRefused::Banned => Self::new(ErrorCode::Banned, "this user is banned"),
+            TokenRefused::Unauthorized => Self(errors::TOKEN_INVALID),
+            TokenRefused::Banned => Self(errors::BANNED),
         }
     }
 }
@@ -198,35 +164,24 @@ impl From<Full> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(why: Refusal) -> Self {
         match why {
-            Refusal::Conflict => {
-                Self::new(ErrorCode::Conflict, "stored before under the same key with other content")
-            }
-            Refusal::RateLimited { retry_after_ms } => Self::rate_limited(retry_after_ms),
+            // A call has no client_msg_id to be sent again under.
             Refusal::Unavailable => Self::unavailable(),
-            Refusal::Blocked => Self::new(ErrorCode::Blocked, "the recipient takes nothing from you"),
-            Refusal::NotFound => Self::new(ErrorCode::NotFound, "there is no such message of yours"),
-            Refusal::RecallExpired => {
-                Self::new(ErrorCode::RecallExpired, "the message is too old to be recalled")
-            }
-            Refusal::TooMany => {
-                Self::new(ErrorCode::TooLarge, "the list is full: take somebody off it first")
-            }
-            Refusal::ContentRefused => Self::new(ErrorCode::ContentRefused, "this may not be said here"),
+            why => Self(why.into()),
         }
     }
 }
 
 impl From<AdmissionError> for ApiError {
     fn from(why: AdmissionError) -> Self {
-        let (word, retry_after_ms) = match why {
-            AdmissionError::Draining | AdmissionError::TooManySessions => {
-                (ErrorCode::Unavailable, WAIT_WHEN_AWAY_MS)
+        match why {
+            AdmissionError::Draining => Self(errors::SERVER_LEAVING),
+            AdmissionError::TooManySessions => Self(errors::SERVER_FULL),
+            AdmissionError::TooManyFromAddress => Self(errors::SESSIONS_OF_ADDRESS),
+            AdmissionError::TooFast { retry_after_ms } => Self(errors::HANDSHAKES_OF_ADDRESS.after(retry_after_ms)),
+            AdmissionError::TooManyAtOnce { retry_after_ms } => {
+                Self(errors::TOO_MANY_HANDSHAKES.after(retry_after_ms))
             }
-            AdmissionError::TooManyFromAddress => (ErrorCode::RateLimited, WAIT_WHEN_AWAY_MS),
-            AdmissionError::TooFast { retry_after_ms } => (ErrorCode::RateLimited, retry_after_ms),
-            AdmissionError::TooManyAtOnce { retry_after_ms } => (ErrorCode::Unavailable, retry_after_ms),
-        };
-        Self::new(word, why.to_string()).after(retry_after_ms)
+        }
     }
 }
 

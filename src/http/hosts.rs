@@ -39,10 +39,17 @@ pub async fn ops_only<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, Error> {
-    let judged =
-        |state: &web::Data<State>| judge(&state.config.ops.allowed_hosts, request.head(), Pages::Own);
+    let judged = |state: &web::Data<State>| own_pages(&state.config.ops.allowed_hosts, request.head());
     let refused = request.app_data::<web::Data<State>>().and_then(|state| judged(state).err()).map(turn_away);
     pass(refused, request, next).await
+}
+
+/// Judges what comes to a port that has no pages but its own.
+///
+/// # Errors
+/// It has a foreign name, or comes from a foreign page.
+pub fn own_pages(allowed: &AllowedHosts, head: &RequestHead) -> Result<(), ForeignRequest> {
+    judge(allowed, head, Pages::Own)
 }
 
 /// As [`ops_only`], before there is a [`State`]. A port for which no names are given has any.
@@ -50,7 +57,7 @@ pub async fn while_waiting<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, Error> {
-    let judged = |allowed: &web::Data<AllowedHosts>| judge(allowed, request.head(), Pages::Own);
+    let judged = |allowed: &web::Data<AllowedHosts>| own_pages(allowed, request.head());
     let refused = request
         .app_data::<web::Data<AllowedHosts>>()
         .and_then(|allowed| judged(allowed).err())

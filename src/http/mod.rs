@@ -18,6 +18,7 @@ use crate::lifecycle::Draining;
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::{Metrics, Route};
 use crate::notice::Standing;
+use crate::protocol::errors;
 use crate::relay::RelayHandle;
 use crate::safety::ModerationHandle;
 use crate::session;
@@ -191,13 +192,8 @@ pub fn ops(config: &mut ServiceConfig, state: &Data<State>) {
 fn common(config: &mut ServiceConfig, state: &Data<State>) {
     config
         .app_data(state.clone())
-        .app_data(QueryConfig::default().error_handler(|_, _| {
-            ApiError::bad_request("the query lacks a parameter, or one of them has a value of the wrong kind")
-                .into()
-        }))
-        .app_data(
-            PathConfig::default().error_handler(|_, _| ApiError::bad_request("the path is malformed").into()),
-        )
+        .app_data(QueryConfig::default().error_handler(|_, _| ApiError::from(errors::QUERY_MISFIT).into()))
+        .app_data(PathConfig::default().error_handler(|_, _| ApiError::from(errors::PATH_MALFORMED).into()))
         .default_service(to(response_metrics::not_found));
 }
 

@@ -11,7 +11,7 @@ use super::State;
 use super::client::Asked;
 use super::error::ApiError;
 use crate::metrics::Route;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, errors};
 use crate::trace;
 
 /// Lets the request pass, and counts its answer under `route`, and its bytes for the user who asked. The body
@@ -52,7 +52,7 @@ pub async fn not_found(request: HttpRequest, state: web::Data<State>) -> Result<
 
 /// The answer to a method that a known path does not take; [`count`] counts it.
 pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(ErrorCode::NotFound, "this path does not take this method"))
+    Err(ApiError::from(errors::METHOD_UNKNOWN))
 }
 
 /// A request was refused before it had a route.

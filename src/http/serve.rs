@@ -29,7 +29,7 @@ use super::{State, admin, hosts, ops, public, request_id, upgrade};
 use crate::config::Transport;
 use crate::limits::Address;
 use crate::metrics::{Metrics, RefusedConnection};
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 
 /// A handshake, or the head of a request, that is not finished by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -85,18 +85,12 @@ impl Port {
     }
 
     fn turn_away(&self, crowded: Crowded) -> ApiError {
-        let (reason, word, why) = match crowded {
-            Crowded::Address => (
-                RefusedConnection::TooManyFromAddress,
-                ErrorCode::RateLimited,
-                "too many connections from this address",
-            ),
-            Crowded::Port => {
-                (RefusedConnection::TooManyConnections, ErrorCode::Unavailable, "too many connections")
-            }
+        let (reason, error) = match crowded {
+            Crowded::Address => (RefusedConnection::TooManyFromAddress, errors::CONNECTIONS_OF_ADDRESS),
+            Crowded::Port => (RefusedConnection::TooManyConnections, errors::TOO_MANY_CONNECTIONS),
         };
         self.metrics.connections_refused.inc(reason);
-        ApiError::new(word, why).after(RETRY_AFTER_MS)
+        error.after(RETRY_AFTER_MS).into()
     }
 }
 

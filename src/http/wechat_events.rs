@@ -14,7 +14,7 @@ use super::{State, body, response_metrics};
 use crate::config;
 use crate::ids::now_ms;
 use crate::limits::Address;
-use crate::protocol::ErrorCode;
+use crate::protocol::{CallerError, ErrorCode};
 use crate::wechat::Push;
 use crate::wechat::push::{Message, Receiver, Refused, Signed, digest};
 
@@ -134,7 +134,7 @@ fn refused(why: Refused) -> ApiError {
         Refused::NotSigned => log::debug!(why:% = why; "a push was refused"),
         _ => log::warn!(why:% = why; "a push of WeChat's was refused"),
     }
-    ApiError::new(ErrorCode::Unauthorized, why.to_string())
+    CallerError::worded(ErrorCode::Unauthorized, why.to_string()).into()
 }
 
 fn plain(text: String) -> HttpResponse {

@@ -19,7 +19,7 @@ use crate::auth::Identity;
 use crate::ids::{Device, HttpRequestId, OpenId};
 use crate::limits::{Address, AdmissionError, SessionPermit};
 use crate::metrics::{Metrics, RefusedHandshake};
-use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, SUBPROTOCOL};
+use crate::protocol::{ClientFeatures, Close, Dialect, SUBPROTOCOL, errors};
 use crate::session::connection::{Hello, Refusal};
 use crate::session::driver::Driver;
 use crate::session::web_actors;
@@ -117,7 +117,7 @@ pub async fn handshake(
             {
                 line.text("error", error.code().as_str()).request_id(Some(id.as_str())).write();
             }
-            Driver::refuse(refusal(&error, dialect), &state.sessions)
+            Driver::refuse(refusal(error, dialect), &state.sessions)
         }
     };
     Ok(Admitted { driver, dialect, permit })
@@ -150,32 +150,27 @@ fn no_handshake(path: &str) -> HttpResponse {
     if OpenId::parse(path.trim_start_matches('/')).is_err() {
         return ApiError::not_found().error_response();
     }
-    let why = "this path takes WebSocket connections only: a GET with an upgrade, version 13 and a key";
-    let mut response = ApiError::bad_request(why).error_response();
+    let mut response = ApiError::from(errors::WEBSOCKET_ONLY).error_response();
     response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
 }
 
-fn refusal(error: &ApiError, dialect: Dialect) -> Refusal {
-    let (word, retry_after_ms) = (error.code(), error.retry_after_ms());
-    let close = Close::of_refusal(word, retry_after_ms);
-    Refusal { dialect, word, why: error.message().to_owned(), close, retry_after_ms }
+fn refusal(error: ApiError, dialect: Dialect) -> Refusal {
+    let close = Close::of_refusal(error.code(), error.retry_after_ms());
+    Refusal { dialect, error: error.into_inner(), close }
 }
 
 async fn hello(request: &RequestHead, offer: Offer, state: &State) -> Result<Hello, ApiError> {
     let path = request.uri.path().trim_start_matches('/');
-    let openid = OpenId::parse(path).map_err(|_| ApiError::bad_request("the path is no openid"))?;
+    let openid = OpenId::parse(path).map_err(|_| ApiError::from(errors::PATH_NO_OPENID))?;
     let dialect = offer.dialect();
     let query = Query::read(request.uri.query().unwrap_or_default(), dialect)?;
     if dialect == Dialect::Plain && query.open_chat.is_none() {
-        return Err(ApiError::bad_request("to_user_openid is missing"));
+        return Err(ApiError::from(errors::TO_MISSING));
     }
     let identity = authenticate(request, offer, query.code, state).await?;
     if identity.openid != openid {
-        return Err(ApiError::new(
-            ErrorCode::OpenidMismatch,
-            "the path names another user than the one who logged in",
-        ));
+        return Err(ApiError::from(errors::PATH_OF_ANOTHER));
     }
     state.user_limits.call(&openid).map_err(ApiError::rate_limited)?;
     Ok(Hello {
@@ -202,10 +197,8 @@ async fn authenticate(
     }
     match code {
         Some(code) => login::exchange(state, Address::of(request, &state.config.server), code).await,
-        None if offer.v1 => {
-            Err(ApiError::new(ErrorCode::Unauthorized, "neither a token nor a code is given"))
-        }
-        None => Err(ApiError::bad_request("code is missing")),
+        None if offer.v1 => Err(ApiError::from(errors::CREDENTIAL_MISSING)),
+        None => Err(ApiError::from(errors::CODE_MISSING)),
     }
 }
 
@@ -230,7 +223,7 @@ impl Offer {
             }
         }
         if offer.bearer.is_some() && !offer.v1 {
-            return Err(ApiError::bad_request("a bearer subprotocol needs hongyan.v1 beside it"));
+            return Err(ApiError::from(errors::BEARER_ALONE));
         }
         Ok(offer)
     }
@@ -252,22 +245,17 @@ struct Query {
 impl Query {
     fn read(text: &str, dialect: Dialect) -> Result<Self, ApiError> {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
-            .map_err(|_| ApiError::bad_request("the query cannot be read"))?;
+            .map_err(|_| ApiError::from(errors::QUERY_UNREADABLE))?;
         let mut query = Self::default();
         for (name, value) in pairs.into_inner() {
             match name.as_str() {
                 "to_user_openid" if value.is_empty() => {}
                 "to_user_openid" => {
-                    query.open_chat = Some(
-                        OpenId::parse(&value)
-                            .map_err(|_| ApiError::bad_request("to_user_openid is no openid"))?,
-                    );
+                    query.open_chat =
+                        Some(OpenId::parse(&value).map_err(|_| ApiError::from(errors::TO_NO_OPENID))?);
                 }
                 "device" if dialect == Dialect::V1 => {
-                    query.device = Some(
-                        Device::parse(&value)
-                            .map_err(|_| ApiError::bad_request("device must be [A-Za-z0-9_-]{1,32}"))?,
-                    );
+                    query.device = Some(Device::parse(&value)?);
                 }
                 "features" => query.features = ClientFeatures::parse(dialect, &value),
                 "code" => query.code = Some(value),

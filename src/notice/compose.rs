@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use crate::config::notice::{Field, FieldKind, Lang, Part};
 
 /// What the patterns are filled with.
@@ -152,22 +155,9 @@ fn cut(text: &str, most: usize, kind: FieldKind) -> String {
 
 /// `2026年1月31日 09:05`: what both `time` and `date` take.
 fn time(at: i64, utc_offset: i16) -> String {
-    let minutes = at.div_euclid(60_000) + i64::from(utc_offset);
-    let (year, month, day) = civil(minutes.div_euclid(24 * 60));
-    let of_day = minutes.rem_euclid(24 * 60);
-    format!("{year}年{month}月{day}日 {:02}:{:02}", of_day / 60, of_day % 60)
-}
-
-/// The date of a day, counted from 1970-01-01, in the Gregorian calendar. A year is taken to begin in March,
-/// so that the leap day is its last, and 400 of them have 146 097 days.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let from_march_of_0 = day + 719_468;
-    let (era, of_era) = (from_march_of_0.div_euclid(146_097), from_march_of_0.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * from_march + 2) / 5 + 1, (from_march + 2) % 12 + 1);
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+    let at = at.saturating_add(i64::from(utc_offset) * 60_000);
+    let of_user = Timestamp::from_millisecond(at).unwrap_or_default().to_zoned(TimeZone::UTC);
+    of_user.strftime("%Y年%-m月%-d日 %H:%M").to_string()
 }
 
 #[cfg(test)]

@@ -9,36 +9,22 @@ use base64::engine::general_purpose::STANDARD;
 use super::Unfit;
 use super::image::Image;
 use super::strip::strip;
-use crate::ids::{Malformed, sha256};
+use crate::ids::{sha256, text_id};
 
 /// Bytes of one avatar.
 const LARGEST: usize = 32 * 1_024;
 
-/// The name of an image: the SHA-256 of its bytes, so that what stands under it never changes. 64 hexadecimal
-/// digits, small ones.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct AvatarId(Arc<str>);
+text_id!(
+    /// The name of an image: the SHA-256 of its bytes, so that what stands under it never changes. Its
+    /// hexadecimal digits are small ones.
+    AvatarId(Arc<str>), "avatar", "64 hexadecimal digits", |text| {
+        text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+);
 
 impl AvatarId {
-    /// # Errors
-    /// [`Malformed`].
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let fits = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if fits { Ok(Self(text.into())) } else { Err(Malformed("avatar", "64 hexadecimal digits")) }
-    }
-
     fn of(bytes: &[u8]) -> Self {
         Self(sha256(bytes).into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AvatarId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

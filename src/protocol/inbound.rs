@@ -2,7 +2,7 @@
 
 use super::json::{self, TopLevel};
 use super::sync::{self, SyncRequest};
-use super::{ErrorCode, FrameLimits};
+use super::{CallerError, ErrorCode, FrameLimits, errors};
 use crate::event::ReceiptKind;
 use crate::event::cursor::SyncCursor;
 use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
@@ -65,8 +65,7 @@ pub struct ClientMessage {
 /// A frame that is refused; it names what it was, as far as that could be read.
 #[derive(Debug)]
 pub struct Rejected {
-    pub word: ErrorCode,
-    pub why: String,
+    pub error: CallerError,
     pub id: Option<RequestId>,
     pub client_msg_id: Option<ClientMsgId>,
 }
@@ -153,7 +152,7 @@ pub fn parse(
         .map_err(Fault::from)
         .and_then(|client_msg_id| frame(&fields, dialect, openid, limits, client_msg_id))
         .map(|frame| Parsed { id: id.clone(), frame })
-        .map_err(|fault| Rejected { word: fault.word, why: fault.why, id, client_msg_id: known })
+        .map_err(|Fault(error)| Rejected { error, id, client_msg_id: known })
 }
 
 /// The refusal of a frame that cannot be read as one, with what tells its sender which one it was, where that
@@ -172,24 +171,21 @@ fn unreadable(text: &str, why: String) -> Rejected {
     };
     let id = named.id.and_then(|raw| RequestId::parse(raw.get(), &fit(raw)?).ok());
     let client_msg_id = named.client_msg_id.and_then(|raw| ClientMsgId::parse(&fit(raw)?).ok());
-    Rejected { word: ErrorCode::BadFrame, why, id, client_msg_id }
+    Rejected { error: CallerError::worded(ErrorCode::BadFrame, why), id, client_msg_id }
 }
 
 /// Why one frame is refused, before it is known what it was.
-struct Fault {
-    word: ErrorCode,
-    why: String,
-}
+struct Fault(CallerError);
 
-impl Fault {
-    fn bad(why: impl Into<String>) -> Self {
-        Self { word: ErrorCode::BadFrame, why: why.into() }
+impl From<CallerError> for Fault {
+    fn from(error: CallerError) -> Self {
+        Self(error)
     }
 }
 
 impl From<Malformed> for Fault {
     fn from(e: Malformed) -> Self {
-        Self::bad(e.to_string())
+        Self(CallerError::worded(ErrorCode::BadFrame, e.to_string()))
     }
 }
 
@@ -203,13 +199,11 @@ fn frame(
     let kind = match (fields.text("type")?, dialect) {
         (Some(kind), _) => Kind::parse(&kind)?,
         (None, Dialect::Plain) => Kind::parse("text")?,
-        (None, Dialect::V1) => return Err(Fault::bad("type is missing")),
+        (None, Dialect::V1) => return Err(errors::TYPE_MISSING.into()),
     };
     match (dialect, kind.as_str()) {
         (_, "heart") => Ok(ClientFrame::Heart),
-        (Dialect::Plain, name) if RESERVED_TYPES.contains(&name) => {
-            Err(Fault::bad("this type is not a message"))
-        }
+        (Dialect::Plain, name) if RESERVED_TYPES.contains(&name) => Err(errors::TYPE_RESERVED.into()),
         (Dialect::Plain, _) => message(fields, dialect, openid, limits, kind, client_msg_id),
         (Dialect::V1, name) if V1_KINDS.contains(&name) => {
             message(fields, dialect, openid, limits, kind, client_msg_id)
@@ -224,7 +218,7 @@ fn frame(
         (Dialect::V1, "open") => Ok(ClientFrame::Open(fields.peer_or_null()?)),
         (Dialect::V1, "background") => Ok(ClientFrame::Attention(Attention::Background)),
         (Dialect::V1, "foreground") => Ok(ClientFrame::Attention(Attention::Foreground)),
-        (Dialect::V1, _) => Err(Fault::bad("unknown type")),
+        (Dialect::V1, _) => Err(errors::TYPE_UNKNOWN.into()),
     }
 }
 
@@ -239,30 +233,21 @@ fn message(
     if let Some(from) = fields.text("from_user_openid")?
         && from != openid.as_str()
     {
-        return Err(Fault {
-            word: ErrorCode::SenderMismatch,
-            why: "from_user_openid is not who logged in".into(),
-        });
+        return Err(errors::SENDER_IS_ANOTHER.into());
     }
     if dialect == Dialect::V1 && client_msg_id.is_none() {
-        return Err(Fault::bad("client_msg_id is missing"));
+        return Err(errors::CLIENT_MSG_ID_MISSING.into());
     }
     match fields.text("message")? {
         Some(text) if text.len() > limits.message_bytes => {
-            return Err(Fault {
-                word: ErrorCode::TooLarge,
-                why: format!("message is longer than {} bytes", limits.message_bytes),
-            });
+            return Err(errors::message_too_long(limits.message_bytes).into());
         }
-        None if dialect == Dialect::V1 => return Err(Fault::bad("message is missing")),
+        None if dialect == Dialect::V1 => return Err(errors::MESSAGE_MISSING.into()),
         _ => {}
     }
     let body = fields.body();
     if body.len() > limits.fields_bytes {
-        return Err(Fault {
-            word: ErrorCode::TooLarge,
-            why: format!("the fields are longer than {} bytes", limits.fields_bytes),
-        });
+        return Err(errors::fields_too_long(limits.fields_bytes).into());
     }
     Ok(ClientFrame::Message(Box::new(ClientMessage {
         to: fields.peer()?,
@@ -389,7 +374,7 @@ mod tests {
     fn read(text: &str, dialect: Dialect) -> Result<ClientFrame, (ErrorCode, String)> {
         parse(text, dialect, &OpenId::parse("alice").unwrap(), &LIMITS)
             .map(|p| p.frame)
-            .map_err(|r| (r.word, r.why))
+            .map_err(|r| (r.error.code, r.error.text.into_owned()))
     }
 
     fn message(text: &str, dialect: Dialect) -> ClientMessage {

@@ -8,9 +8,11 @@ pub mod json;
 pub mod outbound;
 pub mod sync;
 pub mod error_code;
+pub mod errors;
 
 pub use close::Close;
 pub use error_code::ErrorCode;
+pub use errors::CallerError;
 pub use features::{ClientFeatures, SERVER_FEATURES, ServerFeature};
 pub use inbound::{ClientFrame, Dialect, Parsed, Rejected};
 

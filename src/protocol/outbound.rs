@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 
-use super::{ErrorCode, FrameLimits, ServerFeature, json};
+use super::{CallerError, FrameLimits, ServerFeature, json};
 use crate::event::{Draft, Message, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
@@ -176,25 +176,22 @@ pub fn settings(peer: &OpenId, muted: bool) -> ByteString {
 
 /// An error, with what it is about.
 pub struct Failure<'a> {
-    pub word: ErrorCode,
-    /// For people; never what a user wrote.
-    pub why: &'a str,
+    pub error: &'a CallerError,
     pub id: Option<&'a RequestId>,
     pub client_msg_id: Option<&'a ClientMsgId>,
-    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure<'_> {
     pub fn encode(&self) -> ByteString {
-        let Self { word, why, id, client_msg_id, retry_after_ms } = self;
+        let Self { error: CallerError { code, text, retry_after_ms }, id, client_msg_id } = self;
         let mut out = String::with_capacity(160);
         let _ = write!(
             out,
             r#"{{"type":"error","status":{},"error":"{}","message":"#,
-            word.status(),
-            word.as_str()
+            code.status(),
+            code.as_str()
         );
-        json::push_string(&mut out, why);
+        json::push_string(&mut out, text);
         push_ids(&mut out, *id, *client_msg_id);
         if let Some(ms) = retry_after_ms {
             let _ = write!(out, r#","retry_after_ms":{ms}"#);
@@ -313,13 +310,8 @@ mod tests {
             duplicate: false,
         };
         assert_eq!(value(&ack.encode(Some(&id)))["id"], "é\n");
-        let failure = Failure {
-            word: ErrorCode::BadFrame,
-            why: "\"x\"",
-            id: Some(&id),
-            client_msg_id: None,
-            retry_after_ms: Some(9),
-        };
+        let error = CallerError::worded(crate::protocol::ErrorCode::BadFrame, "\"x\"").after(9);
+        let failure = Failure { error: &error, id: Some(&id), client_msg_id: None };
         assert_eq!(value(&failure.encode())["retry_after_ms"], 9);
     }
 }

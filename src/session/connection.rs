@@ -11,7 +11,7 @@ use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Ty
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, HttpRequestId, OpenId, SessionId};
-use crate::protocol::{ClientFeatures, Close, Dialect, ErrorCode, outbound};
+use crate::protocol::{CallerError, ClientFeatures, Close, Dialect, outbound};
 use crate::store::Sight;
 
 /// Who connects, and with what.
@@ -30,10 +30,8 @@ pub struct Hello {
 /// and a close code.
 pub struct Refusal {
     pub dialect: Dialect,
-    pub word: ErrorCode,
-    pub why: String,
+    pub error: CallerError,
     pub close: Close,
-    pub retry_after_ms: Option<u64>,
 }
 
 /// The [`ConnectionHandler`] of a user's socket.
@@ -64,14 +62,11 @@ impl Driver {
     }
 
     pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
-        let Refusal { dialect, word, why, close, retry_after_ms } = refusal;
-        shared.metrics.errors.inc(word);
-        shared.metrics.closes.inc(close.kind());
+        let Refusal { dialect, error, close } = refusal;
+        shared.metrics.errors.inc(error.code);
+        shared.metrics.session_closes.inc(close.kind());
         let mut driver = Self::new(ChatConnection(Kind::Refused), dialect, shared.outboxes.clone());
-        driver.farewell(
-            outbound::Failure { word, why: &why, id: None, client_msg_id: None, retry_after_ms }.encode(),
-            close,
-        );
+        driver.farewell(outbound::Failure { error: &error, id: None, client_msg_id: None }.encode(), close);
         driver
     }
 }

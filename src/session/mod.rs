@@ -23,7 +23,8 @@ use crate::limits::UserLimits;
 use crate::metrics::Metrics;
 use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
 use crate::protocol::{
-    ClientFeatures, ClientFrame, Close, Dialect, ErrorCode, FrameLimits, Parsed, inbound as frames, outbound,
+    CallerError, ClientFeatures, ClientFrame, Close, Dialect, FrameLimits, Parsed, errors, inbound as frames,
+    outbound,
 };
 use crate::safety::ModerationHandle;
 use crate::store::messages::{Admission, Answer, Append, Mark, Write};
@@ -127,13 +128,7 @@ impl Session {
     /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
         if let Err(wait) = self.shared.user_limits.frame(&self.openid, text.len()) {
-            let frame = self.failure(
-                ErrorCode::RateLimited,
-                "too many bytes: this frame was not read",
-                None,
-                None,
-                Some(wait),
-            );
+            let frame = self.failure(&errors::TOO_MANY_FRAME_BYTES.after(wait), None, None);
             return self.over_rate(Some(frame), now);
         }
         match frames::parse(text, self.dialect, &self.openid, &self.shared.limits.frames) {
@@ -147,8 +142,7 @@ impl Session {
     fn message(&mut self, id: Option<RequestId>, message: ClientMessage) -> Outcome {
         let ClientMessage { to, kind, client_msg_id, body } = message;
         let Some(peer) = to.or_else(|| self.open_chat.clone()) else {
-            let why = "to_user_openid is missing, and no chat is open".into();
-            return self.rejected(&Rejected { word: ErrorCode::BadFrame, why, id, client_msg_id });
+            return self.rejected(&Rejected { error: errors::NO_CHAT_OPEN, id, client_msg_id });
         };
         self.append(Draft {
             session: self.id,
@@ -197,13 +191,8 @@ impl Session {
         let (admission, charge) = match charged {
             Ok(charge) => (Admission::Open, charge),
             Err(wait) if !is_repeatable => {
-                return Outcome::Reply(self.failure(
-                    ErrorCode::RateLimited,
-                    "too many messages",
-                    draft.request_id.as_ref(),
-                    None,
-                    Some(wait),
-                ));
+                let error = errors::TOO_MANY_MESSAGES.after(wait);
+                return Outcome::Reply(self.failure(&error, draft.request_id.as_ref(), None));
             }
             Err(retry_after_ms) => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
         };
@@ -215,13 +204,9 @@ impl Session {
             let frame = match self.dialect {
                 // The seed's hearts have no answer.
                 Dialect::Plain => None,
-                Dialect::V1 => Some(self.failure(
-                    ErrorCode::RateLimited,
-                    "too many control frames",
-                    id.as_ref(),
-                    None,
-                    Some(wait),
-                )),
+                Dialect::V1 => {
+                    Some(self.failure(&errors::TOO_MANY_CONTROL_FRAMES.after(wait), id.as_ref(), None))
+                }
             };
             return self.over_rate(frame, now);
         }
@@ -260,13 +245,10 @@ impl Session {
                     id,
                     *request,
                 ))),
-                Err(wait) => Outcome::Reply(self.failure(
-                    ErrorCode::RateLimited,
-                    "too many bytes of answers",
-                    id.as_ref(),
-                    None,
-                    Some(wait),
-                )),
+                Err(wait) => {
+                    let error = errors::TOO_MANY_ANSWER_BYTES.after(wait);
+                    Outcome::Reply(self.failure(&error, id.as_ref(), None))
+                }
             },
             _ => Outcome::Done,
         }
@@ -276,9 +258,8 @@ impl Session {
     fn over_rate(&mut self, answer: Option<ByteString>, now: u64) -> Outcome {
         match (self.over_rate.strike(now), answer) {
             (true, answer) => {
-                let answer = answer.unwrap_or_else(|| {
-                    self.failure(ErrorCode::RateLimited, "too many control frames", None, None, None)
-                });
+                let answer =
+                    answer.unwrap_or_else(|| self.failure(&errors::TOO_MANY_CONTROL_FRAMES, None, None));
                 Outcome::Farewell(answer, Close::TooManyErrors)
             }
             (false, Some(answer)) => Outcome::Reply(answer),
@@ -293,19 +274,12 @@ impl Session {
             Write::Mark(Mark { answer: Answer::Session(id), .. }) => (Some(id), None),
             _ => (None, None),
         };
-        let why = "the server is busy: send it again under the same client_msg_id";
-        Outcome::Reply(self.failure(
-            ErrorCode::Unavailable,
-            why,
-            id.as_ref(),
-            client_msg_id.as_ref(),
-            Some(1_000),
-        ))
+        Outcome::Reply(self.failure(&errors::SERVER_BUSY, id.as_ref(), client_msg_id.as_ref()))
     }
 
     fn rejected(&mut self, rejected: &Rejected) -> Outcome {
-        let Rejected { word, why, id, client_msg_id } = rejected;
-        let frame = self.failure(*word, why, id.as_ref(), client_msg_id.as_ref(), None);
+        let Rejected { error, id, client_msg_id } = rejected;
+        let frame = self.failure(error, id.as_ref(), client_msg_id.as_ref());
         self.bad_frames += 1;
         if self.bad_frames >= self.shared.limits.bad_frames.max(1) {
             Outcome::Farewell(frame, Close::TooManyErrors)
@@ -316,17 +290,15 @@ impl Session {
 
     fn failure(
         &self,
-        word: ErrorCode,
-        why: &str,
+        error: &CallerError,
         id: Option<&RequestId>,
         client_msg_id: Option<&ClientMsgId>,
-        retry_after_ms: Option<u64>,
     ) -> ByteString {
-        self.shared.metrics.errors.inc(word);
+        self.shared.metrics.errors.inc(error.code);
         if let Some(line) = self.trace("refused") {
-            line.client_msg_id(client_msg_id).text("error", word.as_str()).write();
+            line.client_msg_id(client_msg_id).text("error", error.code.as_str()).write();
         }
-        outbound::Failure { word, why, id, client_msg_id, retry_after_ms }.encode()
+        outbound::Failure { error, id, client_msg_id }.encode()
     }
 }
 

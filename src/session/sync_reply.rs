@@ -9,11 +9,8 @@ use bytestring::ByteString;
 use super::Shared;
 use crate::ids::{OpenId, RequestId, SessionId};
 use crate::protocol::sync::{self, SyncRequest};
-use crate::protocol::{ErrorCode, outbound};
+use crate::protocol::{CallerError, errors, outbound};
 use crate::store::messages::{Sync, SyncBounds};
-
-/// When to ask again, where the answer cannot be had at once.
-const AGAIN_MS: u64 = 1_000;
 
 /// A session's syncs.
 #[derive(Default)]
@@ -44,7 +41,7 @@ impl SyncReply {
     /// The frame that says so.
     pub(super) fn begin(&mut self, ask: Ask) -> Result<Ask, ByteString> {
         if !matches!(self.state, State::Idle) {
-            return Err(ask.failure(ErrorCode::RateLimited, "the answer to an earlier sync is on its way"));
+            return Err(ask.failure(&errors::SYNC_UNDER_WAY));
         }
         self.state = State::Asked;
         Ok(ask)
@@ -90,16 +87,9 @@ impl Ask {
         Self { shared, openid, session, id, request }
     }
 
-    fn failure(&self, word: ErrorCode, why: &str) -> ByteString {
-        self.shared.metrics.errors.inc(word);
-        outbound::Failure {
-            word,
-            why,
-            id: self.id.as_ref(),
-            client_msg_id: None,
-            retry_after_ms: Some(AGAIN_MS),
-        }
-        .encode()
+    fn failure(&self, error: &CallerError) -> ByteString {
+        self.shared.metrics.errors.inc(error.code);
+        outbound::Failure { error, id: self.id.as_ref(), client_msg_id: None }.encode()
     }
 
     /// The frames that answer it: what was missed, or why it cannot be told now.
@@ -124,11 +114,7 @@ impl Ask {
                 self.shared.user_limits.answer(&self.openid, frames.iter().map(|frame| frame.len()).sum());
                 Answered { frames }
             }
-            Err(_) => {
-                let frame = self
-                    .failure(ErrorCode::Unavailable, "the server cannot tell now what was missed: ask again");
-                Answered { frames: vec![frame] }
-            }
+            Err(_) => Answered { frames: vec![self.failure(&errors::SYNC_UNAVAILABLE)] },
         }
     }
 }

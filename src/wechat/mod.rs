@@ -7,7 +7,6 @@ mod tls;
 mod token;
 mod error;
 pub mod push;
-pub mod fake;
 #[cfg(test)]
 mod tests;
 

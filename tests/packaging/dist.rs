@@ -70,3 +70,39 @@ fn what_operators_run_is_optimized_whole() {
         assert!(text(script).contains("cargo build --profile dist "), "{script}");
     }
 }
+
+/// It lets in whoever names a user. scripts/dist asks what it has built whether it is there.
+#[test]
+fn what_operators_run_has_no_double_of_wechat() {
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    assert_eq!(manifest["features"]["default"].as_array().unwrap(), &["fake-wechat".into()]);
+    let script = text("scripts/dist");
+    assert!(script.contains("\nfeatures=postgres-tls\n"));
+    assert!(script.contains("cargo build --profile dist --no-default-features --features \"$features\" "));
+    let dockerfile = text("Dockerfile");
+    let builds: Vec<&str> =
+        dockerfile.lines().filter(|line| line.contains("cargo") || line.contains("scripts/")).collect();
+    assert_eq!(
+        builds,
+        [r#"RUN scripts/dist ${FEATURES:+--features "$FEATURES"} /out && mkdir -p /out/data"#]
+    );
+    assert!(dockerfile.contains("\nARG FEATURES=\n"));
+}
+
+#[test]
+#[cfg(not(feature = "fake-wechat"))]
+fn a_build_without_the_double_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        &["dev", "--listen", "127.0.0.1:0", "--ops-listen", ""][..],
+        &["fake-wechat", "--listen", "127.0.0.1:0"],
+    ] {
+        let out = crate::hongyan(folder.path(), command, &[]);
+        assert_eq!(out.status.code(), Some(1), "{command:?}");
+        assert!(
+            crate::stderr(&out).contains("is built without the double of WeChat"),
+            "{}",
+            crate::stderr(&out)
+        );
+    }
+}

@@ -8,6 +8,7 @@ use crate::http::State;
 use crate::http::api::{ask, limit};
 use crate::http::error::ApiError;
 use crate::http::page;
+use crate::protocol::errors;
 use crate::store::messages::{Acts, OperatorAct};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -51,7 +52,7 @@ pub async fn list(
 ) -> Result<Json<ActsAnswer>, ApiError> {
     let web::Query(ActsParams { limit: wanted, before, of: target, since }) = params;
     if target.as_ref().is_some_and(|target| target.len() > 256 || target.contains('\0')) {
-        return Err(ApiError::bad_request("of is no target of an act"));
+        return Err(ApiError::from(errors::TARGET_MALFORMED));
     }
     let found = ask(&state, Acts { limit: limit(wanted, DEFAULT_LIMIT)?, before, target, since }).await?;
     let mut acts = found.acts;

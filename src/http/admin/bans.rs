@@ -14,7 +14,7 @@ use crate::http::api::{ask, limit};
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::ids::OpenId;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 use crate::store::messages::{Ban, BanInForce, Bans};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -114,7 +114,7 @@ pub async fn ban(
         .as_ref()
         .is_some_and(|reason| reason.chars().count() > REASON_CHARS || reason.chars().any(char::is_control))
     {
-        return Err(ApiError::bad_request("reason must be one line of at most 500 characters"));
+        return Err(ApiError::from(errors::REASON_MALFORMED));
     }
     let until = end(until, for_s, state.revocations.now_ms())?;
     operator.note(format!(
@@ -171,18 +171,16 @@ async fn spare_bans_for_good(
 }
 
 fn for_good() -> ApiError {
-    ApiError::new(ErrorCode::Forbidden, "a ban for good takes the scope manage; with moderate it has an end")
+    ApiError::from(errors::BAN_FOR_GOOD)
 }
 
 fn end(until: Option<i64>, for_s: Option<i64>, now: i64) -> Result<Option<i64>, ApiError> {
     match (until, for_s) {
-        (Some(_), Some(_)) => Err(ApiError::bad_request("until and for_s exclude each other")),
+        (Some(_), Some(_)) => Err(ApiError::from(errors::TWO_ENDS)),
         (Some(until), None) if until > now && until <= now + MAX_FOR_S * 1_000 => Ok(Some(until)),
-        (Some(_), None) => {
-            Err(ApiError::bad_request("until must be in the future, and within a hundred years"))
-        }
+        (Some(_), None) => Err(ApiError::from(errors::UNTIL_OUT_OF_RANGE)),
         (None, Some(for_s)) if (1..=MAX_FOR_S).contains(&for_s) => Ok(Some(now + for_s * 1_000)),
-        (None, Some(_)) => Err(ApiError::bad_request("for_s must be from 1 to a hundred years")),
+        (None, Some(_)) => Err(ApiError::from(errors::FOR_S_OUT_OF_RANGE)),
         (None, None) => Ok(None),
     }
 }

@@ -16,7 +16,7 @@ use crate::http::State;
 use crate::http::api::commit;
 use crate::http::error::ApiError;
 use crate::limits::Address;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 use crate::store::messages::{Answer, OperatorAct, RecordAct, Via, Write};
 
 /// Who calls, and what the audit log is to say of it beside the call. A handler's argument.
@@ -73,10 +73,7 @@ pub async fn stand<B: MessageBody + 'static>(
     act.target = target(&request);
     if !call.scopes.is_empty() && !call.scopes.iter().any(|scope| key.has(*scope)) {
         let needed: Vec<_> = call.scopes.iter().map(|scope| scope.as_str()).collect();
-        let error = ApiError::new(
-            ErrorCode::Forbidden,
-            format!("this key lacks a scope: the call takes {}", needed.join(" or ")),
-        );
+        let error = ApiError::from(errors::scope_missing(&needed.join(" or ")));
         finish(&state, act, None, Some(error.code().as_str()));
         return Ok(request.error_response(error));
     }

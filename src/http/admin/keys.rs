@@ -8,7 +8,7 @@ use crate::config::{Admin, Scope};
 use crate::http::client::bearer;
 use crate::http::error::ApiError;
 use crate::limits::KeyedLimiter;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 
 /// The keys of `admin.keys`.
 pub struct AdminKeys {
@@ -51,12 +51,7 @@ impl AdminKeys {
     /// `unauthorized`: none, or none of these.
     pub fn presented(&self, headers: &HeaderMap) -> Result<PresentedKey, ApiError> {
         let secret = bearer(headers).ok().flatten();
-        let refused = || {
-            ApiError::new(
-                ErrorCode::Unauthorized,
-                "send the secret of a key of admin.keys as Authorization: Bearer",
-            )
-        };
+        let refused = || ApiError::from(errors::KEY_MISSING);
         let place = secret.and_then(|secret| self.find(secret)).ok_or_else(refused)?;
         let key = self.keys.get(place).ok_or_else(refused)?;
         Ok(PresentedKey { place, id: key.id.clone(), scopes: key.scopes.clone() })

@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 use crate::http::page;
 use crate::ids::OpenId;
 use crate::profile::Nickname;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, errors};
 use crate::safety::moderator_recall;
 use crate::store::messages::{
     AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews, Write,
@@ -151,11 +151,11 @@ pub async fn decide(
         WantedDecision::Pass => "pass",
         WantedDecision::Recall => "recall",
     });
-    let nothing = || ApiError::new(ErrorCode::NotFound, "there is no such review");
+    let nothing = || ApiError::from(errors::REVIEW_UNKNOWN);
     let review = ask(&state, ReviewById { audit }).await?.ok_or_else(nothing)?;
     let decision = match (wanted, review.decision) {
         (WantedDecision::Pass, Some(Decision::Recalled)) => {
-            return Err(ApiError::new(ErrorCode::Conflict, "it was recalled already"));
+            return Err(ApiError::from(errors::RECALLED_ALREADY));
         }
         // Sessions would be told once more.
         (WantedDecision::Recall, Some(Decision::Recalled)) => return Ok(HttpResponse::NoContent().finish()),
@@ -169,7 +169,11 @@ pub async fn decide(
             _ => return Err(nothing()),
         }
     }
-    commit(&state, |answer| Write::Decide(Decide { audit, decision, label: 0, answer })).await?;
+    let decided = commit(&state, |answer| Write::Decide(Decide { audit, decision, label: 0, answer })).await;
+    decided.map_err(|error| match error.code() {
+        ErrorCode::Conflict => ApiError::from(errors::RECALLED_ALREADY),
+        _ => error,
+    })?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -15,7 +15,7 @@ use crate::http::api::{ask, commit};
 use crate::http::error::ApiError;
 use crate::ids::OpenId;
 use crate::node::name_of;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 use crate::store::messages::{
     AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding, Write,
 };
@@ -107,7 +107,7 @@ pub async fn is_known(state: &State, openid: &OpenId) -> Result<(), ApiError> {
     let asked = Instant::now();
     while !ask(state, IsKnown { openid: openid.clone() }).await? {
         if asked.elapsed() >= SEEN_WITHIN {
-            return Err(ApiError::new(ErrorCode::NotFound, "nobody has seen this user here"));
+            return Err(ApiError::from(errors::USER_UNKNOWN));
         }
         sleep(SEEN_WITHIN / 10).await;
     }

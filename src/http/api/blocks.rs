@@ -11,6 +11,7 @@ use crate::http::client::AuthenticatedUser;
 use crate::http::error::ApiError;
 use crate::http::openapi::CallErrors;
 use crate::ids::OpenId;
+use crate::protocol::errors;
 use crate::store::messages::{Block, BlockChange, Blocks, Write};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -111,12 +112,12 @@ async fn change(
     let openid = caller.0.openid;
     let peer = peer(peer_text)?;
     if peer == openid {
-        return Err(ApiError::bad_request("cannot block yourself"));
+        return Err(ApiError::from(errors::BLOCKS_ONESELF));
     }
     commit(state, |answer| Write::Block(Block { openid, peer, change, answer })).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn read_cursor(text: &str) -> Result<OpenId, ApiError> {
-    OpenId::parse(text).map_err(|_| ApiError::bad_request("the cursor is none that this server gave"))
+    OpenId::parse(text).map_err(|_| ApiError::from(errors::CURSOR_FOREIGN))
 }

@@ -15,8 +15,8 @@ use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
-use crate::protocol::outbound;
 use crate::protocol::sync::CONVERSATION_BYTES;
+use crate::protocol::{errors, outbound};
 use crate::store::messages::{Clear, Conversations, Listed, Mark, Unread, Write};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -229,7 +229,7 @@ fn place_of(last: &Listed) -> ListPlace {
 }
 
 fn place(text: &str) -> Result<ListPlace, ApiError> {
-    cursor::read(text).ok_or_else(|| ApiError::bad_request("the cursor is none that this server gave"))
+    cursor::read(text).ok_or_else(|| ApiError::from(errors::CURSOR_FOREIGN))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::http::client::{AuthenticatedUser, LoginClient};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::limits::Address;
-use crate::protocol::ErrorCode;
+use crate::protocol::errors;
 use crate::store::Sight;
 use crate::store::messages::{Revoke, Write};
 use crate::wechat::{LoginRefused, ValidateCode};
@@ -79,11 +79,9 @@ pub async fn login(
 /// `wechat_unavailable` with a wait. Takes at most ten seconds.
 pub async fn exchange(state: &State, from: Address, code: String) -> Result<Identity, ApiError> {
     if code.is_empty() {
-        return Err(ApiError::bad_request("the code is empty"));
+        return Err(ApiError::from(errors::CODE_EMPTY));
     }
-    state.admission.code(from).map_err(|wait| {
-        ApiError::new(ErrorCode::RateLimited, "too many bad codes from this address").after(wait)
-    })?;
+    state.admission.code(from).map_err(|wait| ApiError::from(errors::BAD_CODES_OF_ADDRESS.after(wait)))?;
     let outcome = match tokio::time::timeout(WECHAT_AT_MOST, state.wechat.send(ValidateCode(code))).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {

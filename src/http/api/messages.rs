@@ -10,7 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
-use crate::protocol::outbound;
+use crate::protocol::{errors, outbound};
 use crate::store::messages::{History, Window};
 
 const DEFAULT_LIMIT: usize = 20;
@@ -83,7 +83,7 @@ fn cut(mut messages: Vec<Box<RawValue>>, window: Window, has_more: bool) -> Hist
 
 /// The other side of a conversation, as a client named it.
 pub(super) fn peer(text: &str) -> Result<OpenId, ApiError> {
-    OpenId::parse(text).map_err(|_| ApiError::bad_request("peer must be [A-Za-z0-9_-]{1,64}"))
+    OpenId::parse(text).map_err(|_| ApiError::from(errors::PEER_MALFORMED))
 }
 
 fn window(before: Option<i64>, after: Option<i64>) -> Result<Window, ApiError> {

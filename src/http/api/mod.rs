@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::openapi;
+use crate::protocol::errors;
 use crate::store::messages::{Answer, Query, Write};
 
 pub mod login;
@@ -97,7 +98,7 @@ pub(super) fn limit(given: Option<i64>, default: usize) -> Result<usize, ApiErro
     match given {
         None => Ok(default),
         Some(n) if (1..=PAGE_MAX).contains(&n) => usize::try_from(n).map_err(|_| ApiError::internal()),
-        Some(_) => Err(ApiError::bad_request("limit must be from 1 to 100")),
+        Some(_) => Err(ApiError::from(errors::LIMIT_OUT_OF_RANGE)),
     }
 }
 

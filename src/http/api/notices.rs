@@ -15,7 +15,7 @@ use crate::http::client::AuthenticatedUser;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::CallErrors;
 use crate::ids::TemplateId;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, errors};
 use crate::store::messages::{
     ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller, Write,
 };
@@ -112,12 +112,12 @@ pub async fn grant(
 ) -> Result<HttpResponse, ApiError> {
     let GrantRequest { template_id, result, id } = body.0;
     if state.config.notice.template_id.as_ref() != Some(&template_id) {
-        return Err(ApiError::new(ErrorCode::NotFound, "this server sends no notices by that template"));
+        return Err(ApiError::from(errors::TEMPLATE_UNKNOWN));
     }
     let template = TemplateId::parse(&template_id)?;
     let is_id = |id: &String| TemplateId::parse(id).is_ok();
     if !id.as_ref().is_none_or(is_id) {
-        return Err(ApiError::bad_request("id must be [A-Za-z0-9_-]{1,64}"));
+        return Err(ApiError::from(errors::GRANT_ID_MALFORMED));
     }
     let change = match result {
         PromptResult::Accept => {
@@ -176,7 +176,7 @@ pub async fn settings(
     let set =
         commit(&state, |answer| Write::Settings(ConversationSettings { openid, peer, muted, answer })).await;
     set.map_err(|error| match error.code() {
-        ErrorCode::NotFound => ApiError::new(ErrorCode::NotFound, "you have no conversation with this user"),
+        ErrorCode::NotFound => ApiError::from(errors::CONVERSATION_UNKNOWN),
         _ => error,
     })?;
     Ok(HttpResponse::NoContent().finish())
@@ -195,7 +195,7 @@ impl From<Quiet> for QuietHoursBody {
 
 fn read_hours(hours: &QuietHoursBody) -> Result<Quiet, ApiError> {
     let QuietHoursBody { from, to, utc_offset_minutes } = hours;
-    let wrong = || ApiError::bad_request("from and to must be HH:MM, utc_offset_minutes from -720 to 840");
+    let wrong = || ApiError::from(errors::QUIET_HOURS_MALFORMED);
     let minute = |text| crate::config::notice::minute(text).ok_or_else(wrong);
     if !(-720..=840).contains(utc_offset_minutes) {
         return Err(wrong());

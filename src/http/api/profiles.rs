@@ -15,6 +15,7 @@ use crate::http::openapi::{CallErrors, ImageErrors};
 use crate::ids::OpenId;
 use crate::limits::Address;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
+use crate::protocol::errors;
 use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
 use crate::store::row;
 
@@ -123,9 +124,7 @@ pub async fn users(
     let openids =
         params.openids.split(',').take(USERS_MAX + 1).map(OpenId::parse).collect::<Result<Vec<_>, _>>();
     let openids = openids.ok().filter(|openids| openids.len() <= USERS_MAX);
-    let openids = openids.ok_or_else(|| {
-        ApiError::bad_request("openids must be 1 to 100 of [A-Za-z0-9_-]{1,64}, separated by commas")
-    })?;
+    let openids = openids.ok_or_else(|| ApiError::from(errors::OPENIDS_MALFORMED))?;
     let known = ask(&state, Profiles { openids: openids.clone() }).await?;
     let users =
         openids.iter().map(|openid| user(openid, known.get(openid).unwrap_or(&Profile::default()))).collect();

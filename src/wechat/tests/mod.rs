@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use actix::{Actor, Addr};
+use fake_wechat::Settings;
 
-use super::fake::{self, Settings};
 use super::*;
 mod calls;
 mod pushes;
@@ -21,7 +21,7 @@ fn double() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    actix_web::rt::spawn(fake::serve(listener, Settings::of("wx1", Secret::new(SECRET))).unwrap());
+    actix_web::rt::spawn(fake_wechat::serve(listener, Settings::of("wx1", SECRET), |_| Ok(())).unwrap());
     base
 }
 

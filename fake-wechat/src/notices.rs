@@ -11,8 +11,7 @@ use serde_json::json;
 
 use super::steering::{Fault, Markers};
 use super::tokens::TokenQuery;
-use super::{Double, Outcome, pushes};
-use crate::ids::OpenId;
+use super::{Double, Outcome, is_openid, pushes};
 
 #[derive(Deserialize)]
 struct Message {
@@ -68,7 +67,7 @@ pub async fn send(query: web::Query<TokenQuery>, body: Bytes, double: web::Data<
 }
 
 fn check(message: &Message) -> Result<(), i64> {
-    if OpenId::parse(&message.touser).is_err() {
+    if !is_openid(&message.touser) {
         return Err(40003);
     }
     let id = &message.template_id;

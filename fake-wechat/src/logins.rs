@@ -8,8 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::steering::{Fault, SLOWEST};
-use super::{Asked, Double, Outcome, REMEMBERED};
-use crate::ids::OpenId;
+use super::{Asked, Double, Outcome, REMEMBERED, is_openid};
 
 /// code2Session a minute and user (45011).
 const LOGINS_A_MINUTE: usize = 100;
@@ -74,10 +73,9 @@ pub async fn code2session(query: web::Query<CodeQuery>, double: web::Data<Double
                 Err(Refused::Errcode(code)) => code.into(),
                 Err(Refused::Broken) => Outcome::Fault(Fault::Status),
                 Ok(Known { openid, after }) => {
-                    (asked.who, asked.after) = (openid.as_str().to_owned(), after);
-                    Outcome::Answer(
-                        json!({ "openid": openid.as_str(), "session_key": "ZG91YmxlIHNlc3Npb24ga2V5IQ==" }),
-                    )
+                    let answer = json!({ "openid": openid, "session_key": "ZG91YmxlIHNlc3Npb24ga2V5IQ==" });
+                    (asked.who, asked.after) = (openid, after);
+                    Outcome::Answer(answer)
                 }
             }
         }
@@ -86,7 +84,7 @@ pub async fn code2session(query: web::Query<CodeQuery>, double: web::Data<Double
 }
 
 struct Known {
-    openid: OpenId,
+    openid: String,
     after: Duration,
 }
 
@@ -107,7 +105,7 @@ impl Double {
             ("", _) => Err(Refused::Errcode(41002)),
             (_, "") => Err(Refused::Errcode(41004)),
             (appid, _) if appid != self.settings.appid => Err(Refused::Errcode(40013)),
-            (_, secret) if secret != self.settings.secret.expose() => Err(Refused::Errcode(40125)),
+            (_, secret) if secret != self.settings.secret => Err(Refused::Errcode(40125)),
             _ => Ok(()),
         }
     }
@@ -151,19 +149,21 @@ impl Double {
     }
 
     fn login(&self, openid: &str, after: Duration) -> Result<Known, Refused> {
-        let openid = OpenId::parse(openid).map_err(|_| INVALID)?;
+        if !is_openid(openid) {
+            return Err(INVALID);
+        }
         let mut memory = self.memory();
         let active_for = Duration::from_millis(memory.steering.inactive_after_ms);
         let Logins { by_user, active, .. } = &mut memory.logins;
         if active.len() > REMEMBERED {
             active.retain(|_, at| at.elapsed() < active_for);
         }
-        active.insert(openid.as_str().to_owned(), Instant::now());
+        active.insert(openid.to_owned(), Instant::now());
         if self.settings.enforce_quota {
             if by_user.len() > REMEMBERED {
                 by_user.retain(|_, at| at.back().is_some_and(|at| at.elapsed() < MINUTE));
             }
-            let at = by_user.entry(openid.as_str().to_owned()).or_default();
+            let at = by_user.entry(openid.to_owned()).or_default();
             while at.front().is_some_and(|at| at.elapsed() >= MINUTE) {
                 at.pop_front();
             }
@@ -172,6 +172,6 @@ impl Double {
             }
             at.push_back(Instant::now());
         }
-        Ok(Known { openid, after })
+        Ok(Known { openid: openid.to_owned(), after })
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Outcome;
-use crate::wechat::{BUSY, Suggest};
+use super::checks::Suggest;
 
 /// The longest that an answer is held back.
 pub const SLOWEST: Duration = Duration::from_secs(60);
+
+/// The errcode of a WeChat that is busy.
+const BUSY: i64 = -1;
 
 /// Ways to answer that are no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,18 +6,25 @@ use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::steering::Markers;
 use super::tokens::TokenQuery;
-use super::{Double, Outcome, pushes, rid};
-use crate::ids::OpenId;
-use crate::wechat::Suggest;
+use super::{Double, Outcome, is_openid, pushes, rid};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Characters of a text.
 const CONTENT: usize = 2_500;
+
+/// What WeChat would do about a text; the later one is the worse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Suggest {
+    Pass,
+    Review,
+    Risky,
+}
 
 /// When calls were made, in the last minute, and how many in all: a double does not run for days.
 #[derive(Default)]
@@ -90,22 +97,15 @@ pub async fn msg_sec_check(
 
 /// One way of looking that failed stands among the details: nothing of it counts.
 fn text_answer((suggest, label): (Suggest, i64), in_detail: bool) -> Value {
-    let found = json!({ "suggest": word(suggest), "label": label });
-    let counts = json!({ "strategy": "content_model", "errcode": 0, "suggest": word(suggest), "label": label, "prob": 90 });
+    let found = json!({ "suggest": suggest, "label": label });
+    let counts =
+        json!({ "strategy": "content_model", "errcode": 0, "suggest": suggest, "label": label, "prob": 90 });
     let fails = json!({ "strategy": "keyword", "errcode": -1, "suggest": "risky", "label": 21000 });
     let mut answer = json!({ "errcode": 0, "errmsg": "ok", "trace_id": rid(), "detail": [fails, counts] });
     if !in_detail && let Some(fields) = answer.as_object_mut() {
         fields.insert("result".into(), found);
     }
     answer
-}
-
-pub fn word(suggest: Suggest) -> &'static str {
-    match suggest {
-        Suggest::Pass => "pass",
-        Suggest::Review => "review",
-        Suggest::Risky => "risky",
-    }
 }
 
 #[derive(Deserialize)]
@@ -163,7 +163,7 @@ impl Double {
         if version != 2 {
             return Err(47001);
         }
-        if OpenId::parse(openid).is_err() {
+        if !is_openid(openid) {
             return Err(40003);
         }
         if !(1..=4).contains(&scene) {

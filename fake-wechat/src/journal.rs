@@ -7,8 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{Asked, Fault, Outcome};
-use crate::ids::now_ms;
+use super::{Asked, Fault, Outcome, now_ms};
 
 /// Of each kind.
 const KEPT: usize = 300;
@@ -31,7 +30,7 @@ struct Kept {
 pub struct Entry {
     /// Rising over all kinds.
     pub n: u64,
-    at: i64,
+    at: u64,
     #[serde(flatten)]
     what: What,
 }

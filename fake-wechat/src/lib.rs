@@ -1,5 +1,5 @@
-//! A double of WeChat over real HTTP, for `hongyan dev` and for tests: the server speaks to it as it speaks
-//! to WeChat.
+//! A double of WeChat over real HTTP, for trying out and for tests: a server speaks to it as it speaks to
+//! WeChat. It knows WeChat alone, and nothing of the server.
 //!
 //! What it knows of WeChat's rules stands with each call: [`logins`], [`tokens`], [`checks`], [`notices`]. It
 //! is told to misbehave by words in what it is asked and by `POST /__control` ([`steering`]), tells the
@@ -9,18 +9,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{RequestHead, Server, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HOST, HeaderValue, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
-
-use crate::config::{AllowedHosts, Pages, Secret};
 
 mod checks;
 mod control;
@@ -41,27 +38,24 @@ use steering::{Fault, Steering};
 #[derive(Clone)]
 pub struct Settings {
     pub appid: String,
-    pub secret: Secret,
+    pub secret: String,
     /// Whether calls are counted against WeChat's quotas.
     pub enforce_quota: bool,
     /// Where a server takes what WeChat tells by itself.
     pub push: Option<PushTo>,
     /// The browser client of that server, such as `http://127.0.0.1:9999/`: where a tap on a message leads.
     pub client: Option<String>,
-    /// Names under which it may be asked, besides IP addresses and localhost.
-    pub allowed_hosts: AllowedHosts,
 }
 
 impl Settings {
     /// WeChat as it is, for a mini-program that has set no more up.
-    pub fn of(appid: &str, secret: Secret) -> Self {
+    pub fn of(appid: &str, secret: &str) -> Self {
         Self {
             appid: appid.to_owned(),
-            secret,
+            secret: secret.to_owned(),
             enforce_quota: true,
             push: None,
             client: None,
-            allowed_hosts: AllowedHosts::default(),
         }
     }
 }
@@ -91,17 +85,25 @@ struct Memory {
 const CALLS: [&str; 5] =
     ["code2session", "stable_token", "msg_sec_check", "media_check_async", "subscribe_send"];
 
-/// Serves the double.
+/// Serves the double. `admit` refuses requests that it should not answer, such as those that name another
+/// host.
 ///
 /// # Errors
 /// When the listener cannot be watched.
-pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Server> {
+pub fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    admit: impl Fn(&RequestHead) -> Result<(), HttpResponse> + Clone + Send + 'static,
+) -> std::io::Result<Server> {
     let memory = Memory { push: settings.push.clone(), ..Memory::default() };
     let double = web::Data::new(Double { settings, memory: Mutex::new(memory), journal: Journal::default() });
     let app = move || {
+        let admit = admit.clone();
         App::new()
             .app_data(double.clone())
-            .wrap(from_fn(from_here))
+            .wrap(from_fn(move |request: ServiceRequest, next| {
+                from_here(admit(request.head()), request, next)
+            }))
             .route("/sns/jscode2session", web::get().to(logins::code2session))
             .route("/cgi-bin/stable_token", web::post().to(tokens::stable_token))
             .route("/wxa/msg_sec_check", web::post().to(checks::msg_sec_check))
@@ -113,26 +115,14 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
     Ok(HttpServer::new(app).workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
 }
 
-/// A page of somebody else's, open in the same browser, does not steer the double, whatever name it made this
-/// machine's.
+/// A page of somebody else's, open in the same browser, does not steer the double.
 async fn from_here(
+    admitted: Result<(), HttpResponse>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
-    let text = |value: &HeaderValue| value.to_str().unwrap_or("?").to_owned();
-    let named = request
-        .headers()
-        .get_all(HOST)
-        .map(text)
-        .chain(request.uri().authority().map(|target| target.to_string()));
-    let named: Vec<String> = named.collect();
-    let origin = request.headers().get(ORIGIN).map(text);
-    let hosts = request
-        .app_data::<web::Data<Double>>()
-        .map(|double| double.settings.allowed_hosts.clone())
-        .unwrap_or_default();
-    if let Err(why) = hosts.judge(named.iter().map(String::as_str), origin.as_deref(), Pages::Own) {
-        return Ok(request.into_response(HttpResponse::Forbidden().body(format!("{why}\n"))));
+    if let Err(refusal) = admitted {
+        return Ok(request.into_response(refusal));
     }
     if request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return Ok(request.into_response(HttpResponse::Forbidden().finish()));
@@ -246,4 +236,16 @@ fn errmsg(code: i64) -> &'static str {
         61010 => "code is expired",
         _ => "error",
     }
+}
+
+/// Whether a text can be an openid.
+fn is_openid(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Unix time in milliseconds.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

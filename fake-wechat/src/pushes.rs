@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use actix_web::web;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
-use super::Double;
-use super::checks::word;
+use super::checks::Suggest;
 use super::steering::Markers;
-use crate::ids::now_ms;
-use crate::wechat::Suggest;
-use crate::wechat::client::http;
-use crate::wechat::push::{AesKey, signature};
+use super::{Double, now_ms};
 
 /// WeChat waits so long for `success`, and then tells the thing again. The double tells it once: tests say
 /// when it comes again.
@@ -29,7 +27,7 @@ pub struct PushTo {
     /// Such as `http://127.0.0.1:9999/wechat/events`.
     pub url: String,
     pub token: String,
-    /// Empty: plain.
+    /// The 43 characters that the console calls EncodingAESKey; empty: plain.
     #[serde(default)]
     pub aes_key: String,
     #[serde(default)]
@@ -116,7 +114,7 @@ pub fn media_checked(appid: &str, openid: &str, trace_id: &str, markers: &Marker
     let (suggest, label) = markers.verdict.unwrap_or((Suggest::Pass, 100));
     let errcode = if markers.is_unfetched { -1008 } else { 0 };
     // The label is a text here and there.
-    let result = json!({ "suggest": word(suggest), "label": label.to_string() });
+    let result = json!({ "suggest": suggest, "label": label.to_string() });
     let own = json!({ "appid": appid, "trace_id": trace_id, "version": 2, "errcode": errcode, "errmsg": "", "result": result });
     Event::new("wxa_media_check", openid, own)
 }
@@ -145,8 +143,10 @@ impl PushTo {
     async fn tell(&self, event: &Event, appid: &str) -> String {
         let (query, body) = self.seal(&event.write(self.format), appid);
         let content_type = if self.format == Format::Xml { "text/xml" } else { "application/json" };
-        let http = http(&self.url, WAITS, 1);
-        let answer = http
+        let answer = awc::Client::builder()
+            .timeout(WAITS)
+            .disable_redirects()
+            .finish()
             .post(format!("{}?{query}", self.url))
             .insert_header(("content-type", content_type))
             .send_body(body)
@@ -166,7 +166,7 @@ impl PushTo {
         let nonce = rand::random::<u32>().to_string();
         let signed = signature(&[&self.token, &timestamp, &nonce]);
         let query = format!("signature={signed}&timestamp={timestamp}&nonce={nonce}");
-        let Some(sealed) = AesKey::parse(&self.aes_key).and_then(|key| encrypt(&key, message, appid)) else {
+        let Some(sealed) = encrypt(&self.aes_key, message, appid) else {
             return (query, message.to_owned());
         };
         let signed = signature(&[&self.token, &timestamp, &nonce, &sealed]);
@@ -179,16 +179,34 @@ impl PushTo {
     }
 }
 
-fn encrypt(key: &AesKey, message: &str, appid: &str) -> Option<String> {
+/// The console makes 43 characters at will, so the last one may have bits that belong to no byte.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// 16 random bytes, the message's length, the message, the appid, and 1 to 32 bytes that each say how many
+/// they are. `None` without a key.
+fn encrypt(encoding_aes_key: &str, message: &str, appid: &str) -> Option<String> {
+    let key: [u8; 32] = BASE64.decode(format!("{encoding_aes_key}=")).ok()?.try_into().ok()?;
+    let (iv, _) = key.split_first_chunk::<16>()?;
     let length = u32::try_from(message.len()).ok()?.to_be_bytes();
     let mut plain =
         [&rand::random::<[u8; 16]>(), length.as_slice(), message.as_bytes(), appid.as_bytes()].concat();
     let padding = 32 - plain.len() % 32;
     plain.resize(plain.len() + padding, u8::try_from(padding).ok()?);
     let count = plain.len();
-    let cipher = cbc::Encryptor::<aes::Aes256>::new(key.bytes().into(), key.iv().into());
+    let cipher = cbc::Encryptor::<aes::Aes256>::new((&key).into(), iv.into());
     let sealed = cipher.encrypt_padded::<NoPadding>(&mut plain, count).ok()?;
-    Some(STANDARD.encode(sealed))
+    Some(BASE64.encode(sealed))
+}
+
+/// The SHA-1 of the parts, sorted, as WeChat signs.
+fn signature(parts: &[&str]) -> String {
+    let mut sorted = parts.to_vec();
+    sorted.sort_unstable();
+    let digest = Sha1::digest(sorted.concat());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The elements of a value; a list is one element after the other.

@@ -12,6 +12,7 @@ test:
 lint:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo doc --workspace --no-deps --document-private-items --locked
 
 audit:
 	scripts/audit

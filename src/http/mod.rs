@@ -1,7 +1,7 @@
 //! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
 //!
-//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
-//! under `/admin/v1`, [`ws`] the handshake. [`admission`] and [`address`] decide who may come in, [`caller`]
+//! [`public`] and [`ops()`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
+//! under `/admin/v1`, [`ws`] the handshake. [`admission`] and [`address`] decide who may come in, [`client`]
 //! who it is, [`error`] how a refusal looks.
 
 use std::sync::Arc;

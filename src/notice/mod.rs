@@ -1,7 +1,7 @@
 //! Notices: a subscribe message of WeChat's to who is away and has something unread.
 //!
 //! Of every message that is stored the Notifier ([`actor`]) is told once; it waits in the [`schedule`], is
-//! judged when its time has come ([`evaluate`], by the rules of [`judge`] and [`quiet`]), and goes to WeChat
+//! judged when its time has come ([`evaluate`], by the rules of [`policy`] and [`quiet`]), and goes to WeChat
 //! ([`deliver`]) as [`compose`] words it. While the settings are wrong it rests ([`rest`]). The grants, and
 //! who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
 

@@ -1,9 +1,9 @@
 //! The way to the other nodes: hints about what was committed, over NATS. Whatever befalls it, nothing is
 //! lost and no sender waits: the database is the truth, and what hints did not tell is asked of it.
 //!
-//! [`actor`] is the Relay; [`interest`] says whose hints are wanted, [`trust`] when the database must be
-//! asked, [`peers`] who else there is and is away, [`probe`] whether NATS answers, [`wire`] how it all looks
-//! on NATS; [`catch_up`] does the asking, [`connect`] says how NATS is reached.
+//! [`actor`] is the Relay; [`interest`] says whose hints are wanted, [`resync_planner`] when the database must
+//! be asked, [`peers`] who else there is and is away, [`probe`] whether NATS answers, [`wire`] how it all
+//! looks on NATS; [`resync`] does the asking, [`connect`] says how NATS is reached.
 
 mod actor;
 mod resync;

@@ -1,6 +1,8 @@
 //! What has happened to a conversation: plain values that the store emits after a commit and the chat
 //! delivers. They stand between the two rooms, so that neither knows the other.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 mod finding;

@@ -504,9 +504,9 @@ fn without_comment(line: &str) -> String {
 }
 
 #[test]
-fn the_limits_that_the_readme_shows_are_the_defaults() {
-    let readme = text("README.md");
-    let init = code(&readme)
+fn the_limits_that_the_documents_show_are_the_defaults() {
+    let protocol = text("docs/PROTOCOL.md");
+    let init = code(section(&protocol, "## A conversation by hand"))
         .into_iter()
         .find_map(|line| line.split_once("< ").filter(|(_, f)| f.contains("\"limits\"")))
         .unwrap()
@@ -519,4 +519,58 @@ fn the_limits_that_the_readme_shows_are_the_defaults() {
         "messages_per_second": limits.messages_per_second, "message_burst": limits.message_burst,
     });
     assert_eq!(init["limits"], wanted);
+
+    let kib = |bytes: usize| {
+        assert_eq!(bytes % 1024, 0);
+        (bytes / 1024).to_string()
+    };
+    let numbers = [
+        kib(limits.frame_bytes),
+        kib(limits.message_bytes),
+        kib(limits.fields_bytes),
+        limits.messages_per_second.to_string(),
+        limits.message_burst.to_string(),
+        limits.sessions_per_user.to_string(),
+        limits.new_conversations_per_day.to_string(),
+    ];
+    for (file, heading, start) in
+        [("README.md", "## Limits", "64 KiB"), ("README.zh-CN.md", "## 限制", "一帧")]
+    {
+        let document = text(file);
+        let (_, paragraph) = section(&document, heading).split_once(&format!("\n{start}")).unwrap();
+        let told: Vec<&str> = start
+            .split(' ')
+            .chain(paragraph.split(|c: char| !c.is_ascii_digit()))
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+            .take(numbers.len())
+            .collect();
+        assert_eq!(told, numbers, "{file}");
+    }
+}
+
+/// What READMEs claim and figures of others stand for.
+#[test]
+fn the_readmes_promise_no_more_than_was_measured() {
+    let benchmarks = text("docs/BENCHMARKS.md");
+    let measured = |row: &str| -> f64 {
+        let line = benchmarks.lines().find(|line| line.starts_with(&format!("| {row} "))).unwrap();
+        line.split("**").nth(1).unwrap().strip_suffix(" KB").unwrap().parse().unwrap()
+    };
+    let fresh = measured("resident memory an idle session, fresh");
+    let used = measured("the same after ten 1 KB messages each way and 60 s idle");
+    let (english, chinese) = (text("README.md"), text("README.zh-CN.md"));
+    for (document, [fresh_is, used_is]) in
+        [(&english, ["less than ", "and less than "]), (&chinese, ["占用不到 ", "之后不到 "])]
+    {
+        for (claim, figure) in [(fresh_is, fresh), (used_is, used)] {
+            let (_, rest) = document.split_once(claim).unwrap_or_else(|| panic!("{claim}"));
+            let claimed: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+            assert!(figure <= claimed, "{claim}{claimed} KB, and {figure} KB were measured");
+        }
+    }
+
+    let protocol = text("docs/PROTOCOL.md");
+    let client = section(&protocol, "## A client without the SDK");
+    let lines = client.split("```").nth(1).unwrap().lines().skip(1).count();
+    assert!((50..60).contains(&lines), "{lines} lines are no more under sixty, or far fewer");
 }

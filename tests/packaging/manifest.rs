@@ -70,17 +70,21 @@ fn no_dependency_needs_a_newer_rust() {
     assert!(newer.is_empty(), "{newer:?}");
 }
 
-/// Clippy refuses what the standard library got after that version: it reads it in Cargo.toml.
+/// Clippy refuses what the standard library got after that version, which it reads in Cargo.toml; rustdoc
+/// refuses broken links.
 #[test]
-fn clippy_holds_the_code_to_the_oldest_rust() {
-    for file in ["Cargo.toml", "bench/load/Cargo.toml"] {
-        let manifest: toml::Table = text(file).parse().unwrap();
-        assert_eq!(manifest["lints"]["clippy"]["incompatible_msrv"].as_str(), Some("deny"), "{file}");
-    }
+fn every_package_has_the_lints_of_the_workspace() {
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let lints = &manifest["workspace"]["lints"];
+    assert_eq!(lints["clippy"]["incompatible_msrv"].as_str(), Some("deny"));
+    assert_eq!(lints["rustdoc"]["all"]["level"].as_str(), Some("deny"));
     let settings: toml::Table = text("clippy.toml").parse().unwrap();
     assert!(!settings.contains_key("msrv"), "another version than Cargo.toml's");
-    for folder in ["src", "bench/load/src"] {
-        for file in files(&root().join(folder)) {
+    for package in packages(&metadata(&["--no-deps"])) {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let settings: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
+        assert_eq!(settings["lints"]["workspace"].as_bool(), Some(true), "{}", manifest.display());
+        for file in files(&manifest.parent().unwrap().join("src")) {
             assert!(!fs::read_to_string(&file).unwrap().contains("incompatible_msrv"), "{}", file.display());
         }
     }

@@ -13,6 +13,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --package hongyan --no-default-features --locked -- -D warnings
+	cargo doc --workspace --no-deps --document-private-items --locked
 
 audit:
 	scripts/audit

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -262,9 +263,17 @@ pub struct Malformed(pub &'static str, pub &'static str);
 
 /// Unix time in milliseconds, by this machine's clock.
 pub fn now_ms() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Unix time in microseconds, by this machine's clock.
+pub fn now_us() -> i64 {
+    i64::try_from(since_1970().as_micros()).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::disallowed_types, reason = "the wall clock is read here, so that it is read nowhere else")]
+fn since_1970() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

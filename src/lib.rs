@@ -3,6 +3,8 @@
 //! The modules, in reading order. Which dependencies are allowed stands in docs/ARCHITECTURE.md and is held
 //! by a test.
 
+#![deny(clippy::disallowed_types)]
+
 pub mod cli;
 pub mod app;
 pub mod config;

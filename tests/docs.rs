@@ -388,6 +388,99 @@ fn the_map_of_the_modules_is_the_one_that_is_held() {
     assert_eq!(listed, read);
 }
 
+/// Every type, variant and module of the server, as far as a line of its own names it.
+fn named_in_source() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (file, text) in sources(&root().join("src")) {
+        names.insert(file.file_stem().unwrap().to_str().unwrap().to_owned());
+        for line in text.lines().map(str::trim_start) {
+            let line = line.strip_prefix("pub ").unwrap_or(line);
+            let line =
+                line.strip_prefix("pub(").and_then(|rest| rest.split_once(") ")).map_or(line, |(_, l)| l);
+            let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let item = ["struct", "enum", "trait", "type", "mod"].contains(&keyword);
+            let name = if item { rest } else { line };
+            let name = name.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap();
+            let variant = name.starts_with(|c: char| c.is_uppercase());
+            if item || variant {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let files = files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "rs"));
+    let here = files.map(|file| (file.clone(), fs::read_to_string(&file).unwrap()));
+    folders.iter().flat_map(|folder| sources(folder)).chain(here).collect()
+}
+
+#[test]
+fn the_diagrams_name_what_there_is() {
+    let document = text("docs/ARCHITECTURE.md");
+    let diagrams: Vec<&str> =
+        document.split("\n```mermaid\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    assert_eq!(diagrams.len(), 2);
+    let known = named_in_source();
+    // Of the notation, and of others' products.
+    let others = ["SQLite", "PostgreSQL", "WebSocket", "WeChat"];
+    let mut found = 0;
+    for word in diagrams.iter().flat_map(|text| {
+        text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '/' || c == '.' || c == '\''))
+    }) {
+        if word.ends_with(".rs") {
+            assert!(root().join("src").join(word.trim_start_matches("br/")).exists(), "{word}");
+            found += 1;
+        } else if word.chars().skip(1).any(char::is_lowercase)
+            && word.starts_with(char::is_uppercase)
+            && !word.contains('\'')
+            && word != "Note"
+            && !others.contains(&word)
+        {
+            assert!(known.contains(word), "{word} is in a diagram and nowhere in src");
+            found += 1;
+        }
+    }
+    assert!(found > 40, "{found} names were found");
+    // Every actor of the table stands in one.
+    for row in table(section(&document, "## The actors")) {
+        let name = row[0].split(' ').next().unwrap();
+        let name = if name == "session" { "SessionActor" } else { name };
+        assert!(diagrams[1].contains(name), "{name}");
+    }
+}
+
+#[test]
+fn the_recipes_name_what_there_is() {
+    let contributing = text("CONTRIBUTING.md");
+    let recipes = section(&contributing, "## Recipes");
+    let named: Vec<&str> = recipes.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(
+        named,
+        ["A setting", "A frame", "A write", "A call", "A metric", "A migration", "A subscriber"]
+    );
+    let source: String = sources(&root().join("src")).into_iter().map(|(_, text)| text).collect();
+    let mut files = 0;
+    for recipe in recipes.split("\n### ").skip(1) {
+        for span in spans(recipe) {
+            if let Some((folder, _)) = span.split_once("/DATE-TIME_NAME") {
+                assert!(root().join(folder).is_dir(), "{span}");
+            } else if span.contains('/') || span.contains(".toml") || span.ends_with(".md") {
+                let path = span.split(' ').next().unwrap();
+                assert!(root().join(path).exists(), "{span}");
+                files += 1;
+            } else if span.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                let name = span.rsplit("::").next().unwrap();
+                assert!(source.contains(name) || span == "up.sql", "{span}");
+            }
+        }
+    }
+    assert!(files > 50, "{files} files were found");
+}
+
 fn pair(row: Vec<String>) -> (String, String) {
     let [room, known] = <[String; 2]>::try_from(row).unwrap();
     (room, known)
@@ -411,9 +504,9 @@ fn without_comment(line: &str) -> String {
 }
 
 #[test]
-fn the_limits_that_the_readme_shows_are_the_defaults() {
-    let readme = text("README.md");
-    let init = code(&readme)
+fn the_limits_that_the_documents_show_are_the_defaults() {
+    let protocol = text("docs/PROTOCOL.md");
+    let init = code(section(&protocol, "## A conversation by hand"))
         .into_iter()
         .find_map(|line| line.split_once("< ").filter(|(_, f)| f.contains("\"limits\"")))
         .unwrap()
@@ -426,4 +519,58 @@ fn the_limits_that_the_readme_shows_are_the_defaults() {
         "messages_per_second": limits.messages_per_second, "message_burst": limits.message_burst,
     });
     assert_eq!(init["limits"], wanted);
+
+    let kib = |bytes: usize| {
+        assert_eq!(bytes % 1024, 0);
+        (bytes / 1024).to_string()
+    };
+    let numbers = [
+        kib(limits.frame_bytes),
+        kib(limits.message_bytes),
+        kib(limits.fields_bytes),
+        limits.messages_per_second.to_string(),
+        limits.message_burst.to_string(),
+        limits.sessions_per_user.to_string(),
+        limits.new_conversations_per_day.to_string(),
+    ];
+    for (file, heading, start) in
+        [("README.md", "## Limits", "64 KiB"), ("README.zh-CN.md", "## 限制", "一帧")]
+    {
+        let document = text(file);
+        let (_, paragraph) = section(&document, heading).split_once(&format!("\n{start}")).unwrap();
+        let told: Vec<&str> = start
+            .split(' ')
+            .chain(paragraph.split(|c: char| !c.is_ascii_digit()))
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+            .take(numbers.len())
+            .collect();
+        assert_eq!(told, numbers, "{file}");
+    }
+}
+
+/// What READMEs claim and figures of others stand for.
+#[test]
+fn the_readmes_promise_no_more_than_was_measured() {
+    let benchmarks = text("docs/BENCHMARKS.md");
+    let measured = |row: &str| -> f64 {
+        let line = benchmarks.lines().find(|line| line.starts_with(&format!("| {row} "))).unwrap();
+        line.split("**").nth(1).unwrap().strip_suffix(" KB").unwrap().parse().unwrap()
+    };
+    let fresh = measured("resident memory an idle session, fresh");
+    let used = measured("the same after ten 1 KB messages each way and 60 s idle");
+    let (english, chinese) = (text("README.md"), text("README.zh-CN.md"));
+    for (document, [fresh_is, used_is]) in
+        [(&english, ["less than ", "and less than "]), (&chinese, ["占用不到 ", "之后不到 "])]
+    {
+        for (claim, figure) in [(fresh_is, fresh), (used_is, used)] {
+            let (_, rest) = document.split_once(claim).unwrap_or_else(|| panic!("{claim}"));
+            let claimed: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+            assert!(figure <= claimed, "{claim}{claimed} KB, and {figure} KB were measured");
+        }
+    }
+
+    let protocol = text("docs/PROTOCOL.md");
+    let client = section(&protocol, "## A client without the SDK");
+    let lines = client.split("```").nth(1).unwrap().lines().skip(1).count();
+    assert!((50..60).contains(&lines), "{lines} lines are no more under sixty, or far fewer");
 }

@@ -1,6 +1,8 @@
 //! How far the log of revocations has been read: a plain value. Transactions overlap, so an id may be
 //! committed after a higher one; and one that was rolled back never comes. Times are monotonic milliseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::BTreeMap;
 
 /// How long a missing id is asked for: longer than a commit hangs that still succeeds.

@@ -1,5 +1,7 @@
 //! What the log of revocations comes to: a plain value.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::{HashMap, HashSet};
 
 use super::tokens::{Identity, TokenRefused};

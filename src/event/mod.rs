@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 mod finding;

@@ -201,30 +201,42 @@ impl From<Malformed> for ApiError {
 mod tests {
     use super::*;
     use actix_web::body::to_bytes;
-    use serde_json::{Value, json};
+    use insta::assert_snapshot;
 
-    async fn parts(error: ApiError) -> (u16, Option<String>, Value) {
+    /// The whole answer, as a client meets it.
+    async fn answer(error: ApiError) -> String {
         let response = error.error_response();
-        let retry = response.headers().get(header::RETRY_AFTER).map(|v| v.to_str().unwrap().to_owned());
-        let status = response.status().as_u16();
+        let status = response.status().to_string();
+        let mut lines: Vec<String> =
+            response.headers().iter().map(|(name, v)| format!("{name}: {}", v.to_str().unwrap())).collect();
+        lines.sort();
         let body = to_bytes(response.into_body()).await.unwrap();
-        (status, retry, serde_json::from_slice(&body).unwrap())
+        format!("{status}\n{}\n{}", lines.join("\n"), str::from_utf8(&body).unwrap())
     }
 
     #[actix_web::test]
     async fn a_word_comes_with_its_status_and_waits_are_rounded_up() {
-        let (status, retry, body) = parts(ApiError::rate_limited(1_001)).await;
-        assert_eq!((status, retry.as_deref()), (429, Some("2")));
-        assert_eq!(body["retry_after_ms"], 1_001);
-        let (status, retry, body) = parts(ApiError::not_found()).await;
-        assert_eq!((status, retry), (404, None));
-        assert_eq!(body, json!({"status":404,"error":"not_found","message":"there is nothing at this path"}));
+        assert_snapshot!(answer(ApiError::rate_limited(1_001)).await, @r#"
+        429 Too Many Requests
+        content-type: application/json
+        retry-after: 2
+        {"status":429,"error":"rate_limited","message":"too many calls: wait a little","retry_after_ms":1001}
+        "#);
+        assert_snapshot!(answer(ApiError::not_found()).await, @r#"
+        404 Not Found
+        content-type: application/json
+        {"status":404,"error":"not_found","message":"there is nothing at this path"}
+        "#);
     }
 
     #[actix_web::test]
     async fn a_401_carries_a_challenge() {
-        let response = ApiError::from(TokenRefused::Unauthorized).error_response();
-        assert_eq!(response.headers().get(header::WWW_AUTHENTICATE).unwrap(), "Bearer");
+        assert_snapshot!(answer(TokenRefused::Unauthorized.into()).await, @r#"
+        401 Unauthorized
+        content-type: application/json
+        www-authenticate: Bearer
+        {"status":401,"error":"unauthorized","message":"the token is not valid: log in again"}
+        "#);
     }
 
     #[test]

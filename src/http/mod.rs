@@ -1,6 +1,6 @@
 //! The edge: what a stranger's bytes meet first, and the only place where HTTP is spoken.
 //!
-//! [`public`] and [`ops`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
+//! [`public`] and [`ops()`] say which paths there are; [`api`] holds the calls under `/v1`, [`admin`] those
 //! under `/admin/v1`, [`ws`] the handshake. [`address`] says where a request comes from, [`client`] who it is,
 //! [`error`] how a refusal looks; who may do how much is the work of [`crate::limits`].
 

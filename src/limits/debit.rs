@@ -1,6 +1,8 @@
 //! Limits on what is only known afterwards, such as the bytes of an answer: who is in debt waits, whatever
 //! the next one would cost.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric};
@@ -24,9 +23,10 @@ pub(super) struct Process {
 
 impl Process {
     /// To be made first of all.
+    #[expect(clippy::disallowed_types, reason = "a metric has fractions of a second")]
     pub(super) fn new() -> Self {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        Self { started }
+        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self { started: started.map_or(0.0, |since| since.as_secs_f64()) }
     }
 }
 

@@ -2,6 +2,8 @@
 //! rule of its kind makes WeChat refuse the whole notice (47003), so what somebody calls themself must not be
 //! able to.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

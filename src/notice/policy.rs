@@ -1,6 +1,8 @@
 //! What is to be done: about a conversation whose time has come, and after WeChat was asked to send. Plain:
 //! no clock, no network.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use super::quiet::quiet_until;
 use crate::metrics::NoticeResult;
 use crate::store::messages::{Candidate, NoticeOutcome, Quiet};

@@ -1,5 +1,7 @@
 //! When a user is not to be disturbed.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use crate::store::messages::Quiet;
 
 const MINUTE_MS: i64 = 60_000;

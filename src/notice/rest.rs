@@ -1,5 +1,7 @@
 //! When nothing is sent, because the next would fare no better: plain, without clock.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 /// Refusals in a row, of different users, that are taken for a fault of the settings.
 const ODD_IN_A_ROW: u32 = 3;
 

@@ -1,6 +1,8 @@
 //! Which conversations are to be judged when: a plain value, without clock. Times are milliseconds of any
 //! clock that never jumps.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::{OpenId, Seq};

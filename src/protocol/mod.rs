@@ -1,6 +1,8 @@
 //! The wire: frames in, frames out, errors and close codes, as docs/PROTOCOL.md has them. Pure: no actor, no
 //! I/O.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod close;
 pub mod features;
 pub mod inbound;

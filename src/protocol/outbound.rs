@@ -214,11 +214,7 @@ pub(super) fn push_ids(out: &mut String, id: Option<&RequestId>, client_msg_id: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-
-    fn value(frame: &str) -> Value {
-        serde_json::from_str(frame).unwrap_or_else(|e| panic!("{e}: {frame}"))
-    }
+    use insta::assert_snapshot;
 
     fn openid(text: &str) -> OpenId {
         OpenId::parse(text).unwrap()
@@ -258,10 +254,14 @@ mod tests {
             target,
         };
         let seq = Seq::parse(7).unwrap();
-        let frame = message(&draft(r#"{"message":"hi"}"#, None), seq, 5);
-        let want = json!({"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"message":"hi"});
-        assert_eq!(value(&frame), want);
-        assert_eq!(value(&message(&draft("{}", Some(seq)), seq, 5))["target_seq"], 7);
+        assert_snapshot!(
+            message(&draft(r#"{"message":"hi"}"#, None), seq, 5),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"message":"hi"}"#
+        );
+        assert_snapshot!(
+            message(&draft("{}", Some(seq)), seq, 5),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"target_seq":7}"#
+        );
     }
 
     #[test]
@@ -277,8 +277,18 @@ mod tests {
             recalled: false,
             target: None,
         };
-        let to = |reader, peer| value(&as_seen(&message, reader, peer))["to_user_openid"].clone();
-        assert_eq!((to(&a, &b), to(&b, &a), to(&a, &a)), (json!("b"), json!("b"), json!("a")));
+        assert_snapshot!(
+            as_seen(&message, &a, &b),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":1,"sent_at":1,"message":"hi"}"#
+        );
+        assert_snapshot!(
+            as_seen(&message, &b, &a),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":1,"sent_at":1,"message":"hi"}"#
+        );
+        assert_snapshot!(
+            as_seen(&message, &a, &a),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"a","seq":1,"sent_at":1,"message":"hi"}"#
+        );
     }
 
     #[test]
@@ -293,10 +303,10 @@ mod tests {
             recalled: true,
             target: None,
         };
-        let got = value(&stored(&m, &openid("b")));
-        assert_eq!(got["client_msg_id"], "\"c\\");
-        assert_eq!(got["recalled"], true);
-        assert!(got.get("message").is_none());
+        assert_snapshot!(
+            stored(&m, &openid("b")),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":3,"sent_at":9,"recalled":true,"client_msg_id":"\"c\\"}"#
+        );
     }
 
     #[test]
@@ -309,9 +319,15 @@ mod tests {
             sent_at: 1,
             duplicate: false,
         };
-        assert_eq!(value(&ack.encode(Some(&id)))["id"], "é\n");
+        assert_snapshot!(
+            ack.encode(Some(&id)),
+            @r#"{"type":"ack","status":200,"id":"\u00e9\n","to_user_openid":"b","seq":1,"sent_at":1,"duplicate":false}"#
+        );
         let error = CallerError::worded(crate::protocol::ErrorCode::BadFrame, "\"x\"").after(9);
         let failure = Failure { error: &error, id: Some(&id), client_msg_id: None };
-        assert_eq!(value(&failure.encode())["retry_after_ms"], 9);
+        assert_snapshot!(
+            failure.encode(),
+            @r#"{"type":"error","status":400,"error":"bad_frame","message":"\"x\"","id":"\u00e9\n","retry_after_ms":9}"#
+        );
     }
 }

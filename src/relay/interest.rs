@@ -1,5 +1,7 @@
 //! Which users have sessions here, and which subjects are subscribed to for them.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::OpenId;

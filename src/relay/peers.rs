@@ -6,6 +6,8 @@
 //! away: its last heartbeat is no later than its last word. A node of an older release writes no heartbeat;
 //! it says in the database only that it is cut off.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::HashMap;
 
 /// A node that says nothing for so long has vanished: it may have committed something that it told nobody. It

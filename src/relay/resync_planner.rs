@@ -1,6 +1,8 @@
 //! Up to when this node's users have surely been told everything, and when the database must be asked what
 //! they have not. A plain value; times are monotonic milliseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 /// How often the database is asked while hints do not come.
 const EVERY_MS: u64 = 8_000;
 /// After a doubt the database is asked at once, and again so much later: what was being committed may not

@@ -1,6 +1,8 @@
 //! Rests from calling WeChat while it fails, so that nobody waits for what will not come. Times are monotonic
 //! milliseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 /// After so many failures in a row there is a rest; then one call tries.
 #[derive(Debug)]
 pub struct Breaker {

@@ -1,6 +1,8 @@
 //! Calls to WeChat that one user or address may cause, so that nobody uses up what all have in common. Times
 //! are monotonic milliseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::hash::Hash;
 
 use lru::LruCache;

@@ -1,6 +1,8 @@
 //! What WeChat said of a text not long ago, so that a text which many send is asked for once. Times are
 //! monotonic milliseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::num::NonZeroUsize;
 
 use lru::LruCache;

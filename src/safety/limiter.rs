@@ -1,5 +1,7 @@
 //! How many calls WeChat is asked within a minute. Times are monotonic milliseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 /// Counts by the second; one second more than a minute, because the oldest of them is only partly within it.
 const SECONDS: u64 = 61;
 

@@ -1,5 +1,7 @@
 //! Keeps what has one key in the order in which it came, though its checks end in any.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 

@@ -1,6 +1,8 @@
 //! The word list as it is now: read at the start, and anew when its files change. A file that is gone or bad
 //! changes nothing.
 
+#![expect(clippy::disallowed_types, reason = "when a file was changed is no time of day")]
+
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -1,5 +1,7 @@
 //! From what the list and WeChat say to what becomes of a text. Plain: no clock, no network.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use crate::config::{OnReview, Unjudged};
 use crate::event::{By, Found};
 use crate::wechat::{Failure, Judgement, Suggest};

@@ -120,7 +120,7 @@ pub(super) fn write(conn: &mut impl Writer, write: &Write, now: i64, at: i64) ->
     }
 }
 
-/// Whether a write is done by [`write`].
+/// Whether a write is done by [`write()`].
 pub(super) fn is_one(write: &Write) -> bool {
     matches!(
         write,

@@ -1,5 +1,7 @@
 //! A number of lines a second, and how many more there would have been. A plain value.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -10,12 +10,12 @@ mod budget;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use log::kv::{self, VisitSource};
 use log::{Level, Record};
 
-use crate::ids::{ClientMsgId, OpenId, Seq, SessionId};
+use crate::ids::{ClientMsgId, OpenId, Seq, SessionId, now_us};
 
 pub use budget::{Budget, Spent};
 
@@ -126,9 +126,7 @@ enum Field {
 impl Line {
     fn new(hop: &'static str) -> Self {
         // The log's own time has milliseconds only, and hops are shorter.
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { hop, fields: Vec::with_capacity(8) }
-            .number("at_us", i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
+        Self { hop, fields: Vec::with_capacity(8) }.number("at_us", now_us())
     }
 
     pub fn text(mut self, key: &'static str, value: impl Into<String>) -> Self {

@@ -1,5 +1,7 @@
 //! The access_token as this node holds it: a plain state machine, without clock and network.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use tokio::sync::oneshot;
 
 use super::error::TOKEN_INVALID;

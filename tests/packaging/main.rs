@@ -12,6 +12,7 @@ use hongyan::config::{Inputs, Profile, load, show};
 
 mod cluster;
 mod dist;
+mod manifest;
 mod nats;
 mod start;
 mod nginx;

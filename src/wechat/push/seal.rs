@@ -1,5 +1,7 @@
 //! Whether a push is WeChat's: its signature, its time, and what it is encrypted with.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};

@@ -620,8 +620,7 @@ const createClient = options => {
   let flush = async row => {
     if (busy.has(row)) return
     busy.add(row)
-    let next = () => isOnline() && row.outbox.find(entry => entry.state === 'sending' && !entry.seq)
-    for (let entry; (entry = next());) {
+    for (let entry; (entry = isOnline() && row.outbox.find(each => each.state === 'sending' && !each.seq));) {
       let { type, message, client_msg_id, extra } = entry
       // Told to the storage first: a message that may have gone out cannot be taken back after a restart either.
       if (entry.untried) {
@@ -880,8 +879,7 @@ const createClient = options => {
   store('device', device)
 
   let turn = (next, why, retryAt) => {
-    client.state = next
-    client.error = why
+    Object.assign(client, { state: next, error: why })
     emit('state', { state: next, error: why, retryAt })
   }
   let isOnline = () => socket && client.state === 'online'

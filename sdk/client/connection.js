@@ -47,8 +47,7 @@ if (!isOpenid(device) || device[32]) device = randomId()
 store('device', device)
 
 const turn = (next, why, retryAt) => {
-  client.state = next
-  client.error = why
+  Object.assign(client, { state: next, error: why })
   emit('state', { state: next, error: why, retryAt })
 }
 export const isOnline = () => socket && client.state === 'online'

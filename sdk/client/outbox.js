@@ -27,8 +27,7 @@ export const acked = (row, entry, { seq, sent_at }) => {
 export const flush = async row => {
   if (busy.has(row)) return
   busy.add(row)
-  const next = () => isOnline() && row.outbox.find(entry => entry.state === 'sending' && !entry.seq)
-  for (let entry; (entry = next());) {
+  for (let entry; (entry = isOnline() && row.outbox.find(each => each.state === 'sending' && !each.seq));) {
     const { type, message, client_msg_id, extra } = entry
     // Told to the storage first: a message that may have gone out cannot be taken back after a restart either.
     if (entry.untried) {

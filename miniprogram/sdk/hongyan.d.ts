@@ -1,3 +1,4 @@
+// Made of sdk/hongyan.d.ts by scripts/sdk-modules: change that one.
 /**
  * hongyan 鸿雁: chat for WeChat mini-programs and browsers.
  *
@@ -9,12 +10,14 @@
  *     chat.on('messages', ({ peer }) => page.setData({ messages: chat.messages(peer) }))
  *     chat.start()
  *     chat.send('oPeer', 'hello')
+ *
+ * What not every app needs is a part, in a file of its own, that an app adds by name: `createClient({ url, parts: [notices] })`.
  */
 
 /** Times are Unix milliseconds by the server's clock, but where said otherwise. */
 type Time = number
 
-export interface Options {
+export interface Options<Parts extends readonly Part<any>[] = readonly Part<any>[]> {
   /** Where the server is, without a path: `https://chat.example.com`. `http://` only while developing. */
   url: string
   /** What the platform gives. Default: `wx` where there is one, else the browser. */
@@ -32,6 +35,8 @@ export interface Options {
   storageKey?: string
   /** How many messages of a conversation a page has, 1 to 100. Default 20. */
   pageSize?: number
+  /** Parts, such as `notices`, in the order in which they are added: each gives the client further calls. */
+  parts?: readonly [...Parts]
   /** For tests: the clock, in ms, by which retries and time-outs go. */
   clock?: Clock
 }
@@ -232,7 +237,48 @@ export interface Client {
   call(method: string, path: string, body?: unknown): Promise<any>
 }
 
-export function createClient(options: Options): Client
+/**
+ * A part of the SDK: run once for each client that it is added to, it gives the calls that the client has by it. A call of a name that is there
+ * already takes its place.
+ */
+export type Part<Calls extends object> = (core: Core) => Calls
+/** The calls of several parts. */
+export type CallsOf<Parts> = Parts extends readonly [Part<infer Calls>, ...infer Others] ? Calls & CallsOf<Others> : {}
+
+/**
+ * What a part has to build on. It is made for the parts of this release, and may be another in the next one: an app that keeps to `Client` is not
+ * concerned.
+ */
+export interface Core {
+  /** As it is so far: with its own calls, and those of the parts before. */
+  client: Client
+  /** What is done with a frame, by its type: a part adds its own, or puts one around what is there. `row` is of the peer that the frame names, or false. */
+  frames: Record<string, (frame: any, row: Row | false, isOwn: boolean) => void>
+  /** What the handshake says that this client knows, by PROTOCOL.md's names of `features`: a part adds its own. */
+  knows: string[]
+  /** Sends a frame, and gives the one that answers. Rejects with `offline` where there is no connection. */
+  ask(frame: object): Promise<any>
+  /** What is known of a conversation. Throws `bad_request` where that can be no peer. */
+  rowOf(peer: string): Row
+  /** What pages show of a conversation, or of the list, is other than before: they are told, and it is stored. */
+  changed(row?: Row): void
+  /** By event: a part adds a Set for each of its own, and `client.on` takes it. */
+  listeners: Record<string, Set<(detail: any) => void>>
+  emit(event: string, detail: unknown): void
+  /** From the storage, under the client's `storageKey`; `otherwise` where there is nothing that can be read. */
+  load<T>(name: string, otherwise?: T): T | undefined
+  /** Falsy where there was no room. Without a value, what is there goes. */
+  store<T>(name: string, value?: T): T | false
+}
+/** A conversation: events with rising seqs and without a hole, ending at `to`, and own messages that are not among them yet. */
+export interface Row {
+  readonly peer: string
+  readonly window: readonly any[]
+  readonly outbox: readonly any[]
+  readonly to: number
+}
+
+export function createClient<Parts extends readonly Part<any>[] = []>(options: Options<Parts>): Client & CallsOf<Parts>
 /** Of `wx`, or of something like it. */
 export function createAdapter(wx: unknown): Adapter
 export function createBrowserAdapter(): Adapter

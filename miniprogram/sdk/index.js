@@ -1,2 +1,2 @@
-// Made of hongyan.js by scripts/sdk-modules: change that one.
+// Made of sdk/hongyan.js by scripts/sdk-modules: change that one.
 module.exports = require('./hongyan')

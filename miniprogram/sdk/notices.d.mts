@@ -1,16 +1,17 @@
-// Made of notices.d.ts by scripts/sdk-modules: change that one.
+// Made of sdk/notices.d.ts by scripts/sdk-modules: change that one.
 /**
  * hongyan 鸿雁: notices for a user who is away, in mini-programs.
  *
  * WeChat calls them subscribe messages, and each of them needs a yes of the user's: one prompt that they accept is one notice. This asks them at good
  * moments, tells the server of each yes, and knows how many there are left.
  *
- *     const chat = createClient({ url })
- *     const notices = createNotices(chat)
+ *     const chat = createClient({ url, parts: [notices] })
  *     // In the handler of a tap:
- *     notices.ask()
+ *     chat.notices.ask()
+ *
+ * `createNotices(chat, options)` gives the same for a client that is there already.
  */
-import type { Client } from './hongyan.mjs'
+import type { Client, Part } from './hongyan.mjs'
 
 export interface Options {
   /** What is remembered stands under this name in the storage. Default `hongyan.notices`. */
@@ -66,5 +67,9 @@ export interface Notices {
 
 export function createNotices(chat: Client, options?: Options): Notices
 
-declare const notices: { createNotices: typeof createNotices }
-export default notices
+/** A part for `createClient`. */
+export const notices: Part<{ notices: Notices }>
+
+/** The same by one name. */
+declare const all: { createNotices: typeof createNotices; notices: typeof notices }
+export default all

@@ -1,3 +1,4 @@
+// Made of sdk/notices.js by scripts/sdk-modules: change that one.
 /**
  * hongyan 鸿雁: notices for a user who is away, in mini-programs. What it does stands in notices.d.ts, here stands how.
  *
@@ -5,6 +6,8 @@
  * and the server draws on it while they are not.
  */
 'use strict'
+
+// ---- notices.js
 
 const DAY_MS = 24 * 60 * 60 * 1000
 /** After a yes they are not asked again that day; after a no, not that week. */
@@ -173,6 +176,8 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   }
 }
 
-// The default export, where there are such.
-module.exports = { createNotices }
+/** @type {typeof import('./notices').notices} */
+const notices = ({ client }) => ({ notices: createNotices(client) })
+
+module.exports = { createNotices, notices }
 module.exports.default = module.exports

@@ -1,10 +1,13 @@
-// Made of notices.js by scripts/sdk-modules: change that one.
+// Made of sdk/notices.js by scripts/sdk-modules: change that one.
 /**
  * hongyan 鸿雁: notices for a user who is away, in mini-programs. What it does stands in notices.d.ts, here stands how.
  *
  * WeChat lets the server send one message for each time that the user said yes. So their yeses are a stock: it is filled here, where they are at hand,
  * and the server draws on it while they are not.
  */
+
+// ---- notices.js
+
 const DAY_MS = 24 * 60 * 60 * 1000
 /** After a yes they are not asked again that day; after a no, not that week. */
 const REST_MS = { yes: DAY_MS, no: 7 * DAY_MS }
@@ -172,5 +175,8 @@ function createNotices(chat, { storageKey = 'hongyan.notices', now = Date.now, w
   }
 }
 
-export { createNotices }
-export default { createNotices }
+/** @type {typeof import('./notices').notices} */
+const notices = ({ client }) => ({ notices: createNotices(client) })
+
+export { createNotices, notices }
+export default { createNotices, notices }

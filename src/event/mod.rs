@@ -1,10 +1,10 @@
 //! What has happened to a conversation: plain values that the store emits after a commit and the chat
 //! delivers. They stand between the two modules, so that neither depends on the other.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::sync::Arc;
 use std::time::Instant;
-
-#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 

@@ -177,7 +177,9 @@ impl From<AdmissionError> for ApiError {
             AdmissionError::Draining => Self(errors::SERVER_LEAVING),
             AdmissionError::TooManySessions => Self(errors::SERVER_FULL),
             AdmissionError::TooManyFromAddress => Self(errors::SESSIONS_OF_ADDRESS),
-            AdmissionError::TooFast { retry_after_ms } => Self(errors::HANDSHAKES_OF_ADDRESS.after(retry_after_ms)),
+            AdmissionError::TooFast { retry_after_ms } => {
+                Self(errors::HANDSHAKES_OF_ADDRESS.after(retry_after_ms))
+            }
             AdmissionError::TooManyAtOnce { retry_after_ms } => {
                 Self(errors::TOO_MANY_HANDSHAKES.after(retry_after_ms))
             }

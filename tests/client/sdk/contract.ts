@@ -1,7 +1,7 @@
 /** Is only compiled: the calls of a page, so that the contract can be used as it says. */
 
-import { createAdapter, createClient, type ChatError, type Conversation, type Message, type State } from '../../../miniprogram/sdk/hongyan'
-import { createNotices, type Quiet } from '../../../miniprogram/sdk/notices'
+import { createAdapter, createClient, type ChatError, type Conversation, type Core, type Message, type State } from '../../../miniprogram/sdk/hongyan'
+import { createNotices, notices as noticesPart, type Quiet } from '../../../miniprogram/sdk/notices'
 
 export async function page(): Promise<unknown[]> {
   const chat = createClient({ url: 'https://chat.example.com', adapter: createAdapter(wx), pageSize: 20 })
@@ -26,4 +26,20 @@ export async function page(): Promise<unknown[]> {
   chat.on('message', () => {})
   off()
   return [...list, blocks, quiet, isBack]
+}
+
+/** A part, and what a client has by two of them. */
+const counter = ({ client, rowOf }: Core) => ({ count: (peer: string) => rowOf(peer).window.length + client.unread() })
+export function withParts(): number {
+  const chat = createClient({ url: 'https://chat.example.com', parts: [noticesPart, counter] })
+  chat.notices.ask().then(() => chat.notices.state().left)
+  // @ts-expect-error: a peer is a string
+  chat.count(7)
+  // @ts-expect-error: no part has it
+  chat.presence()
+  // @ts-expect-error: no part has been added
+  createClient({ url: 'https://chat.example.com' }).notices
+  // @ts-expect-error: no part
+  createClient({ url: 'https://chat.example.com', parts: ['notices'] })
+  return chat.count('oPeer')
 }

@@ -1,0 +1,2 @@
+/** What the modules of a client run with: the argument of `createClient`. */
+declare const options: import('../../../sdk/hongyan').Options

@@ -18,7 +18,7 @@ use crate::notice::{NotifierHandle, Presence};
 use crate::relay::LocalNode;
 use crate::safety::ModerationHandle;
 use crate::store::Store;
-use crate::store::messages::{Answer, History, Mark, MayReach, Window, Write};
+use crate::store::messages::{History, Mark, MayReach, Window};
 use crate::wechat::Push;
 
 /// Messages that are read in one go where some are missing in a conversation.
@@ -26,7 +26,7 @@ const GAP_MESSAGES: usize = 200;
 
 impl ConversationStore for Store {
     fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt> {
-        let write = Write::Mark(Mark { receipt: receipt.clone(), answer: Answer::Nobody });
+        let write = Mark { receipt: receipt.clone() };
         self.submit_background(write).map_err(|_| receipt)
     }
 

@@ -24,7 +24,7 @@ use crate::lifecycle::Vital;
 use crate::metrics::{Metrics, NoticeResult};
 use crate::outage::Outage;
 use crate::store::Store;
-use crate::store::messages::{Abandon, Answer, Candidate, UntoldSince, Write};
+use crate::store::messages::{Abandon, Candidate, UntoldSince};
 use crate::wechat::WeChatApi;
 use crate::wechat::push::SubscribeChange;
 
@@ -308,10 +308,8 @@ impl Notifier {
     }
 
     fn abandon(&mut self) {
-        let write =
-            Write::Abandon(Abandon { reserved_before: now_ms() - ABANDONED_AFTER, answer: Answer::Nobody });
         // It is tried again in a minute in any case.
-        let _ = self.store.submit_background(write);
+        let _ = self.store.submit_background(Abandon { reserved_before: now_ms() - ABANDONED_AFTER });
     }
 
     fn schedule(&mut self, pair: Pair, seq: Seq, at: u64) {

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::compose::{News, compose, page};
@@ -16,7 +15,7 @@ use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
 use crate::store::Store;
 use crate::store::messages::{
-    Answer, Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window, Write,
+    Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window,
 };
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
@@ -82,12 +81,16 @@ impl Sender {
     }
 
     async fn reserve(&self, pair: &Pair, up_to: Seq) -> Option<Reservation> {
-        let (answer, told) = oneshot::channel();
         let Settings { template, node, strangers, .. } = &*self.settings;
-        let who = (pair.recipient.clone(), pair.peer.clone());
-        let reserve = Reserve::new(who, template.clone(), up_to, node.clone(), *strangers, answer);
-        self.store.submit_background(Write::Reserve(reserve)).ok()?;
-        timeout(RESERVE_TIMEOUT, told).await.ok()?.ok()?.ok()
+        let reserve = Reserve {
+            openid: pair.recipient.clone(),
+            peer: pair.peer.clone(),
+            template: template.clone(),
+            up_to,
+            node: node.clone(),
+            strangers: *strangers,
+        };
+        timeout(RESERVE_TIMEOUT, self.store.execute_background(reserve)).await.ok()?.ok()
     }
 
     async fn send(
@@ -118,12 +121,8 @@ impl Sender {
 
     async fn settle(&self, id: i64, outcome: NoticeOutcome) {
         for n in 1..=SETTLE_TRIES {
-            let (answer, told) = oneshot::channel();
-            let settle =
-                Write::Settle(Settle { id, outcome: outcome.clone(), answer: Answer::Caller(answer) });
-            if self.store.submit(settle).is_ok()
-                && matches!(timeout(SETTLE_TIMEOUT, told).await, Ok(Ok(Ok(()))))
-            {
+            let settle = self.store.execute(Settle { id, outcome: outcome.clone() });
+            if matches!(timeout(SETTLE_TIMEOUT, settle).await, Ok(Ok(()))) {
                 UNSETTLED.answered();
                 return;
             }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::ids::{OpenId, TemplateId};
 use crate::outage::SharedOutage;
 use crate::store::Store;
-use crate::store::messages::{Answer, GrantChange, Granted, Teller, Write};
+use crate::store::messages::{GrantChange, Granted, Teller};
 use crate::wechat::push::{SubscribeAction, SubscribeChange};
 
 /// The store answers every write within three seconds.
@@ -23,16 +22,9 @@ static UNWRITTEN: SharedOutage = SharedOutage::new();
 /// next refusal (43101).
 pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: Granted) {
     for n in 1..=TRIES {
-        let (answer, told) = oneshot::channel();
-        let change = GrantChange {
-            openid: openid.clone(),
-            template: template.clone(),
-            change: change.clone(),
-            answer: Answer::Caller(answer),
-        };
-        if store.submit(Write::Grant(change)).is_ok()
-            && matches!(timeout(WRITTEN_WITHIN, told).await, Ok(Ok(Ok(()))))
-        {
+        let change =
+            GrantChange { openid: openid.clone(), template: template.clone(), change: change.clone() };
+        if matches!(timeout(WRITTEN_WITHIN, store.execute(change)).await, Ok(Ok(()))) {
             UNWRITTEN.answered();
             return;
         }

@@ -24,7 +24,7 @@ use crate::event::{By, Committed, Event, Found, Places, Refusal, Source};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::store::Full;
-use crate::store::messages::{Append, Write};
+use crate::store::messages::{Append, Reply, Write};
 use crate::wechat::{Failure, Judgement, MediaCheck, Push, Scene, TextCheck, TraceId, WeChatApi, hint};
 
 /// What mediaCheckAsync takes in a minute.
@@ -295,7 +295,7 @@ impl ContentCheck {
             if let Some(since) = since {
                 self.common.metrics.safety_check_seconds.observe(since.elapsed().as_secs_f64());
             }
-            if let Err(Full(write)) = self.common.store.submit(Write::Append(append))
+            if let Err(Full(write)) = self.common.store.submit(append, Reply::Nobody)
                 && let Write::Append(Append { draft, .. }) = *write
             {
                 let events = vec![Event::Refused { draft, why: Refusal::Unavailable }];

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actix::{Addr, Recipient};
 use serde::Serialize;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::actor::{Check, CheckName, ContentCheck, Pushed};
@@ -17,7 +16,7 @@ use crate::config::{self, SafetyMode};
 use crate::event::{Committed, Finding, Found, Places, Refusal, Source};
 use crate::ids::{OpenId, now_ms};
 use crate::metrics::{CheckResult, CheckSubject, Metrics};
-use crate::store::messages::{Admission, Answer, Append, Audit, Write};
+use crate::store::messages::{Admission, Append, Audit, Reply, Write};
 use crate::store::{Full, Store};
 use crate::wechat::Push;
 
@@ -106,7 +105,7 @@ impl ModerationHandle {
     pub fn submit(&self, append: Append) -> Result<(), Full> {
         let Inner { mode, common, asker, .. } = &*self.0;
         if *mode == SafetyMode::Off {
-            return common.store.submit(Write::Append(append));
+            return common.store.submit(append, Reply::Nobody);
         }
         let is_new_text = append.draft.target.is_none() && append.admission == Admission::Open;
         let shown = is_new_text.then(|| Shown::of(&append.draft));
@@ -119,7 +118,7 @@ impl ModerationHandle {
                 }
                 None => append,
             };
-            return common.store.submit(Write::Append(append));
+            return common.store.submit(append, Reply::Nobody);
         };
         if self.0.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(Write::Append(append))));
@@ -174,10 +173,7 @@ impl ModerationHandle {
             Verdict::Refused(reason) => (Found::Refused, reason, Err(Refusal::ContentRefused)),
         };
         let finding = Box::new(common.finding(Source::Nickname, found, reason, name));
-        let (caller, told) = oneshot::channel();
-        let audit = Audit { openid: openid.clone(), finding, answer: Answer::Caller(caller) };
-        common.store.submit(Write::Audit(audit)).map_err(|_| Refusal::Unavailable)?;
-        told.await.unwrap_or(Err(Refusal::Unavailable))?;
+        common.store.execute(Audit { openid: openid.clone(), finding }).await?;
         answer
     }
 

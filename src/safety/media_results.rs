@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::handle::Common;
 use crate::config::{OnReview, Unjudged};
-use crate::event::{Draft, Places};
+use crate::event::{Draft, Places, Refusal};
 use crate::ids::{Kind, OpenId, Seq, SessionId};
-use crate::store::messages::{
-    Admission, Answer, Append, AuditedMessage, Decide, Decision, IsRecalled, MessageOfTrace, Write,
-};
+use crate::store::messages::{Admission, Append, AuditedMessage, Decide, Decision, MessageOfTrace};
 use crate::store::{Store, Unavailable};
 use crate::wechat::{Push, Suggest};
 
@@ -22,10 +19,6 @@ pub const AT_MOST: usize = 1_024;
 /// A result may be here before the commit of its message, and the database may be away.
 const WITHIN: Duration = Duration::from_secs(60);
 const TRY_AGAIN: Duration = Duration::from_millis(250);
-
-/// A recall that was handed in is committed by then, or refused.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What WeChat said of one file.
 pub struct MediaResult {
@@ -90,13 +83,10 @@ async fn decide(
     if decision == Decision::Recalled {
         moderator_recall(store, &message.sender, &message.peer, message.seq).await?;
     }
-    let (caller, told) = oneshot::channel();
-    let decide = Decide { audit: message.audit, decision, label, answer: Answer::Caller(caller) };
-    store.submit(Write::Decide(decide)).map_err(|_| Unavailable)?;
-    match told.await {
-        Ok(Err(crate::event::Refusal::Unavailable)) | Err(_) => Err(Unavailable),
-        // Somebody has decided otherwise meanwhile: nothing is left to be done.
-        Ok(_) => Ok(()),
+    match store.execute(Decide { audit: message.audit, decision, label }).await {
+        Err(Refusal::Unavailable) => Err(Unavailable),
+        // Somebody may have decided otherwise meanwhile: nothing is left to be done.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -121,14 +111,5 @@ pub async fn moderator_recall(
         target: Some(seq),
     };
     let recall = Append { draft, admission: Admission::Moderator, finding: None, charge: None };
-    store.submit(Write::Append(recall)).map_err(|_| Unavailable)?;
-    // What becomes of a message is told to sessions alone.
-    let until = Instant::now() + COMMITTED_WITHIN;
-    while !store.ask(IsRecalled { sender: sender.clone(), peer: peer.clone(), seq }).await? {
-        if Instant::now() >= until {
-            return Err(Unavailable);
-        }
-        sleep(LOOK_AGAIN).await;
-    }
-    Ok(())
+    store.execute(recall).await.map_err(|_| Unavailable)
 }

@@ -27,7 +27,7 @@ use crate::protocol::{
     outbound,
 };
 use crate::safety::ModerationHandle;
-use crate::store::messages::{Admission, Answer, Append, Mark, Write};
+use crate::store::messages::{Admission, Append, Mark, Reply, Write};
 use crate::store::{self, Full, Store};
 use crate::trace;
 use connection::Hello;
@@ -219,13 +219,11 @@ impl Session {
                     Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
                 match (kind, id) {
                     (ReceiptKind::Read, Some(id)) => {
-                        match self.submitted(
-                            self.shared
-                                .store
-                                .submit(Write::Mark(Mark { receipt, answer: Answer::Session(id) })),
-                        ) {
-                            Outcome::Submitted => Outcome::Done,
-                            refused => refused,
+                        match self.shared.store.submit(Mark { receipt }, Reply::Session(id.clone())) {
+                            Ok(()) => Outcome::Done,
+                            Err(Full(_)) => {
+                                Outcome::Reply(self.failure(&errors::SERVER_BUSY, Some(&id), None))
+                            }
                         }
                     }
                     _ => Outcome::Tell(SessionEvent::Acknowledged(receipt)),
@@ -271,7 +269,6 @@ impl Session {
         let Err(full) = handed_in else { return Outcome::Submitted };
         let (id, client_msg_id) = match *full.0 {
             Write::Append(append) => (append.draft.request_id, append.draft.client_msg_id),
-            Write::Mark(Mark { answer: Answer::Session(id), .. }) => (Some(id), None),
             _ => (None, None),
         };
         Outcome::Reply(self.failure(&errors::SERVER_BUSY, id.as_ref(), client_msg_id.as_ref()))

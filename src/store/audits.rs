@@ -1,23 +1,22 @@
 //! What checks of contents have found. A finding is written with the message that it is about, and so is
 //! known for as long as that.
 
-use std::cmp::Ordering;
-
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
 use super::batch::Outcome;
+use super::command::{Command, Db, Locks, Order, Times, on_either};
 use super::conn::Conn;
 use super::messages::{
     Append, Audit, AuditedMessage, Decide, Decision, MessageOfTrace, Prune, PrunedLog, Query, Review,
-    ReviewById, ReviewPage, Reviews, Write,
+    ReviewById, ReviewPage, Reviews,
 };
 use super::operators;
 use super::queries::{and_one, seq, unreadable};
 use super::schema::audits;
 use super::statement::{Statement, Writer};
 use crate::event::{By, Finding, Found, Refusal, Source};
-use crate::ids::OpenId;
+use crate::ids::{OpenId, Seq};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -41,26 +40,21 @@ pub(super) struct NewAudit<'a> {
 }
 
 impl<'a> NewAudit<'a> {
-    /// What is to be kept of a write, of which this has become; of a repeat nothing.
-    pub(super) fn of(write: &'a Write, outcome: &Outcome, now: i64) -> Option<Self> {
-        let (openid, peer, finding) = match write {
-            Write::Append(Append { draft, finding: Some(finding), .. }) => {
-                (&draft.sender, Some(draft.peer.as_str()), finding)
-            }
-            Write::Audit(Audit { openid, finding, .. }) => (openid, None, finding),
-            _ => return None,
-        };
-        let seq = match outcome {
-            Outcome::Appended { seq, .. } => Some(seq.get()),
-            Outcome::Repeated { .. } => return None,
-            _ => None,
-        };
-        let Finding { source, outcome, by, label, trace_id, hash, text } = &**finding;
-        Some(Self {
+    /// What is to be kept of a finding about `openid`'s words: a message to `peer`, which is stored as `seq` or
+    /// not at all, or without a peer a name.
+    fn new(
+        openid: &'a OpenId,
+        peer: Option<&'a OpenId>,
+        seq: Option<Seq>,
+        finding: &'a Finding,
+        now: i64,
+    ) -> Self {
+        let Finding { source, outcome, by, label, trace_id, hash, text } = finding;
+        let mut audit = Self {
             at: now,
             openid: openid.as_str(),
-            peer,
-            seq,
+            peer: peer.map(OpenId::as_str),
+            seq: seq.map(Seq::get),
             source: SOURCES.code(*source),
             outcome: FOUND.code(*outcome),
             found_by: BY.code(*by),
@@ -68,48 +62,64 @@ impl<'a> NewAudit<'a> {
             trace_id: Some(trace_id.as_str()).filter(|id| !id.is_empty()),
             hash,
             content: text.as_deref(),
-            // What is stored, or is to be looked at, has a row of its own.
-            hour: (seq.is_none() && (peer.is_some() || *outcome != Found::Review))
-                .then_some(now.div_euclid(HOUR_MS)),
-        })
+            hour: None,
+        };
+        // What is stored, or is to be looked at, has a row of its own.
+        if seq.is_none() && (peer.is_some() || *outcome != Found::Review) {
+            audit.hour = Some(now.div_euclid(HOUR_MS));
+        }
+        audit
     }
 
-    pub(super) fn is_folded(&self) -> bool {
-        self.hour.is_some()
-    }
-
-    /// By what makes two of them one row.
-    pub(super) fn compare(a: &Self, b: &Self) -> Ordering {
-        let key = |audit: &Self| (audit.openid, audit.hash, audit.hour, audit.source, audit.outcome);
-        key(a).cmp(&key(b))
+    /// Writes it, or counts it where it was found before within the hour. On PostgreSQL the user's lock is
+    /// taken before.
+    fn write(self, db: &mut Db<'_>) -> QueryResult<()> {
+        if self.hour.is_some() {
+            let same = audits::table
+                .filter(audits::openid.eq(self.openid))
+                .filter(audits::hash.eq(self.hash))
+                .filter(audits::hour.eq(self.hour))
+                .filter(audits::source.eq(self.source))
+                .filter(audits::outcome.eq(self.outcome));
+            let count = diesel::update(same).set(audits::times.eq(audits::times + 1));
+            if on_either!(db, conn => count.execute(*conn))? > 0 {
+                return Ok(());
+            }
+        }
+        on_either!(db, conn => diesel::insert_into(audits::table).values(self).execute(*conn)).map(drop)
     }
 }
 
-/// Writes a finding, or counts it where it was found before within the hour. diesel has no such statement for
-/// an index of SQLite's with a condition; there is one writer.
-pub(super) fn fold_on_sqlite(conn: &mut SqliteConnection, audit: NewAudit<'_>) -> QueryResult<()> {
-    let same = audits::table
-        .filter(audits::openid.eq(audit.openid))
-        .filter(audits::hash.eq(audit.hash))
-        .filter(audits::hour.eq(audit.hour))
-        .filter(audits::source.eq(audit.source))
-        .filter(audits::outcome.eq(audit.outcome));
-    if diesel::update(same).set(audits::times.eq(audits::times + 1)).execute(conn)? == 0 {
-        diesel::insert_into(audits::table).values(audit).execute(conn)?;
-    }
-    Ok(())
+/// Keeps what was found about a message, of which this has become; of a repeat nothing.
+pub(super) fn keep(db: &mut Db<'_>, append: &Append, outcome: &Outcome, now: i64) -> QueryResult<()> {
+    let Append { draft, finding: Some(finding), .. } = append else { return Ok(()) };
+    let seq = match outcome {
+        Outcome::Appended { seq, .. } => Some(*seq),
+        Outcome::Repeated { .. } => return Ok(()),
+        _ => None,
+    };
+    NewAudit::new(&draft.sender, Some(&draft.peer), seq, finding, now).write(db)
 }
 
-/// The same where several nodes may write it at once.
-pub(super) fn fold_on_postgres(conn: &mut PgConnection, audit: NewAudit<'_>) -> QueryResult<()> {
-    diesel::insert_into(audits::table)
-        .values(audit)
-        .on_conflict((audits::openid, audits::hash, audits::hour, audits::source, audits::outcome))
-        .filter_target(audits::hour.is_not_null())
-        .do_update()
-        .set(audits::times.eq(audits::times + 1))
-        .execute(conn)?;
-    Ok(())
+/// Locks for findings about a user's words: two nodes must not count the same one apart.
+pub(super) fn lock(locks: &mut Locks, openid: &OpenId) {
+    locks.user("audits", openid.as_str());
+}
+
+impl Command for Audit {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(self.openid.as_str().to_owned())
+    }
+
+    fn locks(&self, locks: &mut Locks) {
+        lock(locks, &self.openid);
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
+        NewAudit::new(&self.openid, None, None, &self.finding, times.system).write(db).map(Ok)
+    }
 }
 
 /// What may be taken out of findings from before a time: not those of [`OPEN`].
@@ -122,12 +132,24 @@ macro_rules! old {
 const PRUNE: &str = concat!("DELETE FROM audits WHERE id IN (SELECT id ", old!(), " ORDER BY at LIMIT $2)");
 const HAS_OLD: &str = concat!("SELECT count(*) AS number FROM (SELECT id ", old!(), " LIMIT 1) AS old");
 
-pub(super) fn prune(conn: &mut impl Writer, Prune { log, before, rows, .. }: &Prune) -> QueryResult<()> {
-    let prune = match log {
-        PrunedLog::Findings => PRUNE,
-        PrunedLog::Acts => operators::PRUNE,
-    };
-    conn.run(Statement::new(prune).number(*before).number(*rows)).map(drop)
+impl Command for Prune {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(String::new())
+    }
+
+    fn locks(&self, locks: &mut Locks) {
+        locks.all("pruning");
+    }
+
+    fn apply(&self, db: &mut Db<'_>, _: Times) -> QueryResult<Result<(), Refusal>> {
+        let prune = match self.log {
+            PrunedLog::Findings => PRUNE,
+            PrunedLog::Acts => operators::PRUNE,
+        };
+        db.run(Statement::new(prune).number(self.before).number(self.rows)).map(|_| Ok(()))
+    }
 }
 
 #[derive(QueryableByName)]
@@ -174,23 +196,27 @@ const DECIDE: &str = "UPDATE audits SET decided_at = $1, decision = $2, label = 
 const QUEUE: &str =
     "UPDATE audits SET outcome = 1, label = $1 WHERE id = $2 AND outcome = 3 AND decision IS NULL";
 
-pub(super) fn decide(
-    conn: &mut impl Writer,
-    Decide { audit, decision, label, .. }: &Decide,
-    now: i64,
-) -> QueryResult<Outcome> {
-    let (label, code) = (i64::from(*label), i64::from(DECISIONS.code(*decision)));
-    let statement = match decision {
-        Decision::Queued => Statement::new(QUEUE).number(label).number(*audit),
-        Decision::Passed | Decision::Recalled => Statement::new(DECIDE)
-            .number(now)
-            .number(code)
-            .number(label)
-            .number(label)
-            .number(*audit)
-            .number(code),
-    };
-    Ok(if conn.run(statement)? == 0 { Outcome::Refused(Refusal::NotFound) } else { Outcome::Done })
+impl Command for Decide {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(self.audit.to_string())
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
+        let (label, code) = (i64::from(self.label), i64::from(DECISIONS.code(self.decision)));
+        let statement = match self.decision {
+            Decision::Queued => Statement::new(QUEUE).number(label).number(self.audit),
+            Decision::Passed | Decision::Recalled => Statement::new(DECIDE)
+                .number(times.system)
+                .number(code)
+                .number(label)
+                .number(label)
+                .number(self.audit)
+                .number(code),
+        };
+        Ok(if db.run(statement)? == 0 { Err(Refusal::NotFound) } else { Ok(()) })
+    }
 }
 
 macro_rules! audit {

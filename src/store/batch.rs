@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
 use super::address::direct;
 use super::allowance::row;
+use super::command::{AnyReply, PendingReply};
 use super::content;
-use super::messages::{Admission, Answer, Append, Clear, ConversationSettings, Mark, Reservation, Write};
+use super::messages::{Admission, Append, Clear, Mark, Reply, Write};
 use crate::event::revocation::Revoked;
 use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{OpenId, Seq};
@@ -32,12 +31,18 @@ pub(super) enum Outcome {
         moved: bool,
         to_peer: bool,
     },
-    Reservation(Reservation),
-    /// A conversation's settings are as they were asked for; `changed` by this write or not.
-    Settings {
-        changed: bool,
+    /// Of a [`Command`](super::command::Command); `is_outdated`: another write that set the same was told meanwhile.
+    Command {
+        reply: AnyReply,
+        is_outdated: bool,
     },
     Done,
+}
+
+impl From<Result<AnyReply, Refusal>> for Outcome {
+    fn from(outcome: Result<AnyReply, Refusal>) -> Self {
+        outcome.map_or_else(Self::Refused, |reply| Self::Command { reply, is_outdated: false })
+    }
 }
 
 impl Outcome {
@@ -46,7 +51,7 @@ impl Outcome {
     pub(super) fn told_up_to(self, told: Seq) -> Self {
         match self {
             Self::Mark { seq, moved, to_peer } => Self::Mark { seq, moved: moved && seq > told, to_peer },
-            Self::Settings { .. } => Self::Settings { changed: false },
+            Self::Command { reply, .. } => Self::Command { reply, is_outdated: true },
             outcome => outcome,
         }
     }
@@ -57,20 +62,10 @@ impl Outcome {
 pub(super) fn key(write: &Write) -> String {
     match write {
         Write::Append(w) => direct(&w.draft.sender, &w.draft.peer),
-        Write::Mark(Mark { receipt: w, .. }) => direct(&w.openid, &w.peer),
+        Write::Mark(Mark { receipt: w }) => direct(&w.openid, &w.peer),
         Write::Clear(w) => direct(&w.openid, &w.peer),
         Write::Block(w) => direct(&w.openid, &w.peer),
-        Write::Revoke(w) => w.openid.as_str().to_owned(),
-        Write::Profile(w) => w.openid.as_str().to_owned(),
-        Write::Audit(w) => w.openid.as_str().to_owned(),
-        Write::Grant(w) => w.openid.as_str().to_owned(),
-        Write::Quiet(w) => w.openid.as_str().to_owned(),
-        Write::Reserve(w) => direct(&w.openid, &w.peer),
-        Write::Settings(w) => direct(&w.openid, &w.peer),
-        Write::Decide(w) => w.audit.to_string(),
-        Write::Act(w) => w.act.id.to_string(),
-        Write::Settle(w) => w.id.to_string(),
-        Write::Abandon(_) | Write::Prune(_) | Write::Seen(_) => String::new(),
+        Write::Command(w) => w.command.order().into_key(),
     }
 }
 
@@ -192,22 +187,16 @@ impl RevokedRow {
 #[derive(Debug)]
 pub(super) enum Requester {
     /// Waits for the outcome, since its submission.
-    Waits { answer: Answer, since: Instant },
+    Waits { reply: Reply, since: Instant },
     /// Was answered as unavailable at the deadline.
     Answered,
-}
-
-/// A call that waits, and what it is told.
-enum Told {
-    Caller(oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>),
-    Reserver(oneshot::Sender<Result<Reservation, Refusal>>, Result<Reservation, Refusal>),
 }
 
 /// What is told of a batch, in its order: to the chat, then to those who wait.
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) events: Vec<Event>,
-    callers: Vec<Told>,
+    callers: Vec<(PendingReply, Result<AnyReply, Refusal>)>,
 }
 
 impl Report {
@@ -215,52 +204,46 @@ impl Report {
         Self { events: Vec::with_capacity(writes), callers: Vec::new() }
     }
 
-    /// Adds the outcome of a write: its event, and the answer to its requester if that still waits.
+    /// Adds the outcome of a write: its event, and the reply to its requester if that still waits.
     pub(super) fn add(&mut self, write: Write, requester: Requester, outcome: Outcome) {
         match write {
-            Write::Append(append) => self.events.extend(appended(append, &requester, outcome)),
-            Write::Mark(Mark { receipt, .. }) => self.marked(receipt, requester, outcome),
+            Write::Append(append) => {
+                let reply = replied(&outcome);
+                self.events.extend(appended(append, &requester, outcome));
+                self.reply(requester, reply);
+            }
+            Write::Mark(Mark { receipt }) => self.marked(receipt, requester, outcome),
             Write::Clear(Clear { openid, peer, .. }) => {
+                self.reply(requester, replied(&outcome));
                 if let Outcome::Mark { seq, moved: true, .. } = outcome {
                     self.events.push(Event::Cleared { openid, peer, seq });
                 }
-                self.answer(requester, &outcome);
             }
-            Write::Settings(ConversationSettings { openid, peer, muted, .. }) => {
-                if let Outcome::Settings { changed: true } = outcome {
-                    self.events.push(Event::Settings { openid, peer, muted });
+            Write::Block(_) => self.reply(requester, replied(&outcome)),
+            Write::Command(queued) => match outcome {
+                Outcome::Command { reply, is_outdated } => {
+                    if !is_outdated {
+                        self.events.extend(queued.command.event(&reply));
+                    }
+                    self.reply(requester, Ok(reply));
                 }
-                self.answer(requester, &outcome);
-            }
-            Write::Block(_)
-            | Write::Revoke(_)
-            | Write::Profile(_)
-            | Write::Audit(_)
-            | Write::Decide(_)
-            | Write::Prune(_)
-            | Write::Act(_)
-            | Write::Seen(_)
-            | Write::Grant(_)
-            | Write::Reserve(_)
-            | Write::Settle(_)
-            | Write::Abandon(_)
-            | Write::Quiet(_) => self.answer(requester, &outcome),
+                outcome => self.reply(requester, replied(&outcome)),
+            },
         }
     }
 
-    /// Adds the answer `unavailable` to a write whose deadline is over and whose outcome is open.
-    pub(super) fn add_overdue(&mut self, write: &Write, answer: Answer) {
+    /// Adds the reply `unavailable` to a write whose deadline is over and whose outcome is open.
+    pub(super) fn add_overdue(&mut self, write: &Write, reply: Reply) {
         let why = Refusal::Unavailable;
-        match (write, answer) {
-            (Write::Append(Append { draft, .. }), _) => {
-                self.events.push(Event::Refused { draft: draft.clone(), why })
+        match (write, reply) {
+            (Write::Append(Append { draft, .. }), reply) => {
+                self.events.push(Event::Refused { draft: draft.clone(), why });
+                self.reply_to(reply, Err(why));
             }
-            (Write::Mark(Mark { receipt, .. }), Answer::Session(request_id)) => {
+            (Write::Mark(Mark { receipt }), Reply::Session(request_id)) => {
                 self.events.push(Event::MarkRefused { receipt: receipt.clone(), request_id, why });
             }
-            (_, Answer::Caller(caller)) => self.callers.push(Told::Caller(caller, Err(why))),
-            (_, Answer::Reserver(caller)) => self.callers.push(Told::Reserver(caller, Err(why))),
-            (_, Answer::Nobody | Answer::Session(_)) => {}
+            (_, reply) => self.reply_to(reply, Err(why)),
         }
     }
 
@@ -270,13 +253,13 @@ impl Report {
 
     fn marked(&mut self, receipt: Receipt, requester: Requester, outcome: Outcome) {
         match (outcome, requester) {
-            (Outcome::Refused(_), Requester::Waits { answer: Answer::Nobody, .. }) => {
+            (Outcome::Refused(_), Requester::Waits { reply: Reply::Nobody, .. }) => {
                 self.events.push(Event::MarkUnstored(receipt))
             }
-            (Outcome::Refused(why), Requester::Waits { answer: Answer::Session(request_id), .. }) => {
+            (Outcome::Refused(why), Requester::Waits { reply: Reply::Session(request_id), .. }) => {
                 self.events.push(Event::MarkRefused { receipt, request_id, why });
             }
-            (Outcome::Mark { seq, moved, to_peer }, Requester::Waits { answer: Answer::Session(id), .. }) => {
+            (Outcome::Mark { seq, moved, to_peer }, Requester::Waits { reply: Reply::Session(id), .. }) => {
                 self.events.push(Event::Marked {
                     receipt: Receipt { seq, ..receipt },
                     moved,
@@ -289,29 +272,28 @@ impl Report {
                 let session = receipt.session.filter(|_| matches!(requester, Requester::Waits { .. }));
                 let receipt = Receipt { seq, session, ..receipt };
                 self.events.push(Event::Marked { receipt, moved: true, to_peer, request_id: None });
-                self.answer(requester, &Outcome::Done);
+                self.reply(requester, done());
             }
-            (outcome, requester) => self.answer(requester, &outcome),
+            (outcome, requester) => self.reply(requester, replied(&outcome)),
         }
     }
 
-    fn answer(&mut self, requester: Requester, outcome: &Outcome) {
-        let Requester::Waits { answer, .. } = requester else { return };
-        match answer {
-            Answer::Caller(caller) => self.callers.push(Told::Caller(caller, told(outcome))),
-            Answer::Reserver(caller) => self.callers.push(Told::Reserver(caller, reservation(outcome))),
-            Answer::Nobody | Answer::Session(_) => {}
+    fn reply(&mut self, requester: Requester, outcome: Result<AnyReply, Refusal>) {
+        if let Requester::Waits { reply, .. } = requester {
+            self.reply_to(reply, outcome);
+        }
+    }
+
+    fn reply_to(&mut self, reply: Reply, outcome: Result<AnyReply, Refusal>) {
+        if let Reply::Caller(caller) = reply {
+            self.callers.push((caller, outcome));
         }
     }
 
     /// Tells the calls that wait; called when the events have been handed on.
-    pub(super) fn answer_callers(self) {
-        for told in self.callers {
-            // One who has gone is not told.
-            match told {
-                Told::Caller(caller, told) => drop(caller.send(told)),
-                Told::Reserver(caller, told) => drop(caller.send(told)),
-            }
+    pub(super) fn reply_to_callers(self) {
+        for (caller, outcome) in self.callers {
+            caller.send(outcome);
         }
     }
 }
@@ -351,19 +333,15 @@ fn kept(append: &Append, outcome: &Outcome) -> u64 {
     }
 }
 
-fn told(outcome: &Outcome) -> Result<(), Refusal> {
+fn replied(outcome: &Outcome) -> Result<AnyReply, Refusal> {
     match outcome {
         Outcome::Refused(why) => Err(*why),
-        _ => Ok(()),
+        _ => done(),
     }
 }
 
-fn reservation(outcome: &Outcome) -> Result<Reservation, Refusal> {
-    match outcome {
-        Outcome::Reservation(reservation) => Ok(*reservation),
-        Outcome::Refused(why) => Err(*why),
-        _ => Err(Refusal::Unavailable),
-    }
+fn done() -> Result<AnyReply, Refusal> {
+    Ok(Box::new(()))
 }
 
 #[cfg(test)]

@@ -15,10 +15,7 @@ use diesel::PgConnection;
 use super::batch::Outcome;
 use super::clock::Clock;
 use super::health::Health;
-use super::messages::{
-    Abandon, Answer, Audit, Block, Clear, ConversationSettings, Decide, GrantChange, Mark, ProfileChange,
-    Prune, QuietHours, RecordAct, Reserve, Revoke, SeenUsers, Settle, Write,
-};
+use super::messages::{Reply, Write};
 use super::sqlite_file::FileLock;
 use super::{StoreLimits, traced};
 use crate::event::{Committed, Places};
@@ -50,8 +47,8 @@ pub(super) struct Shared {
     pub(super) health: Arc<Health>,
     /// Places taken, see [`Places`].
     pub(super) taken: Arc<AtomicUsize>,
-    /// The same of changes of profiles.
-    pub(super) profiles_taken: Arc<AtomicUsize>,
+    /// The same of large commands.
+    pub(super) large_taken: Arc<AtomicUsize>,
     /// Set when nothing more is accepted.
     pub(super) closed: AtomicBool,
     /// Threads given up that have not come back.
@@ -71,7 +68,7 @@ impl Shared {
         if !events.is_empty() {
             self.committed.do_send(Committed { events, places: places.unwrap_or_else(Places::none) });
         }
-        report.answer_callers();
+        report.reply_to_callers();
         self.count();
     }
 
@@ -127,27 +124,8 @@ impl Lane {
         self.state().generation()
     }
 
-    pub(super) fn submit(&self, mut write: Write, place: Places) {
-        let answer = match &mut write {
-            Write::Append(_) => Answer::Nobody,
-            Write::Mark(Mark { answer, .. })
-            | Write::Clear(Clear { answer, .. })
-            | Write::Block(Block { answer, .. })
-            | Write::Revoke(Revoke { answer, .. })
-            | Write::Profile(ProfileChange { answer, .. })
-            | Write::Audit(Audit { answer, .. })
-            | Write::Decide(Decide { answer, .. })
-            | Write::Prune(Prune { answer, .. })
-            | Write::Act(RecordAct { answer, .. })
-            | Write::Seen(SeenUsers { answer, .. })
-            | Write::Grant(GrantChange { answer, .. })
-            | Write::Reserve(Reserve { answer, .. })
-            | Write::Settle(Settle { answer, .. })
-            | Write::Abandon(Abandon { answer, .. })
-            | Write::Settings(ConversationSettings { answer, .. })
-            | Write::Quiet(QuietHours { answer, .. }) => std::mem::replace(answer, Answer::Nobody),
-        };
-        let wake = self.state().submit(write, answer, place, Instant::now());
+    pub(super) fn submit(&self, write: Write, reply: Reply, place: Places) {
+        let wake = self.state().submit(write, reply, place, Instant::now());
         if wake {
             self.work.notify_one();
         }

@@ -1,12 +1,12 @@
 //! What the store is asked: writes, which are committed in the order they came and answered after that, and
 //! reads.
 
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
 use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::event::overview::{ListPlace, Overview};
 use crate::event::revocation::{Revocation, Revoked};
-use crate::event::{Committed, Draft, Finding, Message, Places, Receipt, Refusal};
+use crate::event::{Committed, Draft, Finding, Message, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
 use crate::store::Charge;
@@ -15,6 +15,7 @@ mod notices;
 mod operators;
 mod safety;
 
+pub use super::command::{Command, PendingReply, QueuedCommand};
 pub use notices::*;
 pub use operators::*;
 pub use safety::*;
@@ -26,30 +27,59 @@ impl actix::Message for Committed {
 
 /// Something to be made durable. Writes of one conversation are done in the order in which they are
 /// submitted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Write {
     Append(Append),
     Mark(Mark),
     Clear(Clear),
     Block(Block),
-    Revoke(Revoke),
-    Profile(ProfileChange),
-    Audit(Audit),
-    Decide(Decide),
-    Prune(Prune),
-    Act(RecordAct),
-    Seen(SeenUsers),
-    Grant(GrantChange),
-    Reserve(Reserve),
-    Settle(Settle),
-    Abandon(Abandon),
-    Settings(ConversationSettings),
-    Quiet(QuietHours),
+    Command(Arc<QueuedCommand>),
+}
+
+/// What can be handed in to be made durable.
+pub trait Submit {
+    /// Outcome that the caller hears.
+    type Reply: Send + 'static;
+
+    fn into_write(self) -> Write;
+}
+
+impl<C: Command> Submit for C {
+    type Reply = C::Reply;
+
+    fn into_write(self) -> Write {
+        Write::Command(Arc::new(QueuedCommand { command: Box::new(self), place: None }))
+    }
+}
+
+macro_rules! submit {
+    ($($kind:ident),+) => {$(
+        impl Submit for $kind {
+            type Reply = ();
+
+            fn into_write(self) -> Write {
+                Write::$kind(self)
+            }
+        }
+    )+};
+}
+
+submit!(Append, Mark, Clear, Block);
+
+/// Who hears what became of a write, after the commit.
+#[derive(Debug)]
+pub enum Reply {
+    /// Nobody but through the event.
+    Nobody,
+    /// The session of the receipt, through the event.
+    Session(RequestId),
+    /// A call that waits.
+    Caller(PendingReply),
 }
 
 /// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A
 /// recall is a message whose repeat is known by its target; it overwrites what the target said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Append {
     pub draft: Draft,
     pub admission: Admission,
@@ -74,28 +104,25 @@ pub enum Admission {
 
 /// Moves a mark up to the receipt's seq, clamped to the last seq; a mark never goes back. Without a
 /// conversation it does nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Mark {
     pub receipt: Receipt,
-    pub answer: Answer,
 }
 
 /// Clears the caller's own view up to `up_to` (`None`: the last seq), which is clamped and never goes back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Clear {
     pub openid: OpenId,
     pub peer: OpenId,
     pub up_to: Option<Seq>,
-    pub answer: Answer,
 }
 
 /// From the commit on, what `peer` writes to `openid` is refused; or no longer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Block {
     pub openid: OpenId,
     pub peer: OpenId,
     pub change: BlockChange,
-    pub answer: Answer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +139,6 @@ pub struct Revoke {
     pub what: Revoked,
     /// Of an operator's decision, why and by whom.
     pub decision: Option<Box<BanDecision>>,
-    pub answer: Answer,
 }
 
 /// Changes what a user shows of themself. An avatar that nobody shows any more is gone with the same commit.
@@ -121,15 +147,6 @@ pub struct ProfileChange {
     pub openid: OpenId,
     pub nickname: Option<Nickname>,
     pub avatar: AvatarChange,
-    pub answer: Answer,
-    /// Taken by the store when it accepts the change, and given back with the last of it.
-    pub(super) place: Option<Places>,
-}
-
-impl ProfileChange {
-    pub fn new(openid: OpenId, nickname: Option<Nickname>, avatar: AvatarChange, answer: Answer) -> Self {
-        Self { openid, nickname, avatar, answer, place: None }
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -137,18 +154,6 @@ pub enum AvatarChange {
     Keep,
     Remove,
     Set(Avatar),
-}
-
-/// Who is told, after the commit.
-#[derive(Debug)]
-pub enum Answer {
-    Nobody,
-    /// The session of the receipt, through the event.
-    Session(RequestId),
-    /// A call that waits.
-    Caller(oneshot::Sender<Result<(), Refusal>>),
-    /// Who asked for a [`Reserve`].
-    Reserver(oneshot::Sender<Result<Reservation, Refusal>>),
 }
 
 /// A read. Every answer is what is committed at that moment.

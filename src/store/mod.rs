@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, DatabaseUrl};
 use crate::event::overview::SyncPage;
-use crate::event::{Committed, Places};
+use crate::event::{Committed, Places, Refusal};
 use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use actix::{Recipient, System};
 
 pub mod messages;
-mod copy;
 mod allowance;
 mod upkeep;
 mod lanes;
 mod leases;
 mod executor;
 mod batch;
+mod command;
 mod content;
 mod clock;
 mod address;
@@ -36,7 +36,6 @@ mod sqlite_file;
 mod postgres;
 mod postgres_url;
 mod readers;
-mod recalled;
 mod statement;
 mod nodes;
 mod profiles;
@@ -81,15 +80,16 @@ use allowance::Allowance;
 use clock::Clock;
 use health::Health;
 use lanes::{Lane, OnHang, Shared};
-use messages::{LogPage, LogQuestion, Ping, Query, Sync, Write};
+use messages::{LogPage, LogQuestion, PendingReply, Ping, Query, Reply, Submit, Sync, Write};
 use readers::Readers;
 use sqlite_file::{FileLock, OpenedFile, Writable};
 
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Changes of profiles under way: each may bring an image, and the messages of its batch wait for that.
-const PROFILES: usize = 64;
+/// Large commands under way, such as changes of profiles: each may bring an image, and the messages of its batch
+/// wait for that.
+const LARGE_COMMANDS: usize = 64;
 
 /// The way into the store: cheap to clone, usable from every thread.
 #[derive(Clone)]
@@ -173,7 +173,7 @@ impl Store {
             draining: draining.clone(),
             health: health.clone(),
             taken: Arc::default(),
-            profiles_taken: Arc::default(),
+            large_taken: Arc::default(),
             closed: AtomicBool::new(false),
             abandoned: Arc::default(),
             abandoned_at_most: lanes::abandoned_at_most(lanes),
@@ -215,33 +215,62 @@ impl Store {
     }
 
     /// Hands a write in; never blocks. What became of it comes as an [`crate::event::Event`] (or through its
-    /// [`messages::Answer`]), within three seconds; where its commit takes longer, that it is unavailable,
-    /// and what became of it as an event of its own later.
+    /// [`Reply`]), within three seconds; where its commit takes longer, that it is unavailable, and what became
+    /// of it as an event of its own later.
     ///
     /// # Errors
     /// [`Full`] gives the write back.
-    pub fn submit(&self, write: Write) -> Result<(), Full> {
-        self.submit_within(self.inner.shared.limits.writes_in_flight, write)
+    pub fn submit(&self, write: impl Submit, reply: Reply) -> Result<(), Full> {
+        self.submit_within(self.inner.shared.limits.writes_in_flight, write.into_write(), reply)
     }
 
-    /// [`Store::submit`] for what can wait: accepted only while half of the places are free, so that no
-    /// message is refused for it.
+    /// [`Store::submit`] for what can wait and nobody waits for: accepted only while half of the places are
+    /// free, so that no message is refused for it.
     ///
     /// # Errors
     /// [`Full`] gives the write back.
-    pub fn submit_background(&self, write: Write) -> Result<(), Full> {
-        self.submit_within(self.inner.shared.limits.writes_in_flight / 2, write)
+    pub fn submit_background(&self, write: impl Submit) -> Result<(), Full> {
+        self.submit_within(self.inner.shared.limits.writes_in_flight / 2, write.into_write(), Reply::Nobody)
     }
 
-    fn submit_within(&self, places: usize, mut write: Write) -> Result<(), Full> {
+    /// Hands a write in, and waits until it is durable.
+    ///
+    /// # Errors
+    /// Why it was not done. [`Refusal::Unavailable`] leaves open whether it was, unless the store had no room.
+    pub async fn execute<S: Submit>(&self, write: S) -> Result<S::Reply, Refusal> {
+        self.execute_within(self.inner.shared.limits.writes_in_flight, write).await
+    }
+
+    /// [`Store::execute`] for what can wait, as [`Store::submit_background`].
+    ///
+    /// # Errors
+    /// As of [`Store::execute`].
+    pub async fn execute_background<S: Submit>(&self, write: S) -> Result<S::Reply, Refusal> {
+        self.execute_within(self.inner.shared.limits.writes_in_flight / 2, write).await
+    }
+
+    async fn execute_within<S: Submit>(&self, places: usize, write: S) -> Result<S::Reply, Refusal> {
+        let (reply, outcome) = PendingReply::new();
+        self.submit_within(places, write.into_write(), Reply::Caller(reply))
+            .map_err(|_| Refusal::Unavailable)?;
+        outcome.await.unwrap_or(Err(Refusal::Unavailable))
+    }
+
+    fn submit_within(&self, places: usize, mut write: Write, reply: Reply) -> Result<(), Full> {
         let shared = &self.inner.shared;
         if shared.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(write)));
         }
-        if let Write::Profile(change) = &mut write {
-            change.place = Places::take(&shared.profiles_taken, PROFILES);
-            if change.place.is_none() {
+        if let Write::Command(queued) = &mut write
+            && queued.command.is_large()
+        {
+            let place = Places::take(&shared.large_taken, LARGE_COMMANDS);
+            if place.is_none() {
                 return Err(Full(Box::new(write)));
+            }
+            // Nobody else has it yet.
+            if let Some(queued) = Arc::get_mut(queued) {
+                queued.place = place;
             }
         }
         let Some(place) = Places::take(&shared.taken, places) else { return Err(Full(Box::new(write))) };
@@ -255,7 +284,7 @@ impl Store {
                 &lanes[usize::try_from(hash % lanes.len() as u64).unwrap_or(0)]
             }
         };
-        lane.submit(write, place);
+        lane.submit(write, reply, place);
         Ok(())
     }
 

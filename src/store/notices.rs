@@ -5,17 +5,17 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt, Text};
 
 use super::address::direct;
-use super::batch::Outcome;
+use super::command::{Command, Db, Locks, Order, Times};
 use super::conn::Conn;
 use super::messages::{
     Abandon, Candidate, ConversationSettings, GRANTS, GrantChange, Granted, NoticeCandidates, NoticeOutcome,
     NoticeStanding, NoticeState, Query, Quiet, QuietHours, Reservation, Reserve, Settle, Teller, UntoldPage,
-    UntoldSince, Write,
+    UntoldSince,
 };
 use super::queries::{and_one, floor, last_seq, of_address, seq, unread, unreadable};
 use super::statement::{Statement, Writer};
 use super::steps::STEP_MS;
-use crate::event::Refusal;
+use crate::event::{Event, Refusal};
 use crate::ids::{OpenId, TemplateId};
 
 /// How many of the things that a user agreed to are known again.
@@ -107,82 +107,46 @@ struct GrantRow {
     template: String,
 }
 
-/// Does what a write asks for. `now` is the system's clock, `at` the store's own.
-pub(super) fn write(conn: &mut impl Writer, write: &Write, now: i64, at: i64) -> QueryResult<Outcome> {
-    match write {
-        Write::Grant(change) => grant(conn, change, now),
-        Write::Reserve(wanted) => reserve(conn, wanted, now).map(Outcome::Reservation),
-        Write::Settle(settle) => self::settle(conn, settle, now),
-        Write::Abandon(abandon) => self::abandon(conn, abandon, now),
-        Write::Settings(settings) => set(conn, settings, at),
-        Write::Quiet(hours) => quiet(conn, hours),
-        _ => Ok(Outcome::Done),
+/// Reservations and grants of one user are decided one after the other.
+fn lock(locks: &mut Locks, openid: &OpenId) {
+    locks.user("notices", openid.as_str());
+}
+
+impl Command for GrantChange {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(self.openid.as_str().to_owned())
     }
-}
 
-/// Whether a write is done by [`write()`].
-pub(super) fn is_one(write: &Write) -> bool {
-    matches!(
-        write,
-        Write::Grant(_)
-            | Write::Reserve(_)
-            | Write::Settle(_)
-            | Write::Abandon(_)
-            | Write::Settings(_)
-            | Write::Quiet(_)
-    )
-}
-
-/// On PostgreSQL, before a transaction does the first of them: those about one user go one after the other.
-/// All locks are taken at once and in one order, so that no two transactions wait for each other in a circle.
-pub(super) fn lock(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()> {
-    const LOCK: &str = "SELECT count(pg_advisory_xact_lock(k.key)) AS id FROM ( \
-             SELECT DISTINCT hashtextextended('hongyan notices ' || u.openid, 0) AS key FROM ( \
-                 SELECT unnest(string_to_array($1, ',')) AS openid \
-                 UNION SELECT n.openid FROM notices n WHERE n.id = ANY (string_to_array($2, ',')::bigint[]) \
-             ) u ORDER BY 1 \
-         ) k";
-    let mut users = Vec::new();
-    let mut ids = Vec::new();
-    for write in writes {
-        match write {
-            Write::Grant(w) => users.push(w.openid.as_str()),
-            Write::Reserve(w) => users.push(w.openid.as_str()),
-            Write::Quiet(w) => users.push(w.openid.as_str()),
-            Write::Settle(w) => ids.push(w.id.to_string()),
-            _ => {}
-        }
+    fn locks(&self, locks: &mut Locks) {
+        lock(locks, &self.openid);
     }
-    conn.rows::<IdRow>(Statement::new(LOCK).text(&users.join(",")).text(&ids.join(","))).map(|_| ())
-}
 
-fn grant(
-    conn: &mut impl Writer,
-    GrantChange { openid, template, change, .. }: &GrantChange,
-    now: i64,
-) -> QueryResult<Outcome> {
-    let (openid, template) = (openid.as_str(), template.as_str());
-    match change {
-        Granted::Accepted { by, key } => {
-            let (teller, other) = match by {
-                Teller::Client => (1, 2),
-                Teller::WeChat => (2, 1),
-            };
-            // The two may choose the same name for different prompts.
-            let event = format!("{teller}:{key}");
-            if is_new(conn, openid, template, &event)?
-                && !pair(conn, (openid, template, &event), teller, other, now)?
-            {
-                add(conn, openid, template)?;
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
+        let (openid, template) = (self.openid.as_str(), self.template.as_str());
+        match &self.change {
+            Granted::Accepted { by, key } => {
+                let (teller, other) = match by {
+                    Teller::Client => (1, 2),
+                    Teller::WeChat => (2, 1),
+                };
+                // The two may choose the same name for different prompts.
+                let event = format!("{teller}:{key}");
+                if is_new(db, openid, template, &event)?
+                    && !pair(db, (openid, template, &event), teller, other, times.system)?
+                {
+                    add(db, openid, template)?;
+                }
+            }
+            Granted::Emptied => {
+                let empty =
+                    "UPDATE grants SET available = 0 WHERE openid = $1 AND template = $2 AND available > 0";
+                db.run(Statement::new(empty).text(openid).text(template))?;
             }
         }
-        Granted::Emptied => {
-            let empty =
-                "UPDATE grants SET available = 0 WHERE openid = $1 AND template = $2 AND available > 0";
-            conn.run(Statement::new(empty).text(openid).text(template))?;
-        }
+        Ok(Ok(()))
     }
-    Ok(Outcome::Done)
 }
 
 /// Notes what a user agreed to; whether it was not known.
@@ -230,6 +194,32 @@ fn add(conn: &mut impl Writer, openid: &str, template: &str) -> QueryResult<()> 
     conn.run(Statement::new(add).text(openid).text(template).number(i64::from(GRANTS))).map(|_| ())
 }
 
+impl Command for Reserve {
+    type Reply = Reservation;
+
+    fn order(&self) -> Order {
+        Order::Conversation(direct(&self.openid, &self.peer))
+    }
+
+    fn locks(&self, locks: &mut Locks) {
+        lock(locks, &self.openid);
+    }
+
+    /// The second one would find that somebody has reserved it.
+    fn is_idempotent(&self) -> bool {
+        false
+    }
+
+    /// What has become of it is worth more than a quick answer.
+    fn outlasts_deadline(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<Reservation, Refusal>> {
+        reserve(db, self, times.system).map(Ok)
+    }
+}
+
 fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Reservation> {
     let (openid, peer, template) = (wanted.openid.as_str(), wanted.peer.as_str(), wanted.template.as_str());
     let address = direct(&wanted.openid, &wanted.peer);
@@ -267,77 +257,123 @@ fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Re
     Ok(Reservation::Reserved { id: noted.id, unread: view.unread })
 }
 
-fn settle(conn: &mut impl Writer, Settle { id, outcome, .. }: &Settle, now: i64) -> QueryResult<Outcome> {
-    let (state, detail) = match outcome {
-        NoticeOutcome::Sent { msgid } => (SENT, msgid.clone().unwrap_or_default()),
-        NoticeOutcome::Failed { code } => (FAILED, code.to_string()),
-        NoticeOutcome::Unknown => (UNKNOWN, String::new()),
-        NoticeOutcome::Returned => {
-            let forget = "DELETE FROM notices WHERE id = $1 AND state = 0 RETURNING openid, template";
-            if let Some(grant) = conn.rows::<GrantRow>(Statement::new(forget).number(*id))?.pop() {
-                add(conn, &grant.openid, &grant.template)?;
-            }
-            return Ok(Outcome::Done);
-        }
-    };
-    let settle = "UPDATE notices SET state = $1, settled_at = $2, detail = $3 WHERE id = $4 AND state = 0";
-    conn.run(Statement::new(settle).number(state).number(now).text(&detail).number(*id))?;
-    Ok(Outcome::Done)
-}
+impl Command for Settle {
+    type Reply = ();
 
-fn abandon(
-    conn: &mut impl Writer,
-    Abandon { reserved_before, .. }: &Abandon,
-    now: i64,
-) -> QueryResult<Outcome> {
-    let abandon = "UPDATE notices SET state = $1, settled_at = $2 WHERE state = 0 AND reserved_at < $3";
-    conn.run(Statement::new(abandon).number(UNKNOWN).number(now).number(*reserved_before))?;
-    Ok(Outcome::Done)
-}
-
-fn set(conn: &mut impl Writer, settings: &ConversationSettings, at: i64) -> QueryResult<Outcome> {
-    let (openid, muted) = (settings.openid.as_str(), i64::from(settings.muted));
-    let address = direct(&settings.openid, &settings.peer);
-    // Only they see it, on their other devices too.
-    const SET: &str = concat!(
-        "UPDATE members AS m SET muted = ($1 = 1), changed_at = CASE WHEN m.changed_at <= $2 THEN $3 ELSE m.changed_at END WHERE ",
-        of_address!("$4"),
-        " AND m.openid = $5 AND m.muted <> ($6 = 1)"
-    );
-    let set = Statement::new(SET)
-        .number(muted)
-        .number(at - STEP_MS)
-        .number(at)
-        .text(&address)
-        .text(openid)
-        .number(muted);
-    if conn.run(set)? > 0 {
-        return Ok(Outcome::Settings { changed: true });
+    fn order(&self) -> Order {
+        Order::Own(self.id.to_string())
     }
-    const KNOWN: &str =
-        concat!("SELECT m.conversation_id AS id FROM members m WHERE m.openid = $1 AND ", of_address!("$2"));
-    let known = Statement::new(KNOWN).text(openid).text(&address);
-    let is_known = conn.rows::<IdRow>(known)?.pop().is_some();
-    Ok(if is_known { Outcome::Settings { changed: false } } else { Outcome::Refused(Refusal::NotFound) })
+
+    fn locks(&self, locks: &mut Locks) {
+        locks.notice(self.id);
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
+        let (state, detail) = match &self.outcome {
+            NoticeOutcome::Sent { msgid } => (SENT, msgid.clone().unwrap_or_default()),
+            NoticeOutcome::Failed { code } => (FAILED, code.to_string()),
+            NoticeOutcome::Unknown => (UNKNOWN, String::new()),
+            NoticeOutcome::Returned => {
+                let forget = "DELETE FROM notices WHERE id = $1 AND state = 0 RETURNING openid, template";
+                if let Some(grant) = db.rows::<GrantRow>(Statement::new(forget).number(self.id))?.pop() {
+                    add(db, &grant.openid, &grant.template)?;
+                }
+                return Ok(Ok(()));
+            }
+        };
+        let settle =
+            "UPDATE notices SET state = $1, settled_at = $2, detail = $3 WHERE id = $4 AND state = 0";
+        let settle = Statement::new(settle).number(state).number(times.system).text(&detail).number(self.id);
+        db.run(settle).map(|_| Ok(()))
+    }
 }
 
-fn quiet(conn: &mut impl Writer, QuietHours { openid, quiet, .. }: &QuietHours) -> QueryResult<Outcome> {
-    let statement = match quiet {
-        None => Statement::new("DELETE FROM quiet_hours WHERE openid = $1").text(openid.as_str()),
-        Some(Quiet { from_minute, to_minute, utc_offset_minutes }) => {
-            let set = "INSERT INTO quiet_hours (openid, from_minute, to_minute, utc_offset_minutes) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (openid) DO UPDATE SET from_minute = excluded.from_minute, to_minute = excluded.to_minute, \
-                 utc_offset_minutes = excluded.utc_offset_minutes";
-            let [from, to] = [from_minute, to_minute].map(|minute| i64::from(*minute));
-            Statement::new(set)
-                .text(openid.as_str())
-                .number(from)
-                .number(to)
-                .number(i64::from(*utc_offset_minutes))
+impl Command for Abandon {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(String::new())
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
+        let abandon = "UPDATE notices SET state = $1, settled_at = $2 WHERE state = 0 AND reserved_at < $3";
+        let abandon =
+            Statement::new(abandon).number(UNKNOWN).number(times.system).number(self.reserved_before);
+        db.run(abandon).map(|_| Ok(()))
+    }
+}
+
+impl Command for ConversationSettings {
+    /// Whether they were others before.
+    type Reply = bool;
+
+    fn order(&self) -> Order {
+        Order::Conversation(direct(&self.openid, &self.peer))
+    }
+
+    fn setting(&self) -> Option<String> {
+        Some(format!("settings of {} with {}", self.openid, self.peer))
+    }
+
+    fn event(&self, has_changed: &bool) -> Option<Event> {
+        let Self { openid, peer, muted } = self;
+        has_changed.then(|| Event::Settings { openid: openid.clone(), peer: peer.clone(), muted: *muted })
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<bool, Refusal>> {
+        let (openid, muted) = (self.openid.as_str(), i64::from(self.muted));
+        let address = direct(&self.openid, &self.peer);
+        // Only they see it, on their other devices too.
+        const SET: &str = concat!(
+            "UPDATE members AS m SET muted = ($1 = 1), changed_at = CASE WHEN m.changed_at <= $2 THEN $3 ELSE m.changed_at END WHERE ",
+            of_address!("$4"),
+            " AND m.openid = $5 AND m.muted <> ($6 = 1)"
+        );
+        let set = Statement::new(SET)
+            .number(muted)
+            .number(times.store - STEP_MS)
+            .number(times.store)
+            .text(&address)
+            .text(openid)
+            .number(muted);
+        if db.run(set)? > 0 {
+            return Ok(Ok(true));
         }
-    };
-    conn.run(statement)?;
-    Ok(Outcome::Done)
+        const KNOWN: &str = concat!(
+            "SELECT m.conversation_id AS id FROM members m WHERE m.openid = $1 AND ",
+            of_address!("$2")
+        );
+        let is_known = !db.rows::<IdRow>(Statement::new(KNOWN).text(openid).text(&address))?.is_empty();
+        Ok(if is_known { Ok(false) } else { Err(Refusal::NotFound) })
+    }
+}
+
+impl Command for QuietHours {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(self.openid.as_str().to_owned())
+    }
+
+    fn locks(&self, locks: &mut Locks) {
+        lock(locks, &self.openid);
+    }
+
+    fn apply(&self, db: &mut Db<'_>, _: Times) -> QueryResult<Result<(), Refusal>> {
+        let openid = self.openid.as_str();
+        let statement = match &self.quiet {
+            None => Statement::new("DELETE FROM quiet_hours WHERE openid = $1").text(openid),
+            Some(Quiet { from_minute, to_minute, utc_offset_minutes }) => {
+                let set = "INSERT INTO quiet_hours (openid, from_minute, to_minute, utc_offset_minutes) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (openid) DO UPDATE SET from_minute = excluded.from_minute, to_minute = excluded.to_minute, \
+                     utc_offset_minutes = excluded.utc_offset_minutes";
+                let [from, to] = [from_minute, to_minute].map(|minute| i64::from(*minute));
+                let set = Statement::new(set).text(openid).number(from).number(to);
+                set.number(i64::from(*utc_offset_minutes))
+            }
+        };
+        db.run(statement).map(|_| Ok(()))
+    }
 }
 
 const CANDIDATE: &str = "SELECT coalesce((SELECT p.nickname FROM profiles p WHERE p.openid = $1), '') AS nickname, \

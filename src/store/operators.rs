@@ -6,17 +6,19 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::command::{Command, Db, Locks, Order, Times};
 use super::conn::{self, Conn};
 use super::error::OpenError;
 use super::messages::{
-    ActPage, Acts, Answer, Ban, BanDecision, BanInForce, BanPage, Bans, EndedBans, IsKnown, OperatorAct,
-    Query, RecordAct, Revoke, SeenUsers, Via, Write,
+    ActPage, Acts, Ban, BanDecision, BanInForce, BanPage, Bans, EndedBans, IsKnown, OperatorAct, Query,
+    RecordAct, Revoke, SeenUsers, Via,
 };
 use super::queries::{and_one, unreadable};
 use super::revocations;
 use super::statement::{Statement, Writer};
 use super::sync::{NowRow, STORE_NOW};
 use crate::config::{self, DatabaseUrl};
+use crate::event::Refusal;
 use crate::event::revocation::Revoked;
 use crate::ids::{OpenId, now_ms};
 
@@ -25,8 +27,7 @@ const RECORD: &str = "INSERT INTO operator_acts (id, at, via, who, act, target, 
      VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), NULLIF($7, ''), NULLIF($8, '')) \
      ON CONFLICT (id) DO UPDATE SET target = excluded.target, detail = excluded.detail, outcome = excluded.outcome";
 
-/// The users and their times as one text each, separated by commas, the users in order: no two transactions
-/// wait for each other in a circle.
+/// The users and their times as one text each, separated by commas.
 const SEEN_ON_POSTGRES: &str = "INSERT INTO seen_users AS s (openid, first_at, last_at) \
      SELECT u.openid, u.at, u.at FROM unnest(string_to_array($1, ','), string_to_array($2, ',')::bigint[]) AS u (openid, at) \
      ON CONFLICT (openid) DO UPDATE SET last_at = excluded.last_at WHERE s.last_at < excluded.last_at";
@@ -37,49 +38,50 @@ pub(super) const PRUNE: &str = "DELETE FROM operator_acts WHERE id IN (SELECT id
 pub(super) const HAS_OLD: &str =
     "SELECT count(*) AS number FROM (SELECT id FROM operator_acts WHERE id < ($1 << 20) LIMIT 1) AS old";
 
-pub(super) fn is_one(write: &Write) -> bool {
-    matches!(write, Write::Act(_) | Write::Seen(_))
-}
+impl Command for RecordAct {
+    type Reply = ();
 
-pub(super) fn write_on_sqlite(conn: &mut SqliteConnection, write: &Write) -> QueryResult<()> {
-    let writes = std::slice::from_ref(write);
-    record_all(conn, writes)?;
-    for (openid, at) in seen(writes) {
-        conn.run(Statement::new(SEEN_ON_SQLITE).text(openid.as_str()).number(at).number(at))?;
+    fn order(&self) -> Order {
+        Order::Own(self.act.id.to_string())
     }
-    Ok(())
-}
 
-pub(super) fn write_on_postgres(conn: &mut PgConnection, writes: &[Write]) -> QueryResult<()> {
-    record_all(conn, writes)?;
-    let seen = seen(writes);
-    if !seen.is_empty() {
-        let users: Vec<_> = seen.keys().map(|openid| openid.as_str()).collect();
-        let times: Vec<_> = seen.values().map(i64::to_string).collect();
-        conn.run(Statement::new(SEEN_ON_POSTGRES).text(&users.join(",")).text(&times.join(",")))?;
+    fn apply(&self, db: &mut Db<'_>, _: Times) -> QueryResult<Result<(), Refusal>> {
+        record(db, &self.act).map(Ok)
     }
-    Ok(())
 }
 
-fn record_all(conn: &mut impl Writer, writes: &[Write]) -> QueryResult<()> {
-    let mut acts = writes.iter().filter_map(|write| match write {
-        Write::Act(RecordAct { act, .. }) => Some(act),
-        _ => None,
-    });
-    acts.try_for_each(|act| record(conn, act))
-}
+impl Command for SeenUsers {
+    type Reply = ();
 
-/// Users of a batch and when they were seen last.
-fn seen(writes: &[Write]) -> BTreeMap<&OpenId, i64> {
-    let mut seen = BTreeMap::<&OpenId, i64>::new();
-    for write in writes {
-        let Write::Seen(SeenUsers { users, .. }) = write else { continue };
-        for (openid, at) in users {
-            let last = seen.entry(openid).or_insert(*at);
-            *last = (*last).max(*at);
+    fn order(&self) -> Order {
+        Order::Own(String::new())
+    }
+
+    fn locks(&self, locks: &mut Locks) {
+        locks.all("seen users");
+    }
+
+    fn apply(&self, db: &mut Db<'_>, _: Times) -> QueryResult<Result<(), Refusal>> {
+        match db {
+            Db::Sqlite(conn) => {
+                for (openid, at) in &self.users {
+                    conn.run(Statement::new(SEEN_ON_SQLITE).text(openid.as_str()).number(*at).number(*at))?;
+                }
+            }
+            Db::Postgres(conn) => {
+                // One statement must not meet a row twice.
+                let mut seen = BTreeMap::<&OpenId, i64>::new();
+                for (openid, at) in &self.users {
+                    let last = seen.entry(openid).or_insert(*at);
+                    *last = (*last).max(*at);
+                }
+                let users: Vec<_> = seen.keys().map(|openid| openid.as_str()).collect();
+                let times: Vec<_> = seen.values().map(i64::to_string).collect();
+                conn.run(Statement::new(SEEN_ON_POSTGRES).text(&users.join(",")).text(&times.join(",")))?;
+            }
         }
+        Ok(Ok(()))
     }
-    seen
 }
 
 fn record(conn: &mut impl Writer, act: &OperatorAct) -> QueryResult<()> {
@@ -313,36 +315,36 @@ pub fn operate(config: &config::Database, operation: &Operation<'_>) -> Result<O
             conn::is_ours(path)?;
             // The server's own time is not known here. Tokens of its own go by the order of the log.
             conn::sqlite_writer(path, config.cache_kib)?.immediate_transaction(|conn| {
-                let append = |conn: &mut SqliteConnection, revoke: &Revoke, now| {
-                    revocations::append_on_sqlite(conn, revoke, now)
-                };
-                carry_out(conn, operation, now_ms(), append)
+                let now = now_ms();
+                let times = Times { system: now, store: now, database: now };
+                carry_out(&mut Db::Sqlite(conn), operation, times)
             })
         }
         DatabaseUrl::Postgres(url) => conn::postgres(url, config.prepared_statements)?.transaction(|conn| {
             conn.batch_execute(&format!("SELECT {}", conn::DURABLE))?;
-            let now = conn.rows::<NowRow>(Statement::new(STORE_NOW))?.first().map_or(0, |row| row.now);
-            let append = |conn: &mut PgConnection, revoke: &Revoke, _| {
-                revocations::append_on_postgres(conn, std::iter::once(revoke))
-            };
-            carry_out(conn, operation, now, append)
+            let mut locks = Locks::default();
+            if let Some(revoke) = &operation.revoke {
+                locks.user("revokes", revoke.openid.as_str());
+            }
+            locks.take(conn)?;
+            let times = Times::of_postgres(conn, now_ms())?;
+            carry_out(&mut Db::Postgres(conn), operation, times)
         }),
     };
     done.map_err(|e| OpenError::Write { reason: e.to_string() })
 }
 
-fn carry_out<C: Writer>(
-    conn: &mut C,
+fn carry_out(
+    db: &mut Db<'_>,
     Operation { who, act, target, detail, revoke }: &Operation<'_>,
-    now: i64,
-    append: impl FnOnce(&mut C, &Revoke, i64) -> QueryResult<()>,
+    times: Times,
 ) -> QueryResult<Operated> {
+    let now = times.store;
     let mut is_refused = false;
     let mut done = Operated { now, is_unknown: false, until: None, ban_before: None };
     if let Some(Revoking { openid, what, for_ms, reason, known_only }) = revoke {
-        done.is_unknown =
-            conn.rows::<Number>(is_known(openid))?.first().is_none_or(|found| found.number == 0);
-        done.ban_before = conn
+        done.is_unknown = db.rows::<Number>(is_known(openid))?.first().is_none_or(|found| found.number == 0);
+        done.ban_before = db
             .rows::<BanRow>(ban_in_force(openid, now))?
             .into_iter()
             .next()
@@ -362,13 +364,13 @@ fn carry_out<C: Writer>(
                 done.until = until;
             }
             let decision = Some(Box::new(BanDecision { reason: reason.clone(), by: who.clone() }));
-            append(conn, &Revoke { openid: (*openid).clone(), what, decision, answer: Answer::Nobody }, now)?;
+            revocations::append(db, &Revoke { openid: (*openid).clone(), what, decision }, times.database)?;
         }
     }
     let mut entry = OperatorAct::new(now, Via::CommandLine, who, *act);
     entry.target = target.map(str::to_owned);
     entry.detail.clone_from(detail);
     entry.outcome = Some(if is_refused { "unknown user" } else { "done" }.to_owned());
-    record(conn, &entry)?;
+    record(db, &entry)?;
     Ok(done)
 }

@@ -15,19 +15,13 @@ use rand::Rng as _;
 use codes::{Op, RowOutcome};
 
 use super::StoreLimits;
-use super::audits::{NewAudit, decide, fold_on_postgres, prune};
+use super::audits;
 use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, key, message, repeat};
+use super::command::{Db, Locks, Order, Times};
 use super::conn;
 use super::error::Trouble;
 use super::health::Health;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
-use super::notices;
-use super::operators;
-use super::profiles::ProfileCall;
-use super::revocations;
-use super::schema::audits;
-use super::statement::Statement;
-use super::sync::{NowRow, STORE_NOW};
 use crate::event::{Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
@@ -72,17 +66,16 @@ impl PostgresLane {
     pub(super) fn commit(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
         let began = Instant::now();
         let call = Call::new(writes, now, self.limits);
-        let besides = Besides::of(writes);
         let mut attempt = 1;
         loop {
-            let trouble = match self.attempt(writes, &call, besides.as_ref(), now) {
+            let trouble = match self.attempt(writes, &call, now) {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(trouble) => trouble,
             };
             let (again, patience) = match &trouble {
                 // Whether it was stored is unknown: only what a client_msg_id protects may be sent twice.
                 Trouble::Gone { asked, .. } => {
-                    (*asked && attempt == 1 && writes.iter().all(repeatable), PATIENCE_GONE)
+                    (*asked && attempt == 1 && writes.iter().all(is_idempotent), PATIENCE_GONE)
                 }
                 // A deadlock (40P01) is a refusal like others: diesel tells few SQLSTATEs, and not this one.
                 // Nothing of a refused batch is stored, so whatever the reason was, it may be tried again.
@@ -130,13 +123,7 @@ impl PostgresLane {
         }
     }
 
-    fn attempt(
-        &mut self,
-        writes: &[Write],
-        call: &Call,
-        besides: Option<&Besides>,
-        now: i64,
-    ) -> Result<Vec<Outcome>, Trouble> {
+    fn attempt(&mut self, writes: &[Write], call: &Call, now: i64) -> Result<Vec<Outcome>, Trouble> {
         let alive = self.used.elapsed() < QUIET
             || self.conn.as_mut().is_none_or(|conn| conn::check_alive(conn).is_ok());
         if !alive {
@@ -153,13 +140,14 @@ impl PostgresLane {
             }
         };
         let told = |rows| outcomes(writes, rows, now);
-        let result = match besides {
-            None => call.load::<Row>(conn).map_err(Trouble::from).and_then(told),
-            Some(besides) => conn.transaction(|conn| {
+        let result = if has_more(writes) {
+            conn.transaction(|conn| {
                 let mut outcomes = told(call.load::<Row>(conn)?)?;
-                besides.write(conn, writes, &mut outcomes, now)?;
+                write_more(conn, writes, &mut outcomes, now)?;
                 Ok(outcomes)
-            }),
+            })
+        } else {
+            call.load::<Row>(conn).map_err(Trouble::from).and_then(told)
         };
         self.used = Instant::now();
         let Err(trouble) = result else { return result };
@@ -179,97 +167,46 @@ impl PostgresLane {
     }
 }
 
-/// What a batch has besides what `hongyan_commit` does, and which of it.
-struct Besides {
-    profiles: Option<ProfileCall>,
-    /// Findings of checks, and what is decided on them.
-    audits: bool,
-    notices: bool,
-    revocations: bool,
-    operators: bool,
+/// Whether a batch has more than what `hongyan_commit` does.
+fn has_more(writes: &[Write]) -> bool {
+    let has_more =
+        |write: &Write| matches!(write, Write::Command(_) | Write::Append(Append { finding: Some(_), .. }));
+    writes.iter().any(has_more)
 }
 
-impl Besides {
-    fn of(writes: &[Write]) -> Option<Self> {
-        let is_audit = |write: &Write| {
-            matches!(
-                write,
-                Write::Append(Append { finding: Some(_), .. })
-                    | Write::Audit(_)
-                    | Write::Decide(_)
-                    | Write::Prune(_)
-            )
-        };
-        let (audits, notices) = (writes.iter().any(is_audit), writes.iter().any(notices::is_one));
-        let profiles = ProfileCall::of(writes);
-        let revocations = revocations::of(writes).next().is_some();
-        let operators = writes.iter().any(operators::is_one);
-        let any = profiles.is_some() || audits || notices || revocations || operators;
-        any.then_some(Self { profiles, audits, notices, revocations, operators })
+/// Does what `hongyan_commit` does not, in the same transaction.
+fn write_more(
+    conn: &mut PgConnection,
+    writes: &[Write],
+    outcomes: &mut [Outcome],
+    now: i64,
+) -> QueryResult<()> {
+    let mut locks = Locks::default();
+    for write in writes {
+        match write {
+            Write::Command(queued) => queued.command.locks(&mut locks),
+            Write::Append(Append { draft, finding: Some(_), .. }) => audits::lock(&mut locks, &draft.sender),
+            _ => {}
+        }
     }
-
-    fn write(
-        &self,
-        conn: &mut PgConnection,
-        writes: &[Write],
-        outcomes: &mut [Outcome],
-        now: i64,
-    ) -> QueryResult<()> {
-        if let Some(profiles) = &self.profiles {
-            profiles.execute(conn)?;
+    locks.take(conn)?;
+    let times = Times::of_postgres(conn, now)?;
+    let db = &mut Db::Postgres(conn);
+    for (write, outcome) in writes.iter().zip(outcomes) {
+        match write {
+            Write::Command(queued) => *outcome = queued.command.apply(db, times)?.into(),
+            Write::Append(append) => audits::keep(db, append, outcome, now)?,
+            Write::Mark(_) | Write::Clear(_) | Write::Block(_) => {}
         }
-        if self.audits {
-            let found = writes
-                .iter()
-                .zip(&*outcomes)
-                .filter_map(|(write, outcome)| NewAudit::of(write, outcome, now));
-            let (mut folded, own): (Vec<_>, Vec<_>) = found.partition(NewAudit::is_folded);
-            diesel::insert_into(audits::table).values(own).execute(conn)?;
-            // In one order on every node, so that no two wait for each other in a circle.
-            folded.sort_by(NewAudit::compare);
-            for audit in folded {
-                fold_on_postgres(conn, audit)?;
-            }
-            for (write, outcome) in writes.iter().zip(&mut *outcomes) {
-                match write {
-                    Write::Decide(decision) => *outcome = decide(conn, decision, now)?,
-                    Write::Prune(old) => prune(conn, old)?,
-                    _ => {}
-                }
-            }
-        }
-        if self.revocations {
-            revocations::append_on_postgres(conn, revocations::of(writes))?;
-        }
-        if self.operators {
-            operators::write_on_postgres(conn, writes)?;
-        }
-        if self.notices {
-            notices::lock(conn, writes)?;
-            let at = Statement::new(STORE_NOW).get_result::<NowRow>(conn)?.now;
-            for (write, outcome) in writes.iter().zip(outcomes).filter(|(write, _)| notices::is_one(write)) {
-                *outcome = notices::write(conn, write, now, at)?;
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
-fn repeatable(write: &Write) -> bool {
+fn is_idempotent(write: &Write) -> bool {
     match write {
         Write::Append(Append { draft, .. }) => draft.client_msg_id.is_some() || draft.target.is_some(),
         Write::Mark(_) | Write::Clear(_) | Write::Block(_) => true,
-        // Twice in the log means the same, and matters to somebody's safety.
-        Write::Revoke(_) => true,
-        Write::Profile(_)
-        | Write::Audit(_)
-        | Write::Decide(_)
-        | Write::Prune(_)
-        | Write::Settings(_)
-        | Write::Quiet(_) => true,
-        Write::Grant(_) | Write::Settle(_) | Write::Abandon(_) | Write::Act(_) | Write::Seen(_) => true,
-        // The second one would find that somebody has reserved it.
-        Write::Reserve(_) => false,
+        Write::Command(queued) => queued.command.is_idempotent(),
     }
 }
 
@@ -305,37 +242,27 @@ impl Call {
                     call.append(append, key(write));
                     continue;
                 }
-                Write::Mark(Mark { receipt: w, .. }) => {
+                Write::Mark(Mark { receipt: w }) => {
                     let op = match w.kind {
                         ReceiptKind::Read => Op::Read,
                         ReceiptKind::Recv => Op::Recv,
                     };
                     call.row(op, &w.openid, &w.peer, Some(key(write)), w.seq.get());
                 }
-                Write::Clear(Clear { openid, peer, up_to, .. }) => {
+                Write::Clear(Clear { openid, peer, up_to }) => {
                     call.row(Op::Clear, openid, peer, Some(key(write)), up_to.map_or(i64::MAX, Seq::get));
                 }
-                Write::Block(Block { openid, peer, change, .. }) => {
+                Write::Block(Block { openid, peer, change }) => {
                     let op = match change {
                         BlockChange::Block => Op::Block,
                         BlockChange::Unblock => Op::Unblock,
                     };
                     call.row(op, openid, peer, Some(key(write)), 0);
                 }
-                Write::Revoke(_)
-                | Write::Profile(_)
-                | Write::Audit(_)
-                | Write::Decide(_)
-                | Write::Prune(_)
-                | Write::Act(_)
-                | Write::Seen(_)
-                | Write::Grant(_)
-                | Write::Settle(_)
-                | Write::Abandon(_)
-                | Write::Quiet(_) => {
-                    call.place(None);
-                }
-                Write::Reserve(_) | Write::Settings(_) => call.place(Some(key(write))),
+                Write::Command(queued) => match queued.command.order() {
+                    Order::Conversation(address) => call.place(Some(address)),
+                    Order::Own(_) => call.place(None),
+                },
             }
             call.ids.push(None);
             call.kinds.push(None);
@@ -519,11 +446,11 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         (Write::Append(_), RowOutcome::Blocked) => Outcome::Refused(Refusal::Blocked),
         (Write::Append(_), RowOutcome::NotFound) => Outcome::Refused(Refusal::NotFound),
         (Write::Append(_), RowOutcome::RecallExpired) => Outcome::Refused(Refusal::RecallExpired),
-        (Write::Mark(Mark { receipt: w, .. }), RowOutcome::Mark) => mark(
+        (Write::Mark(Mark { receipt: w }), RowOutcome::Mark) => mark(
             marks.advance(&w.openid, &w.peer, w.kind.into(), row.number.unwrap_or(0), w.seq.get().min(last)),
             !hidden_from_peer,
         ),
-        (Write::Clear(Clear { openid, peer, up_to, .. }), RowOutcome::Mark) => {
+        (Write::Clear(Clear { openid, peer, up_to }), RowOutcome::Mark) => {
             let wanted = up_to.map_or(last, |up_to| up_to.get().min(last));
             mark(marks.advance(openid, peer, MarkKind::Cleared, row.number.unwrap_or(0), wanted), false)
         }

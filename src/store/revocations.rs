@@ -1,18 +1,17 @@
 //! The log of revocations. One user's entries have rising ids in the order of their commits, by which a token
 //! knows what came before it; of different users' the order may differ, because their transactions overlap.
 
-use std::borrow::Cow;
-
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::batch::{DECISIONS, RevokedRow};
+use super::command::{Command, Db, Locks, Order, Times, on_either};
 use super::conn::Conn;
-use super::messages::{LogPage, LogQuestion, Query, Revoke, Write};
+use super::messages::{LogPage, LogQuestion, Query, Revoke};
 use super::queries::unreadable;
 use super::schema::revocations::{at, decided_by, id, issued_ms, openid, reason, table, until, what};
 use super::statement::{Statement, Writer};
+use crate::event::Refusal;
 use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::OpenId;
 
@@ -111,9 +110,26 @@ fn is_needless(conn: &mut impl Writer, revoke: &Revoke) -> QueryResult<bool> {
     Ok(found.first().is_none_or(|found| found.number == 0))
 }
 
-/// `now`: the store's own time.
-pub(super) fn append_on_sqlite(conn: &mut SqliteConnection, revoke: &Revoke, now: i64) -> QueryResult<()> {
-    if is_needless(conn, revoke)? {
+impl Command for Revoke {
+    type Reply = ();
+
+    fn order(&self) -> Order {
+        Order::Own(self.openid.as_str().to_owned())
+    }
+
+    /// The later of two commits about one user has the higher id.
+    fn locks(&self, locks: &mut Locks) {
+        locks.user("revokes", self.openid.as_str());
+    }
+
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
+        append(db, self, times.database).map(Ok)
+    }
+}
+
+/// Adds an entry. On PostgreSQL the user's lock is taken before.
+pub(super) fn append(db: &mut Db<'_>, revoke: &Revoke, now: i64) -> QueryResult<()> {
+    if is_needless(db, revoke)? {
         return Ok(());
     }
     let row = RevokedRow::from(revoke.what);
@@ -129,51 +145,6 @@ pub(super) fn append_on_sqlite(conn: &mut SqliteConnection, revoke: &Revoke, now
         until.eq(row.until),
         at.eq(now),
     );
-    diesel::insert_into(table).values((entry, decided)).execute(conn).map(|_| ())
-}
-
-/// Within a transaction: those about one user go one after the other, so that the later of two commits has
-/// the higher id. All locks are taken at once and in one order, so that no two transactions wait for each
-/// other in a circle.
-pub(super) fn append_on_postgres<'a>(
-    conn: &mut PgConnection,
-    revokes: impl Iterator<Item = &'a Revoke> + Clone,
-) -> QueryResult<()> {
-    const LOCK: Cow<'static, str> = Cow::Borrowed(
-        "SELECT count(pg_advisory_xact_lock(k.key)) FROM ( \
-             SELECT DISTINCT hashtextextended('hongyan revokes ' || u.openid, 0) AS key \
-             FROM unnest(string_to_array($1, ',')) AS u (openid) ORDER BY 1 \
-         ) k",
-    );
-    let users: Vec<_> = revokes.clone().map(|revoke| revoke.openid.as_str()).collect();
-    Statement::new(LOCK).text(&users.join(",")).execute(conn)?;
-    for revoke in revokes {
-        if is_needless(conn, revoke)? {
-            continue;
-        }
-        let row = RevokedRow::from(revoke.what);
-        let now = sql::<BigInt>("(extract(epoch FROM clock_timestamp()) * 1000)::bigint");
-        let decision = revoke.decision.as_deref();
-        let decided = (
-            reason.eq(decision.and_then(|d| d.reason.as_deref())),
-            decided_by.eq(decision.map(|d| d.by.as_str())),
-        );
-        let entry = (
-            openid.eq(revoke.openid.as_str()),
-            what.eq(row.what),
-            issued_ms.eq(row.issued_ms),
-            until.eq(row.until),
-            at.eq(now),
-        );
-        diesel::insert_into(table).values((entry, decided)).execute(conn)?;
-    }
-    Ok(())
-}
-
-/// The revocations of a batch.
-pub(super) fn of(writes: &[Write]) -> impl Iterator<Item = &Revoke> + Clone {
-    writes.iter().filter_map(|write| match write {
-        Write::Revoke(revoke) => Some(revoke),
-        _ => None,
-    })
+    let insert = diesel::insert_into(table).values((entry, decided));
+    on_either!(db, conn => insert.execute(*conn)).map(drop)
 }

@@ -10,7 +10,7 @@ use lru::LruCache;
 use tokio::sync::Notify;
 
 use super::Store;
-use super::messages::{Answer, SeenUsers, Write};
+use super::messages::SeenUsers;
 use crate::ids::{OpenId, now_ms};
 
 /// Users that wait to be written down; more are left out until there is room.
@@ -95,8 +95,7 @@ impl Store {
         if users.is_empty() {
             return false;
         }
-        let write = Write::Seen(SeenUsers { users: users.clone(), answer: Answer::Nobody });
-        let is_taken = self.submit_background(write).is_ok();
+        let is_taken = self.submit_background(SeenUsers { users: users.clone() }).is_ok();
         if !is_taken {
             // The next time.
             users.iter().for_each(|(openid, at)| self.inner.seen.note(openid, Sight::Leaves, *at));

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use tokio::sync::oneshot;
 
 use super::Store;
 use super::conn::Conn;
-use super::messages::{Answer, EndedBans, Prune, PrunedLog, Query, Revoke, Write};
+use super::messages::{EndedBans, Prune, PrunedLog, Query, Revoke};
 use super::postgres::functions::NameFunctions;
 use crate::event::revocation::Revoked;
 use crate::ids::now_ms;
@@ -59,9 +58,7 @@ pub async fn prune_log(store: Store, log: PrunedLog, days: u32) {
 /// Takes out of a log what is from before a time, for as long as there is some and the store takes it.
 pub(super) async fn prune(store: &Store, log: PrunedLog, before: i64) {
     while store.ask(HasEntriesBefore { log, before }).await == Ok(true) {
-        let (answer, answered) = oneshot::channel();
-        let prune = Prune { log, before, rows: ROWS, answer: Answer::Caller(answer) };
-        if store.submit_background(Write::Prune(prune)).is_err() || !matches!(answered.await, Ok(Ok(()))) {
+        if store.execute_background(Prune { log, before, rows: ROWS }).await.is_err() {
             return;
         }
     }
@@ -74,13 +71,8 @@ pub async fn lapse_bans(store: Store) {
         let Ok(ended) = store.ask(EndedBans { limit: LAPSED_AT_ONCE }).await else { continue };
         for ban in ended {
             let Some(until) = ban.until else { continue };
-            let revoke = Revoke {
-                openid: ban.openid,
-                what: Revoked::Lapsed { until },
-                decision: None,
-                answer: Answer::Nobody,
-            };
-            if store.submit_background(Write::Revoke(revoke)).is_err() {
+            let revoke = Revoke { openid: ban.openid, what: Revoked::Lapsed { until }, decision: None };
+            if store.submit_background(revoke).is_err() {
                 break;
             }
         }

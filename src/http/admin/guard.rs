@@ -17,7 +17,7 @@ use crate::http::api::commit;
 use crate::http::error::ApiError;
 use crate::limits::Address;
 use crate::protocol::errors;
-use crate::store::messages::{Answer, OperatorAct, RecordAct, Via, Write};
+use crate::store::messages::{OperatorAct, RecordAct, Reply, Via};
 
 /// Who calls, and what the audit log is to say of it beside the call. A handler's argument.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ pub async fn stand<B: MessageBody + 'static>(
     if is_noted {
         let entry = act.clone();
         // Nothing is done, and nothing shown, of which the log would have no word.
-        if let Err(error) = commit(&state, |answer| Write::Act(RecordAct { act: entry, answer })).await {
+        if let Err(error) = commit(&state, RecordAct { act: entry }).await {
             return Ok(request.error_response(error));
         }
     }
@@ -130,7 +130,7 @@ fn finish(state: &State, mut act: OperatorAct, detail: Option<String>, error: Op
     act.outcome = Some(error.unwrap_or("done").to_owned());
     log::info!(key = act.who.as_str(), act = act.act.as_str(), target = act.target.as_deref().unwrap_or_default(),
         outcome = act.outcome.as_deref().unwrap_or_default(); "an operator called");
-    if state.store.submit(Write::Act(RecordAct { act, answer: Answer::Nobody })).is_err() {
+    if state.store.submit(RecordAct { act }, Reply::Nobody).is_err() {
         log::warn!("what became of an operator's call could not be noted in the audit log");
     }
 }

@@ -16,9 +16,7 @@ use crate::ids::OpenId;
 use crate::profile::Nickname;
 use crate::protocol::{ErrorCode, errors};
 use crate::safety::moderator_recall;
-use crate::store::messages::{
-    AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews, Write,
-};
+use crate::store::messages::{AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews};
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -169,7 +167,7 @@ pub async fn decide(
             _ => return Err(nothing()),
         }
     }
-    let decided = commit(&state, |answer| Write::Decide(Decide { audit, decision, label: 0, answer })).await;
+    let decided = commit(&state, Decide { audit, decision, label: 0 }).await;
     decided.map_err(|error| match error.code() {
         ErrorCode::Conflict => ApiError::from(errors::RECALLED_ALREADY),
         _ => error,
@@ -179,8 +177,6 @@ pub async fn decide(
 
 /// Takes a user's name away, and the avatar as it is said.
 pub async fn rename(state: &State, openid: &OpenId, avatar: AvatarChange) -> Result<(), ApiError> {
-    commit(state, |answer| {
-        Write::Profile(ProfileChange::new(openid.clone(), Some(Nickname::default()), avatar, answer))
-    })
-    .await
+    let nickname = Some(Nickname::default());
+    commit(state, ProfileChange { openid: openid.clone(), nickname, avatar }).await
 }

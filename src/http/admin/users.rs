@@ -17,7 +17,7 @@ use crate::ids::OpenId;
 use crate::node::name_of;
 use crate::protocol::errors;
 use crate::store::messages::{
-    AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding, Write,
+    AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding,
 };
 use crate::store::{self, SEEN_WITHIN};
 
@@ -123,7 +123,7 @@ pub async fn revoke(
     reason: Option<String>,
 ) -> Result<(), ApiError> {
     let decision = Some(Box::new(BanDecision { reason, by: operator.name() }));
-    commit(state, |answer| Write::Revoke(Revoke { openid, what, decision, answer })).await?;
+    commit(state, Revoke { openid, what, decision }).await?;
     state.tell_revoked();
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi::CallErrors;
 use crate::ids::OpenId;
 use crate::protocol::errors;
-use crate::store::messages::{Block, BlockChange, Blocks, Write};
+use crate::store::messages::{Block, BlockChange, Blocks};
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -114,7 +114,7 @@ async fn change(
     if peer == openid {
         return Err(ApiError::from(errors::BLOCKS_ONESELF));
     }
-    commit(state, |answer| Write::Block(Block { openid, peer, change, answer })).await?;
+    commit(state, Block { openid, peer, change }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

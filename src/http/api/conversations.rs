@@ -17,7 +17,7 @@ use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::sync::CONVERSATION_BYTES;
 use crate::protocol::{errors, outbound};
-use crate::store::messages::{Clear, Conversations, Listed, Mark, Unread, Write};
+use crate::store::messages::{Clear, Conversations, Listed, Mark, Unread};
 
 const DEFAULT_LIMIT: usize = 50;
 
@@ -179,7 +179,7 @@ pub async fn read(
     let peer = peer(&body.0.peer)?;
     let seq = Seq::parse(body.0.seq)?;
     let receipt = Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None };
-    commit(&state, |answer| Write::Mark(Mark { receipt, answer })).await?;
+    commit(&state, Mark { receipt }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -203,7 +203,7 @@ pub async fn clear(
     let openid = caller.0.openid;
     let peer = peer(&path)?;
     let up_to = params.up_to_seq.map(Seq::parse).transpose()?;
-    commit(&state, |answer| Write::Clear(Clear { openid, peer, up_to, answer })).await?;
+    commit(&state, Clear { openid, peer, up_to }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -16,7 +16,7 @@ use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::limits::Address;
 use crate::protocol::errors;
 use crate::store::Sight;
-use crate::store::messages::{Revoke, Write};
+use crate::store::messages::Revoke;
 use crate::wechat::{LoginRefused, ValidateCode};
 
 /// How long a code may take at WeChat, its retries included.
@@ -123,8 +123,7 @@ pub async fn logout(
 ) -> Result<HttpResponse, ApiError> {
     let AuthenticatedUser(identity) = caller;
     let what = if body.0.all { Revoked::AllTokens } else { Revoked::Token { issued_ms: identity.issued.ms } };
-    commit(&state, |answer| Write::Revoke(Revoke { openid: identity.openid, what, decision: None, answer }))
-        .await?;
+    commit(&state, Revoke { openid: identity.openid, what, decision: None }).await?;
     state.tell_revoked();
     Ok(HttpResponse::NoContent().finish())
 }

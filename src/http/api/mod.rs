@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::{Route, web};
-use tokio::sync::oneshot;
 
 use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::openapi;
 use crate::protocol::errors;
-use crate::store::messages::{Answer, Query, Write};
+use crate::store::messages::{Query, Submit};
 
 pub mod login;
 pub mod conversations;
@@ -84,13 +83,9 @@ pub(super) async fn ask<Q: Query>(state: &State, query: Q) -> Result<Q::Answer, 
 
 /// Hands a write in and waits until it is committed, for at most [`STORE_AT_MOST`]. `unavailable` leaves open
 /// whether it was: every write that a call makes may be made again.
-pub(super) async fn commit(state: &State, write: impl FnOnce(Answer) -> Write) -> Result<(), ApiError> {
-    let (sender, receiver) = oneshot::channel();
-    state.store.submit(write(Answer::Caller(sender)))?;
-    match tokio::time::timeout(STORE_AT_MOST, receiver).await {
-        Ok(Ok(outcome)) => Ok(outcome?),
-        Ok(Err(_)) | Err(_) => Err(ApiError::unavailable()),
-    }
+pub(super) async fn commit<S: Submit>(state: &State, write: S) -> Result<S::Reply, ApiError> {
+    let outcome = tokio::time::timeout(STORE_AT_MOST, state.store.execute(write)).await;
+    Ok(outcome.map_err(|_| ApiError::unavailable())??)
 }
 
 /// How many entries a page may have.

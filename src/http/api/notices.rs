@@ -17,7 +17,7 @@ use crate::http::openapi::CallErrors;
 use crate::ids::TemplateId;
 use crate::protocol::{ErrorCode, errors};
 use crate::store::messages::{
-    ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller, Write,
+    ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller,
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -128,7 +128,7 @@ pub async fn grant(
         PromptResult::Ban | PromptResult::Filter => return Ok(HttpResponse::NoContent().finish()),
     };
     let openid = caller.0.openid;
-    commit(&state, |answer| Write::Grant(GrantChange { openid, template, change, answer })).await?;
+    commit(&state, GrantChange { openid, template, change }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -148,7 +148,7 @@ pub async fn quiet(
 ) -> Result<HttpResponse, ApiError> {
     let quiet = body.0.as_ref().map(read_hours).transpose()?;
     let openid = caller.0.openid;
-    commit(&state, |answer| Write::Quiet(QuietHours { openid, quiet, answer })).await?;
+    commit(&state, QuietHours { openid, quiet }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -173,8 +173,7 @@ pub async fn settings(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (openid, peer, muted) = (caller.0.openid, peer(&path)?, body.0.muted);
-    let set =
-        commit(&state, |answer| Write::Settings(ConversationSettings { openid, peer, muted, answer })).await;
+    let set = commit(&state, ConversationSettings { openid, peer, muted }).await;
     set.map_err(|error| match error.code() {
         ErrorCode::NotFound => ApiError::from(errors::CONVERSATION_UNKNOWN),
         _ => error,

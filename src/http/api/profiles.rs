@@ -16,7 +16,7 @@ use crate::ids::OpenId;
 use crate::limits::Address;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::protocol::errors;
-use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles, Write};
+use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles};
 use crate::store::row;
 
 /// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write
@@ -100,8 +100,7 @@ pub async fn change(
         let address = Address::of(request.head(), &state.config.server).to_string();
         state.moderation.nickname(&openid, address, nickname.as_str()).await?;
     }
-    commit(&state, |answer| Write::Profile(ProfileChange::new(openid.clone(), nickname, avatar, answer)))
-        .await?;
+    commit(&state, ProfileChange { openid: openid.clone(), nickname, avatar }).await?;
     Ok(Json(own(&state, openid).await?))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::batch::{MarkKind, Outcome, Report, Requester};
-use super::super::messages::{Answer, Clear, ConversationSettings, Mark, Write};
+use super::super::messages::{Clear, Mark, Reply, Write};
 use crate::event::{Places, Refusal};
 use crate::ids::{OpenId, Seq};
 
@@ -41,10 +41,10 @@ pub(super) enum NextStep {
     End,
 }
 
-/// A write in the queue, with its answer taken out.
+/// A write in the queue.
 struct QueuedWrite {
     write: Write,
-    answer: Answer,
+    reply: Reply,
     since: Instant,
     place: Places,
 }
@@ -113,8 +113,8 @@ impl LaneState {
     }
 
     /// Queues a write. Returns true when the thread must be woken.
-    pub(super) fn submit(&mut self, write: Write, answer: Answer, place: Places, now: Instant) -> bool {
-        self.queue.push_back(QueuedWrite { write, answer, since: now, place });
+    pub(super) fn submit(&mut self, write: Write, reply: Reply, place: Places, now: Instant) -> bool {
+        self.queue.push_back(QueuedWrite { write, reply, since: now, place });
         std::mem::take(&mut self.asleep)
     }
 
@@ -129,9 +129,9 @@ impl LaneState {
         let count = self.queue.len().min(MAX_BATCH_WRITES);
         let (mut writes, mut requesters, mut places) =
             (Vec::with_capacity(count), Vec::with_capacity(count), None);
-        for QueuedWrite { write, answer, since, place } in self.queue.drain(..count) {
+        for QueuedWrite { write, reply, since, place } in self.queue.drain(..count) {
             writes.push(write);
-            requesters.push(Requester::Waits { answer, since });
+            requesters.push(Requester::Waits { reply, since });
             join(&mut places, Some(place));
         }
         let writes = Arc::new(writes);
@@ -205,18 +205,20 @@ impl BatchInFlight {
     fn answer_overdue(&mut self, now: Instant, report: &mut Report) -> usize {
         let mut answered = 0;
         for (write, requester) in self.writes.iter().zip(&mut self.requesters) {
-            let Requester::Waits { answer, since } = requester else { continue };
+            let Requester::Waits { reply, since } = requester else { continue };
             if !is_over(*since, now) {
                 break;
             }
-            // A reservation of a notice can wait, and so can a gathered receipt: there the outcome is worth
-            // more than a quick answer.
-            let is_waited_for =
-                matches!(write, Write::Append(_)) || matches!(answer, Answer::Session(_) | Answer::Caller(_));
+            // A gathered receipt can wait.
+            let is_waited_for = match write {
+                Write::Append(_) => true,
+                Write::Command(queued) if queued.command.outlasts_deadline() => false,
+                _ => !matches!(reply, Reply::Nobody),
+            };
             if is_waited_for
-                && let Requester::Waits { answer, .. } = std::mem::replace(requester, Requester::Answered)
+                && let Requester::Waits { reply, .. } = std::mem::replace(requester, Requester::Answered)
             {
-                report.add_overdue(write, answer);
+                report.add_overdue(write, reply);
                 answered += 1;
             }
         }
@@ -229,16 +231,16 @@ impl BatchInFlight {
         for (write, outcome) in writes.iter().zip(outcomes) {
             let seq = match outcome {
                 Outcome::Mark { seq, .. } => *seq,
-                Outcome::Settings { .. } => Seq::ZERO,
+                Outcome::Command { .. } => Seq::ZERO,
                 _ => continue,
             };
-            if let Some(key) = mark_of(write) {
+            if let Some(key) = setting_of(write) {
                 let highest = told.entry(key).or_insert(seq);
                 *highest = seq.max(*highest);
             }
         }
         for (place, write) in self.writes.iter().enumerate() {
-            if let Some(seq) = mark_of(write).and_then(|key| told.get(&key)) {
+            if let Some(seq) = setting_of(write).and_then(|key| told.get(&key)) {
                 let highest = self.told.entry(place).or_insert(*seq);
                 *highest = (*seq).max(*highest);
             }
@@ -259,8 +261,7 @@ impl SettledBatch {
     pub(super) fn emission(self, outcomes: Vec<Outcome>) -> Emission {
         let mut emission = Emission::default();
         if let Some(BatchInFlight { writes, requesters, places, told, .. }) = self.running {
-            let writes = Arc::try_unwrap(writes)
-                .unwrap_or_else(|shared| shared.iter().map(Write::without_answer).collect());
+            let writes = Arc::unwrap_or_clone(writes);
             emission = Emission { report: Report::with_capacity(writes.len()), places };
             let mut outcomes = outcomes.into_iter();
             for (place, (write, requester)) in writes.into_iter().zip(requesters).enumerate() {
@@ -281,12 +282,8 @@ fn is_over(since: Instant, now: Instant) -> bool {
 
 /// Refuses queued writes: nothing of them is stored.
 fn refuse(queue: impl IntoIterator<Item = QueuedWrite>, emission: &mut Emission) {
-    for QueuedWrite { write, answer, since, place } in queue {
-        emission.report.add(
-            write,
-            Requester::Waits { answer, since },
-            Outcome::Refused(Refusal::Unavailable),
-        );
+    for QueuedWrite { write, reply, since, place } in queue {
+        emission.report.add(write, Requester::Waits { reply, since }, Outcome::Refused(Refusal::Unavailable));
         join(&mut emission.places, Some(place));
     }
 }
@@ -299,16 +296,22 @@ fn join(places: &mut Option<Places>, more: Option<Places>) {
     }
 }
 
-/// Key of the mark (`None`: the settings) that a write moves; none for writes that are emitted each for
-/// itself.
-fn mark_of(write: &Write) -> Option<(&OpenId, &OpenId, Option<MarkKind>)> {
+/// What a write sets that another may have set meanwhile.
+#[derive(PartialEq, Eq, Hash)]
+enum Setting<'a> {
+    Mark(&'a OpenId, &'a OpenId, MarkKind),
+    Named(String),
+}
+
+/// None for writes that are emitted each for itself.
+fn setting_of(write: &Write) -> Option<Setting<'_>> {
     match write {
-        Write::Mark(Mark { receipt, .. }) => {
-            Some((&receipt.openid, &receipt.peer, Some(receipt.kind.into())))
+        Write::Mark(Mark { receipt }) => {
+            Some(Setting::Mark(&receipt.openid, &receipt.peer, receipt.kind.into()))
         }
-        Write::Clear(Clear { openid, peer, .. }) => Some((openid, peer, Some(MarkKind::Cleared))),
-        Write::Settings(ConversationSettings { openid, peer, .. }) => Some((openid, peer, None)),
-        _ => None,
+        Write::Clear(Clear { openid, peer, .. }) => Some(Setting::Mark(openid, peer, MarkKind::Cleared)),
+        Write::Command(queued) => queued.command.setting().map(Setting::Named),
+        Write::Append(_) | Write::Block(_) => None,
     }
 }
 

@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::oneshot;
-
-use super::super::super::messages::{Admission, Append, Reservation, Reserve};
+use super::super::super::messages::{
+    Admission, Append, ConversationSettings, PendingReply, Reservation, Reserve, Submit,
+};
 use super::*;
 use crate::event::{Draft, Event, Receipt, ReceiptKind, RequestState};
 use crate::ids::{Kind, RequestId, SessionId, TemplateId};
@@ -39,9 +39,9 @@ impl Desk {
         self.began + ms(at)
     }
 
-    fn submit(&mut self, at: u64, write: Write, answer: Answer) {
+    fn submit(&mut self, at: u64, write: impl Submit, reply: Reply) {
         let place = Places::take(&self.taken, 1_000).unwrap();
-        self.state.submit(write, answer, place, self.began + ms(at));
+        self.state.submit(write.into_write(), reply, place, self.began + ms(at));
     }
 
     fn send(&mut self, at: u64, text: &str) {
@@ -60,12 +60,12 @@ impl Desk {
         };
         self.submit(
             at,
-            Write::Append(Append { draft, admission: Admission::Open, finding: None, charge: None }),
-            Answer::Nobody,
+            Append { draft, admission: Admission::Open, finding: None, charge: None },
+            Reply::Nobody,
         );
     }
 
-    fn read(&mut self, at: u64, seq: i64, answer: Answer) {
+    fn read(&mut self, at: u64, seq: i64, reply: Reply) {
         let receipt = Receipt {
             kind: ReceiptKind::Read,
             openid: o("a"),
@@ -73,7 +73,7 @@ impl Desk {
             seq: s(seq),
             session: Some(SessionId::fresh()),
         };
-        self.submit(at, Write::Mark(Mark { receipt, answer: Answer::Nobody }), answer);
+        self.submit(at, Mark { receipt }, reply);
     }
 
     fn take(&mut self, generation: u64, at: u64) -> Batch {
@@ -104,7 +104,7 @@ impl Desk {
 fn told(emission: Emission) -> Vec<String> {
     let Emission { mut report, places } = emission;
     let events = std::mem::take(&mut report.events);
-    report.answer_callers();
+    report.reply_to_callers();
     drop(places);
     let short = |event| match event {
         Event::Appended { draft, seq, request, .. } => {
@@ -238,11 +238,11 @@ fn those_in_the_queue_do_not_suffer_for_a_thread_that_was_given_up() {
 fn marks_do_not_go_back_when_the_one_that_moved_first_is_told_last() {
     let mut desk = Desk::new(OnHang::Replace);
     for seq in [5, 9] {
-        desk.read(0, seq, Answer::Session(id()));
+        desk.read(0, seq, Reply::Session(id()));
     }
     let hangs = desk.take(0, 0);
     assert_eq!(desk.overdue(2_500).0, ["read 5 is Unavailable", "read 9 is Unavailable"]);
-    desk.read(2_600, 7, Answer::Session(id()));
+    desk.read(2_600, 7, Reply::Session(id()));
     let next = desk.take(1, 2_600);
     assert_eq!(desk.settle(1, next, vec![marked(7)]), ["read 7, as an answer"]);
     // The session that was told that it may not stand hears of it as all others do.
@@ -252,10 +252,10 @@ fn marks_do_not_go_back_when_the_one_that_moved_first_is_told_last() {
 #[test]
 fn of_two_threads_that_were_given_up_the_one_that_is_back_last_tells_no_older_mark() {
     let mut desk = Desk::new(OnHang::Replace);
-    desk.read(0, 5, Answer::Session(id()));
+    desk.read(0, 5, Reply::Session(id()));
     let first = desk.take(0, 0);
     desk.overdue(2_500);
-    desk.read(2_500, 8, Answer::Session(id()));
+    desk.read(2_500, 8, Reply::Session(id()));
     let second = desk.take(1, 2_500);
     desk.overdue(5_000);
     assert_eq!(desk.settle(1, second, vec![marked(8)]), ["read 8, to all"]);
@@ -265,41 +265,45 @@ fn of_two_threads_that_were_given_up_the_one_that_is_back_last_tells_no_older_ma
 #[test]
 fn settings_that_were_changed_since_are_not_told() {
     let mut desk = Desk::new(OnHang::Replace);
-    let settings = |muted| {
-        Write::Settings(ConversationSettings { openid: o("a"), peer: o("b"), muted, answer: Answer::Nobody })
-    };
-    desk.submit(0, settings(true), Answer::Nobody);
+    let settings = |muted| ConversationSettings { openid: o("a"), peer: o("b"), muted };
+    let changed = || Outcome::from(Ok(Box::new(true) as _));
+    desk.submit(0, settings(true), Reply::Nobody);
     let hangs = desk.take(0, 0);
     desk.overdue(2_500);
-    desk.submit(2_600, settings(false), Answer::Nobody);
+    desk.submit(2_600, settings(false), Reply::Nobody);
     let next = desk.take(1, 2_600);
-    assert_eq!(desk.settle(1, next, vec![Outcome::Settings { changed: true }]).len(), 1);
-    assert_eq!(desk.settle(0, hangs, vec![Outcome::Settings { changed: true }]), [""; 0]);
+    assert_eq!(desk.settle(1, next, vec![changed()]).len(), 1);
+    assert_eq!(desk.settle(0, hangs, vec![changed()]), [""; 0]);
 }
 
 #[test]
 fn a_call_is_answered_once_and_a_notice_waits_for_its_outcome() {
     let mut desk = Desk::new(OnHang::Wait);
-    let (call, mut called) = oneshot::channel();
-    desk.read(0, 3, Answer::Caller(call));
-    let (reserver, mut reserved) = oneshot::channel();
-    let template = TemplateId::parse("t").unwrap();
-    let mut reserve = Reserve::new((o("a"), o("b")), template, s(1), "node".into(), true, reserver);
-    let answer = std::mem::replace(&mut reserve.answer, Answer::Nobody);
-    desk.submit(0, Write::Reserve(reserve), answer);
+    let (call, mut called) = PendingReply::new::<()>();
+    desk.read(0, 3, Reply::Caller(call));
+    let (reserver, mut reserved) = PendingReply::new::<Reservation>();
+    let reserve = Reserve {
+        openid: o("a"),
+        peer: o("b"),
+        template: TemplateId::parse("t").unwrap(),
+        up_to: s(1),
+        node: "node".into(),
+        strangers: true,
+    };
+    desk.submit(0, reserve, Reply::Caller(reserver));
     // Of what the chat has gathered nobody waits for a word: it is not handed in again while it is being
     // written.
-    desk.read(0, 4, Answer::Nobody);
+    desk.read(0, 4, Reply::Nobody);
     let batch = desk.take(0, 0);
     assert_eq!(desk.overdue(2_500).0, [""; 0]);
     assert_eq!(called.try_recv(), Ok(Err(Refusal::Unavailable)));
     assert!(reserved.try_recv().is_err());
     let reservation = Reservation::Reserved { id: 1, unread: 2 };
-    let outcomes = vec![marked(3), Outcome::Reservation(reservation), marked(4)];
+    let outcomes = vec![marked(3), Outcome::from(Ok(Box::new(reservation) as _)), marked(4)];
     assert_eq!(desk.settle(0, batch, outcomes), ["read 3, to all", "read 4"]);
     assert_eq!(reserved.try_recv(), Ok(Ok(reservation)));
     // But it is, where it is not stored.
-    desk.read(3_000, 5, Answer::Nobody);
+    desk.read(3_000, 5, Reply::Nobody);
     let batch = desk.take(0, 3_000);
     desk.overdue(6_000);
     assert_eq!(desk.settle(0, batch, vec![refused()]), ["read 5 is to be handed in again"]);

@@ -1,10 +1,6 @@
 //! What is asked of the store about messages to those who are away: the ledger of grants, what was sent, and
 //! who wants to be left alone.
 
-use tokio::sync::oneshot;
-
-use super::Answer;
-use crate::event::Refusal;
 use crate::ids::{OpenId, Seq, TemplateId};
 
 /// How many grants of one user and template are kept at most.
@@ -16,7 +12,6 @@ pub struct GrantChange {
     pub openid: OpenId,
     pub template: TemplateId,
     pub change: Granted,
-    pub answer: Answer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,20 +47,6 @@ pub struct Reserve {
     pub node: String,
     /// Whether it may be somebody to whom `openid` has never written.
     pub strangers: bool,
-    pub(in crate::store) answer: Answer,
-}
-
-impl Reserve {
-    pub fn new(
-        (openid, peer): (OpenId, OpenId),
-        template: TemplateId,
-        up_to: Seq,
-        node: String,
-        strangers: bool,
-        answer: oneshot::Sender<Result<Reservation, Refusal>>,
-    ) -> Self {
-        Self { openid, peer, template, up_to, node, strangers, answer: Answer::Reserver(answer) }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +69,6 @@ pub enum Reservation {
 pub struct Settle {
     pub id: i64,
     pub outcome: NoticeOutcome,
-    pub answer: Answer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +90,6 @@ pub enum NoticeOutcome {
 #[derive(Debug)]
 pub struct Abandon {
     pub reserved_before: i64,
-    pub answer: Answer,
 }
 
 /// What a user has set for one of their conversations. Without the conversation: [`Refusal::NotFound`].
@@ -119,7 +98,6 @@ pub struct ConversationSettings {
     pub openid: OpenId,
     pub peer: OpenId,
     pub muted: bool,
-    pub answer: Answer,
 }
 
 /// Sets when a user is left alone; `None`: never.
@@ -127,7 +105,6 @@ pub struct ConversationSettings {
 pub struct QuietHours {
     pub openid: OpenId,
     pub quiet: Option<Quiet>,
-    pub answer: Answer,
 }
 
 /// Hours of every day, by the user's own clock.

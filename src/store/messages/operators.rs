@@ -3,7 +3,6 @@
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::Answer;
 use crate::ids::OpenId;
 
 /// Why a user was banned or let in again, and by whom.
@@ -17,7 +16,6 @@ pub struct BanDecision {
 #[derive(Debug)]
 pub struct RecordAct {
     pub act: OperatorAct,
-    pub answer: Answer,
 }
 
 /// One act of an operator's.
@@ -90,7 +88,6 @@ impl OperatorAct {
 #[derive(Debug)]
 pub struct SeenUsers {
     pub users: Vec<(OpenId, i64)>,
-    pub answer: Answer,
 }
 
 /// The ban of a user, where one is in force.

@@ -1,6 +1,5 @@
 //! What the check of contents asks of the store.
 
-use super::Answer;
 use crate::event::{By, Finding, Found, Source};
 use crate::ids::{OpenId, Seq};
 
@@ -9,7 +8,6 @@ use crate::ids::{OpenId, Seq};
 pub struct Audit {
     pub openid: OpenId,
     pub finding: Box<Finding>,
-    pub answer: Answer,
 }
 
 /// Notes what was decided on a finding. A recall is final; it is [`crate::event::Refusal::Conflict`] to pass
@@ -20,7 +18,6 @@ pub struct Decide {
     pub decision: Decision,
     /// WeChat's, where it is known only now; or 0.
     pub label: i32,
-    pub answer: Answer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +36,6 @@ pub struct Prune {
     pub log: PrunedLog,
     pub before: i64,
     pub rows: i64,
-    pub answer: Answer,
 }
 
 /// A log that is kept for some days.
@@ -65,14 +61,6 @@ pub struct AuditedMessage {
     pub seq: Seq,
     pub source: Source,
     pub outcome: Found,
-}
-
-/// Whether a message was recalled.
-#[derive(Debug)]
-pub struct IsRecalled {
-    pub sender: OpenId,
-    pub peer: OpenId,
-    pub seq: Seq,
 }
 
 /// What somebody should look at: findings [`Found::Review`] that are not decided, of messages that are stored

@@ -16,16 +16,12 @@ use super::super::migrations::{check_may_create, lock};
 use super::super::statement::Statement;
 
 pub(in super::super) const COMMIT_SQL: &str = include_str!("commit.sql");
-const PROFILES_SQL: &str = include_str!("profiles.sql");
 
 /// The functions' names in their files.
 pub(in super::super) const COMMIT: &str = "hongyan_commit";
-const PROFILES: &str = "hongyan_profiles";
 
 pub(in super::super) static COMMIT_FUNCTION: LazyLock<Function> =
     LazyLock::new(|| Function::of(COMMIT, COMMIT_SQL));
-pub(in super::super) static PROFILES_FUNCTION: LazyLock<Function> =
-    LazyLock::new(|| Function::of(PROFILES, PROFILES_SQL));
 
 /// How long a function is kept after a node has named it last.
 const KEPT_MS: i64 = 24 * 3_600_000;
@@ -73,10 +69,9 @@ impl Function {
     }
 }
 
-/// Creates the functions of this release where they are missing, and notes that a node calls them.
+/// Creates the function of this release where it is missing, and notes that a node calls it.
 pub(in super::super) fn make(conn: &mut PgConnection) -> Result<(), OpenError> {
-    COMMIT_FUNCTION.make(conn)?;
-    PROFILES_FUNCTION.make(conn)
+    COMMIT_FUNCTION.make(conn)
 }
 
 #[derive(QueryableByName)]
@@ -89,7 +84,7 @@ struct Unused {
 pub(in super::super) fn drop_unused(conn: &mut PgConnection) -> Result<(), OpenError> {
     let unused = format!(
         "SELECT p.oid::regprocedure::text AS signature FROM pg_proc p LEFT JOIN batch_functions f ON f.name = p.proname \
-         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname ~ '^({COMMIT}|{PROFILES})_[0-9a-f]{{8}}$' \
+         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname ~ '^{COMMIT}_[0-9a-f]{{8}}$' \
              AND coalesce(f.named_at, 0) < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - {KEPT_MS} \
              AND pg_has_role(p.proowner, 'USAGE')"
     );
@@ -106,7 +101,7 @@ pub(in super::super) fn drop_unused(conn: &mut PgConnection) -> Result<(), OpenE
 /// Creates anew what somebody has dropped under a running node; true where there was something to create.
 /// This is what becomes of a node that could not reach the database for more than a day.
 pub(super) fn restore(conn: &mut PgConnection) -> Result<bool, OpenError> {
-    if COMMIT_FUNCTION.is_there(conn)? && PROFILES_FUNCTION.is_there(conn)? {
+    if COMMIT_FUNCTION.is_there(conn)? {
         return Ok(false);
     }
     conn.transaction(|conn| {
@@ -127,15 +122,9 @@ impl Query for NameFunctions {
         if matches!(conn, Conn::Sqlite(_)) {
             return Ok(());
         }
-        for function in [&*COMMIT_FUNCTION, &*PROFILES_FUNCTION] {
-            Statement::new(
-                "UPDATE batch_functions SET named_at = greatest(named_at, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
-                 WHERE name = $1",
-            )
-            .text(&function.name)
-            .execute(conn)?;
-        }
-        Ok(())
+        const NAME: &str = "UPDATE batch_functions \
+             SET named_at = greatest(named_at, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) WHERE name = $1";
+        Statement::new(NAME).text(&COMMIT_FUNCTION.name).execute(conn).map(drop)
     }
 }
 
@@ -150,8 +139,7 @@ mod tests {
         assert_ne!(one.name, two.name);
         assert_eq!(one.name.len(), "f_01234567".len());
         assert!(one.create.starts_with(&format!("CREATE FUNCTION {}()", one.name)), "{one:?}");
-        for function in [&*COMMIT_FUNCTION, &*PROFILES_FUNCTION] {
-            assert!(function.create.contains(&format!("\nCREATE FUNCTION {}(", function.name)));
-        }
+        let function = &*COMMIT_FUNCTION;
+        assert!(function.create.contains(&format!("\nCREATE FUNCTION {}(", function.name)));
     }
 }

@@ -21,9 +21,10 @@ use self::statements::store_member;
 use self::wal::Room;
 use super::StoreLimits;
 use super::address::{self, direct};
-use super::audits::{self, NewAudit};
+use super::audits;
 use super::batch::{MarkKind, Outcome, RECALLED_BODY, repeat};
 use super::clock::{self, AHEAD_MS, Clock};
+use super::command::{AnyCommand, Db, Order, Times};
 use super::conn;
 use super::error::Trouble;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
@@ -31,7 +32,6 @@ use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages};
 use super::statement::Statement;
 use super::sync::REPEATED_AFTER_MS;
-use super::{notices, operators, profiles, revocations, schema};
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
@@ -153,61 +153,31 @@ impl Batch<'_> {
         match write {
             Write::Append(append) => {
                 let outcome = self.append(append)?;
-                self.audit(write, &outcome)?;
+                audits::keep(&mut Db::Sqlite(self.conn), append, &outcome, self.now)?;
                 Ok(outcome)
             }
-            Write::Mark(Mark { receipt: r, .. }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
-            Write::Clear(Clear { openid, peer, up_to, .. }) => {
+            Write::Mark(Mark { receipt: r }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
+            Write::Clear(Clear { openid, peer, up_to }) => {
                 self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared)
             }
             Write::Block(block) => self.block(block),
-            Write::Revoke(revoke) => {
-                revocations::append_on_sqlite(self.conn, revoke, self.at)?;
-                Ok(Outcome::Done)
-            }
-            Write::Profile(change) => {
-                profiles::change_on_sqlite(self.conn, change)?;
-                Ok(Outcome::Done)
-            }
-            Write::Audit(_) => {
-                self.audit(write, &Outcome::Done)?;
-                Ok(Outcome::Done)
-            }
-            Write::Decide(decide) => Ok(audits::decide(self.conn, decide, self.now)?),
-            Write::Prune(old) => {
-                audits::prune(self.conn, old)?;
-                Ok(Outcome::Done)
-            }
-            Write::Act(_) | Write::Seen(_) => {
-                operators::write_on_sqlite(self.conn, write)?;
-                Ok(Outcome::Done)
-            }
-            Write::Grant(_)
-            | Write::Reserve(_)
-            | Write::Settle(_)
-            | Write::Abandon(_)
-            | Write::Settings(_)
-            | Write::Quiet(_) => {
-                // It looks at the members' rows, and may change them.
-                self.store_members()?;
-                let outcome = notices::write(self.conn, write, self.now, self.at)?;
-                if let Write::Settings(settings) = write {
-                    self.heads.pop(&direct(&settings.openid, &settings.peer));
-                }
-                Ok(outcome)
-            }
+            Write::Command(queued) => self.command(&*queued.command),
         }
     }
 
-    fn audit(&mut self, write: &Write, outcome: &Outcome) -> Result<(), Trouble> {
-        if let Some(audit) = NewAudit::of(write, outcome, self.now) {
-            if audit.is_folded() {
-                audits::fold_on_sqlite(self.conn, audit)?;
-            } else {
-                diesel::insert_into(schema::audits::table).values(audit).execute(self.conn)?;
-            }
+    fn command(&mut self, command: &dyn AnyCommand) -> Result<Outcome, Trouble> {
+        let order = command.order();
+        if let Order::Conversation(_) = order {
+            // It looks at the members' rows.
+            self.store_members()?;
         }
-        Ok(())
+        let times = Times { system: self.now, store: self.at, database: self.at };
+        let outcome = command.apply(&mut Db::Sqlite(self.conn), times)?;
+        if let Order::Conversation(address) = order {
+            // And may have changed them.
+            self.heads.pop(&address);
+        }
+        Ok(outcome.into())
     }
 
     fn append(&mut self, append: &Append) -> Result<Outcome, Trouble> {

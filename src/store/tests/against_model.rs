@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use futures_util::future::BoxFuture;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -59,7 +60,7 @@ struct Drawn {
     op: Op,
     id: RequestId,
     outcome: Outcome,
-    told: Option<oneshot::Receiver<Result<(), Refusal>>>,
+    told: Option<BoxFuture<'static, Result<(), Refusal>>>,
 }
 
 impl Case<'_> {
@@ -109,9 +110,7 @@ impl Case<'_> {
                 self.age().await?;
                 continue;
             }
-            let (write, answered) = self.translated(&op, &id);
-            self.rig()?.submit(write);
-            let one = Drawn { op, id, outcome, told: answered };
+            let one = Drawn { told: self.submit(&op, &id), op, id, outcome };
             match one.outcome {
                 Outcome::Cleared { moved: false, .. } | Outcome::Done => told.push(one),
                 Outcome::Refused(Refusal::TooMany) => told.push(one),
@@ -133,7 +132,7 @@ impl Case<'_> {
                 _ => Ok(()),
             };
             if let Some(told) = told {
-                same(&op, &told.await.map_err(|e| format!("{op:?}: {e}"))?, &expected)?;
+                same(&op, &told.await, &expected)?;
             }
         }
         let more = self.rig()?.events.try_recv().map(|committed| committed.events);
@@ -186,10 +185,10 @@ impl Case<'_> {
         Ok(waiting)
     }
 
-    fn translated(&self, op: &Op, id: &RequestId) -> (Write, Option<oneshot::Receiver<Result<(), Refusal>>>) {
+    /// Hands in what an operation asks for; what to wait for beside its event.
+    fn submit(&self, op: &Op, id: &RequestId) -> Option<BoxFuture<'static, Result<(), Refusal>>> {
+        let rig = self.rig.as_ref()?;
         let name = |user| self.model.name(user);
-        let (answer, answered) = oneshot::channel();
-        let answer = Answer::Caller(answer);
         let append = |from, to, admission, client_msg_id: Option<char>, body, target: Option<i64>| {
             let draft = draft(
                 name(from).as_str(),
@@ -199,7 +198,8 @@ impl Case<'_> {
             );
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
             let draft = Draft { kind, target: target.map(s), request_id: Some(id.clone()), ..draft };
-            (Append { draft, admission, finding: None, charge: None }.into(), None)
+            rig.submit(Append { draft, admission, finding: None, charge: None });
+            None
         };
         match *op {
             Op::Send { from, to, id, text, admission } => append(from, to, admission, id, body(text), None),
@@ -214,19 +214,18 @@ impl Case<'_> {
                     seq: s(seq),
                     session: Some(SessionId::fresh()),
                 };
-                (Write::Mark(Mark { receipt, answer: Answer::Session(id.clone()) }), None)
+                rig.submit_for(Mark { receipt }, Reply::Session(id.clone()));
+                None
             }
-            Op::Clear { who, peer, up_to } => (
-                Write::Clear(Clear { openid: name(who), peer: name(peer), up_to: up_to.map(s), answer }),
-                Some(answered),
-            ),
+            Op::Clear { who, peer, up_to } => {
+                Some(called(rig, Clear { openid: name(who), peer: name(peer), up_to: up_to.map(s) }))
+            }
             Op::Block { who, peer, change } => {
-                (Write::Block(Block { openid: name(who), peer: name(peer), change, answer }), Some(answered))
+                Some(called(rig, Block { openid: name(who), peer: name(peer), change }))
             }
-            Op::Mute { who, peer, muted } => (
-                Write::Settings(ConversationSettings { openid: name(who), peer: name(peer), muted, answer }),
-                Some(answered),
-            ),
+            Op::Mute { who, peer, muted } => {
+                Some(called(rig, ConversationSettings { openid: name(who), peer: name(peer), muted }))
+            }
             Op::Age => unreachable!(),
         }
     }
@@ -408,6 +407,12 @@ impl Case<'_> {
         expected.retain(|missed| !named.contains(&letter(&missed.overview.peer)));
         same((who, "sync", named, only_changed, limit), &others, &expected)
     }
+}
+
+/// Hands in a call, at once; what to wait for.
+fn called<S: Submit>(rig: &Rig, write: S) -> BoxFuture<'static, Result<(), Refusal>> {
+    let outcome = rig.calling(write);
+    Box::pin(async move { outcome.await.unwrap_or(Err(Refusal::Unavailable)).map(drop) })
 }
 
 /// What a client has heard of each peer: how the conversation stands, and its newest message.

@@ -12,7 +12,7 @@ on_both!(
     two_ways_to_recall_in_one_batch,
     what_somebody_should_look_at,
     the_result_of_a_check_finds_its_message,
-    whether_a_message_was_recalled,
+    a_recall_by_the_operator_is_answered,
     what_is_refused_again_within_the_hour_is_one_row_that_counts,
     old_findings_are_taken_out_but_those_to_be_looked_at,
     the_size_of_the_database_is_known,
@@ -50,11 +50,9 @@ impl Rig {
     }
 
     async fn of_name(&self, who: &str, outcome: Found) {
-        let (answer, answered) = oneshot::channel();
         let finding =
             Box::new(Finding { source: Source::Nickname, by: By::Local, text: None, ..finding(outcome, "") });
-        self.submit(Write::Audit(Audit { openid: o(who), finding, answer: Answer::Caller(answer) }));
-        answered.await.unwrap().unwrap();
+        self.call(Audit { openid: o(who), finding }).await.unwrap();
     }
 
     async fn decide(&self, audit: i64, decision: Decision) -> Result<(), Refusal> {
@@ -62,9 +60,7 @@ impl Rig {
     }
 
     async fn decide_with(&self, audit: i64, decision: Decision, label: i32) -> Result<(), Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.submit(Write::Decide(Decide { audit, decision, label, answer: Answer::Caller(answer) }));
-        answered.await.unwrap()
+        self.call(Decide { audit, decision, label }).await
     }
 
     async fn reviews(&self, limit: usize, after: Option<i64>) -> (Vec<i64>, bool) {
@@ -357,13 +353,18 @@ async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
     assert_eq!(rig.store.ask(ReviewById { audit }).await.unwrap().unwrap().label, 20_003);
 }
 
-async fn whether_a_message_was_recalled(db: &mut Db) {
+async fn a_recall_by_the_operator_is_answered(db: &mut Db) {
     let mut rig = db.open();
     rig.send("a", "b", "x").await;
-    let is = async |rig: &Rig, sender: &str, seq: i64| {
-        rig.store.ask(IsRecalled { sender: o(sender), peer: o("b"), seq: s(seq) }).await.unwrap()
-    };
-    assert!(!is(&rig, "a", 1).await && !is(&rig, "a", 2).await && !is(&rig, "c", 1).await);
-    rig.outcome(moderated("a", "b", 1)).await;
-    assert!(is(&rig, "a", 1).await && !is(&rig, "a", 2).await);
+    assert_eq!(rig.call(moderated("a", "b", 2)).await, Err(Refusal::NotFound));
+    assert_eq!(rig.call(moderated("c", "b", 1)).await, Err(Refusal::NotFound));
+    for _ in 0..2 {
+        assert_eq!(rig.call(moderated("a", "b", 1)).await, Ok(()));
+    }
+    let events = [rig.event().await, rig.event().await, rig.event().await, rig.event().await];
+    assert!(
+        matches!(&events, [Event::Refused { .. }, Event::Refused { .. }, Event::Appended { seq, .. }, Event::Repeated { stored, .. }]
+            if *seq == s(2) && stored.target == Some(s(1))),
+        "{events:?}"
+    );
 }

@@ -251,8 +251,23 @@ struct Rig {
 }
 
 impl Rig {
-    fn submit(&self, write: impl Into<Write>) {
-        self.store.submit(write.into()).unwrap();
+    fn submit(&self, write: impl Submit) {
+        self.submit_for(write, Reply::Nobody);
+    }
+
+    fn submit_for(&self, write: impl Submit, reply: Reply) {
+        self.store.submit(write, reply).unwrap();
+    }
+
+    /// Hands it in; what to wait for.
+    fn calling<S: Submit>(&self, write: S) -> oneshot::Receiver<Result<S::Reply, Refusal>> {
+        let (reply, outcome) = PendingReply::new();
+        self.submit_for(write, Reply::Caller(reply));
+        outcome
+    }
+
+    async fn call<S: Submit>(&self, write: S) -> Result<S::Reply, Refusal> {
+        self.calling(write).await.unwrap()
     }
 
     async fn event(&mut self) -> Event {
@@ -265,7 +280,7 @@ impl Rig {
         }
     }
 
-    async fn outcome(&mut self, write: impl Into<Write>) -> Event {
+    async fn outcome(&mut self, write: impl Submit) -> Event {
         self.submit(write);
         self.event().await
     }
@@ -279,31 +294,15 @@ impl Rig {
     }
 
     async fn read(&mut self, who: &str, peer: &str, seq: i64) -> Result<(), Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.submit(Write::Mark(Mark { receipt: read(who, peer, seq), answer: Answer::Caller(answer) }));
-        answered.await.unwrap()
+        self.call(Mark { receipt: read(who, peer, seq) }).await
     }
 
     async fn clear(&mut self, who: &str, peer: &str, up_to: Option<i64>) -> Result<(), Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.submit(Write::Clear(Clear {
-            openid: o(who),
-            peer: o(peer),
-            up_to: up_to.map(s),
-            answer: Answer::Caller(answer),
-        }));
-        answered.await.unwrap()
+        self.call(Clear { openid: o(who), peer: o(peer), up_to: up_to.map(s) }).await
     }
 
     async fn block(&mut self, who: &str, peer: &str, change: BlockChange) -> Result<(), Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.submit(Write::Block(Block {
-            openid: o(who),
-            peer: o(peer),
-            change,
-            answer: Answer::Caller(answer),
-        }));
-        answered.await.unwrap()
+        self.call(Block { openid: o(who), peer: o(peer), change }).await
     }
 
     async fn sync(
@@ -406,9 +405,11 @@ fn append(from: &str, to: &str, id: Option<&str>, text: &str) -> Append {
     }
 }
 
-impl From<Append> for Write {
-    fn from(append: Append) -> Self {
-        Self::Append(append)
+impl Submit for Write {
+    type Reply = ();
+
+    fn into_write(self) -> Write {
+        self
     }
 }
 

@@ -32,20 +32,9 @@ fn accepted(key: &str) -> Granted {
 const SENT: NoticeOutcome = NoticeOutcome::Sent { msgid: None };
 
 impl Rig {
-    /// Hands in what answers with no more than that it is done.
-    fn calling(&self, write: impl FnOnce(Answer) -> Write) -> oneshot::Receiver<Result<(), Refusal>> {
-        let (answer, answered) = oneshot::channel();
-        self.submit(write(Answer::Caller(answer)));
-        answered
-    }
-
-    async fn call(&self, write: impl FnOnce(Answer) -> Write) -> Result<(), Refusal> {
-        self.calling(write).await.unwrap()
-    }
-
     async fn grant(&self, who: &str, id: &str, change: Granted) {
         let (openid, template) = (o(who), template(id));
-        self.call(|answer| Write::Grant(GrantChange { openid, template, change, answer })).await.unwrap();
+        self.call(GrantChange { openid, template, change }).await.unwrap();
     }
 
     /// So many prompts, each one of its own.
@@ -54,7 +43,7 @@ impl Rig {
             .map(|_| {
                 let (openid, template, change) =
                     (o(who), template(id), accepted(&format!("{:016x}", rand::random::<u64>())));
-                self.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer }))
+                self.calling(GrantChange { openid, template, change })
             })
             .collect();
         for answer in answers {
@@ -79,16 +68,14 @@ impl Rig {
         up_to: i64,
         strangers: bool,
     ) -> oneshot::Receiver<Result<Reservation, Refusal>> {
-        let (answer, answered) = oneshot::channel();
-        self.submit(Write::Reserve(Reserve::new(
-            (o(who), o(peer)),
-            template("t"),
-            s(up_to),
-            "node".to_owned(),
+        self.calling(Reserve {
+            openid: o(who),
+            peer: o(peer),
+            template: template("t"),
+            up_to: s(up_to),
+            node: "node".to_owned(),
             strangers,
-            answer,
-        )));
-        answered
+        })
     }
 
     async fn reserve(&self, who: &str, peer: &str, up_to: i64) -> Reservation {
@@ -103,21 +90,21 @@ impl Rig {
     }
 
     async fn settle(&self, id: i64, outcome: NoticeOutcome) {
-        self.call(|answer| Write::Settle(Settle { id, outcome, answer })).await.unwrap();
+        self.call(Settle { id, outcome }).await.unwrap();
     }
 
     async fn abandon(&self, reserved_before: i64) {
-        self.call(|answer| Write::Abandon(Abandon { reserved_before, answer })).await.unwrap();
+        self.call(Abandon { reserved_before }).await.unwrap();
     }
 
     async fn mute(&self, who: &str, with: &str, muted: bool) -> Result<(), Refusal> {
         let (openid, peer) = (o(who), o(with));
-        self.call(|answer| Write::Settings(ConversationSettings { openid, peer, muted, answer })).await
+        self.call(ConversationSettings { openid, peer, muted }).await.map(drop)
     }
 
     async fn quiet(&self, who: &str, quiet: Option<Quiet>) {
         let openid = o(who);
-        self.call(|answer| Write::Quiet(QuietHours { openid, quiet, answer })).await.unwrap();
+        self.call(QuietHours { openid, quiet }).await.unwrap();
     }
 
     async fn standing(&self, who: &str) -> NoticeStanding {
@@ -350,9 +337,9 @@ async fn what_stands_before_it_in_its_batch_counts(db: &mut Db) {
     for seq in 1..=20 {
         rig.send("a", "b", "x").await;
         rig.submit(append("c", "d", None, "to fill the first batch"));
-        rig.submit(Write::Mark(Mark { receipt: read("b", "a", seq), answer: Answer::Nobody }));
+        rig.submit(Mark { receipt: read("b", "a", seq) });
         let reserved = rig.reserving("b", "a", seq);
-        let settled = rig.calling(|answer| Write::Settle(Settle { id: 9_999, outcome: SENT, answer }));
+        let settled = rig.calling(Settle { id: 9_999, outcome: SENT });
         for _ in 0..2 {
             rig.event().await;
         }
@@ -396,9 +383,7 @@ async fn two_nodes_and_few_grants(db: &mut Db) {
             for user in users {
                 for prompt in 0..GRANTED {
                     let (openid, template, change) = (o(user), template("t"), accepted(&prompt.to_string()));
-                    waiting.push(
-                        node.calling(|answer| Write::Grant(GrantChange { openid, template, change, answer })),
-                    );
+                    waiting.push(node.calling(GrantChange { openid, template, change }));
                 }
             }
         }
@@ -481,9 +466,7 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     rig.send("a", "c", "x").await;
     rig.send("b", "c", "x").await;
     let nickname = Some(Nickname::parse("安").unwrap());
-    rig.call(|answer| Write::Profile(ProfileChange::new(o("a"), nickname, AvatarChange::Keep, answer)))
-        .await
-        .unwrap();
+    rig.call(ProfileChange { openid: o("a"), nickname, avatar: AvatarChange::Keep }).await.unwrap();
     rig.accept("b", "t", 1).await;
     rig.accept("c", "s", 1).await;
     rig.mute("c", "a", true).await.unwrap();

@@ -9,10 +9,8 @@ fn both(test: impl for<'a> Fn(&'a mut Db) -> Pin<Box<dyn Future<Output = ()> + '
     run(Db::postgres(), &test);
 }
 
-async fn commit(rig: &Rig, write: impl FnOnce(Answer) -> Write) {
-    let (answer, answered) = oneshot::channel();
-    rig.submit(write(Answer::Caller(answer)));
-    answered.await.unwrap().unwrap();
+async fn commit(rig: &Rig, write: impl Submit) {
+    drop(rig.call(write).await.unwrap());
 }
 
 async fn names(rig: &Rig) -> Vec<String> {
@@ -115,10 +113,7 @@ fn the_end_of_a_ban_is_noted_once_for_nodes_that_know_of_none() {
             operate(&db.config, &ban(&again, None)).unwrap();
             for openid in [&over, &again, &over] {
                 let what = Revoked::Lapsed { until: end };
-                commit(&rig, |answer| {
-                    Write::Revoke(Revoke { openid: openid.clone(), what, decision: None, answer })
-                })
-                .await;
+                commit(&rig, Revoke { openid: openid.clone(), what, decision: None }).await;
             }
             assert_eq!(
                 db.numbers(
@@ -140,13 +135,13 @@ fn an_act_stands_once_with_what_became_of_it() {
             let rig = db.open();
             let mut act = OperatorAct::new(5 * HOUR_MS, Via::Api, "shop", "POST /admin/v1/reviews/{id}");
             act.target = Some("17".into());
-            commit(&rig, |answer| Write::Act(RecordAct { act: act.clone(), answer })).await;
+            commit(&rig, RecordAct { act: act.clone() }).await;
             let all = async || rig.store.ask(Acts { limit: 10, ..Acts::default() }).await.unwrap().acts;
             assert_eq!(all().await, [act.clone()], "what became of it is not known yet");
             (act.outcome, act.detail) = (Some("done".into()), Some("recall".into()));
-            commit(&rig, |answer| Write::Act(RecordAct { act: act.clone(), answer })).await;
+            commit(&rig, RecordAct { act: act.clone() }).await;
             let old = OperatorAct::new(HOUR_MS, Via::CommandLine, "root on here", "token");
-            commit(&rig, |answer| Write::Act(RecordAct { act: old.clone(), answer })).await;
+            commit(&rig, RecordAct { act: old.clone() }).await;
             assert_eq!(all().await, [act.clone(), old]);
             let since =
                 rig.store.ask(Acts { limit: 10, since: Some(2 * HOUR_MS), ..Acts::default() }).await.unwrap();
@@ -171,21 +166,13 @@ fn a_users_standing_is_what_the_tables_say() {
             rig.send("ann", "ben", "1").await;
             rig.send("ann", "ben", "2").await;
             rig.send("cid", "ann", "3").await;
-            commit(&rig, |answer| {
-                Write::Block(Block {
-                    openid: ben.clone(),
-                    peer: ann.clone(),
-                    change: BlockChange::Block,
-                    answer,
-                })
-            })
-            .await;
+            let block = Block { openid: ben.clone(), peer: ann.clone(), change: BlockChange::Block };
+            commit(&rig, block).await;
             let users = vec![(ann.clone(), 1_000), (ben.clone(), 1_000)];
-            commit(&rig, |answer| Write::Seen(SeenUsers { users, answer })).await;
+            commit(&rig, SeenUsers { users }).await;
             // What comes late sets nothing back.
             for at in [9_000, 4_000] {
-                commit(&rig, |answer| Write::Seen(SeenUsers { users: vec![(ann.clone(), at)], answer }))
-                    .await;
+                commit(&rig, SeenUsers { users: vec![(ann.clone(), at)] }).await;
             }
             operate(&db.config, &ban(&ann, None)).unwrap();
             let standing = rig.store.ask(UserOverview { openid: ann.clone() }).await.unwrap();

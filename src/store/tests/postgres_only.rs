@@ -212,7 +212,8 @@ fn a_thread_that_was_given_up_tells_what_it_stored() {
             proxy.set(SILENT);
             let request = RequestId::parse("1", "1").unwrap();
             let receipt = Receipt { session: Some(SessionId::fresh()), ..read("b", "a", 1) };
-            let event = rig.outcome(Write::Mark(Mark { receipt, answer: Answer::Session(request) })).await;
+            rig.submit_for(Mark { receipt }, Reply::Session(request));
+            let event = rig.event().await;
             assert!(matches!(event, Event::MarkRefused { .. }), "{event:?}");
             proxy.set(PASS);
             let event = rig.event().await;

@@ -27,20 +27,12 @@ fn name(text: &str) -> Option<Nickname> {
 }
 
 fn change(who: &str, nickname: Option<Nickname>, avatar: AvatarChange) -> ProfileChange {
-    ProfileChange::new(o(who), nickname, avatar, Answer::Nobody)
+    ProfileChange { openid: o(who), nickname, avatar }
 }
 
 impl Rig {
-    /// Hands it in; what to wait for.
-    fn changing(&self, mut change: ProfileChange) -> oneshot::Receiver<Result<(), Refusal>> {
-        let (answer, answered) = oneshot::channel();
-        change.answer = Answer::Caller(answer);
-        self.submit(Write::Profile(change));
-        answered
-    }
-
     async fn change(&self, who: &str, nickname: Option<Nickname>, avatar: AvatarChange) {
-        self.changing(change(who, nickname, avatar)).await.unwrap().unwrap();
+        self.call(change(who, nickname, avatar)).await.unwrap();
     }
 
     async fn show(&self, who: &str, number: u32) {
@@ -99,12 +91,12 @@ async fn what_a_batch_says_last_holds(db: &mut Db) {
     let rig = db.open();
     let mut waiting = Vec::new();
     for n in 0..20 {
-        waiting.push(rig.changing(change("a", name(&n.to_string()), AvatarChange::Set(image(n)))));
-        waiting.push(rig.changing(change("b", None, AvatarChange::Set(image(n)))));
-        waiting.push(rig.changing(change("b", name("b"), AvatarChange::Keep)));
+        waiting.push(rig.calling(change("a", name(&n.to_string()), AvatarChange::Set(image(n)))));
+        waiting.push(rig.calling(change("b", None, AvatarChange::Set(image(n)))));
+        waiting.push(rig.calling(change("b", name("b"), AvatarChange::Keep)));
     }
-    waiting.push(rig.changing(change("b", None, AvatarChange::Remove)));
-    waiting.push(rig.changing(change("b", None, AvatarChange::Keep)));
+    waiting.push(rig.calling(change("b", None, AvatarChange::Remove)));
+    waiting.push(rig.calling(change("b", None, AvatarChange::Keep)));
     for answered in waiting {
         answered.await.unwrap().unwrap();
     }
@@ -124,7 +116,7 @@ async fn a_profile_harms_no_message_of_its_batch(db: &mut Db) {
     let mut waiting = Vec::new();
     for n in 0..20 {
         rig.submit(append("a", "b", Some(&n.to_string()), "x"));
-        waiting.push(rig.changing(change(&format!("u{n}"), name("n"), AvatarChange::Set(image(1)))));
+        waiting.push(rig.calling(change(&format!("u{n}"), name("n"), AvatarChange::Set(image(1)))));
     }
     for n in 1..=20 {
         assert!(matches!(rig.event().await, Event::Appended { seq, .. } if seq == s(n)));
@@ -136,7 +128,7 @@ async fn a_profile_harms_no_message_of_its_batch(db: &mut Db) {
         assert_eq!(rig.profile(&format!("u{n}")).await.avatar.as_ref(), Some(image(1).id()));
     }
     db.exec("DROP TABLE profiles");
-    let refused = rig.changing(change("a", name("x"), AvatarChange::Keep));
+    let refused = rig.calling(change("a", name("x"), AvatarChange::Keep));
     for n in 21..=25 {
         rig.submit(append("a", "b", Some(&n.to_string()), "x"));
     }
@@ -151,17 +143,12 @@ async fn so_many_at_once_and_messages_all_the_same(db: &mut Db) {
     let mut rig = db.open();
     let mut waiting = Vec::new();
     loop {
-        let (answer, answered) = oneshot::channel();
-        let change = ProfileChange::new(
-            o("a"),
-            None,
-            AvatarChange::Set(image(waiting.len() as u32)),
-            Answer::Caller(answer),
-        );
-        match rig.store.submit(Write::Profile(change)) {
+        let (reply, answered) = PendingReply::new::<()>();
+        let change = change("a", None, AvatarChange::Set(image(waiting.len() as u32)));
+        match rig.store.submit(change, Reply::Caller(reply)) {
             Ok(()) => waiting.push(answered),
             Err(Full(write)) => {
-                assert!(matches!(*write, Write::Profile(_)));
+                assert!(matches!(*write, Write::Command(_)));
                 break;
             }
         }
@@ -197,7 +184,7 @@ async fn several_nodes_never_take_away_what_is_shown(db: &mut Db) {
                     if number == IMAGES { AvatarChange::Remove } else { AvatarChange::Set(image(number)) };
                 // In another order at each node.
                 let user = if at == 0 { user } else { USERS - 1 - user };
-                waiting.push(node.changing(change(&format!("u{user}"), name("n"), avatar)));
+                waiting.push(node.calling(change(&format!("u{user}"), name("n"), avatar)));
             }
         }
         for answered in waiting {

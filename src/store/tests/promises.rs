@@ -217,21 +217,23 @@ async fn read_marks_are_clamped_and_never_go_back(db: &mut Db) {
     );
     rig.read("b", "a", 1).await.unwrap();
     let id = RequestId::parse("\"r\"", "r").unwrap();
-    let ask = |seq| {
+    let ask = |rig: &Rig, seq| {
         let receipt = Receipt { session: Some(SessionId::fresh()), ..read("b", "a", seq) };
-        Write::Mark(Mark { receipt, answer: Answer::Session(id.clone()) })
+        rig.submit_for(Mark { receipt }, Reply::Session(id.clone()));
     };
     let stands = |event: Event, seq, has_moved| matches!(event, Event::Marked { receipt, moved, request_id: Some(_), .. } if receipt.seq == s(seq) && moved == has_moved);
     // The one before moved nothing and nobody asked, so this is the next event.
-    assert!(stands(rig.outcome(ask(1)).await, 2, false));
-    assert!(stands(rig.outcome(ask(99)).await, 3, true));
+    ask(&rig, 1);
+    assert!(stands(rig.event().await, 2, false));
+    ask(&rig, 99);
+    assert!(stands(rig.event().await, 3, true));
     assert_eq!(rig.list("b", 1, None).await.conversations[0].overview.read_seq, s(3));
     // A message that comes later is not read by a mark from before.
     rig.send("a", "b", "later").await;
     assert_eq!(rig.unread("b").await, (1, vec![("a".into(), 1)]));
     // Several in one batch.
     for seq in [4, 3, 4] {
-        rig.submit(ask(seq));
+        ask(&rig, seq);
     }
     for has_moved in [true, false, false] {
         assert!(stands(rig.event().await, 4, has_moved));
@@ -407,14 +409,7 @@ async fn revocations_are_followed(db: &mut Db) {
     ];
     let before = now_ms();
     for what in all {
-        let (answer, answered) = oneshot::channel();
-        rig.submit(Write::Revoke(Revoke {
-            openid: o("a"),
-            what,
-            decision: None,
-            answer: Answer::Caller(answer),
-        }));
-        answered.await.unwrap().unwrap();
+        rig.call(Revoke { openid: o("a"), what, decision: None }).await.unwrap();
     }
     // The command line writes beside a server that runs.
     crate::store::operate(&db.config, &ban(&o("b"), None)).unwrap();
@@ -445,13 +440,13 @@ async fn the_queue_is_bounded(db: &mut Db) {
     for i in 0..3 {
         rig.submit(append("a", "b", None, &i.to_string()));
     }
-    assert!(rig.store.submit(append("a", "b", None, "4").into()).is_err());
+    assert!(rig.store.submit(append("a", "b", None, "4"), Reply::Nobody).is_err());
     let mut held = Vec::new();
     while held.iter().map(|c: &Committed| c.events.len()).sum::<usize>() < 3 {
         held.push(rig.events.recv().await.unwrap());
     }
     // Committed, but not delivered yet: the places are still taken.
-    assert!(rig.store.submit(append("a", "b", None, "4").into()).is_err());
+    assert!(rig.store.submit(append("a", "b", None, "4"), Reply::Nobody).is_err());
     drop(held);
     assert_eq!(rig.send("a", "b", "4").await, 4);
     assert!(rig.metrics.encode().contains("hongyan_batch_writes_count"));
@@ -463,7 +458,7 @@ async fn after_the_drain_nothing_is_accepted(db: &mut Db) {
         rig.submit(append("a", "b", None, &i.to_string()));
     }
     assert!(rig.store.drain(Duration::from_secs(10)).await);
-    assert!(rig.store.submit(append("a", "b", None, "late").into()).is_err());
+    assert!(rig.store.submit(append("a", "b", None, "late"), Reply::Nobody).is_err());
     for _ in 0..100 {
         assert!(matches!(rig.event().await, Event::Appended { .. }));
     }

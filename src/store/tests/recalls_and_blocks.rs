@@ -144,7 +144,7 @@ async fn marks_of_delivery_are_their_own(db: &mut Db) {
     for n in 0..3 {
         rig.send("a", "b", &n.to_string()).await;
     }
-    let mark = |receipt| Write::Mark(Mark { receipt, answer: Answer::Nobody });
+    let mark = |receipt| Mark { receipt };
     assert!(
         matches!(rig.outcome(mark(recv("b", "a", 2))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(2))
     );
@@ -167,7 +167,7 @@ async fn marks_of_delivery_are_their_own(db: &mut Db) {
 
 async fn the_peer_learns_of_marks_only_where_it_may(db: &mut Db) {
     let mut rig = db.open();
-    let mark = |receipt| Write::Mark(Mark { receipt, answer: Answer::Nobody });
+    let mark = |receipt| Mark { receipt };
     let told = |event: Event| matches!(event, Event::Marked { to_peer: true, .. });
     rig.send("a", "b", "1").await;
     assert!(!told(rig.outcome(mark(read("b", "a", 1))).await), "b has never written to a");
@@ -264,7 +264,7 @@ async fn a_blocklist_is_bounded_and_paged(db: &mut Db) {
     for (peer, first) in [("p", BlockChange::Block), ("q", BlockChange::Unblock)] {
         let other = if first == BlockChange::Block { BlockChange::Unblock } else { BlockChange::Block };
         for change in [first, other, first] {
-            rig.submit(Write::Block(Block { openid: o("c"), peer: o(peer), change, answer: Answer::Nobody }));
+            rig.submit(Block { openid: o("c"), peer: o(peer), change });
         }
         rig.block("c", peer, other).await.unwrap();
     }

@@ -289,17 +289,10 @@ fn what_a_pooled_connection_lacks_is_said() {
 
 impl Rig {
     fn granting(&self, who: &str) -> oneshot::Receiver<Result<(), Refusal>> {
-        let (answer, answered) = oneshot::channel();
         let key = format!("{:016x}", rand::random::<u64>());
         let (template, change) =
             (TemplateId::parse("t").unwrap(), Granted::Accepted { by: Teller::Client, key });
-        self.submit(Write::Grant(GrantChange {
-            openid: o(who),
-            template,
-            change,
-            answer: Answer::Caller(answer),
-        }));
-        answered
+        self.calling(GrantChange { openid: o(who), template, change })
     }
 }
 
@@ -309,16 +302,14 @@ async fn a_reservation_waits_for_what_is_being_read(db: &mut Db) {
     rig.granting("b").await.unwrap().unwrap();
     let (mut node, mut conn) = (db.direct(), db.direct());
     node.batch_execute(&format!("BEGIN; {}", lock("a:b"))).unwrap();
-    let (answer, answered) = oneshot::channel();
-    let template = TemplateId::parse("t").unwrap();
-    rig.submit(Write::Reserve(Reserve::new(
-        (o("b"), o("a")),
-        template,
-        s(1),
-        "node".to_owned(),
-        true,
-        answer,
-    )));
+    let answered = rig.calling(Reserve {
+        openid: o("b"),
+        peer: o("a"),
+        template: TemplateId::parse("t").unwrap(),
+        up_to: s(1),
+        node: "node".to_owned(),
+        strangers: true,
+    });
     until_waiting(&mut conn, 1);
     node.batch_execute("UPDATE members SET read_seq = 1 WHERE openid = 'b'; COMMIT").unwrap();
     assert_eq!(answered.await.unwrap(), Ok(Reservation::NotUnread));

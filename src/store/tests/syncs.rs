@@ -82,7 +82,7 @@ async fn what_changed_since_is_found_and_nothing_else(db: &mut Db) {
     let since = || Some(first.cursor.clone());
     assert!(rig.sync("me", since(), &[], 20).await.conversations.is_empty());
     // Each kind of change, by either side.
-    let mark = |receipt| Write::Mark(Mark { receipt, answer: Answer::Nobody });
+    let mark = |receipt| Mark { receipt };
     rig.send("a", "me", "3").await;
     assert_eq!(peers(&rig.sync("me", since(), &[], 20).await), ["a"]);
     age(db, 100_000);
@@ -395,7 +395,7 @@ async fn strangers_marks_change_nothing_that_one_sees(db: &mut Db) {
     rig.send("me", "a", "hi").await;
     age(db, 100_000);
     let since = rig.sync("me", None, &[], 20).await.cursor;
-    let mark = |receipt| Write::Mark(Mark { receipt, answer: Answer::Nobody });
+    let mark = |receipt| Mark { receipt };
     rig.outcome(mark(read("a", "me", 1))).await;
     assert!(rig.sync("me", Some(since.clone()), &[], 20).await.conversations.is_empty());
     rig.send("a", "me", "hello").await;

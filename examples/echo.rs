@@ -14,14 +14,14 @@ use hongyan::chat::outbox::{Bounds, Outbox};
 use hongyan::protocol::Dialect;
 use hongyan::session::Outcome;
 use hongyan::session::driver::{ConnectionHandler, Driver, Next};
-use hongyan::session::frame_guard::InboundLimits;
+use hongyan::session::frame_guard::SocketLimits;
 use hongyan::session::takeover;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-const LIMITS: InboundLimits = InboundLimits { frame_bytes: 64 * 1024, fragments: 16 };
+const LIMITS: SocketLimits = SocketLimits { frame_bytes: 64 * 1024, fragments: 16 };
 const OUTBOX_BYTES: usize = 1024 * 1024;
 const OUTBOXES_BYTES: usize = 32 * 1024 * 1024;
 

@@ -12,7 +12,7 @@ use hongyan::config::keys::{KEYS, Key, sections};
 use hongyan::http::api::CALLS;
 use hongyan::ids;
 use hongyan::metrics::Metrics;
-use hongyan::protocol::inbound::{RESERVED_TYPES, SERVER_FIELDS};
+use hongyan::protocol::client_frame::{RESERVED_TYPES, SERVER_FIELDS};
 use hongyan::protocol::{ClientFeatures, Close, Dialect, ErrorCode, ServerFeature};
 use strum::VariantArray as _;
 

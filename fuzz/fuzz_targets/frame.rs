@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use hongyan::event::cursor::SyncCursor;
 use hongyan::event::{Draft, Receipt};
 use hongyan::ids::{OpenId, Seq, SessionId};
-use hongyan::protocol::inbound::{RESERVED_TYPES, SERVER_FIELDS, parse};
+use hongyan::protocol::client_frame::{RESERVED_TYPES, SERVER_FIELDS, parse};
 use hongyan::protocol::outbound::{self, Ack, Failure};
 use hongyan::protocol::{ClientFrame, Dialect, FrameLimits};
 use libfuzzer_sys::fuzz_target;

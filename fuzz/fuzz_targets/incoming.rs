@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::Stream as _;
-use hongyan::session::frame_guard::InboundLimits;
+use hongyan::session::frame_guard::SocketLimits;
 use hongyan::session::gate::Gate;
-use hongyan::session::message_stream::{Incoming, MessageStream, Source};
+use hongyan::session::message_stream::{MessageStream, SocketEvent, Source};
 use libfuzzer_sys::fuzz_target;
 
 /// Small, so that short inputs reach them.
-const LIMITS: InboundLimits = InboundLimits { frame_bytes: 300, fragments: 4 };
+const LIMITS: SocketLimits = SocketLimits { frame_bytes: 300, fragments: 4 };
 
 /// Bytes of the longest of the pieces whose lengths come from the seed.
 const LONGEST: usize = 64;
@@ -60,15 +60,15 @@ fn said(
             Poll::Ready(Some(one)) => {
                 assert!(!over, "{one:?} after a fault");
                 match &one {
-                    Incoming::Text(text) => {
+                    SocketEvent::Text(text) => {
                         assert!(text.len() <= LIMITS.frame_bytes);
                         if !sparing {
                             gate.give_back(1);
                         }
                     }
-                    Incoming::Ping(bytes) => assert!(bytes.len() <= 125),
-                    Incoming::Fault(_) => over = true,
-                    Incoming::Pong | Incoming::Close(_) => {}
+                    SocketEvent::Ping(bytes) => assert!(bytes.len() <= 125),
+                    SocketEvent::Fault(_) => over = true,
+                    SocketEvent::Pong | SocketEvent::Close(_) => {}
                 }
                 all.push(format!("{one:?}"));
             }

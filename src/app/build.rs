@@ -25,7 +25,7 @@ use crate::node::Node;
 use crate::notice::{self, Notifier, NotifierHandle, NotifierPorts};
 use crate::relay::{LinkState, Relay, RelayHandle, RelayPorts, RelaySettings};
 use crate::safety::{Common, ContentCheck, ModerationHandle, Policy, Seen, Words};
-use crate::session::Shared;
+use crate::session::SessionPorts;
 use crate::store::{Store, StoreLimits};
 use crate::wechat::{WeChatApi, WeChatAuth};
 
@@ -69,7 +69,7 @@ pub(super) async fn server(
     let user_limits = UserLimits::new(&config.limits);
     show_limits(&metrics, &config, admission.sessions_limit(), &budget);
 
-    let sessions = Arc::new(Shared {
+    let sessions = Arc::new(SessionPorts {
         chat: chat.clone(),
         store: store.clone(),
         moderation: moderation.clone(),

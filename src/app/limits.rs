@@ -5,7 +5,7 @@ use crate::http::Budget;
 use crate::metrics::Metrics;
 use crate::protocol::FrameLimits;
 use crate::session::SessionLimits;
-use crate::session::frame_guard::InboundLimits;
+use crate::session::frame_guard::SocketLimits;
 use crate::store;
 
 pub(super) fn frame_limits(config: &Config) -> FrameLimits {
@@ -17,7 +17,7 @@ pub(super) fn frame_limits(config: &Config) -> FrameLimits {
 
 pub(super) fn session_limits(config: &Config) -> SessionLimits {
     SessionLimits {
-        inbound: InboundLimits {
+        socket: SocketLimits {
             frame_bytes: config.limits.frame_bytes,
             fragments: config.limits.frame_fragments,
         },

@@ -10,7 +10,7 @@ use crate::event::overview::Missed;
 use crate::event::revocation::Issued;
 use crate::event::{LiveSession, Receipt, ReceiptKind};
 use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
-use crate::protocol::inbound::Attention;
+use crate::protocol::client_frame::Attention;
 use crate::protocol::{Close, Dialect};
 
 /// A session announces itself. The first frame in its outbox is then `init`; or, where its label was taken

@@ -12,7 +12,7 @@ use super::sequencer::Sequencer;
 use crate::event::LiveSession;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, OpenId, SessionId};
-use crate::protocol::inbound::Attention;
+use crate::protocol::client_frame::Attention;
 use crate::protocol::{Close, Dialect};
 
 /// One live session, as the chat knows it.

@@ -80,7 +80,7 @@ pub struct State {
     /// How the descriptors are shared out.
     pub budget: Budget,
     pub wechat_seen: ops::WeChatSeen,
-    pub sessions: Arc<session::Shared>,
+    pub sessions: Arc<session::SessionPorts>,
     /// What names and messages go through before they are stored.
     pub moderation: ModerationHandle,
     /// The other nodes, where there may be any.

@@ -24,8 +24,8 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::protocol::FrameLimits;
 use crate::safety::{Common, ModerationHandle, Policy, Seen, Words};
-use crate::session::frame_guard::InboundLimits;
-use crate::session::{SessionLimits, Shared};
+use crate::session::frame_guard::SocketLimits;
+use crate::session::{SessionLimits, SessionPorts};
 use crate::store::{Store, StoreLimits};
 use crate::wechat::{LoginRefused, Push, ValidateCode};
 
@@ -197,14 +197,14 @@ pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<
     let (chat, store) = parts(&config, &metrics, &draining);
     let moderation = moderation(&config, chat.clone(), &store, &metrics);
     let user_limits = UserLimits::new(&config.limits);
-    let sessions = Shared {
+    let sessions = SessionPorts {
         chat,
         store: store.clone(),
         moderation: moderation.clone(),
         metrics: metrics.clone(),
         user_limits: user_limits.clone(),
         limits: SessionLimits {
-            inbound: InboundLimits { frame_bytes: 65_536, fragments: 16 },
+            socket: SocketLimits { frame_bytes: 65_536, fragments: 16 },
             frames: FRAMES,
             controls_per_second: 50,
             bad_frames: 10,

@@ -61,7 +61,7 @@ async fn upgrade(request: &Request, framed: Framed, state: &State) -> io::Result
             let socket = parts.io.into_session();
             takeover::start(
                 driver,
-                state.sessions.limits.inbound,
+                state.sessions.limits.socket,
                 permit,
                 socket,
                 accepted(parts.write_buf, &key, dialect, &id),

@@ -58,7 +58,7 @@ pub async fn connect(request: HttpRequest, payload: web::Payload, state: web::Da
             if let Some(connection) = request.conn_data::<ConnectionHandle>() {
                 connection.becomes_session();
             }
-            response.streaming(web_actors::start(driver, state.sessions.limits.inbound, permit, payload))
+            response.streaming(web_actors::start(driver, state.sessions.limits.socket, permit, payload))
         }
         Err(error) => error.error_response(),
     }

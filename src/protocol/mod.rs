@@ -3,20 +3,20 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod client_frame;
 pub mod close;
 pub mod features;
-pub mod inbound;
 pub mod json;
 pub mod outbound;
 pub mod sync;
 pub mod error_code;
 pub mod errors;
 
+pub use client_frame::{ClientFrame, Dialect, Parsed, Rejected};
 pub use close::Close;
 pub use error_code::ErrorCode;
 pub use errors::CallerError;
 pub use features::{ClientFeatures, SERVER_FEATURES, ServerFeature};
-pub use inbound::{ClientFrame, Dialect, Parsed, Rejected};
 
 /// The WebSocket subprotocol of v1 clients.
 pub const SUBPROTOCOL: &str = "hongyan.v1";

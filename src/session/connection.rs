@@ -1,18 +1,16 @@
-//! Who answers on a user's socket: the session, and its way to the chat; or one who only says why the user is
-//! not let in.
+//! Who answers on a user's socket: the session; or one who only says why the user is not let in.
 
 use std::sync::Arc;
 
 use actix::Recipient;
 
 use super::driver::{ConnectionHandler, Driver, Next};
-use super::{Outcome, Session, SessionEvent, Shared};
-use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
+use super::{Outcome, Session, SessionPorts};
+use crate::chat::messages::Wake;
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
 use crate::ids::{Device, HttpRequestId, OpenId, SessionId};
 use crate::protocol::{CallerError, ClientFeatures, Close, Dialect, outbound};
-use crate::store::Sight;
 
 /// Who connects, and with what.
 pub struct Hello {
@@ -35,77 +33,55 @@ pub struct Refusal {
 }
 
 /// The [`ConnectionHandler`] of a user's socket.
-pub struct ChatConnection(Kind);
-
-enum Kind {
-    Session {
-        session: Session,
-        /// What the chat is told at the start.
-        announce: Option<Box<(Option<Device>, Issued)>>,
-    },
+pub enum ChatConnection {
+    Session(Session),
     /// Is told why, and nothing else.
     Refused,
 }
 
 impl Driver {
-    pub fn open(hello: Hello, shared: &Arc<Shared>) -> Self {
-        let session = Session::new(SessionId::fresh(), &hello, shared.clone());
+    pub fn open(hello: Hello, ports: &Arc<SessionPorts>) -> Self {
+        let dialect = hello.dialect;
+        let session = Session::new(SessionId::fresh(), hello, ports.clone());
         if let Some(line) = session.trace("connected") {
             match session.features.names() {
                 Some(names) => line.text("features", names).write(),
                 None => line.write(),
             }
         }
-        let Hello { dialect, device, issued, .. } = hello;
-        let kind = Kind::Session { session, announce: Some(Box::new((device, issued))) };
-        Self::new(ChatConnection(kind), dialect, shared.outboxes.clone())
+        Self::new(ChatConnection::Session(session), dialect, ports.outboxes.clone())
     }
 
-    pub fn refuse(refusal: Refusal, shared: &Shared) -> Self {
+    pub fn refuse(refusal: Refusal, ports: &SessionPorts) -> Self {
         let Refusal { dialect, error, close } = refusal;
-        shared.metrics.errors.inc(error.code);
-        shared.metrics.session_closes.inc(close.kind());
-        let mut driver = Self::new(ChatConnection(Kind::Refused), dialect, shared.outboxes.clone());
+        ports.metrics.errors.inc(error.code);
+        ports.metrics.session_closes.inc(close.kind());
+        let mut driver = Self::new(ChatConnection::Refused, dialect, ports.outboxes.clone());
         driver.farewell(outbound::Failure { error: &error, id: None, client_msg_id: None }.encode(), close);
         driver
     }
 }
 
 impl ConnectionHandler for ChatConnection {
-    /// Announces the session.
     fn started(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) -> Next {
-        let Kind::Session { session, announce } = &mut self.0 else { return Next::Deliver };
-        if let Some(announce) = announce.take() {
-            let (device, issued) = *announce;
-            let (openid, dialect, open_chat) =
-                (session.openid.clone(), session.dialect, session.open_chat.clone());
-            session.shared.store.saw(&openid, Sight::Here);
-            let (session, chat, outbox) = (session.id, &session.shared.chat, outbox.clone());
-            chat.do_send(Connect { openid, session, dialect, device, issued, open_chat, outbox, wake });
+        match self {
+            Self::Session(session) => {
+                session.register(outbox, wake);
+                Next::Nothing
+            }
+            Self::Refused => Next::Deliver,
         }
-        Next::Nothing
     }
 
     fn text(&mut self, text: &str, now: u64) -> Outcome {
-        match &mut self.0 {
-            Kind::Session { session, .. } => session.frame(text, now),
-            Kind::Refused => Outcome::Done,
-        }
-    }
-
-    fn report(&mut self, news: SessionEvent) {
-        let Kind::Session { session, .. } = &self.0 else { return };
-        let (openid, chat, session) = (session.openid.clone(), &session.shared.chat, session.id);
-        match news {
-            SessionEvent::ChatOpened(peer) => chat.do_send(OpenChat { openid, session, peer }),
-            SessionEvent::Foreground(attention) => chat.do_send(Look { openid, session, attention }),
-            SessionEvent::Acknowledged(receipt) => chat.do_send(Acknowledge(receipt)),
-            SessionEvent::Typing(peer) => chat.do_send(Typing { openid, peer }),
+        match self {
+            Self::Session(session) => session.frame(text, now),
+            Self::Refused => Outcome::Done,
         }
     }
 
     fn ended(&mut self, why: Close) {
-        let Kind::Session { session, .. } = std::mem::replace(&mut self.0, Kind::Refused) else { return };
+        let Self::Session(session) = std::mem::replace(self, Self::Refused) else { return };
         if let Some(line) = session.trace("disconnected") {
             line.number("code", why.code().into()).text("reason", why.label()).write();
         }
@@ -119,7 +95,6 @@ impl ConnectionHandler for ChatConnection {
                 log::info!(openid = openid, session:% = id, request_id, code = why.code(), reason = reason; "session closed")
             }
         }
-        session.shared.store.saw(&session.openid, Sight::Leaves);
-        session.shared.chat.do_send(Disconnect { openid: session.openid, session: id, why });
+        session.leave(why);
     }
 }

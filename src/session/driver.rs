@@ -9,11 +9,11 @@ use actix_http::ws::{CloseCode, CloseReason, Message};
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::Outcome;
 use super::connection::ChatConnection;
 use super::gate::Gate;
-use super::message_stream::Incoming;
+use super::message_stream::SocketEvent;
 use super::sync_reply::{Answered, Ask, SyncReply};
-use super::{Outcome, SessionEvent};
 use crate::chat::messages::Wake;
 use crate::chat::outbox::{Bounds, Outbox, Pushed, monotonic_ms};
 use crate::protocol::{Close, Dialect};
@@ -33,16 +33,13 @@ pub trait ConnectionHandler: Unpin + 'static {
     /// What one whole text leads to. `now` is monotonic, in milliseconds.
     fn text(&mut self, text: &str, now: u64) -> Outcome;
 
-    /// This is to be told to the chat.
-    fn report(&mut self, _news: SessionEvent) {}
-
     /// The transport has ended, if by a panic.
     fn ended(&mut self, _why: Close) {}
 }
 
 /// What a transport asks, and its way to those who have something for it.
-pub struct Driver<R: ConnectionHandler = ChatConnection> {
-    role: R,
+pub struct Driver<H: ConnectionHandler = ChatConnection> {
+    handler: H,
     dialect: Dialect,
     outbox: Arc<Outbox>,
     gate: Rc<Gate>,
@@ -96,12 +93,12 @@ pub enum Then {
     Stop,
 }
 
-impl<R: ConnectionHandler> Driver<R> {
+impl<H: ConnectionHandler> Driver<H> {
     /// Reads nothing before the first frame is out, or [`Gate::open`] is called.
-    pub fn new(role: R, dialect: Dialect, bounds: Arc<Bounds>) -> Self {
+    pub fn new(handler: H, dialect: Dialect, bounds: Arc<Bounds>) -> Self {
         let outbox = Arc::new(Outbox::new(bounds, monotonic_ms()));
         Self {
-            role,
+            handler,
             dialect,
             outbox,
             gate: Gate::new(),
@@ -124,40 +121,40 @@ impl<R: ConnectionHandler> Driver<R> {
         self.gate.clone()
     }
 
-    /// Tells its role that the transport runs.
+    /// Tells its handler that the transport runs.
     pub fn started(&mut self, wake: Recipient<Wake>) -> Next {
-        self.role.started(&self.outbox, wake)
+        self.handler.started(&self.outbox, wake)
     }
 
-    pub fn incoming(&mut self, said: Incoming) -> Next {
+    pub fn received(&mut self, said: SocketEvent) -> Next {
         if self.read_closed {
             self.gate.give_back(1);
             return match (&self.end, said) {
-                (End::Closed(_), Incoming::Close(_)) => Next::Stop,
+                (End::Closed(_), SocketEvent::Close(_)) => Next::Stop,
                 _ => Next::Nothing,
             };
         }
         let now = monotonic_ms();
         self.outbox.heard(now);
         match said {
-            Incoming::Text(text) => self.text(&text, now),
-            Incoming::Ping(bytes) => {
+            SocketEvent::Text(text) => self.text(&text, now),
+            SocketEvent::Ping(bytes) => {
                 self.pong = Some(bytes);
                 Next::Deliver
             }
-            Incoming::Pong => Next::Nothing,
-            Incoming::Close(reason) => {
+            SocketEvent::Pong => Next::Nothing,
+            SocketEvent::Close(reason) => {
                 self.read_closed = true;
                 // RFC 6455 §5.5.1: the answer carries the same code.
                 self.end = End::Answering(reason.map(|r| CloseReason { code: r.code, description: None }));
                 Next::Deliver
             }
-            Incoming::Fault(close) => self.close(close),
+            SocketEvent::Fault(close) => self.close(close),
         }
     }
 
     fn text(&mut self, text: &str, now: u64) -> Next {
-        let outcome = self.role.text(text, now);
+        let outcome = self.handler.text(text, now);
         if !matches!(outcome, Outcome::Submitted) {
             self.gate.give_back(1);
         }
@@ -171,10 +168,6 @@ impl<R: ConnectionHandler> Driver<R> {
             }
             Outcome::Done => Next::Nothing,
             Outcome::Reply(frame) => self.tell(frame),
-            Outcome::Tell(news) => {
-                self.role.report(news);
-                Next::Nothing
-            }
             Outcome::Sync(ask) => match self.sync_reply.begin(*ask) {
                 Ok(ask) => Next::Ask(Box::new(ask)),
                 Err(frame) => self.tell(frame),
@@ -254,14 +247,14 @@ impl<R: ConnectionHandler> Driver<R> {
     }
 }
 
-impl<R: ConnectionHandler> Drop for Driver<R> {
+impl<H: ConnectionHandler> Drop for Driver<H> {
     fn drop(&mut self) {
         let why = match &self.end {
             End::Closed(close) => close.clone(),
             _ => self.outbox.ordered().unwrap_or(Close::Normal),
         };
         let _ = self.outbox.close(Close::Normal);
-        self.role.ended(why);
+        self.handler.ended(why);
     }
 }
 

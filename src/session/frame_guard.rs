@@ -8,7 +8,7 @@ use crate::protocol::Close;
 
 /// What one socket may send.
 #[derive(Debug, Clone, Copy)]
-pub struct InboundLimits {
+pub struct SocketLimits {
     /// Bytes of one frame, and of one message made of fragments.
     pub frame_bytes: usize,
     /// Frames of one message.
@@ -18,7 +18,7 @@ pub struct InboundLimits {
 /// Follows the frame headers of one socket.
 #[derive(Debug)]
 pub struct FrameGuard {
-    limits: InboundLimits,
+    limits: SocketLimits,
     head: [u8; 10],
     have: u8,
     /// Bytes of the current frame, mask included, that are still to come.
@@ -53,7 +53,7 @@ const CONTROL_BYTES: usize = 125;
 const LENGTH_MAX: u64 = u64::MAX >> 1;
 
 impl FrameGuard {
-    pub fn new(limits: InboundLimits) -> Self {
+    pub fn new(limits: SocketLimits) -> Self {
         Self { limits, head: [0; 10], have: 0, rest: 0, fragments: 0, bytes: 0 }
     }
 
@@ -180,7 +180,7 @@ impl Reassembly {
 mod tests {
     use super::*;
 
-    const LIMITS: InboundLimits = InboundLimits { frame_bytes: 1_000, fragments: 3 };
+    const LIMITS: SocketLimits = SocketLimits { frame_bytes: 1_000, fragments: 3 };
 
     fn frame(first: u8, length: usize) -> Vec<u8> {
         let mut bytes = vec![first];

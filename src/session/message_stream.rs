@@ -11,13 +11,13 @@ use bytestring::ByteString;
 use futures_util::Stream;
 use tokio_util::codec::Decoder as _;
 
-use super::frame_guard::{Admitted, FrameGuard, InboundLimits, Reassembly};
+use super::frame_guard::{Admitted, FrameGuard, Reassembly, SocketLimits};
 use super::gate::Gate;
 use crate::protocol::Close;
 
-/// What a peer said.
+/// What comes from a socket: a whole text, or a sign of life.
 #[derive(Debug)]
-pub enum Incoming {
+pub enum SocketEvent {
     Text(ByteString),
     Ping(Bytes),
     Pong,
@@ -76,7 +76,7 @@ impl FrameFilter {
 
 impl<S: Source> MessageStream<S> {
     /// `early` came with the handshake.
-    pub fn new(source: S, early: Bytes, limits: InboundLimits, gate: Rc<Gate>) -> Self {
+    pub fn new(source: S, early: Bytes, limits: SocketLimits, gate: Rc<Gate>) -> Self {
         Self {
             source,
             filter: FrameFilter {
@@ -98,7 +98,7 @@ impl<S: Source> MessageStream<S> {
     }
 
     /// The next thing said in what is admitted.
-    fn decode(&mut self) -> Option<Result<Incoming, Close>> {
+    fn decode(&mut self) -> Option<Result<SocketEvent, Close>> {
         while !self.filter.admitted.is_empty() {
             let frame = match self.codec.decode(&mut self.filter.admitted) {
                 Ok(frame) => frame?,
@@ -108,13 +108,13 @@ impl<S: Source> MessageStream<S> {
             };
             match frame {
                 Frame::Text(bytes) => return Some(text(bytes)),
-                Frame::Ping(bytes) => return Some(Ok(Incoming::Ping(bytes))),
-                Frame::Pong(_) => return Some(Ok(Incoming::Pong)),
-                Frame::Close(reason) => return Some(Ok(Incoming::Close(reason))),
+                Frame::Ping(bytes) => return Some(Ok(SocketEvent::Ping(bytes))),
+                Frame::Pong(_) => return Some(Ok(SocketEvent::Pong)),
+                Frame::Close(reason) => return Some(Ok(SocketEvent::Close(reason))),
                 Frame::Continuation(Item::FirstText(bytes)) => self.fragments.first(&bytes),
                 Frame::Continuation(Item::Continue(bytes)) => self.fragments.next(&bytes),
                 Frame::Continuation(Item::Last(bytes)) => {
-                    return Some(self.fragments.last(&bytes).map(|text| Incoming::Text(text.into())));
+                    return Some(self.fragments.last(&bytes).map(|text| SocketEvent::Text(text.into())));
                 }
                 Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_)) => {
                     return Some(Err(Close::Unsupported));
@@ -124,23 +124,23 @@ impl<S: Source> MessageStream<S> {
         None
     }
 
-    fn fault(&mut self, close: Close) -> Incoming {
+    fn fault(&mut self, close: Close) -> SocketEvent {
         self.discarding = Some(DISCARD_BYTES);
         self.filter.admitted = BytesMut::new();
         self.held = Bytes::new();
         self.fragments = Reassembly::default();
-        Incoming::Fault(close)
+        SocketEvent::Fault(close)
     }
 }
 
-fn text(bytes: Bytes) -> Result<Incoming, Close> {
-    ByteString::try_from(bytes).map(Incoming::Text).map_err(|_| Close::InvalidUtf8)
+fn text(bytes: Bytes) -> Result<SocketEvent, Close> {
+    ByteString::try_from(bytes).map(SocketEvent::Text).map_err(|_| Close::InvalidUtf8)
 }
 
 impl<S: Source> Stream for MessageStream<S> {
-    type Item = Incoming;
+    type Item = SocketEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SocketEvent>> {
         let this = &mut *self;
         loop {
             if let Some(left) = &mut this.discarding {
@@ -207,7 +207,7 @@ mod tests {
 
     async fn said(bytes: &[u8], size: usize) -> Vec<String> {
         let cut = Cut(bytes.chunks(size).map(<[u8]>::to_vec).collect());
-        let limits = InboundLimits { frame_bytes: 100, fragments: 4 };
+        let limits = SocketLimits { frame_bytes: 100, fragments: 4 };
         let gate = Gate::new();
         gate.open();
         MessageStream::new(cut, Bytes::new(), limits, gate).map(|i| format!("{i:?}")).collect().await
@@ -245,7 +245,7 @@ mod tests {
         let gate = Gate::new();
         gate.open();
         let mut said =
-            MessageStream::new(cut, Bytes::new(), InboundLimits { frame_bytes: 100, fragments: 4 }, gate);
+            MessageStream::new(cut, Bytes::new(), SocketLimits { frame_bytes: 100, fragments: 4 }, gate);
         assert!(said.next().await.is_none());
         assert_eq!(said.kept(), 100, "both fragments, without their headers");
         said.source = Cut(VecDeque::from([frame(0x00, b"x")]));
@@ -257,12 +257,12 @@ mod tests {
     async fn without_credit_nothing_more_is_read() {
         let bytes: Vec<u8> = (0..70).flat_map(|_| frame(0x81, b"m")).collect();
         let gate = Gate::new();
-        let limits = InboundLimits { frame_bytes: 100, fragments: 4 };
+        let limits = SocketLimits { frame_bytes: 100, fragments: 4 };
         let mut said = MessageStream::new(Cut(VecDeque::from([bytes])), Bytes::new(), limits, gate.clone());
         assert!(said.next().now_or_never().is_none(), "nothing before the first frame is out");
         gate.open();
         for _ in 0..64 {
-            assert!(matches!(said.next().await, Some(Incoming::Text(_))));
+            assert!(matches!(said.next().await, Some(SocketEvent::Text(_))));
         }
         assert!(gate.is_shut());
         assert!(said.next().now_or_never().is_none());

@@ -1,5 +1,6 @@
-//! One socket: what its frames ask for. A plain state machine; the glue to a transport stands in `driver`,
-//! that to the chat in `member`, and the two transports in `takeover` and `web_actors`.
+//! One socket: what its frames ask for, and its registration with the ChatServer. It knows no transport: what
+//! all of them do stands in `driver`, who answers on a socket in `connection`, the two transports in `takeover`
+//! and `web_actors`.
 
 pub mod frame_guard;
 pub mod gate;
@@ -12,26 +13,27 @@ pub mod web_actors;
 
 use std::sync::Arc;
 
-use actix::Addr;
+use actix::{Addr, Recipient};
 use bytestring::ByteString;
 
 use crate::chat::ChatServer;
-use crate::chat::outbox::Bounds;
+use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
+use crate::chat::outbox::{Bounds, Outbox};
+use crate::event::revocation::Issued;
 use crate::event::{Draft, Receipt, ReceiptKind, Refusal};
-use crate::ids::{ClientMsgId, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::ids::{ClientMsgId, Device, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::limits::UserLimits;
 use crate::metrics::Metrics;
-use crate::protocol::inbound::{Attention, ClientMessage, Rejected};
+use crate::protocol::client_frame::{self, ClientMessage, Rejected};
 use crate::protocol::{
-    CallerError, ClientFeatures, ClientFrame, Close, Dialect, FrameLimits, Parsed, errors, inbound as frames,
-    outbound,
+    CallerError, ClientFeatures, ClientFrame, Close, Dialect, FrameLimits, Parsed, errors, outbound,
 };
 use crate::safety::ModerationHandle;
 use crate::store::messages::{Admission, Append, Mark, Reply, Write};
-use crate::store::{self, Full, Store};
+use crate::store::{self, Full, Sight, Store};
 use crate::trace;
 use connection::Hello;
-use frame_guard::InboundLimits;
+use frame_guard::SocketLimits;
 use sync_reply::Ask;
 
 /// Frames over the rate, without a second's pause between two of them; then 4506.
@@ -39,8 +41,8 @@ const OVER_RATE_FRAMES: u32 = 200;
 /// After such a pause a session's frames over the rate are forgiven, in milliseconds.
 const FORGIVEN_AFTER_MS: u64 = 1_000;
 
-/// What all sessions share: one a process.
-pub struct Shared {
+/// Whom sessions call, and what bounds them: one a process.
+pub struct SessionPorts {
     pub chat: Addr<ChatServer>,
     pub store: Store,
     /// What a message goes through on its way to the store.
@@ -53,7 +55,7 @@ pub struct Shared {
 
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
-    pub inbound: InboundLimits,
+    pub socket: SocketLimits,
     pub frames: FrameLimits,
     /// Control frames a second; 0: no limit.
     pub controls_per_second: u32,
@@ -73,7 +75,15 @@ pub struct Session {
     bad_frames: u32,
     controls: Controls,
     over_rate: OverRate,
-    shared: Arc<Shared>,
+    ports: Arc<SessionPorts>,
+    /// What the chat is told of the login when the session registers.
+    login: Option<Box<Login>>,
+}
+
+/// Device and token of a session that has not registered yet.
+struct Login {
+    device: Option<Device>,
+    issued: Issued,
 }
 
 /// What one frame leads to.
@@ -84,38 +94,51 @@ pub enum Outcome {
     Submitted,
     /// To be told to the client.
     Reply(ByteString),
-    /// To be told to the chat.
-    Tell(SessionEvent),
     /// To be asked of the store, unless another one is under way.
     Sync(Box<Ask>),
     /// To be told to the client, and then the end.
     Farewell(ByteString, Close),
 }
 
-/// What the chat is told of a session.
-#[derive(Debug)]
-pub enum SessionEvent {
-    ChatOpened(Option<OpenId>),
-    Foreground(Attention),
-    Acknowledged(Receipt),
-    Typing(OpenId),
-}
-
 impl Session {
-    pub fn new(id: SessionId, hello: &Hello, shared: Arc<Shared>) -> Self {
-        let Hello { openid, dialect, features, open_chat, request_id, .. } = hello;
+    pub fn new(id: SessionId, hello: Hello, ports: Arc<SessionPorts>) -> Self {
+        let Hello { openid, dialect, features, open_chat, request_id, device, issued } = hello;
         Self {
             id,
-            openid: openid.clone(),
-            dialect: *dialect,
-            features: *features,
-            request_id: request_id.clone(),
-            open_chat: open_chat.clone(),
+            openid,
+            dialect,
+            features,
+            request_id,
+            open_chat,
             bad_frames: 0,
             controls: Controls::default(),
             over_rate: OverRate::default(),
-            shared,
+            ports,
+            login: Some(Box::new(Login { device, issued })),
         }
+    }
+
+    /// Registers with the ChatServer, once: the first frame in the outbox is its answer.
+    pub fn register(&mut self, outbox: &Arc<Outbox>, wake: Recipient<Wake>) {
+        let Some(login) = self.login.take() else { return };
+        let Login { device, issued } = *login;
+        self.ports.store.saw(&self.openid, Sight::Here);
+        self.ports.chat.do_send(Connect {
+            openid: self.openid.clone(),
+            session: self.id,
+            dialect: self.dialect,
+            device,
+            issued,
+            open_chat: self.open_chat.clone(),
+            outbox: outbox.clone(),
+            wake,
+        });
+    }
+
+    /// Tells the ChatServer that the session has ended.
+    pub fn leave(self, why: Close) {
+        self.ports.store.saw(&self.openid, Sight::Leaves);
+        self.ports.chat.do_send(Disconnect { openid: self.openid, session: self.id, why });
     }
 
     /// The trace line of what this session does, if its user is traced.
@@ -127,11 +150,11 @@ impl Session {
 
     /// Does what one whole text frame asks for. `now` is monotonic, in milliseconds.
     pub fn frame(&mut self, text: &str, now: u64) -> Outcome {
-        if let Err(wait) = self.shared.user_limits.frame(&self.openid, text.len()) {
+        if let Err(wait) = self.ports.user_limits.frame(&self.openid, text.len()) {
             let frame = self.failure(&errors::TOO_MANY_FRAME_BYTES.after(wait), None, None);
             return self.over_rate(Some(frame), now);
         }
-        match frames::parse(text, self.dialect, &self.openid, &self.shared.limits.frames) {
+        match client_frame::parse(text, self.dialect, &self.openid, &self.ports.limits.frames) {
             Ok(Parsed { id, frame: ClientFrame::Message(message) }) => self.message(id, *message),
             Ok(Parsed { id, frame: ClientFrame::Recall { peer, target } }) => self.recall(id, peer, target),
             Ok(Parsed { id, frame }) => self.control(id, frame, now),
@@ -171,7 +194,7 @@ impl Session {
     }
 
     fn append(&mut self, draft: Draft) -> Outcome {
-        self.shared.metrics.messages_in.inc();
+        self.ports.metrics.messages_in.inc();
         if let Some(line) = trace::of("received", &draft.sender, &draft.peer) {
             let line = line.client_msg_id(draft.client_msg_id.as_ref()).session(self.id);
             let line = line.request_id(self.request_id.as_ref().map(HttpRequestId::as_str));
@@ -180,10 +203,10 @@ impl Session {
                 None => line.write(),
             }
         }
-        let over_rate_ms = self.shared.user_limits.message(&self.openid).err();
+        let over_rate_ms = self.ports.user_limits.message(&self.openid).err();
         // Taking something back is always possible: it makes room.
         let charged = match (over_rate_ms, draft.target) {
-            (None, None) => self.shared.store.charge(&self.openid, store::row(draft.body.len())),
+            (None, None) => self.ports.store.charge(&self.openid, store::row(draft.body.len())),
             (None, Some(_)) => Ok(None),
             (Some(wait), _) => Err(wait),
         };
@@ -196,11 +219,11 @@ impl Session {
             }
             Err(retry_after_ms) => (Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms }), None),
         };
-        self.submitted(self.shared.moderation.submit(Append { draft, admission, finding: None, charge }))
+        self.submitted(self.ports.moderation.submit(Append { draft, admission, finding: None, charge }))
     }
 
     fn control(&mut self, id: Option<RequestId>, frame: ClientFrame, now: u64) -> Outcome {
-        if let Err(wait) = self.controls.take(self.shared.limits.controls_per_second, now) {
+        if let Err(wait) = self.controls.take(self.ports.limits.controls_per_second, now) {
             let frame = match self.dialect {
                 // The seed's hearts have no answer.
                 Dialect::Plain => None,
@@ -219,25 +242,35 @@ impl Session {
                     Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
                 match (kind, id) {
                     (ReceiptKind::Read, Some(id)) => {
-                        match self.shared.store.submit(Mark { receipt }, Reply::Session(id.clone())) {
+                        match self.ports.store.submit(Mark { receipt }, Reply::Session(id.clone())) {
                             Ok(()) => Outcome::Done,
                             Err(Full(_)) => {
                                 Outcome::Reply(self.failure(&errors::SERVER_BUSY, Some(&id), None))
                             }
                         }
                     }
-                    _ => Outcome::Tell(SessionEvent::Acknowledged(receipt)),
+                    _ => {
+                        self.ports.chat.do_send(Acknowledge(receipt));
+                        Outcome::Done
+                    }
                 }
             }
             (ClientFrame::Open(peer), _) => {
                 self.open_chat.clone_from(&peer);
-                Outcome::Tell(SessionEvent::ChatOpened(peer))
+                self.ports.chat.do_send(OpenChat { openid: self.openid.clone(), session: self.id, peer });
+                Outcome::Done
             }
-            (ClientFrame::Attention(attention), _) => Outcome::Tell(SessionEvent::Foreground(attention)),
-            (ClientFrame::Typing(peer), _) => Outcome::Tell(SessionEvent::Typing(peer)),
-            (ClientFrame::Sync(request), id) => match self.shared.user_limits.question(&self.openid) {
+            (ClientFrame::Attention(attention), _) => {
+                self.ports.chat.do_send(Look { openid: self.openid.clone(), session: self.id, attention });
+                Outcome::Done
+            }
+            (ClientFrame::Typing(peer), _) => {
+                self.ports.chat.do_send(Typing { openid: self.openid.clone(), peer });
+                Outcome::Done
+            }
+            (ClientFrame::Sync(request), id) => match self.ports.user_limits.question(&self.openid) {
                 Ok(()) => Outcome::Sync(Box::new(Ask::new(
-                    self.shared.clone(),
+                    self.ports.clone(),
                     self.openid.clone(),
                     self.id,
                     id,
@@ -278,7 +311,7 @@ impl Session {
         let Rejected { error, id, client_msg_id } = rejected;
         let frame = self.failure(error, id.as_ref(), client_msg_id.as_ref());
         self.bad_frames += 1;
-        if self.bad_frames >= self.shared.limits.bad_frames.max(1) {
+        if self.bad_frames >= self.ports.limits.bad_frames.max(1) {
             Outcome::Farewell(frame, Close::TooManyErrors)
         } else {
             Outcome::Reply(frame)
@@ -291,7 +324,7 @@ impl Session {
         id: Option<&RequestId>,
         client_msg_id: Option<&ClientMsgId>,
     ) -> ByteString {
-        self.shared.metrics.errors.inc(error.code);
+        self.ports.metrics.errors.inc(error.code);
         if let Some(line) = self.trace("refused") {
             line.client_msg_id(client_msg_id).text("error", error.code.as_str()).write();
         }

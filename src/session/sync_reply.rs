@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::Shared;
+use super::SessionPorts;
 use crate::ids::{OpenId, RequestId, SessionId};
 use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{CallerError, errors, outbound};
@@ -69,7 +69,7 @@ impl SyncReply {
 
 /// A sync that is to be asked of the store.
 pub struct Ask {
-    shared: Arc<Shared>,
+    ports: Arc<SessionPorts>,
     openid: OpenId,
     session: SessionId,
     id: Option<RequestId>,
@@ -78,17 +78,17 @@ pub struct Ask {
 
 impl Ask {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        ports: Arc<SessionPorts>,
         openid: OpenId,
         session: SessionId,
         id: Option<RequestId>,
         request: SyncRequest,
     ) -> Self {
-        Self { shared, openid, session, id, request }
+        Self { ports, openid, session, id, request }
     }
 
     fn failure(&self, error: &CallerError) -> ByteString {
-        self.shared.metrics.errors.inc(error.code);
+        self.ports.metrics.errors.inc(error.code);
         outbound::Failure { error, id: self.id.as_ref(), client_msg_id: None }.encode()
     }
 
@@ -103,15 +103,15 @@ impl Ask {
         let (openid, since, session, named) =
             (self.openid.clone(), since.clone(), self.session.into(), named.clone());
         match self
-            .shared
+            .ports
             .store
             .sync(Sync { openid, since, session, named, limit: *limit, sent_since: None, bounds })
             .await
         {
             Ok(page) => {
-                self.shared.metrics.syncs.inc();
+                self.ports.metrics.syncs.inc();
                 let frames = sync::frames(&page, self.id.as_ref(), &self.openid);
-                self.shared.user_limits.answer(&self.openid, frames.iter().map(|frame| frame.len()).sum());
+                self.ports.user_limits.answer(&self.openid, frames.iter().map(|frame| frame.len()).sum());
                 Answered { frames }
             }
             Err(_) => Answered { frames: vec![self.failure(&errors::SYNC_UNAVAILABLE)] },

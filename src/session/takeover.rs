@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Encoder as _;
 
 use super::driver::{CLOSE_WAIT, ConnectionHandler, Driver, Next, Then};
-use super::frame_guard::InboundLimits;
-use super::message_stream::{Incoming, MessageStream, Source};
+use super::frame_guard::SocketLimits;
+use super::message_stream::{MessageStream, SocketEvent, Source};
 use crate::chat::messages::Wake;
 
 /// A connected socket.
@@ -45,7 +45,7 @@ pub struct SessionActor<R: ConnectionHandler, T, Permit> {
 /// request.
 pub fn start<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static>(
     driver: Driver<R>,
-    limits: InboundLimits,
+    limits: SocketLimits,
     permit: Permit,
     socket: T,
     answer: BytesMut,
@@ -177,11 +177,11 @@ impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> Handler<Wake> for
     }
 }
 
-impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> StreamHandler<Incoming>
+impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> StreamHandler<SocketEvent>
     for SessionActor<R, T, Permit>
 {
-    fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
-        let next = self.driver.incoming(said);
+    fn handle(&mut self, said: SocketEvent, ctx: &mut Self::Context) {
+        let next = self.driver.received(said);
         self.follow(next, ctx);
     }
 }

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 
 use super::driver::{CLOSE_WAIT, ConnectionHandler, Driver, Next, Then};
-use super::frame_guard::InboundLimits;
-use super::message_stream::{Incoming, MessageStream, Source};
+use super::frame_guard::SocketLimits;
+use super::message_stream::{MessageStream, SocketEvent, Source};
 use crate::chat::messages::Wake;
 
 /// Before the rest of a full outbox is handed on. The HTTP server polls its session, and with it this timer,
@@ -33,7 +33,7 @@ type Context<R, Permit> = WebsocketContext<SessionActor<R, Permit>>;
 /// Starts the session; the stream is the body of the 101 answer.
 pub fn start<R: ConnectionHandler, Permit: Unpin + 'static>(
     driver: Driver<R>,
-    limits: InboundLimits,
+    limits: SocketLimits,
     permit: Permit,
     payload: Payload,
 ) -> impl Stream<Item = Result<Bytes, actix_web::Error>> + use<R, Permit> {
@@ -95,9 +95,9 @@ impl<R: ConnectionHandler, Permit: Unpin + 'static> Handler<Wake> for SessionAct
     }
 }
 
-impl<R: ConnectionHandler, Permit: Unpin + 'static> StreamHandler<Incoming> for SessionActor<R, Permit> {
-    fn handle(&mut self, said: Incoming, ctx: &mut Self::Context) {
-        let next = self.driver.incoming(said);
+impl<R: ConnectionHandler, Permit: Unpin + 'static> StreamHandler<SocketEvent> for SessionActor<R, Permit> {
+    fn handle(&mut self, said: SocketEvent, ctx: &mut Self::Context) {
+        let next = self.driver.received(said);
         self.follow(next, ctx);
     }
 }

@@ -30,7 +30,7 @@ fn content_is_what_the_sender_gave_in_one_spelling() {
             .unwrap();
     assert_eq!(content(&one), r#"{"message":"x","o":{"a":1,"b":2}}"#);
     assert_eq!(content(&one), content(&other));
-    for field in hongyan::protocol::inbound::SERVER_FIELDS {
+    for field in hongyan::protocol::client_frame::SERVER_FIELDS {
         assert_eq!(content(&json!({ "message": "x", field: 1 })), r#"{"message":"x"}"#, "{field}");
     }
     assert_ne!(content(&one), content(&json!({ "message": "x", "o": { "a": 1, "b": 2 }, "date": "now" })));

@@ -9,7 +9,7 @@ use super::super::messages::{Connect, Wake};
 use super::super::outbox::{Bounds, Outbox};
 use super::super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Committed, Draft, Event, Message, Places, Refusal, RequestState};
+use crate::event::{Committed, Draft, Event, Message, Refusal, RequestState};
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -92,7 +92,7 @@ impl Rig {
     }
 
     async fn commit(&self, event: Event) {
-        self.chat.send(Committed { events: vec![event], places: Places::none() }).await.unwrap();
+        self.chat.send(Committed { events: vec![event], places: None }).await.unwrap();
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::config::{self, DatabaseUrl};
+use crate::event::Committed;
 use crate::event::overview::SyncPage;
-use crate::event::{Committed, Places};
 use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -82,6 +82,7 @@ use lanes::{Lane, OnHang, Shared};
 use messages::{LogPage, LogQuestion, Ping, Query, Sync, Write};
 use readers::Readers;
 use sqlite_file::{FileLock, OpenedFile, Writable};
+use tokio::sync::Semaphore;
 
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(50);
@@ -170,8 +171,8 @@ impl Store {
             clock,
             draining: draining.clone(),
             health: health.clone(),
-            taken: Arc::default(),
-            profiles_taken: Arc::default(),
+            free: Arc::new(Semaphore::new(limits.writes_in_flight)),
+            free_for_profiles: Arc::new(Semaphore::new(PROFILES)),
             closed: AtomicBool::new(false),
             abandoned: Arc::default(),
             abandoned_at_most: lanes::abandoned_at_most(lanes),
@@ -219,7 +220,7 @@ impl Store {
     /// # Errors
     /// [`Full`] gives the write back.
     pub fn submit(&self, write: Write) -> Result<(), Full> {
-        self.submit_within(self.inner.shared.limits.writes_in_flight, write)
+        self.submit_beside(0, write)
     }
 
     /// [`Store::submit`] for what can wait: accepted only while half of the places are free, so that no
@@ -228,21 +229,24 @@ impl Store {
     /// # Errors
     /// [`Full`] gives the write back.
     pub fn submit_background(&self, write: Write) -> Result<(), Full> {
-        self.submit_within(self.inner.shared.limits.writes_in_flight / 2, write)
+        self.submit_beside(self.inner.shared.limits.writes_in_flight.div_ceil(2), write)
     }
 
-    fn submit_within(&self, places: usize, mut write: Write) -> Result<(), Full> {
+    /// Leaves so many places free.
+    fn submit_beside(&self, spared: usize, mut write: Write) -> Result<(), Full> {
         let shared = &self.inner.shared;
         if shared.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(write)));
         }
         if let Write::Profile(change) = &mut write {
-            change.place = Places::take(&shared.profiles_taken, PROFILES);
+            change.place = shared.free_for_profiles.clone().try_acquire_owned().ok();
             if change.place.is_none() {
                 return Err(Full(Box::new(write)));
             }
         }
-        let Some(place) = Places::take(&shared.taken, places) else { return Err(Full(Box::new(write))) };
+        let is_free = shared.free.available_permits() > spared;
+        let place = is_free.then(|| shared.free.clone().try_acquire_owned().ok()).flatten();
+        let Some(place) = place else { return Err(Full(Box::new(write))) };
         shared.count();
         let lanes = &self.inner.lanes;
         let lane = match lanes.as_slice() {

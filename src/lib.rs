@@ -27,6 +27,7 @@ pub mod http;
 pub mod version;
 pub mod lifecycle;
 pub mod outage;
+pub mod clock;
 pub mod trace;
 pub mod metrics;
 pub mod certificate;

@@ -85,24 +85,23 @@ struct Memory {
 const CALLS: [&str; 5] =
     ["code2session", "stable_token", "msg_sec_check", "media_check_async", "subscribe_send"];
 
-/// Serves the double. `admit` refuses requests that it should not answer, such as those that name another
-/// host.
+/// Serves the double. `refuse` answers requests in its place, such as those that name another host.
 ///
 /// # Errors
 /// When the listener cannot be watched.
 pub fn serve(
     listener: TcpListener,
     settings: Settings,
-    admit: impl Fn(&RequestHead) -> Result<(), HttpResponse> + Clone + Send + 'static,
+    refuse: impl Fn(&RequestHead) -> Option<HttpResponse> + Clone + Send + 'static,
 ) -> std::io::Result<Server> {
     let memory = Memory { push: settings.push.clone(), ..Memory::default() };
     let double = web::Data::new(Double { settings, memory: Mutex::new(memory), journal: Journal::default() });
     let app = move || {
-        let admit = admit.clone();
+        let refuse = refuse.clone();
         App::new()
             .app_data(double.clone())
             .wrap(from_fn(move |request: ServiceRequest, next| {
-                from_here(admit(request.head()), request, next)
+                from_here(refuse(request.head()), request, next)
             }))
             .route("/sns/jscode2session", web::get().to(logins::code2session))
             .route("/cgi-bin/stable_token", web::post().to(tokens::stable_token))
@@ -117,11 +116,11 @@ pub fn serve(
 
 /// A page of somebody else's, open in the same browser, does not steer the double.
 async fn from_here(
-    admitted: Result<(), HttpResponse>,
+    refusal: Option<HttpResponse>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
-    if let Err(refusal) = admitted {
+    if let Some(refusal) = refusal {
         return Ok(request.into_response(refusal));
     }
     if request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site") {

@@ -96,9 +96,9 @@ fuzz_target!(|data: &[u8]| {
         match parse(text, dialect, &ALICE, &LIMITS) {
             Ok(parsed) => accepted(parsed.id.as_ref(), parsed.frame),
             Err(refused) => {
-                let (word, why) = (refused.word, &*refused.why);
+                let error = refused.error.after(1);
                 let (id, client_msg_id) = (refused.id.as_ref(), refused.client_msg_id.as_ref());
-                object(&Failure { word, why, id, client_msg_id, retry_after_ms: Some(1) }.encode());
+                object(&Failure { error: &error, id, client_msg_id }.encode());
             }
         }
     }

@@ -48,6 +48,6 @@ pub fn fake_wechat(at: SocketAddr, allowed_hosts: AllowedHosts) -> Result<(), Er
 }
 
 fn serve(listener: TcpListener, settings: Settings, allowed_hosts: AllowedHosts) -> Result<Server, Error> {
-    let admit = move |head: &RequestHead| hosts::own_pages(&allowed_hosts, head).map_err(hosts::turn_away);
-    fake_wechat::serve(listener, settings, admit).map_err(io("the WeChat double cannot be served"))
+    let refuse = move |head: &RequestHead| hosts::own_pages(&allowed_hosts, head).err().map(hosts::turn_away);
+    fake_wechat::serve(listener, settings, refuse).map_err(io("the WeChat double cannot be served"))
 }

@@ -1,7 +1,7 @@
 //! Follows the log of revocations, as every node does: a second behind it at most, while the database
 //! answers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Recipient;
 
@@ -9,6 +9,7 @@ use super::log::RevocationLog;
 use super::log_place::LogPlace;
 use super::tokens::Tokens;
 use crate::chat::messages::{EndSessions, Which};
+use crate::clock::Stopwatch;
 use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::DatabaseGeneration;
 use crate::protocol::{Close, ErrorCode};
@@ -32,7 +33,7 @@ pub struct Follower {
     sessions: Recipient<EndSessions>,
     log: RevocationLog,
     place: LogPlace,
-    began: Instant,
+    began: Stopwatch,
     /// The database that the log was read from.
     generation: DatabaseGeneration,
     /// Sessions that were ended at the last reading, to be ended once more: a handshake that was let in just
@@ -52,7 +53,7 @@ impl Follower {
     ) -> Result<RevocationLog, Unavailable> {
         let page = store.revocations(in_force(&tokens)).await?;
         let log = RevocationLog::new(page.now);
-        let (place, began) = (LogPlace::default(), Instant::now());
+        let (place, began) = (LogPlace::default(), Stopwatch::start());
         let generation = store.generation();
         let mut follower =
             Self { tokens, store, sessions, log: log.clone(), place, began, generation, again: Vec::new() };
@@ -119,7 +120,7 @@ impl Follower {
                 return Ok(());
             }
             self.tokens.apply(page.entries.iter().map(|entry| dated(entry, page.now)));
-            self.place.read(page.entries.iter().map(|entry| entry.id), elapsed_ms(self.began));
+            self.place.read(page.entries.iter().map(|entry| entry.id), self.began.elapsed_ms());
             self.end_sessions(&page.entries, page.now);
             if !page.has_more {
                 return Ok(());
@@ -135,7 +136,7 @@ impl Follower {
         self.tokens.pass_over(first_alive.map_or(page.newest, |first| first - 1));
         let from = (page.newest - LOOK_BACK).max(0);
         let ids = page.entries.iter().map(|entry| entry.id).filter(|id| *id > from);
-        self.place = LogPlace::behind(from, ids, elapsed_ms(self.began));
+        self.place = LogPlace::behind(from, ids, self.began.elapsed_ms());
     }
 
     fn end_sessions<'a>(&mut self, entries: impl IntoIterator<Item = &'a Revocation>, now: i64) {
@@ -153,10 +154,6 @@ impl Follower {
 
 fn in_force(tokens: &Tokens) -> LogQuestion {
     LogQuestion::InForce { lifetime_ms: -tokens.oldest_alive(0), newest_ids: LOOK_BACK }
-}
-
-fn elapsed_ms(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The entry, dated no later than it was read.

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+
+use crate::clock::Stopwatch;
 
 /// How long a login waits for a reading; beyond it what was read before must do.
 const READ_AT_MOST: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ pub struct RevocationLog(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    created: Instant,
+    created: Stopwatch,
     /// The database's Unix milliseconds when this was created. Never ahead: a reading's answer is older than
     /// its arrival.
     base_ms: AtomicI64,
@@ -31,7 +33,7 @@ impl RevocationLog {
     /// `now_ms`: the database's time as it was answered just now.
     pub fn new(now_ms: i64) -> Self {
         Self(Arc::new(Shared {
-            created: Instant::now(),
+            created: Stopwatch::start(),
             base_ms: AtomicI64::new(now_ms),
             asked: Notify::new(),
             begun: AtomicU64::new(0),
@@ -47,7 +49,7 @@ impl RevocationLog {
     }
 
     fn elapsed_ms(&self) -> i64 {
-        i64::try_from(self.0.created.elapsed().as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.0.created.elapsed_ms()).unwrap_or(i64::MAX)
     }
 
     /// Has the log read soon, because something was added to it.

@@ -12,7 +12,7 @@ use super::super::outbox::{Bounds, Outbox};
 use super::super::ports::{ChatPorts, ConversationStore};
 use super::super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Committed, Draft, Event, Message, Places, Receipt, Refusal, RequestState};
+use crate::event::{Committed, Draft, Event, Message, Receipt, Refusal, RequestState};
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -104,7 +104,7 @@ impl Rig {
     }
 
     async fn commit(&self, event: Event) {
-        self.chat.send(Committed { events: vec![event], places: Places::none() }).await.unwrap();
+        self.chat.send(Committed { events: vec![event], places: None }).await.unwrap();
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytestring::ByteString;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::clock::Stopwatch;
 use crate::protocol::Close;
 
 /// An outbox that holds fewer bytes takes a frame whatever waits in the others: a transport takes so many in
@@ -237,8 +238,8 @@ impl Drop for Outbox {
 
 /// Milliseconds since the process started, by a clock that never jumps.
 pub fn monotonic_ms() -> u64 {
-    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+    static START: std::sync::LazyLock<Stopwatch> = std::sync::LazyLock::new(Stopwatch::start);
+    START.elapsed_ms()
 }
 
 #[cfg(test)]

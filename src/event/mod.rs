@@ -10,6 +10,7 @@ use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
 mod finding;
 mod live;
+pub mod body;
 pub mod cursor;
 pub mod overview;
 pub mod revocation;
@@ -47,6 +48,15 @@ pub struct Message {
     pub recalled: bool,
     /// Set on a recall event: the message it recalls.
     pub target: Option<Seq>,
+}
+
+impl Message {
+    /// What a message of the type `text` says.
+    pub fn text(&self) -> Option<String> {
+        let fields = (self.kind.as_str() == "text").then(|| body::fields(&self.body)).flatten()?;
+        let (_, message) = fields.into_iter().find(|(name, _)| name == "message")?;
+        body::string(message).map(|text| text.into_owned())
+    }
 }
 
 /// Why a write was not done. Nothing of it is stored, but for [`Refusal::Unavailable`], where that may be
@@ -128,7 +138,8 @@ pub enum ReceiptKind {
 #[derive(Debug)]
 pub struct Committed {
     pub events: Vec<Event>,
-    pub places: Places,
+    /// None where the writes keep their places, or gave them back before.
+    pub places: Option<Places>,
 }
 
 /// Events of one commit, once the hub has delivered them on this node.
@@ -148,35 +159,4 @@ pub trait CommitSubscriber: Send {
 }
 
 /// Places in a bounded queue, given back when dropped.
-#[derive(Debug)]
-pub struct Places {
-    taken: Arc<std::sync::atomic::AtomicUsize>,
-    count: usize,
-}
-
-impl Places {
-    /// Takes one place out of `limit`, or none.
-    pub fn take(taken: &Arc<std::sync::atomic::AtomicUsize>, limit: usize) -> Option<Self> {
-        use std::sync::atomic::Ordering::Relaxed;
-        taken
-            .fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1))
-            .is_ok()
-            .then(|| Self { taken: taken.clone(), count: 1 })
-    }
-
-    /// No place: for events of writes whose places are kept, or were given back before.
-    pub fn none() -> Self {
-        Self { taken: Arc::default(), count: 0 }
-    }
-
-    /// Makes these places one with `other`, which must be of the same queue.
-    pub fn join(&mut self, mut other: Self) {
-        self.count += std::mem::take(&mut other.count);
-    }
-}
-
-impl Drop for Places {
-    fn drop(&mut self) {
-        self.taken.fetch_sub(self.count, std::sync::atomic::Ordering::Relaxed);
-    }
-}
+pub type Places = tokio::sync::OwnedSemaphorePermit;

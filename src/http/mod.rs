@@ -33,6 +33,7 @@ pub mod admin;
 pub mod api;
 pub mod ops;
 pub mod openapi;
+mod openapi_text;
 pub mod client;
 pub mod body;
 pub mod address;

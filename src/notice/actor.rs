@@ -19,6 +19,7 @@ use super::policy::SendOutcome;
 use super::rest::Rest;
 use super::schedule::{Added, Pair, Schedule, Waiting};
 use super::{NotifierPorts, Settings, ledger};
+use crate::clock::Stopwatch;
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::Vital;
 use crate::metrics::{Metrics, NoticeResult};
@@ -97,7 +98,7 @@ impl Notifier {
                 settings: settings.clone(),
                 store: store.clone(),
                 presence: presence.into(),
-                began: Instant::now(),
+                began: Stopwatch::start(),
             },
             courier: Sender { settings: settings.clone(), store: store.clone(), wechat },
             schedule: Schedule::new(settings.pending),
@@ -120,7 +121,7 @@ impl Notifier {
     }
 
     fn at(&self, instant: Instant) -> u64 {
-        u64::try_from(instant.saturating_duration_since(self.bench.began).as_millis()).unwrap_or(u64::MAX)
+        self.bench.began.ms_at(instant)
     }
 
     fn count(&self, outcome: NoticeResult) {

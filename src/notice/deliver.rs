@@ -149,7 +149,6 @@ impl Sender {
             .into_iter()
             .rev()
             .find(|m| m.sender == pair.peer && !m.recalled && m.target.is_none())?;
-        let body: serde_json::Value = serde_json::from_str(&newest.body).ok()?;
-        (newest.kind.as_str() == "text").then(|| body["message"].as_str().map(str::to_owned))?
+        newest.text()
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Instant;
 
 use super::policy::{Judgement, judge};
 use super::schedule::{Pair, Waiting};
 use super::{Presence, Settings};
+use crate::clock::Stopwatch;
 use crate::ids::now_ms;
 use crate::store::Store;
 use crate::store::messages::{Candidate, NoticeCandidates};
@@ -32,7 +32,7 @@ pub struct Evaluator {
     pub store: Store,
     pub presence: Rc<dyn Presence>,
     /// What the times of the schedule count from.
-    pub began: Instant,
+    pub began: Stopwatch,
 }
 
 impl Evaluator {
@@ -71,7 +71,7 @@ impl Evaluator {
 
     /// Who of them has looked at the app since the first of their messages was pushed.
     async fn attending(&self, waiting: impl Iterator<Item = &Waiting>, everywhere: bool) -> Vec<bool> {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = self.began.elapsed_ms();
         let users: Vec<_> =
             waiting.map(|w| (w.pair.recipient.clone(), now.saturating_sub(w.first_at))).collect();
         if users.is_empty() { Vec::new() } else { self.presence.attends(users, everywhere).await }

@@ -3,8 +3,8 @@
 use super::json::{self, TopLevel};
 use super::sync::{self, SyncRequest};
 use super::{CallerError, ErrorCode, FrameLimits, errors};
-use crate::event::ReceiptKind;
 use crate::event::cursor::SyncCursor;
+use crate::event::{ReceiptKind, body};
 use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
 
 /// Which protocol a session speaks: the seed's, or `hongyan.v1`.
@@ -167,7 +167,7 @@ fn unreadable(text: &str, why: String) -> Rejected {
     }
     let named: Names<'_> = serde_json::from_str(text).unwrap_or_default();
     let fit = |raw: &serde_json::value::RawValue| {
-        json::check(raw.get()).is_ok().then(|| json::string(raw).map(|text| text.into_owned())).flatten()
+        json::check(raw.get()).is_ok().then(|| body::string(raw).map(|text| text.into_owned())).flatten()
     };
     let id = named.id.and_then(|raw| RequestId::parse(raw.get(), &fit(raw)?).ok());
     let client_msg_id = named.client_msg_id.and_then(|raw| ClientMsgId::parse(&fit(raw)?).ok());
@@ -267,7 +267,7 @@ impl<'a> Fields<'a> {
     fn text(&self, name: &'static str) -> Result<Option<std::borrow::Cow<'a, str>>, Malformed> {
         match self.get(name) {
             None => Ok(None),
-            Some(raw) => json::string(raw).map(Some).ok_or(Malformed(name, "a string")),
+            Some(raw) => body::string(raw).map(Some).ok_or(Malformed(name, "a string")),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Reading hostile JSON: what serde_json's raw values do not check, and the top level of a frame.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+
+use crate::event::body::{Fields, Text};
 
 /// Nesting that a frame may have; the frame itself is level 1.
 pub const MAX_DEPTH: usize = 32;
@@ -76,12 +76,12 @@ fn unit(bytes: &[u8], at: usize) -> Option<u16> {
 /// The top level of a JSON object in the order given, its values as raw text. A key that stands twice is an
 /// error.
 #[derive(Debug)]
-pub struct TopLevel<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct TopLevel<'a>(pub Fields<'a>);
 
 impl<'de> Deserialize<'de> for TopLevel<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
             type Value = TopLevel<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,8 +89,8 @@ impl<'de> Deserialize<'de> for TopLevel<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
-                while let Some(Key(key)) = map.next_key()? {
+                let mut fields: Fields<'de> = Vec::with_capacity(8);
+                while let Some(Text(key)) = map.next_key()? {
                     if fields.len() >= MAX_FIELDS {
                         return Err(serde::de::Error::custom("too many fields"));
                     }
@@ -102,24 +102,12 @@ impl<'de> Deserialize<'de> for TopLevel<'de> {
                 Ok(TopLevel(fields))
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(Each)
     }
 }
 
 /// Fields of one frame: keeps the search for doubles, which is quadratic, harmless.
 const MAX_FIELDS: usize = 128;
-
-/// A key, borrowed unless it has escapes (`Cow` alone always copies: serde-rs/serde#1852).
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The text of a JSON string, borrowed unless it has escapes; `None` when the value is no string.
-pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if !raw.get().starts_with('"') {
-        return None;
-    }
-    serde_json::from_str::<Key<'_>>(raw.get()).ok().map(|k| k.0)
-}
 
 /// Appends `text` to `out` as a JSON string.
 pub fn push_string(out: &mut String, text: &str) {

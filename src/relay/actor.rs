@@ -32,6 +32,7 @@ use super::traced;
 use super::wire::{self, NodeMessage, NodeMessageKind};
 use crate::chat::ChatServer;
 use crate::chat::messages::{ClusterEvent, ClusterEventKind, ForgetDelivered};
+use crate::clock::Stopwatch;
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
@@ -87,7 +88,7 @@ pub struct Relay {
     origin: Subject,
     metrics: Metrics,
     state: Arc<LinkState>,
-    began: Instant,
+    began: Stopwatch,
     ports: Rc<RelayPorts>,
     client: Option<Client>,
     up: bool,
@@ -157,7 +158,7 @@ impl Relay {
             settings,
             metrics,
             state,
-            began: Instant::now(),
+            began: Stopwatch::start(),
             ports: Rc::new(ports),
             client: None,
             up: false,
@@ -186,7 +187,7 @@ impl Relay {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.began.elapsed_ms()
     }
 
     fn bucket(&self, openid: &OpenId) -> Bucket {

@@ -2,12 +2,12 @@
 //! which they came.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use futures_util::future::{join, join_all};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::breaker::Breaker;
 use super::budget::Budget;
@@ -19,6 +19,7 @@ use super::order::{Order, Ticket};
 use super::pieces::pieces;
 use super::text::{self, Media, Shown};
 use super::verdict::{Reason, Said, Verdict, is_outage, of_pieces};
+use crate::clock::Stopwatch;
 use crate::config;
 use crate::event::{By, Committed, Event, Found, Places, Refusal, Source};
 use crate::ids::OpenId;
@@ -113,8 +114,8 @@ pub struct ContentCheck {
     cache: Cache<Key, Judgement>,
     order: Order<(OpenId, OpenId), Ready>,
     /// Results of WeChat's that wait for the commit of their message.
-    late: Arc<AtomicUsize>,
-    started: Instant,
+    late: Arc<Semaphore>,
+    started: Stopwatch,
     _vital: Vital,
 }
 
@@ -139,14 +140,14 @@ impl ContentCheck {
             breaker: Breaker::new(config.breaker_failures, config.breaker_rest_ms),
             cache: Cache::new(config.cache_entries),
             order: Order::new(),
-            late: Arc::default(),
-            started: Instant::now(),
+            late: Arc::new(Semaphore::new(media_results::AT_MOST)),
+            started: Stopwatch::start(),
             _vital: vital,
         }
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.started.elapsed_ms()
     }
 
     /// What is known without asking, and what WeChat is to be asked; nothing of either for a text without a
@@ -299,7 +300,7 @@ impl ContentCheck {
                 && let Write::Append(Append { draft, .. }) = *write
             {
                 let events = vec![Event::Refused { draft, why: Refusal::Unavailable }];
-                self.common.chat.do_send(Committed { events, places: place });
+                self.common.chat.do_send(Committed { events, places: Some(place) });
             }
         }
     }
@@ -448,9 +449,9 @@ impl Handler<Pushed> for ContentCheck {
 
     fn handle(&mut self, Pushed(push): Pushed, _: &mut Self::Context) {
         let Some(result) = media_results::MediaResult::of(push) else { return };
-        match Places::take(&self.late, media_results::AT_MOST) {
-            Some(place) => drop(actix_rt::spawn(media_results::settle(self.common.clone(), result, place))),
-            None => log::error!("too many results of media checks wait for their messages; one is dropped"),
+        match self.late.clone().try_acquire_owned() {
+            Ok(place) => drop(actix_rt::spawn(media_results::settle(self.common.clone(), result, place))),
+            Err(_) => log::error!("too many results of media checks wait for their messages; one is dropped"),
         }
     }
 }

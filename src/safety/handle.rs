@@ -1,19 +1,19 @@
 //! The way to the checks: cheap to clone, usable from every thread.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Addr, Recipient};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 
 use super::actor::{Check, CheckName, ContentCheck, Pushed};
 use super::reload::Words;
 use super::text::{self, Shown};
 use super::verdict::{Policy, Reason, Verdict};
 use crate::config::{self, SafetyMode};
-use crate::event::{Committed, Finding, Found, Places, Refusal, Source};
+use crate::event::{Committed, Finding, Found, Refusal, Source};
 use crate::ids::{OpenId, now_ms};
 use crate::metrics::{CheckResult, CheckSubject, Metrics};
 use crate::store::messages::{Admission, Append, Audit, Reply, Write};
@@ -30,7 +30,7 @@ struct Inner {
     /// None: WeChat is not asked.
     asker: Option<Addr<ContentCheck>>,
     at_most: usize,
-    taken: Arc<AtomicUsize>,
+    free: Arc<Semaphore>,
     closed: AtomicBool,
 }
 
@@ -91,7 +91,7 @@ impl ModerationHandle {
             common,
             asker,
             at_most: config.in_flight,
-            taken: Arc::default(),
+            free: Arc::new(Semaphore::new(config.in_flight)),
             closed: AtomicBool::new(false),
         }))
     }
@@ -123,7 +123,7 @@ impl ModerationHandle {
         if self.0.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(Write::Append(append))));
         }
-        let Some(place) = Places::take(&self.0.taken, self.0.at_most) else {
+        let Ok(place) = self.0.free.clone().try_acquire_owned() else {
             return Err(Full(Box::new(Write::Append(append))));
         };
         asker.do_send(Check { append, shown, is_listed, place, since: std::time::Instant::now() });
@@ -132,16 +132,13 @@ impl ModerationHandle {
 
     /// Brings the gauges up to date: places are given back without a word.
     pub fn count(&self) {
+        let taken = self.0.at_most - self.0.free.available_permits();
         self.0
             .common
             .metrics
             .safety_words
             .set(i64::try_from(self.0.common.words.current().len()).unwrap_or(i64::MAX));
-        self.0
-            .common
-            .metrics
-            .safety_in_flight
-            .set(i64::try_from(self.0.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        self.0.common.metrics.safety_in_flight.set(i64::try_from(taken).unwrap_or(i64::MAX));
     }
 
     /// Whether a user may take this name. `address` is what the caller's network is counted by.
@@ -207,14 +204,8 @@ impl ModerationHandle {
     /// Whether it has.
     pub async fn drain(&self, at_most: Duration) -> bool {
         self.0.closed.store(true, Ordering::SeqCst);
-        let until = Instant::now() + at_most;
-        while self.0.taken.load(Ordering::SeqCst) > 0 {
-            if Instant::now() >= until {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        true
+        let all = u32::try_from(self.0.at_most).unwrap_or(u32::MAX);
+        tokio::time::timeout(at_most, self.0.free.acquire_many(all)).await.is_ok()
     }
 }
 

@@ -4,13 +4,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::Draft;
+use crate::event::{Draft, body};
 use crate::wechat::MediaKind;
 
 /// Types that have a name of their own in every client.
@@ -97,13 +95,13 @@ struct Found {
 impl Found {
     fn in_message(body: &str) -> Self {
         let mut found = Self::default();
-        for (name, value) in fields(body) {
-            match (name.as_str(), string(value)) {
-                ("message", message @ Some(_)) => found.message = message,
+        for (name, value) in body::fields(body).unwrap_or_default() {
+            match (name.as_ref(), body::string(value)) {
+                ("message", Some(message)) => found.message = Some(message.into_owned()),
                 (NOT_SHOWN, Some(_)) => {}
                 _ => found.take(value),
             }
-            found.names.insert(name);
+            found.names.insert(name.into_owned());
         }
         found
     }
@@ -112,11 +110,11 @@ impl Found {
     /// large for it.
     fn take(&mut self, value: &RawValue) {
         match value.get().as_bytes().first() {
-            Some(b'"') => self.texts.extend(string(value)),
+            Some(b'"') => self.texts.extend(body::string(value).map(Cow::into_owned)),
             Some(b'{') => {
-                for (name, value) in fields(value.get()) {
+                for (name, value) in body::fields(value.get()).unwrap_or_default() {
                     self.take(value);
-                    self.names.insert(name);
+                    self.names.insert(name.into_owned());
                 }
             }
             Some(b'[') => {
@@ -125,39 +123,6 @@ impl Found {
             }
             _ => {}
         }
-    }
-}
-
-fn string(value: &RawValue) -> Option<String> {
-    serde_json::from_str(value.get()).ok()
-}
-
-/// The fields of an object in the order given; of a name that stands twice, both.
-fn fields(object: &str) -> Vec<(String, &RawValue)> {
-    serde_json::from_str::<Fields<'_>>(object).map(|fields| fields.0).unwrap_or_default()
-}
-
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Each)
     }
 }
 

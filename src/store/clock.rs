@@ -1,14 +1,13 @@
 //! The store's own time, by which a sync tells what changed: Unix milliseconds that never go back, whatever
 //! is done to the clock, over a restart neither. The table `store_clock` has how far it has come.
 
-use std::time::Instant;
-
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::conn::{self, Conn};
 use super::error::OpenError;
 use super::statement::Statement;
+use crate::clock::Stopwatch;
 use crate::config::{Database, DatabaseUrl};
 use crate::ids::now_ms;
 
@@ -55,17 +54,17 @@ pub(super) fn known_up_to(conn: &mut Conn, now: i64) -> QueryResult<i64> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     base: i64,
-    since: Instant,
+    since: Stopwatch,
 }
 
 impl Clock {
     /// `last` is the latest time that is known to have been given out.
     pub(super) fn after(last: i64) -> Self {
-        Self { base: now_ms().max(last), since: Instant::now() }
+        Self { base: now_ms().max(last), since: Stopwatch::start() }
     }
 
     pub(super) fn now(&self) -> i64 {
-        self.base.saturating_add(i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX))
+        self.base.saturating_add(i64::try_from(self.since.elapsed_ms()).unwrap_or(i64::MAX))
     }
 }
 

@@ -3,15 +3,15 @@
 //! not.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::event::body::{self, Fields};
 
 /// Compares two objects without those of their top-level fields. False where one of them cannot be read.
 pub(super) fn same(a: &str, b: &str, without: &[&str]) -> bool {
     let read = |text| -> Option<Value<'_>> {
-        let mut fields = serde_json::from_str::<Fields<'_>>(text).ok()?.0;
+        let mut fields = body::fields(text)?;
         fields.retain(|(name, _)| !without.contains(&name.as_ref()));
         object(fields)
     };
@@ -41,18 +41,18 @@ struct Number {
 fn value(raw: &RawValue) -> Option<Value<'_>> {
     let text = raw.get();
     Some(match text.as_bytes().first()? {
-        b'{' => object(serde_json::from_str::<Fields<'_>>(text).ok()?.0)?,
+        b'{' => object(body::fields(text)?)?,
         b'[' => {
             let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
             Value::List(items.into_iter().map(value).collect::<Option<_>>()?)
         }
-        b'"' => Value::Text(serde_json::from_str::<Name<'_>>(text).ok()?.0),
+        b'"' => Value::Text(body::string(raw)?),
         b't' | b'f' | b'n' => Value::Word(text),
         _ => Value::Number(number(text)?),
     })
 }
 
-fn object<'a>(fields: Vec<(Cow<'a, str>, &'a RawValue)>) -> Option<Value<'a>> {
+fn object(fields: Fields<'_>) -> Option<Value<'_>> {
     let mut values =
         fields.into_iter().map(|(name, raw)| Some((name, value(raw)?))).collect::<Option<Vec<_>>>()?;
     values.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -76,35 +76,6 @@ fn number(text: &str) -> Option<Number> {
         digits: digits.to_owned(),
         exponent: if is_zero { 0 } else { exponent },
     })
-}
-
-/// The fields of an object as they stand.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-/// Borrowed unless it has escapes (`Cow` alone always copies: serde-rs/serde#1852).
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Each)
-    }
 }
 
 #[cfg(test)]

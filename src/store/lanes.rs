@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use actix::Recipient;
 use diesel::PgConnection;
+use tokio::sync::Semaphore;
 
 use super::batch::Outcome;
 use super::clock::Clock;
@@ -45,10 +46,10 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) draining: Draining,
     pub(super) health: Arc<Health>,
-    /// Places taken, see [`Places`].
-    pub(super) taken: Arc<AtomicUsize>,
+    /// Free places of the queue, `limits.writes_in_flight` in all.
+    pub(super) free: Arc<Semaphore>,
     /// The same of large commands.
-    pub(super) large_taken: Arc<AtomicUsize>,
+    pub(super) free_for_large: Arc<Semaphore>,
     /// Set when nothing more is accepted.
     pub(super) closed: AtomicBool,
     /// Threads given up that have not come back.
@@ -66,7 +67,7 @@ impl Shared {
         let events = std::mem::take(&mut report.events);
         traced::settled(&events);
         if !events.is_empty() {
-            self.committed.do_send(Committed { events, places: places.unwrap_or_else(Places::none) });
+            self.committed.do_send(Committed { events, places });
         }
         report.reply_to_callers();
         self.count();
@@ -74,9 +75,8 @@ impl Shared {
 
     /// Brings the gauge up to date: the chat gives places back without a word.
     pub(super) fn count(&self) {
-        self.metrics
-            .writes_in_flight
-            .set(i64::try_from(self.taken.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        let taken = self.limits.writes_in_flight - self.free.available_permits();
+        self.metrics.writes_in_flight.set(i64::try_from(taken).unwrap_or(i64::MAX));
     }
 }
 

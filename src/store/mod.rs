@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, DatabaseUrl};
 use crate::event::overview::SyncPage;
-use crate::event::{Committed, Places, Refusal};
+use crate::event::{Committed, Refusal};
 use crate::ids::{DatabaseGeneration, OpenId, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -83,6 +83,7 @@ use lanes::{Lane, OnHang, Shared};
 use messages::{LogPage, LogQuestion, PendingReply, Ping, Query, Reply, Submit, Sync, Write};
 use readers::Readers;
 use sqlite_file::{FileLock, OpenedFile, Writable};
+use tokio::sync::Semaphore;
 
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(50);
@@ -172,8 +173,8 @@ impl Store {
             clock,
             draining: draining.clone(),
             health: health.clone(),
-            taken: Arc::default(),
-            large_taken: Arc::default(),
+            free: Arc::new(Semaphore::new(limits.writes_in_flight)),
+            free_for_large: Arc::new(Semaphore::new(LARGE_COMMANDS)),
             closed: AtomicBool::new(false),
             abandoned: Arc::default(),
             abandoned_at_most: lanes::abandoned_at_most(lanes),
@@ -221,7 +222,7 @@ impl Store {
     /// # Errors
     /// [`Full`] gives the write back.
     pub fn submit(&self, write: impl Submit, reply: Reply) -> Result<(), Full> {
-        self.submit_within(self.inner.shared.limits.writes_in_flight, write.into_write(), reply)
+        self.submit_beside(0, write.into_write(), reply)
     }
 
     /// [`Store::submit`] for what can wait and nobody waits for: accepted only while half of the places are
@@ -230,7 +231,7 @@ impl Store {
     /// # Errors
     /// [`Full`] gives the write back.
     pub fn submit_background(&self, write: impl Submit) -> Result<(), Full> {
-        self.submit_within(self.inner.shared.limits.writes_in_flight / 2, write.into_write(), Reply::Nobody)
+        self.submit_beside(self.half(), write.into_write(), Reply::Nobody)
     }
 
     /// Hands a write in, and waits until it is durable.
@@ -238,7 +239,7 @@ impl Store {
     /// # Errors
     /// Why it was not done. [`Refusal::Unavailable`] leaves open whether it was, unless the store had no room.
     pub async fn execute<S: Submit>(&self, write: S) -> Result<S::Reply, Refusal> {
-        self.execute_within(self.inner.shared.limits.writes_in_flight, write).await
+        self.execute_beside(0, write).await
     }
 
     /// [`Store::execute`] for what can wait, as [`Store::submit_background`].
@@ -246,17 +247,23 @@ impl Store {
     /// # Errors
     /// As of [`Store::execute`].
     pub async fn execute_background<S: Submit>(&self, write: S) -> Result<S::Reply, Refusal> {
-        self.execute_within(self.inner.shared.limits.writes_in_flight / 2, write).await
+        self.execute_beside(self.half(), write).await
     }
 
-    async fn execute_within<S: Submit>(&self, places: usize, write: S) -> Result<S::Reply, Refusal> {
+    async fn execute_beside<S: Submit>(&self, spared: usize, write: S) -> Result<S::Reply, Refusal> {
         let (reply, outcome) = PendingReply::new();
-        self.submit_within(places, write.into_write(), Reply::Caller(reply))
+        self.submit_beside(spared, write.into_write(), Reply::Caller(reply))
             .map_err(|_| Refusal::Unavailable)?;
         outcome.await.unwrap_or(Err(Refusal::Unavailable))
     }
 
-    fn submit_within(&self, places: usize, mut write: Write, reply: Reply) -> Result<(), Full> {
+    /// Half of the places.
+    fn half(&self) -> usize {
+        self.inner.shared.limits.writes_in_flight.div_ceil(2)
+    }
+
+    /// Leaves so many places free.
+    fn submit_beside(&self, spared: usize, mut write: Write, reply: Reply) -> Result<(), Full> {
         let shared = &self.inner.shared;
         if shared.closed.load(Ordering::SeqCst) {
             return Err(Full(Box::new(write)));
@@ -264,7 +271,7 @@ impl Store {
         if let Write::Command(queued) = &mut write
             && queued.command.is_large()
         {
-            let place = Places::take(&shared.large_taken, LARGE_COMMANDS);
+            let place = shared.free_for_large.clone().try_acquire_owned().ok();
             if place.is_none() {
                 return Err(Full(Box::new(write)));
             }
@@ -273,7 +280,9 @@ impl Store {
                 queued.place = place;
             }
         }
-        let Some(place) = Places::take(&shared.taken, places) else { return Err(Full(Box::new(write))) };
+        let is_free = shared.free.available_permits() > spared;
+        let place = is_free.then(|| shared.free.clone().try_acquire_owned().ok()).flatten();
+        let Some(place) = place else { return Err(Full(Box::new(write))) };
         shared.count();
         let lanes = &self.inner.lanes;
         let lane = match lanes.as_slice() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use diesel::result::{DatabaseErrorKind, Error};
 use r2d2::{ManageConnection, Pool};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Unavailable;
 use super::conn::Opener;
@@ -54,8 +54,8 @@ struct Crew {
     address: Addr<Reader>,
     at_work: Desks,
     pool: Pool<Opener>,
-    /// Reads under way with this crew: those that hang with one crew take no place from the next.
-    in_flight: Arc<AtomicUsize>,
+    /// Places for reads under way with this crew: those that hang with one crew take none from the next.
+    free: Arc<Semaphore>,
 }
 
 impl Readers {
@@ -81,9 +81,8 @@ impl Readers {
     }
 
     pub(super) async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Answer, Unavailable> {
-        let limit = reads_in_flight(&self.database);
         let crew = self.current();
-        let place = Place::take(&crew.in_flight, limit, &self.metrics).ok_or(Unavailable)?;
+        let place = Place::take(&crew.free, &self.metrics).ok_or(Unavailable)?;
         let (answer, answered) = oneshot::channel();
         crew.address.do_send(Ask { query, answer, place });
         drop(crew);
@@ -147,7 +146,7 @@ fn crew(database: &Database, health: &Arc<Health>, metrics: &Metrics, draining: 
             vital: Some(Vital::new("store", &draining)),
         },
     );
-    Crew { address, at_work, pool, in_flight: Arc::default() }
+    Crew { address, at_work, pool, free: Arc::new(Semaphore::new(reads_in_flight(database))) }
 }
 
 /// Says nothing: the [`Opener`] has told the [`Health`], which says it once for all threads.
@@ -160,25 +159,20 @@ impl r2d2::HandleError<<Opener as ManageConnection>::Error> for Quiet {
 
 /// One read under way, counted.
 struct Place {
-    taken: Arc<AtomicUsize>,
     metrics: Metrics,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Place {
-    fn take(taken: &Arc<AtomicUsize>, limit: usize, metrics: &Metrics) -> Option<Self> {
-        let free = taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1))
-            .is_ok();
-        free.then(|| {
-            metrics.reads_in_flight.inc();
-            Self { taken: taken.clone(), metrics: metrics.clone() }
-        })
+    fn take(free: &Arc<Semaphore>, metrics: &Metrics) -> Option<Self> {
+        let permit = free.clone().try_acquire_owned().ok()?;
+        metrics.reads_in_flight.inc();
+        Some(Self { metrics: metrics.clone(), _permit: permit })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
         self.metrics.reads_in_flight.dec();
     }
 }

@@ -50,7 +50,7 @@ impl Rig {
         for _ in 0..THREADS {
             let (gate, until) = mpsc::channel();
             gates.push(gate);
-            let place = Place::take(&crew.in_flight, THREADS, &self.readers.metrics).unwrap();
+            let place = Place::take(&crew.free, &self.readers.metrics).unwrap();
             let (answer, answered) = oneshot::channel();
             crew.address.do_send(Ask { query: Hang { until: Mutex::new(until) }, answer, place });
             // It is asked no more once nobody waits for it.

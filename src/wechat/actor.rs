@@ -1,7 +1,5 @@
 //! WeChatAuth: validates login codes and keeps the access_token.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +7,13 @@ use actix::{
     Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _,
 };
 use rand::Rng as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::client::WeChatClient;
 use super::token::TokenCache;
 use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefused, ValidateCode};
+use crate::clock::Stopwatch;
 use crate::config;
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
@@ -39,12 +38,13 @@ pub struct WeChatAuth {
     /// Made on the actor's thread, to which it is bound.
     client: Option<WeChatClient>,
     token: TokenCache,
-    logins: Rc<Cell<usize>>,
+    /// Places for logins under way.
+    logins: Arc<Semaphore>,
     /// Logins that WeChat does not answer.
     unanswered: Arc<SharedOutage>,
     /// Access tokens that it does not give.
     tokenless: Outage,
-    started: Instant,
+    started: Stopwatch,
     _vital: Vital,
 }
 
@@ -55,10 +55,10 @@ impl WeChatAuth {
             metrics: metrics.clone(),
             client: None,
             token: TokenCache::default(),
-            logins: Rc::default(),
+            logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
             unanswered: Arc::default(),
             tokenless: Outage::default(),
-            started: Instant::now(),
+            started: Stopwatch::start(),
             _vital: vital,
         }
     }
@@ -68,7 +68,7 @@ impl WeChatAuth {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.started.elapsed_ms()
     }
 }
 
@@ -88,7 +88,7 @@ impl Handler<ValidateCode> for WeChatAuth {
 
     fn handle(&mut self, ValidateCode(code): ValidateCode, _: &mut Self::Context) -> Self::Result {
         let (client, metrics, unanswered) = (self.client(), self.metrics.clone(), self.unanswered.clone());
-        let Some(place) = Place::take(&self.logins) else {
+        let Ok(place) = self.logins.clone().try_acquire_owned() else {
             count(&metrics, WeChatCall::Code2Session, &Err::<(), _>(Failure::Busy));
             return Box::pin(async { Err(LoginRefused::Unavailable) });
         };
@@ -192,23 +192,5 @@ pub fn hint(failure: &Failure) -> &'static str {
             "wechat.api_base cannot be reached from here"
         }
         _ => "",
-    }
-}
-
-/// One of [`LOGINS_AT_ONCE`], given back when dropped.
-struct Place(Rc<Cell<usize>>);
-
-impl Place {
-    fn take(taken: &Rc<Cell<usize>>) -> Option<Self> {
-        (taken.get() < LOGINS_AT_ONCE).then(|| {
-            taken.set(taken.get() + 1);
-            Self(taken.clone())
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

@@ -290,7 +290,7 @@ fn refuse(queue: impl IntoIterator<Item = QueuedWrite>, emission: &mut Emission)
 
 fn join(places: &mut Option<Places>, more: Option<Places>) {
     match (places.as_mut(), more) {
-        (Some(places), Some(more)) => places.join(more),
+        (Some(places), Some(more)) => places.merge(more),
         (None, more) => *places = more,
         (Some(_), None) => {}
     }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
 
 use super::super::super::messages::{
     Admission, Append, ConversationSettings, PendingReply, Reservation, Reserve, Submit,
@@ -23,16 +23,18 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+const PLACES: usize = 1_000;
+
 /// A lane whose thread is the test.
 struct Desk {
     state: LaneState,
     began: Instant,
-    taken: Arc<AtomicUsize>,
+    free: Arc<Semaphore>,
 }
 
 impl Desk {
     fn new(on_hang: OnHang) -> Self {
-        Self { state: LaneState::new(on_hang), began: Instant::now(), taken: Arc::default() }
+        Self { state: LaneState::new(on_hang), began: Instant::now(), free: Arc::new(Semaphore::new(PLACES)) }
     }
 
     fn at(&self, at: u64) -> Instant {
@@ -40,7 +42,7 @@ impl Desk {
     }
 
     fn submit(&mut self, at: u64, write: impl Submit, reply: Reply) {
-        let place = Places::take(&self.taken, 1_000).unwrap();
+        let place = self.free.clone().try_acquire_owned().unwrap();
         self.state.submit(write.into_write(), reply, place, self.began + ms(at));
     }
 
@@ -96,7 +98,7 @@ impl Desk {
     }
 
     fn places(&self) -> usize {
-        self.taken.load(Ordering::SeqCst)
+        PLACES - self.free.available_permits()
     }
 }
 

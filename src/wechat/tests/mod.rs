@@ -21,7 +21,7 @@ fn double() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    actix_web::rt::spawn(fake_wechat::serve(listener, Settings::of("wx1", SECRET), |_| Ok(())).unwrap());
+    actix_web::rt::spawn(fake_wechat::serve(listener, Settings::of("wx1", SECRET), |_| None).unwrap());
     base
 }
 

@@ -180,7 +180,7 @@ const lastTheirs = row => row.window.reduce((last, event) => (event.mine ? last 
 const unreadAbove = (row, seq) => row.window.filter(event => event.seq > seq && !event.mine && isMessage(event) && !event.recalled).length
 
 /** A row as it was stored: of what the server has, nothing less can be shown. */
-const isRow = row => isOpenid(row.peer) && MARKS.every(name => isSeq(row[name])) && Array.isArray(row.window) &&
+const isRow = row => isOpenid(row.peer) && MARKS.every(name => row[name] <= row.last_seq && isSeq(row[name])) && Array.isArray(row.window) &&
   row.window.every((event, i) => isEvent(event) && event.seq === firstOf(row) + i)
 
 /**

@@ -209,7 +209,7 @@ BEGIN
             max(least(p.number, p.last)) FILTER (WHERE p.op = 3 AND p.sender = w.who) AS cleared,
             array_agg(p.last) FILTER (WHERE p.is_fresh AND p.op IN (6, 10)) AS recalls,
             array_agg(p.number) FILTER (WHERE p.is_fresh AND p.op IN (6, 10)) AS recalled
-        FROM seen p CROSS JOIN LATERAL (SELECT p.sender UNION SELECT p.peer) w (who)
+        FROM seen p CROSS JOIN LATERAL (SELECT p.sender UNION ALL SELECT p.peer WHERE p.peer <> p.sender) w (who)
         WHERE p.conversation IS NOT NULL AND p.op IN (0, 1, 2, 3, 5, 6, 7, 10)
         GROUP BY p.conversation, w.who
     ), moved AS MATERIALIZED (

@@ -74,7 +74,8 @@ for (const name of ['chats', 'outbox', 'users', 'token', 'device']) {
       // It may have been in the storage of a client that has not signed in.
       assert.doesNotThrow(() => alice.start({ isStopped: true }), what)
       assert.doesNotThrow(() => draw(alice), what)
-      if (count % 7 && name === 'chats') continue
+      // A mark that is too far would hide what comes.
+      if (count % 7 && name === 'chats' && !/_seq":7/.test(what)) continue
       world.server.isUp = true
       alice.chat.start()
       await world.tick(31_000)

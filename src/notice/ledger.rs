@@ -7,12 +7,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::ids::{OpenId, TemplateId};
 use crate::outage::SharedOutage;
-use crate::store::Store;
 use crate::store::messages::{Answer, GrantChange, Granted, Teller, Write};
+use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::push::{SubscribeAction, SubscribeChange};
 
-/// The store answers every write within three seconds.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(4);
 const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -31,7 +29,7 @@ pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: 
             answer: Answer::Caller(answer),
         };
         if store.submit(Write::Grant(change)).is_ok()
-            && matches!(timeout(WRITTEN_WITHIN, told).await, Ok(Ok(Ok(()))))
+            && matches!(timeout(CALLER_TIMEOUT, told).await, Ok(Ok(Ok(()))))
         {
             UNWRITTEN.answered();
             return;

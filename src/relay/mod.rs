@@ -20,6 +20,6 @@ mod traced;
 mod resync_planner;
 mod wire;
 
-pub use actor::{LocalNode, Relay, RelayPorts, RelaySettings};
+pub use actor::{LEAVE_TIMEOUT, LocalNode, Relay, RelayPorts, RelaySettings};
 pub use examine::{NatsError, NatsExamination, examine};
 pub use handle::{Link, LinkState, RelayHandle};

@@ -8,14 +8,16 @@
 
 use std::collections::HashMap;
 
+use super::actor::TICK_MS;
+
 /// A node that says nothing for so long has vanished: it may have committed something that it told nobody. It
-/// says something every second.
-const SILENT_MS: u64 = 4_000;
+/// says something every tick.
+pub(super) const SILENT_MS: u64 = 4 * TICK_MS;
 /// How much later than a node's last word its heartbeat must be.
-const AWAY_AFTER_MS: u64 = 3_000;
+pub(super) const AWAY_AFTER_MS: u64 = 3 * TICK_MS;
 /// The same where the heartbeat says that the node is cut off. Its first one may say so because it has just
 /// begun to connect.
-const CUT_OFF_AFTER_MS: u64 = 1_000;
+const CUT_OFF_AFTER_MS: u64 = TICK_MS;
 /// Nodes remembered; beyond it new ones are not watched.
 const PEERS_AT_MOST: usize = 4_096;
 

@@ -13,7 +13,7 @@ use crate::ids::{Kind, OpenId, Seq, SessionId};
 use crate::store::messages::{
     Admission, Answer, Append, AuditedMessage, Decide, Decision, IsRecalled, MessageOfTrace, Write,
 };
-use crate::store::{Store, Unavailable};
+use crate::store::{REPLY_TIMEOUT, Store, Unavailable};
 use crate::wechat::{Push, Suggest};
 
 /// Results that wait for their messages at one time.
@@ -23,8 +23,6 @@ pub const AT_MOST: usize = 1_024;
 const WITHIN: Duration = Duration::from_secs(60);
 const TRY_AGAIN: Duration = Duration::from_millis(250);
 
-/// A recall that was handed in is committed by then, or refused.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What WeChat said of one file.
@@ -123,7 +121,7 @@ pub async fn moderator_recall(
     let recall = Append { draft, admission: Admission::Moderator, finding: None, charge: None };
     store.submit(Write::Append(recall)).map_err(|_| Unavailable)?;
     // What becomes of a message is told to sessions alone.
-    let until = Instant::now() + COMMITTED_WITHIN;
+    let until = Instant::now() + REPLY_TIMEOUT;
     while !store.ask(IsRecalled { sender: sender.clone(), peer: peer.clone(), seq }).await? {
         if Instant::now() >= until {
             return Err(Unavailable);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, WrapFuture as _};
 use async_nats::{Client, Subject, Subscriber};
@@ -23,7 +23,8 @@ use streams::{Happened, Heard, Probed};
 use super::connect;
 use super::handle::{Link, LinkState, RelayHandle};
 use super::interest::{Bucket, Interest, bucket};
-use super::peers::{AWAY_AFTER_MS, Changes, Heartbeat, Peers, SILENT_MS};
+use super::intervals::{HEARTBEAT_TICKS, PROBE_TIMEOUT, TICK, TICK_MS};
+use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
 use super::resync::Walks;
 use super::resync_planner::ResyncPlanner;
@@ -38,16 +39,8 @@ use crate::metrics::Metrics;
 use crate::node::NodeStatus;
 use crate::outage::Outage;
 use crate::store::messages::WriteHeartbeat;
-use crate::store::{NODE_ALIVE_MS, Store, Unavailable};
+use crate::store::{Store, Unavailable};
 
-/// How often the link is tried and the other nodes hear that this one lives.
-pub(super) const TICK: Duration = Duration::from_millis(TICK_MS);
-pub(super) const TICK_MS: u64 = 1_000;
-/// A server that takes longer for one round trip is as good as away.
-pub(super) const PROBE_TIMEOUT: Duration = Duration::from_millis(2 * TICK_MS);
-/// How often this node's heartbeat is written and those of the others are read, in ticks.
-const HEARTBEAT_TICKS: u64 = 2;
-const HEARTBEAT_MS: u64 = HEARTBEAT_TICKS * TICK_MS;
 /// How long it takes until the database is asked to go on after it could not be.
 const WALKS_REST_MS: u64 = 5_000;
 /// How long a node that spreads users differently is remembered.
@@ -56,12 +49,6 @@ const BUCKET_MISMATCH_MS: u64 = 10 * TICK_MS;
 const MAILBOX: usize = 4_096;
 
 const NODES: &str = "hongyan.nodes";
-
-const _: () = {
-    assert!(HEARTBEAT_MS < AWAY_AFTER_MS, "a node that is heard is not away between two heartbeats");
-    assert!(SILENT_MS > AWAY_AFTER_MS, "who is cut off is away before it counts as vanished");
-    assert!(5 * HEARTBEAT_MS <= NODE_ALIVE_MS as u64, "a node that misses some heartbeats is alive");
-};
 
 pub use requests::LEAVE_TIMEOUT;
 pub(super) use requests::{Commit, Follow, Leave, Publish, TellRevoked, Unfollow};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
-use super::actor::PROBE_TIMEOUT;
+use super::intervals::PROBE_TIMEOUT;
 
 /// Commands that may wait for the connection: beyond it hints are dropped. Most are some hundred bytes, none
 /// more than 20 KiB.

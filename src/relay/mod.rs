@@ -13,6 +13,7 @@ mod connect;
 mod examine;
 mod handle;
 mod interest;
+mod intervals;
 mod peers;
 mod probe;
 mod subscriptions;

@@ -8,16 +8,8 @@
 
 use std::collections::HashMap;
 
-use super::actor::TICK_MS;
+use super::intervals::{AWAY_AFTER_MS, CUT_OFF_AFTER_MS, SILENT_MS};
 
-/// A node that says nothing for so long has vanished: it may have committed something that it told nobody. It
-/// says something every tick.
-pub(super) const SILENT_MS: u64 = 4 * TICK_MS;
-/// How much later than a node's last word its heartbeat must be.
-pub(super) const AWAY_AFTER_MS: u64 = 3 * TICK_MS;
-/// The same where the heartbeat says that the node is cut off. Its first one may say so because it has just
-/// begun to connect.
-const CUT_OFF_AFTER_MS: u64 = TICK_MS;
 /// Nodes remembered; beyond it new ones are not watched.
 const PEERS_AT_MOST: usize = 4_096;
 

@@ -5,8 +5,9 @@ use std::time::Instant;
 use actix::{Handler, Message, StreamHandler};
 use async_nats::Event;
 
-use super::{Relay, TICK_MS};
+use super::Relay;
 use crate::chat::messages::{Arrived, ClusterEvent, ClusterEventKind};
+use crate::relay::intervals::TICK_MS;
 use crate::relay::wire::{self, NodeMessage};
 
 /// Something that another node says to all: a word about itself, or an answer.

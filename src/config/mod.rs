@@ -1,5 +1,5 @@
 //! Every setting of the server: what it means (here), its name, default and bounds ([`keys`]), and where its
-//! value comes from ([`load`]): file, then environment, then flags, the later one winning. Of the other modules
+//! value comes from ([`load`]): file, then environment, then flags, the later one winning. Of the other rooms
 //! it knows `files` alone.
 
 use std::fmt;

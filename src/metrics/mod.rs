@@ -19,7 +19,7 @@ pub use labels::*;
 pub use system::open_descriptors;
 use system::{Disk, Process};
 
-/// The handles that the modules count with. Cloning shares the numbers.
+/// The handles that the rooms count with. Cloning shares the numbers.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,

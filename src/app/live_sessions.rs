@@ -1,8 +1,6 @@
 //! Answers which sessions a user has on this node, as every node does: within about a second of `hongyan
 //! user`.
 
-use std::time::Duration;
-
 use actix::Addr;
 use actix_web::web;
 
@@ -12,13 +10,11 @@ use crate::config;
 use crate::store::messages::OpenQuestions;
 use crate::store::{self, SessionQuestion, Store};
 
-const ANSWER_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Answers for as long as the process lives; what cannot be answered now is tried again, until nobody waits
 /// for it.
 pub(super) fn answer(store: Store, chat: Addr<ChatServer>, node: String, database: config::Database) {
     actix_web::rt::spawn(async move {
-        let mut every = tokio::time::interval(ANSWER_INTERVAL);
+        let mut every = tokio::time::interval(store::ANSWER_INTERVAL);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;

@@ -21,11 +21,12 @@ use crate::http::{State, serve};
 use crate::lifecycle::Draining;
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
-use crate::notice::NotifierHandle;
-use crate::relay::RelayHandle;
+use crate::notice::{self, NotifierHandle};
+use crate::relay::{self, RelayHandle};
 use crate::safety::ModerationHandle;
+use crate::session::driver::CLOSE_WAIT;
 use crate::store::messages::PrunedLog;
-use crate::store::{self, Store};
+use crate::store::{self, REPLY_TIMEOUT, Store};
 
 /// Part of the server. Built first, so that all parts can call each other; then started, and stopped in the
 /// end.
@@ -59,13 +60,22 @@ impl Services {
     }
 }
 
-/// How long sessions may take to go, once they are told.
-const SESSIONS_LEAVE: Duration = Duration::from_millis(3_500);
+/// How long a supervisor waits before it kills what has not ended.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long sessions may take to go, once they are told: some peers never answer a close.
+const SESSIONS_LEAVE: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(1));
 /// How long what is being checked may take to go to the store.
 const CHECKS_DRAIN: Duration = Duration::from_secs(2);
-/// How long what they sent may take to be committed. With a second for HTTP calls it stays under the 10 s
-/// that supervisors wait.
-const STORE_DRAINS: Duration = Duration::from_secs(3);
+/// How long what they sent may take to be committed.
+const STORE_DRAINS: Duration = REPLY_TIMEOUT;
+
+const _: () = {
+    let (sessions, notices) = (SESSIONS_LEAVE.as_millis(), notice::LEAVE_TIMEOUT.as_millis());
+    let farewell = if sessions > notices { sessions } else { notices };
+    let durable = CHECKS_DRAIN.as_millis() + STORE_DRAINS.as_millis();
+    let last = relay::LEAVE_TIMEOUT.as_millis() + 1_000 * serve::CALLS_LEAVE_S as u128;
+    assert!(farewell + durable + last < DRAIN_TIMEOUT.as_millis(), "a drain is over before the kill");
+};
 /// How often forgotten users and addresses leave the limiters.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -14,7 +14,7 @@ use crate::ids::{OpenId, Seq};
 /// How long a frame waits for its predecessor.
 const HOLD_MS: u64 = 200;
 /// After so long the database is asked for what is missing.
-const ASK_MS: u64 = 50;
+const ASK_MS: u64 = HOLD_MS / 4;
 /// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the
 /// next frame waits for nobody.
 const LINES_AT_MOST: usize = 1_024;

@@ -7,9 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Listen};
+use crate::store::REPLY_TIMEOUT;
 
-/// Connecting, asking and the answer, together.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Connecting, asking and the answer, together: twice what `/readyz` gives its database.
+const TIMEOUT: Duration = REPLY_TIMEOUT;
 /// Of the answer, so much is read.
 const ANSWER_BYTES: u64 = 16 * 1024;
 

@@ -15,9 +15,6 @@ use crate::ids::now_ms;
 use crate::node::{NodeStatus, name_of, start_of};
 use crate::store::{self, ShownNode};
 
-/// A node whose heartbeat is older is not heard; it writes one every two seconds.
-const HEARD_WITHIN_MS: i64 = 20_000;
-
 #[derive(clap::Args, Debug)]
 pub(super) struct Status {
     /// Print it anew every so many seconds, until it is ended
@@ -123,7 +120,7 @@ fn merge(this: Option<NodeStatus>, others: Vec<ShownNode>) -> Vec<Shown> {
             status,
             is_this: false,
             age_ms: age_ms.max(0),
-            is_heard: age_ms < HEARD_WITHIN_MS,
+            is_heard: age_ms < store::NODE_ALIVE_MS,
         });
     }
     let alive: HashSet<String> =

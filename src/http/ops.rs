@@ -16,11 +16,12 @@ use crate::metrics::Metrics;
 use crate::notice::Seen;
 use crate::relay::Link;
 use crate::safety;
-use crate::store::DatabaseState;
+use crate::store::{DatabaseState, REPLY_TIMEOUT};
 use crate::version;
 
-/// How long the database may take to answer before the node counts as not ready.
-const PING_AT_MOST: Duration = Duration::from_millis(1_500);
+/// How long the database may take to answer before the node counts as not ready: half of what a caller of
+/// `/readyz` waits (`hongyan healthcheck`).
+const PING_TIMEOUT: Duration = Duration::from_millis(REPLY_TIMEOUT.as_millis() as u64 / 2);
 
 /// What [`metrics`] is written in.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -204,7 +205,7 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
 
 /// How the database stands, asked now.
 pub(super) async fn database(state: &State) -> DatabaseDetail {
-    match tokio::time::timeout(PING_AT_MOST, state.store.look()).await {
+    match tokio::time::timeout(PING_TIMEOUT, state.store.look()).await {
         Ok(Ok(now)) => DatabaseDetail::new(now, true),
         Ok(Err(_)) | Err(_) => DatabaseDetail::new(state.store.state(), false),
     }

@@ -40,7 +40,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(130);
 
 /// What calls under way may still take when the server stops, in whole seconds.
-const CALLS_LEAVE_S: u64 = 1;
+pub const CALLS_LEAVE_S: u64 = 1;
 
 /// When a client that was turned away may come again, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;

@@ -32,7 +32,7 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     }
 
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn known(&self) -> usize {
         self.0.as_ref().map_or(0, |limiter| limiter.len())
     }
 

@@ -152,6 +152,6 @@ mod tests {
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
         users.evict_idle();
-        assert_eq!(users.0.messages.len(), 0);
+        assert_eq!(users.0.messages.known(), 0);
     }
 }

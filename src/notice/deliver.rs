@@ -13,18 +13,16 @@ use crate::ids::Seq;
 use crate::lifecycle::abort_point;
 use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
-use crate::store::Store;
 use crate::store::messages::{
     Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window,
 };
+use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
 /// Timeout of a reservation. The store answers it when its commit is done, however late, because a
 /// reservation that nobody hears of is a grant lost; with the calls that follow, this stays below the age at
 /// which it counts as abandoned.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Timeout of the other writes, which the store answers within three seconds.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is
 /// abandoned, and never told again.
 const SETTLE_TRIES: u32 = 3;
@@ -122,7 +120,7 @@ impl Sender {
     async fn settle(&self, id: i64, outcome: NoticeOutcome) {
         for n in 1..=SETTLE_TRIES {
             let settle = self.store.execute(Settle { id, outcome: outcome.clone() });
-            if matches!(timeout(SETTLE_TIMEOUT, settle).await, Ok(Ok(()))) {
+            if matches!(timeout(CALLER_TIMEOUT, settle).await, Ok(Ok(()))) {
                 UNSETTLED.answered();
                 return;
             }

@@ -15,7 +15,7 @@ use crate::wechat::push::SubscribeChange;
 
 /// How long notices under way may take when the server leaves. What is not settled by then is never told
 /// again.
-const LEAVE_AT_MOST: Duration = Duration::from_millis(3_500);
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How things stand with notices, for operators.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ impl NotifierHandle {
 
     /// Nothing more is sent. Ready once what is under way is settled, or its time is over.
     pub async fn leave(&self) {
-        let _ = timeout(LEAVE_AT_MOST, self.notifier.send(Leave)).await;
+        let _ = timeout(LEAVE_TIMEOUT, self.notifier.send(Leave)).await;
     }
 }
 

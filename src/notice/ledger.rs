@@ -6,12 +6,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::ids::{OpenId, TemplateId};
 use crate::outage::SharedOutage;
-use crate::store::Store;
 use crate::store::messages::{GrantChange, Granted, Teller};
+use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::push::{SubscribeAction, SubscribeChange};
 
-/// The store answers every write within three seconds.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(4);
 const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -24,7 +22,7 @@ pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: 
     for n in 1..=TRIES {
         let change =
             GrantChange { openid: openid.clone(), template: template.clone(), change: change.clone() };
-        if matches!(timeout(WRITTEN_WITHIN, store.execute(change)).await, Ok(Ok(()))) {
+        if matches!(timeout(CALLER_TIMEOUT, store.execute(change)).await, Ok(Ok(()))) {
             UNWRITTEN.answered();
             return;
         }

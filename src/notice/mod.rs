@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::store::messages::Quiet;
 
 pub use actor::Notifier;
-pub use handle::{NotifierHandle, Seen, Standing};
+pub use handle::{LEAVE_TIMEOUT, NotifierHandle, Seen, Standing};
 
 /// What the notifier is told of the settings.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{Actor, ActorFutureExt as _, Addr, Arbiter, AsyncContext as _, Context, WrapFuture as _};
 use async_nats::{Client, Subject, Subscriber};
@@ -23,6 +23,7 @@ use streams::{Happened, Heard, Probed};
 use super::connect;
 use super::handle::{Link, LinkState, RelayHandle};
 use super::interest::{Bucket, Interest, bucket};
+use super::intervals::{HEARTBEAT_TICKS, PROBE_TIMEOUT, TICK, TICK_MS};
 use super::peers::{Changes, Heartbeat, Peers};
 use super::probe::{Begun, Probe};
 use super::resync::Walks;
@@ -41,19 +42,16 @@ use crate::outage::Outage;
 use crate::store::messages::WriteHeartbeat;
 use crate::store::{Store, Unavailable};
 
-/// How often the link is tried and the other nodes hear that this one lives.
-const TICK: Duration = Duration::from_millis(1_000);
-/// A server that takes longer for one round trip is as good as away.
-pub(super) const PROBE_AT_MOST: Duration = Duration::from_millis(2_000);
-/// How often this node's heartbeat is written and those of the others are read, in ticks.
-const HEARTBEAT_TICKS: u64 = 2;
 /// How long it takes until the database is asked to go on after it could not be.
 const WALKS_REST_MS: u64 = 5_000;
+/// How long a node that spreads users differently is remembered.
+const BUCKET_MISMATCH_MS: u64 = 10 * TICK_MS;
 /// Batches of hints that may wait for this actor.
 const MAILBOX: usize = 4_096;
 
 const NODES: &str = "hongyan.nodes";
 
+pub use requests::LEAVE_TIMEOUT;
 pub(super) use requests::{Commit, Follow, Leave, Publish, TellRevoked, Unfollow};
 
 #[derive(Debug, Clone)]
@@ -255,7 +253,7 @@ impl Relay {
         let gone = async move {
             client.publish_with_reply(subject, origin, payload).await.is_ok() && returned.await.is_ok()
         };
-        let within = timeout(PROBE_AT_MOST, gone);
+        let within = timeout(PROBE_TIMEOUT, gone);
         ctx.spawn(within.into_actor(self).map(move |came, relay, ctx| {
             if relay.probe.end(probe) {
                 relay.probed(came == Ok(true), number, began, ctx);
@@ -320,7 +318,7 @@ impl Relay {
             let changes = self.peers.judge();
             self.tell_changes(changes, now);
         }
-        let has_bucket_mismatch = self.bucket_mismatch_at.is_some_and(|at| now < at + 10_000);
+        let has_bucket_mismatch = self.bucket_mismatch_at.is_some_and(|at| now < at + BUCKET_MISMATCH_MS);
         let link = Link {
             up: self.up,
             heard: self.peers.heard_count(),
@@ -387,7 +385,7 @@ impl Relay {
         let now = self.now();
         self.ticks += 1;
         if self.state.overrun.swap(false, Ordering::Relaxed) {
-            self.lost_since = self.lost_since.or(Some(now.saturating_sub(2 * TICK.as_millis() as u64)));
+            self.lost_since = self.lost_since.or(Some(now.saturating_sub(2 * TICK_MS)));
         }
         for bucket in self.interest.borrow_mut().expired(now) {
             self.unsubscribed.retain(|b| *b != bucket);
@@ -508,9 +506,9 @@ impl Relay {
                 self.peers.left(&message.node);
                 log::info!(other_node = message.node.as_str(); "another node has left");
             }
-            NodeMessageKind::Lost { ago_ms } => self
-                .resync
-                .mark_lossy(now.saturating_sub(ago_ms.saturating_add(TICK.as_millis() as u64)), now),
+            NodeMessageKind::Lost { ago_ms } => {
+                self.resync.mark_lossy(now.saturating_sub(ago_ms.saturating_add(TICK_MS)), now)
+            }
             NodeMessageKind::Revoked => self.ports.node.revoked(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
-use super::actor::PROBE_AT_MOST;
+use super::intervals::PROBE_TIMEOUT;
 
 /// Commands that may wait for the connection: beyond it hints are dropped. Most are some hundred bytes, none
 /// more than 20 KiB.
@@ -31,7 +31,7 @@ pub(super) fn once_to(nats_url: &str, node: &str) -> (Vec<ServerAddr>, ConnectOp
         .name(format!("hongyan {node}"))
         .skip_subject_validation(true)
         .ignore_discovered_servers()
-        .connection_timeout(PROBE_AT_MOST)
+        .connection_timeout(PROBE_TIMEOUT)
         .ping_interval(Duration::from_secs(10))
         .reconnect_delay_callback(|attempt| Duration::from_millis((attempt as u64 * 50).min(1_000)))
         .client_capacity(COMMANDS)

@@ -13,6 +13,7 @@ mod connect;
 mod examine;
 mod handle;
 mod interest;
+mod intervals;
 mod peers;
 mod probe;
 mod subscriptions;
@@ -20,6 +21,6 @@ mod traced;
 mod resync_planner;
 mod wire;
 
-pub use actor::{LocalNode, Relay, RelayPorts, RelaySettings};
+pub use actor::{LEAVE_TIMEOUT, LocalNode, Relay, RelayPorts, RelaySettings};
 pub use examine::{NatsError, NatsExamination, examine};
 pub use handle::{Link, LinkState, RelayHandle};

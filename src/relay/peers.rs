@@ -10,14 +10,8 @@
 
 use std::collections::HashMap;
 
-/// A node that says nothing for so long has vanished: it may have committed something that it told nobody. It
-/// says something every second.
-const SILENT_MS: u64 = 4_000;
-/// How much later than a node's last word its heartbeat must be.
-const AWAY_AFTER_MS: u64 = 3_000;
-/// The same where the heartbeat says that the node is cut off. Its first one may say so because it has just
-/// begun to connect.
-const CUT_OFF_AFTER_MS: u64 = 1_000;
+use super::intervals::{AWAY_AFTER_MS, CUT_OFF_AFTER_MS, SILENT_MS};
+
 /// Nodes remembered; beyond it new ones are not watched.
 const PEERS_AT_MOST: usize = 4_096;
 

@@ -3,11 +3,13 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+use crate::store::{REPLY_TIMEOUT, SYNC_OVERLAP};
+
 /// How often the database is asked while hints do not come.
 const EVERY_MS: u64 = 8_000;
 /// After a doubt the database is asked at once, and again so much later: what was being committed may not
-/// have stood there yet. The store answers for a write within three seconds.
-const AGAIN_MS: u64 = 5_000;
+/// have stood there yet.
+const AGAIN_MS: u64 = REPLY_TIMEOUT.as_millis() as u64 + 2_000;
 /// Between two askings at least.
 const GAP_MS: u64 = 1_000;
 /// A long asking is not followed by the next one at once: between them stands so many times as long as it
@@ -20,6 +22,11 @@ const MARGIN_MS: u64 = 10_000;
 /// What was told so long before everything is known to be told cannot come again out of the database: the
 /// store looks back half a minute further than it is asked to.
 const REMEMBER_MS: u64 = 60_000;
+
+const _: () = assert!(
+    SYNC_OVERLAP.as_millis() as u64 + MARGIN_MS + AGAIN_MS < REMEMBER_MS,
+    "what the database may tell again is remembered as told"
+);
 
 #[derive(Debug, Clone, Copy)]
 struct Span {

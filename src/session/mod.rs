@@ -63,7 +63,7 @@ pub struct SessionLimits {
     pub bad_frames: u32,
 }
 
-/// Who is at the other end.
+/// Session of one user on one socket.
 pub struct Session {
     pub id: SessionId,
     pub openid: OpenId,

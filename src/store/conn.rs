@@ -16,10 +16,10 @@ use super::statement::Statement;
 use crate::config::{Database, DatabaseUrl, HAS_POSTGRES_TLS};
 use crate::files::{Need, access, place_for};
 
-/// How long SQLite waits for another writer, and half of what a write may take in all.
+/// How long SQLite waits for another writer.
 pub(super) const BUSY: Duration = Duration::from_millis(1000);
 /// How long PostgreSQL may work on one statement.
-const STATEMENT_TIMEOUT_MS: u32 = 2000;
+pub(super) const STATEMENT_TIMEOUT_MS: u32 = 2000;
 
 /// A connection that reads, to either database.
 #[derive(diesel::MultiConnection)]

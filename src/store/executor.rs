@@ -18,7 +18,7 @@ use crate::ids::now_ms;
 use crate::lifecycle::{Vital, abort_point};
 
 /// How long the writes of a failed batch are tried one by one, to find the one at fault.
-const ONE_BY_ONE: Duration = Duration::from_millis(800);
+pub(super) const ONE_BY_ONE: Duration = Duration::from_millis(800);
 /// So many failures in a row are not one write's fault.
 const FAILURES: usize = 3;
 /// Writes in a batch that show a busy machine: after such a batch the sockets' threads go first, so that they

@@ -25,9 +25,11 @@ const QUESTIONS_AT_MOST: i64 = 64;
 const ANSWERED_WITHIN_MS: i64 = 10_000;
 /// A question that is older is taken away by the next one: who asked it was killed.
 const KEPT_MS: i64 = 60_000;
-/// How long answers are waited for: each node reads the questions once a second.
-const WAITS: Duration = Duration::from_secs(3);
-const TELLS_AFTER: Duration = Duration::from_secs(2);
+/// How often each node looks for questions.
+pub const ANSWER_INTERVAL: Duration = Duration::from_secs(1);
+/// How long answers are waited for, and when who waits is told so.
+const WAITS: Duration = ANSWER_INTERVAL.saturating_mul(3);
+const TELLS_AFTER: Duration = ANSWER_INTERVAL.saturating_mul(2);
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
 const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 

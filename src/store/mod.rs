@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use actix::{Recipient, System};
 
 pub mod messages;
+mod deadlines;
 mod allowance;
 mod upkeep;
 mod lanes;
@@ -64,11 +65,12 @@ mod tests;
 
 pub use allowance::{Charge, row};
 pub use backup::record_backup;
+pub use deadlines::{CALLER_TIMEOUT, REPLY_TIMEOUT, SYNC_OVERLAP};
 pub use error::OpenError;
 pub use examine::{Examination, examine};
 pub use health::DatabaseState;
-pub use live::{SessionQuestion, answer as answer_sessions, ask as ask_sessions};
-pub use nodes::{ShownNode, nodes};
+pub use live::{ANSWER_INTERVAL, SessionQuestion, answer as answer_sessions, ask as ask_sessions};
+pub use nodes::{ALIVE_MS as NODE_ALIVE_MS, ShownNode, nodes};
 pub use operators::{Operated, Operation, Revoking, operate};
 pub use reach::{Reach, reach};
 pub use readers::reads_in_flight;
@@ -78,15 +80,13 @@ pub use upkeep::{lapse_bans, name_functions, observe, prune_log};
 
 use allowance::Allowance;
 use clock::Clock;
+use deadlines::WATCHDOG_INTERVAL;
 use health::Health;
 use lanes::{Lane, OnHang, Shared};
 use messages::{LogPage, LogQuestion, PendingReply, Ping, Query, Reply, Submit, Sync, Write};
 use readers::Readers;
 use sqlite_file::{FileLock, OpenedFile, Writable};
 use tokio::sync::Semaphore;
-
-/// How often the watchdog looks.
-const WATCH: Duration = Duration::from_millis(50);
 
 /// Large commands under way, such as changes of profiles: each may bring an image, and the messages of its batch
 /// wait for that.
@@ -408,7 +408,7 @@ impl Drop for Inner {
 fn watch(store: &Weak<Inner>, system: System, vital: Vital) {
     System::set_current(system);
     loop {
-        std::thread::sleep(WATCH);
+        std::thread::sleep(WATCHDOG_INTERVAL);
         let Some(store) = store.upgrade() else {
             // Ending in order is no death.
             std::mem::forget(vital);

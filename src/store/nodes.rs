@@ -12,8 +12,8 @@ use super::sync::{NowRow, OVERLAP_MS, STORE_NOW};
 use crate::config::{self, DatabaseUrl};
 use crate::ids::OpenId;
 
-/// A node whose heartbeat is older is dead, in milliseconds. It is written every two seconds.
-pub(super) const ALIVE_MS: i64 = 20_000;
+/// A node whose heartbeat is older is dead, in milliseconds.
+pub const ALIVE_MS: i64 = 20_000;
 /// Heartbeats that are older are removed, by whichever node comes next. Until then `hongyan status` shows a
 /// node that was killed.
 const KEPT_MS: i64 = 24 * 3_600_000;

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use diesel::result::{DatabaseErrorKind, Error};
@@ -13,20 +13,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Unavailable;
 use super::conn::Opener;
+use super::deadlines::{CHECKOUT_TIMEOUT, READ_DEADLINE, READER_HUNG_AFTER};
 use super::health::Health;
 use super::messages::Query;
 use crate::config::Database;
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 
-/// How long a read may take in all.
-const DEADLINE: Duration = Duration::from_secs(3);
-/// How long a thread waits for a connection.
-const CHECKOUT: Duration = Duration::from_secs(2);
 /// Reads under way for each connection; beyond it the answer comes at once, and is no.
 const READS_EACH: usize = 128;
-/// A thread that is at one read for so long hangs.
-const HUNG: Duration = Duration::from_secs(6);
 /// Maximum number of replaced crews that still hang; beyond it the process ends.
 const REPLACED: usize = 4;
 
@@ -86,7 +81,7 @@ impl Readers {
         let (answer, answered) = oneshot::channel();
         crew.address.do_send(Ask { query, answer, place });
         drop(crew);
-        match tokio::time::timeout(DEADLINE, answered).await {
+        match tokio::time::timeout(READ_DEADLINE, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Unavailable),
         }
@@ -99,7 +94,7 @@ impl Readers {
         self.metrics.pool_connections.set(i64::from(state.connections));
         self.metrics.pool_idle.set(i64::from(state.idle_connections));
         let hangs = |desk: &Mutex<Option<Instant>>| {
-            at_work_since(desk).is_some_and(|since| now.duration_since(since) >= HUNG)
+            at_work_since(desk).is_some_and(|since| now.duration_since(since) >= READER_HUNG_AFTER)
         };
         let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         // Threads that came back end, for nobody asks them any more.
@@ -128,7 +123,7 @@ fn crew(database: &Database, health: &Arc<Health>, metrics: &Metrics, draining: 
     let pool = Pool::builder()
         .max_size(u32::try_from(threads).unwrap_or(u32::MAX))
         .min_idle(Some(1))
-        .connection_timeout(CHECKOUT)
+        .connection_timeout(CHECKOUT_TIMEOUT)
         .error_handler(Box::new(Quiet))
         .build_unchecked(Opener { database: database.clone(), health: health.clone() });
     let next = AtomicUsize::new(0);

@@ -1,5 +1,6 @@
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::super::conn::Conn;
 use super::*;
@@ -57,7 +58,7 @@ impl Rig {
             actix_rt::spawn(answered);
         }
         until(|| at_work(&crew.at_work) == THREADS).await;
-        self.now += HUNG + Duration::from_secs(1);
+        self.now += READER_HUNG_AFTER + Duration::from_secs(1);
         self.readers.replace_hung(self.now);
         assert!(!Arc::ptr_eq(&self.readers.current().at_work, &crew.at_work), "they were not replaced");
         gates

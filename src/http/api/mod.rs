@@ -1,8 +1,6 @@
 //! The calls under `/v1`. What a call needs beyond its own line stands here: the bound on a page, the wait
 //! for a commit.
 
-use std::time::Duration;
-
 use actix_web::http::Method;
 use actix_web::{Route, web};
 
@@ -10,6 +8,7 @@ use crate::http::State;
 use crate::http::error::ApiError;
 use crate::http::openapi;
 use crate::protocol::errors;
+use crate::store::CALLER_TIMEOUT;
 use crate::store::messages::{Query, Submit};
 
 pub mod login;
@@ -19,10 +18,6 @@ pub mod messages;
 pub mod blocks;
 pub mod profiles;
 pub mod notices;
-
-/// How long a caller waits for the store, in either direction; longer than the store itself takes to say that
-/// it is unavailable.
-const STORE_AT_MOST: Duration = Duration::from_secs(4);
 
 /// The most that one page of anything holds.
 const PAGE_MAX: i64 = 100;
@@ -75,16 +70,16 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
         .map(|(_, call)| call.path)
 }
 
-/// Asks the store, for at most [`STORE_AT_MOST`].
+/// Asks the store, for at most [`CALLER_TIMEOUT`].
 pub(super) async fn ask<Q: Query>(state: &State, query: Q) -> Result<Q::Answer, ApiError> {
-    let answer = tokio::time::timeout(STORE_AT_MOST, state.store.ask(query)).await;
+    let answer = tokio::time::timeout(CALLER_TIMEOUT, state.store.ask(query)).await;
     Ok(answer.map_err(|_| ApiError::unavailable())??)
 }
 
-/// Hands a write in and waits until it is committed, for at most [`STORE_AT_MOST`]. `unavailable` leaves open
+/// Hands a write in and waits until it is committed, for at most [`CALLER_TIMEOUT`]. `unavailable` leaves open
 /// whether it was: every write that a call makes may be made again.
 pub(super) async fn commit<S: Submit>(state: &State, write: S) -> Result<S::Reply, ApiError> {
-    let outcome = tokio::time::timeout(STORE_AT_MOST, state.store.execute(write)).await;
+    let outcome = tokio::time::timeout(CALLER_TIMEOUT, state.store.execute(write)).await;
     Ok(outcome.map_err(|_| ApiError::unavailable())??)
 }
 

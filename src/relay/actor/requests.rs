@@ -17,9 +17,9 @@ use crate::relay::wire::NodeMessageKind;
 use crate::store::messages::RemoveHeartbeat;
 
 /// How long a session waits for its subscription before it is let in all the same.
-const FOLLOW_AT_MOST: Duration = Duration::from_millis(1_500);
+const FOLLOW_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long a farewell may take.
-const LEAVE_AT_MOST: Duration = Duration::from_secs(1);
+pub const LEAVE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Hints for the other nodes.
 #[derive(Message)]
@@ -75,7 +75,7 @@ impl Handler<Follow> for Relay {
                 self.waiting.push(Waiting { number, since: self.now(), let_in });
                 self.probe(ctx);
                 // Dropped, it says the same: go on.
-                Box::pin(timeout(FOLLOW_AT_MOST, confirmed).map(drop))
+                Box::pin(timeout(FOLLOW_TIMEOUT, confirmed).map(drop))
             }
         }
     }
@@ -130,6 +130,6 @@ impl Handler<Leave> for Relay {
             let _writing = writing.lock().await;
             let _ = ports.store.ask(query).await;
         };
-        Box::pin(timeout(LEAVE_AT_MOST, left).map(drop))
+        Box::pin(timeout(LEAVE_TIMEOUT, left).map(drop))
     }
 }

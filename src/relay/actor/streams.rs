@@ -5,8 +5,9 @@ use std::time::Instant;
 use actix::{Handler, Message, StreamHandler};
 use async_nats::Event;
 
-use super::{Relay, TICK};
+use super::Relay;
 use crate::chat::messages::{Arrived, ClusterEvent, ClusterEventKind};
+use crate::relay::intervals::TICK_MS;
 use crate::relay::wire::{self, NodeMessage};
 
 /// Something that another node says to all: a word about itself, or an answer.
@@ -54,9 +55,7 @@ impl Handler<Happened> for Relay {
                 self.probe.give_up();
                 self.set_up(false);
             }
-            Event::SlowConsumer(_) => {
-                self.resync.mark_lossy(now.saturating_sub(TICK.as_millis() as u64), now)
-            }
+            Event::SlowConsumer(_) => self.resync.mark_lossy(now.saturating_sub(TICK_MS), now),
             Event::ServerError(error) => {
                 if self.refused.failed(Instant::now()).is_some() {
                     log::warn!(error:% = error; "NATS refuses: are the user's rights those of deploy/nats?");

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::batch::{MarkKind, Outcome, Report, Requester};
+use super::super::deadlines::WRITE_DEADLINE;
 use super::super::messages::{Clear, Mark, Reply, Write};
 use crate::event::{Places, Refusal};
 use crate::ids::{OpenId, Seq};
@@ -13,11 +14,8 @@ use crate::ids::{OpenId, Seq};
 /// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third
 /// of what is under way.
 const MAX_BATCH_WRITES: usize = 2048;
-/// Time from its submission after which a write is answered as unavailable; the protocol promises three
-/// seconds.
-const ANSWER_DEADLINE: Duration = Duration::from_millis(2500);
 
-/// Policy for a thread that has been at one batch for [`ANSWER_DEADLINE`].
+/// Policy for a thread that has been at one batch for [`WRITE_DEADLINE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum OnHang {
     /// The thread is given up and another one serves the lane: a new connection may get through.
@@ -277,7 +275,7 @@ impl SettledBatch {
 }
 
 fn is_over(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) >= ANSWER_DEADLINE
+    now.saturating_duration_since(since) >= WRITE_DEADLINE
 }
 
 /// Refuses queued writes: nothing of them is stored.

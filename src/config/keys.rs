@@ -145,7 +145,7 @@ pub static KEYS: &[Key] = &[
         c.database.lanes = n as usize;
     }),
     number("database.readers", "4", (1, 256), "Connections that read.", |c, n| c.database.readers = n as usize),
-    number("database.cache_kib", "65536", (1024, 16_777_216), "SQLite's page cache, a connection, in KiB.", |c, n| {
+    number("database.cache_kib", "65536", (1024, 16_777_216), "SQLite's page cache, a connection, in KiB. The one that writes has at most 16384 while the database is smaller than 1 GiB.", |c, n| {
         c.database.cache_kib = n as u32;
     }),
     Key {

@@ -64,8 +64,8 @@ async fn start(nodes: usize, settings: &[(&str, &str)], database: &str) -> Durat
         usize::try_from(admin(database).count("SELECT count(*) FROM __diesel_schema_migrations")).unwrap(),
         migrations
     );
-    let functions = "SELECT count(*) FROM pg_proc WHERE proname ~ '^hongyan_(commit|profiles)_[0-9a-f]{8}$'";
-    assert_eq!(admin(database).count(functions), 2);
+    let functions = "SELECT count(*) FROM pg_proc WHERE proname ~ '^hongyan_commit_[0-9a-f]{8}$'";
+    assert_eq!(admin(database).count(functions), 1);
     for (n, server) in servers.iter().enumerate() {
         assert_eq!(Http::new(&server.ops, None).get("/readyz").await.0, 200);
         let ack = server.v1("alice").await.say("bob", &n.to_string(), "x").await;

@@ -12,10 +12,12 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use lru::LruCache;
 
+mod cache;
 mod head;
 mod statements;
 mod wal;
 
+use self::cache::PageCache;
 use self::head::{Head, Member};
 use self::statements::store_member;
 use self::wal::Room;
@@ -56,6 +58,7 @@ struct Open {
     conn: SqliteConnection,
     /// SQLite's number for what others have written, when the heads were last known to hold.
     data_version: Option<i64>,
+    cache: PageCache,
     /// None where the log has no room to be made, such as on a full disk.
     room: Option<Room>,
 }
@@ -82,12 +85,17 @@ impl SqliteLane {
     }
 
     fn attempt(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
-        let Open { conn, data_version, room } = match &mut self.conn {
+        let Open { conn, data_version, cache, room } = match &mut self.conn {
             Some(open) => open,
             none => {
-                let conn = conn::sqlite_writer(&self.path, self.cache_kib);
+                let conn = conn::sqlite_writer(&self.path, PageCache::first_kib(self.cache_kib));
                 let conn = conn.map_err(|e| Trouble::Gone { reason: e.to_string(), asked: false })?;
-                none.insert(Open { conn, data_version: None, room: Room::of(&self.path) })
+                none.insert(Open {
+                    conn,
+                    data_version: None,
+                    cache: PageCache::new(self.cache_kib),
+                    room: Room::of(&self.path),
+                })
             }
         };
         let heads = &mut self.heads;
@@ -107,6 +115,7 @@ impl SqliteLane {
             batch.store_members()?;
             if reaches {
                 clock::reach(conn, at)?;
+                cache.grow(conn)?;
             }
             abort_point("within-commit");
             Ok(outcomes)

@@ -8,3 +8,17 @@ pub(super) const STEP_MS: i64 = 4_000;
 pub(super) fn next(kept: i64, at: i64) -> Option<i64> {
     (at >= kept.saturating_add(STEP_MS)).then_some(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_less_than_a_step_after_what_is_kept_of_it() {
+        let mut kept = 0;
+        for at in (10_000..60_000).step_by(7) {
+            kept = next(kept, at).unwrap_or(kept);
+            assert!((kept..kept + STEP_MS).contains(&at), "{at} {kept}");
+        }
+    }
+}

@@ -76,6 +76,26 @@ fn another_writer_in_the_file_is_noticed() {
 }
 
 #[test]
+fn what_another_writer_has_changed_is_not_written_over() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            let mut rig = db.open();
+            for n in 0..3 {
+                rig.send("a", "b", &n.to_string()).await;
+            }
+            db.exec("UPDATE members SET read_seq = 3 WHERE openid = 'b'");
+            let receipt = Receipt { session: Some(SessionId::fresh()), ..read("b", "a", 2) };
+            rig.submit_for(Mark { receipt }, Reply::Session(RequestId::parse("1", "1").unwrap()));
+            let event = rig.event().await;
+            assert!(
+                matches!(&event, Event::Marked { receipt, moved: false, .. } if receipt.seq == s(3)),
+                "{event:?}"
+            );
+        })
+    });
+}
+
+#[test]
 fn sqlite_is_built_as_the_figures_say() {
     let mut conn = SqliteConnection::establish(":memory:").unwrap();
     let mut options = Vec::new();

@@ -11,6 +11,7 @@ on_both!(
     what_changed_since_is_found_and_nothing_else,
     a_full_answer_goes_on_where_it_ended,
     what_moves_while_a_walk_goes_on_is_told_after_it,
+    what_changes_within_its_step_is_told_after_a_walk_all_the_same,
     a_closing_walk_brings_what_is_newer_than_the_walk_and_ends,
     a_closing_walk_is_gone_on_with_by_its_own_session_alone,
     those_named_go_on_without_the_rest_again,
@@ -183,6 +184,25 @@ async fn twelve_have_written(db: &mut Db) -> Rig {
     }
     age_for_all(db, 100_000);
     rig
+}
+
+/// It does not move in the index then.
+async fn what_changes_within_its_step_is_told_after_a_walk_all_the_same(db: &mut Db) {
+    let mut rig = db.open();
+    let text = "x".repeat(900);
+    for n in 0..12 {
+        rig.send(&format!("p{n:02}"), "me", &text).await;
+    }
+    age(db, 100_000);
+    // Half a second less than a step ago. Where the test takes longer, it moves, and is told for that.
+    db.exec("UPDATE members SET changed_at = changed_at + 96500 WHERE peer = 'p11' OR openid = 'p11'");
+    let first = rig.sync("me", None, &[], 20).await;
+    assert!(first.has_more && peers(&first)[0] == "p11");
+    rig.send("p11", "me", "more").await;
+    let last = rig.sync("me", Some(first.cursor), &[], 20).await;
+    assert!(last.has_more && last.caught_up && !peers(&last).contains(&"p11"));
+    let after = rig.sync("me", Some(last.cursor), &[], 20).await;
+    assert_eq!((peers(&after), seqs(&after.conversations[0])), (vec!["p11"], vec![2]));
 }
 
 async fn a_closing_walk_brings_what_is_newer_than_the_walk_and_ends(db: &mut Db) {

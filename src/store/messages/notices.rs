@@ -92,7 +92,7 @@ pub struct Abandon {
     pub reserved_before: i64,
 }
 
-/// What a user has set for one of their conversations. Without the conversation: [`Refusal::NotFound`].
+/// What a user has set for one of their conversations. Without the conversation: [`crate::event::Refusal::NotFound`].
 #[derive(Debug)]
 pub struct ConversationSettings {
     pub openid: OpenId,

@@ -319,6 +319,10 @@ async fn clearing_hides_until_a_message_follows(db: &mut Db) {
     assert!(matches!(rig.event().await, Event::Cleared { seq, .. } if seq == s(4)));
     assert!(rig.list("b", 9, None).await.conversations.is_empty());
     assert_eq!(rig.list("a", 9, None).await.conversations.len(), 1);
+    // It costs nothing in either list any more.
+    let listed =
+        "SELECT count(*) AS number FROM members WHERE openid = 'b' AND (last_at > 0 OR may_have_unread)";
+    assert_eq!(db.numbers(listed), [0]);
     assert_eq!(
         (rig.unread("b").await.0, rig.history("b", "a", Window::After(s(0)), 9).await),
         (0, (vec![], false))

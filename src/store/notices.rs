@@ -62,10 +62,10 @@ const VIEW: &str = concat!(
     " FROM t"
 );
 
-const VIEWS: &str = concat!(
+pub(super) const VIEWS: &str = concat!(
     "WITH t AS MATERIALIZED (",
     view!(),
-    "m.may_have_unread) SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
+    "m.may_have_unread = TRUE) SELECT t.peer, t.floor_seq, t.last_seq, t.last_at, t.muted, t.has_written, ",
     unread!(),
     " AS unread, ",
     told!(),

@@ -150,7 +150,7 @@ macro_rules! with_details {
 ///
 /// SQLite and PostgreSQL both read it; SQLite numbers `$` parameters in order of their first use, so they
 /// must appear in order.
-const CONVERSATIONS: &str = concat!(
+pub(super) const CONVERSATIONS: &str = concat!(
     "WITH s AS MATERIALIZED (SELECT * FROM (",
     own_conversations!(),
     "WHERE m.openid = $1 AND m.last_at > 0 AND m.last_at <= $2) o \
@@ -167,10 +167,10 @@ const CONVERSATIONS: &str = concat!(
     with_details!()
 );
 
-const UNREAD: &str = concat!(
+pub(super) const UNREAD: &str = concat!(
     "WITH o AS MATERIALIZED (",
     own_conversations!(),
-    "WHERE m.openid = $1 AND m.may_have_unread), u AS MATERIALIZED (SELECT t.*, ",
+    "WHERE m.openid = $1 AND m.may_have_unread = TRUE), u AS MATERIALIZED (SELECT t.*, ",
     unread!(),
     " AS unread FROM o t), t AS MATERIALIZED (SELECT u.*, CAST(sum(u.unread) OVER () AS BIGINT) AS total FROM u WHERE u.unread > 0 \
      ORDER BY u.last_at DESC, u.peer LIMIT $2) ",

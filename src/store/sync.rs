@@ -70,7 +70,7 @@ macro_rules! counted {
     };
 }
 
-const CHANGED: &str = concat!(
+pub(super) const CHANGED: &str = concat!(
     "WITH v AS MATERIALIZED (",
     views!(),
     "WHERE m.openid = $1 AND m.changed_at >= $2 AND m.changed_at <= $3 AND (m.changed_at < $4 OR m.peer > $5) \

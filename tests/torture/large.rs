@@ -44,10 +44,14 @@ impl World {
         }
     }
 
+    /// The store's time goes on, past that of the rows.
+    async fn go_on(&self) {
+        self.server.v1("somebody").await.say("nobody", "1", "x").await;
+    }
+
     /// Medians of what each call takes for two users, asked in turn, and their ratio.
     async fn compare(&self, what: &str, users: [&str; 2], bar: f64) {
-        // The store's time goes on, past that of the rows.
-        self.server.v1("somebody").await.say("nobody", "1", "x").await;
+        self.go_on().await;
         let mut clients = Vec::new();
         for openid in users {
             let (http, mut client) = (self.server.http_as(openid).await, self.server.v1(openid).await);
@@ -194,6 +198,7 @@ async fn a_user_with_many_conversations_waits_no_longer_than_one_with_few() {
 async fn a_first_sync_takes_as_long_a_conversation_however_many_there_are() {
     let counts = size([200, 2_000], [10_000, 100_000]);
     for world in worlds().await {
+        world.go_on().await;
         let mut each = Vec::new();
         for (me, count) in ["some", "many"].into_iter().zip(counts) {
             converse(&world, me, count);

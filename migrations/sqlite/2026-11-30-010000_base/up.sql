@@ -39,10 +39,11 @@ CREATE TABLE members (
     PRIMARY KEY (conversation_id, openid)
 ) WITHOUT ROWID;
 
--- What changed for a user, what was written to them last, and what they may not have read.
+-- What changed for a user, what was written to them last, and what they may not have read. With the column that is always true, SQLite takes
+-- the last one for what it is, also after ANALYZE.
 CREATE INDEX members_by_change ON members (openid, changed_at);
 CREATE INDEX members_by_last ON members (openid, last_at) WHERE last_at > 0;
-CREATE INDEX members_unread ON members (openid) WHERE may_have_unread;
+CREATE INDEX members_unread ON members (openid, may_have_unread) WHERE may_have_unread = TRUE;
 
 -- A table with ids of its own, so that messages of all conversations are appended in one place, and that whoever follows the log has an order;
 -- the last seq of a conversation is the end of its stretch of the unique index. No foreign key: it would cost a look-up a message, and

@@ -1,9 +1,9 @@
-//! What a batch reads must not grow with what is stored, on a database that PostgreSQL has no statistics of
-//! least of all.
+//! What a batch or a question reads must not grow with what is stored, whatever statistics a database has.
 
 use diesel::prelude::*;
 
 use super::*;
+use crate::store;
 
 const BATCH: u64 = 200;
 /// A row of a batch may look up a few others, each by an index.
@@ -64,6 +64,57 @@ fn a_batch_reads_by_index_on_a_young_database() {
                     let read = number(&mut conn, READ) - before;
                     conn.batch_execute("COMMIT").unwrap();
                     assert!(read <= READS, "round {round}, op {op}: a batch of {BATCH} read {read} rows");
+                }
+            }
+        })
+    });
+}
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    detail: String,
+}
+
+/// Of a user with many conversations and few that are unread, before somebody has run `ANALYZE` and after.
+#[test]
+fn a_users_rows_are_found_by_the_index_of_what_is_asked() {
+    run(Some(Db::sqlite()), |db| {
+        Box::pin(async {
+            drop(db.open());
+            db.exec(
+                "INSERT INTO conversations (kind, address, created_by, created_at) \
+                   WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2000) \
+                   SELECT 0, 'd:me:p' || n, 'p' || n, n FROM s; \
+                 INSERT INTO members (conversation_id, openid, peer, may_have_unread, changed_at, last_at) \
+                   SELECT id, 'me', created_by, created_at > 1990, created_at, created_at FROM conversations; \
+                 INSERT INTO members (conversation_id, openid, peer, changed_at, last_at) \
+                   SELECT id, created_by, 'me', created_at, created_at FROM conversations; \
+                 INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at, stored_at) \
+                   SELECT id, 1, created_by, 'text', '{}', created_at, created_at FROM conversations",
+            );
+            let asked = [
+                (
+                    queries::CONVERSATIONS,
+                    "m USING INDEX members_by_last (openid=? AND last_at>? AND last_at<?)",
+                ),
+                (queries::UNREAD, "m USING INDEX members_unread (openid=? AND may_have_unread=?)"),
+                (
+                    sync::CHANGED,
+                    "m USING INDEX members_by_change (openid=? AND changed_at>? AND changed_at<?)",
+                ),
+                (store::notices::VIEWS, "m USING INDEX members_unread (openid=? AND may_have_unread=?)"),
+            ];
+            for statistics in ["", "ANALYZE"] {
+                db.exec(statistics);
+                let mut conn = conn::sqlite_reader(&db.path(), 1_024).unwrap();
+                for (text, index) in asked {
+                    let steps: Vec<Step> =
+                        diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}")).load(&mut conn).unwrap();
+                    let plan: Vec<_> = steps.into_iter().map(|step| step.detail).collect();
+                    let found = plan.iter().filter(|step| step.ends_with(index)).count();
+                    let looked = plan.iter().filter(|step| step.contains(" m ")).count();
+                    assert!(found > 0 && found == looked, "{statistics} {text}\n{plan:#?}");
                 }
             }
         })

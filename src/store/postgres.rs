@@ -1,5 +1,5 @@
 //! One batch on PostgreSQL: one call of `hongyan_commit` (in `postgres/commit.sql`), one round trip, one
-//! transaction. What else a batch has (profiles, findings, notices) follows in the same transaction.
+//! transaction. Findings and the batch's commands follow in the same transaction.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The functions that write a batch. Each stands in a file beside this one and is created under a name with
-//! the first digits of the SHA-256 of its text: nodes of two releases each call their own on one database,
-//! and no migration restates a function.
+//! The function that writes a batch. It stands in a file beside this one and is created under a name with the
+//! first digits of the SHA-256 of its text: nodes of two releases each call their own on one database, and no
+//! migration restates it.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,7 @@
 //! One batch on SQLite: one transaction of few, prepared statements. This process is the only writer (a file
-//! lock says so), so what a conversation's head was after the last commit is remembered, and a lone message
-//! costs one insert and one update.
+//! lock says so), so what a conversation's head was after the last commit is remembered, for as long as
+//! SQLite's `data_version` says that nobody else has written, and a lone message costs one insert and one
+//! update.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

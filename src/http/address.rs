@@ -6,9 +6,9 @@ use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderMap;
 
 use crate::config::{Listen, Server};
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 
-impl Address {
+impl ClientAddress {
     /// The client's address: the peer's own, unless the peer is a trusted proxy (`server.trusted_proxies`, or
     /// anyone on the Unix socket). Then it is the right-most entry of `X-Forwarded-For` that is no trusted
     /// proxy itself: what stands left of it, its author wrote. An entry that is no address ends the search,
@@ -70,7 +70,7 @@ mod tests {
         }
     }
 
-    fn of(server: &Server, peer: Option<&str>, forwarded: &[&str]) -> Address {
+    fn of(server: &Server, peer: Option<&str>, forwarded: &[&str]) -> ClientAddress {
         let mut request = TestRequest::default();
         if let Some(peer) = peer {
             request = request.peer_addr(SocketAddr::new(peer.parse().unwrap(), 9));
@@ -78,11 +78,11 @@ mod tests {
         for line in forwarded {
             request = request.append_header(("X-Forwarded-For", *line));
         }
-        Address::of(request.to_http_request().head(), server)
+        ClientAddress::of(request.to_http_request().head(), server)
     }
 
-    fn ip(text: &str) -> Address {
-        Address::from(text.parse::<IpAddr>().unwrap())
+    fn ip(text: &str) -> ClientAddress {
+        ClientAddress::from(text.parse::<IpAddr>().unwrap())
     }
 
     fn tcp(trusted: &[&str]) -> Server {
@@ -93,7 +93,7 @@ mod tests {
     fn a_stranger_cannot_choose_its_address() {
         assert_eq!(of(&tcp(&[]), Some("192.0.2.1"), &["198.51.100.9"]), ip("192.0.2.1"));
         assert_eq!(of(&tcp(&["10.0.0.0/8"]), Some("192.0.2.1"), &["198.51.100.9"]), ip("192.0.2.1"));
-        assert_eq!(of(&tcp(&["10.0.0.0/8"]), None, &["198.51.100.9"]), Address::Socket);
+        assert_eq!(of(&tcp(&["10.0.0.0/8"]), None, &["198.51.100.9"]), ClientAddress::Socket);
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
     fn a_peer_on_the_unix_socket_is_trusted() {
         let server = server(Listen::Unix("/run/hongyan.sock".into()), &[]);
         assert_eq!(of(&server, None, &["6.6.6.6, 192.0.2.7"]), ip("192.0.2.7"));
-        assert_eq!(of(&server, None, &[]), Address::Socket);
-        assert_eq!(of(&server, None, &["rubbish"]), Address::Socket);
+        assert_eq!(of(&server, None, &[]), ClientAddress::Socket);
+        assert_eq!(of(&server, None, &["rubbish"]), ClientAddress::Socket);
     }
 }

@@ -10,7 +10,7 @@ use super::State;
 use super::error::ApiError;
 use crate::auth::{Identity, TokenRefused};
 use crate::ids::OpenId;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::protocol::errors;
 use crate::store::Sight;
 
@@ -37,7 +37,7 @@ pub struct Asked(pub OpenId);
 ///
 /// As the first argument of a handler it is checked before the body is read: 429 `rate_limited`.
 #[derive(Debug)]
-pub struct LoginClient(pub Address);
+pub struct LoginClient(pub ClientAddress);
 
 impl FromRequest for LoginClient {
     type Error = ApiError;
@@ -68,14 +68,14 @@ fn let_pass(request: &HttpRequest) -> Result<AnonymousClient, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
     state
         .admission
-        .passerby(Address::of(request.head(), &state.config.server))
+        .passerby(ClientAddress::of(request.head(), &state.config.server))
         .map_err(ApiError::rate_limited)?;
     Ok(AnonymousClient)
 }
 
-fn welcome(request: &HttpRequest) -> Result<Address, ApiError> {
+fn welcome(request: &HttpRequest) -> Result<ClientAddress, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(ApiError::internal)?;
-    let address = Address::of(request.head(), &state.config.server);
+    let address = ClientAddress::of(request.head(), &state.config.server);
     state.admission.login(address)?;
     Ok(address)
 }

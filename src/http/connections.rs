@@ -10,7 +10,7 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::limits::{Address, Network};
+use crate::limits::{ClientAddress, Network};
 
 /// Bounds of a [`ConnectionTable`].
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +71,10 @@ impl ConnectionTable {
     /// its address.
     fn admit(
         &mut self,
-        address: Option<Address>,
+        address: Option<ClientAddress>,
         closer: Arc<Closer>,
     ) -> Result<(u64, Vec<Arc<Closer>>), Crowded> {
-        let networks: Vec<Network> = address.into_iter().flat_map(Address::networks).collect();
+        let networks: Vec<Network> = address.into_iter().flat_map(ClientAddress::networks).collect();
         let mut leaving = Vec::new();
         for network in &networks {
             let bound =
@@ -173,7 +173,7 @@ impl Connections {
     ///
     /// # Errors
     /// [`Crowded`]: all the others are being answered.
-    pub fn admit(&self, address: Option<Address>) -> Result<ConnectionPermit, Crowded> {
+    pub fn admit(&self, address: Option<ClientAddress>) -> Result<ConnectionPermit, Crowded> {
         let closer = Arc::new(Closer::default());
         let mut table = self.table();
         let (id, leaving) = table.admit(address, closer.clone())?;
@@ -280,8 +280,8 @@ impl Drop for Busy {
 mod tests {
     use super::*;
 
-    fn v4(last: u8) -> Option<Address> {
-        Some(Address::V4([192, 0, 2, last]))
+    fn v4(last: u8) -> Option<ClientAddress> {
+        Some(ClientAddress::V4([192, 0, 2, last]))
     }
 
     fn port(all: u32, per_address: u32) -> Connections {
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn an_ipv6_block_is_bounded_as_a_whole() {
         let port = port(1_000, 2);
-        let of = |subnet: u8| Some(Address::V6([0x20, 1, 0xd, 0xb8, 0, 0, 0, subnet]));
+        let of = |subnet: u8| Some(ClientAddress::V6([0x20, 1, 0xd, 0xb8, 0, 0, 0, subnet]));
         // A /56 has four times the bound of a /64.
         let all: Vec<_> = (0..8).map(|n| port.admit(of(n)).ok().unwrap()).collect();
         assert!(all.iter().all(|one| !is_closed(one)));

@@ -27,7 +27,7 @@ use super::listen::{Listener, SocketService, listen};
 use super::stream::{self, GuardedStream, Socket};
 use super::{State, admin, hosts, ops, public, request_id, upgrade};
 use crate::config::Transport;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::metrics::{Metrics, RefusedConnection};
 use crate::protocol::errors;
 
@@ -74,7 +74,7 @@ impl Port {
         let counted = peer
             .map(|peer| peer.ip().to_canonical())
             .filter(|ip| !self.proxies.iter().any(|net| net.contains(ip)));
-        match self.connections.admit(counted.map(Address::from)) {
+        match self.connections.admit(counted.map(ClientAddress::from)) {
             Ok(permit) => Ok((GuardedStream::new(socket, permit, self.write_timeout), peer)),
             Err(crowded) => {
                 // As much as goes at once: whoever is not served is not waited for either.

@@ -15,7 +15,7 @@ use super::{State, ops};
 use crate::config;
 use crate::ids::{HttpRequestId, now_ms};
 use crate::lifecycle::Draining;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::metrics::{self, Metrics};
 use crate::node::{Node, NodeStatus, Rate, SeenRequest};
 use crate::notice::Standing;
@@ -128,7 +128,7 @@ impl StatusSource {
             peer: peer.map(|ip| ip.to_string()),
             is_trusted: peer.is_none_or(|ip| server.trusted_proxies.iter().any(|net| net.contains(&ip))),
             forwarded_for: text("x-forwarded-for"),
-            client: Address::of(head, server).to_string(),
+            client: ClientAddress::of(head, server).to_string(),
         };
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() == SEEN_REQUESTS {

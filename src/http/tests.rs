@@ -15,7 +15,7 @@ use super::body::Body;
 use super::*;
 use crate::auth::Identity;
 use crate::ids::OpenId;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::protocol::ErrorCode;
 
 async fn server(
@@ -181,13 +181,13 @@ async fn readiness_names_its_reasons_and_wechat_is_only_a_detail() {
     assert_eq!(body["details"], json!({"database": "ok", "wechat": "ok"}));
     state.draining.begin();
     assert_eq!(
-        api::login::exchange(&state, Address::Socket, "away".into()).await.unwrap_err().code(),
+        api::login::exchange(&state, ClientAddress::Socket, "away".into()).await.unwrap_err().code(),
         ErrorCode::WechatUnavailable
     );
     let (_, body) = json_of(server.call(ready()).await.unwrap()).await;
     assert_eq!(body["reasons"], json!(["draining"]));
     assert_eq!(body["details"]["wechat"], "unavailable");
-    assert!(api::login::exchange(&state, Address::Socket, "someone".into()).await.is_ok());
+    assert!(api::login::exchange(&state, ClientAddress::Socket, "someone".into()).await.is_ok());
     assert_eq!(state.wechat_seen.away_for_ms(), None);
     let (status, _) =
         json_of(server.call(TestRequest::with_uri("/healthz").to_request()).await.unwrap()).await;

@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::{State, body, response_metrics};
 use crate::config;
 use crate::ids::now_ms;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::protocol::{CallerError, ErrorCode};
 use crate::wechat::Push;
 use crate::wechat::push::{Message, Receiver, Refused, Signed, digest};
@@ -122,7 +122,7 @@ fn admit<'a>(request: &HttpRequest, signed: &Signed, state: &'a State) -> Result
     let pushes = state.pushes.as_ref().ok_or_else(ApiError::not_found)?;
     state
         .admission
-        .push(Address::of(request.head(), &state.config.server))
+        .push(ClientAddress::of(request.head(), &state.config.server))
         .map_err(ApiError::rate_limited)?;
     pushes.receiver.check(signed, now_ms() / 1_000).map_err(refused)?;
     Ok(pushes)

@@ -17,7 +17,7 @@ use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
 use crate::ids::{Device, HttpRequestId, OpenId};
-use crate::limits::{Address, AdmissionError, SessionPermit};
+use crate::limits::{ClientAddress, AdmissionError, SessionPermit};
 use crate::metrics::{Metrics, RefusedHandshake};
 use crate::protocol::{ClientFeatures, Close, Dialect, SUBPROTOCOL, errors};
 use crate::session::connection::{Hello, Refusal};
@@ -87,7 +87,7 @@ pub async fn handshake(
         return Err(origin::turn_away(&state.metrics));
     }
     let offer = Offer::read(request).map_err(|e| e.error_response())?;
-    let address = Address::of(request, &state.config.server);
+    let address = ClientAddress::of(request, &state.config.server);
     let turn_away = |why| turn_away(why, &state.metrics);
     state.admission.handshake(address).map_err(turn_away)?;
     let permit = state.admission.session(address).map_err(turn_away)?;
@@ -196,7 +196,7 @@ async fn authenticate(
         return state.tokens.verify(token, state.revocations.now_ms()).map_err(ApiError::from);
     }
     match code {
-        Some(code) => login::exchange(state, Address::of(request, &state.config.server), code).await,
+        Some(code) => login::exchange(state, ClientAddress::of(request, &state.config.server), code).await,
         None if offer.v1 => Err(ApiError::from(errors::CREDENTIAL_MISSING)),
         None => Err(ApiError::from(errors::CODE_MISSING)),
     }

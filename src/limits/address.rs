@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What limits an address are counted by. An IPv6 address stands for its /64, because one subscriber has all
 /// of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Address {
+pub enum ClientAddress {
     V4([u8; 4]),
     /// The first 64 bits.
     V6([u8; 8]),
@@ -14,7 +14,7 @@ pub enum Address {
     Socket,
 }
 
-impl Address {
+impl ClientAddress {
     /// The networks that an address is counted in, the narrowest first. A subscriber has a /64 of IPv6 at the
     /// least, and many get a /56 or a /48 (RFC 6177 §2): somebody with a /48 has 65 536 /64s. So a /56 may do
     /// four times, a /48 sixteen times what a /64 may.
@@ -40,7 +40,7 @@ impl Address {
 /// What is counted together: an IPv4 address, or an IPv6 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
-    first: Address,
+    first: ClientAddress,
     factor: u32,
 }
 
@@ -51,7 +51,7 @@ impl Network {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::V4(octets) => Ipv4Addr::from(*octets).fmt(f),
@@ -64,7 +64,7 @@ impl fmt::Display for Address {
     }
 }
 
-impl From<IpAddr> for Address {
+impl From<IpAddr> for ClientAddress {
     fn from(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip.octets()),
@@ -80,8 +80,8 @@ impl From<IpAddr> for Address {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> Address {
-        Address::from(text.parse::<IpAddr>().unwrap())
+    fn ip(text: &str) -> ClientAddress {
+        ClientAddress::from(text.parse::<IpAddr>().unwrap())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::address::{Address, Network};
+use super::address::{ClientAddress, Network};
 use super::keyed::{AddressDebits, AddressLimiter};
 use super::pacer::Pacer;
 use crate::config::Limits;
@@ -54,7 +54,7 @@ pub enum AdmissionError {
 /// One live session's permit, given back when dropped.
 pub struct SessionPermit {
     admission: Admission,
-    address: Address,
+    address: ClientAddress,
 }
 
 impl Admission {
@@ -87,7 +87,7 @@ impl Admission {
     ///
     /// # Errors
     /// [`AdmissionError::TooFast`]. A draining server still logs in: the token is good on every node.
-    pub fn login(&self, address: Address) -> Result<(), AdmissionError> {
+    pub fn login(&self, address: ClientAddress) -> Result<(), AdmissionError> {
         self.0.handshakes.step(address).map_err(|retry_after_ms| AdmissionError::TooFast { retry_after_ms })
     }
 
@@ -96,7 +96,7 @@ impl Admission {
     ///
     /// # Errors
     /// Too fast: the milliseconds to wait.
-    pub fn passerby(&self, address: Address) -> Result<(), u64> {
+    pub fn passerby(&self, address: ClientAddress) -> Result<(), u64> {
         self.0.passersby.step(address)
     }
 
@@ -105,7 +105,7 @@ impl Admission {
     ///
     /// # Errors
     /// Too fast: the milliseconds to wait.
-    pub fn push(&self, address: Address) -> Result<(), u64> {
+    pub fn push(&self, address: ClientAddress) -> Result<(), u64> {
         self.0.pushes.step(address)
     }
 
@@ -113,7 +113,7 @@ impl Admission {
     ///
     /// # Errors
     /// [`AdmissionError`]; a full server is told here already, though only [`Self::session`] decides.
-    pub fn handshake(&self, address: Address) -> Result<(), AdmissionError> {
+    pub fn handshake(&self, address: ClientAddress) -> Result<(), AdmissionError> {
         if self.0.draining.is_set() {
             return Err(AdmissionError::Draining);
         }
@@ -127,7 +127,7 @@ impl Admission {
     ///
     /// # Errors
     /// [`AdmissionError`], but never [`AdmissionError::TooFast`].
-    pub fn session(&self, address: Address) -> Result<SessionPermit, AdmissionError> {
+    pub fn session(&self, address: ClientAddress) -> Result<SessionPermit, AdmissionError> {
         let Inner { draining, sessions, sessions_limit, by_address_limit, .. } = &*self.0;
         if draining.is_set() {
             return Err(AdmissionError::Draining);
@@ -171,12 +171,12 @@ impl Admission {
     ///
     /// # Errors
     /// Too many: the milliseconds to wait.
-    pub fn code(&self, address: Address) -> Result<(), u64> {
+    pub fn code(&self, address: ClientAddress) -> Result<(), u64> {
         self.0.bad_codes.check(address, Instant::now())
     }
 
     /// A code was bad.
-    pub fn bad_code(&self, address: Address) {
+    pub fn bad_code(&self, address: ClientAddress) {
         self.0.bad_codes.charge(address, Instant::now());
     }
 
@@ -231,8 +231,8 @@ mod tests {
         Admission::new(limits, &Draining::default(), u32::MAX)
     }
 
-    fn address(last: u8) -> Address {
-        Address::V4([192, 0, 2, last])
+    fn address(last: u8) -> ClientAddress {
+        ClientAddress::V4([192, 0, 2, last])
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
     fn a_block_of_ipv6_has_a_limit_of_its_own() {
         let admission =
             admission(&limits(|l| (l.handshakes_per_second_per_address, l.sessions_per_address) = (2, 2)));
-        let of = |high: u8, low: u8| Address::V6([0x20, 1, 0xd, 0xb8, 0, 0, high, low]);
+        let of = |high: u8, low: u8| ClientAddress::V6([0x20, 1, 0xd, 0xb8, 0, 0, high, low]);
         // Each /64 may do two, its /56 eight, its /48 thirty-two.
         let in_turn = |most: usize, count: usize| {
             (0..count).filter(|n| admission.login(of((n / most) as u8, (n % most) as u8)).is_ok()).count()
@@ -302,7 +302,7 @@ mod tests {
         let permits: Vec<_> = (0..200_u8).flat_map(|n| admission.session(of(n / 8, n % 8)).ok()).collect();
         assert_eq!(permits.len(), 32);
         assert_eq!(admission.session(of(255, 0)).err(), Some(AdmissionError::TooManyFromAddress));
-        let elsewhere = Address::V6([0x20, 1, 0xd, 0xb9, 0, 0, 0, 0]);
+        let elsewhere = ClientAddress::V6([0x20, 1, 0xd, 0xb9, 0, 0, 0, 0]);
         admission.session(elsewhere).unwrap();
         drop(permits);
         assert!(admission.by_address().is_empty());

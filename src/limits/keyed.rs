@@ -7,7 +7,7 @@ use std::time::Instant;
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-use super::address::{Address, Network};
+use super::address::{ClientAddress, Network};
 use super::debit::DebitLimiter;
 
 /// How fast each key may go; `None`: as fast as it likes.
@@ -53,12 +53,12 @@ impl AddressLimiter {
     /// `per_second` is for one address; 0: off.
     pub fn new(per_second: u32) -> Self {
         let widths =
-            Address::V6([0; 8]).networks().map(|network| per_second.saturating_mul(network.factor()));
+            ClientAddress::V6([0; 8]).networks().map(|network| per_second.saturating_mul(network.factor()));
         Self(widths.map(|rate| KeyedLimiter::new(rate, rate)).collect())
     }
 
     /// One more; the error is the wait in milliseconds, 1 at the least.
-    pub fn step(&self, address: Address) -> Result<(), u64> {
+    pub fn step(&self, address: ClientAddress) -> Result<(), u64> {
         self.0.iter().zip(address.networks()).try_for_each(|(pace, network)| pace.step(&network))
     }
 
@@ -75,17 +75,18 @@ impl AddressDebits {
     const UNITS: u64 = 60;
 
     pub fn new(per_minute: u32) -> Self {
-        let widths =
-            Address::V6([0; 8]).networks().map(|network| u64::from(per_minute) * u64::from(network.factor()));
+        let widths = ClientAddress::V6([0; 8])
+            .networks()
+            .map(|network| u64::from(per_minute) * u64::from(network.factor()));
         // A minute's worth at once; the one that uses it up is the last.
         Self(widths.map(|n| DebitLimiter::new(n, (n * Self::UNITS).saturating_sub(1))).collect())
     }
 
-    pub fn check(&self, address: Address, now: Instant) -> Result<(), u64> {
+    pub fn check(&self, address: ClientAddress, now: Instant) -> Result<(), u64> {
         self.0.iter().zip(address.networks()).try_for_each(|(limiter, network)| limiter.check(&network, now))
     }
 
-    pub fn charge(&self, address: Address, now: Instant) {
+    pub fn charge(&self, address: ClientAddress, now: Instant) {
         self.0
             .iter()
             .zip(address.networks())

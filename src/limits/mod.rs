@@ -11,7 +11,7 @@ mod keyed;
 mod pacer;
 mod users;
 
-pub use address::{Address, Network};
+pub use address::{ClientAddress, Network};
 pub use admission::{Admission, AdmissionError, SessionPermit};
 pub use keyed::KeyedLimiter;
 pub use pacer::Pacer;

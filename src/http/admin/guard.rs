@@ -15,7 +15,7 @@ use super::{AdminCall, CALLS};
 use crate::http::State;
 use crate::http::api::commit;
 use crate::http::error::ApiError;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::protocol::errors;
 use crate::store::messages::{OperatorAct, RecordAct, Reply, Via};
 
@@ -106,7 +106,7 @@ fn admit(state: &State, call: &AdminCall, request: &ServiceRequest) -> Result<Pr
     match keys.presented(request.headers()) {
         Ok(key) => keys.step(&key).map_err(ApiError::rate_limited).map(|()| key),
         Err(error) => {
-            let address = Address::of(request.head(), &state.config.server);
+            let address = ClientAddress::of(request.head(), &state.config.server);
             log::debug!(address:% = address, path = call.path; "the server API was called without a key");
             // Counted with those who have no token: whoever guesses is slowed down, and nobody who has a key.
             state.admission.passerby(address).map_err(ApiError::rate_limited)?;

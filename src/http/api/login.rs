@@ -13,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::client::{AuthenticatedUser, LoginClient};
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, LoginErrors};
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::protocol::errors;
 use crate::store::Sight;
 use crate::store::messages::Revoke;
@@ -77,7 +77,7 @@ pub async fn login(
 /// # Errors
 /// `bad_request` for an empty code; `bad_code`, `blocked_by_wechat`, `banned`; `rate_limited`,
 /// `wechat_unavailable` with a wait. Takes at most ten seconds.
-pub async fn exchange(state: &State, from: Address, code: String) -> Result<Identity, ApiError> {
+pub async fn exchange(state: &State, from: ClientAddress, code: String) -> Result<Identity, ApiError> {
     if code.is_empty() {
         return Err(ApiError::from(errors::CODE_EMPTY));
     }

@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::etag::etag;
 use crate::http::openapi::{CallErrors, ImageErrors};
 use crate::ids::OpenId;
-use crate::limits::Address;
+use crate::limits::ClientAddress;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::protocol::errors;
 use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles};
@@ -97,7 +97,7 @@ pub async fn change(
         charge.keep(row(bytes));
     }
     if let Some(nickname) = &nickname {
-        let address = Address::of(request.head(), &state.config.server).to_string();
+        let address = ClientAddress::of(request.head(), &state.config.server).to_string();
         state.moderation.nickname(&openid, address, nickname.as_str()).await?;
     }
     commit(&state, ProfileChange { openid: openid.clone(), nickname, avatar }).await?;

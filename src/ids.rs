@@ -59,6 +59,50 @@ text_id!(
 );
 
 text_id!(
+    /// A group's id, with the `g:` that no openid has.
+    GroupId(Arc<str>), "group", "g: and [A-Za-z0-9_-]{1,62}", |text| {
+        text.strip_prefix("g:").is_some_and(|name| is_word(name, 1..=62))
+    }
+);
+
+/// Name of a conversation as one of its members gives it: the other one of a direct conversation, or a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    User(OpenId),
+    Group(GroupId),
+}
+
+impl Address {
+    /// # Errors
+    /// [`Malformed`]: it must be an openid or a [`GroupId`].
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        GroupId::parse(text).map(Self::Group).or_else(|_| OpenId::parse(text).map(Self::User))
+    }
+
+    /// Address of a conversation that this server has. There are no groups yet, so a group's is refused as any
+    /// other text that is no openid.
+    ///
+    /// # Errors
+    /// [`Malformed`]: it must be an openid.
+    pub fn parse_served(text: &str) -> Result<Self, Malformed> {
+        OpenId::parse(text).map(Self::User)
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::User(openid) => openid.as_str(),
+            Self::Group(group) => group.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+text_id!(
     /// The sender's own id of one message, the idempotency key.
     ClientMsgId(Box<str>), "client_msg_id", "1 to 64 characters from ! to ~", |text| {
         (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x21..=0x7e).contains(&b))
@@ -286,6 +330,22 @@ mod tests {
         assert!(OpenId::parse(&"a".repeat(64)).is_ok());
         for bad in ["", "a b", "a/b", "é", "v1", "healthz", "g:1", &"a".repeat(65)] {
             assert!(OpenId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_an_openid_or_a_group() {
+        let longest = format!("g:{}", "a".repeat(62));
+        for group in ["g:5fKx", "g:v1", "g:-", &longest] {
+            let address = Address::parse(group).unwrap();
+            assert!(matches!(address, Address::Group(_)), "{group}");
+            assert_eq!(address.as_str(), group);
+            assert_eq!(Address::parse_served(group), Err(OpenId::parse(group).unwrap_err()));
+        }
+        assert_eq!(Address::parse_served("g"), Address::parse("g"));
+        assert!(matches!(Address::parse("g"), Ok(Address::User(_))));
+        for bad in ["", "g:", "g:a:b", "G:a", "g:é", "g: a", "v1", "d:a:b", &format!("{longest}a")] {
+            assert!(Address::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("clock", ""),
     ("metrics", "protocol"),
     ("certificate", "config metrics"),
-    ("trace", "ids"),
+    ("trace", "event ids"),
     ("logging", "config trace"),
     ("event", "ids"),
     ("profile", "ids"),

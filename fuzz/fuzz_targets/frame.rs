@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use hongyan::event::cursor::SyncCursor;
-use hongyan::event::{Draft, Receipt};
-use hongyan::ids::{OpenId, Seq, SessionId};
+use hongyan::event::{Conversation, Draft, Receipt};
+use hongyan::ids::{Address, OpenId, Seq, SessionId};
 use hongyan::protocol::client_frame::{RESERVED_TYPES, SERVER_FIELDS, parse};
 use hongyan::protocol::outbound::{self, Ack, Failure};
 use hongyan::protocol::{ClientFrame, Dialect, FrameLimits};
@@ -40,13 +40,15 @@ fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
                 let text: String = serde_json::from_str(text.get()).expect("message is a string");
                 assert!(text.len() <= LIMITS.message_bytes);
             }
-            let peer = message.to.unwrap_or_else(|| ALICE.clone());
+            let to = message.to.unwrap_or_else(|| Address::User(ALICE.clone()));
+            assert!(matches!(to, Address::User(_)), "{to}");
+            let named = format!("\"{to}\"");
             let seq = Seq::parse(7).expect("a seq");
             let draft = Draft {
                 session: SessionId::fresh(),
                 request_id: id.cloned(),
                 sender: ALICE.clone(),
-                peer: peer.clone(),
+                conversation: Conversation::of(&ALICE, to),
                 client_msg_id: message.client_msg_id.clone(),
                 kind: message.kind.clone(),
                 body: message.body.clone(),
@@ -58,22 +60,24 @@ fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
             {
                 assert_eq!(pushed[name].get(), value, "{name}");
             }
+            assert_eq!(pushed["to_user_openid"].get(), named);
             assert_eq!(pushed["type"].get(), format!("\"{}\"", message.kind.as_str()));
             let ack = Ack {
                 client_msg_id: message.client_msg_id.as_ref(),
-                peer: &peer,
+                to: draft.conversation.address_str(&ALICE),
                 seq,
                 sent_at: 9,
                 duplicate: false,
             };
             object(&ack.encode(id));
         }
-        ClientFrame::Receipt { kind, peer, seq } => {
-            let receipt = Receipt { kind, openid: ALICE.clone(), peer, seq, session: None };
+        ClientFrame::Receipt { kind, to, seq } => {
+            let conversation = Conversation::of(&ALICE, to);
+            let receipt = Receipt { kind, openid: ALICE.clone(), conversation, seq, session: None };
             object(&outbound::receipt(&receipt, id));
         }
-        ClientFrame::Typing(peer) => {
-            object(&outbound::typing(&ALICE, &peer));
+        ClientFrame::Typing(to) => {
+            object(&outbound::typing(&ALICE, &Conversation::of(&ALICE, to)));
         }
         ClientFrame::Sync(request) => {
             assert!(request.named.len() <= 200 && (1..=200).contains(&request.limit));

@@ -9,7 +9,7 @@ use crate::auth::RevocationLog;
 use crate::chat::ChatServer;
 use crate::chat::messages::{Attends, Reach};
 use crate::chat::ports::ConversationStore;
-use crate::event::{Message, Receipt};
+use crate::event::{Audience, Conversation, Message, Receipt};
 use crate::http::PushHandler;
 use crate::http::status::StatusSource;
 use crate::ids::{OpenId, Seq};
@@ -18,7 +18,7 @@ use crate::notice::{NotifierHandle, Presence};
 use crate::relay::LocalNode;
 use crate::safety::ModerationHandle;
 use crate::store::Store;
-use crate::store::messages::{History, Mark, MayReach, Window};
+use crate::store::messages::{History, Mark, TypingAudience, Window};
 use crate::wechat::Push;
 
 /// Messages that are read in one go where some are missing in a conversation.
@@ -30,22 +30,22 @@ impl ConversationStore for Store {
         self.submit_background(write).map_err(|_| receipt)
     }
 
-    fn may_reach(&self, openid: OpenId, peer: OpenId) -> BoxFuture<'static, bool> {
+    fn typing_audience(&self, openid: OpenId, conversation: Conversation) -> BoxFuture<'static, Audience> {
         let store = self.clone();
-        Box::pin(async move { store.ask(MayReach { openid, peer }).await.unwrap_or(false) })
+        Box::pin(async move { store.ask(TypingAudience { openid, conversation }).await.unwrap_or_default() })
     }
 
     fn between(
         &self,
         openid: OpenId,
-        peer: OpenId,
+        conversation: Conversation,
         after: Seq,
         before: Seq,
     ) -> BoxFuture<'static, Vec<Message>> {
         let store = self.clone();
         Box::pin(async move {
             let window = Window::Between { after, before };
-            let page = store.ask(History { openid, peer, window, limit: GAP_MESSAGES }).await;
+            let page = store.ask(History { openid, conversation, window, limit: GAP_MESSAGES }).await;
             page.map_or_else(|_| Vec::new(), |page| page.messages)
         })
     }

@@ -24,7 +24,7 @@ impl Overrun {
         stored: &StoredAt,
         request: RequestState,
     ) -> bool {
-        let Draft { sender, peer, client_msg_id, request_id, .. } = draft;
+        let Draft { sender, conversation, client_msg_id, request_id, .. } = draft;
         let is_v1 = slot.dialect == Dialect::V1;
         if request == RequestState::Answered && client_msg_id.is_none() {
             return !is_v1;
@@ -32,12 +32,9 @@ impl Overrun {
         if is_v1 {
             let StoredAt { seq, sent_at, duplicate } = *stored;
             let id = request_id.as_ref().filter(|_| request == RequestState::Open);
-            self.push(
-                slot,
-                sender,
-                outbound::Ack { client_msg_id: client_msg_id.as_ref(), peer, seq, sent_at, duplicate }
-                    .encode(id),
-            );
+            let (client_msg_id, to) = (client_msg_id.as_ref(), conversation.address_str(sender));
+            let ack = outbound::Ack { client_msg_id, to, seq, sent_at, duplicate };
+            self.push(slot, sender, ack.encode(id));
         }
         if request == RequestState::Open {
             slot.answered();

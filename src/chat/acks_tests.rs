@@ -12,7 +12,9 @@ use super::super::outbox::{Bounds, Outbox};
 use super::super::ports::{ChatPorts, ConversationStore};
 use super::super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Committed, Draft, Event, Message, Receipt, Refusal, RequestState};
+use crate::event::{
+    Audience, Committed, Conversation, Draft, Event, Message, Receipt, Refusal, RequestState,
+};
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -38,11 +40,11 @@ impl ConversationStore for Unasked {
         Err(receipt)
     }
 
-    fn may_reach(&self, _: OpenId, _: OpenId) -> BoxFuture<'static, bool> {
-        Box::pin(ready(false))
+    fn typing_audience(&self, _: OpenId, _: Conversation) -> BoxFuture<'static, Audience> {
+        Box::pin(ready(Audience::nobody()))
     }
 
-    fn between(&self, _: OpenId, _: OpenId, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
+    fn between(&self, _: OpenId, _: Conversation, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
         Box::pin(ready(Vec::new()))
     }
 }
@@ -125,7 +127,7 @@ impl Seat {
             session: self.session,
             request_id: Some(RequestId::parse(r#""q""#, "q").unwrap()),
             sender: o(openid),
-            peer: o("bob"),
+            conversation: Conversation::direct(o(openid), o("bob")),
             client_msg_id: client_msg_id.map(|id| ClientMsgId::parse(id).unwrap()),
             kind: Kind::parse("text").unwrap(),
             body: r#"{"message":"hi"}"#.into(),
@@ -139,10 +141,20 @@ fn o(text: &str) -> OpenId {
 }
 
 fn appended(draft: &Draft, request: RequestState) -> Event {
-    Event::Appended { draft: draft.clone(), seq: Seq::ZERO.next(), sent_at: 5, request }
+    Event::Appended {
+        draft: draft.clone(),
+        audience: members(draft),
+        seq: Seq::ZERO.next(),
+        sent_at: 5,
+        request,
+    }
 }
 
-fn repeated(draft: &Draft, quiet: bool, request: RequestState) -> Event {
+fn members(draft: &Draft) -> Audience {
+    Audience::both(&draft.sender, draft.conversation.peer(&draft.sender).unwrap())
+}
+
+fn repeated(draft: &Draft, is_quiet: bool, request: RequestState) -> Event {
     let Draft { sender, kind, body, client_msg_id, target, .. } = draft.clone();
     let stored = Message {
         seq: Seq::ZERO.next(),
@@ -154,7 +166,8 @@ fn repeated(draft: &Draft, quiet: bool, request: RequestState) -> Event {
         recalled: false,
         target,
     };
-    Event::Repeated { draft: draft.clone(), stored, quiet, request }
+    let audience = if is_quiet { Audience::nobody() } else { members(draft) };
+    Event::Repeated { draft: draft.clone(), audience, stored, request }
 }
 
 #[actix_web::test]

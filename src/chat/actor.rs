@@ -27,7 +27,8 @@ use super::sequencer::{Patience, Room};
 use super::traced;
 use super::typing::Signs;
 use crate::event::{
-    Committed, Delivered, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState,
+    Audience, Committed, Conversation, Delivered, Draft, Event, Message, Receipt, ReceiptKind, Refusal,
+    RequestState,
 };
 use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
@@ -58,8 +59,8 @@ pub struct ChatServer {
     pub(super) holds: DeadlineQueue,
     pub(super) holds_watched: bool,
     pub(super) held: Room,
-    /// Whose conversation with whom the database is asked about.
-    pub(super) filling: HashSet<(OpenId, OpenId)>,
+    /// For whom the database is asked about which conversation.
+    pub(super) filling: HashSet<(OpenId, Conversation)>,
     pub(super) receipts: Receipts,
     signs: Signs,
     /// Questions whether a sign of typing may pass that have no answer yet.
@@ -104,69 +105,68 @@ impl ChatServer {
         }
     }
 
-    fn appended(&mut self, draft: &Draft, seq: Seq, sent_at: i64, request: RequestState) {
-        let Draft { session, sender, peer, .. } = draft;
-        let mut overrun = Overrun::default();
+    fn appended(
+        &mut self,
+        draft: &Draft,
+        audience: &Audience,
+        seq: Seq,
+        sent_at: i64,
+        request: RequestState,
+    ) {
+        let Draft { session, sender, conversation, target, .. } = draft;
+        let is_acked = self.ack(draft, &StoredAt { seq, sent_at, duplicate: false }, request);
         let mut frame = None;
         let mut encode = || frame.get_or_insert_with(|| outbound::message(draft, seq, sent_at)).clone();
-        let to_self = sender == peer;
-        let is_news_to_sender = self.is_news(sender, peer, seq);
-        let is_news_to_peer = !to_self && self.is_news(peer, sender, seq);
-        let mut is_acked = false;
-        if let Some(origin) = self.registry.find(sender, *session) {
-            abort_point("before-ack");
-            is_acked = overrun.ack(origin, draft, &StoredAt { seq, sent_at, duplicate: false }, request);
-            self.metrics.acks.inc_by(u64::from(is_acked));
-            traced::acked(draft, seq, is_acked);
-        }
-        self.drop_overrun(overrun);
-        let delivery = Delivery {
-            to: sender,
-            peer,
-            seq,
-            incoming: false,
-            target: draft.target,
-            patience: Patience::Waits,
-        };
         // A plain client that writes to itself gets it back, as in the seed.
-        let needs_it = |slot: &Slot| {
-            slot.session != *session || !is_acked || (to_self && slot.dialect == Dialect::Plain)
-        };
-        let wanted = |slot: &Slot| is_news_to_sender && needs_it(slot);
-        self.deliver(delivery, &mut encode, wanted);
-        abort_point("before-push");
-        if is_news_to_peer {
-            self.deliver(
-                Delivery { to: peer, peer: sender, incoming: true, ..delivery },
-                &mut encode,
-                |_| true,
-            );
+        let is_echoed = |slot: &Slot| conversation.is_with_oneself() && slot.dialect == Dialect::Plain;
+        for to in audience.iter() {
+            let (incoming, is_news) = (to != sender, self.is_news(to, conversation, seq));
+            if incoming {
+                abort_point("before-push");
+                if !is_news {
+                    continue;
+                }
+            }
+            let has_it = |slot: &Slot| is_acked && slot.session == *session && !is_echoed(slot);
+            let (target, patience) = (*target, Patience::Waits);
+            let delivery = Delivery { to, conversation, seq, incoming, target, patience };
+            self.deliver(delivery, &mut encode, |slot| is_news && (incoming || !has_it(slot)));
         }
     }
 
-    fn repeated(&mut self, draft: &Draft, stored: &Message, quiet: bool, request: RequestState) {
-        let Draft { session, sender, peer, .. } = draft;
-        let mut overrun = Overrun::default();
-        let mut is_acked = false;
-        if let Some(origin) = self.registry.find(sender, *session) {
-            let ack = StoredAt { seq: stored.seq, sent_at: stored.sent_at, duplicate: true };
-            is_acked = overrun.ack(origin, draft, &ack, request);
-            self.metrics.acks.inc_by(u64::from(is_acked));
-            self.metrics.duplicates.inc();
-            traced::acked(draft, stored.seq, is_acked);
+    fn repeated(&mut self, draft: &Draft, audience: &Audience, stored: &Message, request: RequestState) {
+        let ack = StoredAt { seq: stored.seq, sent_at: stored.sent_at, duplicate: true };
+        let is_acked = self.ack(draft, &ack, request);
+        if audience.is_empty() {
+            return;
         }
         // The node that stored it may have died before it pushed; v1 clients drop by seq what they have.
-        if !quiet {
-            let frame: ByteString = outbound::stored(stored, peer).into();
-            for (openid, slot) in self.both(sender, peer) {
-                let has_it = is_acked && slot.session == *session;
-                if !has_it && slot.dialect == Dialect::V1 {
-                    self.metrics.messages_out.inc();
-                    overrun.push(slot, openid, frame.clone());
-                }
+        let frame: ByteString = outbound::stored(stored, &draft.conversation).into();
+        let mut overrun = Overrun::default();
+        for (openid, slot) in self.sessions_of(audience) {
+            let has_it = is_acked && slot.session == draft.session;
+            if !has_it && slot.dialect == Dialect::V1 {
+                self.metrics.messages_out.inc();
+                overrun.push(slot, openid, frame.clone());
             }
         }
         self.drop_overrun(overrun);
+    }
+
+    /// Acks a message to the session that sent it, if that is here; whether it was told all that it must know.
+    fn ack(&mut self, draft: &Draft, stored: &StoredAt, request: RequestState) -> bool {
+        let mut overrun = Overrun::default();
+        let Some(origin) = self.registry.find(&draft.sender, draft.session) else { return false };
+        if stored.duplicate {
+            self.metrics.duplicates.inc();
+        } else {
+            abort_point("before-ack");
+        }
+        let is_acked = overrun.ack(origin, draft, stored, request);
+        self.metrics.acks.inc_by(u64::from(is_acked));
+        traced::acked(draft, stored.seq, is_acked);
+        self.drop_overrun(overrun);
+        is_acked
     }
 
     fn refused(&mut self, draft: &Draft, why: Refusal) {
@@ -180,36 +180,38 @@ impl ChatServer {
         self.drop_overrun(overrun);
     }
 
-    fn marked(&mut self, receipt: &Receipt, moved: bool, to_peer: bool, request_id: Option<&RequestId>) {
-        let Receipt { openid, peer, session, .. } = receipt;
+    fn marked(&mut self, receipt: &Receipt, audience: &Audience, request_id: Option<&RequestId>) {
+        let Receipt { openid, conversation, session, .. } = receipt;
         if let (Some(session), Some(_)) = (session, request_id) {
             self.answer(openid, *session, outbound::receipt(receipt, request_id));
         }
-        if !moved {
+        if audience.is_empty() {
             return;
         }
         traced::marked(receipt);
         let frame = outbound::receipt(receipt, None);
         let mark = Mark::Receipt(receipt.kind, openid);
-        let rises = [
-            (openid, self.mark_rises(openid, peer, mark, receipt.seq)),
-            (peer, to_peer && self.mark_rises(peer, openid, mark, receipt.seq)),
-        ];
         let mut overrun = Overrun::default();
-        for (to, slot) in self.both(openid, peer) {
-            let is_news = rises.iter().any(|(who, rises)| *who == to && *rises);
-            if is_news && slot.dialect == Dialect::V1 && Some(slot.session) != *session {
-                self.metrics.receipts_out.inc();
-                overrun.push(slot, to, frame.clone());
+        for to in audience.iter() {
+            if !self.mark_rises(to, conversation, mark, receipt.seq) {
+                continue;
+            }
+            for slot in self.registry.of(to) {
+                if slot.dialect == Dialect::V1 && Some(slot.session) != *session {
+                    self.metrics.receipts_out.inc();
+                    overrun.push(slot, to, frame.clone());
+                }
             }
         }
         self.drop_overrun(overrun);
     }
 
-    fn typing(&mut self, openid: &OpenId, peer: &OpenId) {
-        let frame = outbound::typing(openid, peer);
-        self.tell_v1(peer, &frame);
-        self.hint(peer, ClusterEventKind::Frame(frame));
+    fn typing(&mut self, openid: &OpenId, conversation: &Conversation, audience: &Audience) {
+        let frame = outbound::typing(openid, conversation);
+        for to in audience.iter() {
+            self.tell_v1(to, &frame);
+            self.hint(to, ClusterEventKind::Frame(frame.clone()));
+        }
         self.send_hints();
     }
 
@@ -221,14 +223,9 @@ impl ChatServer {
         self.drop_overrun(overrun);
     }
 
-    /// Every session of the two parties, once.
-    fn both<'a>(
-        &'a self,
-        sender: &'a OpenId,
-        peer: &'a OpenId,
-    ) -> impl Iterator<Item = (&'a OpenId, &'a Slot)> {
-        let peers = if sender == peer { &[] } else { self.registry.of(peer) };
-        self.registry.of(sender).iter().map(move |s| (sender, s)).chain(peers.iter().map(move |s| (peer, s)))
+    /// Every session here of those who hear of a commit.
+    fn sessions_of<'a>(&'a self, audience: &'a Audience) -> impl Iterator<Item = (&'a OpenId, &'a Slot)> {
+        audience.iter().flat_map(|to| self.registry.of(to).iter().map(move |slot| (to, slot)))
     }
 
     fn failure(
@@ -270,8 +267,8 @@ impl ChatServer {
         self.receipts.flush(|receipt| self.ports.store.write_mark(receipt));
     }
 
-    fn flush_read(&mut self, openid: &OpenId, peer: &OpenId) {
-        if let Some(receipt) = self.receipts.take_read(openid, peer)
+    fn flush_read(&mut self, openid: &OpenId, conversation: &Conversation) {
+        if let Some(receipt) = self.receipts.take_read(openid, conversation)
             && let Err(receipt) = self.ports.store.write_mark(receipt)
         {
             self.receipts.note(receipt);
@@ -353,15 +350,15 @@ impl Handler<Connect> for ChatServer {
 impl ChatServer {
     fn commit(&mut self, event: &Event) {
         match event {
-            Event::Appended { draft, seq, sent_at, request } => {
-                self.appended(draft, *seq, *sent_at, *request)
+            Event::Appended { draft, audience, seq, sent_at, request } => {
+                self.appended(draft, audience, *seq, *sent_at, *request)
             }
-            Event::Repeated { draft, stored, quiet, request } => {
-                self.repeated(draft, stored, *quiet, *request)
+            Event::Repeated { draft, audience, stored, request } => {
+                self.repeated(draft, audience, stored, *request)
             }
             Event::Refused { draft, why } => self.refused(draft, *why),
-            Event::Marked { receipt, moved, to_peer, request_id } => {
-                self.marked(receipt, *moved, *to_peer, request_id.as_ref())
+            Event::Marked { receipt, audience, request_id } => {
+                self.marked(receipt, audience, request_id.as_ref())
             }
             Event::MarkUnstored(receipt) => drop(self.receipts.note(receipt.clone())),
             Event::MarkRefused { receipt, request_id, why } => {
@@ -370,9 +367,9 @@ impl ChatServer {
                     self.answer(&receipt.openid, session, frame);
                 }
             }
-            Event::Cleared { openid, peer, seq } => self.tell_cleared(openid, peer, *seq),
-            Event::Settings { openid, peer, muted } => {
-                self.tell_v1(openid, &outbound::settings(peer, *muted))
+            Event::Cleared { openid, conversation, seq } => self.tell_cleared(openid, conversation, *seq),
+            Event::Settings { openid, conversation, muted } => {
+                self.tell_v1(openid, &outbound::settings(openid, conversation, *muted))
             }
         }
     }
@@ -435,9 +432,9 @@ impl Handler<Disconnect> for ChatServer {
             self.unfollow(new.openid);
         }
         if let Some(slot) = self.registry.remove(&gone.openid, gone.session)
-            && let Some(peer) = &slot.open_chat
+            && let Some(conversation) = &slot.open_chat
         {
-            self.flush_read(&gone.openid, peer);
+            self.flush_read(&gone.openid, conversation);
         }
         self.count();
     }
@@ -448,7 +445,7 @@ impl Handler<OpenChat> for ChatServer {
 
     fn handle(&mut self, open: OpenChat, _: &mut Self::Context) {
         if let Some(slot) = self.registry.find_mut(&open.openid, open.session) {
-            slot.open_chat = open.peer;
+            slot.open_chat = open.conversation;
         }
     }
 }
@@ -483,23 +480,23 @@ impl Handler<Acknowledge> for ChatServer {
 impl Handler<Typing> for ChatServer {
     type Result = ();
 
-    fn handle(&mut self, Typing { openid, peer }: Typing, ctx: &mut Self::Context) {
-        let is_seen =
-            self.has_cluster() || self.registry.of(&peer).iter().any(|slot| slot.dialect == Dialect::V1);
-        if openid == peer
+    fn handle(&mut self, Typing { openid, conversation }: Typing, ctx: &mut Self::Context) {
+        let is_v1 = |slot: &Slot| slot.dialect == Dialect::V1;
+        // Where the other one is known and not here, the store need not be asked.
+        let is_seen = self.has_cluster()
+            || conversation.peer(&openid).is_none_or(|peer| self.registry.of(peer).iter().any(is_v1));
+        if conversation.is_with_oneself()
             || !is_seen
             || self.asking >= ASKING_AT_MOST
-            || !self.signs.pass(&openid, &peer, monotonic_ms())
+            || !self.signs.pass(&openid, &conversation, monotonic_ms())
         {
             return;
         }
         self.asking += 1;
-        let may_reach = self.ports.store.may_reach(openid.clone(), peer.clone()).into_actor(self);
-        ctx.spawn(may_reach.map(move |may_reach, chat, _| {
+        let asked = self.ports.store.typing_audience(openid.clone(), conversation.clone()).into_actor(self);
+        ctx.spawn(asked.map(move |audience, chat, _| {
             chat.asking -= 1;
-            if may_reach {
-                chat.typing(&openid, &peer);
-            }
+            chat.typing(&openid, &conversation, &audience);
         }));
     }
 }

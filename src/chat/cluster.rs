@@ -16,7 +16,7 @@ use super::registry::Contest;
 use super::sequencer::Patience;
 use super::traced;
 use crate::event::overview::{Missed, Overview};
-use crate::event::{Receipt, ReceiptKind};
+use crate::event::{Conversation, Receipt, ReceiptKind};
 use crate::ids::{Device, OpenId, Seq, SessionId};
 use crate::protocol::{Close, Dialect, outbound};
 
@@ -42,8 +42,10 @@ impl ChatServer {
 
     /// Notes that `openid`, if they have sessions here, is told of a message now; whether they were not
     /// before.
-    pub(super) fn is_news(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
-        !self.has_cluster() || self.registry.of(openid).is_empty() || self.delivered.note(openid, peer, seq)
+    pub(super) fn is_news(&mut self, openid: &OpenId, conversation: &Conversation, seq: Seq) -> bool {
+        !self.has_cluster()
+            || self.registry.of(openid).is_empty()
+            || self.delivered.note(openid, conversation, seq)
     }
 
     /// Lets a session in once hints for its user come here: what is committed after its `init` is pushed, on
@@ -77,21 +79,19 @@ impl ChatServer {
 
     fn arrived(&mut self, ClusterEvent { to, kind }: ClusterEvent) {
         match kind {
-            ClusterEventKind::Message { peer, seq, incoming, target, frame } => {
-                if let Some(line) = traced::live("heard", &to, &peer, seq, incoming, Some(&frame)) {
+            ClusterEventKind::Message { conversation, seq, incoming, target, frame } => {
+                if let Some(line) = traced::live("heard", &to, &conversation, seq, incoming, Some(&frame)) {
                     line.write();
                 }
-                if self.is_news(&to, &peer, seq) {
-                    let delivery =
-                        Delivery { to: &to, peer: &peer, seq, incoming, target, patience: Patience::Waits };
+                if self.is_news(&to, &conversation, seq) {
+                    let (to, conversation, patience) = (&to, &conversation, Patience::Waits);
+                    let delivery = Delivery { to, conversation, seq, incoming, target, patience };
                     self.deliver(delivery, || frame.clone(), |_| true);
                 }
             }
             ClusterEventKind::Frame(frame) => self.tell_v1(&to, &frame),
-            ClusterEventKind::Receipt { kind, who, peer, seq } => {
-                self.tell_receipt(&to, kind, &who, &peer, seq)
-            }
-            ClusterEventKind::Cleared { peer, seq } => self.tell_cleared(&to, &peer, seq),
+            ClusterEventKind::Receipt(receipt) => self.tell_receipt(&to, &receipt),
+            ClusterEventKind::Cleared { conversation, seq } => self.tell_cleared(&to, &conversation, seq),
             ClusterEventKind::Joined { session, dialect, device } => {
                 self.joined_elsewhere(&to, session, dialect, device.as_ref())
             }
@@ -106,26 +106,31 @@ impl ChatServer {
     }
 
     /// Tells a user's v1 sessions of a mark, unless they were told of it or of a later one.
-    fn tell_receipt(&mut self, to: &OpenId, kind: ReceiptKind, who: &OpenId, peer: &OpenId, seq: Seq) {
-        if self.mark_rises(to, peer, Mark::Receipt(kind, who), seq) {
-            let other = if who == to { peer } else { to };
-            let receipt = Receipt { kind, openid: who.clone(), peer: other.clone(), seq, session: None };
-            self.tell_v1(to, &outbound::receipt(&receipt, None));
+    fn tell_receipt(&mut self, to: &OpenId, receipt: &Receipt) {
+        let mark = Mark::Receipt(receipt.kind, &receipt.openid);
+        if self.mark_rises(to, &receipt.conversation, mark, receipt.seq) {
+            self.tell_v1(to, &outbound::receipt(receipt, None));
         }
     }
 
-    pub(super) fn tell_cleared(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) {
-        if self.mark_rises(openid, peer, Mark::Cleared, seq) {
-            self.tell_v1(openid, &outbound::cleared(peer, seq));
+    pub(super) fn tell_cleared(&mut self, openid: &OpenId, conversation: &Conversation, seq: Seq) {
+        if self.mark_rises(openid, conversation, Mark::Cleared, seq) {
+            self.tell_v1(openid, &outbound::cleared(openid, conversation, seq));
         }
     }
 
     /// Notes that `openid`, if they have sessions here, is told of a mark now; whether it is further than
     /// what they were told before.
-    pub(super) fn mark_rises(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
+    pub(super) fn mark_rises(
+        &mut self,
+        openid: &OpenId,
+        conversation: &Conversation,
+        mark: Mark<'_>,
+        seq: Seq,
+    ) -> bool {
         !self.has_cluster()
             || self.registry.of(openid).is_empty()
-            || self.delivered.note_mark(openid, peer, mark, seq)
+            || self.delivered.note_mark(openid, conversation, mark, seq)
     }
 
     /// Queues a frame for a user's v1 sessions.
@@ -200,16 +205,22 @@ impl ChatServer {
 
     fn caught_up(&mut self, openid: &OpenId, missed: Missed) {
         let Missed { overview, messages, .. } = missed;
-        let peer = overview.peer.clone();
+        let Overview { conversation, cleared_seq, .. } = &overview;
         for message in &messages {
-            self.tell_stored(openid, &peer, message);
+            self.tell_stored(openid, conversation, message);
         }
-        let Overview { cleared_seq, read_seq, recv_seq, peer_read_seq, peer_recv_seq, .. } = overview;
-        self.tell_receipt(openid, ReceiptKind::Recv, openid, &peer, recv_seq);
-        self.tell_receipt(openid, ReceiptKind::Read, openid, &peer, read_seq);
-        self.tell_receipt(openid, ReceiptKind::Recv, &peer, &peer, peer_recv_seq);
-        self.tell_receipt(openid, ReceiptKind::Read, &peer, &peer, peer_read_seq);
-        self.tell_cleared(openid, &peer, cleared_seq);
+        let of_user = [(ReceiptKind::Recv, overview.recv_seq), (ReceiptKind::Read, overview.read_seq)];
+        let of_peer =
+            [(ReceiptKind::Recv, overview.peer_recv_seq), (ReceiptKind::Read, overview.peer_read_seq)];
+        for (who, marks) in [(Some(openid), of_user), (conversation.peer(openid), of_peer)] {
+            let Some(who) = who else { continue };
+            for (kind, seq) in marks {
+                let (openid_of_mark, conversation) = (who.clone(), conversation.clone());
+                let receipt = Receipt { kind, openid: openid_of_mark, conversation, seq, session: None };
+                self.tell_receipt(openid, &receipt);
+            }
+        }
+        self.tell_cleared(openid, conversation, *cleared_seq);
     }
 }
 

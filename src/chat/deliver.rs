@@ -12,7 +12,7 @@ use super::receipts::Receipts;
 use super::registry::Slot;
 use super::sequencer::{Gap, Live, Looked, Offer, Patience, Ready};
 use super::traced;
-use crate::event::{Message, Receipt, ReceiptKind};
+use crate::event::{Conversation, Message, Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq};
 use crate::metrics::Metrics;
 use crate::protocol::{Dialect, outbound};
@@ -28,9 +28,9 @@ const FILLING_AT_MOST: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery<'a> {
     pub to: &'a OpenId,
-    pub peer: &'a OpenId,
+    pub conversation: &'a Conversation,
     pub seq: Seq,
-    /// It is the peer's, not the user's own.
+    /// It is another's, not the user's own.
     pub incoming: bool,
     /// The message that it recalls.
     pub target: Option<Seq>,
@@ -43,37 +43,32 @@ struct Teller<'a> {
     metrics: &'a Metrics,
     receipts: &'a mut Receipts,
     overrun: Overrun,
-    /// Messages that were recalled with what was told, and the other one of their conversation.
-    recalled: Vec<(OpenId, Seq)>,
+    /// Messages that were recalled with what was told.
+    recalled: Vec<(Conversation, Seq)>,
 }
 
 impl Teller<'_> {
-    fn tell(&mut self, slot: &Slot, peer: &OpenId, live: Live) {
+    fn tell(&mut self, slot: &Slot, conversation: &Conversation, live: Live) {
         let Some(frame) = live.frame else { return };
         self.metrics.messages_out.inc();
-        let line = traced::live("pushed", self.to, peer, live.seq, live.incoming, Some(&frame));
+        let line = traced::live("pushed", self.to, conversation, live.seq, live.incoming, Some(&frame));
         let queued = self.overrun.push(slot, self.to, frame);
         if let Some(line) = line {
             line.session(slot.session)
                 .text("outcome", if queued { "queued" } else { "session ended" })
                 .write();
         }
-        if live.incoming && queued && slot.is_looking_at(peer) {
-            let (openid, peer) = (self.to.clone(), peer.clone());
-            self.receipts.note(Receipt {
-                kind: ReceiptKind::Read,
-                openid,
-                peer,
-                seq: live.seq,
-                session: None,
-            });
+        if live.incoming && queued && slot.is_looking_at(conversation) {
+            let (openid, conversation) = (self.to.clone(), conversation.clone());
+            let kind = ReceiptKind::Read;
+            self.receipts.note(Receipt { kind, openid, conversation, seq: live.seq, session: None });
         }
-        self.recalled.extend(live.target.map(|target| (peer.clone(), target)));
+        self.recalled.extend(live.target.map(|target| (conversation.clone(), target)));
     }
 
-    fn tell_all(&mut self, slot: &Slot, peer: &OpenId, ready: Ready) {
+    fn tell_all(&mut self, slot: &Slot, conversation: &Conversation, ready: Ready) {
         for live in ready {
-            self.tell(slot, peer, live);
+            self.tell(slot, conversation, live);
         }
     }
 }
@@ -87,7 +82,7 @@ impl ChatServer {
         mut frame: impl FnMut() -> ByteString,
         wanted: impl Fn(&Slot) -> bool,
     ) {
-        let Delivery { to, peer, seq, incoming, target, patience } = delivery;
+        let Delivery { to, conversation, seq, incoming, target, patience } = delivery;
         let now = self.has_cluster().then(monotonic_ms);
         let (slots, holds) = (self.registry.of_mut(to), &mut self.holds);
         let (metrics, receipts) = (&self.metrics, &mut self.receipts);
@@ -95,17 +90,18 @@ impl ChatServer {
         for slot in slots {
             let live = Live { seq, incoming, target, frame: wanted(slot).then(&mut frame) };
             let Some(now) = now else {
-                teller.tell(slot, peer, live);
+                teller.tell(slot, conversation, live);
                 continue;
             };
-            match slot.sequencer.get_or_insert_default().offer(peer, live, patience, &self.held, now) {
-                Offer::Ready(ready) => teller.tell_all(slot, peer, ready),
+            let sequencer = slot.sequencer.get_or_insert_default();
+            match sequencer.offer(conversation, live, patience, &self.held, now) {
+                Offer::Ready(ready) => teller.tell_all(slot, conversation, ready),
                 Offer::NoRoom(ready) => {
                     metrics.frames_out_of_turn.inc_by(ready.len() as u64);
-                    teller.tell_all(slot, peer, ready);
+                    teller.tell_all(slot, conversation, ready);
                 }
                 Offer::Held(due) => {
-                    if let Some(line) = traced::live("held", to, peer, seq, incoming, None) {
+                    if let Some(line) = traced::live("held", to, conversation, seq, incoming, None) {
                         line.session(slot.session).write();
                     }
                     if let Some(due) = due {
@@ -116,7 +112,7 @@ impl ChatServer {
                     metrics.frames_late.inc();
                     // A v1 client has seen the hole, and fetches what is missing.
                     if slot.dialect == Dialect::Plain {
-                        teller.tell(slot, peer, live);
+                        teller.tell(slot, conversation, live);
                     }
                 }
             }
@@ -125,11 +121,11 @@ impl ChatServer {
         self.told_of(to, overrun, recalled);
     }
 
-    fn told_of(&mut self, to: &OpenId, overrun: Overrun, recalled: Vec<(OpenId, Seq)>) {
+    fn told_of(&mut self, to: &OpenId, overrun: Overrun, recalled: Vec<(Conversation, Seq)>) {
         if self.has_cluster() {
-            for (peer, target) in recalled {
+            for (conversation, target) in recalled {
                 // Should it still be on its way, it must not come after its recall.
-                self.delivered.note(to, &peer, target);
+                self.delivered.note(to, &conversation, target);
             }
         }
         self.drop_overrun(overrun);
@@ -157,9 +153,9 @@ impl ChatServer {
             let (metrics, receipts) = (&self.metrics, &mut self.receipts);
             let mut teller =
                 Teller { to: &openid, metrics, receipts, overrun: Overrun::default(), recalled: Vec::new() };
-            for (peer, ready) in ready {
+            for (conversation, ready) in ready {
                 metrics.frames_out_of_turn.inc_by(ready.len() as u64);
-                teller.tell_all(slot, &peer, ready);
+                teller.tell_all(slot, &conversation, ready);
             }
             let Teller { overrun, recalled, .. } = teller;
             self.told_of(&openid, overrun, recalled);
@@ -178,45 +174,44 @@ impl ChatServer {
         if !self.has_cluster() {
             return;
         }
-        let key = (openid.clone(), gap.peer.clone());
+        let key = (openid.clone(), gap.conversation.clone());
         if self.filling.len() >= FILLING_AT_MOST || self.filling.contains(&key) {
             return;
         }
         self.metrics.gap_reads.inc();
-        let Gap { peer, after, before } = gap;
-        let messages = self.ports.store.between(openid.clone(), peer, after, before);
+        let Gap { conversation, after, before } = gap;
+        let messages = self.ports.store.between(openid.clone(), conversation, after, before);
         self.filling.insert(key.clone());
         ctx.spawn(messages.into_actor(self).map(move |messages, chat, _| {
             chat.filling.remove(&key);
-            let (openid, peer) = key;
+            let (openid, conversation) = key;
             for message in messages {
-                chat.tell_stored(&openid, &peer, &message);
+                chat.tell_stored(&openid, &conversation, &message);
             }
         }));
     }
 
     /// Tells a user's sessions of a message as the database has it, unless they were told before.
-    pub(super) fn tell_stored(&mut self, openid: &OpenId, peer: &OpenId, message: &Message) {
+    pub(super) fn tell_stored(&mut self, openid: &OpenId, conversation: &Conversation, message: &Message) {
         let Message { seq, target, .. } = *message;
         let incoming = message.sender != *openid;
-        if !self.is_news(openid, peer, seq) {
+        if !self.is_news(openid, conversation, seq) {
             return;
         }
-        let frame: ByteString = outbound::as_seen(message, openid, peer).into();
-        if let Some(line) = traced::live("found in the database", openid, peer, seq, incoming, Some(&frame)) {
+        let frame: ByteString = outbound::stored(message, conversation).into();
+        let line = traced::live("found in the database", openid, conversation, seq, incoming, Some(&frame));
+        if let Some(line) = line {
             line.write();
         }
         // A plain client cannot tell its own message from another's, nor an old one from a new one.
         let is_new_to = |slot: &Slot| {
             let has_older =
-                slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(peer, seq));
+                slot.sequencer.as_ref().is_some_and(|sequencer| sequencer.has_told_before(conversation, seq));
             has_older || message.sent_at >= slot.joined_at - BEFORE_JOINING
         };
         let wanted = |slot: &Slot| slot.dialect == Dialect::V1 || (incoming && is_new_to(slot));
-        self.deliver(
-            Delivery { to: openid, peer, seq, incoming, target, patience: Patience::None },
-            || frame.clone(),
-            wanted,
-        );
+        let patience = Patience::None;
+        let delivery = Delivery { to: openid, conversation, seq, incoming, target, patience };
+        self.deliver(delivery, || frame.clone(), wanted);
     }
 }

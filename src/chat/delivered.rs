@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 
-use crate::event::ReceiptKind;
+use crate::event::{Conversation, ReceiptKind};
 use crate::ids::{OpenId, Seq};
 
 /// Messages, and marks, of one generation: some 18 bytes a message and 34 a mark.
@@ -30,7 +30,7 @@ struct Generation {
 /// Which of the marks of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mark<'a> {
-    /// What this one of the two has received or read.
+    /// What this member has received or read.
     Receipt(ReceiptKind, &'a OpenId),
     Cleared,
 }
@@ -56,10 +56,9 @@ impl Hasher for AsItIs {
 }
 
 impl DeliveredCache {
-    /// Notes that `openid` is told of the message at `seq` of their conversation with `peer`; whether that is
-    /// new.
-    pub fn note(&mut self, openid: &OpenId, peer: &OpenId, seq: Seq) -> bool {
-        let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), seq.get()));
+    /// Notes that `openid` is told of the message at `seq` of a conversation; whether that is new.
+    pub fn note(&mut self, openid: &OpenId, conversation: &Conversation, seq: Seq) -> bool {
+        let key = self.hasher.hash_one((openid.as_str(), conversation.address_str(openid), seq.get()));
         if self.old.messages.contains(&key) || !self.young.messages.insert(key) {
             return false;
         }
@@ -67,10 +66,16 @@ impl DeliveredCache {
         true
     }
 
-    /// Notes that `openid` is told how far a mark of their conversation with `peer` has come; whether that is
-    /// further than they were told.
-    pub fn note_mark(&mut self, openid: &OpenId, peer: &OpenId, mark: Mark<'_>, seq: Seq) -> bool {
-        let key = self.hasher.hash_one((openid.as_str(), peer.as_str(), mark));
+    /// Notes that `openid` is told how far a mark of a conversation has come; whether that is further than they
+    /// were told.
+    pub fn note_mark(
+        &mut self,
+        openid: &OpenId,
+        conversation: &Conversation,
+        mark: Mark<'_>,
+        seq: Seq,
+    ) -> bool {
+        let key = self.hasher.hash_one((openid.as_str(), conversation.address_str(openid), mark));
         let before = self.young.marks.get(&key).or_else(|| self.old.marks.get(&key)).copied().unwrap_or(0);
         if seq.get() <= before {
             return false;
@@ -100,9 +105,10 @@ mod tests {
     fn marks_only_rise() {
         let id = |text: &str| OpenId::parse(text).unwrap();
         let (alice, bob) = (id("alice"), id("bob"));
+        let conversation = Conversation::direct(alice.clone(), bob.clone());
         let mut told = DeliveredCache::default();
         let note = |told: &mut DeliveredCache, mark, seq| {
-            told.note_mark(&alice, &bob, mark, Seq::parse(seq).unwrap())
+            told.note_mark(&alice, &conversation, mark, Seq::parse(seq).unwrap())
         };
         let read = Mark::Receipt(ReceiptKind::Read, &bob);
         assert!(note(&mut told, read, 3));
@@ -120,7 +126,7 @@ mod tests {
         let id = |text: &str| OpenId::parse(text).unwrap();
         let mut told = DeliveredCache::default();
         let note = |told: &mut DeliveredCache, openid: &str, peer: &str, seq: i64| {
-            told.note(&id(openid), &id(peer), Seq::parse(seq).unwrap())
+            told.note(&id(openid), &Conversation::direct(id(openid), id(peer)), Seq::parse(seq).unwrap())
         };
         assert!(note(&mut told, "a", "b", 1));
         assert!(!note(&mut told, "a", "b", 1));

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use super::outbox::Outbox;
 use crate::event::overview::Missed;
 use crate::event::revocation::Issued;
-use crate::event::{LiveSession, Receipt, ReceiptKind};
+use crate::event::{Conversation, LiveSession, Receipt};
 use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
 use crate::protocol::client_frame::Attention;
 use crate::protocol::{Close, Dialect};
@@ -25,7 +25,7 @@ pub struct Connect {
     pub device: Option<Device>,
     /// When the token was issued that it logged in with; or when it logged in, where a code was used.
     pub issued: Issued,
-    pub open_chat: Option<OpenId>,
+    pub open_chat: Option<Conversation>,
     pub outbox: Arc<Outbox>,
     pub wake: Recipient<Wake>,
 }
@@ -50,7 +50,7 @@ pub struct Disconnect {
 pub struct OpenChat {
     pub openid: OpenId,
     pub session: SessionId,
-    pub peer: Option<OpenId>,
+    pub conversation: Option<Conversation>,
 }
 
 /// Whether the user looks at the app on this session's device.
@@ -67,12 +67,12 @@ pub struct Look {
 #[rtype(result = "()")]
 pub struct Acknowledge(pub Receipt);
 
-/// `openid` types something to `peer`.
+/// `openid` types something in a conversation.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Typing {
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
 }
 
 /// Closes live sessions of a user.
@@ -150,15 +150,15 @@ pub struct ClusterEvent {
 /// What a [`ClusterEvent`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterEventKind {
-    /// A message of the conversation with `peer` was stored for the first time; `incoming`: it is the peer's,
-    /// not the user's own. Where it recalls one, that is `target`.
-    Message { peer: OpenId, seq: Seq, incoming: bool, target: Option<Seq>, frame: ByteString },
+    /// A message was stored for the first time; `incoming`: it is another's, not the user's own. Where it recalls
+    /// one, that is `target`.
+    Message { conversation: Conversation, seq: Seq, incoming: bool, target: Option<Seq>, frame: ByteString },
     /// A frame that is for v1 sessions only.
     Frame(ByteString),
-    /// `who`, one of the two, has received or read the conversation with `peer` up to `seq`.
-    Receipt { kind: ReceiptKind, who: OpenId, peer: OpenId, seq: Seq },
-    /// The user has cleared their own view of the conversation with `peer` up to `seq`.
-    Cleared { peer: OpenId, seq: Seq },
+    /// A member of one of the user's conversations, or the user, has received or read it. It names no session.
+    Receipt(Receipt),
+    /// The user has cleared their own view of a conversation up to `seq`.
+    Cleared { conversation: Conversation, seq: Seq },
     /// A session was let in on the node that says so: one with the same label gives way to it.
     Joined { session: SessionId, dialect: Dialect, device: Option<Device> },
     /// The answer to [`ClusterEventKind::Joined`]: the user's sessions on the node that says so, and how

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::messages::ClusterEvent;
-use crate::event::{CommitSubscriber, Message, Receipt};
+use crate::event::{Audience, CommitSubscriber, Conversation, Message, Receipt};
 use crate::ids::{OpenId, Seq};
 
 /// The database, as far as the chat asks it.
@@ -14,15 +14,15 @@ pub trait ConversationStore: Send {
     /// Gives the receipt back while the store is full.
     fn write_mark(&self, receipt: Receipt) -> Result<(), Receipt>;
 
-    /// Whether `openid` may show `peer` that they type.
-    fn may_reach(&self, openid: OpenId, peer: OpenId) -> BoxFuture<'static, bool>;
+    /// Who may be shown that `openid` types in a conversation; nobody where the database does not answer.
+    fn typing_audience(&self, openid: OpenId, conversation: Conversation) -> BoxFuture<'static, Audience>;
 
-    /// Messages of the conversation of `openid` with `peer` above `after` and below `before`; none where the
+    /// Messages of a conversation of `openid` above `after` and below `before`; none where the
     /// database does not answer.
     fn between(
         &self,
         openid: OpenId,
-        peer: OpenId,
+        conversation: Conversation,
         after: Seq,
         before: Seq,
     ) -> BoxFuture<'static, Vec<Message>>;

@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Receipt, ReceiptKind};
+use crate::event::{Conversation, Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq, SessionId};
 
 /// Marks that may wait, some 200 bytes each. Beyond it new ones are turned away: one that names a later seq
 /// will come.
 const AT_MOST: usize = 100_000;
 
-type Key = (ReceiptKind, OpenId, OpenId);
+type Key = (ReceiptKind, OpenId, Conversation);
 
 /// The marks that wait, one a conversation, user and kind: a flood of receipts costs two writes a second.
 #[derive(Default)]
@@ -21,9 +21,9 @@ impl Receipts {
     /// Keeps the receipt until the next [`Receipts::flush`], unless it waits already or a later one does;
     /// `false` where there is no room.
     pub fn note(&mut self, receipt: Receipt) -> bool {
-        let Receipt { kind, openid, peer, seq, session } = receipt;
+        let Receipt { kind, openid, conversation, seq, session } = receipt;
         let is_full = self.0.len() >= AT_MOST;
-        let key = (kind, openid, peer);
+        let key = (kind, openid, conversation);
         match self.0.get_mut(&key) {
             Some(mark) if seq > mark.0 => *mark = (seq, session),
             Some(_) => {}
@@ -47,14 +47,14 @@ impl Receipts {
     }
 
     /// Takes what one user has read of one conversation.
-    pub fn take_read(&mut self, openid: &OpenId, peer: &OpenId) -> Option<Receipt> {
-        let key = (ReceiptKind::Read, openid.clone(), peer.clone());
+    pub fn take_read(&mut self, openid: &OpenId, conversation: &Conversation) -> Option<Receipt> {
+        let key = (ReceiptKind::Read, openid.clone(), conversation.clone());
         self.0.remove(&key).map(|mark| receipt(key, mark))
     }
 }
 
-fn receipt((kind, openid, peer): Key, (seq, session): (Seq, Option<SessionId>)) -> Receipt {
-    Receipt { kind, openid, peer, seq, session }
+fn receipt((kind, openid, conversation): Key, (seq, session): (Seq, Option<SessionId>)) -> Receipt {
+    Receipt { kind, openid, conversation, seq, session }
 }
 
 #[cfg(test)]
@@ -63,7 +63,14 @@ mod tests {
 
     fn read(peer: &str, seq: i64) -> Receipt {
         let (openid, peer) = (OpenId::parse("a").unwrap(), OpenId::parse(peer).unwrap());
-        Receipt { kind: ReceiptKind::Read, openid, peer, seq: Seq::parse(seq).unwrap(), session: None }
+        let conversation = Conversation::direct(openid.clone(), peer);
+        Receipt {
+            kind: ReceiptKind::Read,
+            openid,
+            conversation,
+            seq: Seq::parse(seq).unwrap(),
+            session: None,
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::messages::{Connect, Replacements, Wake, Which};
 use super::outbox::{Outbox, Pushed};
 use super::sequencer::Sequencer;
-use crate::event::LiveSession;
 use crate::event::revocation::Issued;
+use crate::event::{Conversation, LiveSession};
 use crate::ids::{Device, OpenId, SessionId};
 use crate::protocol::client_frame::Attention;
 use crate::protocol::{Close, Dialect};
@@ -19,7 +19,7 @@ use crate::protocol::{Close, Dialect};
 pub struct Slot {
     pub session: SessionId,
     pub dialect: Dialect,
-    pub open_chat: Option<OpenId>,
+    pub open_chat: Option<Conversation>,
     pub outbox: Arc<Outbox>,
     /// The user does not look at the app on this device: frames come all the same.
     in_background: bool,
@@ -46,7 +46,7 @@ struct Takeovers {
 /// Whether a session gives way to one on another node that has its label.
 pub enum Contest {
     /// It has given way.
-    Gives { slot: Slot, replacements: Replacements },
+    Gives { slot: Box<Slot>, replacements: Replacements },
     /// It stays, and the other must go: both are new, and this one's id is the greater. So both nodes decide
     /// alike, whatever they hear first.
     Stays { session: SessionId },
@@ -165,7 +165,7 @@ impl Registry {
             return Some(Contest::TooOften { retry_ms });
         }
         let (session, replacements) = (slot.session, takeovers.told(now_ms));
-        self.remove(openid, session).map(|slot| Contest::Gives { slot, replacements })
+        self.remove(openid, session).map(|slot| Contest::Gives { slot: Box::new(slot), replacements })
     }
 
     /// Notes what another node answered to the joining of a session here. The ids of those that must go,
@@ -277,9 +277,9 @@ impl Slot {
         }
     }
 
-    /// Whether what `peer` writes is read as it comes: the seed's rule.
-    pub fn is_looking_at(&self, peer: &OpenId) -> bool {
-        self.dialect == Dialect::Plain && self.open_chat.as_ref() == Some(peer)
+    /// Whether what others write in a conversation is read as it comes: the seed's rule.
+    pub fn is_looking_at(&self, conversation: &Conversation) -> bool {
+        self.dialect == Dialect::Plain && self.open_chat.as_ref() == Some(conversation)
     }
 
     /// Whether the user looks at the app on this device, as far as it told.

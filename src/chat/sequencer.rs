@@ -9,7 +9,8 @@ use bytestring::ByteString;
 use prometheus_client::metrics::gauge::Gauge;
 use smallvec::SmallVec;
 
-use crate::ids::{OpenId, Seq};
+use crate::event::Conversation;
+use crate::ids::Seq;
 
 /// How long a frame waits for its predecessor.
 const HOLD_MS: u64 = 200;
@@ -26,7 +27,7 @@ const HELD_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     pub seq: Seq,
-    /// It is the peer's, not the user's own.
+    /// It is another's, not the user's own.
     pub incoming: bool,
     /// The message that it recalls.
     pub target: Option<Seq>,
@@ -60,9 +61,9 @@ pub type Ready = SmallVec<[Live; 1]>;
 /// One session's.
 #[derive(Debug, Default)]
 pub struct Sequencer {
-    lines: HashMap<OpenId, Line>,
+    lines: HashMap<Conversation, Line>,
     /// Conversations in which something waits, or did when [`Sequencer::look`] was last to be called.
-    waiting: Vec<OpenId>,
+    waiting: Vec<Conversation>,
 }
 
 /// One conversation.
@@ -85,7 +86,7 @@ struct Line {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     /// By conversation, what has waited long enough, with what follows on it.
-    pub ready: Vec<(OpenId, Ready)>,
+    pub ready: Vec<(Conversation, Ready)>,
     pub gaps: Vec<Gap>,
     /// When to look again, if anything waits still.
     pub next: Option<u64>,
@@ -94,7 +95,7 @@ pub struct Looked {
 /// What is missing before something that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    pub peer: OpenId,
+    pub conversation: Conversation,
     /// Both exclusive.
     pub after: Seq,
     pub before: Seq,
@@ -108,10 +109,17 @@ struct Held {
 }
 
 impl Sequencer {
-    /// Takes a message of the conversation with `peer` that has not come before.
-    pub fn offer(&mut self, peer: &OpenId, live: Live, patience: Patience, room: &Room, now: u64) -> Offer {
+    /// Takes a message of a conversation that has not come before.
+    pub fn offer(
+        &mut self,
+        conversation: &Conversation,
+        live: Live,
+        patience: Patience,
+        room: &Room,
+        now: u64,
+    ) -> Offer {
         let seq = live.seq.get();
-        let Some(line) = self.lines.get_mut(peer) else {
+        let Some(line) = self.lines.get_mut(conversation) else {
             let mut line = Line {
                 settled: seq,
                 first: 0,
@@ -121,7 +129,7 @@ impl Sequencer {
                 is_asked: false,
             };
             let ready = line.tell(live);
-            self.begin(peer, line);
+            self.begin(conversation, line);
             return Offer::Ready(ready);
         };
         if live.frame.is_some() && seq <= line.told {
@@ -140,33 +148,33 @@ impl Sequencer {
         line.held.insert(at, Held { live, since: now, _space: space });
         let nothing_waited = self.waiting.is_empty();
         if !std::mem::replace(&mut line.is_waiting, true) {
-            self.waiting.push(peer.clone());
+            self.waiting.push(conversation.clone());
         }
         Offer::Held(nothing_waited.then_some(now + ASK_MS))
     }
 
-    fn begin(&mut self, peer: &OpenId, line: Line) {
+    fn begin(&mut self, conversation: &Conversation, line: Line) {
         if self.lines.len() >= LINES_AT_MOST {
             self.lines.retain(|_, line| line.is_waiting);
         }
-        self.lines.insert(peer.clone(), line);
+        self.lines.insert(conversation.clone(), line);
     }
 
     /// Whether the session was told of something older in this conversation: then this message is newer than
     /// the session, whatever clocks say.
-    pub fn has_told_before(&self, peer: &OpenId, seq: Seq) -> bool {
-        self.lines.get(peer).is_some_and(|line| (1..seq.get()).contains(&line.first))
+    pub fn has_told_before(&self, conversation: &Conversation, seq: Seq) -> bool {
+        self.lines.get(conversation).is_some_and(|line| (1..seq.get()).contains(&line.first))
     }
 
     /// Looks after what waits.
     pub fn look(&mut self, now: u64) -> Looked {
         let mut looked = Looked::default();
         let lines = &mut self.lines;
-        self.waiting.retain(|peer| {
-            let Some(line) = lines.get_mut(peer) else { return false };
+        self.waiting.retain(|conversation| {
+            let Some(line) = lines.get_mut(conversation) else { return false };
             let has_expired = |held: &&Held| held.since + HOLD_MS <= now;
             if let Some(last) = line.held.iter().filter(has_expired).map(|held| held.live.seq.get()).max() {
-                looked.ready.push((peer.clone(), line.release(last)));
+                looked.ready.push((conversation.clone(), line.release(last)));
             }
             line.is_waiting = !line.held.is_empty();
             let Some(since) = line.held.iter().map(|held| held.since).min() else {
@@ -175,7 +183,7 @@ impl Sequencer {
             };
             if !line.is_asked && since + ASK_MS <= now {
                 line.is_asked = true;
-                looked.gaps.extend(line.gap(peer));
+                looked.gaps.extend(line.gap(conversation));
             }
             let due = since + if line.is_asked { HOLD_MS } else { ASK_MS };
             looked.next = Some(looked.next.map_or(due, |next| next.min(due)));
@@ -221,9 +229,9 @@ impl Line {
         }
     }
 
-    fn gap(&self, peer: &OpenId) -> Option<Gap> {
+    fn gap(&self, conversation: &Conversation) -> Option<Gap> {
         let before = self.held.first()?.live.seq;
-        Some(Gap { peer: peer.clone(), after: Seq::parse(self.settled).ok()?, before })
+        Some(Gap { conversation: conversation.clone(), after: Seq::parse(self.settled).ok()?, before })
     }
 
     fn settle(&mut self, live: Live, ready: &mut Ready) {
@@ -288,6 +296,7 @@ impl Drop for Space {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::OpenId;
 
     struct Session {
         sequencer: Sequencer,
@@ -300,8 +309,8 @@ mod tests {
         Session { sequencer: Sequencer::default(), room: Room::new(shown.clone()), shown }
     }
 
-    fn peer(name: &str) -> OpenId {
-        OpenId::parse(name).unwrap()
+    fn with(peer: &str) -> Conversation {
+        Conversation::direct(OpenId::parse("me").unwrap(), OpenId::parse(peer).unwrap())
     }
 
     fn live(seq: i64) -> Live {
@@ -318,7 +327,7 @@ mod tests {
 
     impl Session {
         fn offer(&mut self, live: Live, now: u64) -> Offer {
-            self.sequencer.offer(&peer("a"), live, Patience::Waits, &self.room, now)
+            self.sequencer.offer(&with("a"), live, Patience::Waits, &self.room, now)
         }
 
         /// What is told at once.
@@ -355,7 +364,7 @@ mod tests {
         assert_eq!(s.offer(live(3), 0), Offer::Held(Some(50)));
         let Session { sequencer, room, .. } = &mut s;
         for seq in 1..4 {
-            let offer = sequencer.offer(&peer("b"), live(seq), Patience::Waits, room, 0);
+            let offer = sequencer.offer(&with("b"), live(seq), Patience::Waits, room, 0);
             assert!(matches!(offer, Offer::Ready(_)), "{offer:?}");
         }
     }
@@ -377,12 +386,12 @@ mod tests {
     fn what_is_behind_the_first_frame_is_newer_than_the_session() {
         let mut s = session();
         s.told(own(3), 0);
-        assert!(!s.sequencer.has_told_before(&peer("a"), Seq::parse(4).unwrap()));
+        assert!(!s.sequencer.has_told_before(&with("a"), Seq::parse(4).unwrap()));
         s.told(live(4), 0);
         s.told(live(5), 0);
-        let knows = [4, 5, 6].map(|seq| s.sequencer.has_told_before(&peer("a"), Seq::parse(seq).unwrap()));
+        let knows = [4, 5, 6].map(|seq| s.sequencer.has_told_before(&with("a"), Seq::parse(seq).unwrap()));
         assert_eq!(
-            (knows, s.sequencer.has_told_before(&peer("b"), Seq::parse(9).unwrap())),
+            (knows, s.sequencer.has_told_before(&with("b"), Seq::parse(9).unwrap())),
             ([false, true, true], false)
         );
     }
@@ -394,11 +403,12 @@ mod tests {
         assert_eq!(s.offer(live(5), 0), Offer::Held(Some(50)));
         s.offer(live(7), 10);
         assert_eq!(s.sequencer.look(49), Looked { next: Some(50), ..Looked::default() });
-        let gap = Gap { peer: peer("a"), after: Seq::parse(1).unwrap(), before: Seq::parse(5).unwrap() };
+        let gap =
+            Gap { conversation: with("a"), after: Seq::parse(1).unwrap(), before: Seq::parse(5).unwrap() };
         assert_eq!(s.sequencer.look(50), Looked { gaps: vec![gap], next: Some(200), ..Looked::default() });
         assert_eq!(s.sequencer.look(199), Looked { next: Some(200), ..Looked::default() });
         for seq in 2..5 {
-            let offer = s.sequencer.offer(&peer("a"), live(seq), Patience::None, &s.room, 199);
+            let offer = s.sequencer.offer(&with("a"), live(seq), Patience::None, &s.room, 199);
             assert!(
                 matches!(&offer, Offer::Ready(ready) if ready.len() == if seq == 4 { 2 } else { 1 }),
                 "{offer:?}"
@@ -438,7 +448,7 @@ mod tests {
         let mut s = session();
         s.told(live(1), 0);
         s.offer(live(4), 0);
-        let offer = s.sequencer.offer(&peer("a"), live(6), Patience::None, &s.room, 1);
+        let offer = s.sequencer.offer(&with("a"), live(6), Patience::None, &s.room, 1);
         assert!(matches!(&offer, Offer::Ready(ready) if seqs(ready) == [4, 6]), "{offer:?}");
     }
 
@@ -462,7 +472,7 @@ mod tests {
     fn a_flood_of_conversations_takes_no_memory() {
         let mut s = session();
         for n in 0..2 * LINES_AT_MOST {
-            s.sequencer.offer(&peer(&format!("p{n}")), live(1), Patience::Waits, &s.room, 0);
+            s.sequencer.offer(&with(&format!("p{n}")), live(1), Patience::Waits, &s.room, 0);
         }
         assert!(s.sequencer.lines.len() <= LINES_AT_MOST);
     }

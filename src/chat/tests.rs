@@ -13,7 +13,7 @@ use super::outbox::{Bounds, Outbox};
 use super::ports::{ChatPorts, Cluster, ConversationStore};
 use super::*;
 use crate::event::revocation::Issued;
-use crate::event::{CommitSubscriber, Committed, Delivered, Event, Message, Receipt};
+use crate::event::{Audience, CommitSubscriber, Committed, Conversation, Delivered, Event, Message, Receipt};
 use crate::ids::{Device, Kind, OpenId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -47,11 +47,17 @@ impl ConversationStore for Stored {
         Err(receipt)
     }
 
-    fn may_reach(&self, _: OpenId, _: OpenId) -> BoxFuture<'static, bool> {
-        Box::pin(ready(false))
+    fn typing_audience(&self, _: OpenId, _: Conversation) -> BoxFuture<'static, Audience> {
+        Box::pin(ready(Audience::nobody()))
     }
 
-    fn between(&self, _: OpenId, _: OpenId, after: Seq, before: Seq) -> BoxFuture<'static, Vec<Message>> {
+    fn between(
+        &self,
+        _: OpenId,
+        _: Conversation,
+        after: Seq,
+        before: Seq,
+    ) -> BoxFuture<'static, Vec<Message>> {
         let found = self.0.iter().filter(|m| m.seq > after && m.seq < before);
         Box::pin(ready(found.cloned().collect()))
     }
@@ -155,7 +161,7 @@ impl Rig {
     /// seq.
     async fn hear(&self, seqs: impl IntoIterator<Item = (i64, Option<i64>)>) {
         let kind = |(number, target): (i64, Option<i64>)| ClusterEventKind::Message {
-            peer: id("alice"),
+            conversation: Conversation::direct(id("alice"), id("bob")),
             seq: seq(number),
             incoming: true,
             target: target.map(seq),
@@ -239,7 +245,11 @@ async fn settings_come_to_the_users_own_v1_sessions_before_others_hear_of_the_co
         outboxes.push(rig.session(openid, dialect, device).await);
     }
     *rig.subscriber.outboxes.lock().unwrap() = outboxes;
-    let events = vec![Event::Settings { openid: id("bob"), peer: id("alice"), muted: true }];
+    let events = vec![Event::Settings {
+        openid: id("bob"),
+        conversation: Conversation::direct(id("alice"), id("bob")),
+        muted: true,
+    }];
     rig.chat.send(Committed { events, places: None }).await.unwrap();
     let frame = r#"{"type":"settings","peer":"alice","muted":true}"#.to_owned();
     assert_eq!(*rig.subscriber.found.lock().unwrap(), [vec![frame.clone()], vec![frame], vec![], vec![]]);

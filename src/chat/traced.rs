@@ -1,7 +1,7 @@
 //! Trace lines of what the chat does with messages and marks. Where nobody is traced each costs one relaxed
 //! load.
 
-use crate::event::{Draft, Receipt, ReceiptKind};
+use crate::event::{Conversation, Draft, Receipt, ReceiptKind};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::{ErrorCode, outbound};
 use crate::trace::{self, Line};
@@ -10,14 +10,14 @@ use crate::trace::{self, Line};
 /// the message in its place.
 #[inline]
 pub(super) fn acked(draft: &Draft, seq: Seq, is_acked: bool) {
-    if let Some(line) = trace::of("acked", &draft.sender, &draft.peer).filter(|_| is_acked) {
+    if let Some(line) = trace::of("acked", &draft.sender, &draft.conversation).filter(|_| is_acked) {
         line.seq(seq).client_msg_id(draft.client_msg_id.as_ref()).session(draft.session).write();
     }
 }
 
 #[inline]
 pub(super) fn refused(draft: &Draft, word: ErrorCode) {
-    if let Some(line) = trace::of("refused", &draft.sender, &draft.peer) {
+    if let Some(line) = trace::of("refused", &draft.sender, &draft.conversation) {
         line.client_msg_id(draft.client_msg_id.as_ref())
             .session(draft.session)
             .text("error", word.as_str())
@@ -25,29 +25,35 @@ pub(super) fn refused(draft: &Draft, word: ErrorCode) {
     }
 }
 
-/// A user has received or read what the other one wrote, up to a message.
+/// A user has received or read what another one wrote, up to a message.
 #[inline]
 pub(super) fn marked(receipt: &Receipt) {
     let hop = match receipt.kind {
         ReceiptKind::Recv => "on a device",
         ReceiptKind::Read => "read",
     };
-    if let Some(line) = trace::of(hop, &receipt.peer, &receipt.openid) {
+    if let Some(line) = trace::of(hop, author(&receipt.openid, &receipt.conversation), &receipt.conversation)
+    {
         line.number("up_to_seq", receipt.seq.get()).write();
     }
 }
 
-/// A message on its way to the sessions of `to`, whose conversation with `peer` it is of.
+/// Who wrote what `to` hears in a conversation: of a group that is not known here.
+fn author<'a>(to: &'a OpenId, conversation: &'a Conversation) -> &'a OpenId {
+    conversation.peer(to).unwrap_or(to)
+}
+
+/// A message of a conversation on its way to the sessions of `to`.
 #[inline]
 pub(super) fn live(
     hop: &'static str,
     to: &OpenId,
-    peer: &OpenId,
+    conversation: &Conversation,
     seq: Seq,
     incoming: bool,
     frame: Option<&str>,
 ) -> Option<Line> {
-    let (sender, recipient) = if incoming { (peer, to) } else { (to, peer) };
-    let line = trace::of(hop, sender, recipient)?.seq(seq).text("user", to.as_str());
+    let sender = if incoming { author(to, conversation) } else { to };
+    let line = trace::of(hop, sender, conversation)?.seq(seq).text("user", to.as_str());
     Some(line.client_msg_id(frame.and_then(outbound::client_msg_id).as_ref()))
 }

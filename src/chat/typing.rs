@@ -1,30 +1,31 @@
-//! Who types to whom: passed on at most once a second a pair, stored nowhere.
+//! Who types where: passed on at most once a second a user and conversation, stored nowhere.
 
 use std::collections::HashMap;
 
+use crate::event::Conversation;
 use crate::ids::OpenId;
 
-/// How often one user's typing to one peer passes on, in milliseconds.
+/// How often one user's typing in one conversation passes on, in milliseconds.
 const EVERY_MS: u64 = 1_000;
-/// Pairs remembered within that time; beyond it nothing passes on.
-const PAIRS: usize = 10_000;
+/// Signs remembered within that time; beyond it nothing passes on.
+const SIGNS: usize = 10_000;
 
-/// When each pair's last sign passed.
+/// When each user's last sign in a conversation passed.
 #[derive(Default)]
-pub struct Signs(HashMap<(OpenId, OpenId), u64>);
+pub struct Signs(HashMap<(OpenId, Conversation), u64>);
 
 impl Signs {
     /// Whether a sign at `now` (monotonic milliseconds) passes.
-    pub fn pass(&mut self, openid: &OpenId, peer: &OpenId, now: u64) -> bool {
+    pub fn pass(&mut self, openid: &OpenId, conversation: &Conversation, now: u64) -> bool {
         let is_fresh = |at: u64| now < at + EVERY_MS;
-        let key = (openid.clone(), peer.clone());
+        let key = (openid.clone(), conversation.clone());
         if self.0.get(&key).is_some_and(|at| is_fresh(*at)) {
             return false;
         }
-        if self.0.len() >= PAIRS {
+        if self.0.len() >= SIGNS {
             self.0.retain(|_, at| is_fresh(*at));
         }
-        let has_room = self.0.len() < PAIRS;
+        let has_room = self.0.len() < SIGNS;
         if has_room {
             self.0.insert(key, now);
         }
@@ -36,23 +37,25 @@ impl Signs {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_a_second_a_pair() {
-        let id = |text: &str| OpenId::parse(text).unwrap();
-        let mut signs = Signs::default();
-        assert!(signs.pass(&id("a"), &id("b"), 5));
-        assert!(!signs.pass(&id("a"), &id("b"), 1_004));
-        assert!(signs.pass(&id("a"), &id("c"), 6) && signs.pass(&id("b"), &id("a"), 6));
-        assert!(signs.pass(&id("a"), &id("b"), 1_005));
+    fn pass(signs: &mut Signs, openid: &str, peer: &str, now: u64) -> bool {
+        let (openid, peer) = (OpenId::parse(openid).unwrap(), OpenId::parse(peer).unwrap());
+        signs.pass(&openid, &Conversation::direct(openid.clone(), peer), now)
     }
 
     #[test]
-    fn a_flood_of_pairs_takes_no_memory() {
+    fn one_a_second_of_a_user_in_a_conversation() {
         let mut signs = Signs::default();
-        let passed = (0..2 * PAIRS).filter(|n| {
-            signs.pass(&OpenId::parse("a").unwrap(), &OpenId::parse(&format!("p{n}")).unwrap(), 0)
-        });
-        assert_eq!(passed.count(), PAIRS);
-        assert!(signs.pass(&OpenId::parse("x").unwrap(), &OpenId::parse("y").unwrap(), EVERY_MS));
+        assert!(pass(&mut signs, "a", "b", 5));
+        assert!(!pass(&mut signs, "a", "b", 1_004));
+        assert!(pass(&mut signs, "a", "c", 6) && pass(&mut signs, "b", "a", 6));
+        assert!(pass(&mut signs, "a", "b", 1_005));
+    }
+
+    #[test]
+    fn a_flood_of_conversations_takes_no_memory() {
+        let mut signs = Signs::default();
+        let passed = (0..2 * SIGNS).filter(|n| pass(&mut signs, "a", &format!("p{n}"), 0));
+        assert_eq!(passed.count(), SIGNS);
+        assert!(pass(&mut signs, "x", "y", EVERY_MS));
     }
 }

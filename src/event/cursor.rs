@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ids::{DatabaseGeneration, Malformed, OpenId, SessionId, from_base36, to_base36};
+use crate::ids::{Address, DatabaseGeneration, Malformed, OpenId, SessionId, from_base36, to_base36};
 
 /// The point up to which a client knows what changed, in one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +33,11 @@ pub struct ClosingWalk {
     pub told: Told,
 }
 
-/// The last conversation that was told, in the order "the newest change first, then by peer".
+/// The last conversation that was told, in the order "the newest change first, then by address".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     pub changed_at: i64,
-    pub peer: OpenId,
+    pub address: Address,
 }
 
 /// A session's id in short.
@@ -120,13 +120,15 @@ impl SyncPlace {
     fn of_parts(parts: &[&str]) -> Option<Self> {
         Some(match *parts {
             [began] => Self::Through { began: time(began)? },
-            [began, "w", since, changed_at, peer] => {
-                Self::Walk { began: time(began)?, since: time(since)?, told: Told::parse(changed_at, peer)? }
+            [began, "w", since, changed_at, address] => {
+                let told = Told::parse(changed_at, address)?;
+                Self::Walk { began: time(began)?, since: time(since)?, told }
             }
             [began, "c"] => Self::Closing { began: time(began)?, walk: None },
-            [began, "c", then, session, changed_at, peer] => {
+            [began, "c", then, session, changed_at, address] => {
                 let session = SessionTag(from_base36(session)?);
-                let walk = ClosingWalk { began: time(then)?, session, told: Told::parse(changed_at, peer)? };
+                let walk =
+                    ClosingWalk { began: time(then)?, session, told: Told::parse(changed_at, address)? };
                 Self::Closing { began: time(began)?, walk: Some(walk) }
             }
             _ => return None,
@@ -135,13 +137,13 @@ impl SyncPlace {
 }
 
 impl Told {
-    fn parse(changed_at: &str, peer: &str) -> Option<Self> {
-        Some(Self { changed_at: time(changed_at)?, peer: OpenId::parse(peer).ok()? })
+    fn parse(changed_at: &str, address: &str) -> Option<Self> {
+        Some(Self { changed_at: time(changed_at)?, address: Address::parse_served(address).ok()? })
     }
 
     fn push(&self, text: &mut String) {
         push_time(text, self.changed_at);
-        let _ = write!(text, ".{}", self.peer);
+        let _ = write!(text, ".{}", self.address);
     }
 }
 
@@ -178,8 +180,8 @@ fn push_number(text: &mut String, number: u64) {
 mod tests {
     use super::*;
 
-    fn told(peer: &str) -> Told {
-        Told { changed_at: 36_i64.pow(9) - 1, peer: OpenId::parse(peer).unwrap() }
+    fn told(address: &str) -> Told {
+        Told { changed_at: 36_i64.pow(9) - 1, address: Address::parse(address).unwrap() }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 
+mod conversation;
 mod finding;
 mod live;
 pub mod body;
@@ -15,6 +16,7 @@ pub mod cursor;
 pub mod overview;
 pub mod revocation;
 
+pub use conversation::{Audience, Conversation};
 pub use finding::{By, Finding, Found, Source};
 pub use live::LiveSession;
 
@@ -24,7 +26,7 @@ pub struct Draft {
     pub session: SessionId,
     pub request_id: Option<RequestId>,
     pub sender: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub client_msg_id: Option<ClientMsgId>,
     pub kind: Kind,
     /// A JSON object: the sender's further fields as given (`message`, `client_msg_id`, `date`, `created_at`,
@@ -91,35 +93,35 @@ pub enum RequestState {
     Answered,
 }
 
-/// One step of a conversation, in commit order.
+/// One step of a conversation, in commit order. All that are durable and concern more than their user name whom
+/// they are told to; the answer to the session that asked is apart from that.
 #[derive(Debug)]
 pub enum Event {
     /// Stored now for the first time, durable.
-    Appended { draft: Draft, seq: Seq, sent_at: i64, request: RequestState },
-    /// Stored before; `stored` is the first one. A quiet one is acked and not pushed again: as a new message
-    /// it would have been refused, or it is for somebody who has blocked the sender.
-    Repeated { draft: Draft, stored: Message, quiet: bool, request: RequestState },
+    Appended { draft: Draft, audience: Audience, seq: Seq, sent_at: i64, request: RequestState },
+    /// Stored before; `stored` is the first one. It is pushed to nobody where it would have been refused as a
+    /// new message, or where the recipient has blocked the sender.
+    Repeated { draft: Draft, audience: Audience, stored: Message, request: RequestState },
     /// Not stored (but see [`Refusal::Unavailable`]).
     Refused { draft: Draft, why: Refusal },
-    /// A mark stands where the receipt says, durable. The peer is told of one that `moved` only where
-    /// `to_peer` says so.
-    Marked { receipt: Receipt, moved: bool, to_peer: bool, request_id: Option<RequestId> },
+    /// A mark stands where the receipt says, durable. One that has not moved is told to nobody.
+    Marked { receipt: Receipt, audience: Audience, request_id: Option<RequestId> },
     /// A receipt that nobody waits for was accepted and then not written; it is to be handed in again.
     MarkUnstored(Receipt),
     /// A receipt that a session waits for was not written.
     MarkRefused { receipt: Receipt, request_id: RequestId, why: Refusal },
-    /// `openid` has cleared its own view of the conversation with `peer` up to `seq`.
-    Cleared { openid: OpenId, peer: OpenId, seq: Seq },
-    /// `openid` has set whether notices of the conversation with `peer` are sent to them.
-    Settings { openid: OpenId, peer: OpenId, muted: bool },
+    /// `openid` has cleared their own view of a conversation up to `seq`. They alone are told.
+    Cleared { openid: OpenId, conversation: Conversation, seq: Seq },
+    /// `openid` has set whether notices of a conversation are sent to them. They alone are told.
+    Settings { openid: OpenId, conversation: Conversation, muted: bool },
 }
 
-/// `openid` has received or read its conversation with `peer` up to `seq`.
+/// `openid` has received or read a conversation up to `seq`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     pub kind: ReceiptKind,
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub seq: Seq,
     /// Whose word it is; a call is no session, and for plain clients the server itself decides.
     pub session: Option<SessionId>,

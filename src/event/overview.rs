@@ -1,19 +1,19 @@
 //! What a user finds when they ask how their conversations stand: plain values that the store answers with.
 
-use super::Message;
 use super::cursor::SyncCursor;
-use crate::ids::{OpenId, Seq};
+use super::{Conversation, Message};
+use crate::ids::{Address, Seq};
 
 /// One conversation as one of its members sees it. Every seq means "up to this one, itself included".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub last_seq: Seq,
     pub cleared_seq: Seq,
     pub read_seq: Seq,
     pub recv_seq: Seq,
-    /// The peer's marks; zero until the peer has sent something (a stranger does not learn that you read
-    /// them).
+    /// Marks of the other one of a direct conversation; zero until they have sent something (a stranger does
+    /// not learn that you read them).
     pub peer_read_seq: Seq,
     pub peer_recv_seq: Seq,
     pub unread: i64,
@@ -26,7 +26,7 @@ pub struct Overview {
 pub struct ListPlace {
     /// When its last message was stored, by the store's own time.
     pub last_at: i64,
-    pub peer: OpenId,
+    pub address: Address,
 }
 
 /// A conversation with the messages of it that somebody missed, ascending.

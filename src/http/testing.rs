@@ -16,7 +16,7 @@ use crate::chat::outbox::Bounds;
 use crate::chat::ports::{ChatPorts, ConversationStore};
 use crate::chat::{ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::{self, *};
-use crate::event::{Message, Receipt};
+use crate::event::{Audience, Conversation, Message, Receipt};
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::{Draining, Vital};
 use crate::limits::{Admission, UserLimits};
@@ -127,11 +127,11 @@ impl ConversationStore for NoStore {
         Err(receipt)
     }
 
-    fn may_reach(&self, _: OpenId, _: OpenId) -> BoxFuture<'static, bool> {
-        Box::pin(ready(false))
+    fn typing_audience(&self, _: OpenId, _: Conversation) -> BoxFuture<'static, Audience> {
+        Box::pin(ready(Audience::nobody()))
     }
 
-    fn between(&self, _: OpenId, _: OpenId, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
+    fn between(&self, _: OpenId, _: Conversation, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
         Box::pin(ready(Vec::new()))
     }
 }

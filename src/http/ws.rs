@@ -16,8 +16,8 @@ use super::hosts;
 use super::openapi::MachineRefusals;
 use super::origin;
 use crate::auth::Identity;
-use crate::ids::{Device, HttpRequestId, OpenId};
-use crate::limits::{ClientAddress, AdmissionError, SessionPermit};
+use crate::ids::{Address, Device, HttpRequestId, OpenId};
+use crate::limits::{AdmissionError, ClientAddress, SessionPermit};
 use crate::metrics::{Metrics, RefusedHandshake};
 use crate::protocol::{ClientFeatures, Close, Dialect, SUBPROTOCOL, errors};
 use crate::session::connection::{Hello, Refusal};
@@ -236,7 +236,7 @@ impl Offer {
 /// The query of the handshake; what it does not know is ignored, as the seed did.
 #[derive(Default)]
 struct Query {
-    open_chat: Option<OpenId>,
+    open_chat: Option<Address>,
     device: Option<Device>,
     features: ClientFeatures,
     code: Option<String>,
@@ -251,8 +251,9 @@ impl Query {
             match name.as_str() {
                 "to_user_openid" if value.is_empty() => {}
                 "to_user_openid" => {
-                    query.open_chat =
-                        Some(OpenId::parse(&value).map_err(|_| ApiError::from(errors::TO_NO_OPENID))?);
+                    query.open_chat = Some(
+                        Address::parse_served(&value).map_err(|_| ApiError::from(errors::TO_NO_OPENID))?,
+                    );
                 }
                 "device" if dialect == Dialect::V1 => {
                     query.device = Some(Device::parse(&value)?);
@@ -297,6 +298,7 @@ mod tests {
         assert_eq!(query.open_chat.unwrap().as_str(), "bob");
         assert_eq!(query.code.unwrap(), "dev:a");
         assert!(Query::read("to_user_openid=a%20b", Dialect::V1).is_err());
+        assert!(Query::read("to_user_openid=g:team", Dialect::V1).is_err());
         assert!(Query::read("device=my%20phone", Dialect::V1).is_err());
         assert!(
             Query::read("device=my%20phone", Dialect::Plain).ok().unwrap().device.is_none(),

@@ -17,7 +17,7 @@ use super::evaluate::{Evaluator, Ruling};
 use super::handle::{NotifierHandle, Seen, Standing};
 use super::policy::SendOutcome;
 use super::rest::Rest;
-use super::schedule::{Added, Pair, Schedule, Waiting};
+use super::schedule::{Added, NoticeKey, Schedule, Waiting};
 use super::{NotifierPorts, Settings, ledger};
 use crate::clock::Stopwatch;
 use crate::ids::{OpenId, Seq, now_ms};
@@ -205,7 +205,7 @@ impl Notifier {
         self.in_flight += 1;
         let courier = self.courier.clone();
         let delivered = async move {
-            let delivered = courier.deliver(&waiting.pair, waiting.up_to, &candidate).await;
+            let delivered = courier.deliver(&waiting.key, waiting.up_to, &candidate).await;
             (waiting, delivered)
         };
         ctx.spawn(
@@ -294,8 +294,8 @@ impl Notifier {
         ctx.spawn(found.into_actor(self).map(move |found, notifier, ctx| match found {
             Ok(page) => {
                 let now = notifier.now();
-                for (recipient, peer, seq) in page.untold {
-                    notifier.schedule(Pair { recipient, peer }, seq, now);
+                for (recipient, conversation, seq) in page.untold {
+                    notifier.schedule(NoticeKey { recipient, conversation }, seq, now);
                 }
                 if page.next.is_some() {
                     notifier.recover(page.next, 0, ctx);
@@ -313,8 +313,8 @@ impl Notifier {
         let _ = self.store.submit_background(Abandon { reserved_before: now_ms() - ABANDONED_AFTER });
     }
 
-    fn schedule(&mut self, pair: Pair, seq: Seq, at: u64) {
-        if self.schedule.add(pair, seq, at, at + self.settings.delay_ms) == Added::Full {
+    fn schedule(&mut self, key: NoticeKey, seq: Seq, at: u64) {
+        if self.schedule.add(key, seq, at, at + self.settings.delay_ms) == Added::Full {
             self.count(NoticeResult::Full);
         }
     }
@@ -336,7 +336,7 @@ impl Actor for Notifier {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Stored {
-    pub(super) pair: Pair,
+    pub(super) key: NoticeKey,
     pub(super) seq: Seq,
     pub(super) at: Instant,
 }
@@ -344,9 +344,9 @@ pub(super) struct Stored {
 impl Handler<Stored> for Notifier {
     type Result = ();
 
-    fn handle(&mut self, Stored { pair, seq, at }: Stored, _: &mut Self::Context) {
+    fn handle(&mut self, Stored { key, seq, at }: Stored, _: &mut Self::Context) {
         let at = self.at(at);
-        self.schedule(pair, seq, at);
+        self.schedule(key, seq, at);
     }
 }
 

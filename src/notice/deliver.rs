@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::compose::{News, compose, page};
 use super::policy::{SendOutcome, aftermath};
-use super::schedule::Pair;
+use super::schedule::NoticeKey;
 use super::{Settings, ledger};
 use crate::ids::Seq;
 use crate::lifecycle::abort_point;
@@ -51,8 +51,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub async fn deliver(&self, pair: &Pair, up_to: Seq, candidate: &Candidate) -> Delivered {
-        let (id, unread) = match self.reserve(pair, up_to).await {
+    pub async fn deliver(&self, key: &NoticeKey, up_to: Seq, candidate: &Candidate) -> Delivered {
+        let (id, unread) = match self.reserve(key, up_to).await {
             None => return Delivered::StoreAway,
             Some(Reservation::Reserved { id, unread }) => (id, unread),
             Some(Reservation::NotUnread) => return Delivered::Skipped(NoticeResult::Read),
@@ -61,15 +61,15 @@ impl Sender {
             Some(Reservation::Muted) => return Delivered::Skipped(NoticeResult::Muted),
             Some(Reservation::Stranger) => return Delivered::Skipped(NoticeResult::Stranger),
         };
-        let text = if self.settings.show_text { self.newest_text(pair).await } else { None };
+        let text = if self.settings.show_text { self.newest_text(key).await } else { None };
         abort_point("before-notice");
-        let aftermath = aftermath(self.send(pair, candidate, unread, text.as_deref()).await);
+        let aftermath = aftermath(self.send(key, candidate, unread, text.as_deref()).await);
         abort_point("after-notice");
         self.settle(id, aftermath.settled()).await;
         if let SendOutcome::Empty { .. } = aftermath {
             ledger::write(
                 &self.store,
-                pair.recipient.clone(),
+                key.recipient.clone(),
                 self.settings.template.clone(),
                 Granted::Emptied,
             )
@@ -78,11 +78,11 @@ impl Sender {
         Delivered::Asked(aftermath)
     }
 
-    async fn reserve(&self, pair: &Pair, up_to: Seq) -> Option<Reservation> {
+    async fn reserve(&self, key: &NoticeKey, up_to: Seq) -> Option<Reservation> {
         let Settings { template, node, strangers, .. } = &*self.settings;
         let reserve = Reserve {
-            openid: pair.recipient.clone(),
-            peer: pair.peer.clone(),
+            openid: key.recipient.clone(),
+            conversation: key.conversation.clone(),
             template: template.clone(),
             up_to,
             node: node.clone(),
@@ -93,19 +93,19 @@ impl Sender {
 
     async fn send(
         &self,
-        pair: &Pair,
+        key: &NoticeKey,
         candidate: &Candidate,
         unread: i64,
         text: Option<&str>,
     ) -> Result<crate::wechat::Sent, crate::wechat::SendFailure> {
-        let settings = &self.settings;
+        let (settings, address) = (&self.settings, key.conversation.address_str(&key.recipient));
         let utc_offset = candidate.quiet.map_or(settings.utc_offset, |quiet| quiet.utc_offset_minutes);
-        let sender = super::name_of(&candidate.nickname, &pair.peer);
+        let sender = super::name_of(&candidate.nickname, address);
         let news = News { sender: &sender, count: unread, sent_at: candidate.newest, utc_offset, text };
         let message = SubscribeMessage {
-            touser: &pair.recipient,
+            touser: &key.recipient,
             template_id: settings.template.as_str(),
-            page: Some(&page(&settings.page, pair.peer.as_str())),
+            page: Some(&page(&settings.page, address)),
             data: &compose(&settings.fields, settings.lang, &news),
             miniprogram_state: match settings.state {
                 crate::config::notice::MiniProgramState::Developer => MiniprogramState::Developer,
@@ -133,11 +133,11 @@ impl Sender {
         }
     }
 
-    /// What the peer's newest message says, if it is a text.
-    async fn newest_text(&self, pair: &Pair) -> Option<String> {
+    /// What the newest message of another one says, if it is a text.
+    async fn newest_text(&self, key: &NoticeKey) -> Option<String> {
         let history = History {
-            openid: pair.recipient.clone(),
-            peer: pair.peer.clone(),
+            openid: key.recipient.clone(),
+            conversation: key.conversation.clone(),
             window: Window::Newest,
             limit: NEWEST,
         };
@@ -146,7 +146,7 @@ impl Sender {
             .messages
             .into_iter()
             .rev()
-            .find(|m| m.sender == pair.peer && !m.recalled && m.target.is_none())?;
+            .find(|m| m.sender != key.recipient && !m.recalled && m.target.is_none())?;
         newest.text()
     }
 }

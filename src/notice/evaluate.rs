@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::policy::{Judgement, judge};
-use super::schedule::{Pair, Waiting};
+use super::schedule::{NoticeKey, Waiting};
 use super::{Presence, Settings};
 use crate::clock::Stopwatch;
 use crate::ids::now_ms;
@@ -50,7 +50,7 @@ impl Evaluator {
         };
         let mut to_tell = Vec::new();
         for waiting in away {
-            let Some(candidate) = found.remove(&waiting.pair) else {
+            let Some(candidate) = found.remove(&waiting.key) else {
                 ruled.push((waiting, Ruling::Read));
                 continue;
             };
@@ -73,20 +73,23 @@ impl Evaluator {
     async fn attending(&self, waiting: impl Iterator<Item = &Waiting>, everywhere: bool) -> Vec<bool> {
         let now = self.began.elapsed_ms();
         let users: Vec<_> =
-            waiting.map(|w| (w.pair.recipient.clone(), now.saturating_sub(w.first_at))).collect();
+            waiting.map(|w| (w.key.recipient.clone(), now.saturating_sub(w.first_at))).collect();
         if users.is_empty() { Vec::new() } else { self.presence.attends(users, everywhere).await }
     }
 
     /// How it stands with those who have something unread; `None`: the store is away.
-    async fn candidates(&self, away: &[Waiting]) -> Option<HashMap<Pair, Candidate>> {
+    async fn candidates(&self, away: &[Waiting]) -> Option<HashMap<NoticeKey, Candidate>> {
         if away.is_empty() {
             return Some(HashMap::new());
         }
-        let of = away.iter().map(|w| (w.pair.recipient.clone(), w.pair.peer.clone(), w.up_to)).collect();
+        let of =
+            away.iter().map(|w| (w.key.recipient.clone(), w.key.conversation.clone(), w.up_to)).collect();
         let found =
             self.store.ask(NoticeCandidates { template: self.settings.template.clone(), of }).await.ok()?;
-        let by_pair = |c: Candidate| (Pair { recipient: c.recipient.clone(), peer: c.peer.clone() }, c);
-        Some(found.into_iter().map(by_pair).collect())
+        let by_key = |c: Candidate| {
+            (NoticeKey { recipient: c.recipient.clone(), conversation: c.conversation.clone() }, c)
+        };
+        Some(found.into_iter().map(by_key).collect())
     }
 }
 

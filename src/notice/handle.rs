@@ -7,9 +7,9 @@ use actix::Addr;
 use tokio::time::timeout;
 
 use super::actor::{Changed, Leave, Notifier, Stored};
-use super::schedule::Pair;
+use super::schedule::NoticeKey;
 use crate::event::{CommitSubscriber, Delivered, Event};
-use crate::ids::{OpenId, Seq};
+use crate::ids::Seq;
 use crate::metrics::{Metrics, NoticeResult};
 use crate::wechat::push::SubscribeChange;
 
@@ -69,32 +69,38 @@ impl NotifierHandle {
 /// died before its Notifier heard of it. Where the Notifier does not keep up, a message draws no notice.
 impl CommitSubscriber for NotifierHandle {
     fn committed(&self, commit: &Arc<Delivered>) {
-        for (recipient, peer, seq) in commit.events.iter().filter_map(unread) {
-            let pair = Pair { recipient: recipient.clone(), peer: peer.clone() };
-            if self.notifier.try_send(Stored { pair, seq, at: commit.since }).is_err() {
+        for (key, seq) in commit.events.iter().flat_map(unread) {
+            if self.notifier.try_send(Stored { key, seq, at: commit.since }).is_err() {
                 self.metrics.notices.inc(NoticeResult::Full);
             }
         }
     }
 }
 
-/// The recipient, the sender and the place of a message of which somebody may be told.
-fn unread(event: &Event) -> Option<(&OpenId, &OpenId, Seq)> {
-    let (draft, seq, is_recall) = match event {
-        Event::Appended { draft, seq, .. } => (draft, *seq, draft.target.is_some()),
-        Event::Repeated { draft, stored, quiet: false, .. } => {
-            (draft, stored.seq, stored.target.is_some() || stored.recalled)
+/// Who may be told of a message, all but its sender, and the message's place.
+fn unread(event: &Event) -> impl Iterator<Item = (NoticeKey, Seq)> {
+    let told = match event {
+        Event::Appended { draft, audience, seq, .. } if draft.target.is_none() => {
+            Some((draft, audience, *seq))
         }
-        _ => return None,
+        Event::Repeated { draft, audience, stored, .. } if stored.target.is_none() && !stored.recalled => {
+            Some((draft, audience, stored.seq))
+        }
+        _ => None,
     };
-    (!is_recall && draft.sender != draft.peer).then_some((&draft.peer, &draft.sender, seq))
+    told.into_iter().flat_map(|(draft, audience, seq)| {
+        audience.others(&draft.sender).map(move |recipient| {
+            let (recipient, conversation) = (recipient.clone(), draft.conversation.clone());
+            (NoticeKey { recipient, conversation }, seq)
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Draft, Message, RequestState};
-    use crate::ids::{Kind, SessionId};
+    use crate::event::{Audience, Conversation, Draft, Message, RequestState};
+    use crate::ids::{Kind, OpenId, SessionId};
 
     fn id(text: &str) -> OpenId {
         OpenId::parse(text).unwrap()
@@ -105,7 +111,7 @@ mod tests {
             session: SessionId::fresh(),
             request_id: None,
             sender: id("alice"),
-            peer: id("bob"),
+            conversation: Conversation::direct(id("alice"), id("bob")),
             client_msg_id: None,
             kind: Kind::parse("text").unwrap(),
             body: "{}".into(),
@@ -113,11 +119,16 @@ mod tests {
         }
     }
 
-    fn appended(draft: Draft) -> Event {
-        Event::Appended { draft, seq: Seq::ZERO.next(), sent_at: 5, request: RequestState::Answered }
+    fn audience(draft: &Draft) -> Audience {
+        Audience::both(&draft.sender, draft.conversation.peer(&draft.sender).unwrap())
     }
 
-    fn repeated(draft: Draft, quiet: bool) -> Event {
+    fn appended(draft: Draft) -> Event {
+        let (audience, request) = (audience(&draft), RequestState::Answered);
+        Event::Appended { draft, audience, seq: Seq::ZERO.next(), sent_at: 5, request }
+    }
+
+    fn repeated(draft: Draft, audience: Audience) -> Event {
         let Draft { sender, kind, body, target, .. } = draft.clone();
         let stored = Message {
             seq: Seq::ZERO.next(),
@@ -129,22 +140,24 @@ mod tests {
             recalled: false,
             target,
         };
-        Event::Repeated { draft, stored, quiet, request: RequestState::Open }
+        Event::Repeated { draft, audience, stored, request: RequestState::Open }
     }
 
     #[test]
     fn a_message_and_its_repeat_reach_the_notifier() {
-        let (recipient, sender) = (id("bob"), id("alice"));
-        for event in [appended(draft()), repeated(draft(), false)] {
-            assert_eq!(unread(&event), Some((&recipient, &sender, Seq::ZERO.next())));
+        let told = |event: &Event| unread(event).collect::<Vec<_>>();
+        let key = NoticeKey { recipient: id("bob"), conversation: draft().conversation };
+        for event in [appended(draft()), repeated(draft(), audience(&draft()))] {
+            assert_eq!(told(&event), [(key.clone(), Seq::ZERO.next())]);
         }
         // Not one that the recipient has blocked, nor a recall, nor what somebody writes to themselves.
-        assert_eq!(unread(&repeated(draft(), true)), None);
+        assert_eq!(told(&repeated(draft(), Audience::nobody())), []);
         let recall = Draft { kind: Kind::recall(), target: Some(Seq::ZERO.next()), ..draft() };
-        let to_self = Draft { peer: id("alice"), ..draft() };
+        let to_self = Draft { conversation: Conversation::direct(id("alice"), id("alice")), ..draft() };
         for draft in [recall, to_self] {
-            assert_eq!(unread(&appended(draft.clone())), None);
-            assert_eq!(unread(&repeated(draft, false)), None);
+            assert_eq!(told(&appended(draft.clone())), []);
+            let audience = audience(&draft);
+            assert_eq!(told(&repeated(draft, audience)), []);
         }
     }
 }

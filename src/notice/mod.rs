@@ -86,9 +86,9 @@ pub struct NotifierPorts {
 }
 
 /// How somebody is called who may have no name; nobody reads the 28 characters of an openid of WeChat's.
-fn name_of(nickname: &str, openid: &OpenId) -> String {
+fn name_of(nickname: &str, openid: &str) -> String {
     const LONGEST_READABLE: usize = 20;
-    match (nickname, openid.as_str()) {
+    match (nickname, openid) {
         ("", id) if id.len() <= LONGEST_READABLE => id.to_owned(),
         ("", _) => String::new(),
         (name, _) => name.to_owned(),

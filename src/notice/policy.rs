@@ -127,6 +127,7 @@ impl SendOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Conversation;
     use crate::ids::OpenId;
     use crate::wechat::Failure;
 
@@ -134,7 +135,7 @@ mod tests {
         let id = |text| OpenId::parse(text).unwrap();
         let mut candidate = Candidate {
             recipient: id("alice"),
-            peer: id("bob"),
+            conversation: Conversation::direct(id("alice"), id("bob")),
             unread: 1,
             newest: 0,
             nickname: String::new(),

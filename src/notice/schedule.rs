@@ -5,19 +5,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::event::Conversation;
 use crate::ids::{OpenId, Seq};
 
-/// Whose notice it is, and whose messages it is about.
+/// Whose notice it is, and about which conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Pair {
+pub struct NoticeKey {
     pub recipient: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
 }
 
 /// Messages of one conversation that wait to be judged together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    pub pair: Pair,
+    pub key: NoticeKey,
     /// The last of them.
     pub up_to: Seq,
     /// When the first and the last of them were pushed.
@@ -40,8 +41,8 @@ pub enum Added {
 /// The conversations that wait, each once.
 #[derive(Debug)]
 pub struct Schedule {
-    waiting: HashMap<Pair, (Slot, Waiting)>,
-    order: BTreeMap<Slot, Pair>,
+    waiting: HashMap<NoticeKey, (Slot, Waiting)>,
+    order: BTreeMap<Slot, NoticeKey>,
     next: u64,
     limit: usize,
 }
@@ -56,19 +57,19 @@ impl Schedule {
 
     /// A message was pushed at `now`, to be judged at `due`, or with one of its conversation that is judged
     /// before.
-    pub fn add(&mut self, pair: Pair, seq: Seq, now: u64, due: u64) -> Added {
-        self.put(Waiting { pair, up_to: seq, first_at: now, last_at: now, tries: 0 }, due)
+    pub fn add(&mut self, key: NoticeKey, seq: Seq, now: u64, due: u64) -> Added {
+        self.put(Waiting { key, up_to: seq, first_at: now, last_at: now, tries: 0 }, due)
     }
 
     /// Puts what was judged back, to be judged again at `due`, or with what came meanwhile of its
     /// conversation.
     pub fn put(&mut self, new: Waiting, due: u64) -> Added {
-        if let Some((slot, there)) = self.waiting.get_mut(&new.pair) {
+        if let Some((slot, there)) = self.waiting.get_mut(&new.key) {
             if due < slot.0
-                && let Some(pair) = self.order.remove(slot)
+                && let Some(key) = self.order.remove(slot)
             {
                 slot.0 = due;
-                self.order.insert(*slot, pair);
+                self.order.insert(*slot, key);
             }
             there.up_to = there.up_to.max(new.up_to);
             there.first_at = there.first_at.min(new.first_at);
@@ -81,8 +82,8 @@ impl Schedule {
         }
         let slot = (due, self.next);
         self.next += 1;
-        self.order.insert(slot, new.pair.clone());
-        self.waiting.insert(new.pair.clone(), (slot, new));
+        self.order.insert(slot, new.key.clone());
+        self.waiting.insert(new.key.clone(), (slot, new));
         Added::Scheduled
     }
 
@@ -92,8 +93,8 @@ impl Schedule {
         while due.len() < most
             && let Some(first) = self.order.first_entry().filter(|entry| entry.key().0 <= now)
         {
-            let pair = first.remove();
-            due.extend(self.waiting.remove(&pair).map(|(_, waiting)| waiting));
+            let key = first.remove();
+            due.extend(self.waiting.remove(&key).map(|(_, waiting)| waiting));
         }
         due
     }
@@ -107,8 +108,9 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    fn pair(recipient: &str) -> Pair {
-        Pair { recipient: OpenId::parse(recipient).unwrap(), peer: OpenId::parse("peer").unwrap() }
+    fn key(recipient: &str) -> NoticeKey {
+        let (recipient, peer) = (OpenId::parse(recipient).unwrap(), OpenId::parse("peer").unwrap());
+        NoticeKey { conversation: Conversation::direct(recipient.clone(), peer), recipient }
     }
 
     fn seq(n: i64) -> Seq {
@@ -118,13 +120,13 @@ mod tests {
     #[test]
     fn messages_of_a_conversation_wait_together_from_the_first_on() {
         let mut schedule = Schedule::new(10);
-        assert_eq!(schedule.add(pair("a"), seq(1), 0, 60), Added::Scheduled);
-        assert_eq!(schedule.add(pair("a"), seq(3), 50, 110), Added::Collapsed);
-        assert_eq!(schedule.add(pair("a"), seq(2), 50, 110), Added::Collapsed);
-        assert_eq!(schedule.add(pair("b"), seq(9), 5, 65), Added::Scheduled);
+        assert_eq!(schedule.add(key("a"), seq(1), 0, 60), Added::Scheduled);
+        assert_eq!(schedule.add(key("a"), seq(3), 50, 110), Added::Collapsed);
+        assert_eq!(schedule.add(key("a"), seq(2), 50, 110), Added::Collapsed);
+        assert_eq!(schedule.add(key("b"), seq(9), 5, 65), Added::Scheduled);
         assert!(schedule.take_due(59, 10).is_empty());
         let due = schedule.take_due(60, 10);
-        assert_eq!(due, [Waiting { pair: pair("a"), up_to: seq(3), first_at: 0, last_at: 50, tries: 0 }]);
+        assert_eq!(due, [Waiting { key: key("a"), up_to: seq(3), first_at: 0, last_at: 50, tries: 0 }]);
         assert_eq!((schedule.take_due(u64::MAX, 10).len(), schedule.len()), (1, 0));
     }
 
@@ -132,33 +134,33 @@ mod tests {
     fn the_longest_overdue_goes_first_and_only_so_many() {
         let mut schedule = Schedule::new(10);
         for (n, name) in ["a", "b", "c"].iter().enumerate() {
-            schedule.add(pair(name), seq(1), 0, 10 - n as u64);
+            schedule.add(key(name), seq(1), 0, 10 - n as u64);
         }
-        let first: Vec<_> = schedule.take_due(10, 2).into_iter().map(|w| w.pair).collect();
-        assert_eq!(first, [pair("c"), pair("b")]);
+        let first: Vec<_> = schedule.take_due(10, 2).into_iter().map(|w| w.key).collect();
+        assert_eq!(first, [key("c"), key("b")]);
         assert_eq!(schedule.len(), 1);
     }
 
     #[test]
     fn what_is_put_back_joins_what_came_meanwhile() {
         let mut schedule = Schedule::new(10);
-        schedule.add(pair("a"), seq(1), 0, 10);
+        schedule.add(key("a"), seq(1), 0, 10);
         let mut judged = schedule.take_due(10, 1).remove(0);
         judged.tries = 2;
-        schedule.add(pair("a"), seq(2), 11, 21);
+        schedule.add(key("a"), seq(2), 11, 21);
         assert_eq!(schedule.put(judged, 500), Added::Collapsed);
         let due = schedule.take_due(21, 1);
-        assert_eq!(due, [Waiting { pair: pair("a"), up_to: seq(2), first_at: 0, last_at: 11, tries: 2 }]);
+        assert_eq!(due, [Waiting { key: key("a"), up_to: seq(2), first_at: 0, last_at: 11, tries: 2 }]);
     }
 
     #[test]
     fn a_new_message_is_judged_in_its_time_though_the_others_were_put_off() {
         let mut schedule = Schedule::new(10);
-        schedule.put(Waiting { pair: pair("a"), up_to: seq(1), first_at: 0, last_at: 0, tries: 1 }, 1_000);
-        assert_eq!(schedule.add(pair("a"), seq(2), 50, 110), Added::Collapsed);
+        schedule.put(Waiting { key: key("a"), up_to: seq(1), first_at: 0, last_at: 0, tries: 1 }, 1_000);
+        assert_eq!(schedule.add(key("a"), seq(2), 50, 110), Added::Collapsed);
         assert_eq!(
             schedule.take_due(110, 10),
-            [Waiting { pair: pair("a"), up_to: seq(2), first_at: 0, last_at: 50, tries: 1 }]
+            [Waiting { key: key("a"), up_to: seq(2), first_at: 0, last_at: 50, tries: 1 }]
         );
         assert!(schedule.take_due(u64::MAX, 10).is_empty());
     }
@@ -167,7 +169,7 @@ mod tests {
     fn a_full_schedule_takes_no_more() {
         let mut schedule = Schedule::new(2);
         assert_eq!(
-            ["a", "b", "c", "a"].map(|name| schedule.add(pair(name), seq(1), 0, 1)),
+            ["a", "b", "c", "a"].map(|name| schedule.add(key(name), seq(1), 0, 1)),
             [Added::Scheduled, Added::Scheduled, Added::Full, Added::Collapsed]
         );
         assert_eq!(schedule.take_due(1, 10).len(), 2);

@@ -5,7 +5,7 @@ use super::sync::{self, SyncRequest};
 use super::{CallerError, ErrorCode, FrameLimits, errors};
 use crate::event::cursor::SyncCursor;
 use crate::event::{ReceiptKind, body};
-use crate::ids::{ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
+use crate::ids::{Address, ClientMsgId, Kind, Malformed, OpenId, RequestId, Seq};
 
 /// Which protocol a session speaks: the seed's, or `hongyan.v1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::VariantArray, strum::IntoStaticStr)]
@@ -29,19 +29,19 @@ pub enum ClientFrame {
     Message(Box<ClientMessage>),
     /// Takes a message of one's own back.
     Recall {
-        peer: OpenId,
+        to: Address,
         target: Seq,
     },
     Receipt {
         kind: ReceiptKind,
-        peer: OpenId,
+        to: Address,
         seq: Seq,
     },
-    Typing(OpenId),
+    Typing(Address),
     /// What was missed?
     Sync(Box<SyncRequest>),
     /// Which chat is on screen.
-    Open(Option<OpenId>),
+    Open(Option<Address>),
     /// Whether the user looks at the app.
     Attention(Attention),
 }
@@ -56,7 +56,7 @@ pub enum Attention {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClientMessage {
     /// `None`: the open chat.
-    pub to: Option<OpenId>,
+    pub to: Option<Address>,
     pub kind: Kind,
     pub client_msg_id: Option<ClientMsgId>,
     pub body: Box<str>,
@@ -209,13 +209,13 @@ fn frame(
             message(fields, dialect, openid, limits, kind, client_msg_id)
         }
         (Dialect::V1, "recall") => {
-            Ok(ClientFrame::Recall { peer: fields.required_peer()?, target: fields.seq("target_seq")? })
+            Ok(ClientFrame::Recall { to: fields.required_to()?, target: fields.seq("target_seq")? })
         }
         (Dialect::V1, "read") => fields.receipt(ReceiptKind::Read),
         (Dialect::V1, "recv") => fields.receipt(ReceiptKind::Recv),
-        (Dialect::V1, "typing") => Ok(ClientFrame::Typing(fields.required_peer()?)),
+        (Dialect::V1, "typing") => Ok(ClientFrame::Typing(fields.required_to()?)),
         (Dialect::V1, "sync") => Ok(ClientFrame::Sync(Box::new(fields.sync()?))),
-        (Dialect::V1, "open") => Ok(ClientFrame::Open(fields.peer_or_null()?)),
+        (Dialect::V1, "open") => Ok(ClientFrame::Open(fields.to_or_null()?)),
         (Dialect::V1, "background") => Ok(ClientFrame::Attention(Attention::Background)),
         (Dialect::V1, "foreground") => Ok(ClientFrame::Attention(Attention::Foreground)),
         (Dialect::V1, _) => Err(errors::TYPE_UNKNOWN.into()),
@@ -250,7 +250,7 @@ fn message(
         return Err(errors::fields_too_long(limits.fields_bytes).into());
     }
     Ok(ClientFrame::Message(Box::new(ClientMessage {
-        to: fields.peer()?,
+        to: fields.to()?,
         kind,
         client_msg_id,
         body: body.into(),
@@ -284,18 +284,18 @@ impl<'a> Fields<'a> {
         self.text("client_msg_id")?.map(|text| ClientMsgId::parse(&text)).transpose()
     }
 
-    fn peer(&self) -> Result<Option<OpenId>, Malformed> {
-        self.text("to_user_openid")?.map(|text| OpenId::parse(&text)).transpose()
+    fn to(&self) -> Result<Option<Address>, Malformed> {
+        self.text("to_user_openid")?.map(|text| Address::parse_served(&text)).transpose()
     }
 
-    fn required_peer(&self) -> Result<OpenId, Malformed> {
-        self.peer()?.ok_or(Malformed("to_user_openid", "given"))
+    fn required_to(&self) -> Result<Address, Malformed> {
+        self.to()?.ok_or(Malformed("to_user_openid", "given"))
     }
 
-    fn peer_or_null(&self) -> Result<Option<OpenId>, Malformed> {
+    fn to_or_null(&self) -> Result<Option<Address>, Malformed> {
         match self.get("to_user_openid") {
             Some(raw) if raw.get() == "null" => Ok(None),
-            Some(_) => self.peer(),
+            Some(_) => self.to(),
             None => Err(Malformed("to_user_openid", "an openid or null")),
         }
     }
@@ -306,7 +306,7 @@ impl<'a> Fields<'a> {
     }
 
     fn receipt(&self, kind: ReceiptKind) -> Result<ClientFrame, Fault> {
-        Ok(ClientFrame::Receipt { kind, peer: self.required_peer()?, seq: self.seq("seq")? })
+        Ok(ClientFrame::Receipt { kind, to: self.required_to()?, seq: self.seq("seq")? })
     }
 
     fn sync(&self) -> Result<SyncRequest, Fault> {
@@ -493,6 +493,7 @@ mod tests {
             r#"{"message":"\u0000"}"#,
             r#"{"to_user_openid":5}"#,
             r#"{"to_user_openid":"a b"}"#,
+            r#"{"to_user_openid":"g:team"}"#,
             r#"{"client_msg_id":7}"#,
             r#"{"type":"a b"}"#,
             &deep,

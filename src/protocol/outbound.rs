@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use super::{CallerError, FrameLimits, ServerFeature, json};
-use crate::event::{Draft, Message, Receipt, ReceiptKind};
+use crate::event::{Conversation, Draft, Message, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
 /// The first frame of a session: the seed's three fields, and more that a plain client ignores. `features` is
@@ -35,7 +35,8 @@ pub fn init(
 /// A message that was just stored: all that the sender gave, with what the server knows spliced in before it.
 pub fn message(draft: &Draft, seq: Seq, sent_at: i64) -> ByteString {
     let mut out = String::with_capacity(draft.body.len() + 192);
-    write_message(&mut out, &draft.kind, &draft.sender, &draft.peer, seq, sent_at, draft.target);
+    let Draft { kind, sender, conversation, target, .. } = draft;
+    write_message(&mut out, kind, sender, conversation, seq, sent_at, *target);
     push_fields(&mut out, &draft.body);
     out.into()
 }
@@ -51,18 +52,11 @@ pub fn client_msg_id(frame: &str) -> Option<ClientMsgId> {
 }
 
 /// A stored message, as history and pushes give it: recalled ones without content, recall events with their
-/// target. `peer` is the recipient as the sender named it.
-pub fn stored(message: &Message, peer: &OpenId) -> String {
+/// target.
+pub fn stored(message: &Message, conversation: &Conversation) -> String {
     let mut out = String::with_capacity(message.body.len() + 192);
-    write_message(
-        &mut out,
-        &message.kind,
-        &message.sender,
-        peer,
-        message.seq,
-        message.sent_at,
-        message.target,
-    );
+    let Message { kind, sender, seq, sent_at, target, .. } = message;
+    write_message(&mut out, kind, sender, conversation, *seq, *sent_at, *target);
     if message.recalled {
         out.push_str(r#","recalled":true"#);
         if let Some(id) = &message.client_msg_id {
@@ -76,30 +70,26 @@ pub fn stored(message: &Message, peer: &OpenId) -> String {
     out
 }
 
-/// [`stored`], with the one it went to by name: a message of the conversation of `reader` with `peer`.
-pub fn as_seen(message: &Message, reader: &OpenId, peer: &OpenId) -> String {
-    stored(message, if message.sender == *reader { peer } else { reader })
-}
-
-/// [`as_seen`], ready to stand inside an HTTP answer.
-pub fn as_seen_raw(message: &Message, reader: &OpenId, peer: &OpenId) -> Box<RawValue> {
+/// [`stored`], ready to stand inside an HTTP answer.
+pub fn stored_raw(message: &Message, conversation: &Conversation) -> Box<RawValue> {
     // `stored` writes JSON for every message that the parser let in.
-    RawValue::from_string(as_seen(message, reader, peer)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    RawValue::from_string(stored(message, conversation)).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// Begins the frame of a message. It names whom the message went to as its sender did.
 fn write_message(
     out: &mut String,
     kind: &Kind,
     sender: &OpenId,
-    peer: &OpenId,
+    conversation: &Conversation,
     seq: Seq,
     sent_at: i64,
     target: Option<Seq>,
 ) {
-    let kind = kind.as_str();
+    let (kind, to) = (kind.as_str(), conversation.address_str(sender));
     let _ = write!(
         out,
-        r#"{{"type":"{kind}","status":200,"from_user_openid":"{sender}","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at}"#
+        r#"{{"type":"{kind}","status":200,"from_user_openid":"{sender}","to_user_openid":"{to}","seq":{seq},"sent_at":{sent_at}"#
     );
     if let Some(target) = target {
         let _ = write!(out, r#","target_seq":{target}"#);
@@ -120,7 +110,8 @@ fn push_fields(out: &mut String, body: &str) {
 /// What became of a message: sent only after its transaction is durable.
 pub struct Ack<'a> {
     pub client_msg_id: Option<&'a ClientMsgId>,
-    pub peer: &'a OpenId,
+    /// The conversation as the sender named it.
+    pub to: &'a str,
     pub seq: Seq,
     pub sent_at: i64,
     pub duplicate: bool,
@@ -128,13 +119,13 @@ pub struct Ack<'a> {
 
 impl Ack<'_> {
     pub fn encode(&self, id: Option<&RequestId>) -> ByteString {
-        let Self { client_msg_id, peer, seq, sent_at, duplicate } = self;
+        let Self { client_msg_id, to, seq, sent_at, duplicate } = self;
         let mut out = String::with_capacity(192);
         out.push_str(r#"{"type":"ack","status":200"#);
         push_ids(&mut out, id, *client_msg_id);
         let _ = write!(
             out,
-            r#","to_user_openid":"{peer}","seq":{seq},"sent_at":{sent_at},"duplicate":{duplicate}}}"#
+            r#","to_user_openid":"{to}","seq":{seq},"sent_at":{sent_at},"duplicate":{duplicate}}}"#
         );
         out.into()
     }
@@ -147,7 +138,8 @@ pub fn heart(id: &RequestId, now: i64) -> ByteString {
 
 /// A receipt. Only the answer to the frame that asked for it has an `id`.
 pub fn receipt(receipt: &Receipt, id: Option<&RequestId>) -> ByteString {
-    let Receipt { kind, openid, peer, seq, .. } = receipt;
+    let Receipt { kind, openid, conversation, seq, .. } = receipt;
+    let to = conversation.address_str(openid);
     let name = match kind {
         ReceiptKind::Recv => "recv",
         ReceiptKind::Read => "read",
@@ -155,22 +147,25 @@ pub fn receipt(receipt: &Receipt, id: Option<&RequestId>) -> ByteString {
     let mut out = String::with_capacity(160);
     let _ = write!(out, r#"{{"type":"{name}","status":200"#);
     push_ids(&mut out, id, None);
-    let _ = write!(out, r#","from_user_openid":"{openid}","to_user_openid":"{peer}","seq":{seq}}}"#);
+    let _ = write!(out, r#","from_user_openid":"{openid}","to_user_openid":"{to}","seq":{seq}}}"#);
     out.into()
 }
 
-/// `who` types something to `peer`.
-pub fn typing(who: &OpenId, peer: &OpenId) -> ByteString {
-    format!(r#"{{"type":"typing","from_user_openid":"{who}","to_user_openid":"{peer}"}}"#).into()
+/// `who` types something in a conversation.
+pub fn typing(who: &OpenId, conversation: &Conversation) -> ByteString {
+    let to = conversation.address_str(who);
+    format!(r#"{{"type":"typing","from_user_openid":"{who}","to_user_openid":"{to}"}}"#).into()
 }
 
-/// The user's own view of the conversation with `peer` was cleared up to `seq`.
-pub fn cleared(peer: &OpenId, seq: Seq) -> ByteString {
+/// `user` has cleared their own view of a conversation up to `seq`.
+pub fn cleared(user: &OpenId, conversation: &Conversation, seq: Seq) -> ByteString {
+    let peer = conversation.address_str(user);
     format!(r#"{{"type":"cleared","peer":"{peer}","seq":{seq}}}"#).into()
 }
 
-/// What the user has set for the conversation with `peer`.
-pub fn settings(peer: &OpenId, muted: bool) -> ByteString {
+/// What `user` has set for a conversation.
+pub fn settings(user: &OpenId, conversation: &Conversation, muted: bool) -> ByteString {
+    let peer = conversation.address_str(user);
     format!(r#"{{"type":"settings","peer":"{peer}","muted":{muted}}}"#).into()
 }
 
@@ -214,10 +209,15 @@ pub(super) fn push_ids(out: &mut String, id: Option<&RequestId>, client_msg_id: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Address;
     use insta::assert_snapshot;
 
     fn openid(text: &str) -> OpenId {
         OpenId::parse(text).unwrap()
+    }
+
+    fn direct(a: &str, b: &str) -> Conversation {
+        Conversation::direct(openid(a), openid(b))
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
             session: SessionId::fresh(),
             request_id: None,
             sender: openid("a"),
-            peer: openid("b"),
+            conversation: direct("a", "b"),
             client_msg_id: None,
             kind: Kind::parse("text").unwrap(),
             body: body.into(),
@@ -266,10 +266,9 @@ mod tests {
 
     #[test]
     fn a_message_names_the_one_it_went_to() {
-        let (a, b) = (openid("a"), openid("b"));
         let message = Message {
             seq: Seq::ZERO.next(),
-            sender: a.clone(),
+            sender: openid("a"),
             kind: Kind::parse("text").unwrap(),
             body: r#"{"message":"hi"}"#.into(),
             sent_at: 1,
@@ -278,15 +277,15 @@ mod tests {
             target: None,
         };
         assert_snapshot!(
-            as_seen(&message, &a, &b),
+            stored(&message, &direct("a", "b")),
             @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":1,"sent_at":1,"message":"hi"}"#
         );
         assert_snapshot!(
-            as_seen(&message, &b, &a),
-            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":1,"sent_at":1,"message":"hi"}"#
+            stored(&message, &Conversation::of(&openid("a"), Address::parse("g:team").unwrap())),
+            @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"g:team","seq":1,"sent_at":1,"message":"hi"}"#
         );
         assert_snapshot!(
-            as_seen(&message, &a, &a),
+            stored(&message, &direct("a", "a")),
             @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"a","seq":1,"sent_at":1,"message":"hi"}"#
         );
     }
@@ -304,7 +303,7 @@ mod tests {
             target: None,
         };
         assert_snapshot!(
-            stored(&m, &openid("b")),
+            stored(&m, &direct("a", "b")),
             @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":3,"sent_at":9,"recalled":true,"client_msg_id":"\"c\\"}"#
         );
     }
@@ -312,13 +311,7 @@ mod tests {
     #[test]
     fn ids_come_back_byte_for_byte() {
         let id = RequestId::parse(r#""\u00e9\n""#, "é\n").unwrap();
-        let ack = Ack {
-            client_msg_id: None,
-            peer: &openid("b"),
-            seq: Seq::ZERO.next(),
-            sent_at: 1,
-            duplicate: false,
-        };
+        let ack = Ack { client_msg_id: None, to: "b", seq: Seq::ZERO.next(), sent_at: 1, duplicate: false };
         assert_snapshot!(
             ack.encode(Some(&id)),
             @r#"{"type":"ack","status":200,"id":"\u00e9\n","to_user_openid":"b","seq":1,"sent_at":1,"duplicate":false}"#

@@ -9,14 +9,14 @@ use super::outbound;
 use crate::event::Message;
 use crate::event::cursor::SyncCursor;
 use crate::event::overview::{Overview, SyncPage};
-use crate::ids::{Malformed, OpenId, RequestId, Seq};
+use crate::ids::{Address, Malformed, OpenId, RequestId, Seq};
 
 /// What a `sync` asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyncRequest {
     pub since: Option<SyncCursor>,
-    /// Peers, each with the last seq that the asker has of it.
-    pub named: Vec<(OpenId, Seq)>,
+    /// Conversations, each with the last seq that the asker has of it.
+    pub named: Vec<(Address, Seq)>,
     /// Messages a conversation.
     pub limit: usize,
 }
@@ -42,7 +42,7 @@ pub const CONVERSATION_BYTES: usize = 448;
 ///
 /// # Errors
 /// [`Malformed`].
-pub(super) fn named(json: &str) -> Result<Vec<(OpenId, Seq)>, Malformed> {
+pub(super) fn named(json: &str) -> Result<Vec<(Address, Seq)>, Malformed> {
     let wrong = Malformed("conversations", "an object of at most 200 peers, each once, with a seq");
     serde_json::from_str::<Named>(json).map(|named| named.0).map_err(|_| wrong)
 }
@@ -56,7 +56,7 @@ pub(super) fn limit(json: &str) -> Result<usize, Malformed> {
     limit.and_then(|n| usize::try_from(n).ok()).ok_or(Malformed("limit", "an integer from 1 to 200"))
 }
 
-struct Named(Vec<(OpenId, Seq)>);
+struct Named(Vec<(Address, Seq)>);
 
 impl<'de> Deserialize<'de> for Named {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -69,15 +69,15 @@ impl<'de> Deserialize<'de> for Named {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
-                let mut named: Vec<(OpenId, Seq)> = Vec::new();
+                let mut named: Vec<(Address, Seq)> = Vec::new();
                 while let Some((peer, number)) = map.next_entry::<String, i64>()? {
-                    let entry =
-                        OpenId::parse(&peer).and_then(|peer| Seq::parse(number).map(|seq| (peer, seq)));
-                    let (peer, seq) = entry.map_err(serde::de::Error::custom)?;
-                    if named.len() >= NAMED_AT_MOST || named.iter().any(|(other, _)| *other == peer) {
+                    let entry = Address::parse_served(&peer)
+                        .and_then(|address| Seq::parse(number).map(|seq| (address, seq)));
+                    let (address, seq) = entry.map_err(serde::de::Error::custom)?;
+                    if named.len() >= NAMED_AT_MOST || named.iter().any(|(other, _)| *other == address) {
                         return Err(serde::de::Error::custom("too many peers, or one of them twice"));
                     }
-                    named.push((peer, seq));
+                    named.push((address, seq));
                 }
                 Ok(Named(named))
             }
@@ -86,13 +86,13 @@ impl<'de> Deserialize<'de> for Named {
     }
 }
 
-/// The most that a message of a conversation with `peer` takes in an answer.
-pub fn message_bytes(message: &Message, peer: &OpenId) -> usize {
+/// The most that a message takes in an answer.
+pub fn message_bytes(message: &Message) -> usize {
     // Both openids of 64 bytes and numbers of 19 digits, with the names of the fields.
     const ENVELOPE: usize = 224;
     // An id has no character that needs more than one byte and an escape.
     let id = message.client_msg_id.as_ref().map_or(0, |id| 2 * id.as_str().len() + 24);
-    let names = message.kind.as_str().len() + message.sender.as_str().len() + peer.as_str().len().max(64);
+    let names = message.kind.as_str().len() + message.sender.as_str().len() + 64;
     ENVELOPE + names + id + message.body.len()
 }
 
@@ -105,7 +105,7 @@ pub fn frames(page: &SyncPage, id: Option<&RequestId>, reader: &OpenId) -> Vec<B
         let mut messages = missed
             .messages
             .iter()
-            .map(|message| outbound::as_seen(message, reader, &missed.overview.peer))
+            .map(|message| outbound::stored(message, &missed.overview.conversation))
             .peekable();
         loop {
             if frame.is_begun
@@ -114,7 +114,7 @@ pub fn frames(page: &SyncPage, id: Option<&RequestId>, reader: &OpenId) -> Vec<B
             {
                 frames.push(std::mem::replace(&mut frame, Frame::begin(id)).end());
             }
-            frame.open(&missed.overview);
+            frame.open(&missed.overview, reader);
             let mut is_first = true;
             while let Some(message) =
                 messages.next_if(|m| is_first || frame.text.len() + m.len() + TAIL_BYTES <= FRAME_BYTES)
@@ -159,12 +159,12 @@ impl Frame {
         Self { text, is_begun: false }
     }
 
-    fn open(&mut self, overview: &Overview) {
+    fn open(&mut self, overview: &Overview, reader: &OpenId) {
         if std::mem::replace(&mut self.is_begun, true) {
             self.text.push(',');
         }
         let Overview {
-            peer,
+            conversation,
             last_seq,
             cleared_seq,
             read_seq,
@@ -174,6 +174,7 @@ impl Frame {
             unread,
             muted,
         } = overview;
+        let peer = conversation.address_str(reader);
         let _ = write!(
             self.text,
             r#"{{"peer":"{peer}","last_seq":{last_seq},"cleared_seq":{cleared_seq},"read_seq":{read_seq},"recv_seq":{recv_seq},"peer_read_seq":{peer_read_seq},"peer_recv_seq":{peer_recv_seq},"unread":{unread},"muted":{muted},"messages":["#
@@ -202,9 +203,14 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::event::Conversation;
     use crate::event::cursor::SyncPlace;
     use crate::event::overview::Missed;
     use crate::ids::{ClientMsgId, DatabaseGeneration, Kind};
+
+    fn me() -> OpenId {
+        OpenId::parse("me").unwrap()
+    }
 
     fn message(seq: i64, bytes: usize) -> Message {
         Message {
@@ -222,7 +228,7 @@ mod tests {
     fn missed(peer: &str, messages: Vec<Message>) -> Missed {
         let seq = Seq::parse(i64::MAX).unwrap();
         let overview = Overview {
-            peer: OpenId::parse(peer).unwrap(),
+            conversation: Conversation::direct(me(), OpenId::parse(peer).unwrap()),
             last_seq: seq,
             cleared_seq: seq,
             read_seq: seq,
@@ -240,7 +246,7 @@ mod tests {
         let cursor = SyncCursor { generation: DatabaseGeneration::of_number(35), place };
         let page = SyncPage { conversations, has_more: true, caught_up: false, cursor };
         let id = RequestId::parse(r#""r""#, "r").unwrap();
-        let frames = frames(&page, Some(&id), &OpenId::parse("me").unwrap());
+        let frames = frames(&page, Some(&id), &me());
         frames.iter().for_each(|frame| assert!(frame.len() <= FRAME_BYTES, "{}", frame.len()));
         frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
     }
@@ -320,7 +326,8 @@ mod tests {
         let mut m = message(i64::MAX, 100);
         for (recalled, target) in [(false, None), (true, None), (false, Some(m.seq))] {
             (m.recalled, m.target) = (recalled, target);
-            assert!(outbound::as_seen(&m, &m.sender.clone(), &me).len() < message_bytes(&m, &me));
+            let conversation = Conversation::direct(m.sender.clone(), me.clone());
+            assert!(outbound::stored(&m, &conversation).len() < message_bytes(&m));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What the other nodes are told of a commit.
 
 use crate::chat::messages::{ClusterEvent, ClusterEventKind};
-use crate::event::Event;
+use crate::event::{Event, Receipt};
 use crate::ids::OpenId;
 use crate::protocol::outbound;
 
-/// Hints of what was committed here, in commit order. Of a conversation both parties are told, because the
-/// devices of one user may be on several nodes.
+/// Hints of what was committed here, in commit order, for each of those who hear of it: the devices of one user
+/// may be on several nodes.
 pub(super) fn hints(events: &[Event]) -> Vec<ClusterEvent> {
     let mut hints = Vec::with_capacity(2 * events.len());
     for event in events {
@@ -18,49 +18,38 @@ pub(super) fn hints(events: &[Event]) -> Vec<ClusterEvent> {
 fn add(event: &Event, hints: &mut Vec<ClusterEvent>) {
     let mut hint = |to: &OpenId, kind| hints.push(ClusterEvent { to: to.clone(), kind });
     match event {
-        Event::Appended { draft, seq, sent_at, .. } => {
-            let (sender, peer, frame) =
-                (&draft.sender, &draft.peer, outbound::message(draft, *seq, *sent_at));
-            let message = |peer: &OpenId, incoming| ClusterEventKind::Message {
-                peer: peer.clone(),
-                seq: *seq,
-                incoming,
-                target: draft.target,
-                frame: frame.clone(),
-            };
-            hint(sender, message(peer, false));
-            if sender != peer {
-                hint(peer, message(sender, true));
+        Event::Appended { draft, audience, seq, sent_at, .. } => {
+            let frame = outbound::message(draft, *seq, *sent_at);
+            for to in audience.iter() {
+                let message = ClusterEventKind::Message {
+                    conversation: draft.conversation.clone(),
+                    seq: *seq,
+                    incoming: *to != draft.sender,
+                    target: draft.target,
+                    frame: frame.clone(),
+                };
+                hint(to, message);
             }
         }
-        Event::Repeated { draft, stored, quiet: false, .. } => {
-            let frame: bytestring::ByteString = outbound::stored(stored, &draft.peer).into();
-            hint(&draft.sender, ClusterEventKind::Frame(frame.clone()));
-            if draft.sender != draft.peer {
-                hint(&draft.peer, ClusterEventKind::Frame(frame));
+        Event::Repeated { draft, audience, stored, .. } if !audience.is_empty() => {
+            let frame: bytestring::ByteString = outbound::stored(stored, &draft.conversation).into();
+            for to in audience.iter() {
+                hint(to, ClusterEventKind::Frame(frame.clone()));
             }
         }
-        Event::Marked { receipt, moved: true, to_peer, .. } => {
-            let mark = |peer: &OpenId| ClusterEventKind::Receipt {
-                kind: receipt.kind,
-                who: receipt.openid.clone(),
-                peer: peer.clone(),
-                seq: receipt.seq,
-            };
-            hint(&receipt.openid, mark(&receipt.peer));
-            if *to_peer && receipt.peer != receipt.openid {
-                hint(&receipt.peer, mark(&receipt.openid));
+        Event::Marked { receipt, audience, .. } => {
+            for to in audience.iter() {
+                hint(to, ClusterEventKind::Receipt(Receipt { session: None, ..receipt.clone() }));
             }
         }
-        Event::Cleared { openid, peer, seq } => {
-            hint(openid, ClusterEventKind::Cleared { peer: peer.clone(), seq: *seq })
+        Event::Cleared { openid, conversation, seq } => {
+            hint(openid, ClusterEventKind::Cleared { conversation: conversation.clone(), seq: *seq })
         }
-        Event::Settings { openid, peer, muted } => {
-            hint(openid, ClusterEventKind::Frame(outbound::settings(peer, *muted)))
+        Event::Settings { openid, conversation, muted } => {
+            hint(openid, ClusterEventKind::Frame(outbound::settings(openid, conversation, *muted)))
         }
         // Nobody on another node waits for these.
         Event::Repeated { .. }
-        | Event::Marked { .. }
         | Event::Refused { .. }
         | Event::MarkUnstored(_)
         | Event::MarkRefused { .. } => {}
@@ -70,11 +59,15 @@ fn add(event: &Event, hints: &mut Vec<ClusterEvent>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Draft, Message, Receipt, ReceiptKind, Refusal, RequestState};
+    use crate::event::{Audience, Conversation, Draft, Message, ReceiptKind, Refusal, RequestState};
     use crate::ids::{Kind, Seq, SessionId};
 
     fn id(name: &str) -> OpenId {
         OpenId::parse(name).unwrap()
+    }
+
+    fn with_alice(peer: &str) -> Conversation {
+        Conversation::direct(id("alice"), id(peer))
     }
 
     fn draft(peer: &str) -> Draft {
@@ -82,7 +75,7 @@ mod tests {
             session: SessionId::fresh(),
             request_id: None,
             sender: id("alice"),
-            peer: id(peer),
+            conversation: with_alice(peer),
             client_msg_id: None,
             kind: Kind::parse("text").unwrap(),
             body: "{}".into(),
@@ -99,23 +92,29 @@ mod tests {
     }
 
     #[test]
-    fn both_parties_are_told_of_a_message_and_who_writes_to_themselves_once() {
+    fn all_who_hear_of_a_message_are_told_on_other_nodes() {
         let seq = Seq::ZERO.next();
-        let appended =
-            |peer| Event::Appended { draft: draft(peer), seq, sent_at: 5, request: RequestState::Open };
+        let (alice, bob) = (id("alice"), id("bob"));
+        let appended = |peer, audience| Event::Appended {
+            draft: draft(peer),
+            audience,
+            seq,
+            sent_at: 5,
+            request: RequestState::Open,
+        };
         let frame = outbound::message(&draft("bob"), seq, 5);
-        let message = |peer, incoming| ClusterEventKind::Message {
-            peer: id(peer),
+        let message = |incoming| ClusterEventKind::Message {
+            conversation: with_alice("bob"),
             seq,
             incoming,
             target: None,
             frame: frame.clone(),
         };
         assert_eq!(
-            told(appended("bob")),
-            [("alice".into(), message("bob", false)), ("bob".into(), message("alice", true))]
+            told(appended("bob", Audience::both(&alice, &bob))),
+            [("alice".into(), message(false)), ("bob".into(), message(true))]
         );
-        assert_eq!(to(appended("alice")), ["alice"]);
+        assert_eq!(to(appended("alice", Audience::both(&alice, &alice))), ["alice"]);
     }
 
     #[test]
@@ -130,47 +129,48 @@ mod tests {
             recalled: false,
             target: None,
         };
-        let repeated = |quiet| Event::Repeated {
+        let repeated = |audience| Event::Repeated {
             draft: draft("bob"),
+            audience,
             stored: stored.clone(),
-            quiet,
             request: RequestState::Open,
         };
-        assert_eq!(to(repeated(false)), ["alice", "bob"]);
-        assert_eq!(to(repeated(true)), [""; 0]);
+        assert_eq!(to(repeated(Audience::both(&id("alice"), &id("bob")))), ["alice", "bob"]);
+        assert_eq!(to(repeated(Audience::nobody())), [""; 0]);
         assert_eq!(to(Event::Refused { draft: draft("bob"), why: Refusal::Unavailable }), [""; 0]);
     }
 
     #[test]
-    fn a_mark_that_moved_goes_to_its_owner_and_to_the_peer_who_may_see_it() {
-        let marked = |moved, to_peer| Event::Marked {
-            receipt: Receipt {
-                kind: ReceiptKind::Read,
-                openid: id("bob"),
-                peer: id("alice"),
-                seq: Seq::ZERO.next(),
-                session: None,
-            },
-            moved,
-            to_peer,
+    fn a_mark_goes_to_those_who_hear_of_it_and_names_no_session() {
+        let receipt = |session| Receipt {
+            kind: ReceiptKind::Read,
+            openid: id("bob"),
+            conversation: with_alice("bob"),
+            seq: Seq::ZERO.next(),
+            session,
+        };
+        let marked = |audience| Event::Marked {
+            receipt: receipt(Some(SessionId::fresh())),
+            audience,
             request_id: None,
         };
-        assert_eq!(to(marked(true, true)), ["bob", "alice"]);
-        assert_eq!(to(marked(true, false)), ["bob"]);
-        assert_eq!(to(marked(false, true)), [""; 0]);
+        let hint = |to: &str| (to.to_owned(), ClusterEventKind::Receipt(receipt(None)));
+        assert_eq!(told(marked(Audience::both(&id("bob"), &id("alice")))), [hint("bob"), hint("alice")]);
+        assert_eq!(to(marked(Audience::only(&id("bob")))), ["bob"]);
+        assert_eq!(to(marked(Audience::nobody())), [""; 0]);
     }
 
     #[test]
     fn settings_and_a_cleared_view_go_to_the_user_alone() {
         let frame = r#"{"type":"settings","peer":"alice","muted":true}"#;
         assert_eq!(
-            told(Event::Settings { openid: id("bob"), peer: id("alice"), muted: true }),
+            told(Event::Settings { openid: id("bob"), conversation: with_alice("bob"), muted: true }),
             [("bob".into(), ClusterEventKind::Frame(frame.into()))]
         );
-        let (peer, seq) = (id("alice"), Seq::ZERO.next());
+        let (conversation, seq) = (with_alice("bob"), Seq::ZERO.next());
         assert_eq!(
-            told(Event::Cleared { openid: id("bob"), peer: peer.clone(), seq }),
-            [("bob".into(), ClusterEventKind::Cleared { peer, seq })]
+            told(Event::Cleared { openid: id("bob"), conversation: conversation.clone(), seq }),
+            [("bob".into(), ClusterEventKind::Cleared { conversation, seq })]
         );
     }
 }

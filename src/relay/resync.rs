@@ -146,7 +146,7 @@ async fn tell(
     Ok(false)
 }
 
-fn message_bytes(message: &Message, _: &OpenId) -> usize {
+fn message_bytes(message: &Message) -> usize {
     message.body.len() + 512
 }
 

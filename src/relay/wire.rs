@@ -1,13 +1,14 @@
 //! How hints look on NATS: one line of JSON, and behind it the frame, if there is one. Nodes of neighbouring
-//! versions understand each other: what a node does not know, a kind or a field, it leaves.
+//! versions understand each other: what a node does not know, a kind or a field, it leaves. A conversation stands
+//! there as the user hears of it to whom the hint goes: `peer`.
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::messages::{ClusterEvent, ClusterEventKind, Replacements};
-use crate::event::ReceiptKind;
-use crate::ids::{Device, OpenId, Seq, SessionId};
+use crate::event::{Conversation, Receipt, ReceiptKind};
+use crate::ids::{Address, Device, OpenId, Seq, SessionId};
 use crate::protocol::Dialect;
 
 /// The sessions that one answer names at most; no user has more on one node, unless the limit is off.
@@ -76,19 +77,20 @@ enum Kind {
 pub struct Unknown;
 
 pub fn encode(hint: &ClusterEvent) -> Bytes {
+    let peer = |conversation: &Conversation| conversation.address_str(&hint.to).to_owned();
     let texts = |sessions: &[SessionId]| sessions.iter().take(SESSIONS).map(SessionId::to_string).collect();
     let (kind, frame) = match &hint.kind {
-        ClusterEventKind::Message { peer, seq, incoming, target, frame } => {
-            let (peer, target) = (peer.as_str().to_owned(), target.map(Seq::get));
+        ClusterEventKind::Message { conversation, seq, incoming, target, frame } => {
+            let (peer, target) = (peer(conversation), target.map(Seq::get));
             (Kind::Message { peer, seq: seq.get(), incoming: *incoming, target }, Some(frame))
         }
         ClusterEventKind::Frame(frame) => (Kind::Frame, Some(frame)),
-        ClusterEventKind::Receipt { kind, who, peer, seq } => {
-            let (who, peer) = (who.as_str().to_owned(), peer.as_str().to_owned());
+        ClusterEventKind::Receipt(Receipt { kind, openid, conversation, seq, .. }) => {
+            let (who, peer) = (openid.as_str().to_owned(), peer(conversation));
             (Kind::Receipt { who, peer, seq: seq.get(), read: *kind == ReceiptKind::Read }, None)
         }
-        ClusterEventKind::Cleared { peer, seq } => {
-            (Kind::Cleared { peer: peer.as_str().to_owned(), seq: seq.get() }, None)
+        ClusterEventKind::Cleared { conversation, seq } => {
+            (Kind::Cleared { peer: peer(conversation), seq: seq.get() }, None)
         }
         ClusterEventKind::Joined { session, dialect, device } => {
             let device = device.as_ref().map(|d| d.as_str().to_owned());
@@ -128,6 +130,10 @@ pub fn decode(payload: &Bytes) -> Result<ClusterEvent, Unknown> {
     let end = payload.iter().position(|b| *b == b'\n').unwrap_or(payload.len());
     let head: Head = serde_json::from_slice(&payload[..end]).map_err(|_| Unknown)?;
     let frame = || ByteString::try_from(payload.slice((end + 1).min(payload.len())..)).map_err(|_| Unknown);
+    let to = openid(&head.to)?;
+    let conversation = |peer: &str| {
+        Address::parse_served(peer).map(|address| Conversation::of(&to, address)).map_err(|_| Unknown)
+    };
     let session = |text: &str| SessionId::parse(text).map_err(|_| Unknown);
     let sessions = |texts: &[String]| {
         texts.iter().take(SESSIONS).map(|text| session(text)).collect::<Result<Vec<_>, _>>()
@@ -136,7 +142,7 @@ pub fn decode(payload: &Bytes) -> Result<ClusterEvent, Unknown> {
         Kind::Message { peer, seq, incoming, target } => {
             let target = target.map(parse_seq).transpose()?;
             ClusterEventKind::Message {
-                peer: openid(&peer)?,
+                conversation: conversation(&peer)?,
                 seq: parse_seq(seq)?,
                 incoming,
                 target,
@@ -144,14 +150,15 @@ pub fn decode(payload: &Bytes) -> Result<ClusterEvent, Unknown> {
             }
         }
         Kind::Frame => ClusterEventKind::Frame(frame()?),
-        Kind::Receipt { who, peer, seq, read } => ClusterEventKind::Receipt {
+        Kind::Receipt { who, peer, seq, read } => ClusterEventKind::Receipt(Receipt {
             kind: if read { ReceiptKind::Read } else { ReceiptKind::Recv },
-            who: openid(&who)?,
-            peer: openid(&peer)?,
+            openid: openid(&who)?,
+            conversation: conversation(&peer)?,
             seq: parse_seq(seq)?,
-        },
+            session: None,
+        }),
         Kind::Cleared { peer, seq } => {
-            ClusterEventKind::Cleared { peer: openid(&peer)?, seq: parse_seq(seq)? }
+            ClusterEventKind::Cleared { conversation: conversation(&peer)?, seq: parse_seq(seq)? }
         }
         Kind::Joined { session: id, v1, device } => ClusterEventKind::Joined {
             session: session(&id)?,
@@ -170,7 +177,7 @@ pub fn decode(payload: &Bytes) -> Result<ClusterEvent, Unknown> {
         Kind::Attention { ask, within_ms } => ClusterEventKind::Attention { ask, within_ms },
         Kind::Attends { ask } => ClusterEventKind::Attends { ask },
     };
-    Ok(ClusterEvent { to: openid(&head.to)?, kind })
+    Ok(ClusterEvent { to, kind })
 }
 
 fn parse_seq(seq: i64) -> Result<Seq, Unknown> {
@@ -222,6 +229,8 @@ impl NodeMessage {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
+
     use super::*;
 
     fn id(text: &str) -> OpenId {
@@ -232,29 +241,31 @@ mod tests {
     fn every_hint_comes_back_as_it_went() {
         let (one, two) = (SessionId::fresh(), SessionId::fresh());
         let frame = ByteString::from("{\"message\":\"línea\\n\"}");
+        let conversation = Conversation::direct(id("alice"), id("bob"));
         for kind in [
             ClusterEventKind::Message {
-                peer: id("bob"),
+                conversation: conversation.clone(),
                 seq: Seq::parse(7).unwrap(),
                 incoming: true,
                 target: None,
                 frame: frame.clone(),
             },
             ClusterEventKind::Message {
-                peer: id("bob"),
+                conversation: conversation.clone(),
                 seq: Seq::parse(8).unwrap(),
                 incoming: false,
                 target: Seq::parse(7).ok(),
                 frame: frame.clone(),
             },
             ClusterEventKind::Frame(frame),
-            ClusterEventKind::Receipt {
+            ClusterEventKind::Receipt(Receipt {
                 kind: ReceiptKind::Recv,
-                who: id("alice"),
-                peer: id("bob"),
+                openid: id("alice"),
+                conversation: conversation.clone(),
                 seq: Seq::parse(3).unwrap(),
-            },
-            ClusterEventKind::Cleared { peer: id("bob"), seq: Seq::parse(4).unwrap() },
+                session: None,
+            }),
+            ClusterEventKind::Cleared { conversation, seq: Seq::parse(4).unwrap() },
             ClusterEventKind::Joined { session: one, dialect: Dialect::V1, device: Device::parse("d").ok() },
             ClusterEventKind::Joined { session: one, dialect: Dialect::Plain, device: None },
             ClusterEventKind::Present {
@@ -272,6 +283,52 @@ mod tests {
         }
     }
 
+    /// Nodes of other versions read and write these bytes.
+    #[test]
+    fn hints_name_a_conversation_as_their_user_does() {
+        let conversation = Conversation::direct(id("alice"), id("bob"));
+        let seq = Seq::parse(7).unwrap();
+        let encoded = |to: &str, kind| {
+            String::from_utf8(encode(&ClusterEvent { to: id(to), kind }).to_vec())
+                .unwrap()
+                .replace('\n', " + ")
+        };
+        let message = |incoming, target| ClusterEventKind::Message {
+            conversation: conversation.clone(),
+            seq,
+            incoming,
+            target,
+            frame: "{}".into(),
+        };
+        assert_snapshot!(
+            encoded("alice", message(false, None)),
+            @r#"{"to":"alice","k":"message","peer":"bob","seq":7,"in":false} + {}"#
+        );
+        assert_snapshot!(
+            encoded("bob", message(true, Some(seq))),
+            @r#"{"to":"bob","k":"message","peer":"alice","seq":7,"in":true,"target":7} + {}"#
+        );
+        let receipt = Receipt {
+            kind: ReceiptKind::Read,
+            openid: id("bob"),
+            conversation: conversation.clone(),
+            seq,
+            session: None,
+        };
+        assert_snapshot!(
+            encoded("bob", ClusterEventKind::Receipt(receipt.clone())),
+            @r#"{"to":"bob","k":"receipt","who":"bob","peer":"alice","seq":7,"read":true}"#
+        );
+        assert_snapshot!(
+            encoded("alice", ClusterEventKind::Receipt(receipt)),
+            @r#"{"to":"alice","k":"receipt","who":"bob","peer":"bob","seq":7,"read":true}"#
+        );
+        assert_snapshot!(
+            encoded("alice", ClusterEventKind::Cleared { conversation, seq }),
+            @r#"{"to":"alice","k":"cleared","peer":"bob","seq":7}"#
+        );
+    }
+
     #[test]
     fn what_another_version_says_is_left() {
         let hint = |text: &str| decode(&Bytes::copy_from_slice(text.as_bytes()));
@@ -285,6 +342,7 @@ mod tests {
             "{\"to\":\"a\",\"k\":\"later\"}",
             "{\"to\":\"a b\",\"k\":\"frame\"}\nx",
             "{\"to\":\"a\",\"k\":\"message\",\"peer\":\"b\",\"seq\":-1,\"in\":true}\n{}",
+            "{\"to\":\"a\",\"k\":\"message\",\"peer\":\"g:team\",\"seq\":1,\"in\":true}\n{}",
         ] {
             assert_eq!(hint(text), Err(Unknown), "{text}");
         }

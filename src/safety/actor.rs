@@ -21,7 +21,7 @@ use super::text::{self, Media, Shown};
 use super::verdict::{Reason, Said, Verdict, is_outage, of_pieces};
 use crate::clock::Stopwatch;
 use crate::config;
-use crate::event::{By, Committed, Event, Found, Places, Refusal, Source};
+use crate::event::{By, Committed, Conversation, Event, Found, Places, Refusal, Source};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::store::Full;
@@ -78,7 +78,7 @@ enum Then {
 
 /// A message whose check is under way.
 struct Waiting {
-    ticket: Ticket<(OpenId, OpenId)>,
+    ticket: Ticket<(OpenId, Conversation)>,
     append: Append,
     shown: Shown,
     /// What was known of the text without asking.
@@ -112,7 +112,7 @@ pub struct ContentCheck {
     quota_said: Option<u64>,
     breaker: Breaker,
     cache: Cache<Key, Judgement>,
-    order: Order<(OpenId, OpenId), Ready>,
+    order: Order<(OpenId, Conversation), Ready>,
     /// Results of WeChat's that wait for the commit of their message.
     late: Arc<Semaphore>,
     started: Stopwatch,
@@ -291,7 +291,7 @@ impl ContentCheck {
     }
 
     /// Hands on, in order, what need not wait any more.
-    fn release(&mut self, ticket: Ticket<(OpenId, OpenId)>, ready: Ready) {
+    fn release(&mut self, ticket: Ticket<(OpenId, Conversation)>, ready: Ready) {
         for Ready { append, place, since } in self.order.ready(ticket, ready) {
             if let Some(since) = since {
                 self.common.metrics.safety_check_seconds.observe(since.elapsed().as_secs_f64());
@@ -374,7 +374,7 @@ impl Handler<Check> for ContentCheck {
 
     fn handle(&mut self, check: Check, ctx: &mut Self::Context) {
         let Check { append, shown, is_listed, place, since } = check;
-        let ticket = self.order.join((append.draft.sender.clone(), append.draft.peer.clone()));
+        let ticket = self.order.join((append.draft.sender.clone(), append.draft.conversation.clone()));
         let Some(shown) = shown else { return self.release(ticket, Ready { append, place, since: None }) };
         let whole = shown.whole();
         if is_listed {

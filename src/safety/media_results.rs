@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::handle::Common;
 use crate::config::{OnReview, Unjudged};
-use crate::event::{Draft, Places, Refusal};
+use crate::event::{Conversation, Draft, Places, Refusal};
 use crate::ids::{Kind, OpenId, Seq, SessionId};
 use crate::store::messages::{Admission, Append, AuditedMessage, Decide, Decision, MessageOfTrace};
 use crate::store::{Store, Unavailable};
@@ -81,7 +81,7 @@ async fn decide(
     label: i32,
 ) -> Result<(), Unavailable> {
     if decision == Decision::Recalled {
-        moderator_recall(store, &message.sender, &message.peer, message.seq).await?;
+        moderator_recall(store, &message.sender, &message.conversation, message.seq).await?;
     }
     match store.execute(Decide { audit: message.audit, decision, label }).await {
         Err(Refusal::Unavailable) => Err(Unavailable),
@@ -90,21 +90,21 @@ async fn decide(
     }
 }
 
-/// Recalls a message of any age on both sides; `Ok` once that is committed.
+/// Recalls a message of any age for all members; `Ok` once that is committed.
 ///
 /// # Errors
 /// [`Unavailable`]: whether it was is unknown.
 pub async fn moderator_recall(
     store: &Store,
     sender: &OpenId,
-    peer: &OpenId,
+    conversation: &Conversation,
     seq: Seq,
 ) -> Result<(), Unavailable> {
     let draft = Draft {
         session: SessionId::fresh(),
         request_id: None,
         sender: sender.clone(),
-        peer: peer.clone(),
+        conversation: conversation.clone(),
         client_msg_id: None,
         kind: Kind::recall(),
         body: "{}".into(),

@@ -147,6 +147,7 @@ pub fn hash(text: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Conversation;
     use crate::ids::{Kind, OpenId, SessionId};
 
     fn shown(kind: &str, body: &str) -> Shown {
@@ -154,7 +155,7 @@ mod tests {
             session: SessionId::fresh(),
             request_id: None,
             sender: OpenId::parse("a").unwrap(),
-            peer: OpenId::parse("b").unwrap(),
+            conversation: Conversation::direct(OpenId::parse("a").unwrap(), OpenId::parse("b").unwrap()),
             client_msg_id: None,
             kind: Kind::parse(kind).unwrap(),
             body: body.into(),

@@ -9,7 +9,7 @@ use super::{Outcome, Session, SessionPorts};
 use crate::chat::messages::Wake;
 use crate::chat::outbox::Outbox;
 use crate::event::revocation::Issued;
-use crate::ids::{Device, HttpRequestId, OpenId, SessionId};
+use crate::ids::{Address, Device, HttpRequestId, OpenId, SessionId};
 use crate::protocol::{CallerError, ClientFeatures, Close, Dialect, outbound};
 
 /// Who connects, and with what.
@@ -19,7 +19,7 @@ pub struct Hello {
     pub device: Option<Device>,
     pub features: ClientFeatures,
     pub issued: Issued,
-    pub open_chat: Option<OpenId>,
+    pub open_chat: Option<Address>,
     /// The request that asks for the session.
     pub request_id: Option<HttpRequestId>,
 }

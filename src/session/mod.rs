@@ -20,8 +20,10 @@ use crate::chat::ChatServer;
 use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
 use crate::chat::outbox::{Bounds, Outbox};
 use crate::event::revocation::Issued;
-use crate::event::{Draft, Receipt, ReceiptKind, Refusal};
-use crate::ids::{ClientMsgId, Device, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::event::{Conversation, Draft, Receipt, ReceiptKind, Refusal};
+use crate::ids::{
+    Address, ClientMsgId, Device, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms,
+};
 use crate::limits::UserLimits;
 use crate::metrics::Metrics;
 use crate::protocol::client_frame::{self, ClientMessage, Rejected};
@@ -71,7 +73,7 @@ pub struct Session {
     pub features: ClientFeatures,
     /// The request by which it began.
     pub request_id: Option<HttpRequestId>,
-    open_chat: Option<OpenId>,
+    open_chat: Option<Conversation>,
     bad_frames: u32,
     controls: Controls,
     over_rate: OverRate,
@@ -105,11 +107,11 @@ impl Session {
         let Hello { openid, dialect, features, open_chat, request_id, device, issued } = hello;
         Self {
             id,
+            open_chat: open_chat.map(|address| Conversation::of(&openid, address)),
             openid,
             dialect,
             features,
             request_id,
-            open_chat,
             bad_frames: 0,
             controls: Controls::default(),
             over_rate: OverRate::default(),
@@ -156,7 +158,7 @@ impl Session {
         }
         match client_frame::parse(text, self.dialect, &self.openid, &self.ports.limits.frames) {
             Ok(Parsed { id, frame: ClientFrame::Message(message) }) => self.message(id, *message),
-            Ok(Parsed { id, frame: ClientFrame::Recall { peer, target } }) => self.recall(id, peer, target),
+            Ok(Parsed { id, frame: ClientFrame::Recall { to, target } }) => self.recall(id, to, target),
             Ok(Parsed { id, frame }) => self.control(id, frame, now),
             Err(rejected) => self.rejected(&rejected),
         }
@@ -164,14 +166,15 @@ impl Session {
 
     fn message(&mut self, id: Option<RequestId>, message: ClientMessage) -> Outcome {
         let ClientMessage { to, kind, client_msg_id, body } = message;
-        let Some(peer) = to.or_else(|| self.open_chat.clone()) else {
+        let addressed = to.map(|to| self.conversation(to));
+        let Some(conversation) = addressed.or_else(|| self.open_chat.clone()) else {
             return self.rejected(&Rejected { error: errors::NO_CHAT_OPEN, id, client_msg_id });
         };
         self.append(Draft {
             session: self.id,
             request_id: id,
             sender: self.openid.clone(),
-            peer,
+            conversation,
             client_msg_id,
             kind,
             body,
@@ -179,13 +182,18 @@ impl Session {
         })
     }
 
-    fn recall(&mut self, id: Option<RequestId>, peer: OpenId, target: Seq) -> Outcome {
-        let (sender, kind) = (self.openid.clone(), Kind::recall());
+    /// The conversation that the user calls so.
+    fn conversation(&self, address: Address) -> Conversation {
+        Conversation::of(&self.openid, address)
+    }
+
+    fn recall(&mut self, id: Option<RequestId>, to: Address, target: Seq) -> Outcome {
+        let (sender, kind, conversation) = (self.openid.clone(), Kind::recall(), self.conversation(to));
         self.append(Draft {
             session: self.id,
             request_id: id,
             sender,
-            peer,
+            conversation,
             client_msg_id: None,
             kind,
             body: "{}".into(),
@@ -195,7 +203,7 @@ impl Session {
 
     fn append(&mut self, draft: Draft) -> Outcome {
         self.ports.metrics.messages_in.inc();
-        if let Some(line) = trace::of("received", &draft.sender, &draft.peer) {
+        if let Some(line) = trace::of("received", &draft.sender, &draft.conversation) {
             let line = line.client_msg_id(draft.client_msg_id.as_ref()).session(self.id);
             let line = line.request_id(self.request_id.as_ref().map(HttpRequestId::as_str));
             match draft.target {
@@ -237,9 +245,9 @@ impl Session {
             (ClientFrame::Heart, Some(id)) if self.dialect == Dialect::V1 => {
                 Outcome::Reply(outbound::heart(&id, now_ms()))
             }
-            (ClientFrame::Receipt { kind, peer, seq }, id) => {
-                let receipt =
-                    Receipt { kind, openid: self.openid.clone(), peer, seq, session: Some(self.id) };
+            (ClientFrame::Receipt { kind, to, seq }, id) => {
+                let (openid, conversation) = (self.openid.clone(), self.conversation(to));
+                let receipt = Receipt { kind, openid, conversation, seq, session: Some(self.id) };
                 match (kind, id) {
                     (ReceiptKind::Read, Some(id)) => {
                         match self.ports.store.submit(Mark { receipt }, Reply::Session(id.clone())) {
@@ -255,17 +263,20 @@ impl Session {
                     }
                 }
             }
-            (ClientFrame::Open(peer), _) => {
-                self.open_chat.clone_from(&peer);
-                self.ports.chat.do_send(OpenChat { openid: self.openid.clone(), session: self.id, peer });
+            (ClientFrame::Open(to), _) => {
+                let conversation = to.map(|to| self.conversation(to));
+                self.open_chat.clone_from(&conversation);
+                let (openid, session) = (self.openid.clone(), self.id);
+                self.ports.chat.do_send(OpenChat { openid, session, conversation });
                 Outcome::Done
             }
             (ClientFrame::Attention(attention), _) => {
                 self.ports.chat.do_send(Look { openid: self.openid.clone(), session: self.id, attention });
                 Outcome::Done
             }
-            (ClientFrame::Typing(peer), _) => {
-                self.ports.chat.do_send(Typing { openid: self.openid.clone(), peer });
+            (ClientFrame::Typing(to), _) => {
+                let (openid, conversation) = (self.openid.clone(), self.conversation(to));
+                self.ports.chat.do_send(Typing { openid, conversation });
                 Outcome::Done
             }
             (ClientFrame::Sync(request), id) => match self.ports.user_limits.question(&self.openid) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use super::SessionPorts;
+use crate::event::Conversation;
 use crate::ids::{OpenId, RequestId, SessionId};
 use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{CallerError, errors, outbound};
@@ -100,8 +101,9 @@ impl Ask {
             message_bytes: sync::message_bytes,
             conversation_bytes: sync::CONVERSATION_BYTES,
         };
-        let (openid, since, session, named) =
-            (self.openid.clone(), since.clone(), self.session.into(), named.clone());
+        let (openid, since, session) = (self.openid.clone(), since.clone(), self.session.into());
+        let named =
+            named.iter().map(|(address, seq)| (Conversation::of(&openid, address.clone()), *seq)).collect();
         match self
             .ports
             .store

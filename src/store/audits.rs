@@ -15,8 +15,8 @@ use super::operators;
 use super::queries::{and_one, seq, unreadable};
 use super::schema::audits;
 use super::statement::{Statement, Writer};
-use crate::event::{By, Finding, Found, Refusal, Source};
-use crate::ids::{OpenId, Seq};
+use crate::event::{By, Conversation, Finding, Found, Refusal, Source};
+use crate::ids::{Address, OpenId, Seq};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -40,11 +40,11 @@ pub(super) struct NewAudit<'a> {
 }
 
 impl<'a> NewAudit<'a> {
-    /// What is to be kept of a finding about `openid`'s words: a message to `peer`, which is stored as `seq` or
-    /// not at all, or without a peer a name.
+    /// What is to be kept of a finding about `openid`'s words: a message in a conversation, which is stored as
+    /// `seq` or not at all, or without one a name.
     fn new(
         openid: &'a OpenId,
-        peer: Option<&'a OpenId>,
+        conversation: Option<&'a Conversation>,
         seq: Option<Seq>,
         finding: &'a Finding,
         now: i64,
@@ -53,7 +53,7 @@ impl<'a> NewAudit<'a> {
         let mut audit = Self {
             at: now,
             openid: openid.as_str(),
-            peer: peer.map(OpenId::as_str),
+            peer: conversation.map(|conversation| conversation.address_str(openid)),
             seq: seq.map(Seq::get),
             source: SOURCES.code(*source),
             outcome: FOUND.code(*outcome),
@@ -65,7 +65,7 @@ impl<'a> NewAudit<'a> {
             hour: None,
         };
         // What is stored, or is to be looked at, has a row of its own.
-        if seq.is_none() && (peer.is_some() || *outcome != Found::Review) {
+        if seq.is_none() && (conversation.is_some() || *outcome != Found::Review) {
             audit.hour = Some(now.div_euclid(HOUR_MS));
         }
         audit
@@ -98,7 +98,7 @@ pub(super) fn keep(db: &mut Db<'_>, append: &Append, outcome: &Outcome, now: i64
         Outcome::Repeated { .. } => return Ok(()),
         _ => None,
     };
-    NewAudit::new(&draft.sender, Some(&draft.peer), seq, finding, now).write(db)
+    NewAudit::new(&draft.sender, Some(&draft.conversation), seq, finding, now).write(db)
 }
 
 /// Locks for findings about a user's words: two nodes must not count the same one apart.
@@ -264,11 +264,13 @@ struct AuditRow {
 
 impl AuditRow {
     fn into_review(self) -> QueryResult<Review> {
+        let openid = OpenId::parse(&self.openid).map_err(unreadable)?;
+        let address = self.peer.as_deref().map(Address::parse).transpose().map_err(unreadable)?;
         Ok(Review {
             audit: self.id,
             at: self.at,
-            openid: OpenId::parse(&self.openid).map_err(unreadable)?,
-            peer: self.peer.as_deref().map(OpenId::parse).transpose().map_err(unreadable)?,
+            conversation: address.map(|address| Conversation::of(&openid, address)),
+            openid,
             seq: self.seq.map(seq),
             source: SOURCES.value(self.source)?,
             outcome: FOUND.value(self.outcome)?,
@@ -288,8 +290,14 @@ impl Query for MessageOfTrace {
         let row = Statement::new(OF_TRACE).text(&self.trace_id).get_result::<AuditRow>(conn).optional()?;
         Ok(match row.map(AuditRow::into_review).transpose()? {
             Some(Review {
-                audit, openid: sender, peer: Some(peer), seq: Some(seq), source, outcome, ..
-            }) => Some(AuditedMessage { audit, sender, peer, seq, source, outcome }),
+                audit,
+                openid: sender,
+                conversation: Some(conversation),
+                seq: Some(seq),
+                source,
+                outcome,
+                ..
+            }) => Some(AuditedMessage { audit, sender, conversation, seq, source, outcome }),
             _ => None,
         })
     }

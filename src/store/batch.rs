@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::address::direct;
 use super::allowance::row;
-use super::command::{AnyReply, PendingReply};
+use super::command::{AnyReply, Order, PendingReply};
 use super::content;
 use super::messages::{Admission, Append, Clear, Mark, Reply, Write};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState};
+use crate::event::{
+    Audience, Conversation, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState,
+};
 use crate::ids::{OpenId, Seq};
 
 /// What became of one write, once its transaction is durable.
@@ -57,16 +58,26 @@ impl Outcome {
     }
 }
 
-/// The conversation that a write is about, or where it is about none its user or its row: writes with the
-/// same key keep their order.
-pub(super) fn key(write: &Write) -> String {
-    match write {
-        Write::Append(w) => direct(&w.draft.sender, &w.draft.peer),
-        Write::Mark(Mark { receipt: w }) => direct(&w.openid, &w.peer),
-        Write::Clear(w) => direct(&w.openid, &w.peer),
-        Write::Block(w) => direct(&w.openid, &w.peer),
-        Write::Command(w) => w.command.order().into_key(),
-    }
+/// What a write keeps its order with.
+pub(super) fn order(write: &Write) -> Order {
+    Order::Conversation(match write {
+        Write::Append(w) => w.draft.conversation.clone(),
+        Write::Mark(Mark { receipt: w }) => w.conversation.clone(),
+        Write::Clear(w) => w.conversation.clone(),
+        Write::Block(w) => Conversation::direct(w.openid.clone(), w.peer.clone()),
+        Write::Command(w) => return w.command.order(),
+    })
+}
+
+/// Whether it is about a group. None exists yet, so it is refused as one about something unknown.
+pub(super) fn is_of_group(write: &Write) -> bool {
+    let conversation = match write {
+        Write::Append(w) => &w.draft.conversation,
+        Write::Mark(Mark { receipt: w }) => &w.conversation,
+        Write::Clear(w) => &w.conversation,
+        Write::Block(_) | Write::Command(_) => return false,
+    };
+    matches!(conversation, Conversation::Group(_))
 }
 
 /// What a message that is stored already says to one who sends it again.
@@ -124,19 +135,19 @@ impl From<ReceiptKind> for MarkKind {
 
 /// A mark as it moves through a batch: several writes may ask for it.
 #[derive(Default)]
-pub(super) struct Marks(HashMap<(OpenId, OpenId, MarkKind), i64>);
+pub(super) struct Marks(HashMap<(OpenId, Conversation, MarkKind), i64>);
 
 impl Marks {
     /// Moves the mark of `who` to `wanted` if that is further; `before` is where it stood before the batch.
     pub(super) fn advance(
         &mut self,
         who: &OpenId,
-        peer: &OpenId,
+        conversation: &Conversation,
         kind: MarkKind,
         before: i64,
         wanted: i64,
     ) -> (i64, bool) {
-        let mark = self.0.entry((who.clone(), peer.clone(), kind)).or_insert(before);
+        let mark = self.0.entry((who.clone(), conversation.clone(), kind)).or_insert(before);
         let moved = wanted > *mark;
         *mark = wanted.max(*mark);
         (*mark, moved)
@@ -213,10 +224,10 @@ impl Report {
                 self.reply(requester, reply);
             }
             Write::Mark(Mark { receipt }) => self.marked(receipt, requester, outcome),
-            Write::Clear(Clear { openid, peer, .. }) => {
+            Write::Clear(Clear { openid, conversation, .. }) => {
                 self.reply(requester, replied(&outcome));
                 if let Outcome::Mark { seq, moved: true, .. } = outcome {
-                    self.events.push(Event::Cleared { openid, peer, seq });
+                    self.events.push(Event::Cleared { openid, conversation, seq });
                 }
             }
             Write::Block(_) => self.reply(requester, replied(&outcome)),
@@ -260,18 +271,16 @@ impl Report {
                 self.events.push(Event::MarkRefused { receipt, request_id, why });
             }
             (Outcome::Mark { seq, moved, to_peer }, Requester::Waits { reply: Reply::Session(id), .. }) => {
-                self.events.push(Event::Marked {
-                    receipt: Receipt { seq, ..receipt },
-                    moved,
-                    to_peer,
-                    request_id: Some(id),
-                });
+                let audience = audience_of_mark(&receipt, moved, to_peer);
+                let receipt = Receipt { seq, ..receipt };
+                self.events.push(Event::Marked { receipt, audience, request_id: Some(id) });
             }
             (Outcome::Mark { seq, moved: true, to_peer }, requester) => {
                 // A session that was told `unavailable` hears of the mark as all others do.
                 let session = receipt.session.filter(|_| matches!(requester, Requester::Waits { .. }));
+                let audience = audience_of_mark(&receipt, true, to_peer);
                 let receipt = Receipt { seq, session, ..receipt };
-                self.events.push(Event::Marked { receipt, moved: true, to_peer, request_id: None });
+                self.events.push(Event::Marked { receipt, audience, request_id: None });
                 self.reply(requester, done());
             }
             (outcome, requester) => self.reply(requester, replied(&outcome)),
@@ -310,14 +319,34 @@ fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<E
         Requester::Answered => RequestState::Answered,
     };
     match outcome {
-        Outcome::Appended { seq, sent_at } => Some(Event::Appended { draft, seq, sent_at, request }),
+        Outcome::Appended { seq, sent_at } => {
+            let audience = audience_of_message(&draft);
+            Some(Event::Appended { draft, audience, seq, sent_at, request })
+        }
         Outcome::Repeated { stored, blocked_by_peer } => {
-            let quiet = blocked_by_peer || matches!(admission, Admission::RepeatsOnly(_));
-            Some(Event::Repeated { draft, stored, quiet, request })
+            let is_quiet = blocked_by_peer || matches!(admission, Admission::RepeatsOnly(_));
+            let audience = if is_quiet { Audience::nobody() } else { audience_of_message(&draft) };
+            Some(Event::Repeated { draft, audience, stored, request })
         }
         _ if request == RequestState::Answered => None,
         Outcome::Refused(why) => Some(Event::Refused { draft, why }),
         _ => Some(Event::Refused { draft, why: Refusal::Unavailable }),
+    }
+}
+
+/// All members: of a direct conversation its one or two.
+fn audience_of_message(draft: &Draft) -> Audience {
+    let Draft { sender, conversation, .. } = draft;
+    conversation.peer(sender).map_or_else(Audience::nobody, |peer| Audience::both(sender, peer))
+}
+
+/// The mark's owner on all their devices, and where they may know of it the one who wrote what was read.
+fn audience_of_mark(receipt: &Receipt, moved: bool, to_peer: bool) -> Audience {
+    let Receipt { openid, conversation, .. } = receipt;
+    match conversation.peer(openid).filter(|_| to_peer) {
+        _ if !moved => Audience::nobody(),
+        Some(peer) => Audience::both(openid, peer),
+        None => Audience::only(openid),
     }
 }
 

@@ -12,7 +12,7 @@ use diesel::sqlite::Sqlite;
 use tokio::sync::oneshot;
 
 use super::statement::{Statement, Writer};
-use crate::event::{Event, Places, Refusal};
+use crate::event::{Conversation, Event, Places, Refusal};
 
 /// A write of its own kind, committed with the messages of its batch.
 pub trait Command: fmt::Debug + Send + Sync + 'static {
@@ -59,20 +59,12 @@ pub trait Command: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What a command keeps its order with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// The messages and marks of the conversation with this address, whose row it holds.
-    Conversation(String),
+    /// The messages and marks of this conversation, whose row it holds.
+    Conversation(Conversation),
     /// Commands that say the same.
     Own(String),
-}
-
-impl Order {
-    pub(super) fn into_key(self) -> String {
-        match self {
-            Self::Conversation(key) | Self::Own(key) => key,
-        }
-    }
 }
 
 /// Times of a batch, in Unix milliseconds.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::event::overview::{ListPlace, Overview};
 use crate::event::revocation::{Revocation, Revoked};
-use crate::event::{Committed, Draft, Finding, Message, Receipt, Refusal};
+use crate::event::{Committed, Conversation, Draft, Finding, Message, Receipt, Refusal};
 use crate::ids::{OpenId, RequestId, Seq};
 use crate::profile::{Avatar, AvatarId, Nickname};
 use crate::store::Charge;
@@ -113,7 +113,7 @@ pub struct Mark {
 #[derive(Debug, Clone)]
 pub struct Clear {
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub up_to: Option<Seq>,
 }
 
@@ -191,12 +191,12 @@ pub struct Listed {
     pub last_at: i64,
 }
 
-/// A stretch of one conversation, ascending, never below the caller's cleared mark. An unknown peer gives an
-/// empty page.
+/// A stretch of one conversation, ascending, never below the caller's cleared mark. One that has not begun
+/// gives an empty page.
 #[derive(Debug)]
 pub struct History {
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub window: Window,
     pub limit: usize,
 }
@@ -249,7 +249,7 @@ pub struct Sync {
     pub since: Option<SyncCursor>,
     /// Who asks: what changes is pushed there since before the first answer.
     pub session: SessionTag,
-    pub named: Vec<(OpenId, Seq)>,
+    pub named: Vec<(Conversation, Seq)>,
     /// Messages of one conversation at most.
     pub limit: usize,
     /// Of conversations that are not named: only messages sent at or after this time (Unix milliseconds), and
@@ -264,7 +264,7 @@ pub struct Sync {
 pub struct SyncBounds {
     pub answer_bytes: usize,
     /// The most that a message takes beside what its sender gave.
-    pub message_bytes: fn(&Message, &OpenId) -> usize,
+    pub message_bytes: fn(&Message) -> usize,
     /// The most that a conversation takes beside its messages.
     pub conversation_bytes: usize,
 }
@@ -338,12 +338,12 @@ pub struct ReleaseLease {
     pub node: String,
 }
 
-/// Whether `openid` may show `peer` that they type: they have a conversation, and `peer` has not blocked
-/// them.
+/// Who may be shown that `openid` types in a conversation: of a direct one the other, once it has begun and
+/// unless they have blocked `openid`.
 #[derive(Debug)]
-pub struct MayReach {
+pub struct TypingAudience {
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
 }
 
 /// Whom a user has blocked, by openid.

@@ -289,7 +289,7 @@ impl Store {
             [lane] => lane,
             // A user's marks and messages of one conversation have one key, and so one lane.
             lanes => {
-                let hash = self.inner.hasher.hash_one(batch::key(&write));
+                let hash = self.inner.hasher.hash_one(batch::order(&write));
                 &lanes[usize::try_from(hash % lanes.len() as u64).unwrap_or(0)]
             }
         };

@@ -4,7 +4,6 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt, Text};
 
-use super::address::direct;
 use super::command::{Command, Db, Locks, Order, Times};
 use super::conn::Conn;
 use super::messages::{
@@ -15,7 +14,7 @@ use super::messages::{
 use super::queries::{and_one, floor, last_seq, of_address, seq, unread, unreadable};
 use super::statement::{Statement, Writer};
 use super::steps::STEP_MS;
-use crate::event::{Event, Refusal};
+use crate::event::{Conversation, Event, Refusal};
 use crate::ids::{OpenId, TemplateId};
 
 /// How many of the things that a user agreed to are known again.
@@ -198,7 +197,7 @@ impl Command for Reserve {
     type Reply = Reservation;
 
     fn order(&self) -> Order {
-        Order::Conversation(direct(&self.openid, &self.peer))
+        Order::Conversation(self.conversation.clone())
     }
 
     fn locks(&self, locks: &mut Locks) {
@@ -221,8 +220,9 @@ impl Command for Reserve {
 }
 
 fn reserve(conn: &mut impl Writer, wanted: &Reserve, now: i64) -> QueryResult<Reservation> {
-    let (openid, peer, template) = (wanted.openid.as_str(), wanted.peer.as_str(), wanted.template.as_str());
-    let address = direct(&wanted.openid, &wanted.peer);
+    let (openid, template) = (wanted.openid.as_str(), wanted.template.as_str());
+    let (peer, address) =
+        (wanted.conversation.address_str(&wanted.openid), wanted.conversation.store_address());
     let Some(view) = conn.rows::<ViewRow>(Statement::new(VIEW).text(openid).text(&address))?.pop() else {
         return Ok(Reservation::NotUnread);
     };
@@ -308,21 +308,21 @@ impl Command for ConversationSettings {
     type Reply = bool;
 
     fn order(&self) -> Order {
-        Order::Conversation(direct(&self.openid, &self.peer))
+        Order::Conversation(self.conversation.clone())
     }
 
     fn setting(&self) -> Option<String> {
-        Some(format!("settings of {} with {}", self.openid, self.peer))
+        Some(format!("settings of {} in {}", self.openid, self.conversation.store_address()))
     }
 
     fn event(&self, has_changed: &bool) -> Option<Event> {
-        let Self { openid, peer, muted } = self;
-        has_changed.then(|| Event::Settings { openid: openid.clone(), peer: peer.clone(), muted: *muted })
+        let (openid, conversation) = (self.openid.clone(), self.conversation.clone());
+        has_changed.then_some(Event::Settings { openid, conversation, muted: self.muted })
     }
 
     fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<bool, Refusal>> {
         let (openid, muted) = (self.openid.as_str(), i64::from(self.muted));
-        let address = direct(&self.openid, &self.peer);
+        let address = self.conversation.store_address();
         // Only they see it, on their other devices too.
         const SET: &str = concat!(
             "UPDATE members AS m SET muted = ($1 = 1), changed_at = CASE WHEN m.changed_at <= $2 THEN $3 ELSE m.changed_at END WHERE ",
@@ -413,21 +413,21 @@ impl Query for NoticeCandidates {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<Vec<Candidate>> {
         let mut candidates = Vec::new();
-        for (recipient, peer, up_to) in &self.of {
-            let address = direct(recipient, peer);
+        for (recipient, conversation, up_to) in &self.of {
+            let address = conversation.store_address();
             let view = Statement::new(VIEW).text(recipient.as_str()).text(&address);
             let Some(view) = view.get_result::<ViewRow>(conn).optional()? else { continue };
             if view.unread == 0 || up_to.get() <= view.floor_seq {
                 continue;
             }
             let row = Statement::new(CANDIDATE)
-                .text(peer.as_str())
+                .text(conversation.address_str(recipient))
                 .text(recipient.as_str())
                 .text(self.template.as_str());
             let CandidateRow { nickname, granted } = row.get_result(conn)?;
             candidates.push(Candidate {
                 recipient: recipient.clone(),
-                peer: peer.clone(),
+                conversation: conversation.clone(),
                 unread: view.unread,
                 newest: view.last_at,
                 nickname,
@@ -491,11 +491,9 @@ impl Query for UntoldSince {
             for view in views.iter().filter(|view| {
                 view.unread > 0 && !view.muted && !view.told && (view.has_written || self.strangers)
             }) {
-                untold.push((
-                    openid.clone(),
-                    OpenId::parse(&view.peer).map_err(unreadable)?,
-                    seq(view.last_seq),
-                ));
+                let peer = OpenId::parse(&view.peer).map_err(unreadable)?;
+                let conversation = Conversation::direct(openid.clone(), peer);
+                untold.push((openid.clone(), conversation, seq(view.last_seq)));
             }
         }
         let next = users.get(self.limit.wrapping_sub(1)).filter(|_| users.len() > self.limit).cloned();

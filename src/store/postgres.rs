@@ -16,13 +16,13 @@ use codes::{Op, RowOutcome};
 
 use super::StoreLimits;
 use super::audits;
-use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, key, message, repeat};
+use super::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, is_of_group, message, repeat};
 use super::command::{Db, Locks, Order, Times};
 use super::conn;
 use super::error::Trouble;
 use super::health::Health;
 use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
-use crate::event::{Message, ReceiptKind, Refusal};
+use crate::event::{Conversation, Message, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 
 mod codes;
@@ -238,8 +238,9 @@ impl Call {
         };
         for write in writes {
             match write {
+                write if is_of_group(write) => call.place(None),
                 Write::Append(append) => {
-                    call.append(append, key(write));
+                    call.append(append);
                     continue;
                 }
                 Write::Mark(Mark { receipt: w }) => {
@@ -247,20 +248,21 @@ impl Call {
                         ReceiptKind::Read => Op::Read,
                         ReceiptKind::Recv => Op::Recv,
                     };
-                    call.row(op, &w.openid, &w.peer, Some(key(write)), w.seq.get());
+                    call.row(op, &w.openid, &w.conversation, w.seq.get());
                 }
-                Write::Clear(Clear { openid, peer, up_to }) => {
-                    call.row(Op::Clear, openid, peer, Some(key(write)), up_to.map_or(i64::MAX, Seq::get));
+                Write::Clear(Clear { openid, conversation, up_to }) => {
+                    call.row(Op::Clear, openid, conversation, up_to.map_or(i64::MAX, Seq::get));
                 }
                 Write::Block(Block { openid, peer, change }) => {
                     let op = match change {
                         BlockChange::Block => Op::Block,
                         BlockChange::Unblock => Op::Unblock,
                     };
-                    call.row(op, openid, peer, Some(key(write)), 0);
+                    let conversation = Conversation::direct(openid.clone(), peer.clone());
+                    call.row(op, openid, &conversation, 0);
                 }
                 Write::Command(queued) => match queued.command.order() {
-                    Order::Conversation(address) => call.place(Some(address)),
+                    Order::Conversation(conversation) => call.place(Some(conversation.store_address())),
                     Order::Own(_) => call.place(None),
                 },
             }
@@ -271,7 +273,7 @@ impl Call {
         call
     }
 
-    fn append(&mut self, append: &Append, address: String) {
+    fn append(&mut self, append: &Append) {
         let Append { draft, admission, .. } = append;
         let op = match (draft.target, admission) {
             (None, Admission::Open | Admission::Moderator) => Op::Append,
@@ -280,7 +282,7 @@ impl Call {
             (Some(_), Admission::RepeatsOnly(_)) => Op::RefusedRecall,
             (Some(_), Admission::Moderator) => Op::ModeratorRecall,
         };
-        self.row(op, &draft.sender, &draft.peer, Some(address), draft.target.map_or(0, Seq::get));
+        self.row(op, &draft.sender, &draft.conversation, draft.target.map_or(0, Seq::get));
         self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
         self.kinds.push(Some(draft.kind.as_str().to_owned()));
         self.bodies.push(Some(draft.body.to_string()));
@@ -295,11 +297,11 @@ impl Call {
         self.numbers.push(0);
     }
 
-    fn row(&mut self, op: Op, sender: &OpenId, peer: &OpenId, address: Option<String>, number: i64) {
+    fn row(&mut self, op: Op, sender: &OpenId, conversation: &Conversation, number: i64) {
         self.ops.push(op.number());
         self.senders.push(sender.as_str().to_owned());
-        self.peers.push(peer.as_str().to_owned());
-        self.addresses.push(address);
+        self.peers.push(conversation.address_str(sender).to_owned());
+        self.addresses.push(Some(conversation.store_address()));
         self.numbers.push(number);
     }
 }
@@ -385,15 +387,17 @@ fn outcomes(writes: &[Write], rows: Vec<Row>, now: i64) -> Result<Vec<Outcome>, 
 /// What a batch has recalled so far. The call finds what is stored as it was before the batch: whoever
 /// repeats such a message behind its recall is not told what it said.
 #[derive(Default)]
-struct Recalled(HashSet<(String, i64)>);
+struct Recalled(HashSet<(Conversation, i64)>);
 
 impl Recalled {
     fn follow(&mut self, write: &Write, row: &mut Row) {
         let Write::Append(Append { draft, .. }) = write else { return };
         match (RowOutcome::of(row.outcome), draft.target, row.seq) {
-            (Some(RowOutcome::Stored), Some(target), _) => drop(self.0.insert((key(write), target.get()))),
+            (Some(RowOutcome::Stored), Some(target), _) => {
+                self.0.insert((draft.conversation.clone(), target.get()));
+            }
             (Some(RowOutcome::Repeated), None, Some(seq))
-                if !self.0.is_empty() && self.0.contains(&(key(write), seq)) =>
+                if !self.0.is_empty() && self.0.contains(&(draft.conversation.clone(), seq)) =>
             {
                 (row.recalled, row.body) = (Some(true), Some(RECALLED_BODY.to_owned()));
             }
@@ -409,6 +413,7 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         return Outcome::Refused(Refusal::Unavailable);
     };
     match (write, outcome) {
+        (write, _) if is_of_group(write) => Outcome::Refused(Refusal::NotFound),
         (Write::Append(_), RowOutcome::Stored) => Outcome::Appended { seq: seq(last), sent_at: now },
         (Write::Append(append), RowOutcome::Repeated) => {
             let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else {
@@ -447,12 +452,21 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         (Write::Append(_), RowOutcome::NotFound) => Outcome::Refused(Refusal::NotFound),
         (Write::Append(_), RowOutcome::RecallExpired) => Outcome::Refused(Refusal::RecallExpired),
         (Write::Mark(Mark { receipt: w }), RowOutcome::Mark) => mark(
-            marks.advance(&w.openid, &w.peer, w.kind.into(), row.number.unwrap_or(0), w.seq.get().min(last)),
+            marks.advance(
+                &w.openid,
+                &w.conversation,
+                w.kind.into(),
+                row.number.unwrap_or(0),
+                w.seq.get().min(last),
+            ),
             !hidden_from_peer,
         ),
-        (Write::Clear(Clear { openid, peer, up_to }), RowOutcome::Mark) => {
+        (Write::Clear(Clear { openid, conversation, up_to }), RowOutcome::Mark) => {
             let wanted = up_to.map_or(last, |up_to| up_to.get().min(last));
-            mark(marks.advance(openid, peer, MarkKind::Cleared, row.number.unwrap_or(0), wanted), false)
+            mark(
+                marks.advance(openid, conversation, MarkKind::Cleared, row.number.unwrap_or(0), wanted),
+                false,
+            )
         }
         (Write::Mark(_) | Write::Clear(_), RowOutcome::Done) => mark((0, false), false),
         (Write::Block(_), RowOutcome::BlocklistFull) => Outcome::Refused(Refusal::TooMany),

@@ -4,18 +4,16 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::address::direct;
 use super::conn::Conn;
 use super::messages::{
-    BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, MayReach,
-    Ping, Query, Unread, UnreadSummary, Window,
+    BlockPage, Blocked, Blocks, ConversationPage, Conversations, History, HistoryPage, Listed, Ping, Query,
+    TypingAudience, Unread, UnreadSummary, Window,
 };
 use super::schema::{blocks, conversations, members, messages};
 use super::statement::Statement;
 use super::steps::STEP_MS;
-use crate::event::Message;
-use crate::event::overview::ListPlace;
-use crate::event::overview::Overview;
+use crate::event::overview::{ListPlace, Overview};
+use crate::event::{Audience, Conversation, Message};
 use crate::ids::{ClientMsgId, Kind, OpenId, Seq};
 
 /// A message as its row has it.
@@ -201,9 +199,11 @@ pub(super) struct OverviewRow {
 }
 
 impl OverviewRow {
-    pub(super) fn overview(&self) -> QueryResult<Overview> {
+    /// As `openid` sees it, whose row it is.
+    pub(super) fn overview(&self, openid: &OpenId) -> QueryResult<Overview> {
+        let peer = OpenId::parse(&self.peer).map_err(unreadable)?;
         Ok(Overview {
-            peer: OpenId::parse(&self.peer).map_err(unreadable)?,
+            conversation: Conversation::direct(openid.clone(), peer),
             last_seq: seq(self.last_seq),
             cleared_seq: seq(self.cleared_seq),
             read_seq: seq(self.read_seq),
@@ -241,7 +241,7 @@ struct ListedRow {
 }
 
 impl ListedRow {
-    fn into_listed(self) -> QueryResult<Listed> {
+    fn into_listed(self, openid: &OpenId) -> QueryResult<Listed> {
         let OverviewRow { last_seq, cleared_seq, .. } = self.standing;
         let last_message = MessageRow {
             seq: last_seq,
@@ -254,7 +254,7 @@ impl ListedRow {
             target: self.target_seq,
         };
         Ok(Listed {
-            overview: self.standing.overview()?,
+            overview: self.standing.overview(openid)?,
             last_at: self.last_at,
             // What is cleared is shown to nobody who cleared it.
             last_message: (last_seq > cleared_seq).then(|| last_message.into_message()).transpose()?,
@@ -262,8 +262,8 @@ impl ListedRow {
     }
 }
 
-fn listed(rows: Vec<ListedRow>, limit: usize) -> QueryResult<Vec<Listed>> {
-    rows.into_iter().take(limit).map(ListedRow::into_listed).collect()
+fn listed(rows: Vec<ListedRow>, openid: &OpenId, limit: usize) -> QueryResult<Vec<Listed>> {
+    rows.into_iter().take(limit).map(|row| row.into_listed(openid)).collect()
 }
 
 /// One more than wanted tells whether there is more.
@@ -276,7 +276,7 @@ impl Query for Conversations {
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ConversationPage> {
         let (before, peer) =
-            self.after.as_ref().map_or((i64::MAX, ""), |place| (place.last_at, place.peer.as_str()));
+            self.after.as_ref().map_or((i64::MAX, ""), |place| (place.last_at, place.address.as_str()));
         let (openid, limit) = (self.openid.as_str(), and_one(self.limit));
         let steps = Statement::new(CONVERSATIONS).text(openid).number(before).number(before).number(before);
         let page = steps.text(peer).number(limit).number(limit).text(openid).number(STEP_MS);
@@ -284,10 +284,10 @@ impl Query for Conversations {
         let rows = page.load::<ListedRow>(conn)?;
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
-        let conversations = listed(rows, self.limit)?;
+        let conversations = listed(rows, &self.openid, self.limit)?;
         let next = match (more, last, conversations.last()) {
             (true, Some(last_at), Some(last)) => {
-                Some(ListPlace { last_at, peer: last.overview.peer.clone() })
+                Some(ListPlace { last_at, address: last.overview.conversation.address(&self.openid) })
             }
             _ => None,
         };
@@ -305,7 +305,7 @@ impl Query for Unread {
             .load::<ListedRow>(conn)?;
         let total = rows.first().map_or(0, |row| row.total);
         let has_more = rows.len() > self.limit;
-        Ok(UnreadSummary { total, conversations: listed(rows, self.limit)?, has_more })
+        Ok(UnreadSummary { total, conversations: listed(rows, &self.openid, self.limit)?, has_more })
     }
 }
 
@@ -313,7 +313,7 @@ impl Query for History {
     type Answer = HistoryPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<HistoryPage> {
-        let address = direct(&self.openid, &self.peer);
+        let address = self.conversation.store_address();
         let member = members::table
             .inner_join(conversations::table)
             .filter(conversations::address.eq(&address))
@@ -351,16 +351,18 @@ impl Query for History {
     }
 }
 
-impl Query for MayReach {
-    type Answer = bool;
+impl Query for TypingAudience {
+    type Answer = Audience;
 
-    fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
-        let blocked = blocks::table.find((self.peer.as_str(), self.openid.as_str()));
-        let address = direct(&self.openid, &self.peer);
+    fn run(&self, conn: &mut Conn) -> QueryResult<Audience> {
+        let Some(peer) = self.conversation.peer(&self.openid) else { return Ok(Audience::nobody()) };
+        let blocked = blocks::table.find((peer.as_str(), self.openid.as_str()));
+        let address = self.conversation.store_address();
         let known = conversations::table
             .filter(conversations::address.eq(&address))
             .filter(diesel::dsl::not(diesel::dsl::exists(blocked)));
-        known.select(conversations::id).first::<i64>(conn).optional().map(|row| row.is_some())
+        let known = known.select(conversations::id).first::<i64>(conn).optional()?;
+        Ok(known.map_or_else(Audience::nobody, |_| Audience::only(peer)))
     }
 }
 

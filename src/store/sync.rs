@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::address::direct;
 use super::conn::Conn;
 use super::messages::{Query, Sync};
 use super::queries::{MessageRow, OverviewRow, floor, last_seq, message_columns, unread, unreadable};
@@ -14,10 +13,10 @@ use super::schema::messages;
 use super::statement::Statement;
 use super::steps::STEP_MS;
 use super::{clock, generation};
-use crate::event::Message;
 use crate::event::cursor::{ClosingWalk, SessionTag, SyncCursor, SyncPlace, Told};
 use crate::event::overview::{Missed, Overview, SyncPage};
-use crate::ids::{DatabaseGeneration, OpenId, Seq};
+use crate::event::{Conversation, Message};
+use crate::ids::{Address, DatabaseGeneration, Seq};
 
 /// A change that a message repeats is one anew where it is older than this: its commit may have taken so long
 /// that syncs have passed it. A batch takes its time before it commits, and commits within three seconds.
@@ -244,7 +243,7 @@ impl<'a> Answer<'a> {
             return Ok(true);
         }
         let addresses: Vec<_> =
-            self.sync.named.iter().map(|(peer, _)| direct(&self.sync.openid, peer)).collect();
+            self.sync.named.iter().map(|(conversation, _)| conversation.store_address()).collect();
         // A power of two places, the last one in those that are left over: so there are few texts to prepare.
         let places = addresses.len().next_power_of_two();
         let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", ")))
@@ -255,13 +254,13 @@ impl<'a> Answer<'a> {
         let rows = statement.load::<ViewRow>(conn)?;
         let rows: HashMap<&str, &ViewRow> =
             rows.iter().map(|row| (row.standing.peer.as_str(), row)).collect();
-        for (peer, have) in &self.sync.named {
+        for (conversation, have) in &self.sync.named {
             if !self.has_room_for_one_more() {
                 return Ok(false);
             }
-            let missed = match rows.get(peer.as_str()) {
+            let missed = match rows.get(conversation.address_str(&self.sync.openid)) {
                 Some(row) => self.following(conn, row, *have)?,
-                None => Missed { overview: nothing(peer), messages: Vec::new(), has_more: false },
+                None => Missed { overview: nothing(conversation), messages: Vec::new(), has_more: false },
             };
             self.conversations.push(missed);
         }
@@ -271,7 +270,7 @@ impl<'a> Answer<'a> {
     /// Adds what changed.
     fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Came> {
         let (changed_at, peer) =
-            walk.told.as_ref().map_or((i64::MAX, ""), |told| (told.changed_at, told.peer.as_str()));
+            walk.told.as_ref().map_or((i64::MAX, ""), |told| (told.changed_at, told.address.as_str()));
         let rows = Statement::new(CHANGED)
             .text(self.sync.openid.as_str())
             .number(walk.since)
@@ -283,7 +282,10 @@ impl<'a> Answer<'a> {
         let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
         let (mut came, named) = (walk.told.clone().map_or(Came::Nowhere, Came::To), self.conversations.len());
         for row in &rows {
-            let is_named = self.sync.named.iter().any(|(peer, _)| peer.as_str() == row.standing.peer);
+            let is_it = |conversation: &Conversation| {
+                conversation.address_str(&self.sync.openid) == row.standing.peer
+            };
+            let is_named = self.sync.named.iter().any(|(conversation, _)| is_it(conversation));
             if !is_named {
                 let Some(missed) = self.newest(conn, row, self.conversations.len() == named)? else {
                     return Ok(came);
@@ -292,7 +294,7 @@ impl<'a> Answer<'a> {
             }
             came = Came::To(Told {
                 changed_at: row.changed_at,
-                peer: OpenId::parse(&row.standing.peer).map_err(unreadable)?,
+                address: Address::parse(&row.standing.peer).map_err(unreadable)?,
             });
         }
         Ok(if is_full { came } else { Came::Through })
@@ -311,7 +313,7 @@ impl<'a> Answer<'a> {
                 self.stretch(conn, row, above, row.standing.last_seq + 1, missed.messages.len(), false)?;
             let Some(last) = chunk.last().map(|m| m.seq.get()) else { return Ok(missed) };
             for message in chunk {
-                if !self.take(&message, &missed) {
+                if !self.take(&message) {
                     missed.has_more = true;
                     return Ok(missed);
                 }
@@ -339,7 +341,7 @@ impl<'a> Answer<'a> {
                 if message.sent_at < self.news.sent_since && missed.messages.len() >= self.news.at_least {
                     break 'full;
                 }
-                if !self.take(&message, &missed) {
+                if !self.take(&message) {
                     if !is_first || missed.messages.is_empty() {
                         return Ok(None);
                     }
@@ -357,12 +359,16 @@ impl<'a> Answer<'a> {
 
     fn begin(&mut self, row: &ViewRow) -> QueryResult<Missed> {
         self.left = self.left.saturating_sub(self.sync.bounds.conversation_bytes);
-        Ok(Missed { overview: row.standing.overview()?, messages: Vec::new(), has_more: false })
+        Ok(Missed {
+            overview: row.standing.overview(&self.sync.openid)?,
+            messages: Vec::new(),
+            has_more: false,
+        })
     }
 
     /// Takes room for a message; whether there was enough. The first one of an answer always finds some.
-    fn take(&mut self, message: &Message, missed: &Missed) -> bool {
-        let bytes = (self.sync.bounds.message_bytes)(message, &missed.overview.peer);
+    fn take(&mut self, message: &Message) -> bool {
+        let bytes = (self.sync.bounds.message_bytes)(message);
         let fits = bytes <= self.left || !self.has_messages;
         if fits {
             self.has_messages = true;
@@ -398,10 +404,10 @@ impl<'a> Answer<'a> {
 }
 
 /// How a conversation stands that has not begun.
-fn nothing(peer: &OpenId) -> Overview {
+fn nothing(conversation: &Conversation) -> Overview {
     let none = Seq::ZERO;
     Overview {
-        peer: peer.clone(),
+        conversation: conversation.clone(),
         last_seq: none,
         cleared_seq: none,
         read_seq: none,

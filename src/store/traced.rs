@@ -16,7 +16,7 @@ pub(super) fn settled(events: &[Event]) {
             Event::Repeated { draft, stored, .. } => ("committed before", draft, stored.seq),
             _ => continue,
         };
-        if let Some(line) = trace::of(hop, &draft.sender, &draft.peer) {
+        if let Some(line) = trace::of(hop, &draft.sender, &draft.conversation) {
             line.seq(seq).client_msg_id(draft.client_msg_id.as_ref()).session(draft.session).write();
         }
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use log::kv::{self, VisitSource};
 use log::{Level, Record};
 
+use crate::event::Conversation;
 use crate::ids::{ClientMsgId, OpenId, Seq, SessionId, now_us};
 
 pub use budget::{Budget, Spent};
@@ -80,14 +81,15 @@ pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// The line of one hop of what passes between two users, if one of them is traced.
+/// The line of one hop of what `from` has written in a conversation, if they are traced, or the one to whom it
+/// goes.
 #[inline]
-pub fn of(hop: &'static str, from: &OpenId, to: &OpenId) -> Option<Line> {
+pub fn of(hop: &'static str, from: &OpenId, conversation: &Conversation) -> Option<Line> {
     if !is_on() {
         return None;
     }
-    let is_traced = is_traced(from) || is_traced(to);
-    is_traced.then(|| Line::new(hop).text("from", from.as_str()).text("to", to.as_str()))
+    let is_traced = is_traced(from) || conversation.peer(from).is_some_and(is_traced);
+    is_traced.then(|| Line::new(hop).text("from", from.as_str()).text("to", conversation.address_str(from)))
 }
 
 /// The line of what one user does, if they are traced.
@@ -210,19 +212,21 @@ mod tests {
     fn lines_are_for_who_is_traced_and_only_so_long() {
         let (alice, bob, carol) = ("alice", "bob", "carol");
         let id = |text: &str| OpenId::parse(text).unwrap();
-        assert!(of("received", &id(alice), &id(bob)).is_none());
+        let with = |a: &str, b: &str| Conversation::direct(id(a), id(b));
+        assert!(of("received", &id(alice), &with(alice, bob)).is_none());
         set([(id(alice), Duration::from_secs(60)), (id(carol), Duration::from_millis(1))]);
         assert!(
-            of("received", &id(alice), &id(bob)).is_some() && of("received", &id(bob), &id(alice)).is_some()
+            of("received", &id(alice), &with(alice, bob)).is_some()
+                && of("received", &id(bob), &with(alice, bob)).is_some()
         );
-        assert!(of("received", &id(bob), &id("dave")).is_none());
+        assert!(of("received", &id(bob), &with(bob, "dave")).is_none());
         while of_user("http", &id(carol)).is_some() {
             std::thread::yield_now();
         }
         end_overdue();
         assert_eq!(USERS.read().unwrap().len(), 1);
-        let line =
-            of("committed", &id(alice), &id(bob)).unwrap().seq(Seq::parse(7).unwrap()).request_id(Some("r"));
+        let line = of("committed", &id(alice), &with(alice, bob)).unwrap();
+        let line = line.seq(Seq::parse(7).unwrap()).request_id(Some("r"));
         let fields: Vec<_> = line.fields.iter().map(|(key, _)| *key).collect();
         assert_eq!(fields, ["at_us", "from", "to", "seq", "request_id"]);
         set((0..2 * USERS_AT_MOST).map(|n| (id(&format!("u{n}")), Duration::from_secs(60))));

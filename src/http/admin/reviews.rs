@@ -83,13 +83,13 @@ impl From<Review> for OpenReview {
         Self {
             id: review.audit,
             at: review.at,
+            peer: review.conversation.map(|conversation| conversation.address_str(&review.openid).to_owned()),
             openid: review.openid.as_str().to_owned(),
             what: match review.source {
                 Source::Text => "text",
                 Source::Nickname => "nickname",
                 Source::Media => "media",
             },
-            peer: review.peer.map(|peer| peer.as_str().to_owned()),
             seq: review.seq.map(|seq| seq.get()),
             by: match review.by {
                 By::Local => "local",
@@ -161,9 +161,11 @@ pub async fn decide(
         (WantedDecision::Recall, _) => Decision::Recalled,
     };
     if decision == Decision::Recalled {
-        match (review.source, review.peer, review.seq) {
+        match (review.source, review.conversation, review.seq) {
             (Source::Nickname, ..) => rename(&state, &review.openid, AvatarChange::Keep).await?,
-            (_, Some(peer), Some(seq)) => moderator_recall(&state.store, &review.openid, &peer, seq).await?,
+            (_, Some(conversation), Some(seq)) => {
+                moderator_recall(&state.store, &review.openid, &conversation, seq).await?
+            }
             _ => return Err(nothing()),
         }
     }

@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Json};
 use serde::{Deserialize, Serialize};
 
-use super::messages::peer;
 use super::{ask, commit, limit};
 use crate::http::State;
 use crate::http::client::AuthenticatedUser;
@@ -110,7 +109,7 @@ async fn change(
     change: BlockChange,
 ) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
-    let peer = peer(peer_text)?;
+    let peer = OpenId::parse(peer_text).map_err(|_| ApiError::from(errors::PEER_MALFORMED))?;
     if peer == openid {
         return Err(ApiError::from(errors::BLOCKS_ONESELF));
     }

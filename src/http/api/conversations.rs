@@ -5,7 +5,7 @@ use actix_web::web::{self, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::messages::peer;
+use super::messages::conversation;
 use super::{ask, commit, cursor, limit};
 use crate::event::overview::ListPlace;
 use crate::event::{Receipt, ReceiptKind};
@@ -37,7 +37,7 @@ pub struct ListParams {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Conversations)]
 pub struct ListAnswer {
-    conversations: Vec<Conversation>,
+    conversations: Vec<ListedConversation>,
     /// For the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -46,7 +46,8 @@ pub struct ListAnswer {
 
 /// One conversation as the caller sees it. Every `…_seq` means "up to this one, itself included".
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Conversation {
+#[schema(as = Conversation)]
+pub struct ListedConversation {
     peer: String,
     last_seq: i64,
     /// Up to it the caller has cleared the view.
@@ -121,12 +122,12 @@ pub async fn list(
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let after = params.cursor.as_deref().map(place).transpose()?;
     let page = ask(&state, Conversations { openid: openid.clone(), limit, after }).await?;
-    let mut conversations: Vec<_> = page.conversations.iter().map(|o| conversation(o, &openid)).collect();
+    let mut conversations: Vec<_> = page.conversations.iter().map(|listed| shown(listed, &openid)).collect();
     let fitting = page::fitting(
         conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())),
     );
     let next = if fitting < conversations.len() {
-        page.conversations.get(fitting - 1).map(place_of)
+        page.conversations.get(fitting - 1).map(|last| place_of(last, &openid))
     } else {
         page.next
     };
@@ -149,7 +150,7 @@ pub async fn unread(
     let openid = caller.0.openid;
     let summary = ask(&state, Unread { openid: openid.clone(), limit: UNREAD_LISTED }).await?;
     let listed = summary.conversations.iter().map(|listed| {
-        let Conversation { peer, unread, last_message, .. } = conversation(listed, &openid);
+        let ListedConversation { peer, unread, last_message, .. } = shown(listed, &openid);
         UnreadConversation { peer, unread, last_message }
     });
     let mut conversations: Vec<_> = listed.collect();
@@ -176,9 +177,9 @@ pub async fn read(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
-    let peer = peer(&body.0.peer)?;
+    let conversation = conversation(&openid, &body.0.peer)?;
     let seq = Seq::parse(body.0.seq)?;
-    let receipt = Receipt { kind: ReceiptKind::Read, openid, peer, seq, session: None };
+    let receipt = Receipt { kind: ReceiptKind::Read, openid, conversation, seq, session: None };
     commit(&state, Mark { receipt }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -201,16 +202,16 @@ pub async fn clear(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
-    let peer = peer(&path)?;
+    let conversation = conversation(&openid, &path)?;
     let up_to = params.up_to_seq.map(Seq::parse).transpose()?;
-    commit(&state, Clear { openid, peer, up_to }).await?;
+    commit(&state, Clear { openid, conversation, up_to }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
+fn shown(listed: &Listed, reader: &OpenId) -> ListedConversation {
     let Listed { overview, last_message, .. } = listed;
-    Conversation {
-        peer: overview.peer.as_str().to_owned(),
+    ListedConversation {
+        peer: overview.conversation.address_str(reader).to_owned(),
         last_seq: overview.last_seq.get(),
         cleared_seq: overview.cleared_seq.get(),
         read_seq: overview.read_seq.get(),
@@ -219,13 +220,13 @@ fn conversation(listed: &Listed, reader: &OpenId) -> Conversation {
         peer_recv_seq: overview.peer_recv_seq.get(),
         unread: overview.unread,
         muted: overview.muted,
-        last_message: last_message.as_ref().map(|m| outbound::as_seen_raw(m, reader, &overview.peer)),
+        last_message: last_message.as_ref().map(|m| outbound::stored_raw(m, &overview.conversation)),
     }
 }
 
 /// Where the page ends that ends with this conversation.
-fn place_of(last: &Listed) -> ListPlace {
-    ListPlace { last_at: last.last_at, peer: last.overview.peer.clone() }
+fn place_of(last: &Listed, reader: &OpenId) -> ListPlace {
+    ListPlace { last_at: last.last_at, address: last.overview.conversation.address(reader) }
 }
 
 fn place(text: &str) -> Result<ListPlace, ApiError> {
@@ -235,8 +236,8 @@ fn place(text: &str) -> Result<ListPlace, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Message;
     use crate::event::overview::Overview;
+    use crate::event::{Conversation, Message};
     use crate::ids::Kind;
     use serde_json::{Value, json};
 
@@ -255,7 +256,7 @@ mod tests {
             target: None,
         };
         let overview = Overview {
-            peer,
+            conversation: Conversation::direct(me.clone(), peer),
             last_seq: seq(9),
             cleared_seq: seq(1),
             read_seq: seq(2),
@@ -266,14 +267,14 @@ mod tests {
             muted: true,
         };
         let mut listed = Listed { overview, last_message: Some(last), last_at: 5 };
-        let shown = serde_json::to_string(&conversation(&listed, &me)).unwrap();
+        let text = serde_json::to_string(&shown(&listed, &me)).unwrap();
         let want = json!({
             "peer": "peer", "last_seq": 9, "cleared_seq": 1, "read_seq": 2, "recv_seq": 3, "peer_read_seq": 4, "peer_recv_seq": 5, "unread": 7,
             "muted": true,
             "last_message": {"type": "text", "status": 200, "from_user_openid": "peer", "to_user_openid": "me", "seq": 9, "sent_at": 5, "message": "hi"}
         });
-        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), want);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);
         listed.last_message = None;
-        assert!(!serde_json::to_string(&conversation(&listed, &me)).unwrap().contains("last_message"));
+        assert!(!serde_json::to_string(&shown(&listed, &me)).unwrap().contains("last_message"));
     }
 }

@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::event::overview::ListPlace;
-use crate::ids::OpenId;
+use crate::ids::Address;
 
 /// The longest cursor that is looked at; those that the server gives are shorter.
 const MAX_BYTES: usize = 128;
 
 /// At most 114 characters, all of which may stand in a URL.
 pub fn write(place: &ListPlace) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}.{}", place.last_at, place.peer))
+    URL_SAFE_NO_PAD.encode(format!("{}.{}", place.last_at, place.address))
 }
 
 /// `None`: it names no place.
@@ -20,8 +20,8 @@ pub fn read(text: &str) -> Option<ListPlace> {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (last_at, peer) = std::str::from_utf8(&bytes).ok()?.split_once('.')?;
-    Some(ListPlace { last_at: last_at.parse().ok()?, peer: OpenId::parse(peer).ok()? })
+    let (last_at, address) = std::str::from_utf8(&bytes).ok()?.split_once('.')?;
+    Some(ListPlace { last_at: last_at.parse().ok()?, address: Address::parse_served(address).ok()? })
 }
 
 #[cfg(test)]
@@ -30,10 +30,10 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_went_and_fits() {
-        for (last_at, peer) in
+        for (last_at, address) in
             [(0, "a".to_owned()), (i64::MIN, "x".repeat(64)), (1_700_000_000_000, "o-_9".to_owned())]
         {
-            let place = ListPlace { last_at, peer: OpenId::parse(&peer).unwrap() };
+            let place = ListPlace { last_at, address: Address::parse(&address).unwrap() };
             let cursor = write(&place);
             assert!(cursor.len() <= MAX_BYTES);
             assert!(cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{cursor}");
@@ -49,6 +49,7 @@ mod tests {
             "?".into(),
             encode("1"),
             encode("1.v1"),
+            encode("1.g:team"),
             encode("x.a"),
             encode("1.a b"),
             encode("."),

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{ask, limit};
+use crate::event::Conversation;
 use crate::http::client::AuthenticatedUser;
 use crate::http::error::ApiError;
 use crate::http::openapi::{CallErrors, MessageSchema};
 use crate::http::{State, page};
-use crate::ids::{OpenId, Seq};
+use crate::ids::{Address, OpenId, Seq};
 use crate::protocol::{errors, outbound};
 use crate::store::messages::{History, Window};
 
@@ -58,11 +59,11 @@ pub async fn history(
     state: web::Data<State>,
 ) -> Result<Json<HistoryAnswer>, ApiError> {
     let openid = caller.0.openid;
-    let peer = peer(&params.peer)?;
+    let conversation = conversation(&openid, &params.peer)?;
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let window = window(params.before_seq, params.after_seq)?;
-    let page = ask(&state, History { openid: openid.clone(), peer: peer.clone(), window, limit }).await?;
-    let messages = page.messages.iter().map(|m| outbound::as_seen_raw(m, &openid, &peer)).collect();
+    let page = ask(&state, History { openid, conversation: conversation.clone(), window, limit }).await?;
+    let messages = page.messages.iter().map(|m| outbound::stored_raw(m, &conversation)).collect();
     Ok(Json(cut(messages, window, page.has_more)))
 }
 
@@ -81,9 +82,10 @@ fn cut(mut messages: Vec<Box<RawValue>>, window: Window, has_more: bool) -> Hist
     HistoryAnswer { has_more: has_more || messages.len() < all, messages }
 }
 
-/// The other side of a conversation, as a client named it.
-pub(super) fn peer(text: &str) -> Result<OpenId, ApiError> {
-    OpenId::parse(text).map_err(|_| ApiError::from(errors::PEER_MALFORMED))
+/// The conversation that the caller names so.
+pub(super) fn conversation(caller: &OpenId, address: &str) -> Result<Conversation, ApiError> {
+    let address = Address::parse_served(address).map_err(|_| ApiError::from(errors::PEER_MALFORMED))?;
+    Ok(Conversation::of(caller, address))
 }
 
 fn window(before: Option<i64>, after: Option<i64>) -> Result<Window, ApiError> {

@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Json};
 use serde::{Deserialize, Serialize};
 
-use super::messages::peer;
+use super::messages::conversation;
 use super::{ask, commit};
 use crate::http::State;
 use crate::http::body::Body;
@@ -172,8 +172,9 @@ pub async fn settings(
     body: Body<SettingsRequest>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let (openid, peer, muted) = (caller.0.openid, peer(&path)?, body.0.muted);
-    let set = commit(&state, ConversationSettings { openid, peer, muted }).await;
+    let openid = caller.0.openid;
+    let (conversation, muted) = (conversation(&openid, &path)?, body.0.muted);
+    let set = commit(&state, ConversationSettings { openid, conversation, muted }).await;
     set.map_err(|error| match error.code() {
         ErrorCode::NotFound => ApiError::from(errors::CONVERSATION_UNKNOWN),
         _ => error,

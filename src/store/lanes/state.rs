@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::super::batch::{MarkKind, Outcome, Report, Requester};
 use super::super::deadlines::WRITE_DEADLINE;
 use super::super::messages::{Clear, Mark, Reply, Write};
-use crate::event::{Places, Refusal};
+use crate::event::{Conversation, Places, Refusal};
 use crate::ids::{OpenId, Seq};
 
 /// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third
@@ -297,7 +297,7 @@ fn join(places: &mut Option<Places>, more: Option<Places>) {
 /// What a write sets that another may have set meanwhile.
 #[derive(PartialEq, Eq, Hash)]
 enum Setting<'a> {
-    Mark(&'a OpenId, &'a OpenId, MarkKind),
+    Mark(&'a OpenId, &'a Conversation, MarkKind),
     Named(String),
 }
 
@@ -305,9 +305,11 @@ enum Setting<'a> {
 fn setting_of(write: &Write) -> Option<Setting<'_>> {
     match write {
         Write::Mark(Mark { receipt }) => {
-            Some(Setting::Mark(&receipt.openid, &receipt.peer, receipt.kind.into()))
+            Some(Setting::Mark(&receipt.openid, &receipt.conversation, receipt.kind.into()))
         }
-        Write::Clear(Clear { openid, peer, .. }) => Some(Setting::Mark(openid, peer, MarkKind::Cleared)),
+        Write::Clear(Clear { openid, conversation, .. }) => {
+            Some(Setting::Mark(openid, conversation, MarkKind::Cleared))
+        }
         Write::Command(queued) => queued.command.setting().map(Setting::Named),
         Write::Append(_) | Write::Block(_) => None,
     }

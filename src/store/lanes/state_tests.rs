@@ -6,7 +6,7 @@ use super::super::super::messages::{
     Admission, Append, ConversationSettings, PendingReply, Reservation, Reserve, Submit,
 };
 use super::*;
-use crate::event::{Draft, Event, Receipt, ReceiptKind, RequestState};
+use crate::event::{Conversation, Draft, Event, Receipt, ReceiptKind, RequestState};
 use crate::ids::{Kind, RequestId, SessionId, TemplateId};
 
 fn o(text: &str) -> OpenId {
@@ -55,8 +55,8 @@ impl Desk {
         let draft = Draft {
             session,
             request_id: None,
+            conversation: Conversation::direct(sender.clone(), peer),
             sender,
-            peer,
             client_msg_id: None,
             kind,
             body: text.into(),
@@ -73,7 +73,7 @@ impl Desk {
         let receipt = Receipt {
             kind: ReceiptKind::Read,
             openid: o("a"),
-            peer: o("b"),
+            conversation: Conversation::direct(o("a"), o("b")),
             seq: s(seq),
             session: Some(SessionId::fresh()),
         };
@@ -269,7 +269,11 @@ fn of_two_threads_that_were_given_up_the_one_that_is_back_last_tells_no_older_ma
 #[test]
 fn settings_that_were_changed_since_are_not_told() {
     let mut desk = Desk::new(OnHang::Replace);
-    let settings = |muted| ConversationSettings { openid: o("a"), peer: o("b"), muted };
+    let settings = |muted| ConversationSettings {
+        openid: o("a"),
+        conversation: Conversation::direct(o("a"), o("b")),
+        muted,
+    };
     let changed = || Outcome::from(Ok(Box::new(true) as _));
     desk.submit(0, settings(true), Reply::Nobody);
     let hangs = desk.take(0, 0);
@@ -288,7 +292,7 @@ fn a_call_is_answered_once_and_a_notice_waits_for_its_outcome() {
     let (reserver, mut reserved) = PendingReply::new::<Reservation>();
     let reserve = Reserve {
         openid: o("a"),
-        peer: o("b"),
+        conversation: Conversation::direct(o("a"), o("b")),
         template: TemplateId::parse("t").unwrap(),
         up_to: s(1),
         node: "node".into(),

@@ -1,6 +1,7 @@
 //! What is asked of the store about messages to those who are away: the ledger of grants, what was sent, and
 //! who wants to be left alone.
 
+use crate::event::Conversation;
 use crate::ids::{OpenId, Seq, TemplateId};
 
 /// How many grants of one user and template are kept at most.
@@ -31,21 +32,21 @@ pub enum Teller {
     WeChat,
 }
 
-/// Takes one grant to tell `openid` of what `peer` wrote, if that is still right at this moment and nobody
-/// else tells them.
+/// Takes one grant to tell `openid` of what was written in a conversation, if that is still right at this moment
+/// and nobody else tells them.
 ///
 /// They are told once a stretch of unread messages: again only when they have read, cleared or answered what
 /// they were told of. So an outcome that is unknown is never tried again.
 #[derive(Debug)]
 pub struct Reserve {
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub template: TemplateId,
     /// The message that asks for it, which must be unread.
     pub up_to: Seq,
     /// Who sends it.
     pub node: String,
-    /// Whether it may be somebody to whom `openid` has never written.
+    /// Whether it may be a conversation in which `openid` has never written.
     pub strangers: bool,
 }
 
@@ -60,7 +61,7 @@ pub enum Reservation {
     AlreadyTold,
     NoGrant,
     Muted,
-    /// `openid` has never written to this peer.
+    /// `openid` has never written there.
     Stranger,
 }
 
@@ -96,7 +97,7 @@ pub struct Abandon {
 #[derive(Debug)]
 pub struct ConversationSettings {
     pub openid: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub muted: bool,
 }
 
@@ -117,26 +118,26 @@ pub struct Quiet {
     pub utc_offset_minutes: i16,
 }
 
-/// How it stands with those who may have to be told, each of (recipient, peer, the message that asks for it).
+/// How it stands with those who may have to be told, each of (recipient, conversation, the message that asks for it).
 /// Those to whom that message is no longer unread are left out.
 #[derive(Debug)]
 pub struct NoticeCandidates {
     pub template: TemplateId,
-    pub of: Vec<(OpenId, OpenId, Seq)>,
+    pub of: Vec<(OpenId, Conversation, Seq)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub recipient: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub unread: i64,
     /// When the newest message was sent, Unix milliseconds.
     pub newest: i64,
-    /// The peer's; empty where they have set none.
+    /// Of the other one of a direct conversation; empty where they have set none.
     pub nickname: String,
     pub granted: bool,
     pub muted: bool,
-    /// Whether the recipient has ever written to the peer.
+    /// Whether the recipient has ever written there.
     pub has_written: bool,
     /// The recipient's.
     pub quiet: Option<Quiet>,
@@ -170,8 +171,8 @@ pub struct UntoldSince {
 
 #[derive(Debug)]
 pub struct UntoldPage {
-    /// Recipient, peer, last seq.
-    pub untold: Vec<(OpenId, OpenId, Seq)>,
+    /// Recipient, conversation, last seq.
+    pub untold: Vec<(OpenId, Conversation, Seq)>,
     /// Set when there are more users.
     pub next: Option<OpenId>,
 }

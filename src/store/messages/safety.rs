@@ -1,6 +1,6 @@
 //! What the check of contents asks of the store.
 
-use crate::event::{By, Finding, Found, Source};
+use crate::event::{By, Conversation, Finding, Found, Source};
 use crate::ids::{OpenId, Seq};
 
 /// Keeps a finding about a name. One about a message comes with the message, see [`super::Append`].
@@ -57,7 +57,7 @@ pub struct MessageOfTrace {
 pub struct AuditedMessage {
     pub audit: i64,
     pub sender: OpenId,
-    pub peer: OpenId,
+    pub conversation: Conversation,
     pub seq: Seq,
     pub source: Source,
     pub outcome: Found,
@@ -92,7 +92,7 @@ pub struct Review {
     pub at: i64,
     pub openid: OpenId,
     /// None of a name.
-    pub peer: Option<OpenId>,
+    pub conversation: Option<Conversation>,
     /// None where nothing was stored.
     pub seq: Option<Seq>,
     pub source: Source,

@@ -35,7 +35,7 @@ use super::queries::{MessageRow, message_columns};
 use super::schema::{blocks, conversations, members, messages};
 use super::statement::Statement;
 use super::sync::REPEATED_AFTER_MS;
-use crate::event::{Message, Refusal};
+use crate::event::{Conversation, Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
 
@@ -166,9 +166,11 @@ impl Batch<'_> {
                 audits::keep(&mut Db::Sqlite(self.conn), append, &outcome, self.now)?;
                 Ok(outcome)
             }
-            Write::Mark(Mark { receipt: r }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),
-            Write::Clear(Clear { openid, peer, up_to }) => {
-                self.mark(openid, peer, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared)
+            Write::Mark(Mark { receipt: r }) => {
+                self.mark(&r.openid, &r.conversation, r.seq.get(), r.kind.into())
+            }
+            Write::Clear(Clear { openid, conversation, up_to }) => {
+                self.mark(openid, conversation, up_to.map_or(i64::MAX, Seq::get), MarkKind::Cleared)
             }
             Write::Block(block) => self.block(block),
             Write::Command(queued) => self.command(&*queued.command),
@@ -183,26 +185,27 @@ impl Batch<'_> {
         }
         let times = Times { system: self.now, store: self.at, database: self.at };
         let outcome = command.apply(&mut Db::Sqlite(self.conn), times)?;
-        if let Order::Conversation(address) = order {
+        if let Order::Conversation(conversation) = order {
             // And may have changed them.
-            self.heads.pop(&address);
+            self.heads.pop(&conversation.store_address());
         }
         Ok(outcome.into())
     }
 
     fn append(&mut self, append: &Append) -> Result<Outcome, Trouble> {
         let draft = &append.draft;
-        let (sender, peer) = (&draft.sender, &draft.peer);
-        let key = direct(sender, peer);
+        let sender = &draft.sender;
+        let Some(peer) = draft.conversation.peer(sender) else { return Ok(NO_GROUPS) };
+        let key = draft.conversation.store_address();
         let head = self.head(&key, sender, peer)?;
         if let Some(target) = draft.target {
             return match head {
-                Some(head) => self.recall(append, &key, head, target),
+                Some(head) => self.recall(append, peer, &key, head, target),
                 None => Ok(Outcome::Refused(repeats_only(append).unwrap_or(Refusal::NotFound))),
             };
         }
         if let Some(refusal) = repeats_only(append) {
-            let repeated = head.map(|head| self.repeated(head, append)).transpose()?.flatten();
+            let repeated = head.map(|head| self.repeated(head, append, peer)).transpose()?.flatten();
             return Ok(repeated.unwrap_or(Outcome::Refused(refusal)));
         }
         let head = match head {
@@ -213,7 +216,7 @@ impl Batch<'_> {
             },
         };
         if head.member(peer, sender).has_blocked {
-            return Ok(self.repeated(head, append)?.unwrap_or(Outcome::Refused(Refusal::Blocked)));
+            return Ok(self.repeated(head, append, peer)?.unwrap_or(Outcome::Refused(Refusal::Blocked)));
         }
         let seq = head.last + 1;
         // Plain: with an ON CONFLICT clause diesel makes a message an eighth dearer. SQLite undoes a refused
@@ -234,7 +237,7 @@ impl Batch<'_> {
             Ok(_) => {}
             // Either it is stored already, or another took this seq.
             Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
-                return self.repeated(head, append)?.ok_or(Trouble::Stale);
+                return self.repeated(head, append, peer)?.ok_or(Trouble::Stale);
             }
             Err(error) => return Err(error.into()),
         }
@@ -244,8 +247,15 @@ impl Batch<'_> {
     }
 
     /// Appends the recall and overwrites its target.
-    fn recall(&mut self, append: &Append, key: &str, head: Head, target: Seq) -> Result<Outcome, Trouble> {
-        let (sender, peer) = (&append.draft.sender, &append.draft.peer);
+    fn recall(
+        &mut self,
+        append: &Append,
+        peer: &OpenId,
+        key: &str,
+        head: Head,
+        target: Seq,
+    ) -> Result<Outcome, Trouble> {
+        let sender = &append.draft.sender;
         let blocked_by_peer =
             head.member(peer, sender).has_blocked && append.admission != Admission::Moderator;
         let of = |seq: i64| messages::table.find((head.conversation, seq));
@@ -302,8 +312,15 @@ impl Batch<'_> {
         Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
     }
 
-    fn mark(&mut self, who: &OpenId, peer: &OpenId, wanted: i64, kind: MarkKind) -> Result<Outcome, Trouble> {
-        let key = direct(who, peer);
+    fn mark(
+        &mut self,
+        who: &OpenId,
+        conversation: &Conversation,
+        wanted: i64,
+        kind: MarkKind,
+    ) -> Result<Outcome, Trouble> {
+        let Some(peer) = conversation.peer(who) else { return Ok(NO_GROUPS) };
+        let key = conversation.store_address();
         let Some(head) = self.head(&key, who, peer)? else {
             return Ok(Outcome::Mark { seq: Seq::ZERO, moved: false, to_peer: false });
         };
@@ -481,7 +498,7 @@ impl Batch<'_> {
     }
 
     /// What a message that is stored already says to one who sends it again.
-    fn repeated(&mut self, head: Head, append: &Append) -> Result<Option<Outcome>, Trouble> {
+    fn repeated(&mut self, head: Head, append: &Append, peer: &OpenId) -> Result<Option<Outcome>, Trouble> {
         let draft = &append.draft;
         let Some(id) = &draft.client_msg_id else { return Ok(None) };
         let row = messages::table
@@ -492,9 +509,9 @@ impl Batch<'_> {
             .first::<MessageRow>(self.conn)
             .optional()?;
         let stored: Option<Message> = row.map(MessageRow::into_message).transpose()?;
-        let blocked_by_peer = head.member(&draft.peer, &draft.sender).has_blocked;
+        let blocked_by_peer = head.member(peer, &draft.sender).has_blocked;
         if stored.is_some() && !blocked_by_peer {
-            self.touch(&direct(&draft.sender, &draft.peer), head, &draft.sender, &draft.peer)?;
+            self.touch(&draft.conversation.store_address(), head, &draft.sender, peer)?;
         }
         Ok(stored.map(|stored| repeat(append, stored, blocked_by_peer)))
     }
@@ -527,6 +544,9 @@ impl Batch<'_> {
         Ok(())
     }
 }
+
+/// Outcome of a write to a group: none is known here.
+const NO_GROUPS: Outcome = Outcome::Refused(Refusal::NotFound);
 
 /// Why only a repeat is answered, where it is so.
 fn repeats_only(append: &Append) -> Option<Refusal> {

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::model::{AGE_MS, DAY_MS, Model, Op, Outcome, USERS, body, pair};
+use super::model::{AGE_MS, DAY_MS, Hearers, Key, Model, Op, Outcome, USERS, body};
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
 use crate::event::Message;
@@ -38,7 +38,22 @@ const ANSWERS: usize = 2 * USERS.len() + 1;
 const BOUNDLESS: SyncBounds = SyncBounds { answer_bytes: usize::MAX, ..BOUNDS };
 
 fn letter(openid: &OpenId) -> char {
-    openid.as_str().chars().next_back().unwrap()
+    last_letter(openid.as_str())
+}
+
+fn last_letter(name: &str) -> char {
+    name.chars().next_back().unwrap()
+}
+
+fn key(conversation: &Conversation) -> Key {
+    match conversation {
+        Conversation::Direct(lower, higher) => Key::of(letter(lower), letter(higher)),
+        Conversation::Group(group) => Key::Group(last_letter(group.as_str())),
+    }
+}
+
+fn hearers(audience: &Audience) -> Hearers {
+    audience.iter().map(letter).collect()
 }
 
 /// A wait for a day that has just begun is one for a whole day.
@@ -69,12 +84,12 @@ impl Case<'_> {
             match step {
                 Step::Write(ops) => {
                     self.write(ops).await?;
-                    if let Some(peer) = ops.last().map(Op::peer) {
-                        self.look_at_sync(peer, &[], self.cursors.get(&peer).cloned(), 0, 1).await?;
+                    if let Some(who) = ops.last().map(Op::other) {
+                        self.look_at_sync(who, &[], self.cursors.get(&who).cloned(), 0, 1).await?;
                     }
                 }
-                Step::Look { who, peer, after, before, limit } => {
-                    self.look_back(*who, *peer, *after, *before, *limit).await?;
+                Step::Look { who, address, after, before, limit } => {
+                    self.look_back(*who, *address, *after, *before, *limit).await?;
                     self.look_over(*who, *after, *limit).await?;
                 }
                 Step::Walk { who, meanwhile } => self.walk(*who, meanwhile).await?,
@@ -100,7 +115,7 @@ impl Case<'_> {
         // stored before.
         let too_early = |op: &Op| matches!(op, Op::Recall { from, to, target, .. } if *target > self.model.last_seq(*from, *to));
         let kept: Vec<_> = ops.iter().filter(|op| ops.len() == 1 || !too_early(op)).cloned().collect();
-        let mut drawn: BTreeMap<(char, char), VecDeque<Drawn>> = BTreeMap::new();
+        let mut drawn: BTreeMap<Key, VecDeque<Drawn>> = BTreeMap::new();
         let mut told = Vec::new();
         for op in kept {
             self.writes += 1;
@@ -140,41 +155,41 @@ impl Case<'_> {
     }
 
     /// Holds an event against the first of its conversation's writes that waits for one.
-    fn heard(
-        &mut self,
-        event: Event,
-        drawn: &mut BTreeMap<(char, char), VecDeque<Drawn>>,
-    ) -> Result<Drawn, String> {
+    fn heard(&mut self, event: Event, drawn: &mut BTreeMap<Key, VecDeque<Drawn>>) -> Result<Drawn, String> {
         let text = format!("{event:?}");
-        let (who, peer, id, outcome) = match event {
-            Event::Appended { draft, seq, sent_at, request: RequestState::Open } => {
-                self.model.stamp(letter(&draft.sender), letter(&draft.peer), seq.get(), sent_at);
-                (draft.sender, draft.peer, draft.request_id, Outcome::Appended { seq: seq.get() })
+        let (conversation, id, outcome) = match event {
+            Event::Appended { draft, audience, seq, sent_at, request: RequestState::Open } => {
+                self.model.stamp(key(&draft.conversation), seq.get(), sent_at);
+                same(&text, &audience.iter().next(), &Some(&draft.sender))?;
+                let outcome = Outcome::Appended { seq: seq.get(), audience: hearers(&audience) };
+                (draft.conversation, draft.request_id, outcome)
             }
-            Event::Repeated { draft, stored, quiet, request: RequestState::Open } => {
-                (draft.sender, draft.peer, draft.request_id, Outcome::Repeated { stored, quiet })
+            Event::Repeated { draft, audience, stored, request: RequestState::Open } => {
+                let outcome = Outcome::Repeated { stored, audience: hearers(&audience) };
+                (draft.conversation, draft.request_id, outcome)
             }
             Event::Refused { draft, why } => {
-                (draft.sender, draft.peer, draft.request_id, Outcome::Refused(without_clock(why)))
+                (draft.conversation, draft.request_id, Outcome::Refused(without_clock(why)))
             }
-            Event::Marked { receipt: r, moved, to_peer, request_id } => {
-                (r.openid, r.peer, request_id, Outcome::Marked { seq: r.seq.get(), moved, to_peer })
+            Event::Marked { receipt: r, audience, request_id } => {
+                let outcome = Outcome::Marked { seq: r.seq.get(), audience: hearers(&audience) };
+                (r.conversation, request_id, outcome)
             }
-            Event::Cleared { openid, peer, seq } => {
-                (openid, peer, None, Outcome::Cleared { seq: seq.get(), moved: true })
+            Event::Cleared { conversation, seq, .. } => {
+                (conversation, None, Outcome::Cleared { seq: seq.get(), moved: true })
             }
-            Event::Settings { openid, peer, muted } => (openid, peer, None, Outcome::Muted { muted }),
+            Event::Settings { conversation, muted, .. } => (conversation, None, Outcome::Muted { muted }),
             // Whoever hears of it late was refused before.
             Event::Appended { .. }
             | Event::Repeated { .. }
             | Event::MarkUnstored(_)
             | Event::MarkRefused { .. } => return Err(text),
         };
-        let (who, peer) = (letter(&who), letter(&peer));
-        let waiting = drawn.get_mut(&pair(who, peer)).and_then(VecDeque::pop_front);
+        let conversation = key(&conversation);
+        let waiting = drawn.get_mut(&conversation).and_then(VecDeque::pop_front);
         let mut waiting = waiting.ok_or_else(|| format!("of nothing that was written: {text}"))?;
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
-            stored.sent_at = self.model.sent_at(who, peer, stored.seq);
+            stored.sent_at = self.model.sent_at(conversation, stored.seq);
         }
         let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) {
             None
@@ -189,15 +204,13 @@ impl Case<'_> {
     fn submit(&self, op: &Op, id: &RequestId) -> Option<BoxFuture<'static, Result<(), Refusal>>> {
         let rig = self.rig.as_ref()?;
         let name = |user| self.model.name(user);
+        let conversation = |who, address| self.model.conversation(who, address);
         let append = |from, to, admission, client_msg_id: Option<char>, body, target: Option<i64>| {
-            let draft = draft(
-                name(from).as_str(),
-                name(to).as_str(),
-                client_msg_id.map(|id| id.to_string()).as_deref(),
-                body,
-            );
+            let client_msg_id = client_msg_id.map(|id| id.to_string());
+            let draft = draft(name(from).as_str(), "nobody", client_msg_id.as_deref(), body);
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
-            let draft = Draft { kind, target: target.map(s), request_id: Some(id.clone()), ..draft };
+            let (conversation, request_id) = (conversation(from, to), Some(id.clone()));
+            let draft = Draft { kind, target: target.map(s), conversation, request_id, ..draft };
             rig.submit(Append { draft, admission, finding: None, charge: None });
             None
         };
@@ -206,25 +219,27 @@ impl Case<'_> {
             Op::Recall { from, to, target, admission } => {
                 append(from, to, admission, None, "{}".into(), Some(target))
             }
-            Op::Mark { kind, who, peer, seq } => {
+            Op::Mark { kind, who, address, seq } => {
                 let receipt = Receipt {
                     kind,
                     openid: name(who),
-                    peer: name(peer),
+                    conversation: conversation(who, address),
                     seq: s(seq),
                     session: Some(SessionId::fresh()),
                 };
                 rig.submit_for(Mark { receipt }, Reply::Session(id.clone()));
                 None
             }
-            Op::Clear { who, peer, up_to } => {
-                Some(called(rig, Clear { openid: name(who), peer: name(peer), up_to: up_to.map(s) }))
+            Op::Clear { who, address, up_to } => {
+                let (openid, conversation) = (name(who), conversation(who, address));
+                Some(called(rig, Clear { openid, conversation, up_to: up_to.map(s) }))
             }
             Op::Block { who, peer, change } => {
                 Some(called(rig, Block { openid: name(who), peer: name(peer), change }))
             }
-            Op::Mute { who, peer, muted } => {
-                Some(called(rig, ConversationSettings { openid: name(who), peer: name(peer), muted }))
+            Op::Mute { who, address, muted } => {
+                let (openid, conversation) = (name(who), conversation(who, address));
+                Some(called(rig, ConversationSettings { openid, conversation, muted }))
             }
             Op::Age => unreachable!(),
         }
@@ -248,22 +263,23 @@ impl Case<'_> {
     }
 
     /// Compares what one user may ask of one conversation.
-    async fn look_back(&self, who: char, peer: char, after: i64, before: i64, limit: usize) -> Checked {
+    async fn look_back(&self, who: char, address: char, after: i64, before: i64, limit: usize) -> Checked {
         let (model, after, before) = (&self.model, s(after), s(before));
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         for window in
             [Window::Newest, Window::Before(before), Window::After(after), Window::Between { after, before }]
         {
-            let page =
-                rig.asked(History { openid: model.name(who), peer: model.name(peer), window, limit }).await?;
+            let (openid, conversation) = (model.name(who), model.conversation(who, address));
+            let page = rig.asked(History { openid, conversation, window, limit }).await?;
             same(
-                (who, peer, window, limit),
+                (who, address, window, limit),
                 &(page.messages, page.has_more),
-                &model.history(who, peer, window, limit),
+                &model.history(who, address, window, limit),
             )?;
         }
-        let may_reach = rig.asked(MayReach { openid: model.name(who), peer: model.name(peer) }).await?;
-        same((who, "may reach", peer), &may_reach, &model.may_reach(who, peer))
+        let (openid, conversation) = (model.name(who), model.conversation(who, address));
+        let audience = rig.asked(TypingAudience { openid, conversation }).await?;
+        same((who, "types", address), &hearers(&audience), &model.typing_audience(who, address))
     }
 
     /// Compares what one user may ask of all.
@@ -313,7 +329,7 @@ impl Case<'_> {
     /// When the last message with each of [`USERS`] was stored, by the store's own time.
     fn stored_at(&self, who: char) -> Vec<i64> {
         let last = USERS.map(|peer| {
-            let address = address::direct(&self.model.name(who), &self.model.name(peer));
+            let address = self.model.conversation(who, peer).store_address();
             format!(
                 "SELECT coalesce((SELECT m.stored_at FROM messages m JOIN conversations c ON c.id = m.conversation_id \
                  WHERE c.address = '{address}' ORDER BY m.seq DESC LIMIT 1), 0) AS number"
@@ -344,7 +360,7 @@ impl Case<'_> {
                 }
             }
         }
-        let of_this = |peer: &&char| !late.contains(&pair(who, **peer));
+        let of_this = |peer: &&char| !late.contains(&Key::of(who, **peer));
         known.holds(&self.model, who, USERS.iter().filter(of_this))?;
         known.take(&self.answer(who, since, BOUNDLESS).await?);
         known.holds(&self.model, who, USERS.iter())
@@ -382,7 +398,7 @@ impl Case<'_> {
         let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let only_changed = since.is_some();
-        let have = named.iter().map(|peer| (model.name(*peer), s(after))).collect();
+        let have = named.iter().map(|address| (model.conversation(who, *address), s(after))).collect();
         let sync = Sync {
             openid: model.name(who),
             since,
@@ -402,9 +418,11 @@ impl Case<'_> {
             &(expected, has_more),
         )?;
         // Of one instant, they come in any order.
-        others.sort_by_key(|missed| missed.overview.peer.clone());
+        others.sort_by_key(|missed| key(&missed.overview.conversation));
         let mut expected = model.missed(who, only_changed, limit);
-        expected.retain(|missed| !named.contains(&letter(&missed.overview.peer)));
+        let is_named = |key: Key| named.iter().any(|address| Key::of(who, *address) == key);
+        expected.retain(|missed| !is_named(key(&missed.overview.conversation)));
+        expected.sort_by_key(|missed| key(&missed.overview.conversation));
         same((who, "sync", named, only_changed, limit), &others, &expected)
     }
 }
@@ -415,15 +433,15 @@ fn called<S: Submit>(rig: &Rig, write: S) -> BoxFuture<'static, Result<(), Refus
     Box::pin(async move { outcome.await.unwrap_or(Err(Refusal::Unavailable)).map(drop) })
 }
 
-/// What a client has heard of each peer: how the conversation stands, and its newest message.
+/// What a client has heard of each conversation: how it stands, and its newest message.
 #[derive(Default)]
-struct Known(BTreeMap<OpenId, (Overview, Option<Message>)>);
+struct Known(BTreeMap<Conversation, (Overview, Option<Message>)>);
 
 impl Known {
     fn take(&mut self, page: &SyncPage) {
         for missed in &page.conversations {
             let newest = missed.messages.last().cloned();
-            self.0.insert(missed.overview.peer.clone(), (missed.overview.clone(), newest));
+            self.0.insert(missed.overview.conversation.clone(), (missed.overview.clone(), newest));
         }
     }
 
@@ -433,7 +451,7 @@ impl Known {
             let newest = model.history(who, *peer, Window::Newest, 1).0.pop();
             same(
                 (who, "walk", peer),
-                &self.0.get(&model.name(*peer)),
+                &self.0.get(&model.conversation(who, *peer)),
                 &Some(&(model.overview(who, *peer), newest)),
             )?;
         }

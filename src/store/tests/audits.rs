@@ -84,23 +84,26 @@ async fn a_finding_stands_with_its_message_or_without_one(db: &mut Db) {
     assert_eq!(rig.history("b", "a", Window::Newest, 9).await.0, [1, 2]);
     rig.of_name("c", Found::Refused).await;
     let audits = rig.audits().await;
-    let [with, without, name] = audits.as_slice() else { panic!("{audits:?}") };
-    let (who, peer) = (o("a"), Some(o("b")));
+    let [with_seq, without, name] = audits.as_slice() else { panic!("{audits:?}") };
+    let (who, conversation) = (o("a"), Some(with("a", "b")));
     assert_eq!(
-        (&with.openid, &with.peer, with.seq, with.outcome, with.by),
-        (&who, &peer, Some(s(2)), Found::Review, By::WeChat)
+        (&with_seq.openid, &with_seq.conversation, with_seq.seq, with_seq.outcome, with_seq.by),
+        (&who, &conversation, Some(s(2)), Found::Review, By::WeChat)
     );
     assert_eq!(
-        (with.label, with.trace_id.as_str(), with.text.as_deref()),
+        (with_seq.label, with_seq.trace_id.as_str(), with_seq.text.as_deref()),
         (20_001, "t1", Some("what was said"))
     );
-    assert!((before..=now_ms()).contains(&with.at));
+    assert!((before..=now_ms()).contains(&with_seq.at));
     assert_eq!(
-        (&without.peer, without.seq, without.outcome, without.by),
-        (&peer, None, Found::Refused, By::Local)
+        (&without.conversation, without.seq, without.outcome, without.by),
+        (&conversation, None, Found::Refused, By::Local)
     );
     assert_eq!((without.label, without.trace_id.as_str(), without.text.as_deref()), (0, "", None));
-    assert_eq!((&name.openid, &name.peer, name.seq, name.source), (&o("c"), &None, None, Source::Nickname));
+    assert_eq!(
+        (&name.openid, &name.conversation, name.seq, name.source),
+        (&o("c"), &None, None, Source::Nickname)
+    );
 }
 
 async fn a_repeat_is_acked_whatever_its_check_says_now(db: &mut Db) {
@@ -109,7 +112,7 @@ async fn a_repeat_is_acked_whatever_its_check_says_now(db: &mut Db) {
     for (admission, is_quiet) in [(REFUSED, true), (Admission::Open, false)] {
         let again = rig.outcome(found("m", "x", admission, finding(Found::Refused, ""))).await;
         assert!(
-            matches!(&again, Event::Repeated { stored, quiet, .. } if stored.seq == s(1) && *quiet == is_quiet),
+            matches!(&again, Event::Repeated { stored, audience, .. } if stored.seq == s(1) && audience.is_empty() == is_quiet),
             "{again:?}"
         );
     }
@@ -251,7 +254,7 @@ async fn the_operator_recalls_what_its_sender_may_not(db: &mut Db) {
     assert_eq!((seq, draft.target), (s(3), Some(s(1))));
     let page = rig
         .store
-        .ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 })
+        .ask(History { openid: o("b"), conversation: with("b", "a"), window: Window::Newest, limit: 9 })
         .await
         .unwrap();
     assert_eq!(
@@ -259,7 +262,7 @@ async fn the_operator_recalls_what_its_sender_may_not(db: &mut Db) {
         ("{}", true, Some(s(1)))
     );
     assert!(
-        matches!(rig.outcome(moderated("a", "b", 1)).await, Event::Repeated { stored, quiet: false, .. } if stored.seq == s(3))
+        matches!(rig.outcome(moderated("a", "b", 1)).await, Event::Repeated { stored, audience, .. } if !audience.is_empty() && stored.seq == s(3))
     );
     assert!(not_found(rig.outcome(moderated("a", "b", 3)).await), "a recall");
 }
@@ -335,8 +338,12 @@ async fn the_result_of_a_check_finds_its_message(db: &mut Db) {
     rig.outcome(found("1", "https://…", Admission::Open, media)).await;
     rig.outcome(found("2", "x", REFUSED, finding(Found::Refused, "u"))).await;
     rig.outcome(found("3", "x", Admission::Open, finding(Found::Review, ""))).await;
-    let AuditedMessage { audit, sender, peer, seq, source, outcome } = of_trace(&rig, "t").await.unwrap();
-    assert_eq!((sender, peer, seq, source, outcome), (o("a"), o("b"), s(1), Source::Media, Found::Pending));
+    let AuditedMessage { audit, sender, conversation, seq, source, outcome } =
+        of_trace(&rig, "t").await.unwrap();
+    assert_eq!(
+        (sender, conversation, seq, source, outcome),
+        (o("a"), with("a", "b"), s(1), Source::Media, Found::Pending)
+    );
     assert_eq!((of_trace(&rig, "u").await, of_trace(&rig, "").await), (None, None));
     // A result that asks for a look queues what was pending, once, and tells the label; whoever decides
     // leaves that as it is.

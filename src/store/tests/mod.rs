@@ -15,9 +15,10 @@ use super::messages::*;
 use super::*;
 use crate::config::Database;
 use crate::event::cursor::{SessionTag, SyncCursor};
+use crate::event::overview::Overview;
 use crate::event::overview::{ListPlace, SyncPage};
 use crate::event::revocation::Revoked;
-use crate::event::{Draft, Event, Receipt, ReceiptKind, Refusal, RequestState};
+use crate::event::{Audience, Conversation, Draft, Event, Receipt, ReceiptKind, Refusal, RequestState};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, RequestId, Seq, SessionId};
 
 /// Each test once for each database, and once with a pooler before it.
@@ -81,7 +82,7 @@ struct Db {
 /// A small answer, so that it is soon full.
 const BOUNDS: SyncBounds = SyncBounds {
     answer_bytes: 10_000,
-    message_bytes: |message, _| message.body.len() + 100,
+    message_bytes: |message| message.body.len() + 100,
     conversation_bytes: 200,
 };
 
@@ -298,7 +299,7 @@ impl Rig {
     }
 
     async fn clear(&mut self, who: &str, peer: &str, up_to: Option<i64>) -> Result<(), Refusal> {
-        self.call(Clear { openid: o(who), peer: o(peer), up_to: up_to.map(s) }).await
+        self.call(Clear { openid: o(who), conversation: with(who, peer), up_to: up_to.map(s) }).await
     }
 
     async fn block(&mut self, who: &str, peer: &str, change: BlockChange) -> Result<(), Refusal> {
@@ -323,7 +324,7 @@ impl Rig {
         named: &[(&str, i64)],
         limit: usize,
     ) -> SyncPage {
-        let named = named.iter().map(|(peer, seq)| (o(peer), s(*seq))).collect();
+        let named = named.iter().map(|(peer, seq)| (with(who, peer), s(*seq))).collect();
         self.store
             .sync(Sync { openid: o(who), since, session, named, limit, sent_since: None, bounds: BOUNDS })
             .await
@@ -331,7 +332,8 @@ impl Rig {
     }
 
     async fn history(&self, who: &str, peer: &str, window: Window, limit: usize) -> (Vec<i64>, bool) {
-        let page = self.store.ask(History { openid: o(who), peer: o(peer), window, limit }).await.unwrap();
+        let (openid, conversation) = (o(who), with(who, peer));
+        let page = self.store.ask(History { openid, conversation, window, limit }).await.unwrap();
         (page.messages.iter().map(|m| m.seq.get()).collect(), page.has_more)
     }
 
@@ -341,10 +343,8 @@ impl Rig {
 
     async fn unread(&self, who: &str) -> (i64, Vec<(String, i64)>) {
         let summary = self.store.ask(Unread { openid: o(who), limit: 100 }).await.unwrap();
-        (
-            summary.total,
-            summary.conversations.iter().map(|c| (c.overview.peer.to_string(), c.overview.unread)).collect(),
-        )
+        let one = |c: &Listed| (peer_of(&c.overview, who).to_owned(), c.overview.unread);
+        (summary.total, summary.conversations.iter().map(one).collect())
     }
 
     /// Repeats until the database is back, for as long as that may take.
@@ -363,6 +363,15 @@ fn o(text: &str) -> OpenId {
     OpenId::parse(text).unwrap()
 }
 
+/// The conversation of two.
+fn with(who: &str, peer: &str) -> Conversation {
+    Conversation::direct(o(who), o(peer))
+}
+
+fn peer_of<'a>(overview: &'a Overview, who: &str) -> &'a str {
+    overview.conversation.address_str(&o(who))
+}
+
 fn s(number: i64) -> Seq {
     Seq::parse(number).unwrap()
 }
@@ -372,7 +381,7 @@ fn draft(from: &str, to: &str, id: Option<&str>, body: String) -> Draft {
         session: SessionId::fresh(),
         request_id: None,
         sender: o(from),
-        peer: o(to),
+        conversation: with(from, to),
         client_msg_id: id.map(|id| ClientMsgId::parse(id).unwrap()),
         kind: Kind::parse("text").unwrap(),
         body: body.into(),
@@ -389,7 +398,13 @@ fn recall(from: &str, to: &str, target: i64) -> Append {
 const OVER_RATE: Admission = Admission::RepeatsOnly(Refusal::RateLimited { retry_after_ms: 70 });
 
 fn read(who: &str, peer: &str, seq: i64) -> Receipt {
-    Receipt { kind: ReceiptKind::Read, openid: o(who), peer: o(peer), seq: s(seq), session: None }
+    Receipt {
+        kind: ReceiptKind::Read,
+        openid: o(who),
+        conversation: with(who, peer),
+        seq: s(seq),
+        session: None,
+    }
 }
 
 fn recv(who: &str, peer: &str, seq: i64) -> Receipt {

@@ -1,12 +1,13 @@
 //! The rules of conversations as a plain state machine, without a clock, an actor or a database: what
 //! docs/PROTOCOL.md says of messages, recalls, marks, blocklists and syncs. `against_model` holds the store
-//! against it.
+//! against it. Users are small letters and groups capitals: an address is either.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::event::Message;
 use crate::event::overview::{Missed, Overview};
+use crate::ids::Address;
 
 /// Everybody there is, in the order of their names.
 pub(super) const USERS: [char; 4] = ['a', 'b', 'c', 'd'];
@@ -35,12 +36,12 @@ pub(super) enum Op {
     Mark {
         kind: ReceiptKind,
         who: char,
-        peer: char,
+        address: char,
         seq: i64,
     },
     Clear {
         who: char,
-        peer: char,
+        address: char,
         up_to: Option<i64>,
     },
     Block {
@@ -50,7 +51,7 @@ pub(super) enum Op {
     },
     Mute {
         who: char,
-        peer: char,
+        address: char,
         muted: bool,
     },
     /// [`AGE_MS`] pass for all that is stored.
@@ -58,23 +59,60 @@ pub(super) enum Op {
 }
 
 impl Op {
-    pub(super) fn peer(&self) -> char {
+    /// Who does it, and where.
+    fn place(&self) -> (char, char) {
         match *self {
-            Self::Send { to: peer, .. } | Self::Recall { to: peer, .. } => peer,
-            Self::Mark { peer, .. }
-            | Self::Clear { peer, .. }
-            | Self::Block { peer, .. }
-            | Self::Mute { peer, .. } => peer,
-            Self::Age => USERS[0],
+            Self::Send { from, to, .. } | Self::Recall { from, to, .. } => (from, to),
+            Self::Mark { who, address, .. }
+            | Self::Clear { who, address, .. }
+            | Self::Mute { who, address, .. }
+            | Self::Block { who, peer: address, .. } => (who, address),
+            Self::Age => (USERS[0], USERS[0]),
         }
     }
 
-    pub(super) fn conversation(&self) -> (char, char) {
-        match *self {
-            Self::Send { from, to, .. } | Self::Recall { from, to, .. } => pair(from, to),
-            Self::Mark { who, peer, .. } | Self::Clear { who, peer, .. } => pair(who, peer),
-            Self::Block { who, peer, .. } | Self::Mute { who, peer, .. } => pair(who, peer),
-            Self::Age => (USERS[0], USERS[0]),
+    pub(super) fn conversation(&self) -> Key {
+        let (who, address) = self.place();
+        Key::of(who, address)
+    }
+
+    /// One whom it may concern beside who does it.
+    pub(super) fn other(&self) -> char {
+        let (who, _) = self.place();
+        self.conversation().peer(who).unwrap_or(who)
+    }
+}
+
+/// A conversation, by the letters of its two members in order, or by the group's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Direct(char, char),
+    Group(char),
+}
+
+impl Key {
+    /// The one that `who` calls `address`.
+    pub(super) fn of(who: char, address: char) -> Self {
+        if address.is_ascii_uppercase() {
+            Self::Group(address)
+        } else {
+            Self::Direct(who.min(address), who.max(address))
+        }
+    }
+
+    /// The other one of a direct conversation.
+    fn peer(self, who: char) -> Option<char> {
+        match self {
+            Self::Direct(lower, higher) => Some(if who == lower { higher } else { lower }),
+            Self::Group(_) => None,
+        }
+    }
+
+    /// Members of one that begins with its first message.
+    fn first_members(self) -> BTreeMap<char, Member> {
+        match self {
+            Self::Direct(lower, higher) => [lower, higher].map(|user| (user, Member::default())).into(),
+            Self::Group(_) => BTreeMap::new(),
         }
     }
 }
@@ -82,27 +120,31 @@ impl Op {
 /// What is to become of it. Messages stored within a burst have no time yet: see [`Model::stamp`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Appended { seq: i64 },
-    Repeated { stored: Message, quiet: bool },
+    Appended { seq: i64, audience: Hearers },
+    Repeated { stored: Message, audience: Hearers },
     Refused(Refusal),
-    Marked { seq: i64, moved: bool, to_peer: bool },
+    Marked { seq: i64, audience: Hearers },
     Cleared { seq: i64, moved: bool },
     Muted { muted: bool },
     Done,
 }
 
+/// Who hears of it.
+pub(super) type Hearers = BTreeSet<char>;
+
 /// All conversations of [`USERS`], whose openids begin with `prefix`.
 pub(super) struct Model {
     prefix: String,
     limits: StoreLimits,
-    conversations: BTreeMap<(char, char), Conversation>,
+    conversations: BTreeMap<Key, Log>,
     /// How many conversations each has begun.
     begun: BTreeMap<char, u32>,
     /// Who has blocked whom.
     blocks: BTreeSet<(char, char)>,
 }
 
-struct Conversation {
+/// A conversation: what was written, and its members.
+struct Log {
     messages: Vec<Message>,
     /// Up to here all are too old to be recalled.
     old: i64,
@@ -121,11 +163,6 @@ struct Member {
     has_changed: bool,
 }
 
-/// The key of a conversation.
-pub(super) fn pair(who: char, peer: char) -> (char, char) {
-    (who.min(peer), who.max(peer))
-}
-
 fn repeats_only(admission: Admission) -> Option<Refusal> {
     match admission {
         Admission::RepeatsOnly(why) => Some(why),
@@ -137,7 +174,7 @@ pub(super) fn body(text: char) -> String {
     format!(r#"{{"message":"{text}"}}"#)
 }
 
-impl Conversation {
+impl Log {
     fn last(&self) -> i64 {
         self.messages.len() as i64
     }
@@ -162,22 +199,48 @@ impl Model {
         o(&format!("{}{user}", self.prefix))
     }
 
-    pub(super) fn last_seq(&self, who: char, peer: char) -> i64 {
-        self.conversations.get(&pair(who, peer)).map_or(0, Conversation::last)
+    pub(super) fn last_seq(&self, who: char, address: char) -> i64 {
+        self.log(who, address).map_or(0, Log::last)
+    }
+
+    /// The conversation that `who` calls `address`.
+    pub(super) fn conversation(&self, who: char, address: char) -> Conversation {
+        let address = match Key::of(who, address) {
+            Key::Direct(..) => Address::User(self.name(address)),
+            Key::Group(group) => Address::parse(&format!("g:{}{group}", self.prefix)).unwrap(),
+        };
+        Conversation::of(&self.name(who), address)
+    }
+
+    fn log(&self, who: char, address: char) -> Option<&Log> {
+        self.conversations.get(&Key::of(who, address))
+    }
+
+    fn log_mut(&mut self, who: char, address: char) -> Option<&mut Log> {
+        self.conversations.get_mut(&Key::of(who, address))
+    }
+
+    fn members(&self, who: char, address: char) -> Hearers {
+        self.log(who, address).into_iter().flat_map(|log| log.members.keys().copied()).collect()
     }
 
     fn has_blocked(&self, who: char, peer: char) -> bool {
         self.blocks.contains(&(who, peer))
     }
 
+    /// The other one of a direct conversation has blocked `who`. Blocks do not act in groups.
+    fn is_blocked(&self, who: char, address: char) -> bool {
+        Key::of(who, address).peer(who).is_some_and(|peer| self.has_blocked(peer, who))
+    }
+
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
             Op::Send { from, to, id, text, admission } => self.send(from, to, id, text, admission),
             Op::Recall { from, to, target, admission } => self.recall(from, to, target, admission),
-            Op::Mark { kind, who, peer, seq } => self.mark(kind, who, peer, seq),
-            Op::Clear { who, peer, up_to } => self.clear(who, peer, up_to),
+            Op::Mark { kind, who, address, seq } => self.mark(kind, who, address, seq),
+            Op::Clear { who, address, up_to } => self.clear(who, address, up_to),
             Op::Block { who, peer, change } => self.block(who, peer, change),
-            Op::Mute { who, peer, muted } => self.mute(who, peer, muted),
+            Op::Mute { who, address, muted } => self.mute(who, address, muted),
             Op::Age => {
                 for conversation in self.conversations.values_mut() {
                     conversation.old = conversation.last();
@@ -191,8 +254,8 @@ impl Model {
 
     fn send(&mut self, from: char, to: char, id: Option<char>, text: char, admission: Admission) -> Outcome {
         let (sender, id) = (self.name(from), id.and_then(|id| ClientMsgId::parse(&id.to_string()).ok()));
-        let (is_blocked, only) = (self.has_blocked(to, from), repeats_only(admission));
-        let conversation = self.conversations.get(&pair(from, to));
+        let (is_blocked, only) = (self.is_blocked(from, to), repeats_only(admission));
+        let conversation = self.log(from, to);
         let same_key = |m: &&Message| m.sender == sender && m.client_msg_id == id;
         if let Some(stored) =
             conversation.filter(|_| id.is_some()).and_then(|c| c.messages.iter().find(same_key)).cloned()
@@ -202,7 +265,10 @@ impl Model {
             }
             // Of a recalled message nothing is left to compare.
             return match stored.recalled || *stored.body == *body(text) {
-                true => Outcome::Repeated { stored, quiet: only.is_some() || is_blocked },
+                true => Outcome::Repeated {
+                    stored,
+                    audience: self.audience_of_repeat(from, to, only.is_some() || is_blocked),
+                },
                 false => Outcome::Refused(Refusal::Conflict),
             };
         }
@@ -221,20 +287,18 @@ impl Model {
         }
         let seq =
             self.store(from, to, |message| Message { client_msg_id: id, body: body(text).into(), ..message });
-        if let Some(member) =
-            self.conversations.get_mut(&pair(from, to)).and_then(|c| c.members.get_mut(&from))
-        {
+        if let Some(member) = self.log_mut(from, to).and_then(|c| c.members.get_mut(&from)) {
             member.sent = seq;
         }
-        Outcome::Appended { seq }
+        Outcome::Appended { seq, audience: self.members(from, to) }
     }
 
     fn recall(&mut self, from: char, to: char, target: i64, admission: Admission) -> Outcome {
         let (sender, only) = (self.name(from), repeats_only(admission));
         // The operator's recall goes to whoever has blocked the sender, too.
         let is_by_moderator = admission == Admission::Moderator;
-        let is_blocked = self.has_blocked(to, from) && !is_by_moderator;
-        let conversation = self.conversations.get(&pair(from, to));
+        let is_blocked = self.is_blocked(from, to) && !is_by_moderator;
+        let conversation = self.log(from, to);
         let own =
             conversation.and_then(|c| c.message(target)).filter(|m| m.sender == sender && m.target.is_none());
         let first = own.filter(|m| m.recalled).zip(conversation);
@@ -244,7 +308,10 @@ impl Model {
             if !is_blocked {
                 self.touch(from, to);
             }
-            return Outcome::Repeated { stored, quiet: only.is_some() || is_blocked };
+            return Outcome::Repeated {
+                stored,
+                audience: self.audience_of_repeat(from, to, only.is_some() || is_blocked),
+            };
         }
         if let Some(why) = only {
             return Outcome::Refused(why);
@@ -263,29 +330,35 @@ impl Model {
             target: Some(s(target)),
             ..message
         });
-        for message in self.conversations.get_mut(&pair(from, to)).into_iter().flat_map(|c| &mut c.messages) {
+        for message in self.log_mut(from, to).into_iter().flat_map(|c| &mut c.messages) {
             if message.seq.get() == target {
                 (message.recalled, message.body) = (true, "{}".into());
             }
         }
-        Outcome::Appended { seq }
+        Outcome::Appended { seq, audience: self.members(from, to) }
     }
 
-    /// A repeat of what is stored is a change for both, where the last one is long ago, unless it goes to one
+    /// A quiet repeat is pushed to nobody.
+    fn audience_of_repeat(&self, from: char, to: char, is_quiet: bool) -> Hearers {
+        if is_quiet { Hearers::new() } else { self.members(from, to) }
+    }
+
+    /// A repeat of what is stored is a change for all members, where the last one is long ago, unless it goes to one
     /// who has blocked the sender.
     fn touch(&mut self, from: char, to: char) {
-        if let Some(conversation) = self.conversations.get_mut(&pair(from, to)) {
+        if let Some(conversation) = self.log_mut(from, to) {
             conversation.members.values_mut().for_each(|m| m.has_changed = true);
         }
     }
 
-    /// Appends a message, which changes the conversation for both.
+    /// Appends a message, which changes the conversation for all members.
     fn store(&mut self, from: char, to: char, fill: impl FnOnce(Message) -> Message) -> i64 {
         let sender = self.name(from);
-        let conversation = self.conversations.entry(pair(from, to)).or_insert_with(|| Conversation {
+        let key = Key::of(from, to);
+        let conversation = self.conversations.entry(key).or_insert_with(|| Log {
             messages: Vec::new(),
             old: 0,
-            members: BTreeMap::from([(from, Member::default()), (to, Member::default())]),
+            members: key.first_members(),
         });
         let seq = conversation.last() + 1;
         let (kind, body) = (Kind::parse("text").unwrap(), "{}".into());
@@ -305,28 +378,27 @@ impl Model {
     }
 
     /// The store's clock said `sent_at` for a message.
-    pub(super) fn stamp(&mut self, who: char, peer: char, seq: i64, sent_at: i64) {
-        for message in self.conversations.get_mut(&pair(who, peer)).into_iter().flat_map(|c| &mut c.messages)
-        {
+    pub(super) fn stamp(&mut self, key: Key, seq: i64, sent_at: i64) {
+        for message in self.conversations.get_mut(&key).into_iter().flat_map(|c| &mut c.messages) {
             if message.seq.get() == seq {
                 message.sent_at = sent_at;
             }
         }
     }
 
-    pub(super) fn sent_at(&self, who: char, peer: char, seq: Seq) -> i64 {
-        self.conversations.get(&pair(who, peer)).and_then(|c| c.message(seq.get())).map_or(0, |m| m.sent_at)
+    pub(super) fn sent_at(&self, key: Key, seq: Seq) -> i64 {
+        self.conversations.get(&key).and_then(|c| c.message(seq.get())).map_or(0, |m| m.sent_at)
     }
 
-    fn mark(&mut self, kind: ReceiptKind, who: char, peer: char, seq: i64) -> Outcome {
-        let is_blocked = self.has_blocked(peer, who);
-        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else {
-            return Outcome::Marked { seq: 0, moved: false, to_peer: false };
+    fn mark(&mut self, kind: ReceiptKind, who: char, address: char, seq: i64) -> Outcome {
+        let is_blocked = self.is_blocked(who, address);
+        let Some(conversation) = self.log_mut(who, address) else {
+            return Outcome::Marked { seq: 0, audience: Hearers::new() };
         };
         let wanted = seq.min(conversation.last());
         let member = conversation.members.entry(who).or_default();
         // A stranger does not learn that they are read, and who has blocked them hears nothing of them.
-        let to_peer = member.sent > 0 && !is_blocked;
+        let is_shown = member.sent > 0 && !is_blocked;
         let mark = match kind {
             ReceiptKind::Read => &mut member.read,
             ReceiptKind::Recv => &mut member.recv,
@@ -334,14 +406,15 @@ impl Model {
         let (seq, moved) = (wanted.max(*mark), wanted > *mark);
         *mark = seq;
         member.has_changed |= moved;
-        if moved && to_peer {
+        if moved && is_shown {
             conversation.members.values_mut().for_each(|m| m.has_changed = true);
         }
-        Outcome::Marked { seq, moved, to_peer }
+        let hears = |user: &char| moved && (is_shown || *user == who);
+        Outcome::Marked { seq, audience: conversation.members.keys().copied().filter(hears).collect() }
     }
 
-    fn clear(&mut self, who: char, peer: char, up_to: Option<i64>) -> Outcome {
-        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else {
+    fn clear(&mut self, who: char, address: char, up_to: Option<i64>) -> Outcome {
+        let Some(conversation) = self.log_mut(who, address) else {
             return Outcome::Cleared { seq: 0, moved: false };
         };
         let wanted = up_to.unwrap_or(i64::MAX).min(conversation.last());
@@ -365,8 +438,8 @@ impl Model {
         Outcome::Done
     }
 
-    fn mute(&mut self, who: char, peer: char, muted: bool) -> Outcome {
-        let Some(conversation) = self.conversations.get_mut(&pair(who, peer)) else {
+    fn mute(&mut self, who: char, address: char, muted: bool) -> Outcome {
+        let Some(conversation) = self.log_mut(who, address) else {
             return Outcome::Refused(Refusal::NotFound);
         };
         let member = conversation.members.entry(who).or_default();
@@ -385,21 +458,31 @@ impl Model {
             .collect()
     }
 
-    pub(super) fn may_reach(&self, who: char, peer: char) -> bool {
-        self.conversations.contains_key(&pair(who, peer)) && !self.has_blocked(peer, who)
+    /// Who may be shown that `who` types: in one's own conversation oneself.
+    pub(super) fn typing_audience(&self, who: char, address: char) -> Hearers {
+        if self.is_blocked(who, address) {
+            return Hearers::new();
+        }
+        let mut hearers = self.members(who, address);
+        if hearers.len() > 1 {
+            hearers.remove(&who);
+        }
+        hearers
     }
 
-    pub(super) fn overview(&self, who: char, peer: char) -> Overview {
+    pub(super) fn overview(&self, who: char, address: char) -> Overview {
         let nobody = Member::default();
-        let conversation = self.conversations.get(&pair(who, peer));
+        let conversation = self.log(who, address);
         let member = |user| conversation.and_then(|c| c.members.get(&user)).unwrap_or(&nobody);
-        let (own, other) = (member(who), member(peer));
+        let peer = Key::of(who, address).peer(who);
+        let (own, other) = (member(who), peer.map_or(&nobody, member));
         let shown = |mark| s(if other.sent > 0 { mark } else { 0 });
         let floor = own.read.max(own.sent).max(own.cleared);
-        let counts = |m: &&Message| who != peer && m.seq.get() > floor && m.target.is_none() && !m.recalled;
+        let counts =
+            |m: &&Message| peer != Some(who) && m.seq.get() > floor && m.target.is_none() && !m.recalled;
         Overview {
-            peer: self.name(peer),
-            last_seq: s(self.last_seq(who, peer)),
+            conversation: self.conversation(who, address),
+            last_seq: s(self.last_seq(who, address)),
             cleared_seq: s(own.cleared),
             read_seq: s(own.read),
             recv_seq: s(own.recv),
@@ -411,16 +494,16 @@ impl Model {
     }
 
     /// What is not cleared, between two seqs.
-    fn between(&self, who: char, peer: char, above: i64, below: i64) -> Vec<Message> {
-        let above = above.max(self.overview(who, peer).cleared_seq.get());
-        let messages = self.conversations.get(&pair(who, peer)).into_iter().flat_map(|c| &c.messages);
+    fn between(&self, who: char, address: char, above: i64, below: i64) -> Vec<Message> {
+        let above = above.max(self.overview(who, address).cleared_seq.get());
+        let messages = self.log(who, address).into_iter().flat_map(|c| &c.messages);
         messages.filter(|m| (above + 1..below).contains(&m.seq.get())).cloned().collect()
     }
 
     pub(super) fn history(
         &self,
         who: char,
-        peer: char,
+        address: char,
         window: Window,
         limit: usize,
     ) -> (Vec<Message>, bool) {
@@ -430,7 +513,7 @@ impl Model {
             Window::After(after) => (after.get(), i64::MAX),
             Window::Between { after, before } => (after.get(), before.get()),
         };
-        let mut messages = self.between(who, peer, above, below);
+        let mut messages = self.between(who, address, above, below);
         let has_more = messages.len() > limit;
         match window {
             Window::Newest | Window::Before(_) => {
@@ -444,31 +527,34 @@ impl Model {
     /// The conversations that are not cleared, each with its newest message, the one first in which that was
     /// stored last. `stored_at` says when, for each of [`USERS`].
     pub(super) fn list(&self, who: char, stored_at: &[i64]) -> Vec<(Overview, Option<Message>)> {
-        let one = |peer: &char| {
-            self.between(who, *peer, 0, i64::MAX).pop().map(|last| (self.overview(who, *peer), Some(last)))
+        let one = |address: &char| {
+            self.between(who, *address, 0, i64::MAX)
+                .pop()
+                .map(|last| (self.overview(who, *address), Some(last)))
         };
         let mut list: Vec<_> =
-            USERS.iter().zip(stored_at).filter_map(|(peer, at)| one(peer).zip(Some(*at))).collect();
-        list.sort_by_key(|((overview, _), at)| (-at, overview.peer.clone()));
+            USERS.iter().zip(stored_at).filter_map(|(address, at)| one(address).zip(Some(*at))).collect();
+        let name = self.name(who);
+        list.sort_by_key(|((overview, _), at)| (-at, overview.conversation.address_str(&name).to_owned()));
         list.into_iter().map(|(one, _)| one).collect()
     }
 
     /// What follows `have` of a conversation that is named.
-    pub(super) fn named(&self, who: char, peer: char, have: i64, limit: usize) -> Missed {
-        let (messages, has_more) = self.history(who, peer, Window::After(s(have)), limit);
-        Missed { overview: self.overview(who, peer), messages, has_more }
+    pub(super) fn named(&self, who: char, address: char, have: i64, limit: usize) -> Missed {
+        let (messages, has_more) = self.history(who, address, Window::After(s(have)), limit);
+        Missed { overview: self.overview(who, address), messages, has_more }
     }
 
-    /// All conversations, or those that have changed since the last [`Op::Age`]: by peer, each with its
+    /// All conversations, or those that have changed since the last [`Op::Age`]: by address, each with its
     /// newest messages.
     pub(super) fn missed(&self, who: char, only_changed: bool, limit: usize) -> Vec<Missed> {
-        let has_news = |peer: &&char| {
-            let member = self.conversations.get(&pair(who, **peer)).and_then(|c| c.members.get(&who));
+        let has_news = |address: &&char| {
+            let member = self.conversations.get(&Key::of(who, **address)).and_then(|c| c.members.get(&who));
             member.is_some_and(|m| m.has_changed || !only_changed)
         };
-        let newest = |peer: &char| {
-            let (messages, has_more) = self.history(who, *peer, Window::Newest, limit);
-            Missed { overview: self.overview(who, *peer), messages, has_more }
+        let newest = |address: &char| {
+            let (messages, has_more) = self.history(who, *address, Window::Newest, limit);
+            Missed { overview: self.overview(who, *address), messages, has_more }
         };
         USERS.iter().filter(has_news).map(newest).collect()
     }

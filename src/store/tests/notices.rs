@@ -70,7 +70,7 @@ impl Rig {
     ) -> oneshot::Receiver<Result<Reservation, Refusal>> {
         self.calling(Reserve {
             openid: o(who),
-            peer: o(peer),
+            conversation: with(who, peer),
             template: template("t"),
             up_to: s(up_to),
             node: "node".to_owned(),
@@ -97,9 +97,9 @@ impl Rig {
         self.call(Abandon { reserved_before }).await.unwrap();
     }
 
-    async fn mute(&self, who: &str, with: &str, muted: bool) -> Result<(), Refusal> {
-        let (openid, peer) = (o(who), o(with));
-        self.call(ConversationSettings { openid, peer, muted }).await.map(drop)
+    async fn mute(&self, who: &str, peer: &str, muted: bool) -> Result<(), Refusal> {
+        let (openid, conversation) = (o(who), with(who, peer));
+        self.call(ConversationSettings { openid, conversation, muted }).await.map(drop)
     }
 
     async fn quiet(&self, who: &str, quiet: Option<Quiet>) {
@@ -122,7 +122,8 @@ impl Rig {
     }
 
     async fn candidates(&self, of: &[(&str, &str, i64)]) -> Vec<Candidate> {
-        let of = of.iter().map(|(recipient, peer, seq)| (o(recipient), o(peer), s(*seq))).collect();
+        let of =
+            of.iter().map(|(recipient, peer, seq)| (o(recipient), with(recipient, peer), s(*seq))).collect();
         self.store.ask(NoticeCandidates { template: template("t"), of }).await.unwrap()
     }
 
@@ -138,7 +139,9 @@ impl Rig {
                 .ask(UntoldSince { template: template("t"), at, limit, after, strangers })
                 .await
                 .unwrap();
-            found.extend(page.untold.iter().map(|(recipient, peer, seq)| format!("{recipient}<{peer}{seq}")));
+            found.extend(page.untold.iter().map(|(recipient, conversation, seq)| {
+                format!("{recipient}<{}{seq}", conversation.address_str(recipient))
+            }));
             after = page.next;
             if after.is_none() {
                 return found;
@@ -424,7 +427,7 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));
         let event = rig.event().await;
         assert!(
-            matches!(&event, Event::Settings { openid, peer, muted: to } if *openid == o("b") && *peer == o("a") && *to == muted)
+            matches!(&event, Event::Settings { openid, conversation, muted: to } if *openid == o("b") && *conversation == with("b", "a") && *to == muted)
         );
         // As it is already: nobody is told.
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));
@@ -470,10 +473,9 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     rig.accept("b", "t", 1).await;
     rig.accept("c", "s", 1).await;
     rig.mute("c", "a", true).await.unwrap();
-    let (recipient, peer) = (o("b"), o("a"));
     let first = Candidate {
-        recipient,
-        peer,
+        recipient: o("b"),
+        conversation: with("b", "a"),
         unread: 4,
         newest: sent_at,
         nickname: "安".to_owned(),
@@ -487,7 +489,9 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     assert_eq!(found[0], first);
     let rest: Vec<_> = found[1..]
         .iter()
-        .map(|c| (c.peer.as_str(), c.unread, c.nickname.as_str(), c.granted, c.muted))
+        .map(|c| {
+            (c.conversation.address_str(&c.recipient), c.unread, c.nickname.as_str(), c.granted, c.muted)
+        })
         .collect();
     assert_eq!(rest, [("a", 1, "安", false, true), ("b", 1, "", false, false)]);
     rig.read("b", "a", 3).await.unwrap();

@@ -219,13 +219,12 @@ fn a_thread_that_was_given_up_tells_what_it_stored() {
             let event = rig.event().await;
             assert!(
                 matches!(
-                    event,
+                    &event,
                     Event::Marked {
                         receipt: Receipt { session: None, .. },
-                        moved: true,
+                        audience,
                         request_id: None,
-                        ..
-                    }
+                    } if !audience.is_empty()
                 ),
                 "{event:?}"
             );

@@ -26,7 +26,7 @@ async fn a_recall_is_a_message_of_its_own_and_overwrites_its_target(db: &mut Db)
     assert_eq!((seq, draft.target), (s(4), Some(s(2))));
     let page = rig
         .store
-        .ask(History { openid: o("b"), peer: o("a"), window: Window::Newest, limit: 9 })
+        .ask(History { openid: o("b"), conversation: with("b", "a"), window: Window::Newest, limit: 9 })
         .await
         .unwrap();
     let [one, two, _, event] = page.messages.as_slice() else { panic!() };
@@ -78,7 +78,7 @@ async fn what_cannot_be_recalled(db: &mut Db) {
     assert!(matches!(rig.outcome(recall("a", "b", 1)).await, Event::Repeated { .. }));
     // Past the rate only that.
     let fast = |target| Append { admission: OVER_RATE, ..recall("a", "b", target) };
-    assert!(matches!(rig.outcome(fast(1)).await, Event::Repeated { quiet: true, .. }));
+    assert!(matches!(rig.outcome(fast(1)).await, Event::Repeated { audience, .. } if audience.is_empty()));
     for target in [2, 3, 9] {
         assert!(
             refused(rig.outcome(fast(target)).await, Refusal::RateLimited { retry_after_ms: 70 }),
@@ -146,11 +146,11 @@ async fn marks_of_delivery_are_their_own(db: &mut Db) {
     }
     let mark = |receipt| Mark { receipt };
     assert!(
-        matches!(rig.outcome(mark(recv("b", "a", 2))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(2))
+        matches!(rig.outcome(mark(recv("b", "a", 2))).await, Event::Marked { receipt, audience, .. } if !audience.is_empty() && receipt.seq == s(2))
     );
     rig.submit(mark(recv("b", "a", 1)));
     assert!(
-        matches!(rig.outcome(mark(recv("b", "a", 99))).await, Event::Marked { receipt, moved: true, .. } if receipt.seq == s(3))
+        matches!(rig.outcome(mark(recv("b", "a", 99))).await, Event::Marked { receipt, audience, .. } if !audience.is_empty() && receipt.seq == s(3))
     );
     let overview = &rig.list("b", 9, None).await.conversations[0].overview;
     assert_eq!((overview.recv_seq, overview.read_seq, overview.unread), (s(3), s(0), 3));
@@ -168,7 +168,7 @@ async fn marks_of_delivery_are_their_own(db: &mut Db) {
 async fn the_peer_learns_of_marks_only_where_it_may(db: &mut Db) {
     let mut rig = db.open();
     let mark = |receipt| Mark { receipt };
-    let told = |event: Event| matches!(event, Event::Marked { to_peer: true, .. });
+    let told = |event: Event| matches!(event, Event::Marked { receipt, audience, .. } if audience.others(&receipt.openid).next().is_some());
     rig.send("a", "b", "1").await;
     assert!(!told(rig.outcome(mark(read("b", "a", 1))).await), "b has never written to a");
     let marks = async |rig: &Rig| {
@@ -209,7 +209,7 @@ async fn who_is_blocked_is_refused(db: &mut Db) {
     // What was stored before is acked, and not pushed again.
     assert!(matches!(
         rig.outcome(append("a", "b", Some("before"), "x")).await,
-        Event::Repeated { quiet: true, .. }
+        Event::Repeated { audience, .. } if audience.is_empty()
     ));
     assert!(matches!(
         rig.outcome(append("a", "b", Some("before"), "y")).await,
@@ -274,8 +274,11 @@ async fn a_blocklist_is_bounded_and_paged(db: &mut Db) {
 
 async fn typing_passes_within_a_conversation(db: &mut Db) {
     let mut rig = db.open();
-    let may = async |rig: &Rig, openid, peer| {
-        rig.store.ask(MayReach { openid: o(openid), peer: o(peer) }).await.unwrap()
+    let may = async |rig: &Rig, who, peer| {
+        let (openid, conversation) = (o(who), with(who, peer));
+        let audience = rig.store.ask(TypingAudience { openid, conversation }).await.unwrap();
+        assert!(audience.is_empty() || audience == Audience::only(&o(peer)));
+        !audience.is_empty()
     };
     assert!(!may(&rig, "a", "b").await);
     rig.send("a", "b", "hi").await;
@@ -298,7 +301,7 @@ async fn nothing_of_a_recalled_text_is_left_in_the_tables(db: &mut Db) {
     }
     let page = rig
         .store
-        .ask(History { openid: o("a"), peer: o("b"), window: Window::Newest, limit: 9 })
+        .ask(History { openid: o("a"), conversation: with("a", "b"), window: Window::Newest, limit: 9 })
         .await
         .unwrap();
     assert!(page.messages.iter().all(|m| &*m.body == "{}"));

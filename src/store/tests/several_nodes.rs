@@ -64,7 +64,7 @@ async fn the_same_message_at_two_nodes_at_once(db: &mut Db) {
                 Event::Repeated { draft, stored, .. } => (draft, stored.seq),
                 other => panic!("{other:?}"),
             };
-            places.insert((draft.peer, draft.client_msg_id), seq);
+            places.insert((draft.conversation, draft.client_msg_id), seq);
         }
     }
     assert_eq!(stored, SENDS);
@@ -304,7 +304,7 @@ async fn a_reservation_waits_for_what_is_being_read(db: &mut Db) {
     node.batch_execute(&format!("BEGIN; {}", lock("a:b"))).unwrap();
     let answered = rig.calling(Reserve {
         openid: o("b"),
-        peer: o("a"),
+        conversation: with("b", "a"),
         template: TemplateId::parse("t").unwrap(),
         up_to: s(1),
         node: "node".to_owned(),

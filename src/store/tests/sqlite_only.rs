@@ -88,7 +88,7 @@ fn what_another_writer_has_changed_is_not_written_over() {
             rig.submit_for(Mark { receipt }, Reply::Session(RequestId::parse("1", "1").unwrap()));
             let event = rig.event().await;
             assert!(
-                matches!(&event, Event::Marked { receipt, moved: false, .. } if receipt.seq == s(3)),
+                matches!(&event, Event::Marked { receipt, audience, .. } if audience.is_empty() && receipt.seq == s(3)),
                 "{event:?}"
             );
         })

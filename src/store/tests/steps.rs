@@ -14,7 +14,7 @@ pub(super) enum Step {
     /// What a user may ask, of one conversation and of all.
     Look {
         who: char,
-        peer: char,
+        address: char,
         after: i64,
         before: i64,
         limit: usize,
@@ -53,8 +53,8 @@ fn mark_op() -> impl Strategy<Value = Op> {
     let kind = prop::sample::select(vec![ReceiptKind::Read, ReceiptKind::Recv]);
     let up_to = prop::option::weighted(0.7, 0..6i64);
     prop_oneof![
-        4 => (kind, two(), 0..8i64).prop_map(|(kind, (who, peer), seq)| Op::Mark { kind, who, peer, seq }),
-        1 => (two(), up_to).prop_map(|((who, peer), up_to)| Op::Clear { who, peer, up_to }),
+        4 => (kind, two(), 0..8i64).prop_map(|(kind, (who, address), seq)| Op::Mark { kind, who, address, seq }),
+        1 => (two(), up_to).prop_map(|((who, address), up_to)| Op::Clear { who, address, up_to }),
     ]
 }
 
@@ -65,7 +65,7 @@ fn block_op() -> impl Strategy<Value = Op> {
 }
 
 fn mute_op() -> impl Strategy<Value = Op> {
-    (two(), prop::bool::ANY).prop_map(|((who, peer), muted)| Op::Mute { who, peer, muted })
+    (two(), prop::bool::ANY).prop_map(|((who, address), muted)| Op::Mute { who, address, muted })
 }
 
 fn alone(op: Op) -> Step {
@@ -82,7 +82,7 @@ fn other_steps() -> impl Strategy<Value = Vec<Step>> {
         6 => block_op().prop_map(|op| vec![alone(op)]),
         2 => mute_op().prop_map(|op| vec![alone(op)]),
         2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
-        6 => look.prop_map(|((who, peer), after, before, limit)| vec![Step::Look { who, peer, after, before, limit }]),
+        6 => look.prop_map(|((who, address), after, before, limit)| vec![Step::Look { who, address, after, before, limit }]),
         2 => walk.prop_map(|(who, meanwhile)| vec![Step::Walk { who, meanwhile }]),
         1 => Just(vec![Step::Restart]),
     ]

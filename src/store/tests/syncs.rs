@@ -30,8 +30,13 @@ fn seqs(missed: &Missed) -> Vec<i64> {
     missed.messages.iter().map(|m| m.seq.get()).collect()
 }
 
+/// Of a page of the user "me".
 fn peers(page: &SyncPage) -> Vec<&str> {
-    page.conversations.iter().map(|c| c.overview.peer.as_str()).collect()
+    peers_of(page, "me")
+}
+
+fn peers_of<'a>(page: &'a SyncPage, who: &str) -> Vec<&'a str> {
+    page.conversations.iter().map(|c| peer_of(&c.overview, who)).collect()
 }
 
 /// As if so much time had passed since everything that is stored.
@@ -79,7 +84,9 @@ async fn what_changed_since_is_found_and_nothing_else(db: &mut Db) {
     let mut all = peers(&first);
     all.sort_unstable();
     assert_eq!(all, ["a", "b", "c", "d", "me"]);
-    assert!(first.conversations.iter().all(|c| c.overview.peer == o("me") || seqs(c) == [1, 2]));
+    assert!(
+        first.conversations.iter().all(|c| c.overview.conversation == with("me", "me") || seqs(c) == [1, 2])
+    );
     let since = || Some(first.cursor.clone());
     assert!(rig.sync("me", since(), &[], 20).await.conversations.is_empty());
     // Each kind of change, by either side.
@@ -138,8 +145,11 @@ async fn a_full_answer_goes_on_where_it_ended(db: &mut Db) {
             rig.send("late", "me", "hi").await;
         }
         for missed in &page.conversations {
-            assert!(missed.overview.peer == o("late") || seqs(missed) == [1, 2, 3], "{missed:?}");
-            found.push(missed.overview.peer.to_string());
+            assert!(
+                missed.overview.conversation == with("me", "late") || seqs(missed) == [1, 2, 3],
+                "{missed:?}"
+            );
+            found.push(peer_of(&missed.overview, "me").to_owned());
         }
         pages += 1;
         if !page.has_more {
@@ -169,7 +179,7 @@ async fn what_moves_while_a_walk_goes_on_is_told_after_it(db: &mut Db) {
         last.has_more && last.caught_up && !peers(&last).contains(&"late") && !peers(&last).contains(&"p00")
     );
     let mut after = rig.sync("me", Some(last.cursor), &[], 20).await;
-    after.conversations.sort_by_key(|c| c.overview.peer.to_string());
+    after.conversations.sort_by_key(|c| peer_of(&c.overview, "me").to_owned());
     assert_eq!((peers(&after), after.has_more), (vec!["late", "p00"], false));
     // Not more than the newest of what is older than the walk.
     assert_eq!((seqs(&after.conversations[0]), seqs(&after.conversations[1])), (vec![1], vec![1]));
@@ -262,10 +272,12 @@ async fn a_closing_walk_is_gone_on_with_by_its_own_session_alone(db: &mut Db) {
         panic!("{page:?}")
     };
     // This moves past where that walk has come to: who is connected is pushed it.
-    let passed = peers(&page).into_iter().find(|peer| *peer != told.peer.as_str()).unwrap().to_owned();
+    let passed = peers(&page).into_iter().find(|peer| *peer != told.address.as_str()).unwrap().to_owned();
     rig.send(&passed, "me", "late").await;
     let after = |page: &SyncPage| {
-        page.conversations.iter().any(|c| c.overview.peer == o(&passed) && seqs(c).contains(&5))
+        page.conversations
+            .iter()
+            .any(|c| c.overview.conversation == with("me", &passed) && seqs(c).contains(&5))
     };
     let gone_on = rig.sync_in(own, "me", Some(page.cursor.clone()), &[], 20).await;
     assert!(!after(&gone_on));
@@ -292,8 +304,11 @@ async fn those_named_go_on_without_the_rest_again(db: &mut Db) {
     loop {
         let page = rig.sync("me", cursor, &[("long", have)], 4).await;
         have = page.conversations[0].messages.last().map_or(have, |m| m.seq.get());
-        of_other
-            .push(page.conversations.iter().any(|c| c.overview.peer == o("other") && c.messages.len() > 1));
+        of_other.push(
+            page.conversations
+                .iter()
+                .any(|c| c.overview.conversation == with("me", "other") && c.messages.len() > 1),
+        );
         assert_eq!(page.caught_up, !page.conversations[0].has_more);
         cursor = Some(page.cursor);
         if !page.has_more {
@@ -382,7 +397,7 @@ async fn whoever_asks_on_has_everything_soon(db: &mut Db) {
             let page = rig.sync(&me, cursor, &named, limit).await;
             for missed in &page.conversations {
                 if let Some(last) = missed.messages.last() {
-                    has.insert(missed.overview.peer.to_string(), last.seq.get());
+                    has.insert(peer_of(&missed.overview, &me).to_owned(), last.seq.get());
                 }
             }
             asks += 1;
@@ -466,7 +481,7 @@ async fn what_was_stored_late_is_found_once_it_is_repeated(db: &mut Db) {
     // Past the sender's rate, too: it is acked, and so the last time that it is sent.
     rig.outcome(Append { admission: OVER_RATE, ..append("a", "me", Some("1"), "hi") }).await;
     assert_eq!(peers(&rig.sync("me", Some(since.clone()), &[], 20).await), ["a"]);
-    assert_eq!(peers(&rig.sync("a", Some(own.clone()), &[], 20).await), ["me"]);
+    assert_eq!(peers_of(&rig.sync("a", Some(own.clone()), &[], 20).await, "a"), ["me"]);
     rig.outcome(recall("a", "other", 1)).await;
     assert_eq!(rig.sync("a", Some(own), &[], 20).await.conversations.len(), 2);
     // Who has blocked the sender is told nothing.

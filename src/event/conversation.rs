@@ -1,0 +1,168 @@
+//! Conversations by their key, and who hears of what happens in them.
+
+use smallvec::SmallVec;
+
+use crate::ids::{Address, GroupId, OpenId};
+
+/// A conversation, the same for all its members.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Conversation {
+    /// Of two users, in order, or of one with themselves.
+    Direct(OpenId, OpenId),
+    Group(GroupId),
+}
+
+impl Conversation {
+    /// The conversation that `viewer` calls `address`.
+    pub fn of(viewer: &OpenId, address: Address) -> Self {
+        match address {
+            Address::User(peer) => Self::direct(viewer.clone(), peer),
+            Address::Group(group) => Self::Group(group),
+        }
+    }
+
+    pub fn direct(a: OpenId, b: OpenId) -> Self {
+        if a <= b { Self::Direct(a, b) } else { Self::Direct(b, a) }
+    }
+
+    /// Its name for `viewer`, who is one of its members.
+    pub fn address(&self, viewer: &OpenId) -> Address {
+        match self {
+            Self::Direct(lower, higher) => Address::User(other(lower, higher, viewer).clone()),
+            Self::Group(group) => Address::Group(group.clone()),
+        }
+    }
+
+    /// Text of [`Conversation::address`].
+    pub fn address_str(&self, viewer: &OpenId) -> &str {
+        match self {
+            Self::Direct(lower, higher) => other(lower, higher, viewer).as_str(),
+            Self::Group(group) => group.as_str(),
+        }
+    }
+
+    /// The other one of a direct conversation; oneself, where there is no other.
+    pub fn peer(&self, viewer: &OpenId) -> Option<&OpenId> {
+        match self {
+            Self::Direct(lower, higher) => Some(other(lower, higher, viewer)),
+            Self::Group(_) => None,
+        }
+    }
+
+    /// Address under which the store has it: [`Conversation::direct_address`], or the group's id.
+    pub fn store_address(&self) -> String {
+        match self {
+            Self::Direct(lower, higher) => Self::direct_address(lower, higher),
+            Self::Group(group) => group.as_str().to_owned(),
+        }
+    }
+
+    /// Address of a direct conversation in the store: `d:` and the two openids in order, joined by `:`, which no
+    /// openid has.
+    pub fn direct_address(a: &OpenId, b: &OpenId) -> String {
+        let (lower, higher) = if a <= b { (a.as_str(), b.as_str()) } else { (b.as_str(), a.as_str()) };
+        let mut address = String::with_capacity(lower.len() + higher.len() + 3);
+        address.push_str("d:");
+        address.push_str(lower);
+        address.push(':');
+        address.push_str(higher);
+        address
+    }
+
+    /// Whether it is a user's conversation with themselves.
+    pub fn is_with_oneself(&self) -> bool {
+        matches!(self, Self::Direct(lower, higher) if lower == higher)
+    }
+}
+
+fn other<'a>(lower: &'a OpenId, higher: &'a OpenId, viewer: &OpenId) -> &'a OpenId {
+    if viewer == lower { higher } else { lower }
+}
+
+/// Users who hear of a commit, each once, decided by the commit. Whoever caused it comes first: their own
+/// devices hear of it before the others do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audience(SmallVec<[OpenId; 2]>);
+
+impl Audience {
+    pub fn nobody() -> Self {
+        Self::default()
+    }
+
+    pub fn only(user: &OpenId) -> Self {
+        Self(SmallVec::from_iter([user.clone()]))
+    }
+
+    /// Both members of a direct conversation, `first` before the other.
+    pub fn both(first: &OpenId, peer: &OpenId) -> Self {
+        let others = Some(peer).filter(|peer| *peer != first);
+        Self([first].into_iter().chain(others).cloned().collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &OpenId> {
+        self.0.iter()
+    }
+
+    /// All but `user`.
+    pub fn others(&self, user: &OpenId) -> impl Iterator<Item = &OpenId> {
+        self.iter().filter(move |member| *member != user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> OpenId {
+        OpenId::parse(text).unwrap()
+    }
+
+    fn conversation(viewer: &str, address: &str) -> Conversation {
+        Conversation::of(&id(viewer), Address::parse(address).unwrap())
+    }
+
+    #[test]
+    fn both_members_name_one_conversation() {
+        let direct = conversation("bob", "alice");
+        assert_eq!(direct, conversation("alice", "bob"));
+        for (viewer, peer) in [("alice", "bob"), ("bob", "alice")] {
+            assert_eq!(direct.address(&id(viewer)), Address::User(id(peer)));
+            assert_eq!((direct.address_str(&id(viewer)), direct.peer(&id(viewer))), (peer, Some(&id(peer))));
+        }
+        let own = conversation("alice", "alice");
+        assert_eq!((own.address_str(&id("alice")), own.peer(&id("alice"))), ("alice", Some(&id("alice"))));
+        assert!(own.is_with_oneself() && !direct.is_with_oneself());
+    }
+
+    #[test]
+    fn a_group_has_one_name_for_all() {
+        let group = conversation("alice", "g:team");
+        assert_eq!(group, conversation("bob", "g:team"));
+        assert_eq!(group.address(&id("bob")), Address::parse("g:team").unwrap());
+        assert_eq!((group.address_str(&id("bob")), group.peer(&id("bob"))), ("g:team", None));
+        assert!(!group.is_with_oneself());
+    }
+
+    #[test]
+    fn the_store_has_one_address_for_each_and_none_for_two() {
+        assert_eq!(conversation("b", "a").store_address(), "d:a:b");
+        assert_eq!(conversation("a", "a").store_address(), "d:a:a");
+        assert_eq!(conversation("a", "g:team").store_address(), "g:team");
+        assert_eq!(conversation("team", "g").store_address(), "d:g:team");
+    }
+
+    #[test]
+    fn who_caused_it_hears_first_and_nobody_twice() {
+        let names = |audience: Audience| audience.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(Audience::both(&id("b"), &id("a"))), ["b", "a"]);
+        assert_eq!(names(Audience::both(&id("a"), &id("a"))), ["a"]);
+        assert_eq!(names(Audience::only(&id("a"))), ["a"]);
+        assert!(Audience::nobody().is_empty() && !Audience::only(&id("a")).is_empty());
+        let both = Audience::both(&id("b"), &id("a"));
+        assert_eq!(both.others(&id("b")).collect::<Vec<_>>(), [&id("a")]);
+    }
+}

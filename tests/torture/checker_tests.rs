@@ -2,6 +2,7 @@
 //! and no other. I1 to I8, I11.
 
 use crate::checker::Invariant::{I1, I2, I3, I4, I5, I6, I7, I8, I11};
+use crate::faulty::{Fault, Sim};
 use crate::log::{Entry, Key, Message, Via, What};
 use crate::story::{BOB, PHONE, Story, TABLET, story};
 
@@ -432,4 +433,59 @@ fn acks_of_one_message_that_differ() {
         duplicate: true,
     });
     moved.breaks(I8);
+}
+
+/// A group of three on three devices: one is away while the others write.
+fn group() -> Story {
+    let mut sim = Sim::new(Fault::None, &[("alice", "phone"), ("bob", "phone"), ("carol", "phone")]);
+    sim.group("g:team", &["alice", "bob", "carol"]);
+    (0..2).for_each(|client| sim.connect(client));
+    for (client, id) in [(0, "a1"), (1, "b2"), (0, "a3"), (1, "b4")] {
+        sim.send(client, "g:team", id, r#"{"message":"hi"}"#);
+        sim.commit();
+    }
+    sim.connect(2);
+    sim.recall(0, "g:team", 3);
+    sim.read(2, "g:team", 2);
+    sim.send(2, "g:team", "c6", r#"{"message":"hi"}"#);
+    sim.send(1, "alice", "d1", r#"{"message":"hi"}"#);
+    sim.commit();
+    let (logs, histories) = sim.finish();
+    Story { logs, histories }
+}
+
+#[test]
+fn a_group_has_a_view_for_each_member() {
+    let story = group();
+    assert_eq!(story.histories.views.len(), 5);
+    story.is_clean();
+    for left_out in ["alice", "carol"] {
+        let mut story = group();
+        story.histories.views.retain(|view| view.openid != left_out || view.peer != "g:team");
+        story.histories.totals.remove(left_out);
+        story.logs.iter_mut().for_each(|log| {
+            log.entries.retain(|entry| !matches!(entry.what, What::UnreadAnswered { .. }));
+        });
+        story.breaks(I6);
+    }
+}
+
+#[test]
+fn a_message_that_one_member_of_a_group_sees_otherwise() {
+    for member in ["alice", "bob", "carol"] {
+        let mut story = group();
+        let view = story.view(member, "g:team");
+        view.messages.iter_mut().find(|m| m.seq == 2).unwrap().sent_at += 1;
+        let report = story.report();
+        assert!(report.broken().contains(&I6), "{report}");
+    }
+}
+
+#[test]
+fn a_message_of_a_group_that_never_came_to_one_member() {
+    let mut story = group();
+    story.logs[2].entries.retain(
+        |entry| !matches!(&entry.what, What::Received { message, .. } if message.peer == "g:team" && message.seq == 4),
+    );
+    story.breaks(I7);
 }

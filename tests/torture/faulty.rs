@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::log::{Histories, Key, Log, Mark, Marks, Message, Via, View, What, stamp};
+use crate::log::{Groups, Histories, Key, Log, Mark, Marks, Message, Place, Via, View, What, stamp};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -76,22 +76,20 @@ struct Client {
     has: BTreeMap<String, i64>,
 }
 
-type Pair = (String, String);
-
-fn pair(one: &str, other: &str) -> Pair {
-    let (a, b) = if one <= other { (one, other) } else { (other, one) };
-    (a.to_owned(), b.to_owned())
+fn place(user: &str, address: &str) -> Place<String> {
+    Place::of(user, address).owned()
 }
 
 pub struct Sim {
     fault: Fault,
     pub logs: Vec<Log>,
+    groups: Groups,
     clients: Vec<Client>,
-    committed: BTreeMap<Pair, Conversation>,
+    committed: BTreeMap<Place<String>, Conversation>,
     taken: Vec<Taken>,
     reads: Vec<(String, String, i64)>,
-    counters: BTreeMap<Pair, i64>,
-    counters_on_disk: BTreeMap<Pair, i64>,
+    counters: BTreeMap<Place<String>, i64>,
+    counters_on_disk: BTreeMap<Place<String>, i64>,
     connections: u64,
     now: i64,
 }
@@ -101,6 +99,7 @@ impl Sim {
         Self {
             fault,
             logs: clients.iter().map(|(openid, device)| Log::new(openid, device)).collect(),
+            groups: Groups::new(),
             clients: clients.iter().map(|_| Client { connection: None, has: BTreeMap::new() }).collect(),
             committed: BTreeMap::new(),
             taken: Vec::new(),
@@ -110,6 +109,11 @@ impl Sim {
             connections: 0,
             now: 1_000,
         }
+    }
+
+    /// Makes a group, whose name begins with `g:`.
+    pub fn group(&mut self, name: &str, members: &[&str]) {
+        self.groups.insert(name.to_owned(), members.iter().map(|&member| member.to_owned()).collect());
     }
 
     pub fn openid(&self, client: usize) -> String {
@@ -136,20 +140,21 @@ impl Sim {
 
     pub fn sync(&mut self, client: usize) {
         let (me, asked) = (self.openid(client), stamp());
-        for ((a, b), conversation) in &self.committed {
-            let peer = if *a == me { b } else { a };
-            if *a != me && *b != me {
+        for (place, conversation) in &self.committed {
+            let place = place.borrowed();
+            if !place.members(&self.groups).contains(&me.as_str()) {
                 continue;
             }
+            let peer = place.address(&me);
             let marks = conversation.marks(&me, peer);
-            self.logs[client].push(What::SyncMarks { peer: peer.clone(), asked, marks });
-            let has = self.clients[client].has.entry(peer.clone()).or_insert(0);
+            self.logs[client].push(What::SyncMarks { peer: peer.to_owned(), asked, marks });
+            let has = self.clients[client].has.entry(peer.to_owned()).or_insert(0);
             let mut since = (*has).max(marks.cleared_seq);
             if self.fault == Fault::SyncFromOneTooHigh && *has > 0 {
                 since += 1;
             }
             for message in conversation.messages.iter().filter(|m| m.seq > since) {
-                let message = Message { peer: peer.clone(), ..message.clone() };
+                let message = Message { peer: peer.to_owned(), ..message.clone() };
                 self.logs[client].push(What::Received { message, via: Via::Sync });
             }
             *has = (*has).max(marks.last_seq);
@@ -194,16 +199,16 @@ impl Sim {
             content: content.to_owned(),
         });
         let Some(connection) = self.clients[client].connection else { return };
-        let pair = pair(&me, peer);
-        let conversation = self.committed.entry(pair.clone()).or_default();
-        let ahead: Vec<_> = self.taken.iter().filter(|t| is_in(&t.message, &pair)).collect();
+        let place = place(&me, peer);
+        let conversation = self.committed.entry(place.clone()).or_default();
+        let ahead: Vec<_> = self.taken.iter().filter(|t| is_in(&t.message, &place)).collect();
         let repeats = conversation.stored(&me, message.key()).is_some()
             || ahead.iter().any(|t| t.message.from == me && t.message.key() == message.key());
         let next = conversation.last_seq() + i64::try_from(ahead.len()).unwrap() + 1;
         let counts =
             matches!(self.fault, Fault::CounterOutsideTransaction | Fault::CounterBehind) && !repeats;
         let seq = counts.then(|| {
-            let counter = self.counters.entry(pair).or_insert(0);
+            let counter = self.counters.entry(place).or_insert(0);
             *counter += 1;
             *counter
         });
@@ -225,7 +230,7 @@ impl Sim {
         let mut put_off = Vec::new();
         for Taken { client, connection, message, seq } in std::mem::take(&mut self.taken) {
             let answers = self.clients[client].connection == Some(connection);
-            let conversation = self.committed.entry(pair(&message.from, &message.to)).or_default();
+            let conversation = self.committed.entry(place(&message.from, &message.to)).or_default();
             let stored = conversation.stored(&message.from, message.key()).cloned();
             if let Some(stored) = stored.filter(|_| self.fault != Fault::NoUniqueIndex || message.is_recall())
             {
@@ -289,7 +294,8 @@ impl Sim {
         match self.fault {
             Fault::CounterBehind => self.counters.clone_from(&self.counters_on_disk),
             _ => {
-                self.counters = self.committed.iter().map(|(pair, c)| (pair.clone(), c.last_seq())).collect()
+                self.counters =
+                    self.committed.iter().map(|(place, c)| (place.clone(), c.last_seq())).collect()
             }
         }
     }
@@ -319,27 +325,22 @@ impl Sim {
     fn push(&mut self, message: &Message, but: Option<usize>) {
         for (number, client) in self.clients.iter_mut().enumerate() {
             let log = &mut self.logs[number];
-            let peer = match &log.openid {
-                me if *me == message.from => &message.to,
-                me if *me == message.to => &message.from,
-                _ => continue,
-            };
-            if Some(number) == but || client.connection.is_none() {
+            let place = Place::of(&message.from, &message.to);
+            let is_member = place.members(&self.groups).contains(&log.openid.as_str());
+            if !is_member || Some(number) == but || client.connection.is_none() {
                 continue;
             }
+            let peer = place.address(&log.openid).to_owned();
             let has = client.has.entry(peer.clone()).or_insert(0);
             *has = (*has).max(message.seq);
-            log.push(What::Received {
-                message: Message { peer: peer.clone(), ..message.clone() },
-                via: Via::Live,
-            });
+            log.push(What::Received { message: Message { peer, ..message.clone() }, via: Via::Live });
         }
     }
 
     /// Reads up to there: answered with where the mark stands, and told to whom it concerns.
     pub fn read(&mut self, client: usize, peer: &str, seq: i64) {
         let me = self.openid(client);
-        let Some(conversation) = self.committed.get(&pair(&me, peer)) else { return };
+        let Some(conversation) = self.committed.get(&place(&me, peer)) else { return };
         let before = conversation.read.get(&me).copied().unwrap_or(0);
         let seq = if self.fault == Fault::ReadBeforeCommit {
             self.reads.push((me.clone(), peer.to_owned(), seq));
@@ -349,7 +350,7 @@ impl Sim {
         };
         self.logs[client].push(What::MarkAnswered { peer: peer.to_owned(), mark: Mark::Read, seq });
         let peer_wrote =
-            self.committed[&pair(&me, peer)].messages.iter().any(|m| m.from == me && !m.is_recall());
+            self.committed[&place(&me, peer)].messages.iter().any(|m| m.from == me && !m.is_recall());
         for (number, log) in self.logs.iter_mut().enumerate().filter(|(number, _)| *number != client) {
             let hears = log.openid == me || (log.openid == peer && peer_wrote);
             if hears && self.clients[number].connection.is_some() {
@@ -359,7 +360,7 @@ impl Sim {
     }
 
     fn store_read(&mut self, openid: &str, peer: &str, seq: i64) -> i64 {
-        let conversation = self.committed.entry(pair(openid, peer)).or_default();
+        let conversation = self.committed.entry(place(openid, peer)).or_default();
         let last = conversation.last_seq();
         let mark = conversation.read.entry(openid.to_owned()).or_insert(0);
         *mark = (*mark).max(seq.min(last));
@@ -368,7 +369,7 @@ impl Sim {
 
     pub fn clear(&mut self, client: usize, peer: &str) {
         let me = self.openid(client);
-        let Some(conversation) = self.committed.get_mut(&pair(&me, peer)) else { return };
+        let Some(conversation) = self.committed.get_mut(&place(&me, peer)) else { return };
         let seq = conversation.last_seq();
         conversation.cleared.insert(me, seq);
         self.logs[client].push(What::MarkAnswered { peer: peer.to_owned(), mark: Mark::Cleared, seq });
@@ -380,19 +381,25 @@ impl Sim {
             self.connect(client);
             self.logs[client].complete = true;
         }
-        let mut histories = Histories::default();
-        for ((a, b), conversation) in self.committed.iter().filter(|(_, c)| !c.messages.is_empty()) {
-            let both = [(a, b), (b, a)];
-            for (openid, peer) in both.into_iter().take(if a == b { 1 } else { 2 }) {
+        let mut histories = Histories { groups: self.groups.clone(), ..Histories::default() };
+        for (place, conversation) in self.committed.iter().filter(|(_, c)| !c.messages.is_empty()) {
+            let place = place.borrowed();
+            for openid in place.members(&self.groups) {
+                let peer = place.address(openid);
                 let marks = conversation.marks(openid, peer);
                 let seen = conversation.messages.iter().filter(|m| m.seq > marks.cleared_seq);
-                let messages: Vec<_> = seen.map(|m| Message { peer: peer.clone(), ..m.clone() }).collect();
+                let messages: Vec<_> = seen.map(|m| Message { peer: peer.to_owned(), ..m.clone() }).collect();
                 let overview = (!messages.is_empty()).then_some(marks);
-                *histories.totals.entry(openid.clone()).or_default() += marks.unread;
-                if let Some(log) = self.logs.iter_mut().find(|log| log.openid == *openid) {
-                    log.push(What::UnreadAnswered { peer: peer.clone(), unread: marks.unread });
+                *histories.totals.entry(openid.to_owned()).or_default() += marks.unread;
+                if let Some(log) = self.logs.iter_mut().find(|log| log.openid == openid) {
+                    log.push(What::UnreadAnswered { peer: peer.to_owned(), unread: marks.unread });
                 }
-                histories.views.push(View { openid: openid.clone(), peer: peer.clone(), messages, overview });
+                histories.views.push(View {
+                    openid: openid.to_owned(),
+                    peer: peer.to_owned(),
+                    messages,
+                    overview,
+                });
             }
         }
         (self.logs, histories)
@@ -407,6 +414,6 @@ fn owned(key: Key<&str>) -> Key<String> {
     }
 }
 
-fn is_in(message: &Message, conversation: &Pair) -> bool {
-    pair(&message.from, &message.to) == *conversation
+fn is_in(message: &Message, conversation: &Place<String>) -> bool {
+    place(&message.from, &message.to) == *conversation
 }

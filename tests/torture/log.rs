@@ -100,6 +100,68 @@ pub enum What {
     },
 }
 
+/// A conversation: the two of a direct one, in order, or a group, whose name begins with `g:`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Place<S> {
+    Direct(S, S),
+    Group(S),
+}
+
+/// Members of each group, by its name.
+pub type Groups = HashMap<String, Vec<String>>;
+
+impl<'a> Place<&'a str> {
+    /// The one that `user` calls so.
+    pub fn of(user: &'a str, address: &'a str) -> Self {
+        if address.starts_with("g:") {
+            Self::Group(address)
+        } else if user <= address {
+            Self::Direct(user, address)
+        } else {
+            Self::Direct(address, user)
+        }
+    }
+
+    /// Its name for one of its members.
+    pub fn address(self, user: &str) -> &'a str {
+        match self {
+            Self::Direct(lower, higher) => {
+                if user == lower {
+                    higher
+                } else {
+                    lower
+                }
+            }
+            Self::Group(name) => name,
+        }
+    }
+
+    /// Everybody in it, each once.
+    pub fn members(self, groups: &'a Groups) -> Vec<&'a str> {
+        match self {
+            Self::Direct(lower, higher) if lower == higher => vec![lower],
+            Self::Direct(lower, higher) => vec![lower, higher],
+            Self::Group(name) => groups.get(name).into_iter().flatten().map(String::as_str).collect(),
+        }
+    }
+
+    pub fn owned(self) -> Place<String> {
+        match self {
+            Self::Direct(lower, higher) => Place::Direct(lower.to_owned(), higher.to_owned()),
+            Self::Group(name) => Place::Group(name.to_owned()),
+        }
+    }
+}
+
+impl Place<String> {
+    pub fn borrowed(&self) -> Place<&str> {
+        match self {
+            Self::Direct(lower, higher) => Place::Direct(lower, higher),
+            Self::Group(name) => Place::Group(name),
+        }
+    }
+}
+
 /// What makes a write idempotent within a conversation and sender.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Key<S> {
@@ -140,7 +202,7 @@ pub enum Mark {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// The other side, as the one who sees it names it.
+    /// The conversation, as the one who sees it names it.
     pub peer: String,
     pub seq: i64,
     pub from: String,
@@ -185,6 +247,7 @@ pub struct Marks {
 #[derive(Clone, Default)]
 pub struct Histories {
     pub views: Vec<View>,
+    pub groups: Groups,
     /// The total of `GET /v1/unread`, by user.
     pub totals: HashMap<String, i64>,
 }

@@ -2,7 +2,7 @@
 
 use crate::checker::Invariant::{I6, I9, I10};
 use crate::checker::check;
-use crate::log::{Histories, Key, Log, Mark, Marks, Message, Via, View, What, stamp};
+use crate::log::{Groups, Histories, Key, Log, Mark, Marks, Message, Via, View, What, stamp};
 use crate::story::{BOB, PHONE, Story, TABLET, story};
 
 #[test]
@@ -166,6 +166,7 @@ fn half_a_million_entries_are_checked() {
         overview: Some(marks),
     };
     let histories = Histories {
+        groups: Groups::new(),
         views: vec![
             view("alice", "bob", of_alice, Marks { peer_read_seq: MESSAGES, ..marks }),
             view("bob", "alice", of_bob, Marks { read_seq: MESSAGES, ..marks }),

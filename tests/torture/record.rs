@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::log::{Histories, Key, Log, Mark, Marks, Message, Via, View, What, stamp};
+use crate::log::{Histories, Key, Log, Mark, Marks, Message, Place, Via, View, What, stamp};
 
 /// What the answer to a frame id is an answer to.
 pub enum Awaited {
@@ -69,7 +69,7 @@ impl Message {
         let (from, to) = (text(frame, "from_user_openid"), text(frame, "to_user_openid"));
         let recalled = frame["recalled"] == true;
         Self {
-            peer: if from == openid { to.clone() } else { from.clone() },
+            peer: Place::of(&from, &to).address(openid).to_owned(),
             seq: number(frame, "seq"),
             sent_at: number(frame, "sent_at"),
             client_msg_id: optional(frame, "client_msg_id"),

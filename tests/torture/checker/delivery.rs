@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::index::{Conversation, Index, pair};
+use super::index::{Conversation, Index};
 use super::{Found, Invariant};
-use crate::log::{Message, Via, View, What};
+use crate::log::{Message, Place, Via, What};
 
 /// The first field in which a copy differs from history. One that came before its recall still has what
 /// history has no more.
@@ -24,8 +24,8 @@ fn difference(copy: &Message, truth: &Message) -> Option<String> {
 }
 
 pub fn all_copies_agree(index: &Index<'_>, found: &mut Found) {
-    for conversation in index.conversations.values() {
-        both_sides_agree(conversation, found);
+    for (place, conversation) in &index.conversations {
+        all_views_agree(*place, &index.members(*place), conversation, found);
     }
     for (number, log) in index.logs.iter().enumerate() {
         for entry in &log.entries {
@@ -36,11 +36,11 @@ pub fn all_copies_agree(index: &Index<'_>, found: &mut Found) {
                     format!("{}, {via:?}, {seq} with {peer}: {what}", index.client(number))
                 });
             };
-            if pair(from, to) != pair(&log.openid, peer) {
+            if Place::of(from, to) != Place::of(&log.openid, peer) {
                 wrong(format!("from {from} to {to}, which is another conversation"));
                 continue;
             }
-            let conversation = index.conversations.get(&pair(from, to));
+            let conversation = index.conversations.get(&Place::of(from, to));
             match conversation.and_then(|c| c.by_seq.get(seq)) {
                 Some(truth) => {
                     if let Some(difference) = difference(message, truth) {
@@ -54,12 +54,10 @@ pub fn all_copies_agree(index: &Index<'_>, found: &mut Found) {
     }
 }
 
-fn both_sides_agree(conversation: &Conversation<'_>, found: &mut Found) {
+fn all_views_agree(place: Place<&str>, members: &[&str], conversation: &Conversation<'_>, found: &mut Found) {
     for view in &conversation.views {
-        for message in view
-            .messages
-            .iter()
-            .filter(|m| m.peer != view.peer || pair(&m.from, &m.to) != pair(&view.openid, &view.peer))
+        for message in
+            view.messages.iter().filter(|m| m.peer != view.peer || Place::of(&m.from, &m.to) != place)
         {
             found.add(Invariant::I6, || {
                 format!(
@@ -69,19 +67,24 @@ fn both_sides_agree(conversation: &Conversation<'_>, found: &mut Found) {
             });
         }
     }
-    let [one, other] = conversation.views[..] else {
-        let View { openid, peer, .. } = conversation.views[0];
-        if conversation.views.len() != 1 || openid != peer {
-            found.add(Invariant::I6, || format!("{openid} with {peer}: {} views", conversation.views.len()));
-        }
+    let mut viewers: Vec<_> = conversation.views.iter().map(|view| view.openid.as_str()).collect();
+    viewers.sort_unstable();
+    let mut wanted = members.to_vec();
+    wanted.sort_unstable();
+    if viewers != wanted {
+        found.add(Invariant::I6, || format!("{place:?}: views of {viewers:?}, members are {wanted:?}"));
         return;
-    };
-    let both_see_above = conversation.cleared[0].max(conversation.cleared[1]);
-    for (view, others) in [(one, other), (other, one)] {
+    }
+    let views = || conversation.views.iter().zip(&conversation.cleared);
+    let pairs = views().flat_map(|one| views().map(move |other| (one, other)));
+    for ((view, cleared), (others, others_cleared)) in
+        pairs.filter(|((one, _), (other, _))| one.openid != other.openid)
+    {
+        let both_see_above = cleared.max(others_cleared);
         let theirs: HashMap<i64, &Message> = others.messages.iter().map(|m| (m.seq, m)).collect();
-        for message in view.messages.iter().filter(|m| m.seq > both_see_above) {
+        for message in view.messages.iter().filter(|m| m.seq > *both_see_above) {
             let differs = match theirs.get(&message.seq) {
-                None => Some("the other does not".to_owned()),
+                None => Some(format!("{} does not", others.openid)),
                 Some(same) => difference(message, same).map(|what| format!("the two differ: {what}")),
             };
             if let Some(what) = differs {

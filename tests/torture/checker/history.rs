@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::index::{Attempt, Conversation, Index, Write};
 use super::{Found, Invariant};
-use crate::log::{Key, Message, What};
+use crate::log::{Key, Message, Place, What};
 
 fn name(write: &Write<'_>) -> String {
-    format!("{:?} of {} in {:?}", write.key, write.sender, write.pair)
+    format!("{:?} of {} in {:?}", write.key, write.sender, write.place)
 }
 
 /// A retry may carry another time: it is the first one's that is kept.
@@ -32,7 +32,7 @@ fn says(message: &Message, attempt: &Attempt<'_>, same: impl Fn(&str, &str) -> b
 pub fn acked_is_in_history(index: &Index<'_>, found: &mut Found) {
     let none = Conversation::default();
     for write in &index.writes {
-        let conversation = index.conversations.get(&write.pair).unwrap_or(&none);
+        let conversation = index.conversations.get(&write.place).unwrap_or(&none);
         let Some(first) = write.acks.first().filter(|ack| ack.seq > conversation.hidden()) else { continue };
         let stored = conversation.stored(write.sender, write.key);
         let Some(message) = stored.iter().find(|m| m.seq == first.seq) else {
@@ -67,7 +67,7 @@ pub fn acked_is_in_history(index: &Index<'_>, found: &mut Found) {
         }
     }
     for write in index.writes.iter().filter(|w| !w.acks.is_empty()) {
-        let (Key::Recall(target), Some(conversation)) = (write.key, index.conversations.get(&write.pair))
+        let (Key::Recall(target), Some(conversation)) = (write.key, index.conversations.get(&write.place))
         else {
             continue;
         };
@@ -78,13 +78,13 @@ pub fn acked_is_in_history(index: &Index<'_>, found: &mut Found) {
 }
 
 pub fn a_key_stands_once(index: &Index<'_>, found: &mut Found) {
-    for (pair, conversation) in &index.conversations {
+    for (place, conversation) in &index.conversations {
         for message in &conversation.record {
             let (sender, key) = (&message.from, message.key());
             let messages = conversation.stored(sender, key);
             if messages.len() > 1 && messages[0].seq == message.seq && key != Key::Plain {
                 let seqs: Vec<_> = messages.iter().map(|m| m.seq).collect();
-                found.add(Invariant::I2, || format!("{key:?} of {sender} in {pair:?}: at {seqs:?}"));
+                found.add(Invariant::I2, || format!("{key:?} of {sender} in {place:?}: at {seqs:?}"));
             }
         }
     }
@@ -100,7 +100,7 @@ pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
             format!("{}: an ack ({seq}) of {key:?} to {peer}, which waits for none", index.client(*log))
         });
     }
-    for (pair, conversation) in &index.conversations {
+    for (place, conversation) in &index.conversations {
         let mut plain = HashMap::new();
         for message in &conversation.record {
             let Message { seq, from, kind, content, .. } = message;
@@ -110,9 +110,9 @@ pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
                     let content = content.as_deref().unwrap_or_default();
                     let there = plain.entry((from, kind, content)).or_insert(0);
                     *there += 1;
-                    index.plain.get(&(*pair, from, kind, content)).is_some_and(|sent| *there <= *sent)
+                    index.plain.get(&(*place, from, kind, content)).is_some_and(|sent| *there <= *sent)
                 }
-                (key, _) => index.write(*pair, from, key).is_some_and(|write| {
+                (key, _) => index.write(*place, from, key).is_some_and(|write| {
                     let mut attempts = write.attempts.iter().map(|at| &index.attempts[*at]);
                     message.recalled
                         || message.is_recall()
@@ -121,11 +121,11 @@ pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
             };
             if !sent {
                 found.add(Invariant::I3, || {
-                    format!("{pair:?} {seq}: {from} sent no {:?} {kind} {content:?}", message.key())
+                    format!("{place:?} {seq}: {from} sent no {:?} {kind} {content:?}", message.key())
                 });
             }
             if message.recalled {
-                a_recall_has_left_nothing(pair, conversation, message, found);
+                a_recall_has_left_nothing(place, conversation, message, found);
             }
         }
     }
@@ -133,18 +133,18 @@ pub fn nothing_is_there_that_nobody_sent(index: &Index<'_>, found: &mut Found) {
 
 /// A recalled message has no content, and its own sender recalled it.
 fn a_recall_has_left_nothing(
-    pair: &(&str, &str),
+    place: &Place<&str>,
     conversation: &Conversation<'_>,
     message: &Message,
     found: &mut Found,
 ) {
     let Message { seq, from, .. } = message;
     if let Some(content) = &message.content {
-        found.add(Invariant::I3, || format!("{pair:?} {seq}: recalled, and still has {content}"));
+        found.add(Invariant::I3, || format!("{place:?} {seq}: recalled, and still has {content}"));
     }
     if conversation.stored(from, Key::Recall(*seq)).is_empty() {
         found.add(Invariant::I3, || {
-            format!("{pair:?} {seq}: recalled, and no recall by {from} is in history")
+            format!("{place:?} {seq}: recalled, and no recall by {from} is in history")
         });
     }
 }

@@ -2,14 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::log::{Entry, Histories, Key, Log, Mark, Message, View, What};
-
-/// The two of a conversation, sorted.
-pub type Pair<'a> = (&'a str, &'a str);
-
-pub fn pair<'a>(one: &'a str, other: &'a str) -> Pair<'a> {
-    if one <= other { (one, other) } else { (other, one) }
-}
+use crate::log::{Entry, Histories, Key, Log, Mark, Message, Place, View, What};
 
 #[derive(Clone, Copy)]
 pub enum Answer {
@@ -43,7 +36,7 @@ pub struct Ack {
 
 /// All that is sent under one key.
 pub struct Write<'a> {
-    pub pair: Pair<'a>,
+    pub place: Place<&'a str>,
     pub sender: &'a str,
     pub key: Key<&'a str>,
     pub first_sent: u64,
@@ -57,7 +50,7 @@ pub struct Conversation<'a> {
     pub views: Vec<&'a View>,
     /// What each view hides.
     pub cleared: Vec<i64>,
-    /// What either side sees, by seq.
+    /// What any of them sees, by seq.
     pub record: Vec<&'a Message>,
     pub by_seq: HashMap<i64, &'a Message>,
     pub by_key: HashMap<(&'a str, Key<&'a str>), Vec<&'a Message>>,
@@ -103,14 +96,14 @@ impl<'a> Conversation<'a> {
 pub struct Index<'a> {
     pub logs: &'a [Log],
     pub histories: &'a Histories,
-    pub conversations: BTreeMap<Pair<'a>, Conversation<'a>>,
+    pub conversations: BTreeMap<Place<&'a str>, Conversation<'a>>,
     pub writes: Vec<Write<'a>>,
     pub attempts: Vec<Attempt<'a>>,
     /// Messages without an id that were sent, by conversation, sender, kind and content.
-    pub plain: HashMap<(Pair<'a>, &'a str, &'a str, &'a str), usize>,
+    pub plain: HashMap<(Place<&'a str>, &'a str, &'a str, &'a str), usize>,
     /// Acks that answer no attempt of their session: the log and the entry.
     pub unasked: Vec<(usize, &'a Entry)>,
-    by_key: HashMap<(Pair<'a>, &'a str, Key<&'a str>), usize>,
+    by_key: HashMap<(Place<&'a str>, &'a str, Key<&'a str>), usize>,
 }
 
 impl<'a> Index<'a> {
@@ -142,7 +135,7 @@ impl<'a> Index<'a> {
             // The list leaves out what is cleared to the end: then only the answers say how far that is.
             let told = cleared.get(&(view.openid.as_str(), view.peer.as_str())).copied().unwrap_or(0);
             let cleared = view.overview.map_or(told, |marks| marks.cleared_seq);
-            index.conversations.entry(pair(&view.openid, &view.peer)).or_default().add(view, cleared);
+            index.conversations.entry(Place::of(&view.openid, &view.peer)).or_default().add(view, cleared);
         }
         for conversation in index.conversations.values_mut() {
             conversation.record.sort_by_key(|m| m.seq);
@@ -153,8 +146,13 @@ impl<'a> Index<'a> {
         index
     }
 
-    pub fn write(&self, pair: Pair<'a>, sender: &'a str, key: Key<&'a str>) -> Option<&Write<'a>> {
-        self.by_key.get(&(pair, sender, key)).map(|at| &self.writes[*at])
+    pub fn write(&self, place: Place<&'a str>, sender: &'a str, key: Key<&'a str>) -> Option<&Write<'a>> {
+        self.by_key.get(&(place, sender, key)).map(|at| &self.writes[*at])
+    }
+
+    /// Everybody in a conversation.
+    pub fn members(&self, place: Place<&'a str>) -> Vec<&'a str> {
+        place.members(&self.histories.groups)
     }
 
     /// `alice/phone`.
@@ -175,8 +173,10 @@ impl<'a> Index<'a> {
                     unavailable.clear();
                 }
                 What::Sent { peer, key: Key::Plain, kind, content } => {
-                    *self.plain.entry((pair(&log.openid, peer), &log.openid, kind, content)).or_default() +=
-                        1;
+                    *self
+                        .plain
+                        .entry((Place::of(&log.openid, peer), &log.openid, kind, content))
+                        .or_default() += 1;
                 }
                 What::Sent { peer, key, kind, content } => {
                     let write = self.write_of(log, peer, key.borrowed(), entry.at);
@@ -239,10 +239,10 @@ impl<'a> Index<'a> {
     }
 
     fn write_of(&mut self, log: &'a Log, peer: &'a str, key: Key<&'a str>, at: u64) -> usize {
-        let (pair, sender) = (pair(&log.openid, peer), log.openid.as_str());
-        let write = *self.by_key.entry((pair, sender, key)).or_insert_with(|| {
+        let (place, sender) = (Place::of(&log.openid, peer), log.openid.as_str());
+        let write = *self.by_key.entry((place, sender, key)).or_insert_with(|| {
             self.writes.push(Write {
-                pair,
+                place,
                 sender,
                 key,
                 first_sent: at,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::index::{Conversation, Index, pair};
+use super::index::{Conversation, Index};
 use super::{Found, Invariant};
-use crate::log::{Log, Mark, Marks, View, What};
+use crate::log::{Log, Mark, Marks, Place, View, What};
 
 const FIELDS: [&str; 6] =
     ["last_seq", "cleared_seq", "read_seq", "recv_seq", "peer_read_seq", "peer_recv_seq"];
@@ -32,8 +32,8 @@ pub fn marks_never_go_back(index: &Index<'_>, found: &mut Found) {
     told_marks_rise(index, found);
 }
 
-fn last_seq(index: &Index<'_>, one: &str, other: &str) -> i64 {
-    index.conversations.get(&pair(one, other)).map_or(0, |c| c.last_seq)
+fn last_seq(index: &Index<'_>, place: Place<&str>) -> i64 {
+    index.conversations.get(&place).map_or(0, |c| c.last_seq)
 }
 
 fn receipts_rise(index: &Index<'_>, number: usize, log: &Log, found: &mut Found) {
@@ -47,14 +47,17 @@ fn receipts_rise(index: &Index<'_>, number: usize, log: &Log, found: &mut Found)
                 if *seq < before {
                     found.add(Invariant::I9, || format!("{}, after {before}", what()));
                 }
-                if *seq > last_seq(index, from, to) {
+                let place = Place::of(from, to);
+                if *seq > last_seq(index, place) {
                     found.add(Invariant::I9, || format!("{}, past the last seq", what()));
                 }
-                if log.openid != *from && log.openid != *to {
+                if !index.members(place).contains(&log.openid.as_str()) {
                     found.add(Invariant::I9, || format!("{}, which is nothing to this client", what()));
                 }
             }
-            What::MarkAnswered { peer, mark, seq } if *seq > last_seq(index, &log.openid, peer) => {
+            What::MarkAnswered { peer, mark, seq }
+                if *seq > last_seq(index, Place::of(&log.openid, peer)) =>
+            {
                 found.add(Invariant::I9, || {
                     format!("{}: {mark:?} {seq} with {peer}, past the last seq", index.client(number))
                 });
@@ -101,8 +104,9 @@ fn told_marks_rise(index: &Index<'_>, found: &mut Found) {
                 What::Receipt { from, to, mark: Mark::Read, seq } if from == me => {
                     sweeps.entry((me, to)).or_default().known.push(known(READ, seq));
                 }
-                What::Receipt { from, mark: Mark::Read, seq, .. } => {
-                    sweeps.entry((me, from)).or_default().known.push(known(PEER_READ, seq));
+                What::Receipt { from, to, mark: Mark::Read, seq } => {
+                    let address = Place::of(from, to).address(me);
+                    sweeps.entry((me, address)).or_default().known.push(known(PEER_READ, seq));
                 }
                 What::SyncMarks { peer, asked, marks } => {
                     let sweep = sweeps.entry((me, peer)).or_default();
@@ -121,7 +125,7 @@ fn told_marks_rise(index: &Index<'_>, found: &mut Found) {
         }
     }
     for ((openid, peer), sweep) in sweeps {
-        sweep.check(last_seq(index, openid, peer), |what| {
+        sweep.check(last_seq(index, Place::of(openid, peer)), |what| {
             found.add(Invariant::I9, || format!("{openid} with {peer}: {what}"))
         });
     }

@@ -26,7 +26,7 @@ pub enum Invariant {
     /// What was acked before another was sent has the lower seq; what one session stored has rising seqs in
     /// the order sent.
     I5,
-    /// Both sides' histories, and every copy that came, agree.
+    /// All members' histories, and every copy that came, agree.
     I6,
     /// A client that caught up has everything.
     I7,

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::index::{Answer, Index, pair};
+use super::index::{Answer, Index};
 use super::{Found, Invariant};
-use crate::log::{Key, Message, Via, What};
+use crate::log::{Key, Message, Place, Via, What};
 
 pub fn seqs_are_dense(index: &Index<'_>, found: &mut Found) {
     for conversation in index.conversations.values() {
@@ -38,7 +38,8 @@ pub fn the_order_is_the_order_of_sending(index: &Index<'_>, found: &mut Found) {
 /// The seq of a write, where it is known.
 fn seq_of(index: &Index<'_>, write: usize) -> Option<i64> {
     let write = &index.writes[write];
-    let stored = index.conversations.get(&write.pair).and_then(|c| c.stored(write.sender, write.key).first());
+    let stored =
+        index.conversations.get(&write.place).and_then(|c| c.stored(write.sender, write.key).first());
     stored.map(|m| m.seq).or_else(|| write.acks.first().map(|ack| ack.seq))
 }
 
@@ -46,7 +47,7 @@ fn seq_of(index: &Index<'_>, write: usize) -> Option<i64> {
 fn after_what_was_acked(index: &Index<'_>, found: &mut Found) {
     let mut acked = HashMap::<_, Vec<(u64, i64)>>::new();
     for write in &index.writes {
-        acked.entry(write.pair).or_default().extend(write.acks.iter().map(|ack| (ack.at, ack.seq)));
+        acked.entry(write.place).or_default().extend(write.acks.iter().map(|ack| (ack.at, ack.seq)));
     }
     for acks in acked.values_mut() {
         acks.sort_unstable();
@@ -58,7 +59,7 @@ fn after_what_was_acked(index: &Index<'_>, found: &mut Found) {
         }
     }
     for (number, write) in index.writes.iter().enumerate() {
-        let before = &acked[&write.pair];
+        let before = &acked[&write.place];
         let before = before
             .partition_point(|(at, _)| *at < write.first_sent)
             .checked_sub(1)
@@ -69,7 +70,7 @@ fn after_what_was_acked(index: &Index<'_>, found: &mut Found) {
             found.add(Invariant::I5, || {
                 format!(
                     "{:?} of {} in {:?}: at {seq}, sent after {before} was acked",
-                    write.key, write.sender, write.pair
+                    write.key, write.sender, write.place
                 )
             });
         }
@@ -90,13 +91,13 @@ fn as_one_session_sent(index: &Index<'_>, found: &mut Found) {
             _ => None,
         };
         let Some(seq) = seq else { continue };
-        let before = last.entry((attempt.log, attempt.connection, write.pair)).or_insert((0, attempt.write));
+        let before = last.entry((attempt.log, attempt.connection, write.place)).or_insert((0, attempt.write));
         if seq <= before.0 && attempt.write != before.1 {
             found.add(Invariant::I5, || {
                 let (client, connection) = (index.client(attempt.log), attempt.connection);
                 format!(
                     "{client}, connection {connection}: {:?} in {:?} at {seq}, sent after what is at {}",
-                    write.key, write.pair, before.0
+                    write.key, write.place, before.0
                 )
             });
         }
@@ -107,7 +108,7 @@ fn as_one_session_sent(index: &Index<'_>, found: &mut Found) {
 /// All logs are of v1 sessions. What is sent again is pushed again.
 pub fn live_frames_come_in_order(index: &Index<'_>, found: &mut Found) {
     let was_sent_again = |message: &Message, at: u64| {
-        let write = index.write(pair(&message.from, &message.to), &message.from, message.key());
+        let write = index.write(Place::of(&message.from, &message.to), &message.from, message.key());
         write.is_some_and(|write| {
             write.attempts.iter().filter(|attempt| index.attempts[**attempt].at < at).count() > 1
         })

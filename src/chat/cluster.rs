@@ -209,16 +209,18 @@ impl ChatServer {
         for message in &messages {
             self.tell_stored(openid, conversation, message);
         }
-        let of_user = [(ReceiptKind::Recv, overview.recv_seq), (ReceiptKind::Read, overview.read_seq)];
-        let of_peer =
-            [(ReceiptKind::Recv, overview.peer_recv_seq), (ReceiptKind::Read, overview.peer_read_seq)];
-        for (who, marks) in [(Some(openid), of_user), (conversation.peer(openid), of_peer)] {
-            let Some(who) = who else { continue };
-            for (kind, seq) in marks {
-                let (openid_of_mark, conversation) = (who.clone(), conversation.clone());
-                let receipt = Receipt { kind, openid: openid_of_mark, conversation, seq, session: None };
-                self.tell_receipt(openid, &receipt);
-            }
+        let receipt = |who: &OpenId, kind, seq| {
+            let (openid, conversation) = (who.clone(), conversation.clone());
+            Receipt { kind, openid, conversation, seq, session: None }
+        };
+        let of = |who, recv_seq, read_seq| {
+            [receipt(who, ReceiptKind::Recv, recv_seq), receipt(who, ReceiptKind::Read, read_seq)]
+        };
+        let own = of(openid, overview.recv_seq, overview.read_seq);
+        let peer = conversation.peer(openid);
+        let others = peer.map(|peer| of(peer, overview.peer_recv_seq, overview.peer_read_seq));
+        for receipt in own.iter().chain(others.iter().flatten()) {
+            self.tell_receipt(openid, receipt);
         }
         self.tell_cleared(openid, conversation, *cleared_seq);
     }

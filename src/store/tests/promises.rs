@@ -1,6 +1,7 @@
 //! What holds whatever the database.
 
 use super::*;
+use crate::ids::Address;
 
 on_both!(
     a_message_is_stored_once,
@@ -10,6 +11,7 @@ on_both!(
     a_batch_with_repeats_inside,
     past_the_rate_only_repeats_are_answered,
     new_conversations_are_limited,
+    a_group_is_not_found,
     one_bad_write_leaves_its_neighbours_alone,
     read_marks_are_clamped_and_never_go_back,
     unread_follows_the_rule,
@@ -24,6 +26,43 @@ on_both!(
     what_was_stored_is_there_after_a_restart,
     migrating_twice_changes_nothing,
 );
+
+async fn a_group_is_not_found(db: &mut Db) {
+    let mut rig = db.open();
+    let (openid, conversation) = (o("a"), Conversation::of(&o("a"), Address::parse("g:team").unwrap()));
+    let mut to_group = append("a", "b", Some("m"), "hi");
+    to_group.draft.conversation = conversation.clone();
+    let not_found = |event: Event| matches!(event, Event::Refused { why: Refusal::NotFound, .. });
+    // Beside one that is stored.
+    rig.submit(append("a", "b", Some("m"), "hi"));
+    rig.submit(to_group.clone());
+    for _ in 0..2 {
+        match rig.event().await {
+            Event::Appended { draft, .. } => assert_eq!(draft.conversation, with("a", "b")),
+            event => assert!(not_found(event)),
+        }
+    }
+    to_group.draft.target = Some(s(1));
+    assert!(not_found(rig.outcome(to_group).await));
+    let receipt = Receipt { conversation: conversation.clone(), ..read("a", "b", 1) };
+    assert_eq!(rig.call(Mark { receipt }).await, Err(Refusal::NotFound));
+    let clear = Clear { openid: openid.clone(), conversation: conversation.clone(), up_to: None };
+    assert_eq!(rig.call(clear).await, Err(Refusal::NotFound));
+    let settings =
+        ConversationSettings { openid: openid.clone(), conversation: conversation.clone(), muted: true };
+    assert_eq!(rig.call(settings).await, Err(Refusal::NotFound));
+    let page = rig.store.ask(History {
+        openid: openid.clone(),
+        conversation: conversation.clone(),
+        window: Window::Newest,
+        limit: 9,
+    });
+    assert!(page.await.unwrap().messages.is_empty());
+    let typing = rig.store.ask(TypingAudience { openid, conversation }).await.unwrap();
+    assert!(typing.is_empty());
+    assert_eq!(db.numbers("SELECT count(*) AS number FROM members"), [2]);
+    assert_eq!(db.numbers("SELECT count(*) AS number FROM conversations WHERE address LIKE 'g:%'"), [0]);
+}
 
 async fn a_message_is_stored_once(db: &mut Db) {
     let mut rig = db.open();

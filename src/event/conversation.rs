@@ -7,9 +7,23 @@ use crate::ids::{Address, GroupId, OpenId};
 /// A conversation, the same for all its members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Conversation {
-    /// Of two users, in order, or of one with themselves.
-    Direct(OpenId, OpenId),
+    /// Of two users, or of one with themselves.
+    Direct(DirectPair),
     Group(GroupId),
+}
+
+/// The two of a direct conversation, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DirectPair {
+    lower: OpenId,
+    higher: OpenId,
+}
+
+impl DirectPair {
+    /// The other one; oneself, where there is no other.
+    pub fn other(&self, viewer: &OpenId) -> &OpenId {
+        if *viewer == self.lower { &self.higher } else { &self.lower }
+    }
 }
 
 impl Conversation {
@@ -22,13 +36,14 @@ impl Conversation {
     }
 
     pub fn direct(a: OpenId, b: OpenId) -> Self {
-        if a <= b { Self::Direct(a, b) } else { Self::Direct(b, a) }
+        let (lower, higher) = if a <= b { (a, b) } else { (b, a) };
+        Self::Direct(DirectPair { lower, higher })
     }
 
     /// Its name for `viewer`, who is one of its members.
     pub fn address(&self, viewer: &OpenId) -> Address {
         match self {
-            Self::Direct(lower, higher) => Address::User(other(lower, higher, viewer).clone()),
+            Self::Direct(pair) => Address::User(pair.other(viewer).clone()),
             Self::Group(group) => Address::Group(group.clone()),
         }
     }
@@ -36,7 +51,7 @@ impl Conversation {
     /// Text of [`Conversation::address`].
     pub fn address_str(&self, viewer: &OpenId) -> &str {
         match self {
-            Self::Direct(lower, higher) => other(lower, higher, viewer).as_str(),
+            Self::Direct(pair) => pair.other(viewer).as_str(),
             Self::Group(group) => group.as_str(),
         }
     }
@@ -44,7 +59,7 @@ impl Conversation {
     /// The other one of a direct conversation; oneself, where there is no other.
     pub fn peer(&self, viewer: &OpenId) -> Option<&OpenId> {
         match self {
-            Self::Direct(lower, higher) => Some(other(lower, higher, viewer)),
+            Self::Direct(pair) => Some(pair.other(viewer)),
             Self::Group(_) => None,
         }
     }
@@ -52,7 +67,7 @@ impl Conversation {
     /// Address under which the store has it: [`Conversation::direct_address`], or the group's id.
     pub fn store_address(&self) -> String {
         match self {
-            Self::Direct(lower, higher) => Self::direct_address(lower, higher),
+            Self::Direct(pair) => Self::direct_address(&pair.lower, &pair.higher),
             Self::Group(group) => group.as_str().to_owned(),
         }
     }
@@ -71,12 +86,8 @@ impl Conversation {
 
     /// Whether it is a user's conversation with themselves.
     pub fn is_with_oneself(&self) -> bool {
-        matches!(self, Self::Direct(lower, higher) if lower == higher)
+        matches!(self, Self::Direct(pair) if pair.lower == pair.higher)
     }
-}
-
-fn other<'a>(lower: &'a OpenId, higher: &'a OpenId, viewer: &OpenId) -> &'a OpenId {
-    if viewer == lower { higher } else { lower }
 }
 
 /// Users who hear of a commit, each once, decided by the commit. Whoever caused it comes first: their own

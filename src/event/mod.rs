@@ -16,7 +16,7 @@ pub mod cursor;
 pub mod overview;
 pub mod revocation;
 
-pub use conversation::{Audience, Conversation};
+pub use conversation::{Audience, Conversation, DirectPair};
 pub use finding::{By, Finding, Found, Source};
 pub use live::LiveSession;
 

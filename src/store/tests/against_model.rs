@@ -47,7 +47,10 @@ fn last_letter(name: &str) -> char {
 
 fn key(conversation: &Conversation) -> Key {
     match conversation {
-        Conversation::Direct(lower, higher) => Key::of(letter(lower), letter(higher)),
+        Conversation::Direct(pair) => {
+            let one = pair.other(&o("nobody"));
+            Key::of(letter(one), letter(pair.other(one)))
+        }
         Conversation::Group(group) => Key::Group(last_letter(group.as_str())),
     }
 }

@@ -18,7 +18,9 @@ use crate::notice::{NotifierHandle, Presence};
 use crate::relay::LocalNode;
 use crate::safety::ModerationHandle;
 use crate::store::Store;
-use crate::store::messages::{History, Mark, MayReach, Window};
+use crate::store::conversations::MayReach;
+use crate::store::messages::{History, Window};
+use crate::store::receipts::Mark;
 use crate::wechat::Push;
 
 /// Messages that are read in one go where some are missing in a conversation.

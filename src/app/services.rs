@@ -25,7 +25,7 @@ use crate::notice::{self, NotifierHandle};
 use crate::relay::{self, RelayHandle};
 use crate::safety::ModerationHandle;
 use crate::session::driver::CLOSE_WAIT;
-use crate::store::messages::PrunedLog;
+use crate::store::moderation::PrunedLog;
 use crate::store::{self, REPLY_TIMEOUT, Store};
 
 /// Part of the server. Built first, so that all parts can call each other; then started, and stopped in the

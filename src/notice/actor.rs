@@ -25,7 +25,7 @@ use crate::lifecycle::Vital;
 use crate::metrics::{Metrics, NoticeResult};
 use crate::outage::Outage;
 use crate::store::Store;
-use crate::store::messages::{Abandon, Candidate, UntoldSince};
+use crate::store::notices::{Abandon, Candidate, UntoldSince};
 use crate::wechat::WeChatApi;
 use crate::wechat::push::SubscribeChange;
 

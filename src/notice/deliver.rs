@@ -13,9 +13,8 @@ use crate::ids::Seq;
 use crate::lifecycle::abort_point;
 use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
-use crate::store::messages::{
-    Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window,
-};
+use crate::store::messages::{History, Window};
+use crate::store::notices::{Candidate, Granted, NoticeOutcome, Reservation, Reserve, Settle};
 use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 

@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::ids::{OpenId, TemplateId};
 use crate::outage::SharedOutage;
-use crate::store::messages::{GrantChange, Granted, Teller};
+use crate::store::notices::{GrantChange, Granted, Teller};
 use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::push::{SubscribeAction, SubscribeChange};
 

@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 use crate::config::{self, notice};
 use crate::ids::{OpenId, TemplateId};
 use crate::store::Store;
-use crate::store::messages::Quiet;
+use crate::store::notices::Quiet;
 
 pub use actor::Notifier;
 pub use handle::{LEAVE_TIMEOUT, NotifierHandle, Seen, Standing};

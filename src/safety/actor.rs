@@ -25,7 +25,8 @@ use crate::event::{By, Committed, Event, Found, Places, Refusal, Source};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
 use crate::store::Full;
-use crate::store::messages::{Append, Reply, Write};
+use crate::store::messages::Append;
+use crate::store::{Reply, Write};
 use crate::wechat::{Failure, Judgement, MediaCheck, Push, Scene, TextCheck, TraceId, WeChatApi, hint};
 
 /// What mediaCheckAsync takes in a minute.

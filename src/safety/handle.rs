@@ -16,8 +16,10 @@ use crate::config::{self, SafetyMode};
 use crate::event::{Committed, Finding, Found, Refusal, Source};
 use crate::ids::{OpenId, now_ms};
 use crate::metrics::{CheckResult, CheckSubject, Metrics};
-use crate::store::messages::{Admission, Append, Audit, Reply, Write};
+use crate::store::messages::{Admission, Append};
+use crate::store::moderation::Audit;
 use crate::store::{Full, Store};
+use crate::store::{Reply, Write};
 use crate::wechat::Push;
 
 /// What stands between those who write and the store.

@@ -9,7 +9,8 @@ use super::handle::Common;
 use crate::config::{OnReview, Unjudged};
 use crate::event::{Draft, Places, Refusal};
 use crate::ids::{Kind, OpenId, Seq, SessionId};
-use crate::store::messages::{Admission, Append, AuditedMessage, Decide, Decision, MessageOfTrace};
+use crate::store::messages::{Admission, Append};
+use crate::store::moderation::{AuditedMessage, Decide, Decision, MessageOfTrace};
 use crate::store::{Store, Unavailable};
 use crate::wechat::{Push, Suggest};
 

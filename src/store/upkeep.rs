@@ -6,13 +6,15 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::Store;
-use super::conn::Conn;
-use super::messages::{EndedBans, Prune, PrunedLog, Query, Revoke};
-use super::postgres::functions::NameFunctions;
 use crate::event::revocation::Revoked;
 use crate::ids::now_ms;
 use crate::metrics::Metrics;
+use crate::store::Query;
+use crate::store::Store;
+use crate::store::database::conn::Conn;
+use crate::store::moderation::{Prune, PrunedLog};
+use crate::store::postgres::functions::NameFunctions;
+use crate::store::revocations::{EndedBans, Revoke};
 
 /// PostgreSQL asks the file system about every file of the database for its size.
 const LOOK_INTERVAL: Duration = Duration::from_secs(300);
@@ -56,7 +58,7 @@ pub async fn prune_log(store: Store, log: PrunedLog, days: u32) {
 }
 
 /// Takes out of a log what is from before a time, for as long as there is some and the store takes it.
-pub(super) async fn prune(store: &Store, log: PrunedLog, before: i64) {
+pub(in crate::store) async fn prune(store: &Store, log: PrunedLog, before: i64) {
     while store.ask(HasEntriesBefore { log, before }).await == Ok(true) {
         if store.execute_background(Prune { log, before, rows: ROWS }).await.is_err() {
             return;
@@ -93,7 +95,7 @@ pub async fn name_functions(store: Store) {
 /// Bytes of the database on its disk: of SQLite its file and the log beside it, of PostgreSQL what it says
 /// itself.
 #[derive(Debug)]
-pub(super) struct DatabaseBytes;
+pub(in crate::store) struct DatabaseBytes;
 
 /// Unix milliseconds of the last backup that was recorded; 0: none was.
 #[derive(Debug)]
@@ -101,9 +103,9 @@ struct LastBackup;
 
 /// Whether there is something in a log from before a time that may be taken out.
 #[derive(Debug)]
-pub(super) struct HasEntriesBefore {
-    pub(super) log: PrunedLog,
-    pub(super) before: i64,
+pub(in crate::store) struct HasEntriesBefore {
+    pub(in crate::store) log: PrunedLog,
+    pub(in crate::store) before: i64,
 }
 
 #[derive(QueryableByName)]
@@ -153,6 +155,6 @@ impl Query for HasEntriesBefore {
     type Answer = bool;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
-        super::audits::has_before(conn, self.log, self.before)
+        super::moderation::has_before(conn, self.log, self.before)
     }
 }

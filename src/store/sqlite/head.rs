@@ -1,8 +1,8 @@
 //! What the lane remembers of a conversation.
 
 use crate::ids::OpenId;
-use crate::store::batch::MarkKind;
-use crate::store::steps;
+use crate::store::conversations::steps;
+use crate::store::lanes::batch::MarkKind;
 
 /// The end of a conversation and its members' rows, as of the last commit or, within a batch, of its writes
 /// so far.

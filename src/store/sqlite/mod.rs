@@ -13,31 +13,33 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use lru::LruCache;
 
-mod cache;
-mod head;
-mod statements;
-mod wal;
-
 use self::cache::PageCache;
 use self::head::{Head, Member};
 use self::statements::store_member;
 use self::wal::Room;
-use super::StoreLimits;
-use super::address::{self, direct};
-use super::audits;
-use super::batch::{MarkKind, Outcome, RECALLED_BODY, repeat};
-use super::clock::{self, AHEAD_MS, Clock};
-use super::command::{AnyCommand, Db, Order, Times};
-use super::conn;
-use super::error::Trouble;
-use super::messages::{Admission, Append, Block, BlockChange, Clear, Mark, Write};
-use super::queries::{MessageRow, message_columns};
-use super::schema::{blocks, conversations, members, messages};
-use super::statement::Statement;
-use super::sync::REPEATED_AFTER_MS;
 use crate::event::{Message, Refusal};
 use crate::ids::{OpenId, Seq};
 use crate::lifecycle::abort_point;
+use crate::store::blocks::{Block, BlockChange};
+use crate::store::conversations::Clear;
+use crate::store::conversations::address::{self, direct};
+use crate::store::conversations::sync::REPEATED_AFTER_MS;
+use crate::store::database::clock::{self, AHEAD_MS, Clock};
+use crate::store::database::conn;
+use crate::store::database::error::Trouble;
+use crate::store::database::schema::{blocks, conversations, members, messages};
+use crate::store::database::statement::Statement;
+use crate::store::lanes::batch::{MarkKind, Outcome, RECALLED_BODY, repeat};
+use crate::store::lanes::command::{AnyCommand, Db, Order, Times};
+use crate::store::messages::rows::{MessageRow, message_columns};
+use crate::store::messages::{Admission, Append};
+use crate::store::receipts::Mark;
+use crate::store::{StoreLimits, Write, moderation};
+
+mod cache;
+mod head;
+mod statements;
+mod wal;
 
 /// Conversations remembered; about 300 bytes each.
 const HEADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(32_767);
@@ -163,7 +165,7 @@ impl Batch<'_> {
         match write {
             Write::Append(append) => {
                 let outcome = self.append(append)?;
-                audits::keep(&mut Db::Sqlite(self.conn), append, &outcome, self.now)?;
+                moderation::keep(&mut Db::Sqlite(self.conn), append, &outcome, self.now)?;
                 Ok(outcome)
             }
             Write::Mark(Mark { receipt: r }) => self.mark(&r.openid, &r.peer, r.seq.get(), r.kind.into()),

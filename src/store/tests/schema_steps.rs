@@ -6,7 +6,8 @@ use diesel::sql_types::Text;
 use diesel_migrations::FileBasedMigrations;
 
 use super::*;
-use crate::store::migrations::{migrate_postgres, migrate_sqlite};
+use crate::store::database::migrations::{migrate_postgres, migrate_sqlite};
+use crate::store::database::sqlite_file;
 
 on_both!(
     a_binary_starts_beside_expand_steps_that_it_does_not_know,

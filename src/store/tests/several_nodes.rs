@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::*;
 use crate::ids::TemplateId;
-use crate::store::messages::Teller;
+use crate::store::notices::Teller;
 
 directly_and_pooled!(
     the_same_message_at_two_nodes_at_once,

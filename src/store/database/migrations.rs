@@ -6,6 +6,7 @@
 //! binary that does not know such a step refuses to start.
 
 use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 use diesel::backend::Backend;
 use diesel::connection::{BoxableConnection, LoadConnection, SimpleConnection};
@@ -21,6 +22,7 @@ use crate::store::database::error::OpenError;
 use crate::store::database::generation;
 use crate::store::database::sqlite_file;
 use crate::store::postgres::functions;
+use crate::store::sqlite;
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
@@ -30,6 +32,9 @@ const EXPAND: &str = "_expand";
 
 /// Key of the advisory lock under which one node at a time migrates: "hongyan" in ASCII.
 pub(in crate::store) const MIGRATION_LOCK: i64 = 0x0068_6f6e_6779_616e;
+
+/// Time between two lines about work that takes long.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A migration under the name that the table of applied steps has for it.
 struct Step<DB: Backend> {
@@ -110,7 +115,10 @@ where
 /// Brings the tables of a database up to date. Several nodes may do so at once.
 pub(in crate::store) fn migrate(database: &Database) -> Result<(), OpenError> {
     match &database.url {
-        DatabaseUrl::Sqlite(_) => migrate_sqlite(database, &SQLITE_MIGRATIONS),
+        DatabaseUrl::Sqlite(_) => {
+            migrate_sqlite(database, &SQLITE_MIGRATIONS)?;
+            make_up_keys(database)
+        }
         DatabaseUrl::Postgres(_) => migrate_postgres(database, &POSTGRES_MIGRATIONS),
     }
 }
@@ -134,6 +142,20 @@ pub(in crate::store) fn migrate_sqlite(
         Ok(false)
     };
     while conn.immediate_transaction(next)? {}
+    Ok(())
+}
+
+/// Takes long only for a database that had no keys, or that a tool has filled.
+fn make_up_keys(database: &Database) -> Result<(), OpenError> {
+    let DatabaseUrl::Sqlite(path) = &database.url else { return Ok(()) };
+    let mut conn = conn::sqlite_writer(path, database.cache_kib)?;
+    let mut said = Instant::now();
+    while conn.immediate_transaction(sqlite::make_up_keys)? {
+        if said.elapsed() > PROGRESS_INTERVAL {
+            said = Instant::now();
+            log::info!("still writing keys of messages that the database lacks");
+        }
+    }
     Ok(())
 }
 

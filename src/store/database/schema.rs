@@ -43,6 +43,15 @@ diesel::table! {
     }
 }
 
+// Of SQLite alone.
+diesel::table! {
+    idempotency_keys (conversation_id, hash, seq) {
+        conversation_id -> BigInt,
+        hash -> BigInt,
+        seq -> BigInt,
+    }
+}
+
 diesel::table! {
     revocations (id) {
         id -> BigInt,

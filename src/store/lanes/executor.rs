@@ -40,7 +40,7 @@ pub struct DbExecutor {
 }
 
 enum Backend {
-    Sqlite(SqliteLane),
+    Sqlite(Box<SqliteLane>),
     Postgres(PostgresLane),
 }
 
@@ -74,7 +74,8 @@ pub(in crate::store) fn start(lane: &Arc<Lane>, database: &Database) {
 fn backend_of(database: &Database, shared: &Shared) -> Backend {
     match &database.url {
         DatabaseUrl::Sqlite(path) => {
-            Backend::Sqlite(SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock))
+            let lane = SqliteLane::new(path.clone(), database.cache_kib, shared.limits, shared.clock);
+            Backend::Sqlite(Box::new(lane))
         }
         DatabaseUrl::Postgres(url) => {
             let health = shared.health.clone();
@@ -112,6 +113,9 @@ impl Handler<Serve> for DbExecutor {
     type Result = ();
 
     fn handle(&mut self, _: Serve, _ctx: &mut Self::Context) {
+        if let Backend::Sqlite(lane) = &mut self.backend {
+            lane.warm();
+        }
         while let Some(batch) = self.lane.next(self.generation) {
             if let Backend::Postgres(lane) = &mut self.backend {
                 lane.adopt(|| self.lane.take_connection());

@@ -67,6 +67,7 @@ mod model;
 mod steps;
 mod against_model;
 mod sqlite_only;
+mod idempotency_keys;
 mod postgres_only;
 mod plans;
 mod several_nodes;

@@ -65,7 +65,23 @@ CREATE TABLE messages (
     UNIQUE (conversation_id, seq)
 );
 
-CREATE UNIQUE INDEX messages_once ON messages (conversation_id, sender, client_msg_id) WHERE client_msg_id IS NOT NULL;
+-- By which a repeat of (conversation_id, sender, client_msg_id) is known. As an index of `messages` these would cost each message a page of its
+-- own in every commit, because clients' ids fall anywhere; here they are written late and in order, many to a page.
+--
+-- hash: the first eight bytes of SHA-256 of sender, a space and client_msg_id. Two messages may share it, so the row of `messages` decides.
+CREATE TABLE idempotency_keys (
+    conversation_id BIGINT NOT NULL,
+    hash BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    PRIMARY KEY (conversation_id, hash, seq)
+) WITHOUT ROWID;
+
+-- Messages up to this id have their keys in the table; the server holds those of later ones in memory, and reads them at its start. One row.
+CREATE TABLE idempotency_progress (
+    through_id BIGINT NOT NULL
+);
+
+INSERT INTO idempotency_progress (through_id) VALUES (0);
 
 -- What the unread rule takes off: recall events and what they recalled.
 CREATE INDEX messages_uncounted ON messages (conversation_id, seq) WHERE target_seq IS NOT NULL OR recalled;

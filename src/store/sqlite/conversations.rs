@@ -1,0 +1,182 @@
+//! The conversations that a batch is about, as its writes so far have left them.
+
+use std::collections::HashMap;
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use foldhash::fast::RandomState;
+
+use super::Heads;
+use super::head::{Head, Member};
+use super::statements::{MemberRow, MemberRows};
+use crate::ids::OpenId;
+use crate::store::conversations::address::direct;
+use crate::store::database::error::Trouble;
+use crate::store::database::schema::{blocks, conversations, members, messages};
+
+/// Conversations by their place in the batch.
+#[derive(Default)]
+pub(super) struct Conversations<'a> {
+    list: Vec<Conversation<'a>>,
+    places: HashMap<(&'a OpenId, &'a OpenId), Place, RandomState>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(usize);
+
+struct Conversation<'a> {
+    /// Of a direct one, in the order of its members in [`Head`].
+    members: (&'a OpenId, &'a OpenId),
+    address: String,
+    head: Known,
+    /// Members are to be stored.
+    is_changed: bool,
+}
+
+enum Known {
+    No,
+    NotBegun,
+    Begun(Head),
+}
+
+impl<'a> Conversations<'a> {
+    /// Place of the direct conversation of two, which is looked up if it is not known.
+    pub(super) fn find(
+        &mut self,
+        conn: &mut SqliteConnection,
+        heads: &mut Heads,
+        who: &'a OpenId,
+        peer: &'a OpenId,
+    ) -> Result<Place, Trouble> {
+        let members = if who <= peer { (who, peer) } else { (peer, who) };
+        let place = *self.places.entry(members).or_insert_with(|| {
+            let address = direct(who, peer);
+            self.list.push(Conversation { members, address, head: Known::No, is_changed: false });
+            Place(self.list.len() - 1)
+        });
+        let conversation = &mut self.list[place.0];
+        if let Known::No = conversation.head {
+            conversation.head = match heads.get(&conversation.address) {
+                Some(head) => Known::Begun(*head),
+                None => look_up(conn, &conversation.address, members)?.map_or(Known::NotBegun, Known::Begun),
+            };
+        }
+        Ok(place)
+    }
+
+    /// None where it has not begun.
+    pub(super) fn head(&self, place: Place) -> Option<&Head> {
+        match &self.list[place.0].head {
+            Known::Begun(head) => Some(head),
+            Known::NotBegun | Known::No => None,
+        }
+    }
+
+    pub(super) fn address(&self, place: Place) -> &str {
+        &self.list[place.0].address
+    }
+
+    pub(super) fn begin(&mut self, place: Place, head: Head) {
+        self.list[place.0].head = Known::Begun(head);
+    }
+
+    /// Changes one that has begun; its members are stored with the batch.
+    pub(super) fn change(&mut self, place: Place, change: impl FnOnce(&mut Head)) {
+        let conversation = &mut self.list[place.0];
+        if let Known::Begun(head) = &mut conversation.head {
+            change(head);
+            conversation.is_changed = true;
+        }
+    }
+
+    /// Notes what stands in the tables already.
+    pub(super) fn note(&mut self, place: Place, note: impl FnOnce(&mut Head)) {
+        if let Known::Begun(head) = &mut self.list[place.0].head {
+            note(head);
+        }
+    }
+
+    /// Has one looked up anew, because somebody else has changed its rows.
+    pub(super) fn forget(&mut self, heads: &mut Heads, address: &str) {
+        heads.pop(address);
+        for conversation in self.list.iter_mut().filter(|conversation| conversation.address == address) {
+            conversation.head = Known::No;
+        }
+    }
+
+    /// Stores the members that have changed, in the order of the table: neighbours are found where the last
+    /// one was.
+    pub(super) fn store(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let mut changed: Vec<_> =
+            self.list.iter_mut().filter(|conversation| conversation.is_changed).collect();
+        changed.sort_unstable_by_key(|conversation| match &conversation.head {
+            Known::Begun(head) => head.conversation,
+            Known::NotBegun | Known::No => 0,
+        });
+        let mut rows = MemberRows::default();
+        for Conversation { members: (first, second), head, is_changed, .. } in changed {
+            *is_changed = false;
+            let Known::Begun(head) = head else { continue };
+            let (last, conversation) = (head.last, head.conversation);
+            let members = [*first, *second].into_iter().zip(&mut head.members);
+            for (openid, member) in members.take(1 + usize::from(first != second)) {
+                let changed = member.take_changed(last);
+                rows.add(MemberRow { conversation, openid: openid.as_str(), member: *member }, changed);
+            }
+        }
+        rows.store(conn)
+    }
+
+    /// Keeps them for later batches: this one is durable.
+    pub(super) fn remember(self, heads: &mut Heads) {
+        for Conversation { address, head, .. } in self.list {
+            if let Known::Begun(head) = head {
+                heads.put(address, head);
+            }
+        }
+    }
+}
+
+/// The head of a conversation, by its tables.
+fn look_up(
+    conn: &mut SqliteConnection,
+    address: &str,
+    (first, second): (&OpenId, &OpenId),
+) -> Result<Option<Head>, Trouble> {
+    let conversation =
+        conversations::table.filter(conversations::address.eq(address)).select(conversations::id);
+    let Some(conversation) = conversation.first::<i64>(conn).optional()? else { return Ok(None) };
+    let last = messages::table.filter(messages::conversation_id.eq(conversation)).select(max(messages::seq));
+    let last = last.first::<Option<i64>>(conn)?.unwrap_or(0);
+    let rows = members::table
+        .filter(members::conversation_id.eq(conversation))
+        .order(members::openid)
+        .select((
+            (members::sent_seq, members::read_seq, members::recv_seq, members::cleared_seq),
+            (members::uncounted, members::may_have_unread, members::changed_at, members::last_at),
+        ))
+        .load::<((i64, i64, i64, i64), (i64, bool, i64, i64))>(conn)?;
+    let mut head = Head::new(conversation, last);
+    for (member, (marks, rest)) in head.members.iter_mut().zip(rows) {
+        let ((sent, read, recv, cleared), (uncounted, may_have_unread, changed_at, last_at)) = (marks, rest);
+        *member = Member {
+            sent,
+            read,
+            recv,
+            cleared,
+            uncounted,
+            may_have_unread,
+            changed_at,
+            last_at,
+            ..Member::default()
+        };
+    }
+    head.member_mut(first, second).has_blocked = has_blocked(conn, first, second)?;
+    head.member_mut(second, first).has_blocked = has_blocked(conn, second, first)?;
+    Ok(Some(head))
+}
+
+pub(super) fn has_blocked(conn: &mut SqliteConnection, who: &OpenId, peer: &OpenId) -> QueryResult<bool> {
+    let row = blocks::table.find((who.as_str(), peer.as_str()));
+    diesel::select(diesel::dsl::exists(row)).get_result(conn)
+}

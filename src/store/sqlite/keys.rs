@@ -6,8 +6,6 @@
 //!
 //! Keys that are not stored are told by a filter ([`key_filter`](super::key_filter)).
 
-use std::collections::BTreeSet;
-
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -48,10 +46,12 @@ pub(in crate::store) fn hash(sender: &str, client_msg_id: &str) -> i64 {
 /// Keys of all messages: those that the table lacks, a filter of all, and the id of the last message.
 #[derive(Default)]
 pub(super) struct Keys {
-    /// Keys that have come since the last were taken to be written.
-    gathering: BTreeSet<Key>,
-    /// Keys that are being written, from the first on.
-    writing: BTreeSet<Key>,
+    /// Keys that have come since the last were taken to be written, in any order.
+    gathering: Vec<Key>,
+    /// Keys that are being written, in the order of the table.
+    writing: Vec<Key>,
+    /// How many of these are written.
+    written: usize,
     /// All messages up to this id have their keys in the table or in `writing`.
     writing_through: i64,
     /// As the table says.
@@ -65,7 +65,7 @@ pub(super) struct Keys {
 #[derive(Default)]
 struct BatchKeys {
     messages: usize,
-    gathered: Vec<Key>,
+    gathered: usize,
     written: usize,
     through: Option<i64>,
 }
@@ -111,9 +111,8 @@ impl Keys {
     /// Adds the key of a message that the batch stores.
     pub(super) fn add(&mut self, key: Key) {
         self.filter.insert(key.conversation, key.hash);
-        if self.gathering.insert(key) {
-            self.batch.gathered.push(key);
-        }
+        self.gathering.push(key);
+        self.batch.gathered += 1;
     }
 
     /// False: no message has this hash, whether the table lacks it or not.
@@ -123,20 +122,24 @@ impl Keys {
 
     /// Seqs of the messages with this hash that the table lacks.
     pub(super) fn pending(&self, conversation: i64, hash: i64) -> impl Iterator<Item = i64> {
-        let keys = Key { conversation, hash, seq: 0 }..=Key { conversation, hash, seq: i64::MAX };
-        self.gathering.range(keys.clone()).chain(self.writing.range(keys)).map(|key| key.seq)
+        let is_it = move |key: &&Key| (key.conversation, key.hash) == (conversation, hash);
+        let first = Key { conversation, hash, seq: 0 };
+        let written = self.writing.partition_point(|key| *key < first);
+        let writing = self.writing.iter().skip(written).take_while(is_it);
+        self.gathering.iter().filter(is_it).chain(writing).map(|key| key.seq)
     }
 
     /// Writes as many keys as the batch's messages make due.
     pub(super) fn write(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
         let due = self.batch.messages * WRITTEN_PER_MESSAGE;
-        if due == 0 || self.writing.is_empty() {
+        let rest = self.writing.get(self.written..).unwrap_or_default();
+        let keys = &rest[..due.min(rest.len())];
+        if keys.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Key> = self.writing.iter().take(due).copied().collect();
-        insert_keys(conn, &keys)?;
+        insert_keys(conn, keys)?;
         self.batch.written = keys.len();
-        if keys.len() == self.writing.len() {
+        if keys.len() == rest.len() {
             set_through(conn, self.writing_through)?;
             self.batch.through = Some(self.writing_through);
         }
@@ -148,21 +151,19 @@ impl Keys {
         let BatchKeys { messages, written, through, .. } = std::mem::take(&mut self.batch);
         self.last_id += messages as i64;
         self.through = through.unwrap_or(self.through);
-        if written > 0 {
-            let rest = self.writing.iter().nth(written).copied();
-            self.writing = rest.map(|first| self.writing.split_off(&first)).unwrap_or_default();
-        }
-        if self.writing.is_empty() && self.gathering.len() >= GATHERED_KEYS {
-            self.writing = std::mem::take(&mut self.gathering);
-            self.writing_through = self.last_id;
+        self.written += written;
+        if self.written == self.writing.len() && self.gathering.len() >= GATHERED_KEYS {
+            self.writing.clear();
+            std::mem::swap(&mut self.writing, &mut self.gathering);
+            self.writing.sort_unstable();
+            (self.written, self.writing_through) = (0, self.last_id);
         }
     }
 
     /// Forgets what the batch has done: nothing of it is stored, as far as is known.
     pub(super) fn undo(&mut self) {
-        for key in std::mem::take(&mut self.batch).gathered {
-            self.gathering.remove(&key);
-        }
+        let BatchKeys { gathered, .. } = std::mem::take(&mut self.batch);
+        self.gathering.truncate(self.gathering.len() - gathered);
     }
 }
 
@@ -175,7 +176,7 @@ pub(in crate::store) fn make_up(conn: &mut SqliteConnection) -> QueryResult<bool
     }
     let through = through_id + MADE_UP_AT_ONCE;
     let keys = keyed(conn, through_id, through)?;
-    insert_keys(conn, &keys.into_iter().collect::<Vec<_>>())?;
+    insert_keys(conn, &keys)?;
     set_through(conn, through)?;
     Ok(true)
 }
@@ -191,8 +192,8 @@ fn stored(conn: &mut SqliteConnection) -> QueryResult<KeyFilter> {
     Ok(filter)
 }
 
-/// Keys of the messages with ids above the first and up to the second.
-fn keyed(conn: &mut SqliteConnection, above: i64, through: i64) -> QueryResult<BTreeSet<Key>> {
+/// Keys of the messages with ids above the first and up to the second, in order.
+fn keyed(conn: &mut SqliteConnection, above: i64, through: i64) -> QueryResult<Vec<Key>> {
     let read = "SELECT conversation_id, seq, sender, client_msg_id FROM messages \
                 WHERE id > $1 AND id <= $2 AND client_msg_id IS NOT NULL";
     let messages = Statement::new(read).number(above).number(through).load::<KeyedMessage>(conn)?;
@@ -201,7 +202,9 @@ fn keyed(conn: &mut SqliteConnection, above: i64, through: i64) -> QueryResult<B
         hash: hash(&m.sender, &m.client_msg_id),
         seq: m.seq,
     };
-    Ok(messages.iter().map(key).collect())
+    let mut keys: Vec<Key> = messages.iter().map(key).collect();
+    keys.sort_unstable();
+    Ok(keys)
 }
 
 fn set_through(conn: &mut SqliteConnection, through: i64) -> QueryResult<()> {

@@ -207,7 +207,7 @@ impl Parts<'_> {
             policy,
             words,
             store: store.clone(),
-            chat: chat.clone().recipient(),
+            senders: Box::new(chat.clone()),
             metrics: metrics.clone(),
             keep_text: safety.keep_text,
             seen: Seen::default(),

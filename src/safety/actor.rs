@@ -21,12 +21,11 @@ use super::text::{self, Media, Shown};
 use super::verdict::{Reason, Said, Verdict, is_outage, of_pieces};
 use crate::clock::Stopwatch;
 use crate::config;
-use crate::event::{By, Committed, Event, Found, Places, Refusal, Source};
+use crate::event::{By, Found, Places, Refusal, Source};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
-use crate::store::Full;
 use crate::store::messages::Append;
-use crate::store::{Reply, Write};
+use crate::store::{Full, Reply, Write};
 use crate::wechat::{Failure, Judgement, MediaCheck, Push, Scene, TextCheck, TraceId, WeChatApi, hint};
 
 /// What mediaCheckAsync takes in a minute.
@@ -300,8 +299,7 @@ impl ContentCheck {
             if let Err(Full(write)) = self.common.store.submit(append, Reply::Nobody)
                 && let Write::Append(Append { draft, .. }) = *write
             {
-                let events = vec![Event::Refused { draft, why: Refusal::Unavailable }];
-                self.common.chat.do_send(Committed { events, places: Some(place) });
+                self.common.senders.refused(draft, Refusal::Unavailable, place);
             }
         }
     }

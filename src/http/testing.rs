@@ -18,6 +18,7 @@ use crate::chat::{ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::{self, *};
 use crate::event::{Draft, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, Seq, now_ms};
+use crate::jobs::Jobs;
 use crate::lifecycle::{Draining, Vital};
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
@@ -186,6 +187,7 @@ fn moderation(config: &Config, store: &Store, metrics: &Metrics) -> ModerationHa
         words: Arc::new(Words::load(&config.safety).unwrap()),
         store: store.clone(),
         senders: Box::new(NoSenders),
+        jobs: Jobs::new(store.clone()),
         metrics: metrics.clone(),
         keep_text: false,
         seen: Seen::default(),

@@ -113,7 +113,7 @@ pub struct ContentCheck {
     breaker: Breaker,
     cache: Cache<Key, Judgement>,
     order: Order<(OpenId, OpenId), Ready>,
-    /// Results of WeChat's that wait for the commit of their message.
+    /// Results of WeChat's that wait for the store.
     late: Arc<Semaphore>,
     started: Stopwatch,
     _vital: Vital,
@@ -450,7 +450,7 @@ impl Handler<Pushed> for ContentCheck {
         let Some(result) = media_results::MediaResult::of(push) else { return };
         match self.late.clone().try_acquire_owned() {
             Ok(place) => drop(actix_rt::spawn(media_results::settle(self.common.clone(), result, place))),
-            Err(_) => log::error!("too many results of media checks wait for their messages; one is dropped"),
+            Err(_) => log::error!("too many results of media checks wait for the store; one is dropped"),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::verdict::{Policy, Reason, Verdict};
 use crate::config::{self, SafetyMode};
 use crate::event::{Finding, Found, Refusal, Source};
 use crate::ids::{OpenId, now_ms};
+use crate::jobs::Jobs;
 use crate::metrics::{CheckResult, CheckSubject, Metrics};
 use crate::store::messages::{Admission, Append};
 use crate::store::moderation::Audit;
@@ -42,6 +43,7 @@ pub struct Common {
     pub words: Arc<Words>,
     pub store: Store,
     pub senders: Box<dyn Senders>,
+    pub jobs: Jobs,
     pub metrics: Metrics,
     pub keep_text: bool,
     pub seen: Seen,

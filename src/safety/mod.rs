@@ -25,7 +25,7 @@ mod media_results;
 
 pub use actor::ContentCheck;
 pub use handle::{Common, Detail, ModerationHandle, Seen};
-pub use media_results::moderator_recall;
+pub use media_results::{SettleMediaResult, moderator_recall};
 pub use ports::Senders;
 pub use reload::{BadList, Words};
 pub use verdict::Policy;

@@ -21,6 +21,7 @@ use actix::{Recipient, System};
 
 pub mod blocks;
 pub mod conversations;
+pub mod jobs;
 pub mod messages;
 pub mod moderation;
 pub mod nodes;
@@ -56,13 +57,15 @@ pub use operators::seen::{SEEN_WITHIN, Sight, write_seen_regularly};
 pub use operators::traces::{TraceChange, TracedUser, change as change_traces};
 pub use readers::query::Query;
 pub use readers::reads_in_flight;
-pub use upkeep::{lapse_bans, name_functions, observe, prune_log};
+pub use upkeep::{lapse_bans, name_functions, observe, prune};
 
 use conversations::Sync;
 use database::clock::{self, Clock};
 use database::health::Health;
 use database::sqlite_file::{FileLock, OpenedFile, Writable};
 use database::{backup, conn, generation, migrations, postgres_url};
+use jobs::NextJob;
+use jobs::queries::NextJobAt;
 use lanes::deadlines::WATCHDOG_INTERVAL;
 use lanes::{Lane, OnHang, Shared, batch, executor};
 use messages::allowance::Allowance;
@@ -330,6 +333,14 @@ impl Store {
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn revocations(&self, question: LogQuestion) -> Result<LogPage, Unavailable> {
         self.ask(log::LogQuestionAt { question, now: self.inner.shared.clock.now() }).await
+    }
+
+    /// In how many milliseconds the next job is to be taken; 0: now. None: there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn next_job(&self, next: NextJob) -> Result<Option<u64>, Unavailable> {
+        self.ask(NextJobAt { next, now: self.inner.shared.clock.now() }).await
     }
 
     /// How things stand with the database, by the last connection that was tried.

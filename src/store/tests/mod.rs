@@ -63,6 +63,7 @@ mod profiles;
 mod audits;
 mod operators;
 mod notices;
+mod jobs;
 mod model;
 mod steps;
 mod against_model;

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::event::CommitSubscriber;
 use crate::http::status::StatusSource;
 use crate::http::{AdminKeys, Pushes, SignIn, State};
-use crate::jobs::{Job, Jobs, PruneLog, Runner};
+use crate::jobs::{BuildIndex, Job, Jobs, PruneLog, Runner};
 use crate::lifecycle::{Draining, Mailbox, Vital};
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
@@ -28,7 +28,7 @@ use crate::relay::{LinkState, Relay, RelayHandle, RelayPorts, RelaySettings};
 use crate::safety::{Common, ContentCheck, ModerationHandle, Policy, Seen, SettleMediaResult, Words};
 use crate::session::SessionPorts;
 use crate::store::moderation::PrunedLog;
-use crate::store::{Store, StoreLimits};
+use crate::store::{LATE_INDEXES, Store, StoreLimits};
 use crate::wechat::{WeChatApi, WeChatAuth};
 
 /// What the HTTP servers serve, and the parts behind them by the stage of the drain in which they end: first
@@ -202,7 +202,10 @@ impl Parts<'_> {
     /// What outlasts a crash.
     fn runner(&self, jobs: Jobs, store: &Store) -> WorkingJobs {
         let (config, store) = (self.config, store.clone());
-        let mut kinds: Vec<Arc<dyn Job>> = vec![Arc::new(SettleMediaResult { store: store.clone() })];
+        let mut kinds: Vec<Arc<dyn Job>> = vec![
+            Arc::new(SettleMediaResult { store: store.clone() }),
+            Arc::new(BuildIndex { store: store.clone(), indexes: LATE_INDEXES }),
+        ];
         if config.notice.template_id.is_some() {
             kinds.push(Arc::new(AbandonReservations { store: store.clone() }));
         }

@@ -4,10 +4,12 @@
 //! To add a kind, write a type and its [`Job`], and give it to the [`Runner`]. The job says what it does and whether it
 //! may be done twice; the runner decides when, where and how often.
 
+mod build_index;
 mod prune;
 mod runner;
 mod task;
 
+pub use build_index::BuildIndex;
 pub use prune::PruneLog;
 pub use runner::{Jobs, LEAVE_TIMEOUT, Runner};
 pub use task::{Outcome, Task};

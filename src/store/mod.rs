@@ -45,6 +45,7 @@ pub use database::backup::record_backup;
 pub use database::error::OpenError;
 pub use database::examine::{Examination, examine};
 pub use database::health::DatabaseState;
+pub use database::indexes::{LATE_INDEXES, LateIndex};
 pub use database::reach::{Reach, reach};
 pub use lanes::command::{Command, PendingReply, QueuedCommand};
 pub use lanes::deadlines::{CALLER_TIMEOUT, REPLY_TIMEOUT, SYNC_OVERLAP};
@@ -63,7 +64,7 @@ use conversations::Sync;
 use database::clock::{self, Clock};
 use database::health::Health;
 use database::sqlite_file::{FileLock, OpenedFile, Writable};
-use database::{backup, conn, generation, migrations, postgres_url};
+use database::{backup, conn, generation, indexes, migrations, postgres_url};
 use jobs::NextJob;
 use jobs::queries::NextJobAt;
 use lanes::deadlines::WATCHDOG_INTERVAL;
@@ -306,6 +307,19 @@ impl Store {
         .await
     }
 
+    /// Whether indexes that come late are built beside running servers.
+    pub fn builds_late_indexes(&self) -> bool {
+        matches!(self.inner.database.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Builds an index where it is not there whole. Blocking, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`OpenError`]: it is not there.
+    pub fn build_index(&self, index: &LateIndex) -> Result<(), OpenError> {
+        indexes::build_on_postgres(&self.inner.database, index)
+    }
+
     /// Which database it is, as it was seen last.
     pub fn generation(&self) -> DatabaseGeneration {
         DatabaseGeneration::of_number(self.inner.generation.load(Ordering::Relaxed))
@@ -436,12 +450,13 @@ pub fn check(config: &config::Database) -> Result<(), OpenError> {
     }
 }
 
-/// Brings the tables of a database up to date.
+/// Brings the tables of a database up to date, with the indexes that servers would build beside their work.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
 pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
-    migrations::migrate(config)
+    migrations::migrate(config)?;
+    indexes::build_all(config)
 }
 
 /// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never

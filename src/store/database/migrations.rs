@@ -19,6 +19,7 @@ use crate::config::{Database, DatabaseUrl};
 use crate::store::database::conn::{self, DURABLE, Setting, setting};
 use crate::store::database::error::OpenError;
 use crate::store::database::generation;
+use crate::store::database::indexes::{LATE_INDEXES, build_on_sqlite};
 use crate::store::database::sqlite_file;
 use crate::store::postgres::functions;
 
@@ -134,7 +135,7 @@ pub(in crate::store) fn migrate_sqlite(
         Ok(false)
     };
     while conn.immediate_transaction(next)? {}
-    Ok(())
+    build_on_sqlite(&mut conn, LATE_INDEXES)
 }
 
 pub(in crate::store) fn migrate_postgres(

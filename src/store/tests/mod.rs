@@ -64,6 +64,7 @@ mod audits;
 mod operators;
 mod notices;
 mod jobs;
+mod late_indexes;
 mod model;
 mod steps;
 mod against_model;

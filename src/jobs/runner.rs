@@ -1,10 +1,10 @@
 //! Decides when, where and how often jobs are done: takes what is due under a lease that it renews, and writes what came
 //! of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -47,6 +47,14 @@ struct Inner {
     is_wanted: Notify,
     is_leaving: AtomicBool,
     places: Arc<Semaphore>,
+    /// Ids of the jobs that run here, until their end is written.
+    running: Mutex<HashSet<i64>>,
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Jobs {
@@ -57,6 +65,7 @@ impl Jobs {
             is_wanted: Notify::new(),
             is_leaving: AtomicBool::new(false),
             places: Arc::new(Semaphore::new(RUNNING_AT_MOST)),
+            running: Mutex::default(),
         }))
     }
 
@@ -148,6 +157,10 @@ impl Runner {
         let claim = ClaimJobs { kinds: kinds.to_vec(), node: node.clone(), lease_ms, limit };
         for claimed in store.execute(claim).await.unwrap_or_default() {
             let Some(job) = self.kinds.get(claimed.kind.as_str()).cloned() else { continue };
+            // The database was away for longer than the lease, and nobody else has taken it: it goes on here.
+            if !self.jobs.0.running().insert(claimed.id) {
+                continue;
+            }
             // As many as were asked for: nobody else takes places.
             let Ok(place) = places.clone().acquire_owned().await else { return };
             actix_rt::spawn(run(self.jobs.0.clone(), job, claimed, self.metrics.clone(), place));
@@ -160,10 +173,11 @@ async fn renew(inner: Arc<Inner>) {
     let mut every = interval(RENEW_INTERVAL);
     loop {
         every.tick().await;
-        if inner.places.available_permits() < RUNNING_AT_MOST {
+        let ids: Vec<_> = inner.running().iter().copied().collect();
+        if !ids.is_empty() {
             let lease_ms = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-            // The next time.
-            let _ = inner.store.execute(RenewJobs { node: inner.node.clone(), lease_ms }).await;
+            // Where it fails, the next time.
+            let _ = inner.store.execute(RenewJobs { ids, node: inner.node.clone(), lease_ms }).await;
         }
     }
 }
@@ -207,6 +221,7 @@ async fn run(
         timeout(CALLER_TIMEOUT, settle).await.unwrap_or(Err(Refusal::Unavailable))
     };
     let _ = PATIENCE.run(|_| true, settle).await;
+    inner.running().remove(&id);
     drop(place);
     inner.is_wanted.notify_one();
 }

@@ -8,13 +8,13 @@ use crate::event::Refusal;
 use crate::store::database::statement::{Statement, Writer};
 use crate::store::lanes::command::{Command, Db, Locks, Order, Times};
 
-/// Which are to be taken, by the time and the node. A SQLite file has one process: what another
-/// one had, it has no more. A node's own are never taken: they run here, or their end is still to be written.
+/// Which are to be taken, by the time and the node. A SQLite file has one process: what another one had, it has no
+/// more.
 pub(super) fn is_due(on_sqlite: bool) -> &'static str {
     if on_sqlite {
-        "((node IS NULL AND due_at <= $3) OR node <> $4)"
+        "((node IS NULL AND due_at <= $3) OR until <= $4 OR node <> $5)"
     } else {
-        "((node IS NULL AND due_at <= $3) OR (node <> $4 AND until <= $5))"
+        "((node IS NULL AND due_at <= $3) OR until <= $4)"
     }
 }
 
@@ -108,9 +108,8 @@ impl Command for ClaimJobs {
             names(&self.kinds),
             is_due(on_sqlite)
         ));
-        let claim =
-            claim.text(&self.node).number(now.saturating_add(self.lease_ms)).number(now).text(&self.node);
-        let claim = if on_sqlite { claim } else { claim.number(now) };
+        let claim = claim.text(&self.node).number(now.saturating_add(self.lease_ms)).number(now).number(now);
+        let claim = if on_sqlite { claim.text(&self.node) } else { claim };
         let rows = db.rows::<ClaimedRow>(claim.number(i64::try_from(self.limit).unwrap_or(i64::MAX)))?;
         let claimed = |row: ClaimedRow| ClaimedJob {
             id: row.id,
@@ -138,8 +137,11 @@ impl Command for RenewJobs {
 
     fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
         let until = times.database.saturating_add(self.lease_ms);
-        db.run(Statement::new("UPDATE jobs SET until = $1 WHERE node = $2").number(until).text(&self.node))
-            .map(|_| Ok(()))
+        for id in &self.ids {
+            let renew = Statement::new("UPDATE jobs SET until = $1 WHERE id = $2 AND node = $3");
+            db.run(renew.number(until).number(*id).text(&self.node))?;
+        }
+        Ok(Ok(()))
     }
 }
 

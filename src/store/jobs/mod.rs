@@ -16,7 +16,8 @@ pub struct EnqueueJob {
     pub payload: String,
 }
 
-/// Takes jobs that are due, the longest overdue first, and those whose node is dead.
+/// Takes jobs that are due, the longest overdue first, and those whose lease has ended: their node is dead, or never
+/// heard that it has them.
 #[derive(Debug)]
 pub struct ClaimJobs {
     pub kinds: Vec<&'static str>,
@@ -41,9 +42,10 @@ pub struct ClaimedJob {
     pub is_resumed: bool,
 }
 
-/// Keeps what a node has taken for longer.
+/// Keeps for longer what a node has taken and does.
 #[derive(Debug)]
 pub struct RenewJobs {
+    pub ids: Vec<i64>,
     pub node: String,
     pub lease_ms: i64,
 }

@@ -29,17 +29,16 @@ impl Query for NextJobAt {
     fn run(&self, conn: &mut Conn) -> QueryResult<Option<u64>> {
         let (on_sqlite, NextJob { kinds, node }) = (matches!(conn, Conn::Sqlite(_)), &self.next);
         let (now, taken) = if on_sqlite {
-            ("CAST($1 AS BIGINT)", "0")
+            ("CAST($2 AS BIGINT)", "WHEN node <> $1 THEN 0 ELSE until")
         } else {
-            ("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", "until")
+            ("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", "ELSE until")
         };
         let next = Statement::new(format!(
-            "SELECT min(CASE WHEN node IS NULL THEN due_at ELSE {taken} END) - {now} AS in_ms FROM jobs \
-             WHERE kind IN ({}) AND (node IS NULL OR node <> $2)",
+            "SELECT min(CASE WHEN node IS NULL THEN due_at {taken} END) - {now} AS in_ms FROM jobs WHERE kind IN ({})",
             names(kinds)
         ));
-        let next = if on_sqlite { next.number(self.now) } else { next };
-        let in_ms = next.text(node).get_result::<Next>(conn)?.in_ms;
+        let next = if on_sqlite { next.text(node).number(self.now) } else { next };
+        let in_ms = next.get_result::<Next>(conn)?.in_ms;
         Ok(in_ms.map(|ms| u64::try_from(ms).unwrap_or(0)))
     }
 }

@@ -14,6 +14,7 @@ use crate::store::jobs::*;
 
 on_both!(
     a_job_that_is_taken_is_nobody_elses_until_its_node_is_dead,
+    what_a_node_has_and_does_not_do_is_taken_when_its_lease_ends,
     what_came_of_a_job_is_said_by_who_has_it,
     so_many_of_a_kind_wait_and_no_more,
     each_job_is_done_by_one_node,
@@ -50,19 +51,37 @@ async fn a_job_that_is_taken_is_nobody_elses_until_its_node_is_dead(db: &mut Db)
     assert_eq!(next(&rig, "a").await, Some(0));
     let [job] = &claim(&rig, "a", 60_000).await[..] else { panic!("one") };
     assert_eq!((&*job.key, &*job.payload, job.tries, job.is_resumed), ("1", "p", 1, false));
-    assert_eq!((next(&rig, "a").await, claim(&rig, "a", 60_000).await.len()), (None, 0), "it runs there");
+    assert_eq!(claim(&rig, "a", 60_000).await, [], "it runs there");
+    assert!(next(&rig, "a").await.unwrap() > 30_000);
     if db.admin.is_some() {
         assert!(next(&rig, "b").await.unwrap() > 30_000);
         assert_eq!(claim(&rig, "b", 60_000).await, []);
         // Renewed, it stays where it is; a node that says nothing for so long is dead.
-        rig.call(RenewJobs { node: "a".into(), lease_ms: 120_000 }).await.unwrap();
+        rig.call(RenewJobs { ids: vec![job.id], node: "a".into(), lease_ms: 120_000 }).await.unwrap();
         assert!(next(&rig, "b").await.unwrap() > 90_000);
-        rig.call(RenewJobs { node: "a".into(), lease_ms: -1 }).await.unwrap();
+        rig.call(RenewJobs { ids: vec![job.id], node: "a".into(), lease_ms: -1 }).await.unwrap();
     }
     // A SQLite file has one process: another name is a later one.
     assert_eq!(next(&rig, "b").await, Some(0));
     let [again] = &claim(&rig, "b", 60_000).await[..] else { panic!("one") };
     assert_eq!((again.id, again.tries, again.is_resumed), (job.id, 2, true));
+}
+
+/// The node never heard that it has them: the connection broke as it took them.
+async fn what_a_node_has_and_does_not_do_is_taken_when_its_lease_ends(db: &mut Db) {
+    let rig = db.open();
+    enqueue(&rig, "1").await;
+    enqueue(&rig, "2").await;
+    let taken = claim(&rig, "a", 300).await;
+    rig.call(RenewJobs { ids: vec![taken[0].id], node: "a".into(), lease_ms: 60_000 }).await.unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while next(&rig, "a").await != Some(0) {
+        assert!(Instant::now() < end, "its lease does not end");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let again = claim(&rig, "a", 60_000).await;
+    let ids: Vec<_> = again.iter().map(|job| (job.id, job.is_resumed)).collect();
+    assert_eq!(ids, [(taken[1].id, true)]);
 }
 
 async fn what_came_of_a_job_is_said_by_who_has_it(db: &mut Db) {

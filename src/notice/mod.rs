@@ -5,6 +5,7 @@
 //! ([`deliver`]) as [`compose`] words it. While the settings are wrong it rests ([`rest`]). The grants, and
 //! who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
 
+mod abandon;
 mod actor;
 mod handle;
 mod schedule;
@@ -23,6 +24,7 @@ use crate::ids::{OpenId, TemplateId};
 use crate::store::Store;
 use crate::store::notices::Quiet;
 
+pub use abandon::AbandonReservations;
 pub use actor::Notifier;
 pub use handle::{LEAVE_TIMEOUT, NotifierHandle, Seen, Standing};
 

@@ -21,6 +21,7 @@ use actix::{Recipient, System};
 
 pub mod blocks;
 pub mod conversations;
+pub mod jobs;
 pub mod messages;
 pub mod moderation;
 pub mod nodes;
@@ -44,6 +45,7 @@ pub use database::backup::record_backup;
 pub use database::error::OpenError;
 pub use database::examine::{Examination, examine};
 pub use database::health::DatabaseState;
+pub use database::indexes::{LATE_INDEXES, LateIndex};
 pub use database::reach::{Reach, reach};
 pub use lanes::command::{Command, PendingReply, QueuedCommand};
 pub use lanes::deadlines::{CALLER_TIMEOUT, REPLY_TIMEOUT, SYNC_OVERLAP};
@@ -56,13 +58,15 @@ pub use operators::seen::{SEEN_WITHIN, Sight, write_seen_regularly};
 pub use operators::traces::{TraceChange, TracedUser, change as change_traces};
 pub use readers::query::Query;
 pub use readers::reads_in_flight;
-pub use upkeep::{lapse_bans, name_functions, observe, prune_log};
+pub use upkeep::{lapse_bans, name_functions, observe, prune};
 
 use conversations::Sync;
 use database::clock::{self, Clock};
 use database::health::Health;
 use database::sqlite_file::{FileLock, OpenedFile, Writable};
-use database::{backup, conn, generation, migrations, postgres_url};
+use database::{backup, conn, generation, indexes, migrations, postgres_url};
+use jobs::NextJob;
+use jobs::queries::NextJobAt;
 use lanes::deadlines::WATCHDOG_INTERVAL;
 use lanes::{Lane, OnHang, Shared, batch, executor};
 use messages::allowance::Allowance;
@@ -303,6 +307,19 @@ impl Store {
         .await
     }
 
+    /// Whether indexes that come late are built beside running servers.
+    pub fn builds_late_indexes(&self) -> bool {
+        matches!(self.inner.database.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Builds an index where it is not there whole. Blocking, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`OpenError`]: it is not there.
+    pub fn build_index(&self, index: &LateIndex) -> Result<(), OpenError> {
+        indexes::build_on_postgres(&self.inner.database, index)
+    }
+
     /// Which database it is, as it was seen last.
     pub fn generation(&self) -> DatabaseGeneration {
         DatabaseGeneration::of_number(self.inner.generation.load(Ordering::Relaxed))
@@ -330,6 +347,14 @@ impl Store {
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn revocations(&self, question: LogQuestion) -> Result<LogPage, Unavailable> {
         self.ask(log::LogQuestionAt { question, now: self.inner.shared.clock.now() }).await
+    }
+
+    /// In how many milliseconds the next job is to be taken; 0: now. None: there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn next_job(&self, next: NextJob) -> Result<Option<u64>, Unavailable> {
+        self.ask(NextJobAt { next, now: self.inner.shared.clock.now() }).await
     }
 
     /// How things stand with the database, by the last connection that was tried.
@@ -425,12 +450,13 @@ pub fn check(config: &config::Database) -> Result<(), OpenError> {
     }
 }
 
-/// Brings the tables of a database up to date.
+/// Brings the tables of a database up to date, with the indexes that servers would build beside their work.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
 pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
-    migrations::migrate(config)
+    migrations::migrate(config)?;
+    indexes::build_all(config)
 }
 
 /// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never

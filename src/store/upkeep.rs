@@ -6,8 +6,8 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use crate::event::Refusal;
 use crate::event::revocation::Revoked;
-use crate::ids::now_ms;
 use crate::metrics::Metrics;
 use crate::store::Query;
 use crate::store::Store;
@@ -18,7 +18,6 @@ use crate::store::revocations::{EndedBans, Revoke};
 
 /// PostgreSQL asks the file system about every file of the database for its size.
 const LOOK_INTERVAL: Duration = Duration::from_secs(300);
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the
 /// release before, and for the list.
@@ -30,7 +29,6 @@ const LAPSED_AT_ONCE: usize = 100;
 
 /// Rows taken out in one write: few, for the messages of its batch wait for them.
 const ROWS: i64 = 500;
-const DAY_MS: i64 = 86_400_000;
 
 /// Tells the metrics every five minutes how large the database is and when it was last backed up, from the
 /// start on.
@@ -46,24 +44,15 @@ pub async fn observe(store: Store, metrics: Metrics) {
     }
 }
 
-/// Takes out of a log, from the start on and every hour, what is older than so many days; 0: nothing.
-pub async fn prune_log(store: Store, log: PrunedLog, days: u32) {
-    if days == 0 {
-        return;
+/// Takes out of a log what is from before a time, a little at a time.
+///
+/// # Errors
+/// The store takes no more now.
+pub async fn prune(store: &Store, log: PrunedLog, before: i64) -> Result<(), Refusal> {
+    while store.ask(HasEntriesBefore { log, before }).await.map_err(|_| Refusal::Unavailable)? {
+        store.execute_background(Prune { log, before, rows: ROWS }).await?;
     }
-    loop {
-        prune(&store, log, now_ms().saturating_sub(i64::from(days) * DAY_MS)).await;
-        tokio::time::sleep(PRUNE_EVERY).await;
-    }
-}
-
-/// Takes out of a log what is from before a time, for as long as there is some and the store takes it.
-pub(in crate::store) async fn prune(store: &Store, log: PrunedLog, before: i64) {
-    while store.ask(HasEntriesBefore { log, before }).await == Ok(true) {
-        if store.execute_background(Prune { log, before, rows: ROWS }).await.is_err() {
-            return;
-        }
-    }
+    Ok(())
 }
 
 /// Notes in the log of revocations which bans are over, for as long as the process lives.

@@ -10,6 +10,8 @@ use crate::files::Denied;
 /// password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    #[error("the index {name} is not built: {reason}")]
+    Index { name: &'static str, reason: String },
     #[error("cannot create the database's directory {}: {source}; create it, or let this user write beside it", path.display())]
     Directory { path: PathBuf, source: std::io::Error },
     #[error(transparent)]

@@ -20,6 +20,7 @@ use crate::config::{Database, DatabaseUrl};
 use crate::store::database::conn::{self, DURABLE, Setting, setting};
 use crate::store::database::error::OpenError;
 use crate::store::database::generation;
+use crate::store::database::indexes::{LATE_INDEXES, build_on_sqlite};
 use crate::store::database::sqlite_file;
 use crate::store::postgres::functions;
 use crate::store::sqlite;
@@ -142,7 +143,7 @@ pub(in crate::store) fn migrate_sqlite(
         Ok(false)
     };
     while conn.immediate_transaction(next)? {}
-    Ok(())
+    build_on_sqlite(&mut conn, LATE_INDEXES)
 }
 
 /// Takes long only for a database that had no keys, or that a tool has filled.

@@ -7,6 +7,7 @@ pub(in crate::store) mod error;
 pub(in crate::store) mod examine;
 pub(in crate::store) mod generation;
 pub(in crate::store) mod health;
+pub(in crate::store) mod indexes;
 pub(in crate::store) mod migrations;
 pub(in crate::store) mod postgres_url;
 pub(in crate::store) mod reach;

@@ -1,9 +1,8 @@
-//! The nodes that share one PostgreSQL: who lives, and what one of them does for all.
+//! The nodes that share one PostgreSQL: who lives, and for whom something has changed.
 
 use crate::ids::OpenId;
 
 pub(in crate::store) mod heartbeats;
-mod leases;
 
 /// Which of these users has a conversation that changed for them in the last `ago_ms` milliseconds. On
 /// PostgreSQL only: a SQLite file has one node, which needs no hints, and the answer is nobody.
@@ -45,21 +44,5 @@ pub struct LiveNode {
 /// Takes this node's heartbeat away: it leaves in order.
 #[derive(Debug)]
 pub struct RemoveHeartbeat {
-    pub node: String,
-}
-
-/// Takes or renews what only one node does at a time, for so long by the database's clock; whether `node` has
-/// it. A SQLite file has one node, which has everything.
-#[derive(Debug)]
-pub struct TakeLease {
-    pub what: &'static str,
-    pub node: String,
-    pub for_ms: i64,
-}
-
-/// Gives a lease back before its end, if `node` has it.
-#[derive(Debug)]
-pub struct ReleaseLease {
-    pub what: &'static str,
     pub node: String,
 }

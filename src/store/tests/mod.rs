@@ -63,6 +63,8 @@ mod profiles;
 mod audits;
 mod operators;
 mod notices;
+mod jobs;
+mod late_indexes;
 mod model;
 mod steps;
 mod against_model;

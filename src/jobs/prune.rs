@@ -11,7 +11,7 @@ use crate::ids::now_ms;
 use crate::store::moderation::PrunedLog;
 use crate::store::{Store, prune};
 
-const EVERY: Duration = Duration::from_secs(3_600);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3_600);
 const DAY_MS: i64 = 86_400_000;
 
 /// Keeps a log for so many days.
@@ -38,13 +38,13 @@ impl Job for PruneLog {
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(Duration::from_secs(10), EVERY)
+        Backoff::new(Duration::from_secs(10), PRUNE_INTERVAL)
     }
 
     fn run(self: Arc<Self>, _: Task) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             match prune(&self.store, self.log, now_ms().saturating_sub(i64::from(self.days) * DAY_MS)).await {
-                Ok(()) => Outcome::DoneUntil(EVERY),
+                Ok(()) => Outcome::DoneUntil(PRUNE_INTERVAL),
                 Err(_) => Outcome::Failed,
             }
         })

@@ -22,19 +22,19 @@ use crate::store::jobs::{
 use crate::store::{CALLER_TIMEOUT, Store};
 
 /// Jobs that run on this node at once; the others wait in their rows.
-const RUNNING_AT_MOST: usize = 32;
+const MAX_RUNNING_JOBS: usize = 32;
 /// A node that has not renewed its lease for so long is taken for dead.
 const LEASE: Duration = Duration::from_secs(30);
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the database is asked what other nodes have enqueued or left.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long jobs that run may take to end when the server leaves. Others take up those that do not.
+/// Time that jobs which run may take to end when the server leaves. Others take up those that do not.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const _: () = assert!(RENEW_INTERVAL.as_millis() * 2 < LEASE.as_millis(), "one renewal may fail");
 
 /// What the runner itself asks of the store: until it is done.
-const PATIENCE: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+const STORE_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
 /// The way to the runner: cheap to clone, usable from every thread, and there before the runner.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Jobs {
             node: format!("{:016x}", rand::random::<u64>()),
             is_wanted: Notify::new(),
             is_leaving: AtomicBool::new(false),
-            places: Arc::new(Semaphore::new(RUNNING_AT_MOST)),
+            places: Arc::new(Semaphore::new(MAX_RUNNING_JOBS)),
             running: Mutex::default(),
         }))
     }
@@ -114,7 +114,7 @@ impl Runner {
         let inner = &self.jobs.0;
         inner.is_leaving.store(true, Ordering::SeqCst);
         inner.is_wanted.notify_one();
-        let all = u32::try_from(RUNNING_AT_MOST).unwrap_or(u32::MAX);
+        let all = u32::try_from(MAX_RUNNING_JOBS).unwrap_or(u32::MAX);
         drop(timeout(LEAVE_TIMEOUT, inner.places.acquire_many(all)).await);
         let release = inner.store.execute(ReleaseJobs { node: inner.node.clone() });
         drop(timeout(Duration::from_secs(1), release).await);
@@ -145,7 +145,7 @@ impl Runner {
         for job in self.kinds.values() {
             for key in job.standing() {
                 let enqueue = async || self.jobs.enqueue(job.kind(), &key, String::new()).await;
-                let _ = PATIENCE.run(|refusal| *refusal == Refusal::Unavailable, enqueue).await;
+                let _ = STORE_BACKOFF.run(|refusal| *refusal == Refusal::Unavailable, enqueue).await;
             }
         }
     }
@@ -220,7 +220,7 @@ async fn run(
         let settle = inner.store.execute(SettleJob { id, node: inner.node.clone(), end });
         timeout(CALLER_TIMEOUT, settle).await.unwrap_or(Err(Refusal::Unavailable))
     };
-    let _ = PATIENCE.run(|_| true, settle).await;
+    let _ = STORE_BACKOFF.run(|_| true, settle).await;
     inner.running().remove(&id);
     drop(place);
     inner.is_wanted.notify_one();

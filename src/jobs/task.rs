@@ -1,4 +1,4 @@
-//! What a job is told, and what it says.
+//! Task of a job, and outcome of one try.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Task {
     pub age: Duration,
 }
 
-/// What came of one try.
+/// Outcome of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,

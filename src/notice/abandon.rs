@@ -15,7 +15,7 @@ use crate::store::notices::Abandon;
 
 /// A reservation this old, in milliseconds, is nobody's any more: none is under way for longer.
 const ABANDONED_AFTER: i64 = 120_000;
-const EVERY: Duration = Duration::from_secs(60);
+const ABANDON_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Closes them, every minute on one node.
 pub struct AbandonReservations {
@@ -36,14 +36,14 @@ impl Job for AbandonReservations {
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(Duration::from_secs(5), EVERY)
+        Backoff::new(Duration::from_secs(5), ABANDON_INTERVAL)
     }
 
     fn run(self: Arc<Self>, _: Task) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let abandon = Abandon { reserved_before: now_ms() - ABANDONED_AFTER };
             match self.store.execute_background(abandon).await {
-                Ok(()) => Outcome::DoneUntil(EVERY),
+                Ok(()) => Outcome::DoneUntil(ABANDON_INTERVAL),
                 Err(_) => Outcome::Failed,
             }
         })

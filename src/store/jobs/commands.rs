@@ -1,4 +1,4 @@
-//! How jobs come, are taken and end.
+//! Commands of jobs: each changes their rows with the batch it is in.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -157,15 +157,15 @@ impl Command for SettleJob {
     }
 
     fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
-        const AGAIN: &str =
+        const SET_DUE_AGAIN: &str =
             "UPDATE jobs SET node = NULL, until = NULL, due_at = $1, tries = 0 WHERE id = $2 AND node = $3";
-        const FAILED: &str =
+        const SET_FAILED: &str =
             "UPDATE jobs SET node = NULL, until = NULL, due_at = $1 WHERE id = $2 AND node = $3";
         let due = |after_ms| times.database.saturating_add(ms(after_ms));
         let settle = match self.end {
             JobEnd::Gone => Statement::new("DELETE FROM jobs WHERE id = $1 AND node = $2"),
-            JobEnd::Again { after_ms } => Statement::new(AGAIN).number(due(after_ms)),
-            JobEnd::Failed { after_ms } => Statement::new(FAILED).number(due(after_ms)),
+            JobEnd::Again { after_ms } => Statement::new(SET_DUE_AGAIN).number(due(after_ms)),
+            JobEnd::Failed { after_ms } => Statement::new(SET_FAILED).number(due(after_ms)),
         };
         db.run(settle.number(self.id).text(&self.node)).map(|_| Ok(()))
     }

@@ -1,4 +1,4 @@
-//! When there is something to be done.
+//! Time of the next job.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};

@@ -1,10 +1,10 @@
-//! What a batch does in its transaction.
+//! One batch in its transaction.
 
 use diesel::prelude::*;
 use smallvec::SmallVec;
 
 use super::Heads;
-use super::conversations::{Conversations, Place, has_blocked};
+use super::conversations::{BatchConversations, Place, has_blocked};
 use super::head::Head;
 use super::keys::{Key, Keys, hash};
 use super::statements::{AskedKey, NewMessage, find_keys, insert_messages};
@@ -34,7 +34,7 @@ pub(super) struct Batch<'c, 'w> {
     now: i64,
     /// The store's own, for syncs.
     at: i64,
-    conversations: Conversations<'w>,
+    conversations: BatchConversations<'w>,
     /// Keys of the batch's messages that the table has, in order.
     stored: Vec<Key>,
     /// Messages that are to be inserted before anybody reads the table.
@@ -49,7 +49,7 @@ impl<'c, 'w> Batch<'c, 'w> {
         limits: StoreLimits,
         (now, at): (i64, i64),
     ) -> Self {
-        let conversations = Conversations::default();
+        let conversations = BatchConversations::default();
         Self { conn, heads, keys, limits, now, at, conversations, stored: Vec::new(), rows: Vec::new() }
     }
 
@@ -59,7 +59,7 @@ impl<'c, 'w> Batch<'c, 'w> {
     }
 
     /// Writes what was gathered.
-    pub(super) fn finish(mut self) -> Result<Conversations<'w>, Trouble> {
+    pub(super) fn finish(mut self) -> Result<BatchConversations<'w>, Trouble> {
         self.insert_messages()?;
         self.conversations.store(self.conn)?;
         self.keys.write(self.conn)?;

@@ -16,30 +16,30 @@ use crate::store::database::schema::{blocks, conversations, members, messages};
 
 /// Conversations by their place in the batch.
 #[derive(Default)]
-pub(super) struct Conversations<'a> {
-    list: Vec<Conversation<'a>>,
+pub(super) struct BatchConversations<'a> {
+    list: Vec<BatchConversation<'a>>,
     places: HashMap<(&'a OpenId, &'a OpenId), Place, RandomState>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place(usize);
 
-struct Conversation<'a> {
+struct BatchConversation<'a> {
     /// Of a direct one, in the order of its members in [`Head`].
     members: (&'a OpenId, &'a OpenId),
     address: String,
-    head: Known,
+    head: HeadState,
     /// Members are to be stored.
     is_changed: bool,
 }
 
-enum Known {
-    No,
+enum HeadState {
+    Unknown,
     NotBegun,
     Begun(Head),
 }
 
-impl<'a> Conversations<'a> {
+impl<'a> BatchConversations<'a> {
     /// Place of the direct conversation of two, which is looked up if it is not known.
     pub(super) fn find(
         &mut self,
@@ -51,14 +51,20 @@ impl<'a> Conversations<'a> {
         let members = if who <= peer { (who, peer) } else { (peer, who) };
         let place = *self.places.entry(members).or_insert_with(|| {
             let address = direct(who, peer);
-            self.list.push(Conversation { members, address, head: Known::No, is_changed: false });
+            self.list.push(BatchConversation {
+                members,
+                address,
+                head: HeadState::Unknown,
+                is_changed: false,
+            });
             Place(self.list.len() - 1)
         });
         let conversation = &mut self.list[place.0];
-        if let Known::No = conversation.head {
+        if let HeadState::Unknown = conversation.head {
             conversation.head = match heads.get(&conversation.address) {
-                Some(head) => Known::Begun(*head),
-                None => look_up(conn, &conversation.address, members)?.map_or(Known::NotBegun, Known::Begun),
+                Some(head) => HeadState::Begun(*head),
+                None => look_up(conn, &conversation.address, members)?
+                    .map_or(HeadState::NotBegun, HeadState::Begun),
             };
         }
         Ok(place)
@@ -67,8 +73,8 @@ impl<'a> Conversations<'a> {
     /// None where it has not begun.
     pub(super) fn head(&self, place: Place) -> Option<&Head> {
         match &self.list[place.0].head {
-            Known::Begun(head) => Some(head),
-            Known::NotBegun | Known::No => None,
+            HeadState::Begun(head) => Some(head),
+            HeadState::NotBegun | HeadState::Unknown => None,
         }
     }
 
@@ -77,13 +83,13 @@ impl<'a> Conversations<'a> {
     }
 
     pub(super) fn begin(&mut self, place: Place, head: Head) {
-        self.list[place.0].head = Known::Begun(head);
+        self.list[place.0].head = HeadState::Begun(head);
     }
 
     /// Changes one that has begun; its members are stored with the batch.
     pub(super) fn change(&mut self, place: Place, change: impl FnOnce(&mut Head)) {
         let conversation = &mut self.list[place.0];
-        if let Known::Begun(head) = &mut conversation.head {
+        if let HeadState::Begun(head) = &mut conversation.head {
             change(head);
             conversation.is_changed = true;
         }
@@ -91,7 +97,7 @@ impl<'a> Conversations<'a> {
 
     /// Notes what stands in the tables already.
     pub(super) fn note(&mut self, place: Place, note: impl FnOnce(&mut Head)) {
-        if let Known::Begun(head) = &mut self.list[place.0].head {
+        if let HeadState::Begun(head) = &mut self.list[place.0].head {
             note(head);
         }
     }
@@ -100,7 +106,7 @@ impl<'a> Conversations<'a> {
     pub(super) fn forget(&mut self, heads: &mut Heads, address: &str) {
         heads.pop(address);
         for conversation in self.list.iter_mut().filter(|conversation| conversation.address == address) {
-            conversation.head = Known::No;
+            conversation.head = HeadState::Unknown;
         }
     }
 
@@ -110,13 +116,13 @@ impl<'a> Conversations<'a> {
         let mut changed: Vec<_> =
             self.list.iter_mut().filter(|conversation| conversation.is_changed).collect();
         changed.sort_unstable_by_key(|conversation| match &conversation.head {
-            Known::Begun(head) => head.conversation,
-            Known::NotBegun | Known::No => 0,
+            HeadState::Begun(head) => head.conversation,
+            HeadState::NotBegun | HeadState::Unknown => 0,
         });
         let mut rows = MemberRows::default();
-        for Conversation { members: (first, second), head, is_changed, .. } in changed {
+        for BatchConversation { members: (first, second), head, is_changed, .. } in changed {
             *is_changed = false;
-            let Known::Begun(head) = head else { continue };
+            let HeadState::Begun(head) = head else { continue };
             let (last, conversation) = (head.last, head.conversation);
             let members = [*first, *second].into_iter().zip(&mut head.members);
             for (openid, member) in members.take(1 + usize::from(first != second)) {
@@ -129,8 +135,8 @@ impl<'a> Conversations<'a> {
 
     /// Keeps them for later batches: this one is durable.
     pub(super) fn remember(self, heads: &mut Heads) {
-        for Conversation { address, head, .. } in self.list {
-            if let Known::Begun(head) = head {
+        for BatchConversation { address, head, .. } in self.list {
+            if let HeadState::Begun(head) = head {
                 heads.put(address, head);
             }
         }

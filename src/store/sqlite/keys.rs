@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use sha2::{Digest as _, Sha256};
 
-use super::key_filter::{CAPACITY, KeyFilter};
+use super::key_filter::{KEY_FILTER_CAPACITY, KeyFilter};
 use super::statements::insert_keys;
 use crate::store::database::schema::idempotency_keys;
 use crate::store::database::statement::Statement;
@@ -23,9 +23,9 @@ const GATHERED_KEYS: usize = if cfg!(test) { 16 } else { 32_768 };
 /// again.
 const WRITTEN_PER_MESSAGE: usize = 2;
 /// Messages without a key in the table that a start leaves to memory.
-const LEFT_TO_MEMORY: i64 = 4 * GATHERED_KEYS as i64;
+const MESSAGES_LEFT_TO_MEMORY: i64 = 4 * GATHERED_KEYS as i64;
 /// Messages that a start makes up for in one transaction.
-const MADE_UP_AT_ONCE: i64 = GATHERED_KEYS as i64;
+const MESSAGES_MADE_UP_AT_ONCE: i64 = GATHERED_KEYS as i64;
 
 /// Key of one message, in the order of the table. Two messages may have the same hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +96,7 @@ impl Keys {
         let Progress { through_id, last_id } = Progress::read(conn)?;
         let gathering = keyed(conn, through_id, i64::MAX)?;
         // No message has two keys.
-        let fits = usize::try_from(through_id).is_ok_and(|keys| keys < CAPACITY);
+        let fits = usize::try_from(through_id).is_ok_and(|keys| keys < KEY_FILTER_CAPACITY);
         let mut filter = if fits { stored(conn)? } else { KeyFilter::full() };
         gathering.iter().for_each(|key| filter.insert(key.conversation, key.hash));
         Ok(Self { gathering, through: through_id, last_id, filter, ..Self::default() })
@@ -171,10 +171,10 @@ impl Keys {
 /// had none, or that a tool has filled. Whether more are missing.
 pub(in crate::store) fn make_up(conn: &mut SqliteConnection) -> QueryResult<bool> {
     let Progress { through_id, last_id } = Progress::read(conn)?;
-    if last_id - through_id <= LEFT_TO_MEMORY {
+    if last_id - through_id <= MESSAGES_LEFT_TO_MEMORY {
         return Ok(false);
     }
-    let through = through_id + MADE_UP_AT_ONCE;
+    let through = through_id + MESSAGES_MADE_UP_AT_ONCE;
     let keys = keyed(conn, through_id, through)?;
     insert_keys(conn, &keys)?;
     set_through(conn, through)?;
@@ -226,7 +226,7 @@ struct KeyedMessage {
     client_msg_id: String,
 }
 
-/// How far the table has come, and the end of the messages.
+/// Progress of the table, and the id of the last message.
 #[derive(QueryableByName, PartialEq, Eq)]
 struct Progress {
     #[diesel(sql_type = BigInt)]

@@ -1,6 +1,7 @@
 //! SQLite: one lane, one transaction a batch, few prepared statements. This process is the only writer (a file
 //! lock says so), so what the lane knew after the last commit is remembered, for as long as SQLite's
-//! `data_version` says that nobody else has written: a lone message costs one insert and one update.
+//! `data_version` says that nobody else has written: a lone message costs one insert and one update, and at
+//! times two keys of earlier ones.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

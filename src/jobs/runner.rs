@@ -115,7 +115,10 @@ impl Runner {
         inner.is_leaving.store(true, Ordering::SeqCst);
         inner.is_wanted.notify_one();
         let all = u32::try_from(MAX_RUNNING_JOBS).unwrap_or(u32::MAX);
-        drop(timeout(LEAVE_TIMEOUT, inner.places.acquire_many(all)).await);
+        let ended = timeout(LEAVE_TIMEOUT, inner.places.acquire_many(all)).await;
+        // A look that is under way begins nothing after this.
+        inner.places.close();
+        drop(ended);
         let release = inner.store.execute(ReleaseJobs { node: inner.node.clone() });
         drop(timeout(Duration::from_secs(1), release).await);
     }
@@ -152,17 +155,24 @@ impl Runner {
 
     async fn take_due(&self, kinds: &[&'static str]) {
         let Inner { store, node, places, .. } = &*self.jobs.0;
+        // Held while they are claimed, so that who leaves waits for these, too.
         let limit = places.available_permits();
+        let most = u32::try_from(limit).unwrap_or(u32::MAX);
+        let Ok(mut free) = places.clone().try_acquire_many_owned(most) else { return };
         let lease_ms = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
         let claim = ClaimJobs { kinds: kinds.to_vec(), node: node.clone(), lease_ms, limit };
-        for claimed in store.execute(claim).await.unwrap_or_default() {
+        let claimed = store.execute(claim).await.unwrap_or_default();
+        if places.is_closed() {
+            // The server leaves, and did not wait for so long: they are given back.
+            return;
+        }
+        for claimed in claimed {
             let Some(job) = self.kinds.get(claimed.kind.as_str()).cloned() else { continue };
             // The database was away for longer than the lease, and nobody else has taken it: it goes on here.
             if !self.jobs.0.running().insert(claimed.id) {
                 continue;
             }
-            // As many as were asked for: nobody else takes places.
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Some(place) = free.split(1) else { return };
             actix_rt::spawn(run(self.jobs.0.clone(), job, claimed, self.metrics.clone(), place));
         }
     }

@@ -147,7 +147,15 @@ impl Runner {
     async fn enqueue_standing(&self) {
         for job in self.kinds.values() {
             for key in job.standing() {
-                let enqueue = async || self.jobs.enqueue(job.kind(), &key, String::new()).await;
+                // Messages go first: it stands there from an earlier start, or can wait.
+                let enqueue = async || {
+                    let (kind, key) = (job.kind().into(), key.clone());
+                    self.jobs
+                        .0
+                        .store
+                        .execute_background(EnqueueJob { kind, key, payload: String::new() })
+                        .await
+                };
                 let _ = STORE_BACKOFF.run(|refusal| *refusal == Refusal::Unavailable, enqueue).await;
             }
         }
@@ -161,7 +169,7 @@ impl Runner {
         let Ok(mut free) = places.clone().try_acquire_many_owned(most) else { return };
         let lease_ms = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
         let claim = ClaimJobs { kinds: kinds.to_vec(), node: node.clone(), lease_ms, limit };
-        let claimed = store.execute(claim).await.unwrap_or_default();
+        let claimed = store.execute_background(claim).await.unwrap_or_default();
         if places.is_closed() {
             // The server leaves, and did not wait for so long: they are given back.
             return;

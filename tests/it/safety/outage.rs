@@ -212,7 +212,7 @@ async fn a_checked_message_that_the_store_has_no_room_for_is_refused_at_once() {
     let server = Guarded::new("wechat", &[("limits.writes_in_flight", "1")]);
     let mut alice = server.v1("alice").await;
     assert_eq!(fate(&mut alice, "bob", "0", "hello").await, "ack");
-    let mut other = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
+    let mut other = server.sqlite();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     alice.send(text("bob", "stored", "hello 1")).await;
     let begun = Instant::now();

@@ -166,7 +166,7 @@ impl Model {
         self.conversations.get(&pair(who, peer)).map_or(0, Conversation::last)
     }
 
-    fn has_blocked(&self, who: char, peer: char) -> bool {
+    pub(super) fn has_blocked(&self, who: char, peer: char) -> bool {
         self.blocks.contains(&(who, peer))
     }
 

@@ -460,7 +460,7 @@ fn the_recipes_name_what_there_is() {
     let named: Vec<&str> = recipes.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     assert_eq!(
         named,
-        ["A setting", "A frame", "A write", "A call", "A metric", "A migration", "A subscriber"]
+        ["A setting", "A frame", "A write", "A call", "A metric", "A migration", "A job", "A subscriber"]
     );
     let source: String = sources(&root().join("src")).into_iter().map(|(_, text)| text).collect();
     let mut files = 0;

@@ -8,7 +8,7 @@ use actix::{Actor, Addr, Arbiter};
 use super::limits::{frame_limits, session_limits, show_limits};
 use super::ports::{PushConsumers, ThisNode};
 use super::preflight::Prepared;
-use super::services::{Database, OtherNodes, Service, Services, Sessions};
+use super::services::{Database, OtherNodes, Service, Services, Sessions, WorkingJobs};
 use super::{Error, Mode};
 use crate::auth::{Follower, RevocationLog, Tokens};
 use crate::chat::outbox::Bounds;
@@ -18,15 +18,17 @@ use crate::config::Config;
 use crate::event::CommitSubscriber;
 use crate::http::status::StatusSource;
 use crate::http::{AdminKeys, Pushes, SignIn, State};
+use crate::jobs::{BuildIndex, Job, Jobs, PruneLog, Runner};
 use crate::lifecycle::{Draining, Mailbox, Vital};
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::notice::{self, Notifier, NotifierHandle, NotifierPorts};
+use crate::notice::{self, AbandonReservations, Notifier, NotifierHandle, NotifierPorts};
 use crate::relay::{LinkState, Relay, RelayHandle, RelayPorts, RelaySettings};
-use crate::safety::{Common, ContentCheck, ModerationHandle, Policy, Seen, Words};
+use crate::safety::{Common, ContentCheck, ModerationHandle, Policy, Seen, SettleMediaResult, Words};
 use crate::session::SessionPorts;
-use crate::store::{Store, StoreLimits};
+use crate::store::moderation::PrunedLog;
+use crate::store::{LATE_INDEXES, Store, StoreLimits};
 use crate::wechat::{WeChatApi, WeChatAuth};
 
 /// What the HTTP servers serve, and the parts behind them by the stage of the drain in which they end: first
@@ -64,7 +66,9 @@ pub(super) async fn server(
     ));
     let relay = link.and_then(|link| parts.relay(&node_id, link, &store, &chat, &revocations, &status));
     parts.chat(mailbox, &store, relay.as_ref(), notices.as_ref());
-    let moderation = parts.moderation(words, &store, &chat, &wechat);
+    let jobs = Jobs::new(store.clone());
+    let moderation = parts.moderation(words, &store, &chat, &wechat, &jobs);
+    let runner = parts.runner(jobs, &store);
     let admission = Admission::new(&config.limits, draining, budget.sessions);
     let user_limits = UserLimits::new(&config.limits);
     show_limits(&metrics, &config, admission.sessions_limit(), &budget);
@@ -109,7 +113,10 @@ pub(super) async fn server(
     let notices = notices.map(|notices| -> Box<dyn Service> { Box::new(notices) });
     let relay = relay.map(|relay| -> Box<dyn Service> { Box::new(OtherNodes { relay, chat }) });
     let services = Services(vec![
-        notices.into_iter().chain([Box::new(told) as Box<dyn Service>]).collect(),
+        notices
+            .into_iter()
+            .chain([Box::new(told) as Box<dyn Service>, Box::new(runner) as Box<dyn Service>])
+            .collect(),
         vec![Box::new(moderation)],
         vec![Box::new(Database { store, metrics, config })],
         relay.into_iter().collect(),
@@ -192,6 +199,29 @@ impl Parts<'_> {
         Some(Relay::start(settings, ports, link, self.metrics, Vital::new("relay", self.draining)))
     }
 
+    /// What outlasts a crash.
+    fn runner(&self, jobs: Jobs, store: &Store) -> WorkingJobs {
+        let (config, store) = (self.config, store.clone());
+        let mut kinds: Vec<Arc<dyn Job>> = vec![
+            Arc::new(SettleMediaResult { store: store.clone() }),
+            Arc::new(BuildIndex { store: store.clone(), indexes: LATE_INDEXES }),
+        ];
+        if config.notice.template_id.is_some() {
+            kinds.push(Arc::new(AbandonReservations { store: store.clone() }));
+        }
+        for (log, days) in
+            [(PrunedLog::Findings, config.safety.audit_days), (PrunedLog::Acts, config.admin.audit_days)]
+        {
+            if days > 0 {
+                kinds.push(Arc::new(PruneLog { store: store.clone(), log, days }));
+            }
+        }
+        WorkingJobs {
+            runner: Runner::new(jobs, kinds, self.metrics.clone()),
+            draining: self.draining.clone(),
+        }
+    }
+
     /// What checks messages; WeChat is asked on a thread of its own.
     fn moderation(
         &self,
@@ -199,6 +229,7 @@ impl Parts<'_> {
         store: &Store,
         chat: &Addr<ChatServer>,
         wechat: &Addr<WeChatAuth>,
+        jobs: &Jobs,
     ) -> ModerationHandle {
         let (safety, metrics) = (self.config.safety.clone(), self.metrics.clone());
         let policy =
@@ -207,7 +238,8 @@ impl Parts<'_> {
             policy,
             words,
             store: store.clone(),
-            chat: chat.clone().recipient(),
+            senders: Box::new(chat.clone()),
+            jobs: jobs.clone(),
             metrics: metrics.clone(),
             keep_text: safety.keep_text,
             seen: Seen::default(),

@@ -7,7 +7,7 @@ use actix_web::web;
 use crate::chat::ChatServer;
 use crate::chat::messages::SessionsOf;
 use crate::config;
-use crate::store::messages::OpenQuestions;
+use crate::store::operators::OpenQuestions;
 use crate::store::{self, SessionQuestion, Store};
 
 /// Answers for as long as the process lives; what cannot be answered now is tried again, until nobody waits

@@ -7,18 +7,20 @@ use futures_util::future::BoxFuture;
 
 use crate::auth::RevocationLog;
 use crate::chat::ChatServer;
-use crate::chat::messages::{Attends, Reach};
+use crate::chat::messages::{Attends, Reach, RefuseMessage};
 use crate::chat::ports::ConversationStore;
-use crate::event::{Audience, Conversation, Message, Receipt};
+use crate::event::{Audience, Conversation, Draft, Message, Places, Receipt, Refusal};
 use crate::http::PushHandler;
 use crate::http::status::StatusSource;
 use crate::ids::{OpenId, Seq};
 use crate::node::NodeStatus;
 use crate::notice::{NotifierHandle, Presence};
 use crate::relay::LocalNode;
-use crate::safety::ModerationHandle;
+use crate::safety::{ModerationHandle, Senders};
 use crate::store::Store;
-use crate::store::messages::{History, Mark, TypingAudience, Window};
+use crate::store::conversations::TypingAudience;
+use crate::store::messages::{History, Window};
+use crate::store::receipts::Mark;
 use crate::wechat::Push;
 
 /// Messages that are read in one go where some are missing in a conversation.
@@ -56,6 +58,12 @@ impl Presence for Addr<ChatServer> {
         let reach = if everywhere { Reach::Everywhere } else { Reach::Here };
         let asked = self.send(Attends { users, reach });
         Box::pin(async move { asked.await.unwrap_or_default() })
+    }
+}
+
+impl Senders for Addr<ChatServer> {
+    fn refused(&self, draft: Draft, why: Refusal, place: Places) {
+        self.do_send(RefuseMessage { draft, why, place });
     }
 }
 

@@ -18,14 +18,14 @@ use crate::chat::messages::{CountSessions, DrainSessions};
 use crate::config::{Config, DatabaseUrl};
 use crate::http::listen::Listener;
 use crate::http::{State, serve};
-use crate::lifecycle::Draining;
+use crate::jobs::{self, Runner};
+use crate::lifecycle::{Draining, Vital};
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::notice::{self, NotifierHandle};
 use crate::relay::{self, RelayHandle};
 use crate::safety::ModerationHandle;
 use crate::session::driver::CLOSE_WAIT;
-use crate::store::messages::PrunedLog;
 use crate::store::{self, REPLY_TIMEOUT, Store};
 
 /// Part of the server. Built first, so that all parts can call each other; then started, and stopped in the
@@ -71,7 +71,9 @@ const STORE_DRAINS: Duration = REPLY_TIMEOUT;
 
 const _: () = {
     let (sessions, notices) = (SESSIONS_LEAVE.as_millis(), notice::LEAVE_TIMEOUT.as_millis());
+    let jobs = jobs::LEAVE_TIMEOUT.as_millis() + 1_000;
     let farewell = if sessions > notices { sessions } else { notices };
+    assert!(jobs <= farewell, "jobs hold up no drain");
     let durable = CHECKS_DRAIN.as_millis() + STORE_DRAINS.as_millis();
     let last = relay::LEAVE_TIMEOUT.as_millis() + 1_000 * serve::CALLS_LEAVE_S as u128;
     assert!(farewell + durable + last < DRAIN_TIMEOUT.as_millis(), "a drain is over before the kill");
@@ -118,6 +120,23 @@ impl Service for NotifierHandle {
     }
 }
 
+/// Jobs that are done on this node; what is under way ends before the store closes.
+pub(super) struct WorkingJobs {
+    pub(super) runner: Runner,
+    pub(super) draining: Draining,
+}
+
+impl Service for WorkingJobs {
+    fn start(&mut self) -> Result<(), Error> {
+        self.runner.start(Vital::new("jobs", &self.draining));
+        Ok(())
+    }
+
+    fn stop(&mut self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(self.runner.leave())
+    }
+}
+
 impl Service for ModerationHandle {
     fn stop(&mut self) -> LocalBoxFuture<'_, ()> {
         Box::pin(async {
@@ -144,8 +163,6 @@ impl Service for Database {
         if let DatabaseUrl::Sqlite(path) = &config.database.url {
             metrics.watch_disk(path);
         }
-        spawn(store::prune_log(store.clone(), PrunedLog::Findings, config.safety.audit_days));
-        spawn(store::prune_log(store.clone(), PrunedLog::Acts, config.admin.audit_days));
         spawn(store::lapse_bans(store.clone()));
         spawn(store::name_functions(store.clone()));
         spawn(store::write_seen_regularly(store.clone()));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::store::Store;
-use crate::store::messages::TracedUsers;
+use crate::store::operators::TracedUsers;
 use crate::trace;
 
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use crate::clock::Stopwatch;
 use crate::event::revocation::{Revocation, Revoked};
 use crate::ids::DatabaseGeneration;
 use crate::protocol::{Close, ErrorCode};
-use crate::store::messages::{LogPage, LogQuestion};
+use crate::store::revocations::{LogPage, LogQuestion};
 use crate::store::{Store, Unavailable};
 
 const EVERY: Duration = Duration::from_secs(1);

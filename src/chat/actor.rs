@@ -17,7 +17,8 @@ use super::deliver::Delivery;
 use super::delivered::{DeliveredCache, Mark};
 use super::keepalive::{DeadlineQueue, Due, KeepaliveTimeouts};
 use super::messages::{
-    Acknowledge, ClusterEvent, ClusterEventKind, Connect, CountSessions, Disconnect, Look, OpenChat, Typing,
+    Acknowledge, ClusterEvent, ClusterEventKind, Connect, CountSessions, Disconnect, Look, OpenChat,
+    RefuseMessage, Typing,
 };
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::ports::ChatPorts;
@@ -336,6 +337,14 @@ impl Handler<Committed> for ChatServer {
                 subscriber.committed(&delivered);
             }
         }
+    }
+}
+
+impl Handler<RefuseMessage> for ChatServer {
+    type Result = ();
+
+    fn handle(&mut self, RefuseMessage { draft, why, place: _place }: RefuseMessage, _: &mut Self::Context) {
+        self.refused(&draft, why);
     }
 }
 

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use super::outbox::Outbox;
 use crate::event::overview::Missed;
 use crate::event::revocation::Issued;
-use crate::event::{Conversation, LiveSession, Receipt};
+use crate::event::{Conversation, Draft, LiveSession, Places, Receipt, Refusal};
 use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
 use crate::protocol::client_frame::Attention;
 use crate::protocol::{Close, Dialect};
@@ -66,6 +66,16 @@ pub struct Look {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Acknowledge(pub Receipt);
+
+/// A message that a session sent was refused on its way to the store: its sender is told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RefuseMessage {
+    pub draft: Draft,
+    pub why: Refusal,
+    /// Given back once its sender is told.
+    pub place: Places,
+}
 
 /// `openid` types something in a conversation.
 #[derive(Message)]

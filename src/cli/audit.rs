@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::{Failure, OnSettings, say, table, times};
 use crate::store;
-use crate::store::messages::{Acts, OperatorAct};
+use crate::store::operators::{Acts, OperatorAct};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct AuditArguments {

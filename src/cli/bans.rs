@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::{Failure, OnSettings, say, table, times};
 use crate::store;
-use crate::store::messages::{Ban, Bans};
+use crate::store::revocations::{Ban, Bans};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct BansArguments {

@@ -7,7 +7,7 @@ use super::lines;
 use crate::config::{self, LogFormat};
 use crate::ids::OpenId;
 use crate::logging;
-use crate::store::messages::IsKnown;
+use crate::store::operators::IsKnown;
 use crate::store::{self, OpenError, Operated, Operation, Revoking, SEEN_WITHIN};
 
 /// The user of the operating system, and the machine; behind sudo, who called it as well.

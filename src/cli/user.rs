@@ -8,7 +8,7 @@ use super::user_sessions::{self, Live};
 use super::{Failure, OnSettings, bans, json_lines, openid, operator, say, table, times};
 use crate::ids::OpenId;
 use crate::store;
-use crate::store::messages::{Acts, OperatorAct, UserOverview, UserStanding};
+use crate::store::operators::{Acts, OperatorAct, UserOverview, UserStanding};
 
 /// Acts about the user that are shown.
 const ACTS: usize = 5;

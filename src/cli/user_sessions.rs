@@ -7,7 +7,7 @@ use crate::config;
 use crate::ids::OpenId;
 use crate::node::name_of;
 use crate::store;
-use crate::store::messages::{NodeSession, UserSessions};
+use crate::store::operators::{NodeSession, UserSessions};
 
 /// What the nodes answered; or why they could not be asked, which hides nothing of what else is known of the
 /// user.

@@ -20,6 +20,27 @@ pub struct DirectPair {
 }
 
 impl DirectPair {
+    pub fn new(a: OpenId, b: OpenId) -> Self {
+        let (lower, higher) = if a <= b { (a, b) } else { (b, a) };
+        Self { lower, higher }
+    }
+
+    /// In order; one where it is a user's conversation with themselves.
+    pub fn members(&self) -> impl Iterator<Item = &OpenId> {
+        [&self.lower, &self.higher].into_iter().take(1 + usize::from(self.lower != self.higher))
+    }
+
+    /// Address in the store: `d:` and the two openids in order, joined by `:`, which no openid has.
+    pub fn store_address(&self) -> String {
+        let (lower, higher) = (self.lower.as_str(), self.higher.as_str());
+        let mut address = String::with_capacity(lower.len() + higher.len() + 3);
+        address.push_str("d:");
+        address.push_str(lower);
+        address.push(':');
+        address.push_str(higher);
+        address
+    }
+
     /// The other one; oneself, where there is no other.
     pub fn other(&self, viewer: &OpenId) -> &OpenId {
         if *viewer == self.lower { &self.higher } else { &self.lower }
@@ -36,8 +57,7 @@ impl Conversation {
     }
 
     pub fn direct(a: OpenId, b: OpenId) -> Self {
-        let (lower, higher) = if a <= b { (a, b) } else { (b, a) };
-        Self::Direct(DirectPair { lower, higher })
+        Self::Direct(DirectPair::new(a, b))
     }
 
     /// Its name for `viewer`, who is one of its members.
@@ -64,24 +84,12 @@ impl Conversation {
         }
     }
 
-    /// Address under which the store has it: [`Conversation::direct_address`], or the group's id.
+    /// Address under which the store has it: [`DirectPair::store_address`], or the group's id.
     pub fn store_address(&self) -> String {
         match self {
-            Self::Direct(pair) => Self::direct_address(&pair.lower, &pair.higher),
+            Self::Direct(pair) => pair.store_address(),
             Self::Group(group) => group.as_str().to_owned(),
         }
-    }
-
-    /// Address of a direct conversation in the store: `d:` and the two openids in order, joined by `:`, which no
-    /// openid has.
-    pub fn direct_address(a: &OpenId, b: &OpenId) -> String {
-        let (lower, higher) = if a <= b { (a.as_str(), b.as_str()) } else { (b.as_str(), a.as_str()) };
-        let mut address = String::with_capacity(lower.len() + higher.len() + 3);
-        address.push_str("d:");
-        address.push_str(lower);
-        address.push(':');
-        address.push_str(higher);
-        address
     }
 
     /// Whether it is a user's conversation with themselves.

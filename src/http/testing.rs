@@ -16,14 +16,15 @@ use crate::chat::outbox::Bounds;
 use crate::chat::ports::{ChatPorts, ConversationStore};
 use crate::chat::{ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::{self, *};
-use crate::event::{Audience, Conversation, Message, Receipt};
+use crate::event::{Audience, Conversation, Draft, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, Seq, now_ms};
+use crate::jobs::Jobs;
 use crate::lifecycle::{Draining, Vital};
 use crate::limits::{Admission, UserLimits};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::protocol::FrameLimits;
-use crate::safety::{Common, ModerationHandle, Policy, Seen, Words};
+use crate::safety::{Common, ModerationHandle, Policy, Seen, Senders, Words};
 use crate::session::frame_guard::SocketLimits;
 use crate::session::{SessionLimits, SessionPorts};
 use crate::store::{Store, StoreLimits};
@@ -143,6 +144,13 @@ impl PushHandler for NoPush {
     fn pushed(&self, _: Push) {}
 }
 
+/// Nothing is refused after a check.
+struct NoSenders;
+
+impl Senders for NoSenders {
+    fn refused(&self, _: Draft, _: Refusal, _: Places) {}
+}
+
 /// A chat and an empty store; the store's file goes with the test's folder.
 fn parts(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
     let settings = ChatSettings {
@@ -172,13 +180,14 @@ fn parts(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatS
 }
 
 /// Checks that let everything pass.
-fn moderation(config: &Config, chat: Addr<ChatServer>, store: &Store, metrics: &Metrics) -> ModerationHandle {
+fn moderation(config: &Config, store: &Store, metrics: &Metrics) -> ModerationHandle {
     let config::Safety { review, on_inactive, on_outage, .. } = config.safety;
     let common = Common {
         policy: Policy { review, on_inactive, on_outage },
         words: Arc::new(Words::load(&config.safety).unwrap()),
         store: store.clone(),
-        chat: chat.recipient(),
+        senders: Box::new(NoSenders),
+        jobs: Jobs::new(store.clone()),
         metrics: metrics.clone(),
         keep_text: false,
         seen: Seen::default(),
@@ -195,7 +204,7 @@ pub fn state(config: Config) -> web::Data<State> {
 pub fn state_with(config: Config, change: impl FnOnce(&mut State)) -> web::Data<State> {
     let (draining, metrics) = (Draining::default(), Metrics::new());
     let (chat, store) = parts(&config, &metrics, &draining);
-    let moderation = moderation(&config, chat.clone(), &store, &metrics);
+    let moderation = moderation(&config, &store, &metrics);
     let user_limits = UserLimits::new(&config.limits);
     let sessions = SessionPorts {
         chat,

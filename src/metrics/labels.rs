@@ -275,6 +275,30 @@ pub enum NoticeResult {
     Full,
 }
 
+/// Kinds of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum JobKind {
+    /// What WeChat says of a file after its message was stored.
+    MediaResult,
+    AbandonNotices,
+    PruneFindings,
+    PruneActs,
+    BuildIndex,
+}
+
+/// Results of a try of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum JobResult {
+    Done,
+    /// It is tried again.
+    Failed,
+    GivenUp,
+    /// Its node died within it, and it may not be done twice.
+    Lost,
+}
+
 /// Things that are checked before they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -318,6 +342,8 @@ encoded_by_name!(
     Route,
     Status,
     NoticeResult,
+    JobKind,
+    JobResult,
     CheckSubject,
     CheckResult,
 );
@@ -374,6 +400,7 @@ label_sets! {
     CallLabel { call: WeChatCall, result: WeChatResult }
     HttpLabel { route: Route, status: Status }
     NoticeLabel { outcome: NoticeResult }
+    JobLabel { kind: JobKind, result: JobResult }
     VerdictLabel { of: CheckSubject, verdict: CheckResult }
 }
 

@@ -140,6 +140,12 @@ metrics! {
     notices_in_flight: Gauge,
     /// 1 while none is sent, because WeChat refuses them.
     notices_resting: Gauge,
+    /// Tries of jobs, by kind and what came of them.
+    jobs: Counters<JobLabel>,
+    /// Jobs that run on this node.
+    jobs_in_flight: Gauge,
+    /// Time of one try of a job.
+    job_seconds: Histogram = Histogram::new(exponential_buckets(0.001, 4.0, 12)),
     /// Size of the database on its disk.
     database_bytes: KnownGauge,
     /// Texts checked, by what they are and what became of them.

@@ -10,7 +10,6 @@ use actix::{
     WrapFuture as _,
 };
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 
 use super::deliver::{Delivered, Sender};
 use super::evaluate::{Evaluator, Ruling};
@@ -19,25 +18,24 @@ use super::policy::SendOutcome;
 use super::rest::Rest;
 use super::schedule::{Added, NoticeKey, Schedule, Waiting};
 use super::{NotifierPorts, Settings, ledger};
+use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::lifecycle::Vital;
 use crate::metrics::{Metrics, NoticeResult};
 use crate::outage::Outage;
 use crate::store::Store;
-use crate::store::messages::{Abandon, Candidate, UntoldSince};
+use crate::store::notices::{Candidate, UntoldSince};
 use crate::wechat::WeChatApi;
 use crate::wechat::push::SubscribeChange;
 
 /// Messages that may wait for this actor.
 const MAILBOX: usize = 16_384;
 /// Times that one conversation is tried anew after WeChat was not reached; the wait doubles each time, up to
-/// [`AGAIN_AT_MOST_MS`].
+/// [`AGAIN_AT_MOST`].
 const TRIES: u32 = 4;
+const AGAIN_AT_MOST: Duration = Duration::from_millis(AGAIN_AT_MOST_MS);
 const AGAIN_AT_MOST_MS: u64 = 600_000;
-/// A reservation this old, in milliseconds, is nobody's any more: none is under way for longer.
-const ABANDONED_AFTER: i64 = 120_000;
-const ABANDON_EVERY: Duration = Duration::from_secs(60);
 /// How old a message may be, in milliseconds, that is still told of after a restart. Quiet hours are shorter.
 const RECOVERED: i64 = 24 * 3_600_000;
 /// Users whom one question of the recovery looks at, and how often it is asked before that is given up.
@@ -260,9 +258,11 @@ impl Notifier {
                 self.put(waiting, rest_until);
             }
             SendOutcome::Again if waiting.tries + 1 < TRIES => {
-                let wait = self.settings.delay_ms.saturating_mul(1 << waiting.tries).min(AGAIN_AT_MOST_MS);
-                let due = self.now() + wait;
-                self.put(Waiting { tries: waiting.tries + 1, ..waiting }, due);
+                let tries = waiting.tries + 1;
+                let first = Duration::from_millis(self.settings.delay_ms);
+                let wait = Backoff::new(first, AGAIN_AT_MOST).wait(tries);
+                let due = self.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                self.put(Waiting { tries, ..waiting }, due);
             }
             SendOutcome::Again | SendOutcome::Unknown if self.unreached.failed(Instant::now()).is_none() => {}
             SendOutcome::Again => {
@@ -274,22 +274,18 @@ impl Notifier {
         }
     }
 
-    /// Finds what was to be told when the last process ended.
-    fn recover(&mut self, after: Option<OpenId>, tries: u32, ctx: &mut Context<Self>) {
-        let query = UntoldSince {
-            template: self.settings.template.clone(),
-            at: now_ms() - RECOVERED,
-            limit: RECOVERED_AT_ONCE,
-            after: after.clone(),
-            strangers: self.settings.strangers,
-        };
-        let (store, again_in) = (self.store.clone(), Duration::from_millis(self.settings.delay_ms));
+    /// Finds what was to be told when the last process ended, from this user on.
+    fn recover(&mut self, after: Option<OpenId>, ctx: &mut Context<Self>) {
+        let (store, settings) = (self.store.clone(), self.settings.clone());
+        let first = Duration::from_millis(settings.delay_ms);
+        let backoff = Backoff::new(first, first.saturating_mul(2)).tries(RECOVERY_TRIES);
         let found = async move {
-            let found = store.ask(query).await;
-            if found.is_err() {
-                sleep(again_in).await;
-            }
-            found
+            let ask = async || {
+                let template = settings.template.clone();
+                let (at, after, strangers) = (now_ms() - RECOVERED, after.clone(), settings.strangers);
+                store.ask(UntoldSince { template, at, limit: RECOVERED_AT_ONCE, after, strangers }).await
+            };
+            backoff.run(|_| true, ask).await
         };
         ctx.spawn(found.into_actor(self).map(move |found, notifier, ctx| match found {
             Ok(page) => {
@@ -298,19 +294,13 @@ impl Notifier {
                     notifier.schedule(NoticeKey { recipient, conversation }, seq, now);
                 }
                 if page.next.is_some() {
-                    notifier.recover(page.next, 0, ctx);
+                    notifier.recover(page.next, ctx);
                 }
             }
-            Err(_) if tries < RECOVERY_TRIES => notifier.recover(after, tries + 1, ctx),
             Err(_) => log::warn!(
                 "the store did not say who was to be told when the last process ended; those are not told"
             ),
         }));
-    }
-
-    fn abandon(&mut self) {
-        // It is tried again in a minute in any case.
-        let _ = self.store.submit_background(Abandon { reserved_before: now_ms() - ABANDONED_AFTER });
     }
 
     fn schedule(&mut self, key: NoticeKey, seq: Seq, at: u64) {
@@ -326,9 +316,7 @@ impl Actor for Notifier {
     fn started(&mut self, ctx: &mut Self::Context) {
         let every = Duration::from_millis((self.settings.delay_ms / 8).clamp(10, 1_000));
         ctx.run_interval(every, Self::go_on);
-        ctx.run_interval(ABANDON_EVERY, |notifier, _| notifier.abandon());
-        self.abandon();
-        self.recover(None, 0, ctx);
+        self.recover(None, ctx);
     }
 }
 

@@ -3,19 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::compose::{News, compose, page};
 use super::policy::{SendOutcome, aftermath};
 use super::schedule::NoticeKey;
 use super::{Settings, ledger};
+use crate::backoff::Backoff;
+use crate::event::Refusal;
 use crate::ids::Seq;
 use crate::lifecycle::abort_point;
 use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
-use crate::store::messages::{
-    Candidate, Granted, History, NoticeOutcome, Reservation, Reserve, Settle, Window,
-};
+use crate::store::messages::{History, Window};
+use crate::store::notices::{Candidate, Granted, NoticeOutcome, Reservation, Reserve, Settle};
 use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
@@ -23,10 +24,8 @@ use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 /// reservation that nobody hears of is a grant lost; with the calls that follow, this stays below the age at
 /// which it counts as abandoned.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Tries to tell the ledger what came of it, and the wait between two; after that the reservation is
-/// abandoned, and never told again.
-const SETTLE_TRIES: u32 = 3;
-const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+/// How often the ledger is told what came of it; after that the reservation is abandoned, and never told again.
+const SETTLE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(2)).tries(3);
 /// Messages looked at for one whose text can be shown.
 const NEWEST: usize = 8;
 
@@ -118,17 +117,13 @@ impl Sender {
     }
 
     async fn settle(&self, id: i64, outcome: NoticeOutcome) {
-        for n in 1..=SETTLE_TRIES {
+        let settle = async || {
             let settle = self.store.execute(Settle { id, outcome: outcome.clone() });
-            if matches!(timeout(CALLER_TIMEOUT, settle).await, Ok(Ok(()))) {
-                UNSETTLED.answered();
-                return;
-            }
-            if n < SETTLE_TRIES {
-                sleep(SETTLE_AGAIN).await;
-            }
-        }
-        if UNSETTLED.failed().is_some() {
+            timeout(CALLER_TIMEOUT, settle).await.unwrap_or(Err(Refusal::Unavailable))
+        };
+        if SETTLE.run(|_| true, settle).await.is_ok() {
+            UNSETTLED.answered();
+        } else if UNSETTLED.failed().is_some() {
             log::warn!(reservation = id; "the store did not take what came of a notice; it counts as sent");
         }
     }

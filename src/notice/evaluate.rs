@@ -9,7 +9,7 @@ use super::{Presence, Settings};
 use crate::clock::Stopwatch;
 use crate::ids::now_ms;
 use crate::store::Store;
-use crate::store::messages::{Candidate, NoticeCandidates};
+use crate::store::notices::{Candidate, NoticeCandidates};
 
 /// What was found about one.
 pub enum Ruling {

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::backoff::Backoff;
+use crate::event::Refusal;
 use crate::ids::{OpenId, TemplateId};
 use crate::outage::SharedOutage;
-use crate::store::messages::{GrantChange, Granted, Teller};
+use crate::store::notices::{GrantChange, Granted, Teller};
 use crate::store::{CALLER_TIMEOUT, Store};
 use crate::wechat::push::{SubscribeAction, SubscribeChange};
 
-const TRIES: u32 = 3;
-const AGAIN: Duration = Duration::from_secs(1);
+const PATIENCE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(2)).tries(3);
 
 /// Changes that the store does not take: while it is away one line a minute says so, whoever they are of.
 static UNWRITTEN: SharedOutage = SharedOutage::new();
@@ -19,18 +20,14 @@ static UNWRITTEN: SharedOutage = SharedOutage::new();
 /// Writes one change, and tries it again where the store is away. One that is lost is made good by WeChat's
 /// next refusal (43101).
 pub async fn write(store: &Store, openid: OpenId, template: TemplateId, change: Granted) {
-    for n in 1..=TRIES {
+    let write = async || {
         let change =
             GrantChange { openid: openid.clone(), template: template.clone(), change: change.clone() };
-        if matches!(timeout(CALLER_TIMEOUT, store.execute(change)).await, Ok(Ok(()))) {
-            UNWRITTEN.answered();
-            return;
-        }
-        if n < TRIES {
-            sleep(AGAIN).await;
-        }
-    }
-    if UNWRITTEN.failed().is_some() {
+        timeout(CALLER_TIMEOUT, store.execute(change)).await.unwrap_or(Err(Refusal::Unavailable))
+    };
+    if PATIENCE.run(|_| true, write).await.is_ok() {
+        UNWRITTEN.answered();
+    } else if UNWRITTEN.failed().is_some() {
         log::warn!(openid = openid.as_str(); "the store did not take a change of what this user has agreed to");
     }
 }

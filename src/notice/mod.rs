@@ -5,6 +5,7 @@
 //! ([`deliver`]) as [`compose`] words it. While the settings are wrong it rests ([`rest`]). The grants, and
 //! who was told, stand in the store; [`ledger`] corrects them by what WeChat tells.
 
+mod abandon;
 mod actor;
 mod handle;
 mod schedule;
@@ -21,8 +22,9 @@ use futures_util::future::BoxFuture;
 use crate::config::{self, notice};
 use crate::ids::{OpenId, TemplateId};
 use crate::store::Store;
-use crate::store::messages::Quiet;
+use crate::store::notices::Quiet;
 
+pub use abandon::AbandonReservations;
 pub use actor::Notifier;
 pub use handle::{LEAVE_TIMEOUT, NotifierHandle, Seen, Standing};
 

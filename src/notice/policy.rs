@@ -5,7 +5,7 @@
 
 use super::quiet::quiet_until;
 use crate::metrics::NoticeResult;
-use crate::store::messages::{Candidate, NoticeOutcome, Quiet};
+use crate::store::notices::{Candidate, NoticeOutcome, Quiet};
 use crate::wechat::{BUSY, NO_GRANT, SendFailure, Sent};
 
 /// About a conversation with something unread.

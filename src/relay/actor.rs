@@ -39,7 +39,7 @@ use crate::lifecycle::Vital;
 use crate::metrics::Metrics;
 use crate::node::NodeStatus;
 use crate::outage::Outage;
-use crate::store::messages::WriteHeartbeat;
+use crate::store::nodes::WriteHeartbeat;
 use crate::store::{Store, Unavailable};
 
 /// How long it takes until the database is asked to go on after it could not be.

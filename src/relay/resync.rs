@@ -10,7 +10,8 @@ use crate::event::Message;
 use crate::event::cursor::{SessionTag, SyncCursor, SyncPlace};
 use crate::event::overview::SyncPage;
 use crate::ids::{DatabaseGeneration, OpenId, now_ms};
-use crate::store::messages::{Changed, ChangedUsers, Sync, SyncBounds};
+use crate::store::conversations::{Sync, SyncBounds};
+use crate::store::nodes::{Changed, ChangedUsers};
 use crate::store::{Store, Unavailable};
 
 /// Users asked about in one go.

@@ -21,11 +21,11 @@ use super::text::{self, Media, Shown};
 use super::verdict::{Reason, Said, Verdict, is_outage, of_pieces};
 use crate::clock::Stopwatch;
 use crate::config;
-use crate::event::{By, Committed, Conversation, Event, Found, Places, Refusal, Source};
+use crate::event::{By, Conversation, Found, Places, Refusal, Source};
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
-use crate::store::Full;
-use crate::store::messages::{Append, Reply, Write};
+use crate::store::messages::Append;
+use crate::store::{Full, Reply, Write};
 use crate::wechat::{Failure, Judgement, MediaCheck, Push, Scene, TextCheck, TraceId, WeChatApi, hint};
 
 /// What mediaCheckAsync takes in a minute.
@@ -113,7 +113,7 @@ pub struct ContentCheck {
     breaker: Breaker,
     cache: Cache<Key, Judgement>,
     order: Order<(OpenId, Conversation), Ready>,
-    /// Results of WeChat's that wait for the commit of their message.
+    /// Results of WeChat's that wait for the store.
     late: Arc<Semaphore>,
     started: Stopwatch,
     _vital: Vital,
@@ -299,8 +299,7 @@ impl ContentCheck {
             if let Err(Full(write)) = self.common.store.submit(append, Reply::Nobody)
                 && let Write::Append(Append { draft, .. }) = *write
             {
-                let events = vec![Event::Refused { draft, why: Refusal::Unavailable }];
-                self.common.chat.do_send(Committed { events, places: Some(place) });
+                self.common.senders.refused(draft, Refusal::Unavailable, place);
             }
         }
     }
@@ -451,7 +450,7 @@ impl Handler<Pushed> for ContentCheck {
         let Some(result) = media_results::MediaResult::of(push) else { return };
         match self.late.clone().try_acquire_owned() {
             Ok(place) => drop(actix_rt::spawn(media_results::settle(self.common.clone(), result, place))),
-            Err(_) => log::error!("too many results of media checks wait for their messages; one is dropped"),
+            Err(_) => log::error!("too many results of media checks wait for the store; one is dropped"),
         }
     }
 }

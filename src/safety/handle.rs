@@ -4,20 +4,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::{Addr, Recipient};
+use actix::Addr;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::actor::{Check, CheckName, ContentCheck, Pushed};
+use super::ports::Senders;
 use super::reload::Words;
 use super::text::{self, Shown};
 use super::verdict::{Policy, Reason, Verdict};
 use crate::config::{self, SafetyMode};
-use crate::event::{Committed, Finding, Found, Refusal, Source};
+use crate::event::{Finding, Found, Refusal, Source};
 use crate::ids::{OpenId, now_ms};
+use crate::jobs::Jobs;
 use crate::metrics::{CheckResult, CheckSubject, Metrics};
-use crate::store::messages::{Admission, Append, Audit, Reply, Write};
-use crate::store::{Full, Store};
+use crate::store::messages::{Admission, Append};
+use crate::store::moderation::Audit;
+use crate::store::{Full, Reply, Store, Write};
 use crate::wechat::Push;
 
 /// What stands between those who write and the store.
@@ -39,8 +42,8 @@ pub struct Common {
     pub policy: Policy,
     pub words: Arc<Words>,
     pub store: Store,
-    /// Who tells a sender that the store is full.
-    pub chat: Recipient<Committed>,
+    pub senders: Box<dyn Senders>,
+    pub jobs: Jobs,
     pub metrics: Metrics,
     pub keep_text: bool,
     pub seen: Seen,

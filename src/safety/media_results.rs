@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use futures_util::future::BoxFuture;
 
 use super::handle::Common;
+use super::verdict::Policy;
+use crate::backoff::Backoff;
 use crate::config::{OnReview, Unjudged};
 use crate::event::{Conversation, Draft, Places, Refusal};
 use crate::ids::{Kind, OpenId, Seq, SessionId};
-use crate::store::messages::{Admission, Append, AuditedMessage, Decide, Decision, MessageOfTrace};
+use crate::jobs::{Job, JobKind, Outcome, Task};
+use crate::store::messages::{Admission, Append};
+use crate::store::moderation::{AuditedMessage, Decide, Decision, MessageOfTrace};
 use crate::store::{Store, Unavailable};
 use crate::wechat::{Push, Suggest};
 
-/// Results that wait for their messages at one time.
+/// Results that wait to be kept at one time.
 pub const AT_MOST: usize = 1_024;
 
 /// A result may be here before the commit of its message, and the database may be away.
-const WITHIN: Duration = Duration::from_secs(60);
-const TRY_AGAIN: Duration = Duration::from_millis(250);
+const PATIENCE: Backoff =
+    Backoff::new(Duration::from_millis(250), Duration::from_secs(2)).within(Duration::from_secs(60));
 
 /// What WeChat said of one file.
 pub struct MediaResult {
@@ -45,32 +49,77 @@ impl MediaResult {
     }
 }
 
-/// Does with the message what its result asks for, once it is stored.
+impl MediaResult {
+    /// What becomes of the message; None: it stays where it stands, as what passed unchecked.
+    fn decision(&self, policy: &Policy) -> Option<(Decision, i32)> {
+        Some(match self.found {
+            Found::Judged(Suggest::Pass, label) => (Decision::Passed, label),
+            Found::Judged(Suggest::Risky, label) => (Decision::Recalled, label),
+            Found::Judged(Suggest::Review, label) if policy.review == OnReview::Refuse => {
+                (Decision::Recalled, label)
+            }
+            Found::Judged(Suggest::Review, label) => (Decision::Queued, label),
+            Found::Nothing if policy.on_outage == Unjudged::Closed => (Decision::Recalled, 0),
+            Found::Nothing => return None,
+        })
+    }
+}
+
+/// Has done with the message what its result asks for, once it is stored.
 pub async fn settle(common: Arc<Common>, result: MediaResult, _place: Places) {
-    let (decision, label) = match result.found {
-        Found::Judged(Suggest::Pass, label) => (Decision::Passed, label),
-        Found::Judged(Suggest::Risky, label) => (Decision::Recalled, label),
-        Found::Judged(Suggest::Review, label) if common.policy.review == OnReview::Refuse => {
-            (Decision::Recalled, label)
-        }
-        Found::Judged(Suggest::Review, label) => (Decision::Queued, label),
-        Found::Nothing if common.policy.on_outage == Unjudged::Closed => (Decision::Recalled, 0),
-        // It stays where it stands, as what passed unchecked.
-        Found::Nothing => return,
-    };
-    let until = Instant::now() + WITHIN;
-    loop {
-        if let Ok(Some(message)) =
-            common.store.ask(MessageOfTrace { trace_id: result.trace_id.clone() }).await
-            && decide(&common.store, &message, decision, label).await.is_ok()
-        {
-            return;
-        }
-        if Instant::now() >= until {
-            log::warn!(trace_id = result.trace_id.as_str(); "the result of a media check found no message of its own");
-            return;
-        }
-        sleep(TRY_AGAIN).await;
+    let Some((decision, label)) = result.decision(&common.policy) else { return };
+    let payload = format!("{} {label}", code(decision));
+    let enqueue = async || common.jobs.enqueue(JobKind::MediaResult, &result.trace_id, payload.clone()).await;
+    if PATIENCE.run(|refusal| *refusal == Refusal::Unavailable, enqueue).await.is_err() {
+        log::warn!(trace_id = result.trace_id.as_str(); "the result of a media check could not be kept");
+    }
+}
+
+/// Decisions as they stand in jobs.
+const CODES: [(&str, Decision); 3] =
+    [("passed", Decision::Passed), ("recalled", Decision::Recalled), ("queued", Decision::Queued)];
+
+fn code(decision: Decision) -> &'static str {
+    CODES.iter().find(|(_, known)| *known == decision).map_or("", |(code, _)| code)
+}
+
+/// The reverse; None: what a newer version may have written.
+fn decision(payload: &str) -> Option<(Decision, i32)> {
+    let (code, label) = payload.split_once(' ')?;
+    let (_, decision) = CODES.iter().find(|(known, _)| *known == code)?;
+    Some((*decision, label.parse().ok()?))
+}
+
+/// Does with a message what the result of its media check asks for. By key WeChat's name for the check.
+pub struct SettleMediaResult {
+    pub store: Store,
+}
+
+impl Job for SettleMediaResult {
+    fn kind(&self) -> JobKind {
+        JobKind::MediaResult
+    }
+
+    /// A second recall finds the first, and a decision that stands stays.
+    fn may_run_twice(&self) -> bool {
+        true
+    }
+
+    fn backoff(&self) -> Backoff {
+        PATIENCE
+    }
+
+    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            let Some((decision, label)) = decision(&task.payload) else { return Outcome::Hopeless };
+            match self.store.ask(MessageOfTrace { trace_id: task.key }).await {
+                Ok(Some(message)) if decide(&self.store, &message, decision, label).await.is_ok() => {
+                    Outcome::Done
+                }
+                // It may be stored yet, and the store may come back.
+                Ok(_) | Err(_) => Outcome::Failed,
+            }
+        })
     }
 }
 

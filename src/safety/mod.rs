@@ -18,12 +18,14 @@ mod budget;
 mod breaker;
 mod cache;
 mod order;
+mod ports;
 mod handle;
 mod actor;
 mod media_results;
 
 pub use actor::ContentCheck;
 pub use handle::{Common, Detail, ModerationHandle, Seen};
-pub use media_results::moderator_recall;
+pub use media_results::{SettleMediaResult, moderator_recall};
+pub use ports::Senders;
 pub use reload::{BadList, Words};
 pub use verdict::Policy;

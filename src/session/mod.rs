@@ -31,8 +31,10 @@ use crate::protocol::{
     CallerError, ClientFeatures, ClientFrame, Close, Dialect, FrameLimits, Parsed, errors, outbound,
 };
 use crate::safety::ModerationHandle;
-use crate::store::messages::{Admission, Append, Mark, Reply, Write};
+use crate::store::messages::{Admission, Append};
+use crate::store::receipts::Mark;
 use crate::store::{self, Full, Sight, Store};
+use crate::store::{Reply, Write};
 use crate::trace;
 use connection::Hello;
 use frame_guard::SocketLimits;

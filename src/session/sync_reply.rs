@@ -11,7 +11,7 @@ use crate::event::Conversation;
 use crate::ids::{OpenId, RequestId, SessionId};
 use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{CallerError, errors, outbound};
-use crate::store::messages::{Sync, SyncBounds};
+use crate::store::conversations::{Sync, SyncBounds};
 
 /// A session's syncs.
 #[derive(Default)]

@@ -1,8 +1,9 @@
 //! What lasts: messages, marks and revocations, in SQLite or PostgreSQL.
 //!
-//! Writes go through lanes ([`lanes`], [`executor`], then [`sqlite`] or [`postgres`]) and are told of only
-//! when they are durable; reads go through a pool ([`readers`], [`queries`]). A watchdog answers for threads
-//! that hang in the database.
+//! A folder a capability has what can be asked of it, its commands, its queries and its SQL. Writes go through
+//! [`lanes`], then [`sqlite`] or [`postgres`], and are told of only when they are durable; reads go through a pool
+//! ([`readers`]). [`database`] has connections and tables. A watchdog answers for threads that hang in the
+//! database.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
@@ -18,74 +19,61 @@ use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
 use actix::{Recipient, System};
 
+pub mod blocks;
+pub mod conversations;
+pub mod jobs;
 pub mod messages;
-mod deadlines;
-mod allowance;
-mod upkeep;
+pub mod moderation;
+pub mod nodes;
+pub mod notices;
+pub mod operators;
+pub mod profiles;
+pub mod receipts;
+pub mod revocations;
+
+mod database;
 mod lanes;
-mod leases;
-mod executor;
-mod batch;
-mod command;
-mod content;
-mod clock;
-mod address;
-mod steps;
-mod generation;
-mod sqlite;
-mod sqlite_file;
 mod postgres;
-mod postgres_url;
 mod readers;
-mod statement;
-mod nodes;
-mod profiles;
-mod audits;
-mod notices;
-mod operators;
-mod revocations;
-mod seen;
-mod standing;
-mod queries;
-mod sync;
-mod schema;
-mod conn;
-mod migrations;
-mod health;
-mod reach;
-mod backup;
-mod examine;
-mod live;
-mod traced;
-mod traces;
-mod error;
+mod sqlite;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
-pub use allowance::{Charge, row};
-pub use backup::record_backup;
-pub use deadlines::{CALLER_TIMEOUT, REPLY_TIMEOUT, SYNC_OVERLAP};
-pub use error::OpenError;
-pub use examine::{Examination, examine};
-pub use health::DatabaseState;
-pub use live::{ANSWER_INTERVAL, SessionQuestion, answer as answer_sessions, ask as ask_sessions};
-pub use nodes::{ALIVE_MS as NODE_ALIVE_MS, ShownNode, nodes};
-pub use operators::{Operated, Operation, Revoking, operate};
-pub use reach::{Reach, reach};
+pub use database::backup::record_backup;
+pub use database::error::OpenError;
+pub use database::examine::{Examination, examine};
+pub use database::health::DatabaseState;
+pub use database::indexes::{LATE_INDEXES, LateIndex};
+pub use database::reach::{Reach, reach};
+pub use lanes::command::{Command, PendingReply, QueuedCommand};
+pub use lanes::deadlines::{CALLER_TIMEOUT, REPLY_TIMEOUT, SYNC_OVERLAP};
+pub use lanes::write::{Reply, Submit, Write};
+pub use messages::allowance::{Charge, row};
+pub use nodes::heartbeats::{ALIVE_MS as NODE_ALIVE_MS, ShownNode, nodes};
+pub use operators::command_line::{Operated, Operation, Revoking, operate};
+pub use operators::live::{ANSWER_INTERVAL, SessionQuestion, answer as answer_sessions, ask as ask_sessions};
+pub use operators::seen::{SEEN_WITHIN, Sight, write_seen_regularly};
+pub use operators::traces::{TraceChange, TracedUser, change as change_traces};
+pub use readers::query::Query;
 pub use readers::reads_in_flight;
-pub use seen::{SEEN_WITHIN, Sight, write_seen_regularly};
-pub use traces::{TraceChange, TracedUser, change as change_traces};
-pub use upkeep::{lapse_bans, name_functions, observe, prune_log};
+pub use upkeep::{lapse_bans, name_functions, observe, prune};
 
-use allowance::Allowance;
-use clock::Clock;
-use deadlines::WATCHDOG_INTERVAL;
-use health::Health;
-use lanes::{Lane, OnHang, Shared};
-use messages::{LogPage, LogQuestion, PendingReply, Ping, Query, Reply, Submit, Sync, Write};
+use conversations::Sync;
+use database::clock::{self, Clock};
+use database::health::Health;
+use database::sqlite_file::{FileLock, OpenedFile, Writable};
+use database::{backup, conn, generation, indexes, migrations, postgres_url};
+use jobs::NextJob;
+use jobs::queries::NextJobAt;
+use lanes::deadlines::WATCHDOG_INTERVAL;
+use lanes::{Lane, OnHang, Shared, batch, executor};
+use messages::allowance::Allowance;
+use operators::seen;
 use readers::Readers;
-use sqlite_file::{FileLock, OpenedFile, Writable};
+use readers::query::Ping;
+use revocations::{LogPage, LogQuestion, log};
 use tokio::sync::Semaphore;
 
 /// Large commands under way, such as changes of profiles: each may bring an image, and the messages of its batch
@@ -311,8 +299,25 @@ impl Store {
     /// # Errors
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn sync(&self, sync: Sync) -> Result<SyncPage, Unavailable> {
-        self.ask(sync::SyncAt { sync, now: self.inner.shared.clock.now(), generation: self.generation() })
-            .await
+        self.ask(conversations::sync::SyncAt {
+            sync,
+            now: self.inner.shared.clock.now(),
+            generation: self.generation(),
+        })
+        .await
+    }
+
+    /// Whether indexes that come late are built beside running servers.
+    pub fn builds_late_indexes(&self) -> bool {
+        matches!(self.inner.database.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Builds an index where it is not there whole. Blocking, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`OpenError`]: it is not there.
+    pub fn build_index(&self, index: &LateIndex) -> Result<(), OpenError> {
+        indexes::build_on_postgres(&self.inner.database, index)
     }
 
     /// Which database it is, as it was seen last.
@@ -341,7 +346,15 @@ impl Store {
     /// # Errors
     /// [`Unavailable`], as of [`Store::ask`].
     pub async fn revocations(&self, question: LogQuestion) -> Result<LogPage, Unavailable> {
-        self.ask(revocations::LogQuestionAt { question, now: self.inner.shared.clock.now() }).await
+        self.ask(log::LogQuestionAt { question, now: self.inner.shared.clock.now() }).await
+    }
+
+    /// In how many milliseconds the next job is to be taken; 0: now. None: there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as of [`Store::ask`].
+    pub async fn next_job(&self, next: NextJob) -> Result<Option<u64>, Unavailable> {
+        self.ask(NextJobAt { next, now: self.inner.shared.clock.now() }).await
     }
 
     /// How things stand with the database, by the last connection that was tried.
@@ -437,12 +450,13 @@ pub fn check(config: &config::Database) -> Result<(), OpenError> {
     }
 }
 
-/// Brings the tables of a database up to date.
+/// Brings the tables of a database up to date, with the indexes that servers would build beside their work.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
 pub fn migrate(config: &config::Database) -> Result<(), OpenError> {
-    migrations::migrate(config)
+    migrations::migrate(config)?;
+    indexes::build_all(config)
 }
 
 /// Copies a SQLite database to `file`, page by page, while it is in use. A file that exists is never

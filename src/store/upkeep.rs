@@ -6,17 +6,18 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::Store;
-use super::conn::Conn;
-use super::messages::{EndedBans, Prune, PrunedLog, Query, Revoke};
-use super::postgres::functions::NameFunctions;
+use crate::event::Refusal;
 use crate::event::revocation::Revoked;
-use crate::ids::now_ms;
 use crate::metrics::Metrics;
+use crate::store::Query;
+use crate::store::Store;
+use crate::store::database::conn::Conn;
+use crate::store::moderation::{Prune, PrunedLog};
+use crate::store::postgres::functions::NameFunctions;
+use crate::store::revocations::{EndedBans, Revoke};
 
 /// PostgreSQL asks the file system about every file of the database for its size.
 const LOOK_INTERVAL: Duration = Duration::from_secs(300);
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often bans whose end has come are looked for. Nodes go by the time itself; this is for those of the
 /// release before, and for the list.
@@ -28,7 +29,6 @@ const LAPSED_AT_ONCE: usize = 100;
 
 /// Rows taken out in one write: few, for the messages of its batch wait for them.
 const ROWS: i64 = 500;
-const DAY_MS: i64 = 86_400_000;
 
 /// Tells the metrics every five minutes how large the database is and when it was last backed up, from the
 /// start on.
@@ -44,24 +44,15 @@ pub async fn observe(store: Store, metrics: Metrics) {
     }
 }
 
-/// Takes out of a log, from the start on and every hour, what is older than so many days; 0: nothing.
-pub async fn prune_log(store: Store, log: PrunedLog, days: u32) {
-    if days == 0 {
-        return;
+/// Takes out of a log what is from before a time, a little at a time.
+///
+/// # Errors
+/// The store takes no more now.
+pub async fn prune(store: &Store, log: PrunedLog, before: i64) -> Result<(), Refusal> {
+    while store.ask(HasEntriesBefore { log, before }).await.map_err(|_| Refusal::Unavailable)? {
+        store.execute_background(Prune { log, before, rows: ROWS }).await?;
     }
-    loop {
-        prune(&store, log, now_ms().saturating_sub(i64::from(days) * DAY_MS)).await;
-        tokio::time::sleep(PRUNE_EVERY).await;
-    }
-}
-
-/// Takes out of a log what is from before a time, for as long as there is some and the store takes it.
-pub(super) async fn prune(store: &Store, log: PrunedLog, before: i64) {
-    while store.ask(HasEntriesBefore { log, before }).await == Ok(true) {
-        if store.execute_background(Prune { log, before, rows: ROWS }).await.is_err() {
-            return;
-        }
-    }
+    Ok(())
 }
 
 /// Notes in the log of revocations which bans are over, for as long as the process lives.
@@ -93,7 +84,7 @@ pub async fn name_functions(store: Store) {
 /// Bytes of the database on its disk: of SQLite its file and the log beside it, of PostgreSQL what it says
 /// itself.
 #[derive(Debug)]
-pub(super) struct DatabaseBytes;
+pub(in crate::store) struct DatabaseBytes;
 
 /// Unix milliseconds of the last backup that was recorded; 0: none was.
 #[derive(Debug)]
@@ -101,9 +92,9 @@ struct LastBackup;
 
 /// Whether there is something in a log from before a time that may be taken out.
 #[derive(Debug)]
-pub(super) struct HasEntriesBefore {
-    pub(super) log: PrunedLog,
-    pub(super) before: i64,
+pub(in crate::store) struct HasEntriesBefore {
+    pub(in crate::store) log: PrunedLog,
+    pub(in crate::store) before: i64,
 }
 
 #[derive(QueryableByName)]
@@ -153,6 +144,6 @@ impl Query for HasEntriesBefore {
     type Answer = bool;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<bool> {
-        super::audits::has_before(conn, self.log, self.before)
+        super::moderation::has_before(conn, self.log, self.before)
     }
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 use actix::{
     Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _,
 };
-use rand::Rng as _;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
 
 use super::client::WeChatClient;
 use super::token::TokenCache;
 use super::{AccessToken, AccessTokenRefused, Failure, GetAccessToken, LoginRefused, ValidateCode};
+use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
 use crate::config;
 use crate::ids::OpenId;
@@ -23,14 +22,10 @@ use crate::outage::{Outage, SharedOutage};
 /// Logins under way at WeChat at once; beyond it `wechat_unavailable`.
 const LOGINS_AT_ONCE: usize = 1_024;
 
-/// Tries of one call, the first one included.
-const TRIES: u32 = 3;
-
-/// Before a call is tried again: at least half of this, at most this, doubled each time.
-const BACK_OFF: Duration = Duration::from_millis(200);
-
-/// A call that fails late is not tried again, so that a login is answered before the client gives up.
-const TRY_WITHIN: Duration = Duration::from_secs(4);
+/// One that fails late is not tried again, so that a login is answered before the client gives up.
+const PATIENCE: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_millis(400))
+    .tries(3)
+    .within(Duration::from_secs(4));
 
 pub struct WeChatAuth {
     config: config::WeChat,
@@ -152,22 +147,12 @@ async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
     name: WeChatCall,
     call: impl Fn() -> F,
 ) -> Result<T, Failure> {
-    let begun = Instant::now();
-    let mut wait = BACK_OFF;
-    for _ in 1..TRIES {
+    let counted = async || {
         let outcome = call().await;
         count(metrics, name, &outcome);
-        match outcome {
-            Err(failure) if failure.is_passing() && begun.elapsed() < TRY_WITHIN => {}
-            other => return other,
-        }
-        let jitter = rand::rng().random_range(0.5..=1.0);
-        tokio::time::sleep(wait.mul_f64(jitter)).await;
-        wait *= 2;
-    }
-    let outcome = call().await;
-    count(metrics, name, &outcome);
-    outcome
+        outcome
+    };
+    PATIENCE.run(Failure::is_passing, counted).await
 }
 
 /// Counts the outcome of one call.

@@ -1,7 +1,7 @@
 //! `hongyan user`: where the user is now, over all nodes.
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection};
+use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _};
 use serde_json::{Value, json};
 
 use crate::harness::{Cluster, Nats, Server, eventually};
@@ -134,12 +134,6 @@ struct Count {
 const LEFT: &str =
     "SELECT (SELECT count(*) FROM session_questions) + (SELECT count(*) FROM session_answers) AS rows";
 
-fn sqlite(server: &Server) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
-    conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
-    conn
-}
-
 /// Whoever asked, nothing of it stays; 64 at a time, and what a killed asker left is no hindrance for long.
 #[actix_web::test]
 async fn questions_are_bounded_and_leave_nothing_behind() {
@@ -153,7 +147,7 @@ async fn questions_are_bounded_and_leave_nothing_behind() {
             Server::alone(&postgres.iter().map(|url| ("database.url", url.as_str())).collect::<Vec<_>>());
         let execute = |text: String| match &postgres {
             Some(url) => PgConnection::establish(url).unwrap().batch_execute(&text).unwrap(),
-            None => sqlite(&server).batch_execute(&text).unwrap(),
+            None => server.sqlite().batch_execute(&text).unwrap(),
         };
         let left = || match &postgres {
             Some(url) => {
@@ -162,7 +156,7 @@ async fn questions_are_bounded_and_leave_nothing_behind() {
                     .unwrap()
                     .rows
             }
-            None => diesel::sql_query(LEFT).get_result::<Count>(&mut sqlite(&server)).unwrap().rows,
+            None => diesel::sql_query(LEFT).get_result::<Count>(&mut server.sqlite()).unwrap().rows,
         };
         let _ann = server.v1_device("ann", "phone").await;
         let is_told = || live(&server, "ann").is_some_and(|live| live["sessions"][0]["device"] == "phone");

@@ -1,7 +1,7 @@
 //! The database is busy, gone or killed: `unavailable` soon, nothing acked, and service again by itself.
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, PgConnection, SqliteConnection};
+use diesel::{Connection as _, PgConnection};
 use serde_json::json;
 
 use crate::harness::{Client, Server};
@@ -29,7 +29,7 @@ async fn a_locked_sqlite_file_is_unavailable_until_it_is_free() {
     let server = Server::start().await;
     let mut alice = server.v1("alice").await;
     alice.say("bob", "1", "x").await;
-    let mut other = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
+    let mut other = server.sqlite();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let begun = std::time::Instant::now();
     send(&mut alice, "2").await;

@@ -148,9 +148,8 @@ async fn a_trace_ends_when_its_time_is_over() {
 
 /// Sets the end of every trace to now.
 fn end_all(server: &Server) -> usize {
-    use diesel::{Connection as _, RunQueryDsl as _};
-    let mut conn = diesel::SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
-    diesel::sql_query("PRAGMA busy_timeout = 5000").execute(&mut conn).unwrap();
+    use diesel::RunQueryDsl as _;
+    let mut conn = server.sqlite();
     diesel::sql_query("UPDATE traces SET until = 1").execute(&mut conn).unwrap()
 }
 

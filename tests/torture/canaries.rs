@@ -2,7 +2,7 @@
 //! operators look.
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, PgConnection, SqliteConnection};
+use diesel::{Connection as _, PgConnection};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Http, Raw, Said, Server, eventually};
@@ -313,7 +313,7 @@ async fn refused_by_the_store(server: &Server, hunt: &mut Hunt) {
 
 /// The database refuses what was to be stored, is locked, and has a table less.
 async fn sqlite_trouble(server: &Server, alice: &Http, hunt: &mut Hunt) {
-    let mut database = SqliteConnection::establish(server.database().to_str().unwrap()).unwrap();
+    let mut database = server.sqlite();
     database
         .batch_execute(
             "CREATE TRIGGER canary BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'no room'); END",

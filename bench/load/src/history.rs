@@ -137,6 +137,8 @@ fn fill_with(database: &Path, size: Size) -> Result<()> {
              )
          INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at)
          SELECT c + 1, seq, format('p%02d-%02d', c / {PEERS}, c % {PEERS}), format('%x', i), 'text', '{body}', 1767225600000 + i, 1767225600000 + i FROM m;
+         -- No message of it is sent again: their keys can be missing.
+         UPDATE idempotency_progress SET through_id = {messages};
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE);"
     ))?;

@@ -9,7 +9,7 @@ use crate::http::api::{ask, limit};
 use crate::http::error::ApiError;
 use crate::http::page;
 use crate::protocol::errors;
-use crate::store::messages::{Acts, OperatorAct};
+use crate::store::operators::{Acts, OperatorAct};
 
 const DEFAULT_LIMIT: usize = 50;
 

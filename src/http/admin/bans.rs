@@ -15,7 +15,7 @@ use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::ids::OpenId;
 use crate::protocol::errors;
-use crate::store::messages::{Ban, BanInForce, Bans};
+use crate::store::revocations::{Ban, BanInForce, Bans};
 
 const DEFAULT_LIMIT: usize = 50;
 /// Characters of a reason.

@@ -17,7 +17,8 @@ use crate::http::api::commit;
 use crate::http::error::ApiError;
 use crate::limits::ClientAddress;
 use crate::protocol::errors;
-use crate::store::messages::{OperatorAct, RecordAct, Reply, Via};
+use crate::store::Reply;
+use crate::store::operators::{OperatorAct, RecordAct, Via};
 
 /// Who calls, and what the audit log is to say of it beside the call. A handler's argument.
 #[derive(Debug, Clone)]

@@ -16,7 +16,8 @@ use crate::ids::OpenId;
 use crate::profile::Nickname;
 use crate::protocol::{ErrorCode, errors};
 use crate::safety::moderator_recall;
-use crate::store::messages::{AvatarChange, Decide, Decision, ProfileChange, Review, ReviewById, Reviews};
+use crate::store::moderation::{Decide, Decision, Review, ReviewById, Reviews};
+use crate::store::profiles::{AvatarChange, ProfileChange};
 
 const DEFAULT_LIMIT: usize = 50;
 

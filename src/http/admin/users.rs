@@ -16,9 +16,9 @@ use crate::http::error::ApiError;
 use crate::ids::OpenId;
 use crate::node::name_of;
 use crate::protocol::errors;
-use crate::store::messages::{
-    AvatarChange, BanDecision, IsKnown, Revoke, UserOverview, UserSessions, UserStanding,
-};
+use crate::store::operators::{IsKnown, UserOverview, UserSessions, UserStanding};
+use crate::store::profiles::AvatarChange;
+use crate::store::revocations::{BanDecision, Revoke};
 use crate::store::{self, SEEN_WITHIN};
 
 /// How a user stands: seen when, banned, conversations, profile. No message text

@@ -11,7 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi::CallErrors;
 use crate::ids::OpenId;
 use crate::protocol::errors;
-use crate::store::messages::{Block, BlockChange, Blocks};
+use crate::store::blocks::{Block, BlockChange, Blocks};
 
 const DEFAULT_LIMIT: usize = 50;
 

@@ -17,7 +17,8 @@ use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::sync::CONVERSATION_BYTES;
 use crate::protocol::{errors, outbound};
-use crate::store::messages::{Clear, Conversations, Listed, Mark, Unread};
+use crate::store::conversations::{Clear, Conversations, Listed, Unread};
+use crate::store::receipts::Mark;
 
 const DEFAULT_LIMIT: usize = 50;
 

@@ -16,7 +16,7 @@ use crate::http::openapi::{CallErrors, LoginErrors};
 use crate::limits::ClientAddress;
 use crate::protocol::errors;
 use crate::store::Sight;
-use crate::store::messages::Revoke;
+use crate::store::revocations::Revoke;
 use crate::wechat::{LoginRefused, ValidateCode};
 
 /// How long a code may take at WeChat, its retries included.

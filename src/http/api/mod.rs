@@ -9,7 +9,7 @@ use crate::http::error::ApiError;
 use crate::http::openapi;
 use crate::protocol::errors;
 use crate::store::CALLER_TIMEOUT;
-use crate::store::messages::{Query, Submit};
+use crate::store::{Query, Submit};
 
 pub mod login;
 pub mod conversations;

@@ -16,7 +16,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::openapi::CallErrors;
 use crate::ids::TemplateId;
 use crate::protocol::{ErrorCode, errors};
-use crate::store::messages::{
+use crate::store::notices::{
     ConversationSettings, GrantChange, Granted, NoticeState, Quiet, QuietHours, Teller,
 };
 

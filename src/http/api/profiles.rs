@@ -16,7 +16,7 @@ use crate::ids::OpenId;
 use crate::limits::ClientAddress;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::protocol::errors;
-use crate::store::messages::{AvatarBytes, AvatarChange, ProfileChange, Profiles};
+use crate::store::profiles::{AvatarBytes, AvatarChange, ProfileChange, Profiles};
 use crate::store::row;
 
 /// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write

@@ -14,7 +14,7 @@ use crate::event::Delivered;
 use crate::ids::OpenId;
 use crate::relay::commits;
 use crate::relay::wire::NodeMessageKind;
-use crate::store::messages::RemoveHeartbeat;
+use crate::store::nodes::RemoveHeartbeat;
 
 /// How long a session waits for its subscription before it is let in all the same.
 const FOLLOW_TIMEOUT: Duration = Duration::from_millis(1_500);

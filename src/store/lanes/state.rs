@@ -5,11 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::batch::{MarkKind, Outcome, Report, Requester};
-use super::super::deadlines::WRITE_DEADLINE;
-use super::super::messages::{Clear, Mark, Reply, Write};
 use crate::event::{Conversation, Places, Refusal};
 use crate::ids::{OpenId, Seq};
+use crate::store::conversations::Clear;
+use crate::store::lanes::batch::{MarkKind, Outcome, Report, Requester};
+use crate::store::lanes::deadlines::WRITE_DEADLINE;
+use crate::store::receipts::Mark;
+use crate::store::{Reply, Write};
 
 /// Writes in one transaction. Beyond 512 the gain is small, but a full batch of one shape of load is a third
 /// of what is under way.
@@ -31,7 +33,7 @@ pub(in crate::store) struct Batch {
 }
 
 /// Next step of a lane's thread.
-pub(super) enum NextStep {
+pub(in crate::store) enum NextStep {
     Commit(Batch),
     /// The queue is empty: sleep until woken.
     Sleep,
@@ -63,29 +65,29 @@ struct BatchInFlight {
 
 /// Events and answers to be sent once the state is unlocked.
 #[derive(Default)]
-pub(super) struct Emission {
-    pub(super) report: Report,
+pub(in crate::store) struct Emission {
+    pub(in crate::store) report: Report,
     /// Given back once the events are delivered.
-    pub(super) places: Option<Places>,
+    pub(in crate::store) places: Option<Places>,
 }
 
 /// Outcomes of a thread, not yet turned into an [`Emission`].
-pub(super) struct SettledBatch {
+pub(in crate::store) struct SettledBatch {
     running: Option<BatchInFlight>,
     refused: VecDeque<QueuedWrite>,
 }
 
 /// Result of one look of the watchdog.
 #[derive(Default)]
-pub(super) struct OverdueSweep {
-    pub(super) emission: Emission,
+pub(in crate::store) struct OverdueSweep {
+    pub(in crate::store) emission: Emission,
     /// Number of writes answered.
-    pub(super) answered: usize,
+    pub(in crate::store) answered: usize,
     /// Set when the thread counts as hung from now on.
-    pub(super) is_hung: bool,
+    pub(in crate::store) is_hung: bool,
 }
 
-pub(super) struct LaneState {
+pub(in crate::store) struct LaneState {
     on_hang: OnHang,
     queue: VecDeque<QueuedWrite>,
     running: Option<BatchInFlight>,
@@ -100,23 +102,29 @@ pub(super) struct LaneState {
 }
 
 impl LaneState {
-    pub(super) fn new(on_hang: OnHang) -> Self {
+    pub(in crate::store) fn new(on_hang: OnHang) -> Self {
         let (queue, given_up) = (VecDeque::new(), Vec::new());
         Self { on_hang, queue, running: None, given_up, generation: 0, asleep: false, closed: false }
     }
 
     /// Generation of a thread that is started now.
-    pub(super) fn generation(&self) -> u64 {
+    pub(in crate::store) fn generation(&self) -> u64 {
         self.generation
     }
 
     /// Queues a write. Returns true when the thread must be woken.
-    pub(super) fn submit(&mut self, write: Write, reply: Reply, place: Places, now: Instant) -> bool {
+    pub(in crate::store) fn submit(
+        &mut self,
+        write: Write,
+        reply: Reply,
+        place: Places,
+        now: Instant,
+    ) -> bool {
         self.queue.push_back(QueuedWrite { write, reply, since: now, place });
         std::mem::take(&mut self.asleep)
     }
 
-    pub(super) fn next(&mut self, generation: u64, now: Instant) -> NextStep {
+    pub(in crate::store) fn next(&mut self, generation: u64, now: Instant) -> NextStep {
         if self.generation != generation {
             return NextStep::End;
         }
@@ -148,7 +156,12 @@ impl LaneState {
 
     /// Takes the batch of a thread that is back. With `down` the queued writes are refused too: they would
     /// only wait for the same refusal.
-    pub(super) fn settle(&mut self, generation: u64, outcomes: &[Outcome], down: bool) -> SettledBatch {
+    pub(in crate::store) fn settle(
+        &mut self,
+        generation: u64,
+        outcomes: &[Outcome],
+        down: bool,
+    ) -> SettledBatch {
         let is_late = generation != self.generation;
         let running = if is_late {
             let place = self.given_up.iter().position(|batch| batch.generation == generation);
@@ -166,7 +179,7 @@ impl LaneState {
     }
 
     /// Answers overdue writes. A batch in flight stays, and its outcomes are emitted when its thread is back.
-    pub(super) fn overdue(&mut self, now: Instant) -> OverdueSweep {
+    pub(in crate::store) fn overdue(&mut self, now: Instant) -> OverdueSweep {
         let mut overdue = OverdueSweep::default();
         let Emission { report, places } = &mut overdue.emission;
         if let Some(running) = &mut self.running {
@@ -188,12 +201,12 @@ impl LaneState {
         overdue
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::store) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.asleep && self.given_up.is_empty()
     }
 
     /// Lets the thread end once the queue is empty.
-    pub(super) fn close(&mut self) {
+    pub(in crate::store) fn close(&mut self) {
         self.closed = true;
     }
 }
@@ -248,7 +261,7 @@ impl BatchInFlight {
 
 impl SettledBatch {
     /// Number of writes and start of a batch whose thread had hung.
-    pub(super) fn came_late(&self) -> Option<(usize, Instant)> {
+    pub(in crate::store) fn came_late(&self) -> Option<(usize, Instant)> {
         self.running
             .as_ref()
             .filter(|running| running.is_hung)
@@ -256,7 +269,7 @@ impl SettledBatch {
     }
 
     /// Turns the outcomes into events and answers. The thread's own [`Batch`] must be dropped before.
-    pub(super) fn emission(self, outcomes: Vec<Outcome>) -> Emission {
+    pub(in crate::store) fn emission(self, outcomes: Vec<Outcome>) -> Emission {
         let mut emission = Emission::default();
         if let Some(BatchInFlight { writes, requesters, places, told, .. }) = self.running {
             let writes = Arc::unwrap_or_clone(writes);

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::super::super::messages::{
-    Admission, Append, ConversationSettings, PendingReply, Reservation, Reserve, Submit,
-};
 use super::*;
 use crate::event::{Conversation, Draft, Event, Receipt, ReceiptKind, RequestState};
 use crate::ids::{Kind, RequestId, SessionId, TemplateId};
+use crate::store::messages::{Admission, Append};
+use crate::store::notices::{ConversationSettings, Reservation, Reserve};
+use crate::store::{PendingReply, Submit};
 
 fn o(text: &str) -> OpenId {
     OpenId::parse(text).unwrap()

@@ -9,11 +9,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use sha2::{Digest as _, Sha256};
 
-use super::super::conn::{Conn, setting};
-use super::super::error::OpenError;
-use super::super::messages::Query;
-use super::super::migrations::{check_may_create, lock};
-use super::super::statement::Statement;
+use crate::store::Query;
+use crate::store::database::conn::{Conn, setting};
+use crate::store::database::error::OpenError;
+use crate::store::database::migrations::{check_may_create, lock};
+use crate::store::database::statement::Statement;
 
 pub(in super::super) const COMMIT_SQL: &str = include_str!("commit.sql");
 

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::store::statement::Statement;
+use crate::store::database::statement::Statement;
 
 /// Cache of a database that is smaller than [`FREE_PAGES`].
 const SMALL_KIB: u32 = 16_384;

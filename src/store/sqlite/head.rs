@@ -1,8 +1,8 @@
 //! What the lane remembers of a conversation.
 
 use crate::ids::OpenId;
-use crate::store::batch::MarkKind;
-use crate::store::steps;
+use crate::store::conversations::steps;
+use crate::store::lanes::batch::MarkKind;
 
 /// The end of a conversation and its members' rows, as of the last commit or, within a batch, of its writes
 /// so far.
@@ -12,8 +12,6 @@ pub(super) struct Head {
     pub(super) last: i64,
     /// Of the member whose openid sorts first, then of the other. With oneself only the first is used.
     pub(super) members: [Member; 2],
-    /// The batch has changed a member.
-    pub(super) is_changed: bool,
 }
 
 /// A row of `members`, and what of it the batch has changed.
@@ -45,7 +43,7 @@ pub(super) struct Changed {
 
 impl Head {
     pub(super) fn new(conversation: i64, last: i64) -> Self {
-        Self { conversation, last, members: Default::default(), is_changed: false }
+        Self { conversation, last, members: Default::default() }
     }
 
     pub(super) fn member(&self, who: &OpenId, peer: &OpenId) -> &Member {
@@ -56,8 +54,8 @@ impl Head {
         &mut self.members[usize::from(who > peer)]
     }
 
-    /// Moves the end on by a message of `who`; gives its seq.
-    pub(super) fn append(&mut self, who: &OpenId, peer: &OpenId, at: i64) -> i64 {
+    /// Moves the end on by a message of `who`.
+    pub(super) fn append(&mut self, who: &OpenId, peer: &OpenId, at: i64) {
         self.last += 1;
         let seq = self.last;
         let author = self.member_mut(who, peer);
@@ -68,18 +66,16 @@ impl Head {
             self.member_mut(peer, who).raise_unread();
         }
         self.grew(at);
-        seq
     }
 
-    /// Moves the end on by the recall of `target`; gives its seq.
-    pub(super) fn recall(&mut self, target: i64, at: i64) -> i64 {
+    /// Moves the end on by the recall of `target`.
+    pub(super) fn recall(&mut self, target: i64, at: i64) {
         self.last += 1;
         for member in &mut self.members {
             member.uncounted += 1 + i64::from(target > member.floor());
             member.changed.marks = true;
         }
         self.grew(at);
-        self.last
     }
 
     fn grew(&mut self, at: i64) {

@@ -452,11 +452,14 @@ impl Known {
     fn holds<'a>(&self, model: &Model, who: char, peers: impl Iterator<Item = &'a char>) -> Checked {
         for peer in peers.filter(|peer| model.last_seq(who, **peer) > 0) {
             let newest = model.history(who, *peer, Window::Newest, 1).0.pop();
-            same(
-                (who, "walk", peer),
-                &self.0.get(&model.conversation(who, *peer)),
-                &Some(&(model.overview(who, *peer), newest)),
-            )?;
+            let (known, mut overview) =
+                (self.0.get(&model.conversation(who, *peer)), model.overview(who, *peer));
+            // The marks of who is blocked are shown, but do not come: they stand as they were told.
+            if let Some((told, _)) = known.filter(|_| model.has_blocked(who, *peer)) {
+                overview.peer_read_seq = overview.peer_read_seq.min(told.peer_read_seq);
+                overview.peer_recv_seq = overview.peer_recv_seq.min(told.peer_recv_seq);
+            }
+            same((who, "walk", peer), &known, &Some(&(overview, newest)))?;
         }
         Ok(())
     }
@@ -504,8 +507,24 @@ const BOUNDED: StoreLimits =
 /// Which of several conversations begun at once is one too many is for the lanes to say.
 const UNBOUNDED: StoreLimits = StoreLimits { new_conversations_per_day: 0, ..BOUNDED };
 
+/// Who is blocked reads while the sync of the user who blocked them goes on, past their conversation.
+fn blocked_and_reading() -> impl Strategy<Value = Vec<Step>> {
+    let send = |from, to| Op::Send { from, to, id: None, text: 'x', admission: Admission::Open };
+    let read = |who, peer| Op::Mark { kind: ReceiptKind::Read, who, address: peer, seq: 1 };
+    let block = Op::Block { who: 'a', peer: 'b', change: BlockChange::Block };
+    let before = [send('b', 'a'), send('a', 'c'), Op::Age, read('a', 'b'), Op::Age, block];
+    let walk = Step::Walk { who: 'a', meanwhile: vec![read('b', 'a')] };
+    let steps = before.map(|op| Step::Write(vec![op])).into_iter().chain([walk]);
+    proptest::strategy::Just(steps.collect())
+}
+
 mod sqlite {
     use super::*;
+
+    #[test]
+    fn who_is_blocked_reads_on_during_a_walk() {
+        hold(Some(Db::sqlite()), 1, BOUNDED, blocked_and_reading());
+    }
 
     #[test]
     fn writes_one_by_one() {
@@ -520,6 +539,11 @@ mod sqlite {
 
 mod postgres {
     use super::*;
+
+    #[test]
+    fn who_is_blocked_reads_on_during_a_walk() {
+        hold(Db::postgres(), 1, BOUNDED, blocked_and_reading());
+    }
 
     #[test]
     fn writes_one_by_one() {

@@ -213,9 +213,9 @@ async fn old_findings_are_taken_out_but_those_to_be_looked_at(db: &mut Db) {
     rig.decide(3, Decision::Passed).await.unwrap();
     let now = now_ms();
     db.exec(&format!("UPDATE audits SET at = {} WHERE id <> 4", now - 1_000_000));
-    upkeep::prune(&rig.store, PrunedLog::Findings, now - 1_000_001).await;
+    upkeep::prune(&rig.store, PrunedLog::Findings, now - 1_000_001).await.unwrap();
     assert_eq!(db.numbers("SELECT count(*) AS number FROM audits"), [704]);
-    upkeep::prune(&rig.store, PrunedLog::Findings, now - 500_000).await;
+    upkeep::prune(&rig.store, PrunedLog::Findings, now - 500_000).await.unwrap();
     assert_eq!(
         db.numbers("SELECT id AS number FROM audits ORDER BY id"),
         [2, 4],

@@ -11,7 +11,16 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 
+use super::blocks::*;
+use super::conversations::*;
 use super::messages::*;
+use super::moderation::*;
+use super::nodes::*;
+use super::notices::*;
+use super::operators::*;
+use super::profiles::*;
+use super::receipts::*;
+use super::revocations::*;
 use super::*;
 use crate::config::Database;
 use crate::event::cursor::{SessionTag, SyncCursor};
@@ -55,10 +64,13 @@ mod profiles;
 mod audits;
 mod operators;
 mod notices;
+mod jobs;
+mod late_indexes;
 mod model;
 mod steps;
 mod against_model;
 mod sqlite_only;
+mod idempotency_keys;
 mod postgres_only;
 mod plans;
 mod several_nodes;
@@ -437,7 +449,7 @@ fn run(db: Option<Db>, test: impl for<'a> FnOnce(&'a mut Db) -> Pin<Box<dyn Futu
 async fn reopened(db: &Db) -> Rig {
     if let DatabaseUrl::Sqlite(path) = &db.config.url {
         let until = Instant::now() + Duration::from_secs(5);
-        while let Err(error) = sqlite_file::FileLock::take(path) {
+        while let Err(error) = FileLock::take(path) {
             assert!(Instant::now() < until, "{error}");
             tokio::task::yield_now().await;
         }

@@ -224,7 +224,7 @@ impl Model {
         self.log(who, address).into_iter().flat_map(|log| log.members.keys().copied()).collect()
     }
 
-    fn has_blocked(&self, who: char, peer: char) -> bool {
+    pub(super) fn has_blocked(&self, who: char, peer: char) -> bool {
         self.blocks.contains(&(who, peer))
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ids::TemplateId;
 use crate::profile::Nickname;
-use crate::store::messages::Teller;
+use crate::store::notices::Teller;
 
 on_both!(
     grants_are_counted_once_each_and_bounded,

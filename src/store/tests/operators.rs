@@ -149,7 +149,7 @@ fn an_act_stands_once_with_what_became_of_it() {
             let page =
                 rig.store.ask(Acts { limit: 1, before: Some(act.id), ..Acts::default() }).await.unwrap();
             assert_eq!((page.acts[0].act.as_str(), page.has_more), ("token", false));
-            upkeep::prune(&rig.store, PrunedLog::Acts, 2 * HOUR_MS).await;
+            upkeep::prune(&rig.store, PrunedLog::Acts, 2 * HOUR_MS).await.unwrap();
             assert_eq!(all().await, [act]);
         })
     });

@@ -103,7 +103,10 @@ fn a_users_rows_are_found_by_the_index_of_what_is_asked() {
                     sync::CHANGED,
                     "m USING INDEX members_by_change (openid=? AND changed_at>? AND changed_at<?)",
                 ),
-                (store::notices::VIEWS, "m USING INDEX members_unread (openid=? AND may_have_unread=?)"),
+                (
+                    store::notices::views::VIEWS,
+                    "m USING INDEX members_unread (openid=? AND may_have_unread=?)",
+                ),
             ];
             for statistics in ["", "ANALYZE"] {
                 db.exec(statistics);

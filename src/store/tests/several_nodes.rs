@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::*;
 use crate::ids::TemplateId;
-use crate::store::messages::Teller;
+use crate::store::notices::Teller;
 
 directly_and_pooled!(
     the_same_message_at_two_nodes_at_once,
@@ -18,7 +18,6 @@ directly_and_pooled!(
     many_users_notices_at_two_nodes_wait_for_each_other_in_one_order,
     a_heartbeat_shows_a_node_alive_until_it_leaves_or_is_too_old,
     nodes_of_the_release_before_say_that_they_are_cut_off_and_see_who_is,
-    a_lease_is_one_node_s_until_it_ends,
 );
 
 fn count(conn: &mut PgConnection, query: &str) -> i64 {
@@ -387,24 +386,4 @@ async fn nodes_of_the_release_before_say_that_they_are_cut_off_and_see_who_is(db
     assert_eq!(count(&mut conn, &others), 1);
     conn.batch_execute(&format!("DELETE FROM nodes_cut_off WHERE at < {now} + 1000")).unwrap();
     assert_eq!(rig.store.ask(heartbeat("new", false)).await.unwrap(), []);
-}
-
-async fn a_lease_is_one_node_s_until_it_ends(db: &mut Db) {
-    let (rig, mut conn) = (db.open(), db.direct());
-    let take = async |what: &'static str, node: &str| {
-        rig.store.ask(TakeLease { what, node: node.to_owned(), for_ms: 60_000 }).await.unwrap()
-    };
-    assert!(take("x", "a").await && take("x", "a").await && take("y", "b").await);
-    assert!(!take("x", "b").await);
-    conn.batch_execute("UPDATE leases SET until = until - 60001").unwrap();
-    assert!(take("x", "b").await && !take("x", "a").await);
-    rig.store.ask(ReleaseLease { what: "x", node: "a".to_owned() }).await.unwrap();
-    assert!(!take("x", "a").await);
-    rig.store.ask(ReleaseLease { what: "x", node: "b".to_owned() }).await.unwrap();
-    assert!(take("x", "a").await);
-    // Of many at once one gets it.
-    conn.batch_execute("UPDATE leases SET until = 0").unwrap();
-    let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
-    let took = futures_util::future::join_all(names.iter().map(|node| take("x", node))).await;
-    assert_eq!(took.iter().filter(|took| **took).count(), 1, "{took:?}");
 }

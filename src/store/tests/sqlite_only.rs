@@ -148,7 +148,7 @@ fn a_backup_is_one_moment_under_load() {
             );
             // Nor does it need a server.
             drop(rig);
-            drop(sqlite_file::FileLock::take(&db.path()));
+            drop(FileLock::take(&db.path()));
             crate::store::backup(&db.config, &db.dir.path().join("third.db")).unwrap();
             db.config.url = DatabaseUrl::Sqlite(db.dir.path().join("none.db"));
             assert!(matches!(
@@ -253,7 +253,7 @@ fn a_file_of_another_name_has_the_same_lock() {
             let _rig = db.open();
             let link = db.dir.path().join("link.db");
             std::os::unix::fs::symlink(db.path(), &link).unwrap();
-            assert!(matches!(sqlite_file::FileLock::take(&link), Err(OpenError::Locked { .. })));
+            assert!(matches!(FileLock::take(&link), Err(OpenError::Locked { .. })));
         })
     });
 }

@@ -1,5 +1,7 @@
 //! A server of a test's own: the real binary, as a process.
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -143,7 +145,7 @@ impl Server {
     /// The URL and the name of a fresh database on the PostgreSQL of `make test`; `None` (and a word on why)
     /// without one.
     pub fn fresh_postgres() -> Option<(String, String)> {
-        use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
+        use diesel::{PgConnection, RunQueryDsl as _};
         let Ok(url) = std::env::var("HONGYAN_TEST_POSTGRES_URL") else {
             println!("skipped: HONGYAN_TEST_POSTGRES_URL is not set; `make test` starts a PostgreSQL");
             return None;
@@ -177,6 +179,13 @@ impl Server {
 
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("data/hongyan.db")
+    }
+
+    /// A connection to its database that waits for it: the server writes at any time.
+    pub fn sqlite(&self) -> SqliteConnection {
+        let mut conn = SqliteConnection::establish(self.database().to_str().unwrap()).unwrap();
+        conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+        conn
     }
 
     /// A client of the seed's protocol: its URL, its fields, its heart.

@@ -144,3 +144,30 @@ async fn files_are_looked_at_only_where_that_is_wanted() {
     alice.send(captioned).await;
     alice.expect_error("content_refused").await;
 }
+
+/// A result that is here is kept: the process that heard it may die before it is done.
+#[actix_web::test]
+async fn a_result_outlasts_the_process_that_heard_it() {
+    let mut server = Guarded::new("wechat", &[MEDIA]);
+    server.control(json!({ "media_delay_ms": 600_000 })).await;
+    let mut alice = server.v1("alice").await;
+    alice.send(image("1", "dev-risky:20002")).await;
+    alice.expect("ack").await;
+    let [trace] = &server.findings()[..] else { panic!("one finding") };
+    let trace_id = trace.trace_id.clone().unwrap();
+    server.server.signal("KILL");
+    server.server.ended().await;
+    // As the process left it that was told, and had taken it up.
+    let mut conn = SqliteConnection::establish(server.server.database().to_str().unwrap()).unwrap();
+    diesel::sql_query(
+        "INSERT INTO jobs (kind, key, payload, created_at, due_at, tries, node, until) \
+         VALUES ('media_result', ?, 'recalled 20002', 0, 0, 1, 'another process', 9999999999999)",
+    )
+    .bind::<Text, _>(&trace_id)
+    .execute(&mut conn)
+    .unwrap();
+    drop(conn);
+    server.server.again().await;
+    decided(&server, (PENDING, 20002, Some(1))).await;
+    assert_eq!(server.history("bob", "alice").await, ["\"image\"", "\"recall\""]);
+}

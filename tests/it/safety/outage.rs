@@ -1,5 +1,8 @@
 //! WeChat does not judge: it is away, it is asked too much, or it does not know the user.
 
+use std::time::Instant;
+
+use diesel::connection::SimpleConnection as _;
 use serde_json::json;
 
 use super::*;
@@ -201,4 +204,25 @@ async fn a_call_that_hangs_holds_up_its_own_conversation_alone() {
     assert_eq!(fate(&mut alice, "carol", "3", "elsewhere").await, "ack");
     assert_eq!(answer(&mut alice).await, ("1".into(), "unavailable".into()));
     assert_eq!(answer(&mut alice).await, ("2".into(), "ack".into()));
+}
+
+/// The file is locked, so that the first message stays in the store and the next ones find no place there.
+#[actix_web::test]
+async fn a_checked_message_that_the_store_has_no_room_for_is_refused_at_once() {
+    let server = Guarded::new("wechat", &[("limits.writes_in_flight", "1")]);
+    let mut alice = server.v1("alice").await;
+    assert_eq!(fate(&mut alice, "bob", "0", "hello").await, "ack");
+    let mut other = server.sqlite();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    alice.send(text("bob", "stored", "hello 1")).await;
+    let begun = Instant::now();
+    // More than a session may have under way at once: each answer gives its place back.
+    for n in 0..40 {
+        let id = n.to_string();
+        assert_eq!(fate(&mut alice, "bob", &id, &format!("full {n}")).await, "unavailable");
+    }
+    assert!(begun.elapsed().as_secs() < 2, "{:?}", begun.elapsed());
+    other.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(answer(&mut alice).await, ("stored".to_owned(), "ack".to_owned()));
+    assert_eq!(server.history("alice", "bob").await, ["hello", "hello 1"]);
 }

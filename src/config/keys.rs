@@ -4,7 +4,7 @@
 use super::admin;
 use super::key::{Kind, list, number, text};
 use super::value;
-use super::{AllowedHosts, Config, Secret, notice};
+use super::{AllowedHosts, Config, Secret, WECHAT_TIMEOUT_MS_MAX, notice};
 
 pub use super::key::{Default, Key, Shape, Shown};
 
@@ -180,7 +180,7 @@ pub static KEYS: &[Key] = &[
         },
     )
     .masked(Shown::UrlWithoutCredentials),
-    number("wechat.timeout_ms", "3000", (10, 60_000), "Milliseconds that one call to WeChat may take.", |c, n| {
+    number("wechat.timeout_ms", "3000", (10, WECHAT_TIMEOUT_MS_MAX), "Milliseconds that one call to WeChat may take.", |c, n| {
         c.wechat.timeout_ms = n;
     }),
     text(

@@ -172,6 +172,9 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// The most that `wechat.timeout_ms` may be.
+pub const WECHAT_TIMEOUT_MS_MAX: u64 = 60_000;
+
 #[derive(Debug, Clone)]
 pub struct WeChat {
     pub appid: String,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::deliver::LONGEST;
 use crate::backoff::Backoff;
 use crate::ids::now_ms;
 use crate::jobs::{Job, JobKind, Outcome, Task};
@@ -14,7 +15,8 @@ use crate::store::Store;
 use crate::store::notices::Abandon;
 
 /// A reservation this old, in milliseconds, is nobody's any more: none is under way for longer.
-const ABANDONED_AFTER: i64 = 120_000;
+const ABANDONED_AFTER: i64 = 180_000;
+const _: () = assert!(ABANDONED_AFTER > LONGEST.as_millis() as i64);
 const ABANDON_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Closes them, every minute on one node.

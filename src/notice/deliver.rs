@@ -10,6 +10,7 @@ use super::policy::{SendOutcome, aftermath};
 use super::schedule::NoticeKey;
 use super::{Settings, ledger};
 use crate::backoff::Backoff;
+use crate::config::WECHAT_TIMEOUT_MS_MAX;
 use crate::event::Refusal;
 use crate::ids::Seq;
 use crate::lifecycle::abort_point;
@@ -17,15 +18,21 @@ use crate::metrics::NoticeResult;
 use crate::outage::SharedOutage;
 use crate::store::messages::{History, Window};
 use crate::store::notices::{Candidate, Granted, NoticeOutcome, Reservation, Reserve, Settle};
-use crate::store::{CALLER_TIMEOUT, Store};
+use crate::store::{CALLER_TIMEOUT, REPLY_TIMEOUT, Store};
 use crate::wechat::{MiniprogramState, SubscribeMessage, WeChatApi};
 
 /// Timeout of a reservation. The store answers it when its commit is done, however late, because a
-/// reservation that nobody hears of is a grant lost; with the calls that follow, this stays below the age at
-/// which it counts as abandoned.
+/// reservation that nobody hears of is a grant lost.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the ledger is told what came of it; after that the reservation is abandoned, and never told again.
-const SETTLE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(2)).tries(3);
+const SETTLE_TRIES: u32 = 3;
+const SETTLE_WAIT: Duration = Duration::from_secs(2);
+const SETTLE: Backoff = Backoff::new(Duration::from_secs(1), SETTLE_WAIT).tries(SETTLE_TRIES);
+/// The longest that one is under way: reserved, its text read, sent, and settled.
+pub(super) const LONGEST: Duration = RESERVE_TIMEOUT
+    .saturating_add(REPLY_TIMEOUT)
+    .saturating_add(Duration::from_millis(WECHAT_TIMEOUT_MS_MAX))
+    .saturating_add(CALLER_TIMEOUT.saturating_add(SETTLE_WAIT).saturating_mul(SETTLE_TRIES));
 /// Messages looked at for one whose text can be shown.
 const NEWEST: usize = 8;
 

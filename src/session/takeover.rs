@@ -11,7 +11,7 @@ use actix::fut::ActorFuture;
 use actix::{
     Actor, ActorContext, ActorFutureExt as _, AsyncContext, Context, Handler, StreamHandler, WrapFuture as _,
 };
-use actix_http::ws::Codec;
+use actix_http::ws::{Codec, Message};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Encoder as _;
@@ -20,6 +20,10 @@ use super::driver::{CLOSE_WAIT, ConnectionHandler, Driver, Next, Then};
 use super::frame_guard::SocketLimits;
 use super::message_stream::{MessageStream, SocketEvent, Source};
 use crate::chat::messages::Wake;
+
+/// Header of a frame from a server, and payload of a control frame, at most (RFC 6455 §5.2, §5.5).
+const FRAME_HEADER_BYTES: usize = 10;
+const CONTROL_PAYLOAD_BYTES: usize = 125;
 
 /// A connected socket.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
@@ -102,6 +106,8 @@ impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> SessionActor<R, T
 
     /// Writes until the outbox is empty.
     fn pump(&mut self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        // Whoever puts something into the outbox after it was emptied sends a wake.
+        let mut more = true;
         loop {
             while !self.out.is_empty() {
                 let written = ready!(Pin::new(&mut *self.socket.borrow_mut()).poll_write(task, &self.out))?;
@@ -111,14 +117,18 @@ impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> SessionActor<R, T
                 self.out.advance(written);
             }
             self.out = BytesMut::new();
+            if !more {
+                return Poll::Ready(Ok(()));
+            }
             let outgoing = self.driver.outgoing();
             if outgoing.messages.is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            self.out.reserve(outgoing.messages.iter().map(encoded_bytes).sum());
             for message in outgoing.messages {
                 self.codec.encode(message, &mut self.out).map_err(io::Error::other)?;
             }
-            self.then = outgoing.then;
+            (self.then, more) = (outgoing.then, outgoing.more);
         }
     }
 
@@ -136,6 +146,16 @@ impl<R: ConnectionHandler, T: Socket, Permit: Unpin + 'static> SessionActor<R, T
             ctx.run_later(CLOSE_WAIT, |_, ctx| ctx.stop());
         }
     }
+}
+
+/// The most that a message takes as a frame.
+fn encoded_bytes(message: &Message) -> usize {
+    FRAME_HEADER_BYTES
+        + match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+            _ => CONTROL_PAYLOAD_BYTES,
+        }
 }
 
 /// Goes on with [`SessionActor::pump`] whenever the socket takes more.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::Recipient;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::messages::{Connect, Replacements, Wake, Which};
@@ -75,7 +76,8 @@ pub struct RegistryLimits {
 }
 
 pub struct Registry {
-    users: HashMap<OpenId, SmallVec<[Slot; 1]>>,
+    /// WeChat gives openids: nobody chooses theirs so that many have one hash.
+    users: HashMap<OpenId, SmallVec<[Slot; 1]>, RandomState>,
     sessions: usize,
     /// Of these, those in the background.
     in_background: usize,
@@ -90,7 +92,7 @@ const MOST_ELSEWHERE: usize = 256;
 
 impl Registry {
     pub fn new(limits: RegistryLimits) -> Self {
-        Self { users: HashMap::new(), sessions: 0, in_background: 0, gone: Vec::new(), limits }
+        Self { users: HashMap::default(), sessions: 0, in_background: 0, gone: Vec::new(), limits }
     }
 
     /// Adds a session. One with the same label gives way to it, and beyond the user's cap the oldest.

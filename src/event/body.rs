@@ -16,8 +16,10 @@ pub fn fields(object: &str) -> Option<Fields<'_>> {
 
 /// The text of a JSON string, borrowed unless it has escapes; `None` where the value is no string.
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if !raw.get().starts_with('"') {
-        return None;
+    let inside = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if !inside.contains('\\') {
+        // Whatever else a string may not hold, no raw value does.
+        return Some(Cow::Borrowed(inside));
     }
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }

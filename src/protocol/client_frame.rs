@@ -1,5 +1,7 @@
 //! One frame from a client: parsed once into what it asks for, or refused with a word.
 
+use smallvec::SmallVec;
+
 use super::json::{self, TopLevel};
 use super::sync::{self, SyncRequest};
 use super::{CallerError, ErrorCode, FrameLimits, errors};
@@ -249,12 +251,7 @@ fn message(
     if body.len() > limits.fields_bytes {
         return Err(errors::fields_too_long(limits.fields_bytes).into());
     }
-    Ok(ClientFrame::Message(Box::new(ClientMessage {
-        to: fields.to()?,
-        kind,
-        client_msg_id,
-        body: body.into(),
-    })))
+    Ok(ClientFrame::Message(Box::new(ClientMessage { to: fields.to()?, kind, client_msg_id, body })))
 }
 
 struct Fields<'a>(&'a TopLevel<'a>);
@@ -322,13 +319,12 @@ impl<'a> Fields<'a> {
     }
 
     /// The sender's own fields as a JSON object, values byte for byte as given.
-    fn body(&self) -> String {
-        let own = self
-            .0
-            .0
-            .iter()
-            .filter(|(k, _)| !SERVER_FIELDS.contains(&k.as_ref()) && !ENVELOPE.contains(&k.as_ref()));
-        let mut body = String::with_capacity(256);
+    fn body(&self) -> Box<str> {
+        let is_own = |key: &str| !SERVER_FIELDS.contains(&key) && !ENVELOPE.contains(&key);
+        let own: SmallVec<[_; 8]> = self.0.0.iter().filter(|(key, _)| is_own(key)).collect();
+        // Exact, but for names with escapes: what is kept of a message takes no more than it needs.
+        let bytes = own.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum::<usize>() + 1;
+        let mut body = String::with_capacity(bytes.max(2));
         for (key, value) in own {
             body.push(if body.is_empty() { '{' } else { ',' });
             json::push_string(&mut body, key);
@@ -339,7 +335,7 @@ impl<'a> Fields<'a> {
             body.push('{');
         }
         body.push('}');
-        body
+        body.into()
     }
 }
 

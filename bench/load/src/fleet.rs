@@ -79,6 +79,8 @@ struct Tally {
     delivered: u64,
     repeated: u64,
     latencies: Vec<Duration>,
+    /// How long a spinning poll found nothing.
+    nothing: Duration,
 }
 
 struct Client {
@@ -116,11 +118,14 @@ pub struct Load {
     /// Messages sent, stored and delivered in all, before and after the measured stretch too.
     pub sent: u64,
     pub repeated: u64,
+    /// Share of the measured stretch in which a spinning load had something to do.
+    pub busy: f64,
 }
 
 /// Handshakes under way at one time.
 const CONNECTING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
+const HEARTS_TOGETHER: Duration = Duration::from_millis(20);
 
 impl Fleet {
     /// Connects that many users of one server to a load with a core of its own.
@@ -220,12 +225,15 @@ impl Fleet {
         let begin = Instant::now() + warm;
         self.run_until(begin)?;
         self.tally.latencies.clear();
+        self.tally.nothing = Duration::ZERO;
         let (done, since) = (self.tally.done, Instant::now());
         self.run_until(since + measured)?;
-        let per_second = (self.tally.done - done) as f64 / since.elapsed().as_secs_f64();
+        let elapsed = since.elapsed().as_secs_f64();
+        let per_second = (self.tally.done - done) as f64 / elapsed;
+        let busy = 1.0 - self.tally.nothing.as_secs_f64() / elapsed;
         let latencies = std::mem::take(&mut self.tally.latencies);
         self.settle()?;
-        Ok(Load { per_second, latencies, sent: self.tally.sent, repeated: self.tally.repeated })
+        Ok(Load { per_second, latencies, sent: self.tally.sent, repeated: self.tally.repeated, busy })
     }
 
     /// The first user sends so many messages with this text; nobody waits for what becomes of them.
@@ -263,6 +271,25 @@ impl Fleet {
     pub fn idle(&mut self, time: Duration) -> Result<()> {
         self.spinning = false;
         self.run_until(Instant::now() + time)
+    }
+
+    /// Nobody sends but a heart each in every `interval`, one after the other; pings are answered.
+    pub fn idle_with_hearts(&mut self, time: Duration, interval: Duration) -> Result<()> {
+        self.spinning = false;
+        let (begin, users) = (Instant::now(), self.clients.len());
+        let each = interval.div_f64(users as f64);
+        let mut hearts = 0u32;
+        while begin.elapsed() < time {
+            while each * hearts <= begin.elapsed() {
+                let n = hearts as usize % users;
+                frame::push(&mut self.clients[n].output, frame::TEXT, br#"{"type":"heart"}"#);
+                self.dirty.push(n);
+                hearts += 1;
+            }
+            // Some at once, so that the load does not wake for each.
+            self.run_until(Instant::now() + HEARTS_TOGETHER)?;
+        }
+        Ok(())
     }
 
     /// Waits until all that was sent is done and delivered.
@@ -305,9 +332,13 @@ impl Fleet {
 
     fn poll_once(&mut self, events: &mut Events, left: Duration) -> Result<()> {
         let wait = if self.spinning { Duration::ZERO } else { left };
+        let since = Instant::now();
         match self.poll.poll(events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
+        }
+        if events.is_empty() {
+            self.tally.nothing += since.elapsed();
         }
         for event in events.iter() {
             let Token(n) = event.token();

@@ -10,12 +10,14 @@ use anyhow::Result;
 use clap::{Parser, ValueEnum as _};
 
 use crate::cluster::Cluster;
+use crate::core::Core;
 use crate::fleet::{Crowd, Dialect, Done, Fleet};
 use crate::servers::{LOAD_CORE, Programs};
 use crate::stats::{Samples, micros};
 use crate::suite::{Part, Suite};
 
 mod cluster;
+mod core;
 mod fleet;
 mod frame;
 mod history;
@@ -72,6 +74,36 @@ enum Command {
         #[arg(long, default_value_t = 15_000)]
         sessions: usize,
         /// Seconds that they are idle
+        #[arg(long, default_value_t = 60)]
+        idle: u64,
+        /// The document whose table is written anew
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+    /// Measure what a message and an idle session cost, beside an earlier build and a router without a store
+    Core {
+        #[arg(long, default_value = "target/dist/hongyan")]
+        hongyan: PathBuf,
+        /// The earlier build
+        #[arg(long)]
+        earlier: PathBuf,
+        /// Settings that it does not know, as variables
+        #[arg(long, value_delimiter = ',')]
+        earlier_unknown: Vec<String>,
+        #[arg(long, default_value = "bench/uwebsockets-baseline")]
+        router: PathBuf,
+        /// Where databases go: a real disk
+        #[arg(long, default_value = "target/bench")]
+        data: PathBuf,
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Measured seconds of a turn
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Idle sessions whose processor time is measured
+        #[arg(long, default_value_t = 10_000)]
+        sessions: usize,
+        /// Seconds that they are watched
         #[arg(long, default_value_t = 60)]
         idle: u64,
         /// The document whose table is written anew
@@ -165,7 +197,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Suite { hongyan, baseline, data, only, rounds, seconds, sessions, idle, write } => {
             hold_to_core()?;
-            let programs = Programs { hongyan, baseline, data };
+            let programs = Programs { hongyan, baseline, router: PathBuf::new(), unknown: Vec::new(), data };
             let suite = Suite {
                 programs,
                 rounds,
@@ -181,9 +213,46 @@ fn run(command: Command) -> Result<()> {
             }
             tell(&rows, "bench", write)
         }
+        Command::Core {
+            hongyan,
+            earlier,
+            earlier_unknown,
+            router,
+            data,
+            rounds,
+            seconds,
+            sessions,
+            idle,
+            write,
+        } => {
+            hold_to_core()?;
+            let of = |hongyan, unknown| Programs {
+                hongyan,
+                baseline: PathBuf::new(),
+                router: router.clone(),
+                unknown,
+                data: data.clone(),
+            };
+            let core = Core {
+                programs: of(hongyan, Vec::new()),
+                earlier: of(earlier, earlier_unknown),
+                rounds,
+                seconds,
+                sessions,
+                idle: Duration::from_secs(idle),
+                began: Instant::now(),
+            };
+            tell(&core.run()?, "core", write)
+        }
         Command::Safety { hongyan, data, rounds, seconds, write } => {
             hold_to_core()?;
-            let programs = Programs { hongyan, baseline: PathBuf::new(), data };
+            let programs = Programs {
+                hongyan,
+                baseline: PathBuf::new(),
+                router: PathBuf::new(),
+                unknown: Vec::new(),
+                data,
+            };
             tell(&safety::Safety { programs, rounds, seconds, began: Instant::now() }.run()?, "safety", write)
         }
         Command::Cluster {
@@ -199,7 +268,13 @@ fn run(command: Command) -> Result<()> {
             without_relay,
             write,
         } => {
-            let programs = Programs { hongyan, baseline: PathBuf::new(), data };
+            let programs = Programs {
+                hongyan,
+                baseline: PathBuf::new(),
+                router: PathBuf::new(),
+                unknown: Vec::new(),
+                data,
+            };
             let cluster = Cluster {
                 programs,
                 postgres,

@@ -19,6 +19,9 @@ const START: Duration = Duration::from_secs(30);
 pub struct Programs {
     pub hongyan: PathBuf,
     pub baseline: PathBuf,
+    pub router: PathBuf,
+    /// Variables of [`SETTINGS`] that this build does not know.
+    pub unknown: Vec<String>,
     pub data: PathBuf,
 }
 
@@ -47,6 +50,9 @@ impl Programs {
     fn command(&self, folder: &Path) -> Result<Command> {
         let mut command = pinned(SERVER_CORE, &std::path::absolute(&self.hongyan)?);
         command.current_dir(folder).envs(SETTINGS);
+        for name in &self.unknown {
+            command.env_remove(name);
+        }
         Ok(command)
     }
 
@@ -102,6 +108,16 @@ impl Programs {
             "hongyan: wechat double",
         )?;
         Ok(Server { at: at.parse()?, child, folder, _double: None })
+    }
+
+    /// The router on uWebSockets.js.
+    pub fn router(&self) -> Result<Server> {
+        let folder = self.folder()?;
+        let port = free_port()?.to_string();
+        let mut command = pinned(SERVER_CORE, Path::new("node"));
+        command.arg(std::path::absolute(self.router.join("server.js"))?).args(["--port", &port]);
+        let (child, _) = start(command, folder.path(), |_| None, "ready")?;
+        Ok(Server { at: format!("127.0.0.1:{port}").parse()?, child, folder, _double: None })
     }
 
     /// The seed's design in Node, with a double of WeChat on the other core.
@@ -160,6 +176,16 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024)
+    }
+
+    /// Processor time that it has used, of all its threads.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name in parentheses may have spaces; behind it utime and stime are the 12th and 13th (proc_pid_stat(5)).
+        let (_, fields) = stat.rsplit_once(')').context("no stat")?;
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?)
     }
 
     pub fn folder(&self) -> &Path {

@@ -130,7 +130,7 @@ impl Suite {
         Ok(vec![Row::at_most(
             "lone message, send to ack, p50, against one bare SQLite FULL commit of the same row",
             ratio,
-            2.0,
+            1.5,
             " ×",
             &detail,
         )])

@@ -90,7 +90,7 @@ fn of_production(files: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
 }
 
 #[test]
-fn rooms_know_only_whom_they_may() {
+fn modules_use_only_what_they_may() {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =
         ALLOWED.iter().map(|(module, known)| (*module, known.split_whitespace().collect())).collect();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -111,9 +111,9 @@ fn rooms_know_only_whom_they_may() {
                 path.display()
             );
             if there == "chat" && here != "app" && here != "chat" {
-                let door = name.split("::").nth(1).unwrap_or_default();
+                let file = name.split("::").nth(1).unwrap_or_default();
                 assert!(
-                    door.is_empty() || CHAT_INTERFACE.contains(&door),
+                    file.is_empty() || CHAT_INTERFACE.contains(&file),
                     "{} looks into the chat: {name}",
                     path.display()
                 );

@@ -17,7 +17,12 @@ impl Stopwatch {
 
     /// What it shows at this instant; 0 before its beginning.
     pub fn ms_at(self, instant: Instant) -> u64 {
-        whole_ms(instant.saturating_duration_since(self.0))
+        whole_ms(self.time_at(instant))
+    }
+
+    /// The same as a time.
+    pub fn time_at(self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.0)
     }
 }
 

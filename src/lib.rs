@@ -30,6 +30,7 @@ pub mod lifecycle;
 pub mod outage;
 pub mod clock;
 pub mod backoff;
+pub mod gcra;
 pub mod trace;
 pub mod metrics;
 pub mod certificate;

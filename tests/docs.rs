@@ -86,13 +86,13 @@ fn the_protocol_has_every_error_word_with_its_status_and_no_other() {
     let document = text("docs/PROTOCOL.md");
     let mut told = BTreeMap::new();
     for row in table(section(&document, "## Words of `error`")) {
-        let words = spans(&row[0]);
+        let codes = spans(&row[0]);
         let statuses: Vec<u16> = row[1].split(',').map(|status| status.trim().parse().unwrap()).collect();
-        assert_eq!(words.len(), statuses.len(), "{row:?}");
-        told.extend(words.into_iter().map(str::to_owned).zip(statuses));
+        assert_eq!(codes.len(), statuses.len(), "{row:?}");
+        told.extend(codes.into_iter().map(str::to_owned).zip(statuses));
     }
     let known: BTreeMap<_, _> =
-        ErrorCode::ALL.iter().map(|word| (word.as_str().to_owned(), word.status())).collect();
+        ErrorCode::ALL.iter().map(|code| (code.as_str().to_owned(), code.status())).collect();
     assert_eq!(told, known);
 }
 
@@ -109,13 +109,13 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
     let codes: BTreeSet<u16> = codes.map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect();
     assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), codes);
 
-    let word = ErrorCode::RateLimited;
+    let error = ErrorCode::RateLimited;
     for close in [
         Close::Draining { retry_ms: 0 },
         Close::SlowConsumer,
         Close::HeartbeatTimeout,
         Close::Internal,
-        Close::Overloaded { word, retry_ms: 0 },
+        Close::Overloaded { error, retry_ms: 0 },
         Close::BadRequest,
         Close::Replaced,
         Close::Kicked,
@@ -130,7 +130,7 @@ fn the_protocol_has_every_close_code_with_its_reason_and_no_other() {
         let reason = close.reason(Dialect::V1).replace("=0", "=N");
         assert!(spans(&told[&close.code()]).contains(&reason.as_str()), "{} {reason}", close.code());
     }
-    let plain = [Close::Refused { word: ErrorCode::Unauthorized }, Close::BadRequest]
+    let plain = [Close::Refused { error: ErrorCode::Unauthorized }, Close::BadRequest]
         .map(|c| (c.code(), c.reason(Dialect::Plain)));
     for (code, reason) in plain {
         assert!(spans(&told[&code]).contains(&reason.as_str()), "{code} {reason}");

@@ -1,4 +1,4 @@
-//! Where one module's port is another one's work: traits of those who ask, implemented by those who answer.
+//! Implementations of one module's port by another that must not know it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What a start needs of this machine. `serve` and `dev` look at it before anything is made or served, and
-//! `hongyan config check` looks at it by the same code.
+//! Checks of what a start needs of this machine: made by `serve` and `dev` before anything is written or
+//! served, and by `hongyan config check`.
 //!
 //! What only others can tell is not looked at here: whether PostgreSQL lets this server in and what its
 //! tables are, and what WeChat says.

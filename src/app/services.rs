@@ -1,4 +1,4 @@
-//! How each part of the server begins its work and ends it.
+//! Start and end of each part of the server.
 
 use std::future::ready;
 use std::sync::Arc;

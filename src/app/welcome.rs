@@ -1,4 +1,4 @@
-//! What `hongyan dev` prints once it is ready.
+//! Lines that `hongyan dev` prints once it is ready.
 
 use std::net::SocketAddr;
 

@@ -164,7 +164,7 @@ fn dated(entry: &Revocation, now: i64) -> Revocation {
 
 /// The sessions that end with this entry.
 fn ended(entry: &Revocation) -> Option<EndSessions> {
-    let unauthorized = Close::Refused { word: ErrorCode::Unauthorized };
+    let unauthorized = Close::Refused { error: ErrorCode::Unauthorized };
     let (id, before) = (entry.id, Which::LoggedInBefore { id: entry.id, at: entry.at });
     let (which, close) = match entry.what {
         Revoked::Token { issued_ms } => (Which::Token(issued_ms), unauthorized),

@@ -1,5 +1,6 @@
-//! How far the log of revocations has been read: a plain value. Transactions overlap, so an id may be
-//! committed after a higher one; and one that was rolled back never comes. Times are monotonic milliseconds.
+//! Position in the log of revocations up to which it was read: a plain value. Transactions overlap, so an id
+//! may be committed after a higher one; and one that was rolled back never comes. Times are monotonic
+//! milliseconds.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

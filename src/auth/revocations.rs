@@ -1,4 +1,4 @@
-//! What the log of revocations comes to: a plain value.
+//! State that the log of revocations adds up to: a plain value.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

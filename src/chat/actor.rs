@@ -428,7 +428,7 @@ impl ChatServer {
         let error = errors::DEVICE_REPLACED.after(retry_ms);
         self.metrics.errors.inc(error.code);
         let _ = outbox.push(outbound::Failure { error: &error, id: None, client_msg_id: None }.encode());
-        let _ = outbox.close(Close::Overloaded { word: error.code, retry_ms });
+        let _ = outbox.close(Close::Overloaded { error: error.code, retry_ms });
     }
 }
 

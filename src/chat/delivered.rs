@@ -9,7 +9,7 @@ use crate::event::{Conversation, ReceiptKind};
 use crate::ids::{OpenId, Seq};
 
 /// Messages, and marks, of one generation: some 18 bytes a message and 34 a mark.
-const AT_MOST: usize = 1 << 20;
+const DELIVERED_CACHE_CAPACITY: usize = 1 << 20;
 
 /// Keyed hashes of 64 bits, in two generations.
 #[derive(Default)]
@@ -86,7 +86,9 @@ impl DeliveredCache {
     }
 
     fn bound(&mut self) {
-        if self.young.messages.len() >= AT_MOST || self.young.marks.len() >= AT_MOST {
+        if self.young.messages.len() >= DELIVERED_CACHE_CAPACITY
+            || self.young.marks.len() >= DELIVERED_CACHE_CAPACITY
+        {
             self.turn();
         }
     }

@@ -9,7 +9,7 @@ use crate::ids::{OpenId, Seq, SessionId};
 
 /// Marks that may wait, some 200 bytes each. Beyond it new ones are turned away: one that names a later seq
 /// will come.
-const AT_MOST: usize = 100_000;
+const MARKS_AT_MOST: usize = 100_000;
 
 type Key = (ReceiptKind, OpenId, Conversation);
 
@@ -22,7 +22,7 @@ impl Receipts {
     /// `false` where there is no room.
     pub fn note(&mut self, receipt: Receipt) -> bool {
         let Receipt { kind, openid, conversation, seq, session } = receipt;
-        let is_full = self.0.len() >= AT_MOST;
+        let is_full = self.0.len() >= MARKS_AT_MOST;
         let key = (kind, openid, conversation);
         match self.0.get_mut(&key) {
             Some(mark) if seq > mark.0 => *mark = (seq, session),
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_flood_is_turned_away_and_who_waits_may_move_on() {
         let mut receipts = Receipts::default();
-        assert!((0..AT_MOST).all(|n| receipts.note(read(&format!("p{n}"), 1))));
+        assert!((0..MARKS_AT_MOST).all(|n| receipts.note(read(&format!("p{n}"), 1))));
         assert!(!receipts.note(read("one-more", 1)));
         assert!(receipts.note(read("p7", 2)));
     }

@@ -16,11 +16,11 @@ pub(super) fn acked(draft: &Draft, seq: Seq, is_acked: bool) {
 }
 
 #[inline]
-pub(super) fn refused(draft: &Draft, word: ErrorCode) {
+pub(super) fn refused(draft: &Draft, error: ErrorCode) {
     if let Some(line) = trace::of("refused", &draft.sender, &draft.conversation) {
         line.client_msg_id(draft.client_msg_id.as_ref())
             .session(draft.session)
-            .text("error", word.as_str())
+            .text("error", error.as_str())
             .write();
     }
 }

@@ -1,4 +1,4 @@
-//! Who sits at the command line, and the entry of what they do in the audit log.
+//! Operator at the command line, and the entry of what they do in the audit log.
 
 use std::time::Instant;
 use std::{fs, thread};

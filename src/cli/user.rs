@@ -1,4 +1,4 @@
-//! How a user stands, and where the user is now.
+//! Status of a user, and the nodes where the user is now.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! What a setting is: its name, its default, its bounds, and how a value gets into the settings.
+//! Description of a setting: its name, its default, its bounds, and how a value gets into the settings.
 
 use super::Config;
 use super::keys::KEYS;

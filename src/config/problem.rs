@@ -1,5 +1,4 @@
-//! What is wrong with a setting, in one line that names the key, where its value came from and what is
-//! allowed.
+//! Fault of a setting, in one line that names the key, where its value came from and what is allowed.
 
 use std::fmt;
 use std::path::PathBuf;

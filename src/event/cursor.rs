@@ -1,5 +1,5 @@
-//! Where a sync has come to: the text that a client keeps between two answers, and what it stands for. All
-//! times in it are the store's own, in Unix milliseconds, which is no clock for people.
+//! Cursor of a sync: the text that a client keeps between two answers, and what it stands for. All times in it
+//! are the store's own, in Unix milliseconds, which is no clock for people.
 
 use std::fmt::Write as _;
 

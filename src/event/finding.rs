@@ -1,4 +1,4 @@
-//! What a check of a text or of media has found: what the store keeps of it for the operator.
+//! Findings of the checks of texts and media, which the store keeps for the operator.
 
 /// One finding. It stands in the table of audits with the message or the name that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

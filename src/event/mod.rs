@@ -1,5 +1,5 @@
-//! What has happened to a conversation: plain values that the store emits after a commit and the chat
-//! delivers. They stand between the two modules, so that neither depends on the other.
+//! Events of a conversation: plain values that the store emits after a commit and the chat delivers. They
+//! stand between the two modules, so that neither depends on the other.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! What a user finds when they ask how their conversations stand: plain values that the store answers with.
+//! Overview of a user's conversations: plain values that the store answers with.
 
 use super::cursor::SyncCursor;
 use super::{Conversation, Message};

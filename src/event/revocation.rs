@@ -1,4 +1,4 @@
-//! What ends tokens and sessions: plain values of the log that every node follows.
+//! Revocations, which end tokens and sessions: plain values of the log that every node follows.
 
 use crate::ids::OpenId;
 

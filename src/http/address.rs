@@ -1,4 +1,4 @@
-//! Where a request comes from, as far as it can be believed.
+//! Address that a request comes from, as far as it can be believed.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -22,7 +22,7 @@ use crate::protocol::errors;
 pub const MAX_BYTES: usize = 1_024;
 
 /// A body that trickles in is dropped, so that nobody holds a connection with it.
-const AT_MOST: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The JSON body of a call: at most `MAX` bytes, there within ten seconds; an empty one and `null` count as
 /// `{}`. `Content-Type` is not looked at: no browser sends credentials by itself here, so that there is
@@ -103,7 +103,7 @@ impl MessageBody for Held {
 }
 
 async fn within_time(payload: &mut Payload, max: usize) -> Result<BytesMut, ApiError> {
-    let read = tokio::time::timeout(AT_MOST, collect(payload, max)).await;
+    let read = tokio::time::timeout(BODY_TIMEOUT, collect(payload, max)).await;
     read.map_err(|_| ApiError::from(errors::BODY_LATE))?
 }
 

@@ -1,4 +1,4 @@
-//! Who calls: by the token in `Authorization`, or by the address alone where a token is only to be had.
+//! Callers: by the token in `Authorization`, or by the address alone where a token is only to be had.
 
 use std::future::{Ready, ready};
 

@@ -33,14 +33,14 @@ pub struct ErrorBody<'a> {
     pub retry_after_ms: Option<u64>,
 }
 
-/// Here and not beside the words: fuzzers build `protocol` without a library for schemas.
+/// Here and not beside the codes: fuzzers build `protocol` without a library for schemas.
 impl utoipa::PartialSchema for ErrorCode {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        let words = utoipa::openapi::schema::Object::builder()
+        let codes = utoipa::openapi::schema::Object::builder()
             .schema_type(utoipa::openapi::schema::Type::String)
             .description(Some("What went wrong, in one word that clients can act on (docs/PROTOCOL.md, \"Words of `error`\")."))
-            .enum_values(Some(ErrorCode::ALL.iter().map(|word| word.as_str())));
-        words.into()
+            .enum_values(Some(ErrorCode::ALL.iter().map(|code| code.as_str())));
+        codes.into()
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_fails_inside_becomes_the_protocols_word() {
-        let words = [
+        let errors = [
             (ApiError::from(LoginRefused::BadCode), ErrorCode::BadCode, false),
             (LoginRefused::RateLimited { retry_after_ms: 5 }.into(), ErrorCode::RateLimited, true),
             (LoginRefused::Blocked.into(), ErrorCode::BlockedByWechat, false),
@@ -258,8 +258,8 @@ mod tests {
             (AdmissionError::TooFast { retry_after_ms: 7 }.into(), ErrorCode::RateLimited, true),
             (AdmissionError::TooManyAtOnce { retry_after_ms: 7 }.into(), ErrorCode::Unavailable, true),
         ];
-        for (error, word, waiting_helps) in words {
-            assert_eq!(error.code(), word);
+        for (error, code, waiting_helps) in errors {
+            assert_eq!(error.code(), code);
             assert_eq!(error.retry_after_ms().is_some(), waiting_helps, "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Which names a port answers to, where it asks nobody who they are: the operators' port, and every port of
+//! Host names that a port answers to which asks nobody who they are: the operators' port, and every port of
 //! `hongyan dev`.
 
 use actix_web::body::{BoxBody, MessageBody};

@@ -1,4 +1,4 @@
-//! Where the server listens.
+//! Sockets that the server listens on.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};

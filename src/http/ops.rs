@@ -1,4 +1,4 @@
-//! What operators and their tools ask.
+//! Port of the operators and their tools.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

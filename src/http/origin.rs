@@ -1,4 +1,4 @@
-//! Which browsers' pages may talk to the server.
+//! Origins whose pages may talk to the server.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderMap, HeaderValue, ORIGIN};

@@ -56,16 +56,16 @@ pub async fn wrong_method() -> Result<HttpResponse, ApiError> {
 }
 
 /// A request was refused before it had a route.
-pub fn refused(request: &ServiceRequest, word: ErrorCode) {
+pub fn refused(request: &ServiceRequest, error: ErrorCode) {
     if let Some(state) = request.app_data::<web::Data<State>>() {
-        note(state, Route::Other, request.method(), word.status(), Some(word));
+        note(state, Route::Other, request.method(), error.status(), Some(error));
     }
 }
 
 fn note(state: &State, route: Route, method: &Method, status: u16, error: Option<ErrorCode>) {
     state.metrics.http_responses.inc((route, status.into()));
-    if let Some(word) = error {
-        state.metrics.errors.inc(word);
+    if let Some(error) = error {
+        state.metrics.errors.inc(error);
     }
     log::debug!(method = shown(method), route = route.as_str(), status = status, error = error.map_or("", ErrorCode::as_str); "http");
 }

@@ -1,4 +1,4 @@
-//! What the tests of this module stand on.
+//! Fixtures of this module's tests.
 
 use std::cell::RefCell;
 use std::future::ready;

@@ -136,7 +136,7 @@ async fn the_answers_under_v1_are_kept_by_no_cache() {
 async fn a_login_is_refused_in_the_protocols_words() {
     let state = testing::state(testing::config());
     let server = server(&state).await;
-    for (body, status, word) in [
+    for (body, status, code) in [
         (r#"{"code":"bad"}"#, 401, "bad_code"),
         (r#"{"code":"busy"}"#, 429, "rate_limited"),
         (r#"{"code":"blocked"}"#, 403, "blocked_by_wechat"),
@@ -149,7 +149,7 @@ async fn a_login_is_refused_in_the_protocols_words() {
     ] {
         let request = from_somewhere(TestRequest::post().uri("/v1/login").set_payload(body)).to_request();
         let (got, answer) = json_of(server.call(request).await.unwrap()).await;
-        assert_eq!((got, &answer["error"]), (status, &json!(word)), "{body}");
+        assert_eq!((got, &answer["error"]), (status, &json!(code)), "{body}");
         assert_eq!(answer["retry_after_ms"].is_u64(), [429, 503].contains(&status), "{body}");
     }
     let long = format!(r#"{{"code":"{}"}}"#, "x".repeat(2_000));
@@ -271,13 +271,13 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
             issued: crate::event::revocation::Issued::by_time(1),
         })
     };
-    fn word<T>(outcome: Result<T, ApiError>) -> Option<ErrorCode> {
+    fn code<T>(outcome: Result<T, ApiError>) -> Option<ErrorCode> {
         outcome.err().map(|e| e.code())
     }
 
     let history = async |peer: &str, before_seq, limit| {
         let params = HistoryParams { peer: peer.into(), before_seq, after_seq: None, limit };
-        word(api::messages::history(caller(), web::Query(params), state.clone()).await)
+        code(api::messages::history(caller(), web::Query(params), state.clone()).await)
     };
     assert_eq!(history("peer", None, None).await, None);
     assert_eq!(history("pe er", None, None).await, Some(ErrorCode::BadRequest));
@@ -287,16 +287,16 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
 
     let list = async |limit, cursor: Option<&str>| {
         let params = ListParams { limit, cursor: cursor.map(str::to_owned) };
-        word(api::conversations::list(caller(), web::Query(params), state.clone()).await)
+        code(api::conversations::list(caller(), web::Query(params), state.clone()).await)
     };
     assert_eq!(list(Some(100), None).await, None);
     assert_eq!(list(Some(0), None).await, Some(ErrorCode::BadRequest));
     assert_eq!(list(None, Some("nonsense")).await, Some(ErrorCode::BadRequest));
 
-    assert_eq!(word(api::conversations::unread(caller(), state.clone()).await), None);
+    assert_eq!(code(api::conversations::unread(caller(), state.clone()).await), None);
 
     let read = async |peer: &str, seq| {
-        word(
+        code(
             api::conversations::read(caller(), Body(ReadRequest { peer: peer.into(), seq }), state.clone())
                 .await,
         )
@@ -307,7 +307,7 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
 
     let clear = async |peer: &str, up_to_seq| {
         let params = web::Query(ClearParams { up_to_seq });
-        word(
+        code(
             api::conversations::clear(caller(), web::Path::from(peer.to_owned()), params, state.clone())
                 .await,
         )
@@ -317,7 +317,7 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
     assert_eq!(clear("peer", Some(-1)).await, Some(ErrorCode::BadRequest));
 
     let body = serde_json::from_str("{}").map(Body).unwrap();
-    assert_eq!(word(api::login::logout(caller(), body, state.clone()).await), Some(ErrorCode::Unavailable));
+    assert_eq!(code(api::login::logout(caller(), body, state.clone()).await), Some(ErrorCode::Unavailable));
 }
 
 /// One request over a Unix socket, as bytes, and the whole answer.

@@ -1,4 +1,4 @@
-//! What the ports answer while a start waits for its database: alive, not ready, and nobody is let in.
+//! Answers of the ports while a start waits for its database: alive, not ready, and nobody is let in.
 
 use std::future::ready;
 use std::sync::{Mutex, PoisonError};

@@ -107,7 +107,7 @@ pub async fn handshake(
     let driver = match hello {
         Ok(hello) => Driver::open(Hello { request_id: Some(id), ..hello }, &state.sessions),
         Err(error) => {
-            // Counted by word and close code; a line each would be for strangers to fill the disk with.
+            // Counted by error and close code; a line each would be for strangers to fill the disk with.
             log::debug!(address:% = address, error = error.code().as_str(); "handshake refused");
             // Whoever it is says that they are this user; that is what an operator looks for who asks why the
             // user does not come in.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::{Job, JobKind, Outcome, Task};
+use super::{Job, JobKind, Task, TaskOutcome};
 use crate::backoff::Backoff;
 use crate::store::{LateIndex, Store};
 
@@ -35,11 +35,11 @@ impl Job for BuildIndex {
         Backoff::new(Duration::from_secs(2), Duration::from_secs(600))
     }
 
-    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, Outcome> {
+    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, TaskOutcome> {
         Box::pin(async move {
             // A node of another release has asked for it.
             let Some(index) = self.indexes.iter().find(|index| index.name == task.key) else {
-                return Outcome::Failed;
+                return TaskOutcome::Failed;
             };
             let (done, built) = oneshot::channel();
             let store = self.store.clone();
@@ -49,14 +49,14 @@ impl Job for BuildIndex {
                 .spawn(move || drop(done.send(store.build_index(index))));
             match thread.map(|_| built) {
                 Ok(built) => match built.await {
-                    Ok(Ok(())) => Outcome::Done,
+                    Ok(Ok(())) => TaskOutcome::Done,
                     Ok(Err(error)) => {
                         log::warn!(error:% = error; "an index is missing still");
-                        Outcome::Failed
+                        TaskOutcome::Failed
                     }
-                    Err(_) => Outcome::Failed,
+                    Err(_) => TaskOutcome::Failed,
                 },
-                Err(_) => Outcome::Failed,
+                Err(_) => TaskOutcome::Failed,
             }
         })
     }

@@ -12,7 +12,7 @@ mod task;
 pub use build_index::BuildIndex;
 pub use prune::PruneLog;
 pub use runner::{Jobs, LEAVE_TIMEOUT, Runner};
-pub use task::{Outcome, Task};
+pub use task::{Task, TaskOutcome};
 
 pub use crate::metrics::JobKind;
 
@@ -39,8 +39,8 @@ pub trait Job: Send + Sync + 'static {
     /// When it is tried again after it failed, counted from the time when it was enqueued.
     fn backoff(&self) -> Backoff;
 
-    /// Does it once. [`Outcome::Failed`] says that it is not done; so does a panic, where it may run twice.
-    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, Outcome>;
+    /// Does it once. [`TaskOutcome::Failed`] says that it is not done; so does a panic, where it may run twice.
+    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, TaskOutcome>;
 
     /// It is not done and never will be: given up, or lost with its node.
     fn is_over(&self, _: &Task) {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Job, JobKind, Outcome, Task};
+use super::{Job, JobKind, Task, TaskOutcome};
 use crate::backoff::Backoff;
 use crate::ids::now_ms;
 use crate::store::moderation::PrunedLog;
@@ -41,11 +41,11 @@ impl Job for PruneLog {
         Backoff::new(Duration::from_secs(10), PRUNE_INTERVAL)
     }
 
-    fn run(self: Arc<Self>, _: Task) -> BoxFuture<'static, Outcome> {
+    fn run(self: Arc<Self>, _: Task) -> BoxFuture<'static, TaskOutcome> {
         Box::pin(async move {
             match prune(&self.store, self.log, now_ms().saturating_sub(i64::from(self.days) * DAY_MS)).await {
-                Ok(()) => Outcome::DoneUntil(PRUNE_INTERVAL),
-                Err(_) => Outcome::Failed,
+                Ok(()) => TaskOutcome::DoneUntil(PRUNE_INTERVAL),
+                Err(_) => TaskOutcome::Failed,
             }
         })
     }

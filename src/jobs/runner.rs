@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
 
-use super::{Job, JobKind, Outcome, Task};
+use super::{Job, JobKind, Task, TaskOutcome};
 use crate::backoff::Backoff;
 use crate::event::Refusal;
 use crate::lifecycle::Vital;
@@ -226,7 +226,7 @@ async fn run(
             Ok(outcome) => end_of(outcome, &*job, &task, begun.elapsed()),
             // How far it came is not known.
             Err(_) if !job.may_run_twice() => (JobEnd::Gone, JobResult::Lost),
-            Err(_) => end_of(Outcome::Failed, &*job, &task, begun.elapsed()),
+            Err(_) => end_of(TaskOutcome::Failed, &*job, &task, begun.elapsed()),
         }
     };
     if matches!(result, JobResult::GivenUp | JobResult::Lost) {
@@ -244,15 +244,15 @@ async fn run(
     inner.is_wanted.notify_one();
 }
 
-fn end_of(outcome: Outcome, job: &dyn Job, task: &Task, took: Duration) -> (JobEnd, JobResult) {
+fn end_of(outcome: TaskOutcome, job: &dyn Job, task: &Task, took: Duration) -> (JobEnd, JobResult) {
     let ms = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let backoff = job.backoff();
     match outcome {
-        Outcome::Done => (JobEnd::Gone, JobResult::Done),
-        Outcome::DoneUntil(wait) => (JobEnd::Again { after_ms: ms(wait) }, JobResult::Done),
-        Outcome::Failed if backoff.is_left(task.tries, task.age + took) => {
+        TaskOutcome::Done => (JobEnd::Gone, JobResult::Done),
+        TaskOutcome::DoneUntil(wait) => (JobEnd::Again { after_ms: ms(wait) }, JobResult::Done),
+        TaskOutcome::Failed if backoff.is_left(task.tries, task.age + took) => {
             (JobEnd::Failed { after_ms: ms(backoff.wait(task.tries)) }, JobResult::Failed)
         }
-        Outcome::Failed | Outcome::Hopeless => (JobEnd::Gone, JobResult::GivenUp),
+        TaskOutcome::Failed | TaskOutcome::Hopeless => (JobEnd::Gone, JobResult::GivenUp),
     }
 }

@@ -14,9 +14,9 @@ pub struct Task {
     pub age: Duration,
 }
 
-/// Outcome of one try.
+/// Outcome of one try of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TaskOutcome {
     Done,
     /// Done, and due again after this long.
     DoneUntil(Duration),

@@ -1,4 +1,4 @@
-//! Who may come in, and how fast: what stands between strangers and the machine.
+//! Admission of connections and handshakes: which come in, and how fast.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -8,18 +8,22 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What each key may use up: `rate` units a second, and `burst` at once. Kept as the generic cell rate
-/// algorithm does: by the time at which a key will have paid for everything.
+use crate::clock::Stopwatch;
+use crate::gcra::{PaidAt, Rate};
+
+/// What each key may use up: `rate` units a second, and `burst` at once.
 pub struct DebitLimiter<K> {
-    rate: u64,
-    burst: Duration,
-    paid_at: Mutex<HashMap<K, Instant>>,
+    /// `None`: no limit.
+    rate: Option<Rate>,
+    begun: Stopwatch,
+    paid_at: Mutex<HashMap<K, PaidAt>>,
 }
 
 impl<K: Hash + Eq + Clone> DebitLimiter<K> {
     /// A rate of 0: no limit.
     pub fn new(rate: u64, burst: u64) -> Self {
-        Self { rate, burst: cost(rate, burst), paid_at: Mutex::default() }
+        let rate = Rate::new(rate, Duration::from_secs(1), burst);
+        Self { rate, begun: Stopwatch::start(), paid_at: Mutex::default() }
     }
 
     /// Whether a key may go on.
@@ -27,48 +31,37 @@ impl<K: Hash + Eq + Clone> DebitLimiter<K> {
     /// # Errors
     /// It used up more than it may: the milliseconds to wait, 1 at the least.
     pub fn check(&self, key: &K, now: Instant) -> Result<(), u64> {
-        if self.rate == 0 {
-            return Ok(());
-        }
-        let debt = self.paid_at().get(key).map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
-        match debt.saturating_sub(self.burst) {
-            Duration::ZERO => Ok(()),
-            wait => Err((wait.as_millis() as u64).max(1)),
-        }
+        let Some(rate) = self.rate else { return Ok(()) };
+        let paid = self.paid_at().get(key).copied().unwrap_or_default();
+        rate.check(paid, self.begun.time_at(now))
     }
 
     /// Counts what a key has used.
     pub fn charge(&self, key: &K, units: u64, now: Instant) {
-        if self.rate == 0 {
-            return;
-        }
+        let Some(rate) = self.rate else { return };
+        let now = self.begun.time_at(now);
         let mut paid_at = self.paid_at();
         // In most cases it is there: then nothing is cloned.
         match paid_at.get_mut(key) {
-            Some(paid) => *paid = (*paid).max(now) + cost(self.rate, units),
-            None => _ = paid_at.insert(key.clone(), now + cost(self.rate, units)),
+            Some(paid) => *paid = rate.charge(*paid, units, now),
+            None => _ = paid_at.insert(key.clone(), rate.charge(PaidAt::default(), units, now)),
         }
     }
 
     /// Forgets who owes nothing.
     pub fn evict_idle(&self, now: Instant) {
+        let now = self.begun.time_at(now);
         let mut paid_at = self.paid_at();
-        paid_at.retain(|_, paid| *paid > now);
+        paid_at.retain(|_, paid| paid.is_after(now));
         if paid_at.capacity() > 1_024 && paid_at.len() < paid_at.capacity() / 4 {
             paid_at.shrink_to_fit();
         }
     }
 
-    fn paid_at(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
+    fn paid_at(&self) -> MutexGuard<'_, HashMap<K, PaidAt>> {
         // Nothing panics while it is held.
         self.paid_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long it takes to pay for so much.
-fn cost(rate: u64, units: u64) -> Duration {
-    let nanos = u128::from(units) * 1_000_000_000 / u128::from(rate.max(1));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 4))
 }
 
 #[cfg(test)]

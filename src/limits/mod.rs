@@ -1,5 +1,5 @@
-//! Who may do how much: of the machine, of an address, of a user. What callers are told of it, and how, is the
-//! work of those who ask.
+//! Limits: of the machine, of an address, of a user. What callers are told of a refusal is the work of those
+//! who ask.
 //!
 //! All numbers are of this node alone. What is kept of somebody who went quiet is dropped by
 //! [`Admission::evict_idle`] and [`UserLimits::evict_idle`].

@@ -1,4 +1,4 @@
-//! What one user may do in all sessions and calls together. Each error is the milliseconds to wait.
+//! Limits of one user, over all sessions and calls together. Each error is the milliseconds to wait.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -84,9 +84,9 @@ metrics! {
     acks: Counter,
     /// Messages acked that were stored before.
     duplicates: Counter,
-    /// Errors told to clients, by word.
+    /// Errors told to clients, by code.
     errors: Counters<ErrorLabel>,
-    /// Handshakes refused with plain HTTP, by word.
+    /// Handshakes refused with plain HTTP, by code.
     handshakes_refused: Counters<HandshakeLabel>,
     /// Connections without a session.
     connections: Gauge,

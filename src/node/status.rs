@@ -1,5 +1,5 @@
-//! How a node stands: what it says of itself to operators, over its operators' port and, beside its
-//! heartbeat, in the table `nodes`.
+//! Status of a node, as it tells operators: over its operators' port and, beside its heartbeat, in the table
+//! `nodes`.
 //!
 //! Commands read what nodes of neighbouring versions have written: what is missing stays at its default, what
 //! is unknown is passed over.

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use super::deliver::LONGEST;
 use crate::backoff::Backoff;
 use crate::ids::now_ms;
-use crate::jobs::{Job, JobKind, Outcome, Task};
+use crate::jobs::{Job, JobKind, Task, TaskOutcome};
 use crate::store::Store;
 use crate::store::notices::Abandon;
 
@@ -41,12 +41,12 @@ impl Job for AbandonReservations {
         Backoff::new(Duration::from_secs(5), ABANDON_INTERVAL)
     }
 
-    fn run(self: Arc<Self>, _: Task) -> BoxFuture<'static, Outcome> {
+    fn run(self: Arc<Self>, _: Task) -> BoxFuture<'static, TaskOutcome> {
         Box::pin(async move {
             let abandon = Abandon { reserved_before: now_ms() - ABANDONED_AFTER };
             match self.store.execute_background(abandon).await {
-                Ok(()) => Outcome::DoneUntil(ABANDON_INTERVAL),
-                Err(_) => Outcome::Failed,
+                Ok(()) => TaskOutcome::DoneUntil(ABANDON_INTERVAL),
+                Err(_) => TaskOutcome::Failed,
             }
         })
     }

@@ -1,4 +1,4 @@
-//! What a notice says: the operator's patterns, filled in and cut to what WeChat takes. A field that breaks a
+//! Text of a notice: the operator's patterns, filled in and cut to what WeChat takes. A field that breaks a
 //! rule of its kind makes WeChat refuse the whole notice (47003), so what somebody calls themself must not be
 //! able to.
 

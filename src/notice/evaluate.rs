@@ -1,4 +1,4 @@
-//! What is to be done about those whose time has come: who looks at the app, and how it stands in the store.
+//! Evaluation of conversations whose time has come: who looks at the app, and how they stand in the store.
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -1,4 +1,5 @@
-//! How the rest of the server reaches the Notifier. Nothing here waits for WeChat, and nothing for the store.
+//! Handle by which the rest of the server reaches the Notifier. Nothing here waits for WeChat, and nothing
+//! for the store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What users have agreed to, as WeChat tells it: its events correct what clients reported.
+//! Grants of users as WeChat tells them: its events correct what clients reported.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What is to be done: about a conversation whose time has come, and after WeChat was asked to send. Plain:
-//! no clock, no network.
+//! Decisions: about a conversation whose time has come, and after WeChat was asked to send. Plain: no clock,
+//! no network.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! When a user is not to be disturbed.
+//! Quiet hours, in which a user is not to be disturbed.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! When nothing is sent, because the next would fare no better: plain, without clock.
+//! Rests in which nothing is sent, because the next notice would fare no better: plain, without clock.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

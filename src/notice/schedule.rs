@@ -1,4 +1,4 @@
-//! Which conversations are to be judged when: a plain value, without clock. Times are milliseconds of any
+//! Times at which conversations are to be judged: a plain value, without clock. Times are milliseconds of any
 //! clock that never jumps.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

@@ -1,5 +1,4 @@
-//! What bytes are an image of the kinds that every client can show: by its magic and the header behind it,
-//! and nothing else.
+//! Images of the kinds that every client can show, known by their magic and the header behind it alone.
 
 /// The widest and highest.
 const LARGEST: u32 = 1_024;

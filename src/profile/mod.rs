@@ -1,4 +1,4 @@
-//! What users show of themselves: a name and an image, parsed once at the edge. A value of one of these types
+//! Name and image that users show of themselves, parsed once at the edge. A value of one of these types
 //! is fit to be stored and shown.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

@@ -1,4 +1,4 @@
-//! One frame from a client: parsed once into what it asks for, or refused with a word.
+//! One frame from a client: parsed once into what it asks for, or refused with an error.
 
 use smallvec::SmallVec;
 

@@ -21,12 +21,12 @@ pub enum Close {
     HeartbeatTimeout,
     Internal,
     Overloaded {
-        word: ErrorCode,
+        error: ErrorCode,
         retry_ms: u64,
     },
     /// Not with these credentials: `unauthorized`, `bad_code`, `openid_mismatch`, `blocked_by_wechat`.
     Refused {
-        word: ErrorCode,
+        error: ErrorCode,
     },
     BadRequest,
     Replaced,
@@ -83,7 +83,7 @@ impl Close {
         match (self, dialect) {
             (Self::Refused { .. }, Dialect::Plain) => "无权限".into(),
             (Self::BadRequest, Dialect::Plain) => "参数缺失".into(),
-            (Self::Refused { word }, Dialect::V1) => word.as_str().into(),
+            (Self::Refused { error }, Dialect::V1) => error.as_str().into(),
             (Self::Draining { retry_ms }, _) => format!("draining retry_ms={retry_ms}"),
             (Self::Overloaded { retry_ms, .. }, _) => format!("overloaded retry_ms={retry_ms}"),
             _ => self.label().into(),
@@ -96,15 +96,15 @@ impl Close {
     }
 
     /// The close that goes with a refusal of the handshake.
-    pub fn of_refusal(word: ErrorCode, retry_after_ms: Option<u64>) -> Self {
-        match word {
+    pub fn of_refusal(error: ErrorCode, retry_after_ms: Option<u64>) -> Self {
+        match error {
             ErrorCode::BadRequest => Self::BadRequest,
             ErrorCode::Banned => Self::Banned,
             ErrorCode::Unauthorized
             | ErrorCode::BadCode
             | ErrorCode::OpenidMismatch
-            | ErrorCode::BlockedByWechat => Self::Refused { word },
-            _ => Self::Overloaded { word, retry_ms: retry_after_ms.unwrap_or(1_000) },
+            | ErrorCode::BlockedByWechat => Self::Refused { error },
+            _ => Self::Overloaded { error, retry_ms: retry_after_ms.unwrap_or(1_000) },
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The words of `error`, with their HTTP statuses.
+//! Error codes, with their HTTP statuses.
 
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
 
-/// What went wrong, in one word that clients can act on (docs/PROTOCOL.md, "Words of `error`").
+/// Code of an error that clients can act on (docs/PROTOCOL.md, "Words of `error`").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -36,7 +36,7 @@ impl ErrorCode {
         self.into()
     }
 
-    /// The HTTP status that goes with the word.
+    /// The HTTP status that goes with the code.
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest | Self::BadFrame => 400,
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn the_wire_spelling_is_the_serde_spelling() {
-        for word in ErrorCode::ALL {
-            assert_eq!(serde_json::to_value(word).unwrap(), word.as_str());
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
     }
 }

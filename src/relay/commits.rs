@@ -1,4 +1,4 @@
-//! What the other nodes are told of a commit.
+//! Hints of a commit for the other nodes.
 
 use crate::chat::messages::{ClusterEvent, ClusterEventKind};
 use crate::event::{Event, Receipt};

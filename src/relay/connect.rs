@@ -1,4 +1,4 @@
-//! How NATS is connected to.
+//! Connection to NATS.
 
 use std::time::Duration;
 

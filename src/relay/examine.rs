@@ -1,5 +1,5 @@
-//! What `hongyan doctor` asks of NATS: whether a node may do there what it must. It speaks as a node of its
-//! own, and what it says changes nothing on others.
+//! Examination of NATS by `hongyan doctor`: whether a node may do there what it must. It speaks as a node of
+//! its own, and what it says changes nothing on others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

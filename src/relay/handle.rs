@@ -1,4 +1,4 @@
-//! How the rest of the server reaches the Relay. Nothing here waits for NATS.
+//! Handle by which the rest of the server reaches the Relay. Nothing here waits for NATS.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

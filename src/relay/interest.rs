@@ -1,4 +1,4 @@
-//! Which users have sessions here, and which subjects are subscribed to for them.
+//! Users with sessions here, and the subjects that are subscribed to for them.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! What comes in: the subscriptions of all buckets as one stream, and its way to the chat.
+//! Subscriptions of all buckets as one stream, and its way to the chat.
 
 use std::cell::RefCell;
 use std::rc::Rc;

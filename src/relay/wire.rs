@@ -1,6 +1,6 @@
-//! How hints look on NATS: one line of JSON, and behind it the frame, if there is one. Nodes of neighbouring
-//! versions understand each other: what a node does not know, a kind or a field, it leaves. A conversation stands
-//! there as the user hears of it to whom the hint goes: `peer`.
+//! Format of hints on NATS: one line of JSON, and behind it the frame, if there is one. Nodes of neighbouring
+//! versions understand each other: what a node does not know, a kind or a field, it leaves. A conversation
+//! stands there as the user hears of it to whom the hint goes: `peer`.
 
 use bytes::Bytes;
 use bytestring::ByteString;

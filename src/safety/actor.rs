@@ -114,7 +114,7 @@ pub struct ContentCheck {
     cache: Cache<Key, Judgement>,
     order: Order<(OpenId, Conversation), Ready>,
     /// Results of WeChat's that wait for the store.
-    late: Arc<Semaphore>,
+    results: Arc<Semaphore>,
     started: Stopwatch,
     _vital: Vital,
 }
@@ -140,7 +140,7 @@ impl ContentCheck {
             breaker: Breaker::new(config.breaker_failures, config.breaker_rest_ms),
             cache: Cache::new(config.cache_entries),
             order: Order::new(),
-            late: Arc::new(Semaphore::new(media_results::AT_MOST)),
+            results: Arc::new(Semaphore::new(media_results::RESULTS_AT_MOST)),
             started: Stopwatch::start(),
             _vital: vital,
         }
@@ -305,11 +305,11 @@ impl ContentCheck {
     }
 
     /// Asks WeChat beside everything else; what it says comes as [`Asked`].
-    fn ask(&self, job: Job, then: Then, ctx: &Context<Self>) {
+    fn ask(&self, inquiry: Inquiry, then: Then, ctx: &Context<Self>) {
         let (wechat, scene, address) = (self.wechat.clone(), self.scene, ctx.address());
         // A task of its own: an actor polls all its futures whenever one of them moves.
         actix_rt::spawn(async move {
-            let Job { openid, text, media } = job;
+            let Inquiry { openid, text, media } = inquiry;
             let of_text = async {
                 let (key, text) = text?;
                 let calls = pieces(&text).into_iter().map(|content| {
@@ -358,7 +358,7 @@ fn is_due(said: &mut Option<u64>, now: u64) -> bool {
 }
 
 /// What WeChat is to be asked.
-struct Job {
+struct Inquiry {
     openid: OpenId,
     text: Option<(Key, String)>,
     media: Option<Result<Media, Failure>>,
@@ -396,7 +396,7 @@ impl Handler<Check> for ContentCheck {
             let known = waiting.known.clone();
             return self.decide(waiting, known, None);
         }
-        self.ask(Job { openid, text, media }, Then::Store(Box::new(waiting)), ctx);
+        self.ask(Inquiry { openid, text, media }, Then::Store(Box::new(waiting)), ctx);
     }
 }
 
@@ -418,7 +418,7 @@ impl Handler<CheckName> for ContentCheck {
             return Box::pin(async { verdict });
         }
         let (who, told) = oneshot::channel();
-        self.ask(Job { openid, text, media: None }, Then::Tell { name, who }, ctx);
+        self.ask(Inquiry { openid, text, media: None }, Then::Tell { name, who }, ctx);
         Box::pin(async { told.await.unwrap_or(Verdict::Unjudged) })
     }
 }
@@ -448,7 +448,7 @@ impl Handler<Pushed> for ContentCheck {
 
     fn handle(&mut self, Pushed(push): Pushed, _: &mut Self::Context) {
         let Some(result) = media_results::MediaResult::of(push) else { return };
-        match self.late.clone().try_acquire_owned() {
+        match self.results.clone().try_acquire_owned() {
             Ok(place) => drop(actix_rt::spawn(media_results::settle(self.common.clone(), result, place))),
             Err(_) => log::error!("too many results of media checks wait for the store; one is dropped"),
         }

@@ -4,27 +4,31 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 use std::hash::Hash;
+use std::time::Duration;
 
 use lru::LruCache;
+
+use crate::gcra::{PaidAt, Rate};
 
 /// Keys remembered; beyond it the least recent one is forgotten, and its budget is whole again.
 const KEYS: usize = 65_536;
 
-const MINUTE_NS: u64 = 60_000_000_000;
+const MINUTE: Duration = Duration::from_secs(60);
 
-/// A minute's worth of calls at once for each key, and the same number a minute from then on, counted as GCRA
-/// does: by the time at which the next call would be due at the exact rate.
+/// A minute's worth of calls at once for each key, and the same number a minute from then on.
 #[derive(Debug)]
 pub struct Budget<K: Hash + Eq> {
-    /// 0: no limit.
     per_minute: u32,
-    /// Nanoseconds.
-    due: LruCache<K, u64>,
+    /// `None`: no limit.
+    rate: Option<Rate>,
+    paid_at: LruCache<K, PaidAt>,
 }
 
 impl<K: Hash + Eq + Clone> Budget<K> {
+    /// 0: no limit.
     pub fn new(per_minute: u32) -> Self {
-        Self { per_minute, due: LruCache::unbounded() }
+        let rate = Rate::new(per_minute.into(), MINUTE, per_minute.into());
+        Self { per_minute, rate, paid_at: LruCache::unbounded() }
     }
 
     /// Whether so many calls may be made now. More than a minute's worth may be made where nothing of it is
@@ -33,34 +37,30 @@ impl<K: Hash + Eq + Clone> Budget<K> {
     /// # Errors
     /// The milliseconds to wait.
     pub fn check(&mut self, key: &K, calls: u32, now: u64) -> Result<(), u64> {
-        if self.per_minute == 0 || calls == 0 {
-            return Ok(());
+        match self.rate {
+            Some(rate) if calls > 0 => rate.check(self.charged(rate, key, calls, now), time(now)),
+            _ => Ok(()),
         }
-        let ahead = self.due_after(key, calls, now).saturating_sub(nanos(now).saturating_add(MINUTE_NS));
-        if ahead == 0 { Ok(()) } else { Err(ahead.div_ceil(1_000_000)) }
     }
 
     /// Counts calls that are made now.
     pub fn spend(&mut self, key: &K, calls: u32, now: u64) {
-        if self.per_minute == 0 || calls == 0 {
-            return;
-        }
-        let due = self.due_after(key, calls, now);
-        self.due.put(key.clone(), due);
-        if self.due.len() > KEYS {
-            self.due.pop_lru();
+        let Some(rate) = self.rate.filter(|_| calls > 0) else { return };
+        let paid = self.charged(rate, key, calls, now);
+        self.paid_at.put(key.clone(), paid);
+        if self.paid_at.len() > KEYS {
+            self.paid_at.pop_lru();
         }
     }
 
-    fn due_after(&self, key: &K, calls: u32, now: u64) -> u64 {
-        let due = self.due.peek(key).copied().unwrap_or(0).max(nanos(now));
-        let step = MINUTE_NS / u64::from(self.per_minute.max(1));
-        due.saturating_add(step * u64::from(calls.min(self.per_minute)))
+    fn charged(&self, rate: Rate, key: &K, calls: u32, now: u64) -> PaidAt {
+        let paid = self.paid_at.peek(key).copied().unwrap_or_default();
+        rate.charge(paid, calls.min(self.per_minute).into(), time(now))
     }
 }
 
-fn nanos(ms: u64) -> u64 {
-    ms.saturating_mul(1_000_000)
+fn time(ms: u64) -> Duration {
+    Duration::from_millis(ms)
 }
 
 #[cfg(test)]
@@ -100,14 +100,14 @@ mod tests {
         let mut budget = Budget::new(1);
         assert!((0..9).all(|_| budget.check(&1, 1, 0).is_ok()));
         let mut none = Budget::new(0);
-        assert!((0..10_000).all(|_| take(&mut none, 1, 9, 0).is_ok()) && none.due.is_empty());
+        assert!((0..10_000).all(|_| take(&mut none, 1, 9, 0).is_ok()) && none.paid_at.is_empty());
     }
 
     #[test]
     fn so_many_keys_are_remembered() {
         let mut budget = Budget::new(1);
         (0..100_000).for_each(|key| budget.spend(&key, 1, 0));
-        assert_eq!(budget.due.len(), KEYS);
+        assert_eq!(budget.paid_at.len(), KEYS);
         assert!(budget.check(&99_999, 1, 0).is_err() && budget.check(&0, 1, 0).is_ok());
     }
 }

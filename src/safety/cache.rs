@@ -1,4 +1,4 @@
-//! What WeChat said of a text not long ago, so that a text which many send is asked for once. Times are
+//! Cache of WeChat's recent judgements, so that a text which many send is asked for once. Times are
 //! monotonic milliseconds.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

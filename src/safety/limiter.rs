@@ -1,4 +1,4 @@
-//! How many calls WeChat is asked within a minute. Times are monotonic milliseconds.
+//! Limit on the calls to WeChat within a minute. Times are monotonic milliseconds.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

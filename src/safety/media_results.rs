@@ -1,4 +1,4 @@
-//! What WeChat says of a file after its message was stored: what is risky is taken back.
+//! Results of WeChat's checks of files, which come after the message was stored: what is risky is taken back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::backoff::Backoff;
 use crate::config::{OnReview, Unjudged};
 use crate::event::{Conversation, Draft, Places, Refusal};
 use crate::ids::{Kind, OpenId, Seq, SessionId};
-use crate::jobs::{Job, JobKind, Outcome, Task};
+use crate::jobs::{Job, JobKind, Task, TaskOutcome};
 use crate::store::messages::{Admission, Append};
 use crate::store::moderation::{AuditedMessage, Decide, Decision, MessageOfTrace};
 use crate::store::{Store, Unavailable};
 use crate::wechat::{Push, Suggest};
 
 /// Results that wait to be kept at one time.
-pub const AT_MOST: usize = 1_024;
+pub const RESULTS_AT_MOST: usize = 1_024;
 
 /// A result may be here before the commit of its message, and the database may be away.
 const PATIENCE: Backoff =
@@ -109,15 +109,15 @@ impl Job for SettleMediaResult {
         PATIENCE
     }
 
-    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, Outcome> {
+    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, TaskOutcome> {
         Box::pin(async move {
-            let Some((decision, label)) = decision(&task.payload) else { return Outcome::Hopeless };
+            let Some((decision, label)) = decision(&task.payload) else { return TaskOutcome::Hopeless };
             match self.store.ask(MessageOfTrace { trace_id: task.key }).await {
                 Ok(Some(message)) if decide(&self.store, &message, decision, label).await.is_ok() => {
-                    Outcome::Done
+                    TaskOutcome::Done
                 }
                 // It may be stored yet, and the store may come back.
-                Ok(_) | Err(_) => Outcome::Failed,
+                Ok(_) | Err(_) => TaskOutcome::Failed,
             }
         })
     }

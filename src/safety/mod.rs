@@ -1,5 +1,5 @@
-//! What people write, checked before it is stored: by the operator's word list, by WeChat's msgSecCheck, or
-//! by both.
+//! Check of messages and names before they are stored: by the operator's word list, by WeChat's msgSecCheck,
+//! or by both.
 //!
 //! A message goes through [`ModerationHandle`], which asks the list ([`words`]) on the thread that it comes
 //! in on. Where WeChat is asked, it goes on to [`ContentCheck`], which asks about many at a time and hands

@@ -1,4 +1,4 @@
-//! What the checks ask of other modules.
+//! Ports of the checks: what they ask of other modules.
 
 use crate::event::{Draft, Places, Refusal};
 

@@ -12,6 +12,7 @@ pub mod takeover;
 pub mod web_actors;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Addr, Recipient};
 use bytestring::ByteString;
@@ -21,6 +22,7 @@ use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Ty
 use crate::chat::outbox::{Bounds, Outbox};
 use crate::event::revocation::Issued;
 use crate::event::{Conversation, Draft, Receipt, ReceiptKind, Refusal};
+use crate::gcra::{PaidAt, Rate};
 use crate::ids::{
     Address, ClientMsgId, Device, HttpRequestId, Kind, OpenId, RequestId, Seq, SessionId, now_ms,
 };
@@ -363,25 +365,18 @@ impl OverRate {
     }
 }
 
-/// A session's control frames, counted as GCRA does: the time at which the next one would be due at the exact
-/// rate.
+/// A session's control frames.
 #[derive(Debug, Default)]
-struct Controls {
-    due: u64,
-}
+struct Controls(PaidAt);
 
 impl Controls {
     /// One more frame at `now`; a second's worth may come at once. `Err` with the milliseconds to wait.
     fn take(&mut self, per_second: u32, now: u64) -> Result<(), u64> {
-        if per_second == 0 {
-            return Ok(());
-        }
-        let step = (1_000 / u64::from(per_second)).max(1);
-        let due = self.due.max(now) + step;
-        if due > now + 1_000 {
-            return Err(due - now - 1_000);
-        }
-        self.due = due;
+        let (per_second, now) = (u64::from(per_second), Duration::from_millis(now));
+        let Some(rate) = Rate::new(per_second, Duration::from_secs(1), per_second) else { return Ok(()) };
+        let paid = rate.charge(self.0, 1, now);
+        rate.check(paid, now)?;
+        self.0 = paid;
         Ok(())
     }
 }

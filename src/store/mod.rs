@@ -1,4 +1,4 @@
-//! What lasts: messages, marks and revocations, in SQLite or PostgreSQL.
+//! Storage of what lasts: messages, marks and revocations, in SQLite or PostgreSQL.
 //!
 //! A folder a capability has what can be asked of it, its commands, its queries and its SQL. Writes go through
 //! [`lanes`], then [`sqlite`] or [`postgres`], and are told of only when they are durable; reads go through a pool

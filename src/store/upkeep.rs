@@ -1,5 +1,5 @@
-//! What is done to the database from time to time: old findings are taken out, its size and its last backup
-//! are looked at.
+//! Upkeep of the database from time to time: old findings are taken out, its size and its last backup are
+//! looked at.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What can go wrong with WeChat. No error here carries a URL: the AppSecret stands in it.
+//! Errors of calls to WeChat. No error here carries a URL: the AppSecret stands in it.
 
 use crate::metrics::WeChatResult;
 

@@ -1,4 +1,4 @@
-//! What WeChat is asked, and what it tells by itself. Facts of its API: docs/WECHAT.md.
+//! Calls to WeChat, and what it pushes by itself. Facts of its API: docs/WECHAT.md.
 
 mod actor;
 mod api;

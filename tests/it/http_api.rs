@@ -129,7 +129,7 @@ async fn clearing_is_of_ones_own_view_and_told_to_ones_own_sessions() {
 async fn what_is_wrong_is_told_in_json_with_its_word() {
     let server = Server::with([("limits.http_per_second", "1"), ("limits.http_burst", "5")]).await;
     let http = server.http();
-    for (method, path, body, status, word) in [
+    for (method, path, body, status, error) in [
         (Method::GET, "/v1/unread", None, 401, "unauthorized"),
         (Method::GET, "/v1/nothing", None, 404, "not_found"),
         (Method::GET, "/a/b", None, 404, "not_found"),
@@ -138,7 +138,7 @@ async fn what_is_wrong_is_told_in_json_with_its_word() {
         (Method::POST, "/v1/login", Some("x".repeat(100_000)), 413, "too_large"),
     ] {
         let (got, body) = http.call(method, path, body).await;
-        assert_eq!((got, &body["error"], &body["status"]), (status, &json!(word), &json!(status)), "{path}");
+        assert_eq!((got, &body["error"], &body["status"]), (status, &json!(error), &json!(status)), "{path}");
     }
     let alice = server.http_as("alice").await;
     let mut statuses = Vec::new();

@@ -9,7 +9,7 @@ use crate::harness::{Client, Http, Server, eventually};
 async fn every_error_of_wechat_has_its_word_over_http() {
     let server = Server::with([("wechat.timeout_ms", "300")]).await;
     let http = server.http();
-    for (code, status, word) in [
+    for (code, status, error) in [
         ("nonsense", 401, "bad_code"),
         ("dev-error:40029", 401, "bad_code"),
         ("dev-error:40163", 401, "bad_code"),
@@ -21,7 +21,7 @@ async fn every_error_of_wechat_has_its_word_over_http() {
         ("", 400, "bad_request"),
     ] {
         let (got, body) = http.post("/v1/login", &json!({ "code": code })).await;
-        assert_eq!((got, &body["error"], &body["status"]), (status, &json!(word), &json!(status)), "{code}");
+        assert_eq!((got, &body["error"], &body["status"]), (status, &json!(error), &json!(status)), "{code}");
         assert_eq!(body["retry_after_ms"].is_u64(), matches!(status, 429 | 503), "{code}: {body}");
     }
     let (status, body) = http.post("/v1/login", &json!({ "code": "dev-flaky:2:alice:1" })).await;

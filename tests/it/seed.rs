@@ -136,7 +136,7 @@ async fn a_v1_client_without_a_device_leaves_the_plain_one_alone() {
 #[actix_web::test]
 async fn bad_handshakes_are_refused_with_the_seeds_words() {
     let server = Server::start().await;
-    for (path, word, code, reason) in [
+    for (path, error, code, reason) in [
         ("alice?code=dev:alice", "bad_request", 4502, "参数缺失"),
         ("alice?to_user_openid=&code=dev:alice", "bad_request", 4502, "参数缺失"),
         ("alice?to_user_openid=bob", "bad_request", 4502, "参数缺失"),
@@ -147,7 +147,7 @@ async fn bad_handshakes_are_refused_with_the_seeds_words() {
         ("alice?to_user_openid=bob&code=dev-error:40226", "blocked_by_wechat", 4501, "无权限"),
     ] {
         let mut refused = Client::connect(&format!("ws://{}/{path}", server.at), &[], None).await.unwrap();
-        refused.expect_error(word).await;
+        refused.expect_error(error).await;
         assert_eq!(refused.expect_close(code).await, reason, "{path}");
     }
     server.metric_becomes("hongyan_sessions", 0.0).await;

@@ -31,7 +31,7 @@ fn an_ack_of_other_content_or_another_time_than_history_has() {
     let mut changed = 0;
     let (first, key) = (other.stored(1), Key::Message("m1".to_owned()));
     other.change(PHONE, |entry| {
-        if matches!(entry.what, What::Refused { ref word, .. } if word == "conflict") {
+        if matches!(entry.what, What::Refused { ref error, .. } if error == "conflict") {
             let (seq, sent_at) = (first.seq, first.sent_at);
             entry.what = What::Acked { peer: "bob".into(), key: key.clone(), seq, sent_at, duplicate: true };
             changed += 1;
@@ -84,7 +84,7 @@ fn what_was_unavailable_may_be_told_of_late_and_once() {
             story.logs[PHONE].push(What::Refused {
                 peer: peer.clone(),
                 key: key.clone(),
-                word: "unavailable".into(),
+                error: "unavailable".into(),
             });
         }
         for _ in 0..told {
@@ -265,7 +265,7 @@ fn a_retry_may_stand_behind_what_was_sent_after_the_first_attempt() {
     story.sent(PHONE, "first");
     story.sent(PHONE, "second");
     let key = Key::Message("first".to_owned());
-    story.logs[PHONE].push(What::Refused { peer: "bob".into(), key, word: "unavailable".into() });
+    story.logs[PHONE].push(What::Refused { peer: "bob".into(), key, error: "unavailable".into() });
     story.acked(PHONE, "second", next);
     story.sent(PHONE, "first");
     story.acked(PHONE, "first", next + 1);
@@ -283,7 +283,7 @@ fn a_refusal_may_overtake_an_ack() {
     story.sent(PHONE, "second");
     story.sent(PHONE, "first");
     let key = Key::Message("first".to_owned());
-    story.logs[PHONE].push(What::Refused { peer: "bob".into(), key, word: "unavailable".into() });
+    story.logs[PHONE].push(What::Refused { peer: "bob".into(), key, error: "unavailable".into() });
     story.acked(PHONE, "first", next);
     story.acked(PHONE, "second", next + 1);
     story.add(Some("first"), next);

@@ -313,11 +313,11 @@ impl Sim {
         });
     }
 
-    fn refuse(&mut self, client: usize, message: &Message, word: &str) {
+    fn refuse(&mut self, client: usize, message: &Message, error: &str) {
         self.logs[client].push(What::Refused {
             peer: message.to.clone(),
             key: owned(message.key()),
-            word: word.to_owned(),
+            error: error.to_owned(),
         });
     }
 

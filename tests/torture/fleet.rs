@@ -105,7 +105,12 @@ impl Fleet {
 
     /// The server is somewhere else now.
     pub fn moved(&self, server: &Server) {
-        *self.common.places.borrow_mut() = vec![server.at.clone()];
+        self.spread_over(vec![server.at.clone()]);
+    }
+
+    /// Each connects to one of these from the next time on.
+    pub fn spread_over(&self, places: Vec<String>) {
+        *self.common.places.borrow_mut() = places;
     }
 
     /// How connections ended since the last call, by close code; 1006: without one.
@@ -146,6 +151,20 @@ impl Fleet {
 
     /// Lets everybody finish, and compares what they saw with what is stored.
     pub async fn finish(self, server: &Server) -> Report {
+        let names = self.common.names.clone();
+        check(&self.settle().await, &histories(server, &names).await)
+    }
+
+    /// The same, for what each of two nodes says.
+    pub async fn finish_on(self, nodes: [&Server; 2]) -> [Report; 2] {
+        let names = self.common.names.clone();
+        let logs = self.settle().await;
+        let [one, other] = nodes.map(|node| histories(node, &names));
+        [check(&logs, &one.await), check(&logs, &other.await)]
+    }
+
+    /// Lets everybody finish; what they saw.
+    async fn settle(self) -> Vec<Log> {
         self.common.stopping.set(true);
         let settled = async {
             while self.common.settled.get() < self.users.len() {
@@ -160,7 +179,7 @@ impl Fleet {
                 tokio::time::timeout(SETTLE, user).await.expect("a user does not come to an end").unwrap(),
             );
         }
-        check(&logs, &histories(server, &self.common.names).await)
+        logs
     }
 }
 

@@ -67,7 +67,7 @@ pub enum What {
     Refused {
         peer: String,
         key: Key<String>,
-        word: String,
+        error: String,
     },
     Received {
         message: Message,

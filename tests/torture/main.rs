@@ -52,3 +52,4 @@ mod lookout;
 mod cluster;
 mod cluster_cuts;
 mod nats_split;
+mod versions;

@@ -161,7 +161,7 @@ impl Log {
             }
             "error" => {
                 if let Some((peer, key)) = self.answered(frame) {
-                    self.push(What::Refused { peer, key, word: text(frame, "error") });
+                    self.push(What::Refused { peer, key, error: text(frame, "error") });
                 }
             }
             "read" => self.mark(frame, Mark::Read),

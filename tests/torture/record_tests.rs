@@ -64,9 +64,9 @@ fn an_attempt_and_its_answer_have_the_same_key() {
         What::Sent { peer: bob.clone(), key: Key::Recall(4), kind: "recall".into(), content: "{}".into() },
         What::Connected { session: "s1".into() },
         What::Acked { peer: bob.clone(), key: m1, seq: 5, sent_at: 60, duplicate: false },
-        What::Refused { peer: carol, key: m2, word: "unavailable".into() },
+        What::Refused { peer: carol, key: m2, error: "unavailable".into() },
         What::Acked { peer: bob.clone(), key: Key::Recall(4), seq: 6, sent_at: 61, duplicate: true },
-        What::Refused { peer: bob, key: Key::Recall(4), word: "recall_expired".into() },
+        What::Refused { peer: bob, key: Key::Recall(4), error: "recall_expired".into() },
     ];
     assert_eq!(recorded(&sends, &came), expected);
 }
@@ -82,7 +82,7 @@ fn an_ack_without_an_id_answers_nothing() {
     ];
     let (peer, key) = ("bob".to_owned(), Key::Message("m1".to_owned()));
     let expected = [
-        What::Refused { peer: peer.clone(), key: key.clone(), word: "unavailable".into() },
+        What::Refused { peer: peer.clone(), key: key.clone(), error: "unavailable".into() },
         What::ToldStored { peer, key, seq: 5, sent_at: 60, duplicate: false },
     ];
     assert_eq!(recorded(&sends, &came)[1..], expected);

@@ -1,5 +1,5 @@
-//! What stands before every call of the server API: key, scope, pace; and the audit log, which has an entry
-//! before anything is done.
+//! Guard of every call of the server API: key, scope, pace; and the audit log, which has an entry before
+//! anything is done.
 
 use std::cell::RefCell;
 use std::rc::Rc;

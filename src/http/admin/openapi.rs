@@ -62,9 +62,9 @@ impl Modify for Scopes {
             };
             let Some(operation) = operation else { continue };
             let scopes: Vec<_> = call.scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
-            let words = if scopes.is_empty() { "any".to_owned() } else { scopes.join(" or ") };
+            let needed = if scopes.is_empty() { "any".to_owned() } else { scopes.join(" or ") };
             let told = operation.description.take().map_or_else(String::new, |told| format!("{told}\n\n"));
-            operation.description = Some(format!("{told}Scope: {words}."));
+            operation.description = Some(format!("{told}Scope: {needed}."));
         }
     }
 }

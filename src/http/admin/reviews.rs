@@ -1,4 +1,4 @@
-//! What waits for an operator's eye, and what operators take away.
+//! Calls about messages that wait for an operator's decision, and about what operators take away.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Json};

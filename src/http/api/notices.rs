@@ -1,5 +1,5 @@
-//! What the caller wants to be told of while they are away: what they have agreed to, their quiet hours, and
-//! whom they have muted.
+//! Calls about notices while the caller is away: what they have agreed to, their quiet hours, and whom they
+//! have muted.
 
 use std::collections::BTreeMap;
 

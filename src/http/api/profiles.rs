@@ -1,4 +1,4 @@
-//! What users show of themselves: nicknames and avatars.
+//! Calls about profiles: nicknames and avatars.
 
 use actix_web::http::header;
 use actix_web::web::{self, Json};

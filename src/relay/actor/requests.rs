@@ -1,4 +1,4 @@
-//! What the rest of the server asks of the Relay.
+//! Requests of the rest of the server to the Relay.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What comes from NATS.
+//! Streams of what comes from NATS.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What is asked of blocks.
+//! Queries about blocks.
 
 use diesel::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What is asked of conversations. No query counts messages, walks a backlog or looks at all
+//! Queries about conversations. No query counts messages, walks a backlog or looks at all
 //! of a user's conversations: each costs index look-ups by the number of rows that it returns.
 
 use diesel::prelude::*;

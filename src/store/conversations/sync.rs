@@ -1,5 +1,5 @@
-//! What somebody missed. The work is bounded whatever is asked: one look at the member's own rows, and then
-//! no more messages than one answer holds.
+//! Queries of a sync: what somebody missed. The work is bounded whatever is asked: one look at the member's
+//! own rows, and then no more messages than one answer holds.
 
 use std::collections::HashMap;
 

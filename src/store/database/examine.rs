@@ -1,4 +1,4 @@
-//! What `hongyan doctor` asks of the database, beside a server that may be running: real commits, sizes,
+//! Examination of the database by `hongyan doctor`, beside a server that may be running: real commits, sizes,
 //! clocks. It leaves nothing behind.
 
 use std::path::Path;

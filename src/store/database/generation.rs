@@ -1,4 +1,4 @@
-//! Which database this is: a client that meets another one must not go by what it knew of the last.
+//! Identity of a database: a client that meets another one must not go by what it knew of the last.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};

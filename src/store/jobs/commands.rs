@@ -23,13 +23,17 @@ pub(super) fn names(kinds: &[&'static str]) -> String {
     format!("'{}'", kinds.join("','"))
 }
 
-fn order() -> Order {
-    Order::Own("jobs".to_owned())
-}
+/// Order and lock of the commands of jobs: one node at a time changes the rows, in the order asked for.
+macro_rules! one_at_a_time {
+    () => {
+        fn order(&self) -> Order {
+            Order::Own("jobs".to_owned())
+        }
 
-/// One node at a time changes them.
-fn lock(locks: &mut Locks) {
-    locks.all("jobs");
+        fn locks(&self, locks: &mut Locks) {
+            locks.all("jobs");
+        }
+    };
 }
 
 fn ms(ms: u64) -> i64 {
@@ -39,13 +43,7 @@ fn ms(ms: u64) -> i64 {
 impl Command for EnqueueJob {
     type Reply = bool;
 
-    fn order(&self) -> Order {
-        order()
-    }
-
-    fn locks(&self, locks: &mut Locks) {
-        lock(locks);
-    }
+    one_at_a_time!();
 
     fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<bool, Refusal>> {
         const ENQUEUE: &str = "INSERT INTO jobs (kind, key, payload, created_at, due_at) \
@@ -81,13 +79,7 @@ struct ClaimedRow {
 impl Command for ClaimJobs {
     type Reply = Vec<ClaimedJob>;
 
-    fn order(&self) -> Order {
-        order()
-    }
-
-    fn locks(&self, locks: &mut Locks) {
-        lock(locks);
-    }
+    one_at_a_time!();
 
     /// The second time it would take others.
     fn is_idempotent(&self) -> bool {
@@ -127,13 +119,7 @@ impl Command for ClaimJobs {
 impl Command for RenewJobs {
     type Reply = ();
 
-    fn order(&self) -> Order {
-        order()
-    }
-
-    fn locks(&self, locks: &mut Locks) {
-        lock(locks);
-    }
+    one_at_a_time!();
 
     fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
         let until = times.database.saturating_add(self.lease_ms);
@@ -148,13 +134,7 @@ impl Command for RenewJobs {
 impl Command for SettleJob {
     type Reply = ();
 
-    fn order(&self) -> Order {
-        order()
-    }
-
-    fn locks(&self, locks: &mut Locks) {
-        lock(locks);
-    }
+    one_at_a_time!();
 
     fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<(), Refusal>> {
         const SET_DUE_AGAIN: &str =
@@ -174,13 +154,7 @@ impl Command for SettleJob {
 impl Command for ReleaseJobs {
     type Reply = ();
 
-    fn order(&self) -> Order {
-        order()
-    }
-
-    fn locks(&self, locks: &mut Locks) {
-        lock(locks);
-    }
+    one_at_a_time!();
 
     fn apply(&self, db: &mut Db<'_>, _: Times) -> QueryResult<Result<(), Refusal>> {
         // Nobody's, and not free: who takes one knows that it may have been done.

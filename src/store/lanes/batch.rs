@@ -1,4 +1,4 @@
-//! What both databases share: what became of each write of a batch, and how that is told.
+//! Outcome of each write of a batch, and how it is told: the same for both databases.
 
 use std::collections::HashMap;
 use std::time::Instant;

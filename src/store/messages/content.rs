@@ -1,6 +1,6 @@
-//! Whether two JSON objects say the same, whatever their spelling: the order of fields, escapes, white space,
-//! `1.0` for `1e0`. Numbers are compared digit by digit: what one client's numbers can hold, another's may
-//! not.
+//! Comparison of two JSON objects by what they say, whatever their spelling: the order of fields, escapes,
+//! white space, `1.0` for `1e0`. Numbers are compared digit by digit: what one client's numbers can hold,
+//! another's may not.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What is asked of messages.
+//! Queries about messages.
 
 use diesel::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What checks of contents have found. A finding is written with the message that it is about, and so is
+//! Commands about findings of content checks. A finding is written with the message that it is about, and so is
 //! known for as long as that.
 
 use diesel::prelude::*;

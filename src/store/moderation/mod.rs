@@ -1,4 +1,4 @@
-//! What the check of contents asks of the store.
+//! Findings of content checks, and what operators decide about them.
 
 use crate::event::{By, Conversation, Finding, Found, Source};
 use crate::ids::{OpenId, Seq};

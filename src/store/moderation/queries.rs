@@ -1,4 +1,4 @@
-//! What is asked about findings.
+//! Queries about findings.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};

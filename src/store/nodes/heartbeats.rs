@@ -1,4 +1,4 @@
-//! What several nodes ask of the PostgreSQL that they share.
+//! Heartbeats of nodes in the PostgreSQL that they share.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};

@@ -1,5 +1,4 @@
-//! What is asked of the store about messages to those who are away: the ledger of grants, what was sent, and
-//! who wants to be left alone.
+//! Notices to those who are away: the ledger of grants, what was sent, and who wants to be left alone.
 
 use crate::event::Conversation;
 use crate::ids::{OpenId, Seq, TemplateId};

@@ -1,4 +1,4 @@
-//! What is asked about notices.
+//! Queries about notices.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt, Text};

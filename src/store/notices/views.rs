@@ -1,4 +1,4 @@
-//! How conversations stand with one who is away.
+//! State of conversations with one who is away.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};

@@ -1,4 +1,4 @@
-//! What an operator does on the command line, beside a server that may be running.
+//! Acts of operators on the command line, beside a server that may be running.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! Who has which sessions, asked of every node: `hongyan user` writes a question, each node reads the
+//! Live sessions of a user, asked of every node: `hongyan user` writes a question, each node reads the
 //! questions once a second and writes an answer of its own, an empty one too, so that silence is told from
 //! none.
 

@@ -1,5 +1,4 @@
-//! What operators ask of the store: the log of what they did, how a user stands, who is traced, and which sessions
-//! live.
+//! Requests of operators: the log of what they did, how a user stands, who is traced, and which sessions live.
 
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! When users were seen: gathered in memory and written down a few times a second, so that a thousand who
+//! Times when users were seen: gathered in memory and written down a few times a second, so that a thousand who
 //! come at once cost a few statements; of one who stays no more than once a minute.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! How a user stands, for the operator.
+//! Status of a user, for the operator.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};

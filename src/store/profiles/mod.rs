@@ -1,5 +1,4 @@
-//! What users show of themselves. The bytes of an image stand once, however many show it, for as long as
-//! somebody does.
+//! Profiles and avatars. The bytes of an image stand once, however many show it, for as long as somebody does.
 
 use crate::ids::OpenId;
 use crate::profile::{Avatar, AvatarId, Nickname};

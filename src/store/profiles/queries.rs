@@ -1,4 +1,4 @@
-//! What is asked of profiles and avatars.
+//! Queries about profiles and avatars.
 
 use std::collections::HashMap;
 

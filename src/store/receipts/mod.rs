@@ -1,5 +1,5 @@
-//! How far a user has received and read a conversation. What a mark changes stands with the messages of its batch:
-//! [`super::lanes`], [`super::sqlite`], [`super::postgres`].
+//! Marks: how far a user has received and read a conversation. What a mark changes stands with the messages
+//! of its batch: [`super::lanes`], [`super::sqlite`], [`super::postgres`].
 
 use crate::event::Receipt;
 

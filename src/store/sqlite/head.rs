@@ -1,4 +1,4 @@
-//! What the lane remembers of a conversation.
+//! State of a conversation that the lane remembers.
 
 use crate::ids::OpenId;
 use crate::store::conversations::steps;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::jobs::{Job, JobKind, Jobs, Outcome, Runner, Task};
+use crate::jobs::{Job, JobKind, Jobs, Runner, Task, TaskOutcome};
 use crate::lifecycle::Vital;
 use crate::store::jobs::*;
 
@@ -151,15 +151,15 @@ impl Job for Noting {
         Backoff::new(Duration::from_millis(1), Duration::from_millis(5)).tries(3)
     }
 
-    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, Outcome> {
+    fn run(self: Arc<Self>, task: Task) -> BoxFuture<'static, TaskOutcome> {
         Box::pin(async move {
             self.note("begun", &task.key);
             match (task.key.as_str(), task.payload.as_str()) {
-                ("standing", _) => Outcome::DoneUntil(Duration::from_millis(20)),
-                (_, "fails") => Outcome::Failed,
+                ("standing", _) => TaskOutcome::DoneUntil(Duration::from_millis(20)),
+                (_, "fails") => TaskOutcome::Failed,
                 (_, "panics") => panic!("on purpose"),
                 (_, "hangs") => std::future::pending().await,
-                _ => Outcome::Done,
+                _ => TaskOutcome::Done,
             }
         })
     }

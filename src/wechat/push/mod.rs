@@ -1,4 +1,4 @@
-//! What WeChat tells by itself: is it WeChat, and what does it say. Plain: no clock, no network.
+//! Pushes of WeChat: is it WeChat, and what does it say. Plain: no clock, no network.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

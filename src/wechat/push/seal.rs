@@ -1,4 +1,4 @@
-//! Whether a push is WeChat's: its signature, its time, and what it is encrypted with.
+//! Proof that a push is WeChat's: its signature, its time, and what it is encrypted with.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

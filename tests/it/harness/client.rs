@@ -137,10 +137,10 @@ impl Client {
         }
     }
 
-    /// The next frame, which must be an error with this word.
-    pub async fn expect_error(&mut self, word: &str) -> Value {
+    /// The next frame, which must be an error of this code.
+    pub async fn expect_error(&mut self, code: &str) -> Value {
         let error = self.expect("error").await;
-        assert_eq!(error["error"], word, "{error}");
+        assert_eq!(error["error"], code, "{error}");
         error
     }
 

@@ -23,6 +23,8 @@ static BINARY: LazyLock<String> = LazyLock::new(|| {
 /// Ends with the test; its folder goes with it.
 pub struct Server {
     folder: TempDir,
+    /// The binary that it runs.
+    program: String,
     /// `dev`, or `serve`.
     command: &'static str,
     settings: BTreeMap<String, String>,
@@ -68,12 +70,17 @@ impl Server {
 
     /// One server whatever `HONGYAN_TEST_NODES` says.
     pub fn alone(settings: &[(&str, &str)]) -> Self {
-        Self::run("dev", settings, None)
+        Self::of_binary(&BINARY, settings)
+    }
+
+    /// The same, of another binary.
+    pub fn of_binary(program: &str, settings: &[(&str, &str)]) -> Self {
+        Self::run(program, "dev", settings, None)
     }
 
     /// One server that may open so many files.
     pub fn with_descriptors(descriptors: u32, settings: &[(&str, &str)]) -> Self {
-        Self::run("dev", settings, Some(descriptors))
+        Self::run(&BINARY, "dev", settings, Some(descriptors))
     }
 
     /// `hongyan serve`, without a WeChat.
@@ -85,10 +92,15 @@ impl Server {
             ("wechat.api_base", "http://127.0.0.1:1"),
             ("auth.keys", &keys),
         ];
-        Self::run("serve", &[&own, settings].concat(), None)
+        Self::run(&BINARY, "serve", &[&own, settings].concat(), None)
     }
 
-    fn run(command: &'static str, settings: &[(&str, &str)], descriptors: Option<u32>) -> Self {
+    fn run(
+        program: &str,
+        command: &'static str,
+        settings: &[(&str, &str)],
+        descriptors: Option<u32>,
+    ) -> Self {
         let mut all = BTreeMap::from([
             ("HONGYAN_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("HONGYAN_OPS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -103,8 +115,21 @@ impl Server {
         ]);
         all.extend(settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())));
         let folder = tempfile::tempdir().unwrap();
-        let (child, [at, ops, double, admin]) = launch(folder.path(), command, &all, descriptors);
-        Self { folder, command, settings: all, descriptors, child, at, ops, admin, double, beside: None }
+        let (child, [at, ops, double, admin]) = launch(program, folder.path(), command, &all, descriptors);
+        let program = program.to_owned();
+        Self {
+            folder,
+            program,
+            command,
+            settings: all,
+            descriptors,
+            child,
+            at,
+            ops,
+            admin,
+            double,
+            beside: None,
+        }
     }
 
     async fn several(nodes: usize, settings: &[(&str, &str)]) -> Self {
@@ -278,7 +303,7 @@ impl Server {
 
     /// Another command of the binary, with this server's settings.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        prepare(&BINARY, self.folder(), &self.settings).args(arguments).output().unwrap()
+        prepare(&self.program, self.folder(), &self.settings).args(arguments).output().unwrap()
     }
 
     pub fn signal(&self, name: &str) {
@@ -298,7 +323,7 @@ impl Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         (self.child, [self.at, self.ops, self.double, self.admin]) =
-            launch(self.folder.path(), self.command, &self.settings, self.descriptors);
+            launch(&self.program, self.folder.path(), self.command, &self.settings, self.descriptors);
     }
 
     /// What it has logged.
@@ -344,6 +369,7 @@ fn as_text(line: &str) -> String {
 /// Starts it and waits for its word that it is ready; gives its addresses: for clients, for operators, and
 /// its double's.
 fn launch(
+    binary: &str,
     folder: &Path,
     command: &str,
     settings: &BTreeMap<String, String>,
@@ -351,10 +377,10 @@ fn launch(
 ) -> (Child, [String; 4]) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut program = match descriptors {
-        None => prepare(&BINARY, folder, settings),
+        None => prepare(binary, folder, settings),
         Some(limit) => {
             let mut shell = prepare("sh", folder, settings);
-            shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string(), &BINARY]);
+            shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string(), binary]);
             shell
         }
     };

@@ -214,11 +214,11 @@ impl<'a> Index<'a> {
                         None => self.unasked.push((number, entry)),
                     }
                 }
-                What::Refused { peer, key, word } => {
+                What::Refused { peer, key, error } => {
                     let key = (peer.as_str(), key.borrowed());
                     if let Some(attempt) = self.answered(open.get_mut(&key)) {
                         self.attempts[attempt].answer = Answer::Refused;
-                        if word == "unavailable" {
+                        if error == "unavailable" {
                             unavailable.entry(key).or_default().push_back(attempt);
                         }
                     }

@@ -74,7 +74,7 @@ pub struct Counts {
     pub retries: usize,
     /// Acks that say `duplicate`.
     pub duplicates: usize,
-    /// By word.
+    /// By error.
     pub refusals: BTreeMap<String, usize>,
     /// Copies that came to clients.
     pub received: usize,
@@ -132,7 +132,7 @@ fn count(index: &Index<'_>) -> Counts {
                 counts.acks += 1;
                 counts.duplicates += usize::from(*duplicate);
             }
-            What::Refused { word, .. } => *counts.refusals.entry(word.clone()).or_default() += 1,
+            What::Refused { error, .. } => *counts.refusals.entry(error.clone()).or_default() += 1,
             What::Received { .. } => counts.received += 1,
             What::Receipt { .. } => counts.receipts += 1,
             What::MarkAnswered { .. } => counts.marks += 1,
@@ -179,8 +179,8 @@ impl fmt::Display for Report {
         write!(f, "{} violations", spaced(self.totals.values().sum()))?;
         write!(f, " ({} clients, {} entries, ", spaced(*clients), spaced(*entries))?;
         write!(f, "{} duplicates, ", spaced(*duplicates))?;
-        for (word, times) in refusals {
-            write!(f, "{} refused {word}, ", spaced(*times))?;
+        for (error, times) in refusals {
+            write!(f, "{} refused {error}, ", spaced(*times))?;
         }
         write!(f, "{} copies, {} receipts, {} marks)", spaced(*received), spaced(*receipts), spaced(*marks))?;
         for (invariant, total) in &self.totals {

@@ -78,8 +78,8 @@ impl AddressDebits {
         let widths = ClientAddress::V6([0; 8])
             .networks()
             .map(|network| u64::from(per_minute) * u64::from(network.factor()));
-        // A minute's worth at once; the one that uses it up is the last.
-        Self(widths.map(|n| DebitLimiter::new(n, (n * Self::UNITS).saturating_sub(1))).collect())
+        // A minute's worth at once: one more may be made where all but one are still owed.
+        Self(widths.map(|n| DebitLimiter::new(n, n.saturating_sub(1) * Self::UNITS)).collect())
     }
 
     pub fn check(&self, address: ClientAddress, now: Instant) -> Result<(), u64> {
@@ -95,5 +95,34 @@ impl AddressDebits {
 
     pub fn evict_idle(&self, now: Instant) {
         self.0.iter().for_each(|limiter| limiter.evict_idle(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_minutes_worth_however_slowly_it_uses_it() {
+        let (debits, address) = (AddressDebits::new(5), ClientAddress::V4([192, 0, 2, 1].into()));
+        let now = Instant::now();
+        let at = |ms| now + Duration::from_millis(ms);
+        for n in 0..5 {
+            assert_eq!(debits.check(address, at(n * 2_000)), Ok(()));
+            debits.charge(address, at(n * 2_000));
+        }
+        assert_eq!(debits.check(address, at(8_000)), Err(4_000));
+        assert_eq!(debits.check(address, at(12_000)), Ok(()));
+    }
+
+    #[test]
+    fn one_a_minute_is_one() {
+        let (debits, address) = (AddressDebits::new(1), ClientAddress::V4([192, 0, 2, 1].into()));
+        let now = Instant::now();
+        debits.charge(address, now);
+        assert_eq!(debits.check(address, now), Err(60_000));
+        assert_eq!(debits.check(address, now + Duration::from_secs(60)), Ok(()));
     }
 }

@@ -254,6 +254,10 @@ impl Model {
     }
 
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
+        let (who, address) = op.place();
+        if !self.is_member(who, address) {
+            return Outcome::Refused(Refusal::NotFound);
+        }
         match *op {
             Op::Send { from, to, id, text, admission } => self.send(from, to, id, text, admission),
             Op::Recall { from, to, target, admission } => self.recall(from, to, target, admission),
@@ -273,9 +277,6 @@ impl Model {
     }
 
     fn send(&mut self, from: char, to: char, id: Option<char>, text: char, admission: Admission) -> Outcome {
-        if !self.is_member(from, to) {
-            return Outcome::Refused(Refusal::NotFound);
-        }
         let (sender, id) = (self.name(from), id.and_then(|id| ClientMsgId::parse(&id.to_string()).ok()));
         let (is_blocked, only) = (self.is_blocked(from, to), repeats_only(admission));
         let conversation = self.log(from, to);
@@ -317,9 +318,6 @@ impl Model {
     }
 
     fn recall(&mut self, from: char, to: char, target: i64, admission: Admission) -> Outcome {
-        if !self.is_member(from, to) {
-            return Outcome::Refused(Refusal::NotFound);
-        }
         let (sender, only) = (self.name(from), repeats_only(admission));
         // The operator's recall goes to whoever has blocked the sender, too.
         let is_by_moderator = admission == Admission::Moderator;
@@ -417,9 +415,6 @@ impl Model {
     }
 
     fn mark(&mut self, kind: ReceiptKind, who: char, address: char, seq: i64) -> Outcome {
-        if !self.is_member(who, address) {
-            return Outcome::Refused(Refusal::NotFound);
-        }
         let is_direct = Key::of(who, address).peer(who).is_some();
         if !is_direct && kind == ReceiptKind::Recv {
             return Outcome::Marked { seq: 0, audience: Hearers::new() };
@@ -448,9 +443,6 @@ impl Model {
     }
 
     fn clear(&mut self, who: char, address: char, up_to: Option<i64>) -> Outcome {
-        if !self.is_member(who, address) {
-            return Outcome::Refused(Refusal::NotFound);
-        }
         let Some(conversation) = self.log_mut(who, address) else {
             return Outcome::Cleared { seq: 0, moved: false };
         };
@@ -476,9 +468,6 @@ impl Model {
     }
 
     fn mute(&mut self, who: char, address: char, muted: bool) -> Outcome {
-        if !self.is_member(who, address) {
-            return Outcome::Refused(Refusal::NotFound);
-        }
         let Some(conversation) = self.log_mut(who, address) else {
             return Outcome::Refused(Refusal::NotFound);
         };

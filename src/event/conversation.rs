@@ -118,6 +118,13 @@ impl Audience {
         Self([first].into_iter().chain(others).cloned().collect())
     }
 
+    /// Members of a group, `first` before the others where they are one of them.
+    pub fn members(first: &OpenId, members: &[OpenId]) -> Self {
+        let is_first = |member: &&OpenId| *member == first;
+        let others = members.iter().filter(|member| !is_first(member));
+        Self(members.iter().filter(is_first).chain(others).cloned().collect())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -180,6 +187,9 @@ mod tests {
         assert_eq!(names(Audience::both(&id("b"), &id("a"))), ["b", "a"]);
         assert_eq!(names(Audience::both(&id("a"), &id("a"))), ["a"]);
         assert_eq!(names(Audience::only(&id("a"))), ["a"]);
+        let team = ["a", "b", "c"].map(id);
+        assert_eq!(names(Audience::members(&id("b"), &team)), ["b", "a", "c"]);
+        assert_eq!(names(Audience::members(&id("x"), &team)), ["a", "b", "c"]);
         assert!(Audience::nobody().is_empty() && !Audience::only(&id("a")).is_empty());
         let both = Audience::both(&id("b"), &id("a"));
         assert_eq!(both.others(&id("b")).collect::<Vec<_>>(), [&id("a")]);

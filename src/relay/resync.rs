@@ -10,7 +10,7 @@ use crate::event::Message;
 use crate::event::cursor::{SessionTag, SyncCursor, SyncPlace};
 use crate::event::overview::SyncPage;
 use crate::ids::{DatabaseGeneration, OpenId, now_ms};
-use crate::store::conversations::{Sync, SyncBounds};
+use crate::store::conversations::{Kinds, Sync, SyncBounds};
 use crate::store::nodes::{Changed, ChangedUsers};
 use crate::store::{Store, Unavailable};
 
@@ -130,6 +130,7 @@ async fn tell(
         let mut page = store
             .sync(Sync {
                 openid: openid.clone(),
+                kinds: Kinds::Direct,
                 since: Some(walk.cursor.clone()),
                 session: SessionTag::NONE,
                 named: Vec::new(),

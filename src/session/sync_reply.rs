@@ -11,7 +11,7 @@ use crate::event::Conversation;
 use crate::ids::{OpenId, RequestId, SessionId};
 use crate::protocol::sync::{self, SyncRequest};
 use crate::protocol::{CallerError, errors, outbound};
-use crate::store::conversations::{Sync, SyncBounds};
+use crate::store::conversations::{Kinds, Sync, SyncBounds};
 
 /// A session's syncs.
 #[derive(Default)]
@@ -107,7 +107,16 @@ impl Ask {
         match self
             .ports
             .store
-            .sync(Sync { openid, since, session, named, limit: *limit, sent_since: None, bounds })
+            .sync(Sync {
+                openid,
+                kinds: Kinds::Direct,
+                since,
+                session,
+                named,
+                limit: *limit,
+                sent_since: None,
+                bounds,
+            })
             .await
         {
             Ok(page) => {

@@ -17,7 +17,7 @@ use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::sync::CONVERSATION_BYTES;
 use crate::protocol::{errors, outbound};
-use crate::store::conversations::{Clear, Conversations, Listed, Unread};
+use crate::store::conversations::{Clear, Conversations, Kinds, Listed, Unread};
 use crate::store::receipts::Mark;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -122,7 +122,8 @@ pub async fn list(
     let openid = caller.0.openid;
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let after = params.cursor.as_deref().map(place).transpose()?;
-    let page = ask(&state, Conversations { openid: openid.clone(), limit, after }).await?;
+    let page =
+        ask(&state, Conversations { openid: openid.clone(), kinds: Kinds::Direct, limit, after }).await?;
     let mut conversations: Vec<_> = page.conversations.iter().map(|listed| shown(listed, &openid)).collect();
     let fitting = page::fitting(
         conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())),
@@ -149,7 +150,8 @@ pub async fn unread(
     state: web::Data<State>,
 ) -> Result<Json<UnreadAnswer>, ApiError> {
     let openid = caller.0.openid;
-    let summary = ask(&state, Unread { openid: openid.clone(), limit: UNREAD_LISTED }).await?;
+    let summary =
+        ask(&state, Unread { openid: openid.clone(), kinds: Kinds::Direct, limit: UNREAD_LISTED }).await?;
     let listed = summary.conversations.iter().map(|listed| {
         let ListedConversation { peer, unread, last_message, .. } = shown(listed, &openid);
         UnreadConversation { peer, unread, last_message }

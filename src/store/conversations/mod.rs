@@ -4,6 +4,7 @@ use crate::event::overview::{ListPlace, Overview};
 use crate::event::{Conversation, Message};
 use crate::ids::{OpenId, Seq};
 
+pub(in crate::store) mod groups;
 pub(in crate::store) mod queries;
 pub(in crate::store) mod steps;
 pub(in crate::store) mod sync;
@@ -12,6 +13,13 @@ pub use sync::{Sync, SyncBounds};
 
 /// Kind of a conversation between two users, or of one with oneself, as its row has it.
 pub(in crate::store) const DIRECT: i16 = 0;
+
+/// Kinds of conversations that an answer tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    Direct,
+    DirectAndGroups,
+}
 
 /// Clears the caller's own view up to `up_to` (`None`: the last seq), which is clamped and never goes back.
 #[derive(Debug, Clone)]
@@ -26,6 +34,7 @@ pub struct Clear {
 #[derive(Debug)]
 pub struct Conversations {
     pub openid: OpenId,
+    pub kinds: Kinds,
     pub limit: usize,
     pub after: Option<ListPlace>,
 }
@@ -52,6 +61,7 @@ pub struct Listed {
 #[derive(Debug)]
 pub struct Unread {
     pub openid: OpenId,
+    pub kinds: Kinds,
     /// How many conversations are listed at most.
     pub limit: usize,
 }

@@ -1,16 +1,19 @@
 //! Queries about conversations. No query counts messages, walks a backlog or looks at all
 //! of a user's conversations: each costs index look-ups by the number of rows that it returns.
 
+use std::cmp::Reverse;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use crate::event::overview::{ListPlace, Overview};
 use crate::event::{Audience, Conversation};
-use crate::ids::OpenId;
+use crate::ids::{Address, OpenId};
 use crate::store::Query;
+use crate::store::conversations::groups;
 use crate::store::conversations::steps::STEP_MS;
 use crate::store::conversations::{
-    ConversationPage, Conversations, Listed, TypingAudience, Unread, UnreadSummary,
+    ConversationPage, Conversations, Kinds, Listed, TypingAudience, Unread, UnreadSummary,
 };
 use crate::store::database::conn::Conn;
 use crate::store::database::schema::{blocks, conversations};
@@ -112,6 +115,7 @@ pub(in crate::store) const UNREAD: &str = concat!(
 /// How a conversation stands, as a row has it.
 #[derive(QueryableByName)]
 pub(in crate::store) struct OverviewRow {
+    /// Its address for the user whose row it is.
     #[diesel(sql_type = Text)]
     pub(in crate::store) peer: String,
     #[diesel(sql_type = BigInt)]
@@ -135,9 +139,9 @@ pub(in crate::store) struct OverviewRow {
 impl OverviewRow {
     /// As `openid` sees it, whose row it is.
     pub(in crate::store) fn overview(&self, openid: &OpenId) -> QueryResult<Overview> {
-        let peer = OpenId::parse(&self.peer).map_err(unreadable)?;
+        let address = Address::parse(&self.peer).map_err(unreadable)?;
         Ok(Overview {
-            conversation: Conversation::direct(openid.clone(), peer),
+            conversation: Conversation::of(openid, address),
             last_seq: seq(self.last_seq),
             cleared_seq: seq(self.cleared_seq),
             read_seq: seq(self.read_seq),
@@ -200,6 +204,18 @@ fn listed(rows: Vec<ListedRow>, openid: &OpenId, limit: usize) -> QueryResult<Ve
     rows.into_iter().take(limit).map(|row| row.into_listed(openid)).collect()
 }
 
+/// One more than wanted, in the order of lists.
+fn with_groups(direct: Vec<ListedRow>, of_groups: Vec<ListedRow>, limit: usize) -> Vec<ListedRow> {
+    groups::merged(direct, of_groups, limit.saturating_add(1), |row| {
+        (Reverse(row.last_at), row.standing.peer.clone())
+    })
+}
+
+/// All that is unread of one kind, as each of its rows says.
+fn total_of(rows: &[ListedRow]) -> i64 {
+    rows.first().map_or(0, |row| row.total)
+}
+
 impl Query for Conversations {
     type Answer = ConversationPage;
 
@@ -210,7 +226,11 @@ impl Query for Conversations {
         let steps = Statement::new(CONVERSATIONS).text(openid).number(before).number(before).number(before);
         let page = steps.text(peer).number(limit).number(limit).text(openid).number(STEP_MS);
         let page = page.number(before).number(before).number(before).text(peer).number(limit);
-        let rows = page.load::<ListedRow>(conn)?;
+        let mut rows = page.load::<ListedRow>(conn)?;
+        if self.kinds == Kinds::DirectAndGroups {
+            let page = Statement::new(groups::LISTED).text(openid).number(before).number(before).text(peer);
+            rows = with_groups(rows, page.number(limit).load(conn)?, self.limit);
+        }
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
         let conversations = listed(rows, &self.openid, self.limit)?;
@@ -228,11 +248,14 @@ impl Query for Unread {
     type Answer = UnreadSummary;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<UnreadSummary> {
-        let rows = Statement::new(UNREAD)
-            .text(self.openid.as_str())
-            .number(and_one(self.limit))
-            .load::<ListedRow>(conn)?;
-        let total = rows.first().map_or(0, |row| row.total);
+        let (openid, limit) = (self.openid.as_str(), and_one(self.limit));
+        let mut rows = Statement::new(UNREAD).text(openid).number(limit).load::<ListedRow>(conn)?;
+        let mut total = total_of(&rows);
+        if self.kinds == Kinds::DirectAndGroups {
+            let of_groups = Statement::new(groups::UNREAD).text(openid).number(limit).load(conn)?;
+            total += total_of(&of_groups);
+            rows = with_groups(rows, of_groups, self.limit);
+        }
         let has_more = rows.len() > self.limit;
         Ok(UnreadSummary { total, conversations: listed(rows, &self.openid, self.limit)?, has_more })
     }

@@ -1,6 +1,7 @@
 //! Queries of a sync: what somebody missed. The work is bounded whatever is asked: one look at the member's
 //! own rows, and then no more messages than one answer holds.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use diesel::prelude::*;
@@ -13,6 +14,7 @@ use crate::ids::{Address, DatabaseGeneration, OpenId, Seq};
 use crate::store::Query;
 use crate::store::conversations::queries::{OverviewRow, floor, last_seq, unread};
 use crate::store::conversations::steps::STEP_MS;
+use crate::store::conversations::{Kinds, groups};
 use crate::store::database::conn::Conn;
 use crate::store::database::schema::messages;
 use crate::store::database::statement::Statement;
@@ -39,6 +41,8 @@ const MESSAGES_AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub struct Sync {
     pub openid: OpenId,
+    /// Of what changed; one that is named is told of whatever its kind.
+    pub kinds: Kinds,
     /// The cursor of an earlier answer. Without one, or with one from a future that the clock has left,
     /// everything is new.
     pub since: Option<SyncCursor>,
@@ -104,7 +108,7 @@ macro_rules! counted {
 pub(in crate::store) const CHANGED: &str = concat!(
     "WITH v AS MATERIALIZED (",
     views!(),
-    "WHERE m.openid = $1 AND m.changed_at >= $2 AND m.changed_at <= $3 AND (m.changed_at < $4 OR m.peer > $5) \
+    "WHERE m.openid = $1 AND m.changed_at >= $2 AND m.changed_at <= $3 AND (m.changed_at < $4 OR m.peer > $5) AND m.peer IS NOT NULL \
      ORDER BY m.changed_at DESC, m.peer LIMIT $6)",
     counted!()
 );
@@ -274,16 +278,14 @@ impl<'a> Answer<'a> {
         if self.sync.named.is_empty() {
             return Ok(true);
         }
-        let addresses: Vec<_> =
-            self.sync.named.iter().map(|(conversation, _)| conversation.store_address()).collect();
-        // A power of two places, the last one in those that are left over: so there are few texts to prepare.
-        let places = addresses.len().next_power_of_two();
-        let statement = Statement::new(format!("{NAMED}{}{NAMED_END}", vec!["$"; places].join(", ")))
-            .text(self.sync.openid.as_str());
-        let last = addresses.last().map_or("", String::as_str);
-        let addresses = addresses.iter().map(String::as_str).chain(std::iter::repeat(last)).take(places);
-        let statement = addresses.fold(statement, Statement::text);
-        let rows = statement.load::<ViewRow>(conn)?;
+        let (direct, of_groups): (Vec<_>, Vec<_>) = self
+            .sync
+            .named
+            .iter()
+            .map(|(conversation, _)| conversation)
+            .partition(|conversation| matches!(conversation, Conversation::Direct(_)));
+        let mut rows = self.views(conn, &direct, (NAMED, NAMED_END))?;
+        rows.extend(self.views(conn, &of_groups, (groups::NAMED, groups::NAMED_END))?);
         let rows: HashMap<&str, &ViewRow> =
             rows.iter().map(|row| (row.standing.peer.as_str(), row)).collect();
         for (conversation, have) in &self.sync.named {
@@ -299,18 +301,39 @@ impl<'a> Answer<'a> {
         Ok(true)
     }
 
+    /// Rows of conversations of one kind, in any order. What is asked stands around their placeholders.
+    fn views(
+        &self,
+        conn: &mut Conn,
+        named: &[&Conversation],
+        (begin, end): (&str, &str),
+    ) -> QueryResult<Vec<ViewRow>> {
+        let addresses: Vec<_> = named.iter().map(|conversation| conversation.store_address()).collect();
+        let Some(last) = addresses.last() else { return Ok(Vec::new()) };
+        // A power of two places, the last one in those that are left over: so there are few texts to prepare.
+        let places = addresses.len().next_power_of_two();
+        let statement = Statement::new(format!("{begin}{}{end}", vec!["$"; places].join(", ")))
+            .text(self.sync.openid.as_str());
+        let addresses = addresses.iter().chain(std::iter::repeat(last)).take(places);
+        addresses.map(String::as_str).fold(statement, Statement::text).load(conn)
+    }
+
     /// Adds what changed.
     fn changed(&mut self, conn: &mut Conn, walk: &Walk) -> QueryResult<Came> {
         let (changed_at, peer) =
             walk.told.as_ref().map_or((i64::MAX, ""), |told| (told.changed_at, told.address.as_str()));
-        let rows = Statement::new(CHANGED)
-            .text(self.sync.openid.as_str())
-            .number(walk.since)
-            .number(changed_at)
-            .number(changed_at)
-            .text(peer)
-            .number(CHANGED_AT_MOST)
-            .load::<ViewRow>(conn)?;
+        let mut asked = |text: &'static str| {
+            let changed = Statement::new(text).text(self.sync.openid.as_str()).number(walk.since);
+            let changed = changed.number(changed_at).number(changed_at).text(peer).number(CHANGED_AT_MOST);
+            changed.load::<ViewRow>(conn)
+        };
+        let mut rows = asked(CHANGED)?;
+        if self.sync.kinds == Kinds::DirectAndGroups {
+            let at_most = usize::try_from(CHANGED_AT_MOST).unwrap_or(usize::MAX);
+            rows = groups::merged(rows, asked(groups::CHANGED)?, at_most, |row| {
+                (Reverse(row.changed_at), row.standing.peer.clone())
+            });
+        }
         let is_full = i64::try_from(rows.len()) == Ok(CHANGED_AT_MOST);
         let (mut came, named) = (walk.told.clone().map_or(Came::Nowhere, Came::To), self.conversations.len());
         for row in &rows {

@@ -1,6 +1,7 @@
 //! Outcome of each write of a batch, and how it is told: the same for both databases.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::event::revocation::Revoked;
@@ -22,11 +23,13 @@ pub(in crate::store) enum Outcome {
     Appended {
         seq: Seq,
         sent_at: i64,
+        roster: Roster,
     },
     Repeated {
         stored: Message,
         /// The recipient has blocked the sender.
         blocked_by_peer: bool,
+        roster: Roster,
     },
     Refused(Refusal),
     /// A mark stands at `seq` now; `moved` by this write or not. `to_peer`: the peer may know of it.
@@ -41,6 +44,15 @@ pub(in crate::store) enum Outcome {
         is_outdated: bool,
     },
     Done,
+}
+
+/// Members of the conversation of a message, at its commit.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Roster {
+    /// Of a direct conversation, whose key names both.
+    Direct,
+    /// Of a group, shared by the messages of a batch.
+    Group(Arc<[OpenId]>),
 }
 
 impl From<Result<AnyReply, Refusal>> for Outcome {
@@ -72,7 +84,7 @@ pub(in crate::store) fn order(write: &Write) -> Order {
     })
 }
 
-/// Whether it is about a group. None exists yet, so it is refused as one about something unknown.
+/// Whether it is a message to a group, or a mark in one.
 pub(in crate::store) fn is_of_group(write: &Write) -> bool {
     let conversation = match write {
         Write::Append(w) => &w.draft.conversation,
@@ -84,13 +96,18 @@ pub(in crate::store) fn is_of_group(write: &Write) -> bool {
 }
 
 /// What a message that is stored already says to one who sends it again.
-pub(in crate::store) fn repeat(append: &Append, stored: Message, blocked_by_peer: bool) -> Outcome {
+pub(in crate::store) fn repeat(
+    append: &Append,
+    stored: Message,
+    blocked_by_peer: bool,
+    roster: Roster,
+) -> Outcome {
     // Of a recalled message there is nothing left to compare, and a recall has nothing but its target.
     if stored.recalled
         || stored.target.is_some()
         || same_content(append.draft.kind.as_str(), &append.draft.body, stored.kind.as_str(), &stored.body)
     {
-        Outcome::Repeated { stored, blocked_by_peer }
+        Outcome::Repeated { stored, blocked_by_peer, roster }
     } else {
         Outcome::Refused(Refusal::Conflict)
     }
@@ -267,7 +284,8 @@ impl Report {
 
     fn marked(&mut self, receipt: Receipt, requester: Requester, outcome: Outcome) {
         match (outcome, requester) {
-            (Outcome::Refused(_), Requester::Waits { reply: Reply::Nobody, .. }) => {
+            // Any other refusal would be drawn again.
+            (Outcome::Refused(Refusal::Unavailable), Requester::Waits { reply: Reply::Nobody, .. }) => {
                 self.events.push(Event::MarkUnstored(receipt))
             }
             (Outcome::Refused(why), Requester::Waits { reply: Reply::Session(request_id), .. }) => {
@@ -322,13 +340,13 @@ fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<E
         Requester::Answered => RequestState::Answered,
     };
     match outcome {
-        Outcome::Appended { seq, sent_at } => {
-            let audience = audience_of_message(&draft);
+        Outcome::Appended { seq, sent_at, roster } => {
+            let audience = audience_of_message(&draft, &roster);
             Some(Event::Appended { draft, audience, seq, sent_at, request })
         }
-        Outcome::Repeated { stored, blocked_by_peer } => {
+        Outcome::Repeated { stored, blocked_by_peer, roster } => {
             let is_quiet = blocked_by_peer || matches!(admission, Admission::RepeatsOnly(_));
-            let audience = if is_quiet { Audience::nobody() } else { audience_of_message(&draft) };
+            let audience = if is_quiet { Audience::nobody() } else { audience_of_message(&draft, &roster) };
             Some(Event::Repeated { draft, audience, stored, request })
         }
         _ if request == RequestState::Answered => None,
@@ -338,9 +356,14 @@ fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<E
 }
 
 /// All members: of a direct conversation its one or two.
-fn audience_of_message(draft: &Draft) -> Audience {
+fn audience_of_message(draft: &Draft, roster: &Roster) -> Audience {
     let Draft { sender, conversation, .. } = draft;
-    conversation.peer(sender).map_or_else(Audience::nobody, |peer| Audience::both(sender, peer))
+    match roster {
+        Roster::Direct => {
+            conversation.peer(sender).map_or_else(Audience::nobody, |peer| Audience::both(sender, peer))
+        }
+        Roster::Group(members) => Audience::members(sender, members),
+    }
 }
 
 /// The mark's owner on all their devices, and where they may know of it the one who wrote what was read.

@@ -5,6 +5,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::event::{Conversation, Draft, Event, Receipt, ReceiptKind, RequestState};
 use crate::ids::{Kind, RequestId, SessionId, TemplateId};
+use crate::store::lanes::batch::Roster;
 use crate::store::messages::{Admission, Append};
 use crate::store::notices::{ConversationSettings, Reservation, Reserve};
 use crate::store::{PendingReply, Submit};
@@ -136,7 +137,7 @@ fn told(emission: Emission) -> Vec<String> {
 }
 
 fn appended(seq: i64) -> Outcome {
-    Outcome::Appended { seq: s(seq), sent_at: 0 }
+    Outcome::Appended { seq: s(seq), sent_at: 0, roster: Roster::Direct }
 }
 
 fn marked(seq: i64) -> Outcome {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::ids::OpenId;
 use crate::store::Query;
-use crate::store::conversations::Unread;
+use crate::store::conversations::{Kinds, Unread};
 use crate::store::database::conn::Conn;
 use crate::store::database::statement::Statement;
 use crate::store::operators::as_text;
@@ -148,7 +148,7 @@ impl Query for UserOverview {
         let statement =
             (0..10).fold(Statement::new(STANDING), |statement, _| statement.text(openid.as_str()));
         let row = statement.get_result::<StandingRow>(conn)?;
-        let unread = Unread { openid: openid.clone(), limit: 1 }.run(conn)?.total;
+        let unread = Unread { openid: openid.clone(), kinds: Kinds::Direct, limit: 1 }.run(conn)?.total;
         let is_known = IsKnown { openid: openid.clone() }.run(conn)?;
         Ok(UserStanding {
             openid: openid.clone(),

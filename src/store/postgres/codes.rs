@@ -1,4 +1,6 @@
-//! Numbers that stand for operations and outcomes between a lane and the function that commits its batch.
+//! Numbers that stand for operations and outcomes between a lane and the functions that commit its batch.
+
+use crate::store::messages::{Admission, Append};
 
 /// Operation of one write of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,17 @@ pub(super) enum Op {
 }
 
 impl Op {
+    /// Operation of a message.
+    pub(super) fn of(append: &Append) -> Self {
+        match (append.draft.target, append.admission) {
+            (None, Admission::Open | Admission::Moderator) => Self::Append,
+            (None, Admission::RepeatsOnly(_)) => Self::RefusedAppend,
+            (Some(_), Admission::Open) => Self::Recall,
+            (Some(_), Admission::RepeatsOnly(_)) => Self::RefusedRecall,
+            (Some(_), Admission::Moderator) => Self::ModeratorRecall,
+        }
+    }
+
     pub(super) const fn number(self) -> i16 {
         self as i16
     }
@@ -66,7 +79,7 @@ impl RowOutcome {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::functions::COMMIT_SQL;
+    use super::super::functions::{COMMIT_SQL, GROUPS_SQL};
     use super::*;
 
     const OPS: [Op; 11] = [
@@ -143,6 +156,26 @@ mod tests {
         let mut outcomes = numbers_after(cases, " THEN ");
         outcomes.append(&mut numbers_after(cases, " ELSE "));
         assert_eq!(outcomes, RowOutcome::ALL.iter().map(|outcome| *outcome as i16).collect());
+    }
+
+    /// Constants of the function for groups whose names begin so, such as `op_read constant smallint := 2;`.
+    fn constants(prefix: &str) -> Vec<(i16, String)> {
+        let lines = GROUPS_SQL.lines().filter_map(|line| line.trim().strip_prefix(prefix));
+        lines
+            .map(|line| {
+                let (name, number) = line.split_once(" constant smallint := ").unwrap();
+                (number.trim_end_matches(';').parse().unwrap(), name.to_owned())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_function_for_groups_gives_the_numbers_the_same_names() {
+        let ops = OPS.into_iter().filter(|op| !matches!(op, Op::Block | Op::Unblock));
+        assert_eq!(constants("op_"), ops.map(|op| named(op.number(), &op)).collect::<Vec<_>>());
+        let outcomes = RowOutcome::ALL.map(|outcome| named(outcome as i16, &outcome));
+        let own = constants("of_");
+        assert!(!own.is_empty() && own.iter().all(|outcome| outcomes.contains(outcome)), "{own:?}");
     }
 
     #[test]

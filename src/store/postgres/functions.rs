@@ -1,4 +1,4 @@
-//! The function that writes a batch. It stands in a file beside this one and is created under a name with the
+//! The functions that write a batch. Each stands in a file beside this one and is created under a name with the
 //! first digits of the SHA-256 of its text: nodes of two releases each call their own on one database, and no
 //! migration restates it.
 
@@ -16,12 +16,21 @@ use crate::store::database::migrations::{check_may_create, lock};
 use crate::store::database::statement::Statement;
 
 pub(in super::super) const COMMIT_SQL: &str = include_str!("commit.sql");
+pub(in super::super) const GROUPS_SQL: &str = include_str!("groups.sql");
 
 /// The functions' names in their files.
 pub(in super::super) const COMMIT: &str = "hongyan_commit";
+const GROUPS: &str = "hongyan_commit_groups";
 
 pub(in super::super) static COMMIT_FUNCTION: LazyLock<Function> =
     LazyLock::new(|| Function::of(COMMIT, COMMIT_SQL));
+pub(in super::super) static GROUPS_FUNCTION: LazyLock<Function> =
+    LazyLock::new(|| Function::of(GROUPS, GROUPS_SQL));
+
+/// All that this release calls.
+fn functions() -> [&'static Function; 2] {
+    [&COMMIT_FUNCTION, &GROUPS_FUNCTION]
+}
 
 /// How long a function is kept after a node has named it last.
 const KEPT_MS: i64 = 24 * 3_600_000;
@@ -69,9 +78,9 @@ impl Function {
     }
 }
 
-/// Creates the function of this release where it is missing, and notes that a node calls it.
+/// Creates the functions of this release where they are missing, and notes that a node calls them.
 pub(in super::super) fn make(conn: &mut PgConnection) -> Result<(), OpenError> {
-    COMMIT_FUNCTION.make(conn)
+    functions().into_iter().try_for_each(|function| function.make(conn))
 }
 
 #[derive(QueryableByName)]
@@ -84,7 +93,7 @@ struct Unused {
 pub(in super::super) fn drop_unused(conn: &mut PgConnection) -> Result<(), OpenError> {
     let unused = format!(
         "SELECT p.oid::regprocedure::text AS signature FROM pg_proc p LEFT JOIN batch_functions f ON f.name = p.proname \
-         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname ~ '^{COMMIT}_[0-9a-f]{{8}}$' \
+         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname ~ '^({COMMIT}|{GROUPS})_[0-9a-f]{{8}}$' \
              AND coalesce(f.named_at, 0) < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - {KEPT_MS} \
              AND pg_has_role(p.proowner, 'USAGE')"
     );
@@ -101,7 +110,11 @@ pub(in super::super) fn drop_unused(conn: &mut PgConnection) -> Result<(), OpenE
 /// Creates anew what somebody has dropped under a running node; true where there was something to create.
 /// This is what becomes of a node that could not reach the database for more than a day.
 pub(super) fn restore(conn: &mut PgConnection) -> Result<bool, OpenError> {
-    if COMMIT_FUNCTION.is_there(conn)? {
+    let mut are_there = true;
+    for function in functions() {
+        are_there &= function.is_there(conn)?;
+    }
+    if are_there {
         return Ok(false);
     }
     conn.transaction(|conn| {
@@ -124,7 +137,10 @@ impl Query for NameFunctions {
         }
         const NAME: &str = "UPDATE batch_functions \
              SET named_at = greatest(named_at, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) WHERE name = $1";
-        Statement::new(NAME).text(&COMMIT_FUNCTION.name).execute(conn).map(drop)
+        for function in functions() {
+            Statement::new(NAME).text(&function.name).execute(conn)?;
+        }
+        Ok(())
     }
 }
 
@@ -139,7 +155,8 @@ mod tests {
         assert_ne!(one.name, two.name);
         assert_eq!(one.name.len(), "f_01234567".len());
         assert!(one.create.starts_with(&format!("CREATE FUNCTION {}()", one.name)), "{one:?}");
-        let function = &*COMMIT_FUNCTION;
-        assert!(function.create.contains(&format!("\nCREATE FUNCTION {}(", function.name)));
+        for function in functions() {
+            assert!(function.create.contains(&format!("\nCREATE FUNCTION {}(", function.name)));
+        }
     }
 }

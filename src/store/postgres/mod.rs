@@ -1,5 +1,5 @@
 //! One batch on PostgreSQL: one call of `hongyan_commit` (in `postgres/commit.sql`), one round trip, one
-//! transaction. Findings and the batch's commands follow in the same transaction.
+//! transaction. What is about groups, findings and the batch's commands follow in the same transaction.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,7 +20,9 @@ use crate::store::conversations::Clear;
 use crate::store::database::conn;
 use crate::store::database::error::Trouble;
 use crate::store::database::health::Health;
-use crate::store::lanes::batch::{MarkKind, Marks, Outcome, RECALLED_BODY, is_of_group, message, repeat};
+use crate::store::lanes::batch::{
+    MarkKind, Marks, Outcome, RECALLED_BODY, Roster, is_of_group, message, repeat,
+};
 use crate::store::lanes::command::{Db, Locks, Order, Times};
 use crate::store::messages::{Admission, Append};
 use crate::store::receipts::Mark;
@@ -28,6 +30,9 @@ use crate::store::{StoreLimits, Write, moderation};
 
 mod codes;
 pub(super) mod functions;
+mod groups;
+
+use groups::GroupCall;
 
 /// A connection that was quiet for so long is asked whether it lives before a batch is trusted to it: finding
 /// out afterwards would leave open whether the batch was stored.
@@ -66,10 +71,10 @@ impl PostgresLane {
     /// Makes a batch durable, all or nothing.
     pub(super) fn commit(&mut self, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
         let began = Instant::now();
-        let call = Call::new(writes, now, self.limits);
+        let calls = Calls::new(writes, now, self.limits);
         let mut attempt = 1;
         loop {
-            let trouble = match self.attempt(writes, &call, now) {
+            let trouble = match self.attempt(writes, &calls, now) {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(trouble) => trouble,
             };
@@ -124,7 +129,7 @@ impl PostgresLane {
         }
     }
 
-    fn attempt(&mut self, writes: &[Write], call: &Call, now: i64) -> Result<Vec<Outcome>, Trouble> {
+    fn attempt(&mut self, writes: &[Write], calls: &Calls, now: i64) -> Result<Vec<Outcome>, Trouble> {
         let alive = self.used.elapsed() < QUIET
             || self.conn.as_mut().is_none_or(|conn| conn::check_alive(conn).is_ok());
         if !alive {
@@ -140,15 +145,17 @@ impl PostgresLane {
                 })?)
             }
         };
-        let told = |rows| outcomes(writes, rows, now);
-        let result = if has_more(writes) {
+        let has_more = has_more(writes);
+        let result = if has_more || calls.are_two() {
             conn.transaction(|conn| {
-                let mut outcomes = told(call.load::<Row>(conn)?)?;
-                write_more(conn, writes, &mut outcomes, now)?;
+                let mut outcomes = calls.run(conn, writes, now)?;
+                if has_more {
+                    write_more(conn, writes, &mut outcomes, now)?;
+                }
                 Ok(outcomes)
             })
         } else {
-            call.load::<Row>(conn).map_err(Trouble::from).and_then(told)
+            calls.run(conn, writes, now)
         };
         self.used = Instant::now();
         let Err(trouble) = result else { return result };
@@ -168,14 +175,43 @@ impl PostgresLane {
     }
 }
 
-/// Whether a batch has more than what `hongyan_commit` does.
+/// The calls of a batch: one, unless some of its writes are about groups and others are not.
+struct Calls {
+    direct: Option<Call>,
+    groups: Option<GroupCall>,
+}
+
+impl Calls {
+    fn new(writes: &[Write], now: i64, limits: StoreLimits) -> Self {
+        let groups = GroupCall::new(writes, now, limits);
+        let is_of_groups_alone = groups.is_some() && writes.iter().all(is_of_group);
+        Self { direct: (!is_of_groups_alone).then(|| Call::new(writes, now, limits)), groups }
+    }
+
+    fn are_two(&self) -> bool {
+        self.direct.is_some() && self.groups.is_some()
+    }
+
+    fn run(&self, conn: &mut PgConnection, writes: &[Write], now: i64) -> Result<Vec<Outcome>, Trouble> {
+        let mut outcomes = match &self.direct {
+            Some(call) => outcomes(writes, call.load::<Row>(conn)?, now)?,
+            None => writes.iter().map(|_| Outcome::Done).collect(),
+        };
+        if let Some(groups) = &self.groups {
+            groups.run(conn, writes, &mut outcomes, now)?;
+        }
+        Ok(outcomes)
+    }
+}
+
+/// Whether a batch has more than what the calls do.
 fn has_more(writes: &[Write]) -> bool {
     let has_more =
         |write: &Write| matches!(write, Write::Command(_) | Write::Append(Append { finding: Some(_), .. }));
     writes.iter().any(has_more)
 }
 
-/// Does what `hongyan_commit` does not, in the same transaction.
+/// Does what the calls do not, in the same transaction.
 fn write_more(
     conn: &mut PgConnection,
     writes: &[Write],
@@ -265,8 +301,8 @@ impl Call {
                     call.row(op, openid, &conversation, 0);
                 }
                 Write::Command(queued) => match queued.command.order() {
-                    Order::Conversation(conversation) => call.place(Some(conversation.store_address())),
-                    Order::Own(_) => call.place(None),
+                    Order::Conversation(Conversation::Direct(pair)) => call.place(Some(pair.store_address())),
+                    Order::Conversation(Conversation::Group(_)) | Order::Own(_) => call.place(None),
                 },
             }
             call.ids.push(None);
@@ -277,15 +313,8 @@ impl Call {
     }
 
     fn append(&mut self, append: &Append) {
-        let Append { draft, admission, .. } = append;
-        let op = match (draft.target, admission) {
-            (None, Admission::Open | Admission::Moderator) => Op::Append,
-            (None, Admission::RepeatsOnly(_)) => Op::RefusedAppend,
-            (Some(_), Admission::Open) => Op::Recall,
-            (Some(_), Admission::RepeatsOnly(_)) => Op::RefusedRecall,
-            (Some(_), Admission::Moderator) => Op::ModeratorRecall,
-        };
-        self.row(op, &draft.sender, &draft.conversation, draft.target.map_or(0, Seq::get));
+        let draft = &append.draft;
+        self.row(Op::of(append), &draft.sender, &draft.conversation, draft.target.map_or(0, Seq::get));
         self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
         self.kinds.push(Some(draft.kind.as_str().to_owned()));
         self.bodies.push(Some(draft.body.to_string()));
@@ -416,8 +445,9 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
         return Outcome::Refused(Refusal::Unavailable);
     };
     match (write, outcome) {
-        (write, _) if is_of_group(write) => Outcome::Refused(Refusal::NotFound),
-        (Write::Append(_), RowOutcome::Stored) => Outcome::Appended { seq: seq(last), sent_at: now },
+        (Write::Append(_), RowOutcome::Stored) => {
+            Outcome::Appended { seq: seq(last), sent_at: now, roster: Roster::Direct }
+        }
         (Write::Append(append), RowOutcome::Repeated) => {
             let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else {
                 return Outcome::Refused(Refusal::Unavailable);
@@ -432,14 +462,14 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
                 recalled: row.recalled.unwrap_or(false),
                 target: row.target.map(seq),
             };
-            repeat(append, stored, hidden_from_peer)
+            repeat(append, stored, hidden_from_peer, Roster::Direct)
         }
         (Write::Append(append), RowOutcome::RepeatedInBatch) => {
             // SQL counts from 1.
             let first = row.number.and_then(|place| usize::try_from(place - 1).ok());
             match first.and_then(|place| Some((writes.get(place)?, *seqs.get(place)?))) {
                 Some((Write::Append(first), at)) => {
-                    repeat(append, message(&first.draft, seq(at), now), hidden_from_peer)
+                    repeat(append, message(&first.draft, seq(at), now), hidden_from_peer, Roster::Direct)
                 }
                 _ => Outcome::Refused(Refusal::Unavailable),
             }

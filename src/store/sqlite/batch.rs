@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::Heads;
 use super::conversations::{BatchConversations, Place, has_blocked};
+use super::groups::Rosters;
 use super::head::Head;
 use super::keys::{Key, Keys, hash};
 use super::statements::{AskedKey, NewMessage, find_keys, insert_messages};
@@ -15,7 +16,7 @@ use crate::store::conversations::sync::REPEATED_AFTER_MS;
 use crate::store::conversations::{Clear, DIRECT};
 use crate::store::database::error::Trouble;
 use crate::store::database::schema::{blocks, conversations, members, messages};
-use crate::store::lanes::batch::{MarkKind, Outcome, RECALLED_BODY, repeat};
+use crate::store::lanes::batch::{MarkKind, Outcome, RECALLED_BODY, Roster, repeat};
 use crate::store::lanes::command::{AnyCommand, Db, Order, Times};
 use crate::store::messages::rows::{MessageRow, message_columns};
 use crate::store::messages::{Admission, Append};
@@ -25,15 +26,16 @@ use crate::store::{StoreLimits, Write, moderation};
 const DAY_MS: i64 = 86_400_000;
 
 pub(super) struct Batch<'c, 'w> {
-    conn: &'c mut SqliteConnection,
+    pub(super) conn: &'c mut SqliteConnection,
     heads: &'c mut Heads,
     keys: &'c mut Keys,
-    limits: StoreLimits,
+    pub(super) limits: StoreLimits,
     /// The system's clock, for people.
-    now: i64,
+    pub(super) now: i64,
     /// The store's own, for syncs.
-    at: i64,
+    pub(super) at: i64,
     conversations: BatchConversations,
+    pub(super) rosters: Rosters,
     /// Keys of the batch's messages that the table has, in order.
     stored: Vec<Key>,
     /// Messages that are to be inserted before anybody reads the table.
@@ -48,8 +50,18 @@ impl<'c, 'w> Batch<'c, 'w> {
         limits: StoreLimits,
         (now, at): (i64, i64),
     ) -> Self {
-        let conversations = BatchConversations::default();
-        Self { conn, heads, keys, limits, now, at, conversations, stored: Vec::new(), rows: Vec::new() }
+        Self {
+            conn,
+            heads,
+            keys,
+            limits,
+            now,
+            at,
+            conversations: BatchConversations::default(),
+            rosters: Rosters::default(),
+            stored: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     pub(super) fn write_all(&mut self, writes: &'w [Write]) -> Result<Vec<Outcome>, Trouble> {
@@ -74,12 +86,17 @@ impl<'c, 'w> Batch<'c, 'w> {
             let hash = hash_of(write);
             hashes.push(hash);
             let (Write::Append(Append { draft, .. }), Some(hash)) = (write, hash) else { continue };
-            let Conversation::Direct(pair) = &draft.conversation else { continue };
-            let place = self.find(pair)?;
-            if let Some(head) = self.conversations.head(place)
-                && self.keys.may_have(head.conversation, hash)
+            let conversation = match &draft.conversation {
+                Conversation::Direct(pair) => {
+                    let place = self.find(pair)?;
+                    self.conversations.head(place).map(|head| head.conversation)
+                }
+                Conversation::Group(group) => self.group_id(group)?,
+            };
+            if let Some(conversation) = conversation
+                && self.keys.may_have(conversation, hash)
             {
-                asked.push((head.conversation, hash));
+                asked.push((conversation, hash));
             }
         }
         self.stored = find_keys(self.conn, &asked)?;
@@ -91,7 +108,7 @@ impl<'c, 'w> Batch<'c, 'w> {
         self.conversations.find(self.conn, self.heads, pair)
     }
 
-    fn insert_messages(&mut self) -> Result<(), Trouble> {
+    pub(super) fn insert_messages(&mut self) -> Result<(), Trouble> {
         // Where another took a seq or an id meanwhile, that is `Trouble::Stale`.
         insert_messages(self.conn, &self.rows)?;
         self.rows.clear();
@@ -125,16 +142,23 @@ impl<'c, 'w> Batch<'c, 'w> {
         }
         let times = Times { system: self.now, store: self.at, database: self.at };
         let outcome = command.apply(&mut Db::Sqlite(self.conn), times)?;
-        if let Order::Conversation(Conversation::Direct(pair)) = order {
+        match order {
             // And may have changed them.
-            self.conversations.forget(self.heads, &pair);
+            Order::Conversation(Conversation::Direct(pair)) => {
+                self.conversations.forget(self.heads, &pair);
+            }
+            Order::Conversation(Conversation::Group(_)) => self.rosters.forget(),
+            Order::Own(_) => {}
         }
         Ok(outcome.into())
     }
 
     fn append(&mut self, append: &'w Append, hash: Option<i64>) -> Result<Outcome, Trouble> {
         let draft = &append.draft;
-        let Conversation::Direct(pair) = &draft.conversation else { return Ok(NO_GROUPS) };
+        let pair = match &draft.conversation {
+            Conversation::Direct(pair) => pair,
+            Conversation::Group(group) => return self.append_to_group(append, group, hash),
+        };
         let (sender, peer) = (&draft.sender, pair.other(&draft.sender));
         let place = self.find(pair)?;
         let head = self.conversations.head(place).copied();
@@ -166,11 +190,15 @@ impl<'c, 'w> Batch<'c, 'w> {
         self.insert(append, hash, head.conversation, seq);
         let at = self.at;
         self.conversations.change(place, |head| head.append(sender, peer, at));
-        Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
+        Ok(self.appended(seq, Roster::Direct))
+    }
+
+    pub(super) fn appended(&self, seq: i64, roster: Roster) -> Outcome {
+        Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now, roster }
     }
 
     /// Has a new message inserted with the batch.
-    fn insert(&mut self, append: &'w Append, hash: Option<i64>, conversation: i64, seq: i64) {
+    pub(super) fn insert(&mut self, append: &'w Append, hash: Option<i64>, conversation: i64, seq: i64) {
         let draft = &append.draft;
         if let Some(hash) = hash {
             self.keys.add(Key { conversation, hash, seq });
@@ -218,7 +246,7 @@ impl<'c, 'w> Batch<'c, 'w> {
                 .filter(messages::target_seq.eq(target.get()))
                 .select(message_columns())
                 .first::<MessageRow>(self.conn)?;
-            return Ok(repeat(append, done.into_message()?, blocked_by_peer));
+            return Ok(repeat(append, done.into_message()?, blocked_by_peer, Roster::Direct));
         }
         if let Some(refusal) = repeats_only(append) {
             return Ok(Outcome::Refused(refusal));
@@ -243,7 +271,7 @@ impl<'c, 'w> Batch<'c, 'w> {
             .execute(self.conn)?;
         let at = self.at;
         self.conversations.change(place, |head| head.recall(target.get(), at));
-        Ok(Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now })
+        Ok(self.appended(seq, Roster::Direct))
     }
 
     fn mark(
@@ -253,7 +281,10 @@ impl<'c, 'w> Batch<'c, 'w> {
         wanted: i64,
         kind: MarkKind,
     ) -> Result<Outcome, Trouble> {
-        let Conversation::Direct(pair) = conversation else { return Ok(NO_GROUPS) };
+        let pair = match conversation {
+            Conversation::Direct(pair) => pair,
+            Conversation::Group(group) => return self.mark_in_group(who, group, wanted, kind),
+        };
         let peer = pair.other(who);
         let place = self.find(pair)?;
         let Some(head) = self.conversations.head(place).copied() else {
@@ -395,11 +426,16 @@ impl<'c, 'w> Batch<'c, 'w> {
         if !blocked_by_peer {
             self.touch(place, head);
         }
-        Ok(Some(repeat(append, stored, blocked_by_peer)))
+        Ok(Some(repeat(append, stored, blocked_by_peer, Roster::Direct)))
     }
 
     /// The message that its sender gave this id.
-    fn stored(&mut self, conversation: i64, hash: i64, draft: &Draft) -> Result<Option<Message>, Trouble> {
+    pub(super) fn stored(
+        &mut self,
+        conversation: i64,
+        hash: i64,
+        draft: &Draft,
+    ) -> Result<Option<Message>, Trouble> {
         if !self.keys.may_have(conversation, hash) {
             return Ok(None);
         }
@@ -436,9 +472,6 @@ impl<'c, 'w> Batch<'c, 'w> {
     }
 }
 
-/// Outcome of a write to a group: none is known here.
-const NO_GROUPS: Outcome = Outcome::Refused(Refusal::NotFound);
-
 /// Hash of a message's key; a recall has none.
 fn hash_of(write: &Write) -> Option<i64> {
     let Write::Append(Append { draft, .. }) = write else { return None };
@@ -447,7 +480,7 @@ fn hash_of(write: &Write) -> Option<i64> {
 }
 
 /// Why only a repeat is answered, where it is so.
-fn repeats_only(append: &Append) -> Option<Refusal> {
+pub(super) fn repeats_only(append: &Append) -> Option<Refusal> {
     match append.admission {
         Admission::RepeatsOnly(refusal) => Some(refusal),
         Admission::Open | Admission::Moderator => None,

@@ -28,6 +28,7 @@ use crate::store::{StoreLimits, Write};
 mod batch;
 mod cache;
 mod conversations;
+mod groups;
 mod head;
 mod key_filter;
 mod keys;

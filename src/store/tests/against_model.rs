@@ -12,7 +12,9 @@ use futures_util::future::BoxFuture;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::model::{AGE_MS, DAY_MS, Hearers, Key, Model, Op, Outcome, USERS, body};
+use super::model::{
+    ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Key, Model, Op, Outcome, USERS, body,
+};
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
 use crate::event::Message;
@@ -33,7 +35,8 @@ type Checked = Result<(), String>;
 /// Room for a conversation or two.
 const SMALL: SyncBounds = SyncBounds { answer_bytes: 500, ..BOUNDS };
 /// Answers of a walk and of the one that closes it, with a conversation each, and one that finds nothing.
-const ANSWERS: usize = 2 * USERS.len() + 1;
+const ANSWERS: usize = 2 * ADDRESSES.len() + 1;
+const ALL: Kinds = Kinds::DirectAndGroups;
 /// Room for every answer to a sync.
 const BOUNDLESS: SyncBounds = SyncBounds { answer_bytes: usize::MAX, ..BOUNDS };
 
@@ -88,12 +91,13 @@ impl Case<'_> {
                 Step::Write(ops) => {
                     self.write(ops).await?;
                     if let Some(who) = ops.last().map(Op::other) {
-                        self.look_at_sync(who, &[], self.cursors.get(&who).cloned(), 0, 1).await?;
+                        self.look_at_sync(who, ALL, &[], self.cursors.get(&who).cloned(), 0, 1).await?;
                     }
                 }
                 Step::Look { who, address, after, before, limit } => {
                     self.look_back(*who, *address, *after, *before, *limit).await?;
-                    self.look_over(*who, *after, *limit).await?;
+                    self.look_over(*who, ALL, *after, *limit).await?;
+                    self.look_over(*who, Kinds::Direct, *after, *limit).await?;
                 }
                 Step::Walk { who, meanwhile } => self.walk(*who, meanwhile).await?,
                 Step::Restart => {
@@ -104,8 +108,10 @@ impl Case<'_> {
         }
         for who in USERS {
             // The syncs have all histories too.
-            self.look_over(who, 0, 100).await?;
+            self.look_over(who, ALL, 0, 100).await?;
+            self.look_back(who, GROUP, 1, 4, 100).await?;
         }
+        self.look_over('a', Kinds::Direct, 0, 100).await?;
         self.look_back('a', 'b', 1, 4, 100).await
     }
 
@@ -115,8 +121,11 @@ impl Case<'_> {
 
     async fn write(&mut self, ops: &[Op]) -> Checked {
         // A recall of what the same burst stores may come too early: PostgreSQL looks for it among what was
-        // stored before.
-        let too_early = |op: &Op| matches!(op, Op::Recall { from, to, target, .. } if *target > self.model.last_seq(*from, *to));
+        // stored before. In groups it does one after the other.
+        let too_early = |op: &Op| {
+            matches!(op, Op::Recall { from, to, target, .. }
+                if *to != GROUP && *target > self.model.last_seq(*from, *to))
+        };
         let kept: Vec<_> = ops.iter().filter(|op| ops.len() == 1 || !too_early(op)).cloned().collect();
         let mut drawn: BTreeMap<Key, VecDeque<Drawn>> = BTreeMap::new();
         let mut told = Vec::new();
@@ -132,7 +141,7 @@ impl Case<'_> {
             match one.outcome {
                 Outcome::Cleared { moved: false, .. } | Outcome::Done => told.push(one),
                 Outcome::Refused(Refusal::TooMany) => told.push(one),
-                Outcome::Refused(_) if matches!(one.op, Op::Mute { .. }) => told.push(one),
+                Outcome::Refused(_) if matches!(one.op, Op::Mute { .. } | Op::Clear { .. }) => told.push(one),
                 _ => drawn.entry(one.op.conversation()).or_default().push_back(one),
             }
         }
@@ -178,15 +187,15 @@ impl Case<'_> {
                 let outcome = Outcome::Marked { seq: r.seq.get(), audience: hearers(&audience) };
                 (r.conversation, request_id, outcome)
             }
+            Event::MarkRefused { receipt, request_id, why } => {
+                (receipt.conversation, Some(request_id), Outcome::Refused(why))
+            }
             Event::Cleared { conversation, seq, .. } => {
                 (conversation, None, Outcome::Cleared { seq: seq.get(), moved: true })
             }
             Event::Settings { conversation, muted, .. } => (conversation, None, Outcome::Muted { muted }),
             // Whoever hears of it late was refused before.
-            Event::Appended { .. }
-            | Event::Repeated { .. }
-            | Event::MarkUnstored(_)
-            | Event::MarkRefused { .. } => return Err(text),
+            Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) => return Err(text),
         };
         let conversation = key(&conversation);
         let waiting = drawn.get_mut(&conversation).and_then(VecDeque::pop_front);
@@ -257,8 +266,10 @@ impl Case<'_> {
         }
         let [first, .., last] = USERS.map(|user| self.model.name(user));
         let ours = format!("WHERE openid BETWEEN '{first}' AND '{last}'");
+        let group = self.model.conversation('a', GROUP).store_address();
         self.db.exec(&format!(
-            "UPDATE members SET changed_at = changed_at - {AGE_MS}, \
+            "UPDATE conversations SET changed_at = changed_at - {AGE_MS} WHERE address = '{group}'; \
+             UPDATE members SET changed_at = changed_at - {AGE_MS}, \
                last_at = CASE WHEN last_at > {AGE_MS} THEN last_at - {AGE_MS} ELSE 0 END {ours}; \
              UPDATE messages SET sent_at = sent_at - {AGE_MS}, stored_at = stored_at - {AGE_MS} WHERE conversation_id IN (SELECT conversation_id FROM members {ours})"
         ));
@@ -286,23 +297,23 @@ impl Case<'_> {
     }
 
     /// Compares what one user may ask of all.
-    async fn look_over(&self, who: char, after: i64, limit: usize) -> Checked {
+    async fn look_over(&self, who: char, kinds: Kinds, after: i64, limit: usize) -> Checked {
         let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let openid = || model.name(who);
         let (mut list, mut place) = (Vec::new(), None);
         loop {
-            let page = rig.asked(Conversations { openid: openid(), limit, after: place }).await?;
+            let page = rig.asked(Conversations { openid: openid(), kinds, limit, after: place }).await?;
             list.extend(page.conversations.into_iter().map(|c| (c.overview, c.last_message)));
             place = page.next;
             if place.is_none() {
                 break;
             }
         }
-        let expected = model.list(who, &self.stored_at(who));
+        let expected = model.list(who, kinds, &self.stored_at(who));
         same((who, "list", limit), &list, &expected)?;
         let unread: Vec<_> = expected.into_iter().filter(|(overview, _)| overview.unread > 0).collect();
-        let summary = rig.asked(Unread { openid: openid(), limit }).await?;
+        let summary = rig.asked(Unread { openid: openid(), kinds, limit }).await?;
         let expected = (unread.iter().map(|(o, _)| o.unread).sum::<i64>(), unread.len() > limit);
         same((who, "unread", limit), &(summary.total, summary.has_more), &expected)?;
         let listed: Vec<_> =
@@ -319,19 +330,19 @@ impl Case<'_> {
         }
         same((who, "blocks", limit), &blocks, &model.blocks(who))?;
         for (named, since) in [
-            (USERS.as_slice(), None),
+            (ADDRESSES.as_slice(), None),
             (&[], self.cursors.get(&who).cloned()),
             (&[], None),
             (&USERS[1..3], None),
         ] {
-            self.look_at_sync(who, named, since, after, limit).await?;
+            self.look_at_sync(who, kinds, named, since, after, limit).await?;
         }
         Ok(())
     }
 
-    /// When the last message with each of [`USERS`] was stored, by the store's own time.
+    /// When the last message of each of [`ADDRESSES`] was stored, by the store's own time.
     fn stored_at(&self, who: char) -> Vec<i64> {
-        let last = USERS.map(|peer| {
+        let last = ADDRESSES.map(|peer| {
             let address = self.model.conversation(who, peer).store_address();
             format!(
                 "SELECT coalesce((SELECT m.stored_at FROM messages m JOIN conversations c ON c.id = m.conversation_id \
@@ -364,9 +375,9 @@ impl Case<'_> {
             }
         }
         let of_this = |peer: &&char| !late.contains(&Key::of(who, **peer));
-        known.holds(&self.model, who, USERS.iter().filter(of_this))?;
+        known.holds(&self.model, who, ADDRESSES.iter().filter(of_this))?;
         known.take(&self.answer(who, since, BOUNDLESS).await?);
-        known.holds(&self.model, who, USERS.iter())
+        known.holds(&self.model, who, ADDRESSES.iter())
     }
 
     async fn answer(
@@ -379,6 +390,7 @@ impl Case<'_> {
         let openid = self.model.name(who);
         let sync = Sync {
             openid,
+            kinds: ALL,
             since,
             session: SessionTag::NONE,
             named: Vec::new(),
@@ -393,6 +405,7 @@ impl Case<'_> {
     async fn look_at_sync(
         &self,
         who: char,
+        kinds: Kinds,
         named: &[char],
         since: Option<SyncCursor>,
         after: i64,
@@ -404,6 +417,7 @@ impl Case<'_> {
         let have = named.iter().map(|address| (model.conversation(who, *address), s(after))).collect();
         let sync = Sync {
             openid: model.name(who),
+            kinds,
             since,
             session: SessionTag::NONE,
             named: have,
@@ -422,7 +436,7 @@ impl Case<'_> {
         )?;
         // Of one instant, they come in any order.
         others.sort_by_key(|missed| key(&missed.overview.conversation));
-        let mut expected = model.missed(who, only_changed, limit);
+        let mut expected = model.missed(who, kinds, only_changed, limit);
         let is_named = |key: Key| named.iter().any(|address| Key::of(who, *address) == key);
         expected.retain(|missed| !is_named(key(&missed.overview.conversation)));
         expected.sort_by_key(|missed| key(&missed.overview.conversation));
@@ -450,7 +464,8 @@ impl Known {
 
     /// Whether it is how it stands with those.
     fn holds<'a>(&self, model: &Model, who: char, peers: impl Iterator<Item = &'a char>) -> Checked {
-        for peer in peers.filter(|peer| model.last_seq(who, **peer) > 0) {
+        let is_there = |peer: &&char| model.is_member(who, **peer) && model.last_seq(who, **peer) > 0;
+        for peer in peers.filter(is_there) {
             let newest = model.history(who, *peer, Window::Newest, 1).0.pop();
             let (known, mut overview) =
                 (self.0.get(&model.conversation(who, *peer)), model.overview(who, *peer));
@@ -489,6 +504,8 @@ fn hold(db: Option<Db>, cases: u32, limits: StoreLimits, steps: impl Strategy<Va
                 Some(rig) => rig,
                 None => reopened(&db).await,
             };
+            let members = GROUP_MEMBERS.map(|member| model.name(member));
+            db.make_group(&model.conversation('a', GROUP), &members);
             let mut case = Case { db: &db, rig: Some(rig), model, cursors: BTreeMap::new(), writes: 0 };
             case.run(&steps).await.map_err(TestCaseError::fail)?;
             writes.set(writes.get() + case.writes);

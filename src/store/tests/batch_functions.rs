@@ -2,7 +2,9 @@
 
 use std::sync::Barrier;
 
-use super::postgres::functions::{COMMIT, COMMIT_FUNCTION, COMMIT_SQL, Function, NameFunctions};
+use super::postgres::functions::{
+    COMMIT, COMMIT_FUNCTION, COMMIT_SQL, Function, GROUPS_FUNCTION, NameFunctions,
+};
 use super::*;
 
 directly_and_pooled!(
@@ -38,8 +40,8 @@ impl Db {
     }
 }
 
-fn own() -> [String; 1] {
-    [COMMIT_FUNCTION.name.clone()]
+fn own() -> [String; 2] {
+    [&COMMIT_FUNCTION, &GROUPS_FUNCTION].map(|function| function.name.clone())
 }
 
 fn with_own(other: &Function) -> Vec<String> {
@@ -97,7 +99,7 @@ async fn a_function_is_dropped_when_no_node_has_named_it_for_a_day(db: &mut Db) 
     assert_eq!(db.numbers(old), [1], "a running node names its own");
     crate::store::migrate(&db.config).unwrap();
     assert_eq!(db.functions(), own());
-    assert_eq!(db.numbers("SELECT count(*) AS number FROM batch_functions"), [1]);
+    assert_eq!(db.numbers("SELECT count(*) AS number FROM batch_functions"), [2]);
 }
 
 async fn many_nodes_start_at_once_on_an_empty_database(db: &mut Db) {

@@ -28,7 +28,7 @@ use crate::event::overview::Overview;
 use crate::event::overview::{ListPlace, SyncPage};
 use crate::event::revocation::Revoked;
 use crate::event::{Audience, Conversation, Draft, Event, Receipt, ReceiptKind, Refusal, RequestState};
-use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, RequestId, Seq, SessionId};
+use crate::ids::{Address, ClientMsgId, DatabaseGeneration, Kind, RequestId, Seq, SessionId};
 
 /// Each test once for each database, and once with a pooler before it.
 macro_rules! on_both {
@@ -60,6 +60,7 @@ macro_rules! directly_and_pooled {
 mod promises;
 mod recalls_and_blocks;
 mod syncs;
+mod groups;
 mod profiles;
 mod audits;
 mod operators;
@@ -176,6 +177,19 @@ impl Db {
         match &self.config.url {
             DatabaseUrl::Sqlite(path) => conn::sqlite_writer(path, 1000).unwrap().batch_execute(sql).unwrap(),
             DatabaseUrl::Postgres(_) => self.direct().batch_execute(sql).unwrap(),
+        }
+    }
+
+    /// Makes a group. No call does yet.
+    fn make_group(&self, group: &Conversation, members: &[OpenId]) {
+        let (address, now) = (group.store_address(), now_ms());
+        self.exec(&format!(
+            "INSERT INTO conversations (kind, address, created_by, created_at, changed_at) VALUES (1, '{address}', 'x', {now}, {now})"
+        ));
+        for member in members {
+            self.exec(&format!(
+                "INSERT INTO members (conversation_id, openid) SELECT id, '{member}' FROM conversations WHERE address = '{address}'"
+            ));
         }
     }
 
@@ -338,7 +352,16 @@ impl Rig {
     ) -> SyncPage {
         let named = named.iter().map(|(peer, seq)| (with(who, peer), s(*seq))).collect();
         self.store
-            .sync(Sync { openid: o(who), since, session, named, limit, sent_since: None, bounds: BOUNDS })
+            .sync(Sync {
+                openid: o(who),
+                kinds: Kinds::Direct,
+                since,
+                session,
+                named,
+                limit,
+                sent_since: None,
+                bounds: BOUNDS,
+            })
             .await
             .unwrap()
     }
@@ -350,11 +373,12 @@ impl Rig {
     }
 
     async fn list(&self, who: &str, limit: usize, after: Option<ListPlace>) -> ConversationPage {
-        self.store.ask(Conversations { openid: o(who), limit, after }).await.unwrap()
+        self.store.ask(Conversations { openid: o(who), kinds: Kinds::Direct, limit, after }).await.unwrap()
     }
 
     async fn unread(&self, who: &str) -> (i64, Vec<(String, i64)>) {
-        let summary = self.store.ask(Unread { openid: o(who), limit: 100 }).await.unwrap();
+        let summary =
+            self.store.ask(Unread { openid: o(who), kinds: Kinds::Direct, limit: 100 }).await.unwrap();
         let one = |c: &Listed| (peer_of(&c.overview, who).to_owned(), c.overview.unread);
         (summary.total, summary.conversations.iter().map(one).collect())
     }
@@ -375,9 +399,9 @@ fn o(text: &str) -> OpenId {
     OpenId::parse(text).unwrap()
 }
 
-/// The conversation of two.
-fn with(who: &str, peer: &str) -> Conversation {
-    Conversation::direct(o(who), o(peer))
+/// The conversation that `who` calls `address`.
+fn with(who: &str, address: &str) -> Conversation {
+    Conversation::of(&o(who), Address::parse(address).unwrap())
 }
 
 fn peer_of<'a>(overview: &'a Overview, who: &str) -> &'a str {

@@ -11,6 +11,11 @@ use crate::ids::Address;
 
 /// Everybody there is, in the order of their names.
 pub(super) const USERS: [char; 4] = ['a', 'b', 'c', 'd'];
+/// A group of the first three of them.
+pub(super) const GROUP: char = 'G';
+pub(super) const GROUP_MEMBERS: [char; 3] = ['a', 'b', 'c'];
+/// Every address there is.
+pub(super) const ADDRESSES: [char; 5] = [GROUP, 'a', 'b', 'c', 'd'];
 /// The wait of one who has begun too many conversations just now.
 pub(super) const DAY_MS: u64 = 86_400_000;
 /// How much time passes at once: more than the window for recalls and what a sync goes back before its
@@ -170,6 +175,11 @@ fn repeats_only(admission: Admission) -> Option<Refusal> {
     }
 }
 
+/// Whether an answer of these kinds tells of that address.
+fn is_of(kinds: Kinds, address: char) -> bool {
+    kinds == Kinds::DirectAndGroups || address != GROUP
+}
+
 pub(super) fn body(text: char) -> String {
     format!(r#"{{"message":"{text}"}}"#)
 }
@@ -186,10 +196,12 @@ impl Log {
 
 impl Model {
     pub(super) fn new(prefix: String, limits: StoreLimits) -> Self {
+        let members = GROUP_MEMBERS.map(|user| (user, Member::default())).into();
+        let group = Log { messages: Vec::new(), old: 0, members };
         Self {
             prefix,
             limits,
-            conversations: BTreeMap::new(),
+            conversations: [(Key::Group(GROUP), group)].into(),
             begun: BTreeMap::new(),
             blocks: BTreeSet::new(),
         }
@@ -220,6 +232,14 @@ impl Model {
         self.conversations.get_mut(&Key::of(who, address))
     }
 
+    /// Whether it is a conversation of theirs: a direct one always is.
+    pub(super) fn is_member(&self, who: char, address: char) -> bool {
+        match Key::of(who, address) {
+            Key::Direct(..) => true,
+            Key::Group(_) => self.members(who, address).contains(&who),
+        }
+    }
+
     fn members(&self, who: char, address: char) -> Hearers {
         self.log(who, address).into_iter().flat_map(|log| log.members.keys().copied()).collect()
     }
@@ -234,6 +254,10 @@ impl Model {
     }
 
     pub(super) fn apply(&mut self, op: &Op) -> Outcome {
+        let (who, address) = op.place();
+        if !self.is_member(who, address) {
+            return Outcome::Refused(Refusal::NotFound);
+        }
         match *op {
             Op::Send { from, to, id, text, admission } => self.send(from, to, id, text, admission),
             Op::Recall { from, to, target, admission } => self.recall(from, to, target, admission),
@@ -391,14 +415,19 @@ impl Model {
     }
 
     fn mark(&mut self, kind: ReceiptKind, who: char, address: char, seq: i64) -> Outcome {
+        let is_direct = Key::of(who, address).peer(who).is_some();
+        if !is_direct && kind == ReceiptKind::Recv {
+            return Outcome::Marked { seq: 0, audience: Hearers::new() };
+        }
         let is_blocked = self.is_blocked(who, address);
         let Some(conversation) = self.log_mut(who, address) else {
             return Outcome::Marked { seq: 0, audience: Hearers::new() };
         };
         let wanted = seq.min(conversation.last());
         let member = conversation.members.entry(who).or_default();
-        // A stranger does not learn that they are read, and who has blocked them hears nothing of them.
-        let is_shown = member.sent > 0 && !is_blocked;
+        // A stranger does not learn that they are read, and who has blocked them hears nothing of them. In a
+        // group nobody else hears of a mark.
+        let is_shown = is_direct && member.sent > 0 && !is_blocked;
         let mark = match kind {
             ReceiptKind::Read => &mut member.read,
             ReceiptKind::Recv => &mut member.recv,
@@ -458,9 +487,9 @@ impl Model {
             .collect()
     }
 
-    /// Who may be shown that `who` types: in one's own conversation oneself.
+    /// Who may be shown that `who` types: in one's own conversation oneself, in a group nobody.
     pub(super) fn typing_audience(&self, who: char, address: char) -> Hearers {
-        if self.is_blocked(who, address) {
+        if Key::of(who, address).peer(who).is_none_or(|peer| self.has_blocked(peer, who)) {
             return Hearers::new();
         }
         let mut hearers = self.members(who, address);
@@ -472,7 +501,7 @@ impl Model {
 
     pub(super) fn overview(&self, who: char, address: char) -> Overview {
         let nobody = Member::default();
-        let conversation = self.log(who, address);
+        let conversation = self.log(who, address).filter(|_| self.is_member(who, address));
         let member = |user| conversation.and_then(|c| c.members.get(&user)).unwrap_or(&nobody);
         let peer = Key::of(who, address).peer(who);
         let (own, other) = (member(who), peer.map_or(&nobody, member));
@@ -482,7 +511,7 @@ impl Model {
             |m: &&Message| peer != Some(who) && m.seq.get() > floor && m.target.is_none() && !m.recalled;
         Overview {
             conversation: self.conversation(who, address),
-            last_seq: s(self.last_seq(who, address)),
+            last_seq: s(conversation.map_or(0, Log::last)),
             cleared_seq: s(own.cleared),
             read_seq: s(own.read),
             recv_seq: s(own.recv),
@@ -496,7 +525,8 @@ impl Model {
     /// What is not cleared, between two seqs.
     fn between(&self, who: char, address: char, above: i64, below: i64) -> Vec<Message> {
         let above = above.max(self.overview(who, address).cleared_seq.get());
-        let messages = self.log(who, address).into_iter().flat_map(|c| &c.messages);
+        let own = self.log(who, address).filter(|_| self.is_member(who, address));
+        let messages = own.into_iter().flat_map(|c| &c.messages);
         messages.filter(|m| (above + 1..below).contains(&m.seq.get())).cloned().collect()
     }
 
@@ -525,15 +555,20 @@ impl Model {
     }
 
     /// The conversations that are not cleared, each with its newest message, the one first in which that was
-    /// stored last. `stored_at` says when, for each of [`USERS`].
-    pub(super) fn list(&self, who: char, stored_at: &[i64]) -> Vec<(Overview, Option<Message>)> {
+    /// stored last. `stored_at` says when, for each of [`ADDRESSES`].
+    pub(super) fn list(
+        &self,
+        who: char,
+        kinds: Kinds,
+        stored_at: &[i64],
+    ) -> Vec<(Overview, Option<Message>)> {
         let one = |address: &char| {
             self.between(who, *address, 0, i64::MAX)
                 .pop()
                 .map(|last| (self.overview(who, *address), Some(last)))
         };
-        let mut list: Vec<_> =
-            USERS.iter().zip(stored_at).filter_map(|(address, at)| one(address).zip(Some(*at))).collect();
+        let addresses = ADDRESSES.iter().zip(stored_at).filter(|(address, _)| is_of(kinds, **address));
+        let mut list: Vec<_> = addresses.filter_map(|(address, at)| one(address).zip(Some(*at))).collect();
         let name = self.name(who);
         list.sort_by_key(|((overview, _), at)| (-at, overview.conversation.address_str(&name).to_owned()));
         list.into_iter().map(|(one, _)| one).collect()
@@ -547,7 +582,7 @@ impl Model {
 
     /// All conversations, or those that have changed since the last [`Op::Age`]: by address, each with its
     /// newest messages.
-    pub(super) fn missed(&self, who: char, only_changed: bool, limit: usize) -> Vec<Missed> {
+    pub(super) fn missed(&self, who: char, kinds: Kinds, only_changed: bool, limit: usize) -> Vec<Missed> {
         let has_news = |address: &&char| {
             let member = self.conversations.get(&Key::of(who, **address)).and_then(|c| c.members.get(&who));
             member.is_some_and(|m| m.has_changed || !only_changed)
@@ -556,6 +591,7 @@ impl Model {
             let (messages, has_more) = self.history(who, *address, Window::Newest, limit);
             Missed { overview: self.overview(who, *address), messages, has_more }
         };
-        USERS.iter().filter(has_news).map(newest).collect()
+        let of_kinds = ADDRESSES.iter().filter(|address| is_of(kinds, **address));
+        of_kinds.filter(has_news).map(newest).collect()
     }
 }

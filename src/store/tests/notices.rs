@@ -433,7 +433,7 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));
         assert_eq!(rig.list("b", 9, None).await.conversations[0].overview.muted, muted);
     }
-    let summary = rig.store.ask(Unread { openid: o("b"), limit: 9 }).await.unwrap();
+    let summary = rig.store.ask(Unread { openid: o("b"), kinds: Kinds::Direct, limit: 9 }).await.unwrap();
     assert!(summary.conversations[0].overview.muted);
     assert!(rig.sync("b", None, &[("a", 0)], 1).await.conversations[0].overview.muted);
     assert!(

@@ -316,9 +316,9 @@ async fn unread_follows_the_rule(db: &mut Db) {
     rig.send("c", "b", "hello").await;
     rig.send("a", "b", "more").await;
     assert_eq!(rig.unread("b").await, (2, vec![("a".into(), 1), ("c".into(), 1)]));
-    let one = rig.store.ask(Unread { openid: o("b"), limit: 1 }).await.unwrap();
+    let one = rig.store.ask(Unread { openid: o("b"), kinds: Kinds::Direct, limit: 1 }).await.unwrap();
     assert_eq!((one.total, one.conversations.len(), one.has_more), (2, 1, true));
-    let none = rig.store.ask(Unread { openid: o("b"), limit: 0 }).await.unwrap();
+    let none = rig.store.ask(Unread { openid: o("b"), kinds: Kinds::Direct, limit: 0 }).await.unwrap();
     assert_eq!((none.total, none.conversations.len(), none.has_more), (2, 0, true));
     // With oneself nothing is ever unread.
     rig.send("b", "b", "note").await;

@@ -220,8 +220,9 @@ fn a_node_takes_as_many_connections_as_it_has_lanes_and_readers() {
         Box::pin(async {
             let mut node = db.open();
             for round in 0..3 {
-                let asked: Vec<_> =
-                    (0..50).map(|_| node.store.ask(Unread { openid: o("a"), limit: 1 })).collect();
+                let asked: Vec<_> = (0..50)
+                    .map(|_| node.store.ask(Unread { openid: o("a"), kinds: Kinds::Direct, limit: 1 }))
+                    .collect();
                 for i in 0..100 {
                     node.submit(append("a", &format!("p{i}"), None, &round.to_string()));
                 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::model::{Op, USERS};
+use super::model::{GROUP, Op, USERS};
 use super::*;
 
 /// One step of a sequence.
@@ -36,6 +36,11 @@ fn two() -> impl Strategy<Value = (char, char)> {
     prop_oneof![3 => Just(('a', 'b')), 3 => Just(('b', 'a')), 4 => (user(), user())]
 }
 
+/// One and an address of theirs, or a group in which they may not be.
+fn at() -> impl Strategy<Value = (char, char)> {
+    prop_oneof![5 => two(), 3 => (user(), Just(GROUP))]
+}
+
 fn append_op() -> impl Strategy<Value = Op> {
     let only = |why| Just(Admission::RepeatsOnly(why));
     let admission =
@@ -44,8 +49,8 @@ fn append_op() -> impl Strategy<Value = Op> {
     let id = prop::option::weighted(0.7, prop::sample::select(vec!['1', '2', '3', '4']));
     let text = prop_oneof![6 => Just('x'), 1 => Just('y')];
     prop_oneof![
-        4 => (two(), id, text, admission()).prop_map(|((from, to), id, text, admission)| Op::Send { from, to, id, text, admission }),
-        3 => (two(), 0..6i64, of_recall).prop_map(|((from, to), target, admission)| Op::Recall { from, to, target, admission }),
+        4 => (at(), id, text, admission()).prop_map(|((from, to), id, text, admission)| Op::Send { from, to, id, text, admission }),
+        3 => (at(), 0..6i64, of_recall).prop_map(|((from, to), target, admission)| Op::Recall { from, to, target, admission }),
     ]
 }
 
@@ -53,8 +58,8 @@ fn mark_op() -> impl Strategy<Value = Op> {
     let kind = prop::sample::select(vec![ReceiptKind::Read, ReceiptKind::Recv]);
     let up_to = prop::option::weighted(0.7, 0..6i64);
     prop_oneof![
-        4 => (kind, two(), 0..8i64).prop_map(|(kind, (who, address), seq)| Op::Mark { kind, who, address, seq }),
-        1 => (two(), up_to).prop_map(|((who, address), up_to)| Op::Clear { who, address, up_to }),
+        4 => (kind, at(), 0..8i64).prop_map(|(kind, (who, address), seq)| Op::Mark { kind, who, address, seq }),
+        1 => (at(), up_to).prop_map(|((who, address), up_to)| Op::Clear { who, address, up_to }),
     ]
 }
 
@@ -65,7 +70,7 @@ fn block_op() -> impl Strategy<Value = Op> {
 }
 
 fn mute_op() -> impl Strategy<Value = Op> {
-    (two(), prop::bool::ANY).prop_map(|((who, address), muted)| Op::Mute { who, address, muted })
+    (at(), prop::bool::ANY).prop_map(|((who, address), muted)| Op::Mute { who, address, muted })
 }
 
 fn alone(op: Op) -> Step {
@@ -75,7 +80,7 @@ fn alone(op: Op) -> Step {
 fn other_steps() -> impl Strategy<Value = Vec<Step>> {
     // Time passes and nobody writes: only then a mark is all that changes.
     let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => mute_op()], 0..5);
-    let look = (two(), 0..6i64, 0..9i64, 1..4usize);
+    let look = (at(), 0..6i64, 0..9i64, 1..4usize);
     let walk =
         (user(), prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op(), 1 => mute_op()], 0..8));
     prop_oneof![

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_address_has_its_minutes_worth_however_slowly_it_uses_it() {
-        let (debits, address) = (AddressDebits::new(5), ClientAddress::V4([192, 0, 2, 1].into()));
+        let (debits, address) = (AddressDebits::new(5), ClientAddress::V4([192, 0, 2, 1]));
         let now = Instant::now();
         let at = |ms| now + Duration::from_millis(ms);
         for n in 0..5 {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn one_a_minute_is_one() {
-        let (debits, address) = (AddressDebits::new(1), ClientAddress::V4([192, 0, 2, 1].into()));
+        let (debits, address) = (AddressDebits::new(1), ClientAddress::V4([192, 0, 2, 1]));
         let now = Instant::now();
         debits.charge(address, now);
         assert_eq!(debits.check(address, now), Err(60_000));

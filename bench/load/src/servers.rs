@@ -178,14 +178,17 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// Processor time that it has used, of all its threads.
+    /// Processor time that its threads have used.
     pub fn processor_time(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may have spaces; behind it utime and stime are the 12th and 13th (proc_pid_stat(5)).
-        let (_, fields) = stat.rsplit_once(')').context("no stat")?;
-        let ticks =
-            fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?)
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        threads
+            .map(|thread| {
+                // One that has ended meanwhile has no file: servers keep their threads.
+                let text = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+                let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+                Ok(Duration::from_nanos(nanos))
+            })
+            .sum()
     }
 
     pub fn folder(&self) -> &Path {

@@ -197,7 +197,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Suite { hongyan, baseline, data, only, rounds, seconds, sessions, idle, write } => {
             hold_to_core()?;
-            let programs = Programs { hongyan, baseline, router: PathBuf::new(), unknown: Vec::new(), data };
+            let programs = Programs { hongyan, baseline, data, ..Programs::default() };
             let suite = Suite {
                 programs,
                 rounds,
@@ -228,10 +228,10 @@ fn run(command: Command) -> Result<()> {
             hold_to_core()?;
             let of = |hongyan, unknown| Programs {
                 hongyan,
-                baseline: PathBuf::new(),
                 router: router.clone(),
                 unknown,
                 data: data.clone(),
+                ..Programs::default()
             };
             let core = Core {
                 programs: of(hongyan, Vec::new()),
@@ -246,13 +246,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Safety { hongyan, data, rounds, seconds, write } => {
             hold_to_core()?;
-            let programs = Programs {
-                hongyan,
-                baseline: PathBuf::new(),
-                router: PathBuf::new(),
-                unknown: Vec::new(),
-                data,
-            };
+            let programs = Programs { hongyan, data, ..Programs::default() };
             tell(&safety::Safety { programs, rounds, seconds, began: Instant::now() }.run()?, "safety", write)
         }
         Command::Cluster {
@@ -268,13 +262,7 @@ fn run(command: Command) -> Result<()> {
             without_relay,
             write,
         } => {
-            let programs = Programs {
-                hongyan,
-                baseline: PathBuf::new(),
-                router: PathBuf::new(),
-                unknown: Vec::new(),
-                data,
-            };
+            let programs = Programs { hongyan, data, ..Programs::default() };
             let cluster = Cluster {
                 programs,
                 postgres,

@@ -15,7 +15,8 @@ pub const LOAD_CORE: usize = 1;
 
 const START: Duration = Duration::from_secs(30);
 
-/// Where the programs are, and where they may write.
+/// Where the programs are, and where they may write. A measurement gives those that it starts.
+#[derive(Default)]
 pub struct Programs {
     pub hongyan: PathBuf,
     pub baseline: PathBuf,

@@ -42,7 +42,7 @@ DECLARE
     step constant bigint := 4000;
     -- REPEATED_AFTER_MS in sync.rs.
     repeated_after constant bigint := 30000;
-    -- Seqs of a block: BLOCK_SEQS in uncounted.rs.
+    -- Seqs of a block: block_seqs! in conversations/groups.rs.
     block_seqs constant bigint := 1024;
     transaction_id constant bigint := pg_current_xact_id()::text::bigint;
     w record;

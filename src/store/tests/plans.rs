@@ -10,11 +10,13 @@ const BATCH: u64 = 200;
 /// A row of a batch may look up a few others, each by an index.
 const READS: u64 = 20 * BATCH;
 
+/// A column of a batch: `value`, by the number `n` of the write.
+fn column(value: &str, kind: &str) -> String {
+    format!("(SELECT array_agg(({value})::{kind} ORDER BY n) FROM generate_series(1, {BATCH}) n)")
+}
+
 /// One batch of `BATCH` writes between 100 pairs. A plan that was made in this session stays.
 fn batch(round: u64, op: u8) -> String {
-    let column = |value: &str, kind: &str| {
-        format!("(SELECT array_agg(({value})::{kind} ORDER BY n) FROM generate_series(1, {BATCH}) n)")
-    };
     let columns = [
         column(&op.to_string(), "smallint"),
         column("'a' || n % 100", "text"),
@@ -36,9 +38,6 @@ fn batch(round: u64, op: u8) -> String {
 
 /// One batch of `BATCH` writes of the members a1, a2 … of 100 groups.
 fn group_batch(round: u64, op: u8) -> String {
-    let column = |value: &str, kind: &str| {
-        format!("(SELECT array_agg(({value})::{kind} ORDER BY n) FROM generate_series(1, {BATCH}) n)")
-    };
     let columns = [
         column(&op.to_string(), "smallint"),
         column("'a' || n % 100", "text"),

@@ -535,8 +535,18 @@ fn blocked_and_reading() -> impl Strategy<Value = Vec<Step>> {
     proptest::strategy::Just(steps.collect())
 }
 
+/// The database is new, and the first thing that happens is that time passes.
+fn aged_before_any_write() -> impl Strategy<Value = Vec<Step>> {
+    proptest::strategy::Just(vec![Step::Write(vec![Op::Age])])
+}
+
 mod sqlite {
     use super::*;
+
+    #[test]
+    fn time_passes_before_any_write() {
+        hold(Some(Db::sqlite()), 1, BOUNDED, aged_before_any_write());
+    }
 
     #[test]
     fn who_is_blocked_reads_on_during_a_walk() {
@@ -556,6 +566,11 @@ mod sqlite {
 
 mod postgres {
     use super::*;
+
+    #[test]
+    fn time_passes_before_any_write() {
+        hold(Db::postgres(), 1, BOUNDED, aged_before_any_write());
+    }
 
     #[test]
     fn who_is_blocked_reads_on_during_a_walk() {

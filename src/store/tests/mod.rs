@@ -184,7 +184,8 @@ impl Db {
     fn make_group(&self, group: &Conversation, members: &[OpenId]) {
         let (address, now) = (group.store_address(), now_ms());
         self.exec(&format!(
-            "INSERT INTO conversations (kind, address, created_by, created_at, changed_at) VALUES (1, '{address}', 'x', {now}, {now})"
+            "UPDATE store_clock SET reached = CASE WHEN reached < {now} THEN {now} ELSE reached END; \
+             INSERT INTO conversations (kind, address, created_by, created_at, changed_at) VALUES (1, '{address}', 'x', {now}, {now})"
         ));
         for member in members {
             self.exec(&format!(

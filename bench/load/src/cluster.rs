@@ -137,6 +137,12 @@ impl Cluster {
         if load.repeated > 0 {
             self.say(&format!("of {} messages {} came twice, or to their senders", load.sent, load.repeated));
         }
+        if load.fetched > 0 {
+            self.say(&format!(
+                "of {} messages {} were fetched by clients that saw a hole",
+                load.sent, load.fetched
+            ));
+        }
         ensure!(stored == load.sent, "hongyan has stored {stored} of {} messages", load.sent);
         Ok(load)
     }

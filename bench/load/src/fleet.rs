@@ -1,6 +1,6 @@
 //! Many users on one thread: sockets in one poll, messages in windows, every answer accounted for.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::v1::{Ack, Known, Push, Synced};
 use crate::{frame, xmpp};
 
 /// What the users speak.
@@ -78,6 +79,7 @@ struct Tally {
     done: u64,
     delivered: u64,
     repeated: u64,
+    fetched: u64,
     latencies: Vec<Duration>,
     /// How long a spinning poll found nothing.
     nothing: Duration,
@@ -94,14 +96,8 @@ struct Client {
     delivered: u64,
     done: u64,
     since: VecDeque<Instant>,
-    /// Of the messages that have come, where some may come twice.
-    seqs: HashSet<u64>,
-}
-
-#[derive(serde::Deserialize)]
-struct Push<'a> {
-    from_user_openid: &'a str,
-    seq: u64,
+    /// What a v1 client knows of its conversation, where deliveries count.
+    known: Known,
 }
 
 #[derive(PartialEq)]
@@ -118,6 +114,8 @@ pub struct Load {
     /// Messages sent, stored and delivered in all, before and after the measured stretch too.
     pub sent: u64,
     pub repeated: u64,
+    /// Messages that clients fetched, because they saw a hole.
+    pub fetched: u64,
     /// Share of the measured stretch in which a spinning load had something to do.
     pub busy: f64,
 }
@@ -125,6 +123,8 @@ pub struct Load {
 /// Handshakes under way at one time.
 const CONNECTING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether somebody lacks something.
+const LOOK: Duration = Duration::from_secs(1);
 const HEARTS_TOGETHER: Duration = Duration::from_millis(20);
 
 impl Fleet {
@@ -182,7 +182,7 @@ impl Fleet {
         self.poll.registry().register(&mut stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
         let output =
             if self.dialect == Dialect::Xmpp { xmpp::OPEN.to_owned() } else { self.handshake(n, at) };
-        let (input, output, since, seqs) = (Vec::new(), output.into_bytes(), VecDeque::new(), HashSet::new());
+        let (input, output, since) = (Vec::new(), output.into_bytes(), VecDeque::new());
         self.clients.push(Client {
             stream,
             stage: Stage::Handshake,
@@ -193,7 +193,7 @@ impl Fleet {
             delivered: 0,
             done: 0,
             since,
-            seqs,
+            known: Known::default(),
         });
         self.flush(n)
     }
@@ -233,7 +233,8 @@ impl Fleet {
         let busy = 1.0 - self.tally.nothing.as_secs_f64() / elapsed;
         let latencies = std::mem::take(&mut self.tally.latencies);
         self.settle()?;
-        Ok(Load { per_second, latencies, sent: self.tally.sent, repeated: self.tally.repeated, busy })
+        let Tally { sent, repeated, fetched, .. } = self.tally;
+        Ok(Load { per_second, latencies, sent, repeated, fetched, busy })
     }
 
     /// The first user sends so many messages with this text; nobody waits for what becomes of them.
@@ -296,28 +297,53 @@ impl Fleet {
     fn settle(&mut self) -> Result<()> {
         self.refill = false;
         let deadline = Instant::now() + PATIENCE;
+        let (mut next_look, mut came) = (Instant::now() + LOOK, 0);
         while self.tally.done < self.tally.sent || self.tally.delivered < self.tally.sent {
-            let Tally { sent, done, delivered, .. } = self.tally;
-            self.turn(deadline)
-                .with_context(|| format!("of {sent} messages {done} are done and {delivered} delivered"))?;
+            self.turn(deadline).with_context(|| self.standing())?;
+            if Instant::now() >= next_look {
+                self.fetch_what_is_missing(came == self.tally.delivered);
+                came = self.tally.delivered;
+                next_look = Instant::now() + LOOK;
+            }
         }
         let Tally { sent, done, delivered, .. } = self.tally;
-        ensure!(
-            done == sent && delivered == sent,
-            "of {sent} messages {done} are done and {delivered} delivered"
-        );
+        ensure!(done == sent && delivered == sent, "{}", self.standing());
         Ok(())
+    }
+
+    /// How much of what was sent has come, and of whom not all has.
+    fn standing(&self) -> String {
+        let Tally { sent, done, delivered, .. } = self.tally;
+        let lacks = |client: &&Client| client.delivered.min(client.acked) < client.sent;
+        let of_one = |(n, client): (usize, &Client)| {
+            format!(
+                "; {} has sent {}, {} are acked and {} delivered",
+                self.name(n),
+                client.sent,
+                client.acked,
+                client.delivered
+            )
+        };
+        let some: String =
+            (0..).zip(&self.clients).filter(|(_, client)| lacks(client)).take(5).map(of_one).collect();
+        format!("of {sent} messages {done} are done and {delivered} delivered{some}")
     }
 
     fn run_until(&mut self, end: Instant) -> Result<()> {
         let mut events = Events::with_capacity(1024);
+        let mut next_look = Instant::now() + LOOK;
         loop {
+            let now = Instant::now();
+            if now >= next_look {
+                self.fetch_what_is_missing(false);
+                next_look = now + LOOK;
+            }
             self.write_all()?;
-            let left = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(now);
             if left.is_zero() {
                 return Ok(());
             }
-            self.poll_once(&mut events, left)?;
+            self.poll_once(&mut events, left.min(LOOK))?;
         }
     }
 
@@ -327,7 +353,41 @@ impl Fleet {
         self.write_all()?;
         let left = deadline.saturating_duration_since(Instant::now());
         ensure!(!left.is_zero(), "the server does not answer");
-        self.poll_once(&mut events, left)
+        self.poll_once(&mut events, left.min(LOOK))
+    }
+
+    /// Has the clients that see a hole ask for what is missing, as a v1 client must; where nothing comes any more,
+    /// all that lack something.
+    fn fetch_what_is_missing(&mut self, has_stalled: bool) {
+        if self.dialect != Dialect::V1 || self.done == Done::Acked {
+            return;
+        }
+        for n in 0..self.clients.len() {
+            let peer = &self.clients[n ^ 1];
+            let lacks_some = has_stalled && peer.delivered < peer.sent;
+            let peer = name(self.first + (n ^ 1));
+            let client = &mut self.clients[n];
+            if (lacks_some || client.known.has_had_a_hole_for(LOOK))
+                && let Some(sync) = client.known.ask(&peer)
+            {
+                frame::push(&mut client.output, frame::TEXT, sync.as_bytes());
+                self.dirty.push(n);
+            }
+        }
+    }
+
+    fn synced(&mut self, n: usize, payload: &[u8]) -> Result<()> {
+        let synced: Synced = serde_json::from_slice(payload)?;
+        let peer = name(self.first + (n ^ 1));
+        for message in synced.messages() {
+            let is_new = self.clients[n].known.take(message.seq);
+            if is_new && message.from_user_openid == peer {
+                self.tally.fetched += 1;
+                self.delivered(n ^ 1);
+            }
+        }
+        self.clients[n].known.is_asking &= !synced.is_the_end();
+        Ok(())
     }
 
     fn poll_once(&mut self, events: &mut Events, left: Duration) -> Result<()> {
@@ -425,6 +485,10 @@ impl Fleet {
             );
             self.ready(n);
         } else if payload.starts_with(br#"{"type":"ack""#) {
+            if self.done != Done::Acked {
+                let Ack { seq } = serde_json::from_slice(payload)?;
+                self.clients[n].known.take(seq);
+            }
             self.clients[n].acked += 1;
             self.advance(n);
         } else if payload.starts_with(br#"{"type":"text""#) {
@@ -433,6 +497,8 @@ impl Fleet {
             } else {
                 self.delivered(n ^ 1);
             }
+        } else if payload.starts_with(br#"{"type":"sync""#) {
+            self.synced(n, payload)?;
         } else {
             bail!("{} got {}", self.name(n), String::from_utf8_lossy(payload));
         }
@@ -462,7 +528,8 @@ impl Fleet {
     /// and one's own too.
     fn is_news(&mut self, n: usize, payload: &[u8]) -> Result<bool> {
         let push: Push = serde_json::from_slice(payload)?;
-        Ok(push.from_user_openid == name(self.first + (n ^ 1)) && self.clients[n].seqs.insert(push.seq))
+        let is_new = self.clients[n].known.take(push.seq);
+        Ok(is_new && push.from_user_openid == name(self.first + (n ^ 1)))
     }
 
     fn ready(&mut self, n: usize) {

@@ -29,6 +29,7 @@ mod servers;
 mod services;
 mod stats;
 mod suite;
+mod v1;
 mod xmpp;
 
 #[derive(Parser)]

@@ -24,7 +24,8 @@ use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::ports::ChatPorts;
 use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
-use super::sequencer::{Patience, Room};
+use super::room::Room;
+use super::sequencer::Patience;
 use super::traced;
 use super::typing::Signs;
 use crate::event::{

@@ -20,8 +20,8 @@ use crate::protocol::{Dialect, outbound};
 /// Messages older than a plain session by more than this are not brought to it out of the database, where it
 /// was told of none before them: nodes' clocks may differ by so much, in milliseconds.
 const BEFORE_JOINING: i64 = 2_000;
-/// Questions to the database for what is missing in a conversation that have no answer yet. Beyond it none is
-/// asked.
+/// Questions to the database for what is missing in a conversation that have no answer yet. Beyond it they are
+/// asked a little later.
 const FILLING_AT_MOST: usize = 16;
 
 /// A message for a user, before it is known which sessions need it.
@@ -159,8 +159,15 @@ impl ChatServer {
             }
             let Teller { overrun, recalled, .. } = teller;
             self.told_of(&openid, overrun, recalled);
+            let mut next = next;
             for gap in gaps {
-                self.fill(&openid, gap, ctx);
+                let conversation = gap.conversation.clone();
+                if !self.fill(&openid, gap, ctx)
+                    && let Some(slot) = self.registry.find_mut(&openid, session)
+                {
+                    let again = slot.sequencer.get_or_insert_default().ask_again(&conversation, now);
+                    next = next.into_iter().chain(again).min();
+                }
             }
             if let Some(next) = next {
                 self.holds.add(next, session, openid);
@@ -169,14 +176,11 @@ impl ChatServer {
     }
 
     /// Asks the database for what is missing in a user's conversation: the hint may have been lost, or NATS
-    /// be away.
-    fn fill(&mut self, openid: &OpenId, gap: Gap, ctx: &mut Context<Self>) {
-        if !self.has_cluster() {
-            return;
-        }
+    /// be away. Not where too much is asked for already; whether it was.
+    fn fill(&mut self, openid: &OpenId, gap: Gap, ctx: &mut Context<Self>) -> bool {
         let key = (openid.clone(), gap.conversation.clone());
         if self.filling.len() >= FILLING_AT_MOST || self.filling.contains(&key) {
-            return;
+            return false;
         }
         self.metrics.gap_reads.inc();
         let Gap { conversation, after, before } = gap;
@@ -189,6 +193,7 @@ impl ChatServer {
                 chat.tell_stored(&openid, &conversation, &message);
             }
         }));
+        true
     }
 
     /// Tells a user's sessions of a message as the database has it, unless they were told before.

@@ -9,6 +9,7 @@ mod actor;
 mod acks;
 mod deliver;
 mod sequencer;
+mod room;
 mod cluster;
 mod attention;
 mod live;

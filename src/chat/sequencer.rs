@@ -1,14 +1,14 @@
 //! The order of one session's live frames, by conversation: a frame whose predecessor is still on its way
-//! from another node waits for it, but not for long. A plain value; times are monotonic milliseconds.
+//! from another node waits for it, but not for long. A message that the session need not be told keeps its
+//! place for as long as something before it is missing: that one is no step back, however late it comes. A
+//! plain value; times are monotonic milliseconds.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytestring::ByteString;
-use prometheus_client::metrics::gauge::Gauge;
 use smallvec::SmallVec;
 
+use super::room::{Room, Space};
 use crate::event::Conversation;
 use crate::ids::Seq;
 
@@ -19,10 +19,9 @@ const ASK_MS: u64 = HOLD_MS / 4;
 /// Conversations of one session whose place is known. Beyond it those where nothing waits are forgotten: the
 /// next frame waits for nobody.
 const LINES_AT_MOST: usize = 1_024;
-/// What waits in all sessions together, a frame counted for each session that it waits for.
-const HELD_FRAMES: usize = 16_384;
-const HELD_BYTES: usize = 16 << 20;
-
+/// Stretches of messages behind something missing that one conversation keeps the places of. Beyond it what is
+/// missing before the first is given up.
+const STRETCHES_AT_MOST: usize = 16;
 /// A message on its way to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
@@ -46,7 +45,7 @@ pub enum Patience {
 /// What becomes of a message that came.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// These are told now, in this order.
+    /// These are told now, in this order; none where it only needed its place.
     Ready(Ready),
     /// The same, before a predecessor has come: too much waits elsewhere.
     NoRoom(Ready),
@@ -69,17 +68,29 @@ pub struct Sequencer {
 /// One conversation.
 #[derive(Debug)]
 struct Line {
-    /// All up to here was told, needed not be told, or was waited for in vain.
+    /// All up to here was told, needed not be told, or was waited for in vain: the next one is missing.
     settled: i64,
     /// The first frame that was told, and the last one; 0: none.
     first: i64,
     told: i64,
     /// By seq.
     held: Vec<Held>,
+    /// By seq: what need not be told, above what is missing.
+    passed: Vec<Stretch>,
     /// It is among those that are waiting.
     is_waiting: bool,
-    /// The database was asked for what is missing before the first of them.
-    is_asked: bool,
+    /// The database was asked for what is missing below.
+    asked_below: i64,
+}
+
+/// Messages one after the other that need not be told.
+#[derive(Debug)]
+struct Stretch {
+    first: i64,
+    last: i64,
+    /// When the first of them came, and the last one.
+    since: u64,
+    latest: u64,
 }
 
 /// What waits for whom.
@@ -125,8 +136,9 @@ impl Sequencer {
                 first: 0,
                 told: 0,
                 held: Vec::new(),
+                passed: Vec::new(),
                 is_waiting: false,
-                is_asked: false,
+                asked_below: 0,
             };
             let ready = line.tell(live);
             self.begin(conversation, line);
@@ -141,16 +153,36 @@ impl Sequencer {
         if patience == Patience::None {
             return Offer::Ready(line.tell_all_up_to(live));
         }
-        let Some(space) = room.take(live.frame.as_ref().map_or(0, |frame| frame.len())) else {
+        if live.frame.is_none() {
+            if let Some(ready) = line.pass(seq, now) {
+                return Offer::Ready(ready);
+            }
+        } else if let Some(space) = room.take(live.frame.as_ref().map_or(0, |frame| frame.len())) {
+            let at = line.held.partition_point(|held| held.live.seq < live.seq);
+            line.held.insert(at, Held { live, since: now, _space: space });
+        } else {
             return Offer::NoRoom(line.tell_all_up_to(live));
-        };
-        let at = line.held.partition_point(|held| held.live.seq < live.seq);
-        line.held.insert(at, Held { live, since: now, _space: space });
+        }
+        Offer::Held(self.wait(conversation, now))
+    }
+
+    /// Has a conversation looked after; when, if that is not to be done already.
+    fn wait(&mut self, conversation: &Conversation, now: u64) -> Option<u64> {
+        let line = self.lines.get_mut(conversation)?;
         let nothing_waited = self.waiting.is_empty();
         if !std::mem::replace(&mut line.is_waiting, true) {
             self.waiting.push(conversation.clone());
         }
-        Offer::Held(nothing_waited.then_some(now + ASK_MS))
+        nothing_waited.then_some(now + ASK_MS)
+    }
+
+    /// The database was not asked for a gap after all: when to look again.
+    pub fn ask_again(&mut self, conversation: &Conversation, now: u64) -> Option<u64> {
+        let line = self.lines.get_mut(conversation)?;
+        line.asked_below = 0;
+        line.passed.iter_mut().for_each(|stretch| stretch.latest = now);
+        self.wait(conversation, now);
+        Some(now + ASK_MS)
     }
 
     fn begin(&mut self, conversation: &Conversation, line: Line) {
@@ -176,18 +208,17 @@ impl Sequencer {
             if let Some(last) = line.held.iter().filter(has_expired).map(|held| held.live.seq.get()).max() {
                 looked.ready.push((conversation.clone(), line.release(last)));
             }
-            line.is_waiting = !line.held.is_empty();
-            let Some(since) = line.held.iter().map(|held| held.since).min() else {
-                line.is_asked = false;
+            let Some(since) = line.waits_since() else {
+                line.is_waiting = false;
                 return false;
             };
-            if !line.is_asked && since + ASK_MS <= now {
-                line.is_asked = true;
-                looked.gaps.extend(line.gap(conversation));
+            if !line.is_asked() && since + ASK_MS <= now {
+                looked.gaps.extend(line.ask(conversation));
             }
-            let due = since + if line.is_asked { HOLD_MS } else { ASK_MS };
-            looked.next = Some(looked.next.map_or(due, |next| next.min(due)));
-            true
+            let due = if line.is_asked() { line.waits_until(now) } else { Some(since + ASK_MS) };
+            line.is_waiting = due.is_some();
+            looked.next = looked.next.into_iter().chain(due).min();
+            line.is_waiting
         });
         looked
     }
@@ -204,13 +235,13 @@ impl Line {
 
     /// The same, after all that waits below it.
     fn tell_all_up_to(&mut self, live: Live) -> Ready {
-        let mut ready = self.release(live.seq.get());
+        let mut ready = self.release(live.seq.get() - 1);
         self.settle(live, &mut ready);
         self.follow(&mut ready);
         ready
     }
 
-    /// Tells what waits up to `seq`, and what follows on it.
+    /// Tells what waits up to `seq`, gives up what is missing there, and tells what follows.
     fn release(&mut self, seq: i64) -> Ready {
         let mut ready = Ready::new();
         let end = self.held.partition_point(|held| held.live.seq.get() <= seq);
@@ -218,20 +249,63 @@ impl Line {
         for live in released {
             self.settle(live, &mut ready);
         }
+        self.settled = self.settled.max(seq);
+        self.passed.retain(|stretch| stretch.last > seq);
         self.follow(&mut ready);
         ready
     }
 
     fn follow(&mut self, ready: &mut Ready) {
-        while self.held.first().is_some_and(|held| held.live.seq.get() <= self.settled + 1) {
-            let held = self.held.remove(0);
-            self.settle(held.live, ready);
+        loop {
+            let next = self.settled + 1;
+            if self.held.first().is_some_and(|held| held.live.seq.get() <= next) {
+                let held = self.held.remove(0);
+                self.settle(held.live, ready);
+            } else if self.passed.first().is_some_and(|stretch| stretch.first <= next) {
+                self.settled = self.settled.max(self.passed.remove(0).last);
+            } else {
+                return;
+            }
         }
     }
 
-    fn gap(&self, conversation: &Conversation) -> Option<Gap> {
-        let before = self.held.first()?.live.seq;
-        Some(Gap { conversation: conversation.clone(), after: Seq::parse(self.settled).ok()?, before })
+    /// Keeps the place of what need not be told. `Some`: too many are kept, what was missing before the first is
+    /// given up, and these are told.
+    fn pass(&mut self, seq: i64, now: u64) -> Option<Ready> {
+        let at = self.passed.partition_point(|stretch| stretch.last + 1 < seq);
+        match self.passed.get_mut(at) {
+            Some(stretch) if stretch.first <= seq => {
+                (stretch.last, stretch.latest) = (stretch.last.max(seq), now)
+            }
+            _ => self.passed.insert(at, Stretch { first: seq, last: seq, since: now, latest: now }),
+        }
+        let first = self.passed.first().filter(|_| self.passed.len() > STRETCHES_AT_MOST)?.last;
+        Some(self.release(first))
+    }
+
+    /// Since when something waits for what is missing.
+    fn waits_since(&self) -> Option<u64> {
+        let held = self.held.iter().map(|held| held.since);
+        held.chain(self.passed.first().map(|stretch| stretch.since)).min()
+    }
+
+    /// When the next frame has waited long enough; where none waits, when nobody looks after the places any more.
+    fn waits_until(&self, now: u64) -> Option<u64> {
+        let held = self.held.iter().map(|held| held.since).min();
+        let since = held.or_else(|| self.passed.iter().map(|stretch| stretch.latest).max())?;
+        Some(since + HOLD_MS).filter(|until| held.is_some() || *until > now)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.settled + 1 < self.asked_below
+    }
+
+    fn ask(&mut self, conversation: &Conversation) -> Option<Gap> {
+        let held = self.held.first().map(|held| held.live.seq.get());
+        let before = held.into_iter().chain(self.passed.first().map(|stretch| stretch.first)).min()?;
+        self.asked_below = before;
+        let (after, before) = (Seq::parse(self.settled).ok()?, Seq::parse(before).ok()?);
+        Some(Gap { conversation: conversation.clone(), after, before })
     }
 
     fn settle(&mut self, live: Live, ready: &mut Ready) {
@@ -247,55 +321,12 @@ impl Line {
     }
 }
 
-/// What waits in all sessions, and how much may.
-#[derive(Debug, Clone)]
-pub struct Room(Arc<Taken>);
-
-#[derive(Debug)]
-struct Taken {
-    frames: AtomicUsize,
-    bytes: AtomicUsize,
-    shown: Gauge,
-}
-
-/// A part of it, given back when dropped.
-#[derive(Debug)]
-struct Space {
-    taken: Arc<Taken>,
-    bytes: usize,
-}
-
-impl Room {
-    /// `shown` shows how many frames wait.
-    pub fn new(shown: Gauge) -> Self {
-        Self(Arc::new(Taken { frames: AtomicUsize::new(0), bytes: AtomicUsize::new(0), shown }))
-    }
-
-    fn take(&self, bytes: usize) -> Option<Space> {
-        let Taken { frames, bytes: all_bytes, shown } = &*self.0;
-        if frames.load(Ordering::Relaxed) >= HELD_FRAMES
-            || all_bytes.load(Ordering::Relaxed) + bytes > HELD_BYTES
-        {
-            return None;
-        }
-        frames.fetch_add(1, Ordering::Relaxed);
-        all_bytes.fetch_add(bytes, Ordering::Relaxed);
-        shown.inc();
-        Some(Space { taken: self.0.clone(), bytes })
-    }
-}
-
-impl Drop for Space {
-    fn drop(&mut self) {
-        self.taken.frames.fetch_sub(1, Ordering::Relaxed);
-        self.taken.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.taken.shown.dec();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::gauge::Gauge;
+
     use super::*;
+    use crate::chat::room::HELD_FRAMES;
     use crate::ids::OpenId;
 
     struct Session {
@@ -441,6 +472,72 @@ mod tests {
         assert_eq!(s.expired(200), (vec![], None));
         assert_eq!(s.told(live(4), 900), [4]);
         assert_eq!(s.told(live(6), 900), [6]);
+    }
+
+    /// Both users write without a pause, and hints take longer than anything waits for them.
+    #[test]
+    fn behind_ones_own_messages_all_that_is_missing_is_asked_for_and_comes_in_order() {
+        let mut s = session();
+        s.told(live(63), 0);
+        for seq in 66..70 {
+            s.offer(own(seq), 0);
+        }
+        let gap = |after, before| Gap {
+            conversation: with("a"),
+            after: Seq::parse(after).unwrap(),
+            before: Seq::parse(before).unwrap(),
+        };
+        assert_eq!(
+            s.sequencer.look(60),
+            Looked { gaps: vec![gap(63, 66)], next: Some(200), ..Looked::default() }
+        );
+        assert_eq!(s.expired(210), (vec![], None));
+        assert_eq!(s.offer(own(72), 210), Offer::Held(Some(260)));
+        assert_eq!(s.sequencer.look(260), Looked { next: Some(410), ..Looked::default() });
+        assert_eq!(s.told(live(64), 290), [64]);
+        assert_eq!(
+            s.sequencer.look(300),
+            Looked { next: Some(410), ..Looked::default() },
+            "it was asked for"
+        );
+        assert_eq!(s.told(live(65), 300), [65]);
+        // The next gap is another one.
+        let looked = s.sequencer.look(310);
+        assert_eq!((looked.gaps, looked.next), (vec![gap(69, 72)], Some(410)));
+        for seq in [70, 71] {
+            let offer = s.sequencer.offer(&with("a"), live(seq), Patience::None, &s.room, 320);
+            assert!(matches!(&offer, Offer::Ready(ready) if seqs(ready) == [seq]), "{offer:?}");
+        }
+        assert_eq!(s.told(live(73), 330), [73]);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_after_all_is_asked_for_soon() {
+        let mut s = session();
+        s.told(live(1), 0);
+        s.offer(own(5), 0);
+        assert_eq!(s.sequencer.look(50).gaps.len(), 1);
+        assert_eq!(s.sequencer.ask_again(&with("a"), 50), Some(100));
+        let looked = s.sequencer.look(100);
+        assert_eq!((looked.gaps.len(), looked.next), (1, Some(250)));
+        assert_eq!(s.sequencer.look(250), Looked::default());
+        assert_eq!(s.sequencer.ask_again(&with("a"), 300), Some(350));
+        assert_eq!(s.sequencer.look(350).gaps.len(), 1);
+    }
+
+    #[test]
+    fn who_writes_on_beside_what_never_comes_takes_no_memory() {
+        let mut s = session();
+        s.told(live(1), 0);
+        let most = i64::try_from(STRETCHES_AT_MOST).unwrap();
+        let own_seqs = (2..).map(|n| 2 * n).take(2 * STRETCHES_AT_MOST);
+        for seq in own_seqs {
+            assert_eq!(s.told(own(seq), 0), [0; 0]);
+        }
+        assert_eq!(s.sequencer.lines[&with("a")].passed.len(), STRETCHES_AT_MOST);
+        // The newest places are kept, and what is missing between them still comes.
+        assert_eq!(s.told(live(2 * most + 3), 0), [2 * most + 3]);
+        assert_eq!(s.told(live(2 * most + 5), 0), [2 * most + 5]);
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Seat {
             kind: Kind::parse("text").unwrap(),
             body: r#"{"message":"hi"}"#.into(),
             target: None,
+            quote: None,
         }
     }
 }
@@ -146,6 +147,7 @@ fn appended(draft: &Draft, request: RequestState) -> Event {
         audience: members(draft),
         seq: Seq::ZERO.next(),
         sent_at: 5,
+        quote: None,
         request,
     }
 }
@@ -165,6 +167,7 @@ fn repeated(draft: &Draft, is_quiet: bool, request: RequestState) -> Event {
         client_msg_id,
         recalled: false,
         target,
+        quote: None,
     };
     let audience = if is_quiet { Audience::nobody() } else { members(draft) };
     Event::Repeated { draft: draft.clone(), audience, stored, request }

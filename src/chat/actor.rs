@@ -29,10 +29,10 @@ use super::sequencer::Patience;
 use super::traced;
 use super::typing::Signs;
 use crate::event::{
-    Audience, Committed, Conversation, Delivered, Draft, Event, Message, Receipt, ReceiptKind, Refusal,
-    RequestState,
+    Audience, Committed, Conversation, Delivered, Draft, Event, Message, Quote, Receipt, ReceiptKind,
+    Refusal, RequestState,
 };
-use crate::ids::{DatabaseGeneration, OpenId, RequestId, Seq, SessionId, now_ms};
+use crate::ids::{DatabaseGeneration, OpenId, RequestId, SessionId, now_ms};
 use crate::lifecycle::{Vital, abort_point};
 use crate::metrics::Metrics;
 use crate::protocol::{CallerError, Close, Dialect, FrameLimits, SERVER_FEATURES, errors, outbound};
@@ -111,14 +111,16 @@ impl ChatServer {
         &mut self,
         draft: &Draft,
         audience: &Audience,
-        seq: Seq,
-        sent_at: i64,
+        at: &StoredAt,
+        quote: Option<&Quote>,
         request: RequestState,
     ) {
         let Draft { session, sender, conversation, target, .. } = draft;
-        let is_acked = self.ack(draft, &StoredAt { seq, sent_at, duplicate: false }, request);
+        let StoredAt { seq, sent_at, .. } = *at;
+        let is_acked = self.ack(draft, at, request);
         let mut frame = None;
-        let mut encode = || frame.get_or_insert_with(|| outbound::message(draft, seq, sent_at)).clone();
+        let mut encode =
+            || frame.get_or_insert_with(|| outbound::message(draft, seq, sent_at, quote)).clone();
         // A plain client that writes to itself gets it back, as in the seed.
         let is_echoed = |slot: &Slot| conversation.is_with_oneself() && slot.dialect == Dialect::Plain;
         for to in audience.iter() {
@@ -360,8 +362,9 @@ impl Handler<Connect> for ChatServer {
 impl ChatServer {
     fn commit(&mut self, event: &Event) {
         match event {
-            Event::Appended { draft, audience, seq, sent_at, request } => {
-                self.appended(draft, audience, *seq, *sent_at, *request)
+            Event::Appended { draft, audience, seq, sent_at, quote, request } => {
+                let at = StoredAt { seq: *seq, sent_at: *sent_at, duplicate: false };
+                self.appended(draft, audience, &at, quote.as_deref(), *request)
             }
             Event::Repeated { draft, audience, stored, request } => {
                 self.repeated(draft, audience, stored, *request)

@@ -209,6 +209,7 @@ async fn what_no_node_tells_comes_out_of_the_database_in_its_place() {
         client_msg_id: None,
         recalled: false,
         target: None,
+        quote: None,
     });
     let rig = rig(stored.collect());
     let (v1, plain) =

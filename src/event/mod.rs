@@ -11,6 +11,7 @@ use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 mod conversation;
 mod finding;
 mod live;
+mod quote;
 pub mod body;
 pub mod cursor;
 pub mod overview;
@@ -19,6 +20,7 @@ pub mod revocation;
 pub use conversation::{Audience, Conversation, DirectPair};
 pub use finding::{By, Finding, Found, Source};
 pub use live::LiveSession;
+pub use quote::{QUOTED_CHARS, Quote, Quoted};
 
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct Draft {
     pub body: Box<str>,
     /// Set on a recall: the message that it recalls.
     pub target: Option<Seq>,
+    /// The message that this one quotes.
+    pub quote: Option<Seq>,
 }
 
 /// A message as it stands in its conversation, for good.
@@ -50,6 +54,8 @@ pub struct Message {
     pub recalled: bool,
     /// Set on a recall event: the message it recalls.
     pub target: Option<Seq>,
+    /// What it quotes, as that stands now.
+    pub quote: Option<Box<Quote>>,
 }
 
 impl Message {
@@ -73,6 +79,8 @@ pub enum Refusal {
     Blocked,
     /// There is no such message of the sender's own to recall.
     NotFound,
+    /// There is no message at the seq that is quoted, or none that the sender may read.
+    NothingToQuote,
     /// The message is older than the window in which it may be recalled.
     RecallExpired,
     /// The blocklist is full.
@@ -98,7 +106,15 @@ pub enum RequestState {
 #[derive(Debug)]
 pub enum Event {
     /// Stored now for the first time, durable.
-    Appended { draft: Draft, audience: Audience, seq: Seq, sent_at: i64, request: RequestState },
+    Appended {
+        draft: Draft,
+        audience: Audience,
+        seq: Seq,
+        sent_at: i64,
+        /// What it quotes, as that stood at the commit.
+        quote: Option<Box<Quote>>,
+        request: RequestState,
+    },
     /// Stored before; `stored` is the first one. It is pushed to nobody where it would have been refused as a
     /// new message, or where the recipient has blocked the sender.
     Repeated { draft: Draft, audience: Audience, stored: Message, request: RequestState },

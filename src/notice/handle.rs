@@ -117,6 +117,7 @@ mod tests {
             kind: Kind::parse("text").unwrap(),
             body: "{}".into(),
             target: None,
+            quote: None,
         }
     }
 
@@ -126,7 +127,7 @@ mod tests {
 
     fn appended(draft: Draft) -> Event {
         let (audience, request) = (audience(&draft), RequestState::Answered);
-        Event::Appended { draft, audience, seq: Seq::ZERO.next(), sent_at: 5, request }
+        Event::Appended { draft, audience, seq: Seq::ZERO.next(), sent_at: 5, quote: None, request }
     }
 
     fn repeated(draft: Draft, audience: Audience) -> Event {
@@ -140,6 +141,7 @@ mod tests {
             client_msg_id: None,
             recalled: false,
             target,
+            quote: None,
         };
         Event::Repeated { draft, audience, stored, request: RequestState::Open }
     }

@@ -62,6 +62,8 @@ pub struct ClientMessage {
     pub kind: Kind,
     pub client_msg_id: Option<ClientMsgId>,
     pub body: Box<str>,
+    /// The message that it quotes; a plain client quotes none.
+    pub quote: Option<Seq>,
 }
 
 /// A frame that is refused; it names what it was, as far as that could be read.
@@ -251,7 +253,8 @@ fn message(
     if body.len() > limits.fields_bytes {
         return Err(errors::fields_too_long(limits.fields_bytes).into());
     }
-    Ok(ClientFrame::Message(Box::new(ClientMessage { to: fields.to()?, kind, client_msg_id, body })))
+    let quote = if dialect == Dialect::V1 { fields.quote()? } else { None };
+    Ok(ClientFrame::Message(Box::new(ClientMessage { to: fields.to()?, kind, client_msg_id, body, quote })))
 }
 
 struct Fields<'a>(&'a TopLevel<'a>);
@@ -300,6 +303,20 @@ impl<'a> Fields<'a> {
     fn seq(&self, name: &'static str) -> Result<Seq, Malformed> {
         let raw = self.get(name).ok_or(Malformed(name, A_SEQ))?;
         seq(raw).ok_or(Malformed(name, A_SEQ))
+    }
+
+    fn quote(&self) -> Result<Option<Seq>, Malformed> {
+        #[derive(serde::Deserialize)]
+        struct Quote {
+            seq: i64,
+        }
+        let Some(raw) = self.get("quote") else { return Ok(None) };
+        let quote =
+            serde_json::from_str::<Quote>(raw.get()).ok().and_then(|quote| Seq::parse(quote.seq).ok());
+        quote
+            .filter(|seq| *seq > Seq::ZERO)
+            .map(Some)
+            .ok_or(Malformed("quote", "an object with a seq from 1 on"))
     }
 
     fn receipt(&self, kind: ReceiptKind) -> Result<ClientFrame, Fault> {

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use super::{CallerError, FrameLimits, ServerFeature, json};
-use crate::event::{Conversation, Draft, Message, Receipt, ReceiptKind};
+use crate::event::{Conversation, Draft, Message, Quote, Quoted, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
 /// The first frame of a session: the seed's three fields, and more that a plain client ignores. `features` is
@@ -33,10 +33,13 @@ pub fn init(
 }
 
 /// A message that was just stored: all that the sender gave, with what the server knows spliced in before it.
-pub fn message(draft: &Draft, seq: Seq, sent_at: i64) -> ByteString {
-    let mut out = String::with_capacity(draft.body.len() + 192);
+pub fn message(draft: &Draft, seq: Seq, sent_at: i64, quote: Option<&Quote>) -> ByteString {
+    let mut out = String::with_capacity(draft.body.len() + 192 + quote.map_or(0, Quote::bytes));
     let Draft { kind, sender, conversation, target, .. } = draft;
     write_message(&mut out, kind, sender, conversation, seq, sent_at, *target);
+    if let Some(quote) = quote {
+        push_quote(&mut out, quote);
+    }
     push_fields(&mut out, &draft.body);
     out.into()
 }
@@ -65,9 +68,28 @@ pub fn stored(message: &Message, conversation: &Conversation) -> String {
         }
         out.push('}');
     } else {
+        if let Some(quote) = &message.quote {
+            push_quote(&mut out, quote);
+        }
         push_fields(&mut out, &message.body);
     }
     out
+}
+
+fn push_quote(out: &mut String, Quote { seq, quoted }: &Quote) {
+    push_number(out, r#","quote":{"seq":"#, seq.get());
+    match quoted {
+        Quoted::Shown { sender, kind, text } => {
+            let _ = write!(out, r#","from_user_openid":"{sender}","type":"{}""#, kind.as_str());
+            if let Some(text) = text {
+                out.push_str(r#","message":"#);
+                json::push_string(out, text);
+            }
+        }
+        Quoted::Recalled => out.push_str(r#","recalled":true"#),
+        Quoted::Gone => out.push_str(r#","gone":true"#),
+    }
+    out.push('}');
 }
 
 /// [`stored`], ready to stand inside an HTTP answer.
@@ -275,14 +297,15 @@ mod tests {
             kind: Kind::parse("text").unwrap(),
             body: body.into(),
             target,
+            quote: None,
         };
         let seq = Seq::parse(7).unwrap();
         assert_snapshot!(
-            message(&draft(r#"{"message":"hi"}"#, None), seq, 5),
+            message(&draft(r#"{"message":"hi"}"#, None), seq, 5, None),
             @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"message":"hi"}"#
         );
         assert_snapshot!(
-            message(&draft("{}", Some(seq)), seq, 5),
+            message(&draft("{}", Some(seq)), seq, 5, None),
             @r#"{"type":"text","status":200,"from_user_openid":"a","to_user_openid":"b","seq":7,"sent_at":5,"target_seq":7}"#
         );
     }
@@ -298,6 +321,7 @@ mod tests {
             client_msg_id: None,
             recalled: false,
             target: None,
+            quote: None,
         };
         assert_snapshot!(
             stored(&message, &direct("a", "b")),
@@ -324,6 +348,7 @@ mod tests {
             client_msg_id: Some(ClientMsgId::parse("\"c\\").unwrap()),
             recalled: true,
             target: None,
+            quote: Some(Box::new(Quote { seq: Seq::ZERO.next(), quoted: Quoted::Gone })),
         };
         assert_snapshot!(
             stored(&m, &direct("a", "b")),

@@ -93,7 +93,8 @@ pub fn message_bytes(message: &Message) -> usize {
     // An id has no character that needs more than one byte and an escape.
     let id = message.client_msg_id.as_ref().map_or(0, |id| 2 * id.as_str().len() + 24);
     let names = message.kind.as_str().len() + message.sender.as_str().len() + 64;
-    ENVELOPE + names + id + message.body.len()
+    let quote = message.quote.as_ref().map_or(0, |quote| quote.bytes());
+    ENVELOPE + names + id + quote + message.body.len()
 }
 
 /// The frames, in order: each has `conversations`, the last one `has_more`, `caught_up` and `cursor` too. A
@@ -222,6 +223,7 @@ mod tests {
             client_msg_id: ClientMsgId::parse(&"\"".repeat(64)).ok(),
             recalled: false,
             target: None,
+            quote: None,
         }
     }
 

@@ -18,8 +18,8 @@ pub(super) fn hints(events: &[Event]) -> Vec<ClusterEvent> {
 fn add(event: &Event, hints: &mut Vec<ClusterEvent>) {
     let mut hint = |to: &OpenId, kind| hints.push(ClusterEvent { to: to.clone(), kind });
     match event {
-        Event::Appended { draft, audience, seq, sent_at, .. } => {
-            let frame = outbound::message(draft, *seq, *sent_at);
+        Event::Appended { draft, audience, seq, sent_at, quote, .. } => {
+            let frame = outbound::message(draft, *seq, *sent_at, quote.as_deref());
             for to in audience.iter() {
                 let message = ClusterEventKind::Message {
                     conversation: draft.conversation.clone(),
@@ -80,6 +80,7 @@ mod tests {
             kind: Kind::parse("text").unwrap(),
             body: "{}".into(),
             target: None,
+            quote: None,
         }
     }
 
@@ -100,9 +101,10 @@ mod tests {
             audience,
             seq,
             sent_at: 5,
+            quote: None,
             request: RequestState::Open,
         };
-        let frame = outbound::message(&draft("bob"), seq, 5);
+        let frame = outbound::message(&draft("bob"), seq, 5, None);
         let message = |incoming| ClusterEventKind::Message {
             conversation: with_alice("bob"),
             seq,
@@ -128,6 +130,7 @@ mod tests {
             client_msg_id: None,
             recalled: false,
             target: None,
+            quote: None,
         };
         let repeated = |audience| Event::Repeated {
             draft: draft("bob"),

@@ -149,7 +149,7 @@ async fn tell(
 }
 
 fn message_bytes(message: &Message) -> usize {
-    message.body.len() + 512
+    message.body.len() + message.quote.as_ref().map_or(0, |quote| quote.bytes()) + 512
 }
 
 #[cfg(test)]

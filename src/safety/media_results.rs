@@ -158,6 +158,7 @@ pub async fn moderator_recall(
         kind: Kind::recall(),
         body: "{}".into(),
         target: Some(seq),
+        quote: None,
     };
     let recall = Append { draft, admission: Admission::Moderator, finding: None, charge: None };
     store.execute(recall).await.map_err(|_| Unavailable)

@@ -160,6 +160,7 @@ mod tests {
             kind: Kind::parse(kind).unwrap(),
             body: body.into(),
             target: None,
+            quote: None,
         })
     }
 

@@ -169,7 +169,7 @@ impl Session {
     }
 
     fn message(&mut self, id: Option<RequestId>, message: ClientMessage) -> Outcome {
-        let ClientMessage { to, kind, client_msg_id, body } = message;
+        let ClientMessage { to, kind, client_msg_id, body, quote } = message;
         let addressed = to.map(|to| self.conversation(to));
         let Some(conversation) = addressed.or_else(|| self.open_chat.clone()) else {
             return self.rejected(&Rejected { error: errors::NO_CHAT_OPEN, id, client_msg_id });
@@ -183,6 +183,7 @@ impl Session {
             kind,
             body,
             target: None,
+            quote,
         })
     }
 
@@ -202,6 +203,7 @@ impl Session {
             kind,
             body: "{}".into(),
             target: Some(target),
+            quote: None,
         })
     }
 

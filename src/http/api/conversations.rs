@@ -257,6 +257,7 @@ mod tests {
             client_msg_id: None,
             recalled: false,
             target: None,
+            quote: None,
         };
         let overview = Overview {
             conversation: Conversation::direct(me.clone(), peer),

@@ -190,6 +190,8 @@ impl ListedRow {
             client_msg_id: self.client_msg_id,
             recalled: self.recalled,
             target: self.target_seq,
+            // A preview shows what the message itself says.
+            quote: None,
         };
         Ok(Listed {
             overview: self.standing.overview(openid)?,

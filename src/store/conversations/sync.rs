@@ -19,6 +19,7 @@ use crate::store::database::conn::Conn;
 use crate::store::database::schema::messages;
 use crate::store::database::statement::Statement;
 use crate::store::database::{clock, generation};
+use crate::store::messages::quotes;
 use crate::store::messages::rows::{MessageRow, message_columns};
 use crate::store::readers::query::unreadable;
 
@@ -454,7 +455,9 @@ impl<'a> Answer<'a> {
         } else {
             stretch.order(messages::seq.asc()).load::<MessageRow>(conn)?
         };
-        rows.into_iter().map(MessageRow::into_message).collect()
+        let mut messages = rows.into_iter().map(MessageRow::into_message).collect::<QueryResult<Vec<_>>>()?;
+        quotes::fill(conn, row.conversation_id, &mut messages)?;
+        Ok(messages)
     }
 }
 

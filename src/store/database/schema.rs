@@ -40,6 +40,7 @@ diesel::table! {
         stored_at -> BigInt,
         target_seq -> Nullable<BigInt>,
         recalled -> Bool,
+        quote_seq -> Nullable<BigInt>,
     }
 }
 

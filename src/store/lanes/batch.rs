@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::event::revocation::Revoked;
 use crate::event::{
-    Audience, Conversation, Draft, Event, Message, Receipt, ReceiptKind, Refusal, RequestState,
+    Audience, Conversation, Draft, Event, Message, Quote, Receipt, ReceiptKind, Refusal, RequestState,
 };
 use crate::ids::{OpenId, Seq};
 use crate::store::conversations::Clear;
@@ -23,6 +23,7 @@ pub(in crate::store) enum Outcome {
     Appended {
         seq: Seq,
         sent_at: i64,
+        quote: Option<Box<Quote>>,
         roster: Roster,
     },
     Repeated {
@@ -105,7 +106,13 @@ pub(in crate::store) fn repeat(
     // Of a recalled message there is nothing left to compare, and a recall has nothing but its target.
     if stored.recalled
         || stored.target.is_some()
-        || same_content(append.draft.kind.as_str(), &append.draft.body, stored.kind.as_str(), &stored.body)
+        || (append.draft.quote == stored.quote.as_ref().map(|quote| quote.seq)
+            && same_content(
+                append.draft.kind.as_str(),
+                &append.draft.body,
+                stored.kind.as_str(),
+                &stored.body,
+            ))
     {
         Outcome::Repeated { stored, blocked_by_peer, roster }
     } else {
@@ -120,7 +127,7 @@ fn same_content(kind: &str, body: &str, stored_kind: &str, stored_body: &str) ->
 }
 
 /// The message that a draft became.
-pub(in crate::store) fn message(draft: &Draft, seq: Seq, sent_at: i64) -> Message {
+pub(in crate::store) fn message(draft: &Draft, seq: Seq, sent_at: i64, quote: Option<Box<Quote>>) -> Message {
     Message {
         seq,
         sender: draft.sender.clone(),
@@ -130,6 +137,7 @@ pub(in crate::store) fn message(draft: &Draft, seq: Seq, sent_at: i64) -> Messag
         client_msg_id: draft.client_msg_id.clone(),
         recalled: false,
         target: draft.target,
+        quote,
     }
 }
 
@@ -340,9 +348,9 @@ fn appended(append: Append, requester: &Requester, outcome: Outcome) -> Option<E
         Requester::Answered => RequestState::Answered,
     };
     match outcome {
-        Outcome::Appended { seq, sent_at, roster } => {
+        Outcome::Appended { seq, sent_at, quote, roster } => {
             let audience = audience_of_message(&draft, &roster);
-            Some(Event::Appended { draft, audience, seq, sent_at, request })
+            Some(Event::Appended { draft, audience, seq, sent_at, quote, request })
         }
         Outcome::Repeated { stored, blocked_by_peer, roster } => {
             let is_quiet = blocked_by_peer || matches!(admission, Admission::RepeatsOnly(_));

@@ -62,6 +62,7 @@ impl Desk {
             kind,
             body: text.into(),
             target: None,
+            quote: None,
         };
         self.submit(
             at,
@@ -137,7 +138,7 @@ fn told(emission: Emission) -> Vec<String> {
 }
 
 fn appended(seq: i64) -> Outcome {
-    Outcome::Appended { seq: s(seq), sent_at: 0, roster: Roster::Direct }
+    Outcome::Appended { seq: s(seq), sent_at: 0, quote: None, roster: Roster::Direct }
 }
 
 fn marked(seq: i64) -> Outcome {

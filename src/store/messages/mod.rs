@@ -7,6 +7,7 @@ use crate::store::Charge;
 pub(in crate::store) mod allowance;
 pub(in crate::store) mod content;
 mod queries;
+pub(in crate::store) mod quotes;
 pub(in crate::store) mod rows;
 
 /// Stores one message once: a repeat of (conversation, sender, client_msg_id) answers with the first one. A

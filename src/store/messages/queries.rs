@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use crate::store::Query;
 use crate::store::database::conn::Conn;
 use crate::store::database::schema::{conversations, members, messages};
+use crate::store::messages::quotes;
 use crate::store::messages::rows::{MessageRow, message_columns};
 use crate::store::messages::{History, HistoryPage, Window};
 use crate::store::readers::query::and_one;
@@ -46,7 +47,8 @@ impl Query for History {
         if newest_first {
             rows.reverse();
         }
-        let messages = rows.into_iter().map(MessageRow::into_message).collect::<QueryResult<_>>()?;
+        let mut messages = rows.into_iter().map(MessageRow::into_message).collect::<QueryResult<Vec<_>>>()?;
+        quotes::fill(conn, conversation, &mut messages)?;
         Ok(HistoryPage { messages, has_more })
     }
 }

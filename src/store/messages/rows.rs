@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use crate::event::Message;
+use crate::event::{Message, Quote, Quoted};
 use crate::ids::{ClientMsgId, Kind, OpenId};
 use crate::store::database::schema::messages;
 use crate::store::readers::query::{seq, unreadable};
@@ -18,9 +18,12 @@ pub(in crate::store) struct MessageRow {
     pub(in crate::store) client_msg_id: Option<String>,
     pub(in crate::store) recalled: bool,
     pub(in crate::store) target: Option<i64>,
+    pub(in crate::store) quote: Option<i64>,
 }
 
 impl MessageRow {
+    /// What it quotes is gone until [`super::quotes::fill`] has looked it up.
+    ///
     /// # Errors
     /// A row that no version of this program wrote.
     pub(in crate::store) fn into_message(self) -> QueryResult<Message> {
@@ -38,6 +41,7 @@ impl MessageRow {
                 .map_err(unreadable)?,
             recalled: self.recalled,
             target: self.target.map(seq),
+            quote: self.quote.map(|at| Box::new(Quote { seq: seq(at), quoted: Quoted::Gone })),
         })
     }
 }
@@ -52,6 +56,7 @@ pub(in crate::store) type MessageColumns = (
     messages::client_msg_id,
     messages::recalled,
     messages::target_seq,
+    messages::quote_seq,
 );
 
 pub(in crate::store) fn message_columns() -> MessageColumns {
@@ -64,5 +69,6 @@ pub(in crate::store) fn message_columns() -> MessageColumns {
         messages::client_msg_id,
         messages::recalled,
         messages::target_seq,
+        messages::quote_seq,
     )
 }

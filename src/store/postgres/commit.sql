@@ -16,7 +16,7 @@
 --   8 block
 --   9 unblock
 --   10 moderator_recall: of a message of any age, whoever has blocked whom
--- number: of a mark the seq asked for, of a recall its target.
+-- number: of a mark the seq asked for, of a recall its target, of a message the one that it quotes, or 0.
 --
 -- One row a write, in order. outcome:
 --   1 stored: as `seq`
@@ -27,7 +27,7 @@
 --   6 mark: `seq` is the last seq at its place, `number` the mark before this batch
 --   7 done: nothing to tell
 --   8 blocked: by the peer
---   9 not_found: no message of the sender's own to recall
+--   9 not_found: no message of the sender's own to recall, or none to quote that the sender may read
 --   10 recall_expired
 --   11 blocklist_full
 -- hidden_from_peer: the peer has blocked the one who writes, or, of a mark, was never written to by them; so the peer is not told.
@@ -36,7 +36,9 @@ CREATE FUNCTION hongyan_commit(
     now_ms bigint, day_limit bigint, recall_ms bigint, block_limit bigint
 ) RETURNS TABLE (
     outcome smallint, seq bigint, number bigint, hidden_from_peer boolean,
-    stored_kind text, stored_body text, stored_at bigint, stored_target bigint, stored_recalled boolean
+    stored_kind text, stored_body text, stored_at bigint, stored_target bigint, stored_recalled boolean,
+    -- What the message quotes, the stored one or this one, as it was before the batch.
+    stored_quote bigint, quoted_sender text, quoted_kind text, quoted_body text, quoted_recalled boolean
 )
 LANGUAGE plpgsql VOLATILE
 -- The plans are kept, for planning anew costs more than running, and must not be those of the day when the tables were empty.
@@ -63,22 +65,23 @@ DECLARE
     waits bigint[] := '{}';
 BEGIN
     IF EXISTS (
-        SELECT FROM unnest(ops, addresses) AS w (op, address)
-        WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
+        SELECT FROM unnest(ops, addresses, numbers) AS w (op, address, number)
+        WHERE w.op = 0 AND w.number = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
     ) THEN
         IF day_limit > 0 THEN
             -- One user's new conversations are counted by one transaction at a time.
             PERFORM pg_advisory_xact_lock(k.key) FROM (
                 SELECT DISTINCT hashtextextended('hongyan starts ' || w.sender, 0) AS key
-                FROM unnest(ops, senders, addresses) AS w (op, sender, address)
-                WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
+                FROM unnest(ops, senders, addresses, numbers) AS w (op, sender, address, number)
+                WHERE w.op = 0 AND w.number = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
                 ORDER BY 1
             ) k;
         END IF;
         FOR missing IN
             SELECT w.address, w.sender, w.peer
-            FROM unnest(ops, senders, peers, addresses) WITH ORDINALITY AS w (op, sender, peer, address, place)
-            WHERE w.op = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
+            FROM unnest(ops, senders, peers, addresses, numbers)
+                WITH ORDINALITY AS w (op, sender, peer, address, number, place)
+            WHERE w.op = 0 AND w.number = 0 AND NOT EXISTS (SELECT FROM conversations c WHERE c.address = w.address)
                 AND NOT EXISTS (SELECT FROM blocks b WHERE b.openid = w.peer AND b.blocked = w.sender)
             GROUP BY w.address, w.sender, w.peer
             ORDER BY w.address COLLATE "C", min(w.place)
@@ -141,7 +144,9 @@ BEGIN
             coalesce(s.seq, e.seq) AS s_seq, coalesce(s.kind, e.kind) AS s_kind, coalesce(s.body, e.body) AS s_body,
             coalesce(s.sent_at, e.sent_at) AS s_at, coalesce(s.target_seq, e.target_seq) AS s_target,
             coalesce(s.recalled, e.recalled) AS s_recalled,
-            t.sent_at AS t_at
+            t.sent_at AS t_at,
+            s.quote_seq AS s_quote, q.sender AS q_sender, q.kind AS q_kind, q.body AS q_body, q.recalled AS q_recalled,
+            a.number > r.cleared_seq AND q.sender IS NOT NULL AS may_quote
         FROM asked a
         LEFT JOIN LATERAL (
             SELECT m.* FROM messages m
@@ -156,10 +161,20 @@ BEGIN
         LEFT JOIN LATERAL (
             SELECT m.* FROM messages m WHERE t.recalled AND m.conversation_id = t.conversation_id AND m.target_seq = t.seq LIMIT 1
         ) e ON TRUE
+        -- What is quoted, and whether the sender may read it. What nobody may quote is no event.
+        LEFT JOIN LATERAL (
+            SELECT m.* FROM messages m
+            WHERE a.op IN (0, 1) AND m.conversation_id = a.conversation AND m.seq = coalesce(s.quote_seq, nullif(a.number, 0))
+                AND m.target_seq IS NULL LIMIT 1
+        ) q ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT m.cleared_seq FROM members m
+            WHERE a.op = 0 AND a.number > 0 AND m.conversation_id = a.conversation AND m.openid = a.sender LIMIT 1
+        ) r ON TRUE
     ), allowed AS MATERIALIZED (
         SELECT f.*,
             f.conversation IS NOT NULL AND NOT f.blocked_by_peer
-                AND (f.op IN (0, 1) OR (f.op IN (6, 7) AND coalesce(now_ms - f.t_at < recall_ms, false))
+                AND ((f.op IN (0, 1) AND (f.number = 0 OR coalesce(f.may_quote, false))) OR (f.op IN (6, 7) AND coalesce(now_ms - f.t_at < recall_ms, false))
                     OR (f.op = 10 AND f.t_at IS NOT NULL)) AS may_write
         FROM found f
     ), firsts AS MATERIALIZED (
@@ -187,9 +202,9 @@ BEGIN
             SELECT m.* FROM members m WHERE p.op IN (2, 3, 5) AND m.conversation_id = p.conversation AND m.openid = p.sender LIMIT 1
         ) t ON TRUE
     ), stored AS (
-        INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at, xid, target_seq)
+        INSERT INTO messages (conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at, xid, target_seq, quote_seq)
         SELECT p.conversation, p.last, p.sender, p.id, p.kind, p.body, now_ms, changed, transaction_id,
-            CASE WHEN p.op IN (6, 10) THEN p.number END
+            CASE WHEN p.op IN (6, 10) THEN p.number END, CASE WHEN p.op = 0 AND p.number > 0 THEN p.number END
         FROM placed p WHERE p.is_fresh ORDER BY p.place
     ), overwritten AS (
         UPDATE messages t SET body = '{}', recalled = TRUE
@@ -279,6 +294,7 @@ BEGIN
             WHEN p.op IN (1, 7) THEN 4
             WHEN p.op IN (6, 10) AND p.t_at IS NULL THEN 9
             WHEN p.op IN (0, 6) AND p.blocked_by_peer THEN 8
+            WHEN p.op = 0 AND p.number > 0 AND NOT coalesce(p.may_quote, false) THEN 9
             WHEN p.op = 6 THEN 10
             WHEN p.op = 0 THEN 5
             WHEN p.op IN (2, 3, 5) AND p.conversation IS NOT NULL THEN 6
@@ -292,7 +308,8 @@ BEGIN
             ELSE p.first_place
         END,
         p.blocked_by_peer OR (p.op IN (2, 5) AND p.sent_seq = 0 AND p.sent_before = 0),
-        p.s_kind, p.s_body, p.s_at, p.s_target, p.s_recalled
+        p.s_kind, p.s_body, p.s_at, p.s_target, p.s_recalled,
+        p.s_quote, p.q_sender, p.q_kind, p.q_body, p.q_recalled
     FROM seen p
     LEFT JOIN wished w ON w.place = p.place
     ORDER BY p.place;

@@ -185,7 +185,7 @@ fn outcome(write: &Write, row: GroupRow, roster: Option<&Roster>, now: i64) -> O
     let at = row.seq.unwrap_or(0);
     match (write, RowOutcome::of(row.outcome), roster) {
         (Write::Append(_), Some(RowOutcome::Stored), Some(roster)) => {
-            Outcome::Appended { seq: seq(at), sent_at: now, roster: roster.clone() }
+            Outcome::Appended { seq: seq(at), sent_at: now, quote: None, roster: roster.clone() }
         }
         (Write::Append(append), Some(RowOutcome::Repeated), Some(roster)) => {
             let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else {
@@ -200,6 +200,7 @@ fn outcome(write: &Write, row: GroupRow, roster: Option<&Roster>, now: i64) -> O
                 client_msg_id: append.draft.client_msg_id.clone(),
                 recalled: row.recalled.unwrap_or(false),
                 target: row.target.map(seq),
+                quote: None,
             };
             repeat(append, stored, false, roster.clone())
         }

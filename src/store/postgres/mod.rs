@@ -13,7 +13,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 use rand::Rng as _;
 
-use crate::event::{Conversation, Message, ReceiptKind, Refusal};
+use crate::event::{Conversation, Message, Quote, Quoted, ReceiptKind, Refusal};
 use crate::ids::{Kind, OpenId, Seq};
 use crate::store::blocks::{Block, BlockChange};
 use crate::store::conversations::Clear;
@@ -24,7 +24,7 @@ use crate::store::lanes::batch::{
     MarkKind, Marks, Outcome, RECALLED_BODY, Roster, is_of_group, message, repeat,
 };
 use crate::store::lanes::command::{Db, Locks, Order, Times};
-use crate::store::messages::{Admission, Append};
+use crate::store::messages::{Admission, Append, quotes};
 use crate::store::receipts::Mark;
 use crate::store::{StoreLimits, Write, moderation};
 
@@ -314,7 +314,8 @@ impl Call {
 
     fn append(&mut self, append: &Append) {
         let draft = &append.draft;
-        self.row(Op::of(append), &draft.sender, &draft.conversation, draft.target.map_or(0, Seq::get));
+        let about = draft.target.or(draft.quote).map_or(0, Seq::get);
+        self.row(Op::of(append), &draft.sender, &draft.conversation, about);
         self.ids.push(draft.client_msg_id.as_ref().map(|id| id.as_str().to_owned()));
         self.kinds.push(Some(draft.kind.as_str().to_owned()));
         self.bodies.push(Some(draft.body.to_string()));
@@ -383,6 +384,11 @@ impl Query for &Call {
         Nullable<BigInt>,
         Nullable<BigInt>,
         Nullable<Bool>,
+        Nullable<BigInt>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<Bool>,
     );
 }
 
@@ -399,6 +405,27 @@ struct Row {
     sent_at: Option<i64>,
     target: Option<i64>,
     recalled: Option<bool>,
+    quote: Option<i64>,
+    quoted_sender: Option<String>,
+    quoted_kind: Option<String>,
+    quoted_body: Option<String>,
+    quoted_recalled: Option<bool>,
+}
+
+impl Row {
+    /// What the message quotes.
+    fn quote(&self, append: &Append) -> Option<Box<Quote>> {
+        let seq = self.quote.map(seq).or(append.draft.quote)?;
+        let quoted = match (&self.quoted_sender, &self.quoted_kind, &self.quoted_body) {
+            (Some(sender), Some(kind), Some(body)) => {
+                let recalled = self.quoted_recalled.unwrap_or(false);
+                // A row that cannot be read shows nothing.
+                quotes::quoted(sender, kind, body, recalled).unwrap_or(Quoted::Gone)
+            }
+            _ => Quoted::Gone,
+        };
+        Some(Box::new(Quote { seq, quoted }))
+    }
 }
 
 fn outcomes(writes: &[Write], rows: Vec<Row>, now: i64) -> Result<Vec<Outcome>, Trouble> {
@@ -409,11 +436,37 @@ fn outcomes(writes: &[Write], rows: Vec<Row>, now: i64) -> Result<Vec<Outcome>, 
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq.unwrap_or(0)).collect();
     let mut marks = Marks::default();
     let mut recalled = Recalled::default();
-    let told = writes.iter().zip(rows).map(|(write, mut row)| {
+    let mut outcomes = Vec::with_capacity(rows.len());
+    for (write, mut row) in writes.iter().zip(rows) {
         recalled.follow(write, &mut row);
-        outcome(writes, write, row, &seqs, &mut marks, now)
-    });
-    Ok(told.collect())
+        let outcome = match (write, RowOutcome::of(row.outcome)) {
+            (Write::Append(append), Some(RowOutcome::RepeatedInBatch)) => {
+                repeat_in_batch(writes, append, &row, &seqs, &outcomes, now)
+            }
+            (_, outcome) => self::outcome(write, row, outcome, &mut marks, now),
+        };
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+/// What an earlier message of the batch says to one that is sent again behind it.
+fn repeat_in_batch(
+    writes: &[Write],
+    append: &Append,
+    row: &Row,
+    seqs: &[i64],
+    outcomes: &[Outcome],
+    now: i64,
+) -> Outcome {
+    // SQL counts from 1.
+    let first = row.number.and_then(|place| usize::try_from(place - 1).ok());
+    let first = first.and_then(|place| Some((writes.get(place)?, outcomes.get(place)?, *seqs.get(place)?)));
+    let Some((Write::Append(first), Outcome::Appended { quote, .. }, at)) = first else {
+        return Outcome::Refused(Refusal::Unavailable);
+    };
+    let hidden_from_peer = row.hidden_from_peer.unwrap_or(false);
+    repeat(append, message(&first.draft, seq(at), now, quote.clone()), hidden_from_peer, Roster::Direct)
 }
 
 /// What a batch has recalled so far. The call finds what is stored as it was before the batch: whoever
@@ -435,23 +488,34 @@ impl Recalled {
             }
             _ => {}
         }
+        let quote = row.quote.or(draft.quote.map(Seq::get));
+        if let Some(quote) = quote.filter(|_| !self.0.is_empty())
+            && self.0.contains(&(draft.conversation.clone(), quote))
+        {
+            row.quoted_recalled = Some(true);
+        }
     }
 }
 
-fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut Marks, now: i64) -> Outcome {
+fn outcome(write: &Write, row: Row, outcome: Option<RowOutcome>, marks: &mut Marks, now: i64) -> Outcome {
     let last = row.seq.unwrap_or(0);
     let hidden_from_peer = row.hidden_from_peer.unwrap_or(false);
-    let Some(outcome) = RowOutcome::of(row.outcome) else {
+    let Some(outcome) = outcome else {
         return Outcome::Refused(Refusal::Unavailable);
     };
     match (write, outcome) {
-        (Write::Append(_), RowOutcome::Stored) => {
-            Outcome::Appended { seq: seq(last), sent_at: now, roster: Roster::Direct }
-        }
+        (Write::Append(append), RowOutcome::Stored) => Outcome::Appended {
+            seq: seq(last),
+            sent_at: now,
+            quote: row.quote(append),
+            roster: Roster::Direct,
+        },
         (Write::Append(append), RowOutcome::Repeated) => {
             let Ok(kind) = Kind::parse(row.kind.as_deref().unwrap_or_default()) else {
                 return Outcome::Refused(Refusal::Unavailable);
             };
+            // What this one quotes is not what is stored, should the two differ.
+            let quote = row.quote.and_then(|_| row.quote(append));
             let stored = Message {
                 seq: seq(last),
                 sender: append.draft.sender.clone(),
@@ -461,18 +525,9 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
                 client_msg_id: append.draft.client_msg_id.clone(),
                 recalled: row.recalled.unwrap_or(false),
                 target: row.target.map(seq),
+                quote,
             };
             repeat(append, stored, hidden_from_peer, Roster::Direct)
-        }
-        (Write::Append(append), RowOutcome::RepeatedInBatch) => {
-            // SQL counts from 1.
-            let first = row.number.and_then(|place| usize::try_from(place - 1).ok());
-            match first.and_then(|place| Some((writes.get(place)?, *seqs.get(place)?))) {
-                Some((Write::Append(first), at)) => {
-                    repeat(append, message(&first.draft, seq(at), now), hidden_from_peer, Roster::Direct)
-                }
-                _ => Outcome::Refused(Refusal::Unavailable),
-            }
         }
         (Write::Append(Append { admission: Admission::RepeatsOnly(refusal), .. }), RowOutcome::Refused) => {
             Outcome::Refused(*refusal)
@@ -482,7 +537,10 @@ fn outcome(writes: &[Write], write: &Write, row: Row, seqs: &[i64], marks: &mut 
             Outcome::Refused(Refusal::RateLimited { retry_after_ms })
         }
         (Write::Append(_), RowOutcome::Blocked) => Outcome::Refused(Refusal::Blocked),
-        (Write::Append(_), RowOutcome::NotFound) => Outcome::Refused(Refusal::NotFound),
+        (Write::Append(append), RowOutcome::NotFound) => Outcome::Refused(match append.draft.target {
+            Some(_) => Refusal::NotFound,
+            None => Refusal::NothingToQuote,
+        }),
         (Write::Append(_), RowOutcome::RecallExpired) => Outcome::Refused(Refusal::RecallExpired),
         (Write::Mark(Mark { receipt: w }), RowOutcome::Mark) => mark(
             marks.advance(

@@ -9,7 +9,7 @@ use super::groups::Rosters;
 use super::head::Head;
 use super::keys::{Key, Keys, hash};
 use super::statements::{AskedKey, NewMessage, find_keys, insert_messages};
-use crate::event::{Conversation, DirectPair, Draft, Message, Refusal};
+use crate::event::{Conversation, DirectPair, Draft, Message, Quote, Refusal};
 use crate::ids::{ClientMsgId, OpenId, Seq};
 use crate::store::blocks::{Block, BlockChange};
 use crate::store::conversations::sync::REPEATED_AFTER_MS;
@@ -18,6 +18,7 @@ use crate::store::database::error::Trouble;
 use crate::store::database::schema::{blocks, conversations, members, messages};
 use crate::store::lanes::batch::{MarkKind, Outcome, RECALLED_BODY, Roster, repeat};
 use crate::store::lanes::command::{AnyCommand, Db, Order, Times};
+use crate::store::messages::quotes;
 use crate::store::messages::rows::{MessageRow, message_columns};
 use crate::store::messages::{Admission, Append};
 use crate::store::receipts::Mark;
@@ -178,6 +179,11 @@ impl<'c, 'w> Batch<'c, 'w> {
         }
         let head = match head {
             Some(head) => head,
+            None if draft.quote.is_some() => {
+                let is_blocked = has_blocked(self.conn, peer, sender)?;
+                let refusal = if is_blocked { Refusal::Blocked } else { Refusal::NothingToQuote };
+                return Ok(Outcome::Refused(refusal));
+            }
             None => match self.begin(place, sender, pair)? {
                 Ok(head) => head,
                 Err(refusal) => return Ok(Outcome::Refused(refusal)),
@@ -186,15 +192,33 @@ impl<'c, 'w> Batch<'c, 'w> {
         if head.member(peer, sender).has_blocked {
             return Ok(Outcome::Refused(Refusal::Blocked));
         }
+        let quote = match draft.quote {
+            None => None,
+            Some(seq) => {
+                let may_read = seq.get() > head.member(sender, peer).mark(MarkKind::Cleared);
+                let quote = if may_read { self.quote(head.conversation, seq)? } else { None };
+                if quote.is_none() {
+                    return Ok(Outcome::Refused(Refusal::NothingToQuote));
+                }
+                quote
+            }
+        };
         let seq = head.last + 1;
         self.insert(append, hash, head.conversation, seq);
         let at = self.at;
         self.conversations.change(place, |head| head.append(sender, peer, at));
-        Ok(self.appended(seq, Roster::Direct))
+        Ok(self.appended(seq, quote, Roster::Direct))
     }
 
-    pub(super) fn appended(&self, seq: i64, roster: Roster) -> Outcome {
-        Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now, roster }
+    pub(super) fn appended(&self, seq: i64, quote: Option<Box<Quote>>, roster: Roster) -> Outcome {
+        Outcome::Appended { seq: Seq::parse(seq).unwrap_or_default(), sent_at: self.now, quote, roster }
+    }
+
+    /// What quotes `seq`, if anything that can be quoted is there.
+    fn quote(&mut self, conversation: i64, seq: Seq) -> Result<Option<Box<Quote>>, Trouble> {
+        self.insert_messages()?;
+        let quoted = quotes::find(self.conn, conversation, seq)?;
+        Ok(quoted.map(|quoted| Box::new(Quote { seq, quoted })))
     }
 
     /// Has a new message inserted with the batch.
@@ -214,6 +238,7 @@ impl<'c, 'w> Batch<'c, 'w> {
             sent_at: self.now,
             stored_at: self.at,
             target_seq: draft.target.map(Seq::get),
+            quote_seq: draft.quote.map(Seq::get),
         });
     }
 
@@ -271,7 +296,7 @@ impl<'c, 'w> Batch<'c, 'w> {
             .execute(self.conn)?;
         let at = self.at;
         self.conversations.change(place, |head| head.recall(target.get(), at));
-        Ok(self.appended(seq, Roster::Direct))
+        Ok(self.appended(seq, None, Roster::Direct))
     }
 
     fn mark(
@@ -456,7 +481,13 @@ impl<'c, 'w> Batch<'c, 'w> {
                 .first::<MessageRow>(self.conn)
                 .optional()?;
             if let Some(row) = row {
-                return Ok(Some(row.into_message()?));
+                let mut message = row.into_message()?;
+                if let Some(quote) = &mut message.quote
+                    && let Some(quoted) = quotes::find(self.conn, conversation, quote.seq)?
+                {
+                    quote.quoted = quoted;
+                }
+                return Ok(Some(message));
             }
         }
         Ok(None)

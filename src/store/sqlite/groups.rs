@@ -111,7 +111,7 @@ impl<'w> Batch<'_, 'w> {
         const SENT: &str = "UPDATE members SET sent_seq = $1 WHERE conversation_id = $2 AND openid = $3";
         self.conn.run(Statement::new(SENT).number(seq).number(id).text(draft.sender.as_str()))?;
         let roster = self.rosters.of(self.conn, id)?;
-        Ok(self.appended(seq, roster))
+        Ok(self.appended(seq, None, roster))
     }
 
     /// Appends the recall as `seq` and overwrites its target.
@@ -166,7 +166,7 @@ impl<'w> Batch<'_, 'w> {
         }
         self.grow(group, seq)?;
         let roster = self.rosters.of(self.conn, group)?;
-        Ok(self.appended(seq, roster))
+        Ok(self.appended(seq, None, roster))
     }
 
     /// Moves the end of a group on to `seq`.

@@ -81,6 +81,7 @@ pub(super) struct NewMessage<'a> {
     pub(super) sent_at: i64,
     pub(super) stored_at: i64,
     pub(super) target_seq: Option<i64>,
+    pub(super) quote_seq: Option<i64>,
 }
 
 pub(super) fn insert_messages(conn: &mut SqliteConnection, rows: &[NewMessage<'_>]) -> QueryResult<()> {
@@ -92,7 +93,7 @@ struct InsertMessages;
 impl Bulk for InsertMessages {
     type Row<'a> = NewMessage<'a>;
     const BEFORE: &'static str = "INSERT INTO messages \
-         (id, conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at, target_seq) VALUES ";
+         (id, conversation_id, seq, sender, client_msg_id, kind, body, sent_at, stored_at, target_seq, quote_seq) VALUES ";
     const AFTER: &'static str = "";
 
     fn bind<'b>(row: &'b NewMessage<'_>, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
@@ -114,7 +115,9 @@ impl Bulk for InsertMessages {
         out.push_sql(", ");
         out.push_bind_param::<BigInt, _>(&row.stored_at)?;
         out.push_sql(", ");
-        out.push_bind_param::<Nullable<BigInt>, _>(&row.target_seq)
+        out.push_bind_param::<Nullable<BigInt>, _>(&row.target_seq)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&row.quote_seq)
     }
 }
 

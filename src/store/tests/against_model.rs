@@ -12,9 +12,8 @@ use futures_util::future::BoxFuture;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::model::{
-    ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Key, Model, Op, Outcome, USERS, body,
-};
+use super::model::{ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Model, Outcome, USERS, body};
+use super::op::{Key, Op};
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
 use crate::event::Message;
@@ -120,13 +119,19 @@ impl Case<'_> {
     }
 
     async fn write(&mut self, ops: &[Op]) -> Checked {
-        // A recall of what the same burst stores may come too early: PostgreSQL looks for it among what was
-        // stored before. In groups it does one after the other.
-        let too_early = |op: &Op| {
-            matches!(op, Op::Recall { from, to, target, .. }
-                if *to != GROUP && *target > self.model.last_seq(*from, *to))
+        // A recall or a quote of what the same burst stores may come too early: PostgreSQL looks for it among what
+        // was stored before, and for what may be read. In groups it does one after the other.
+        let too_early = |op: &Op| match *op {
+            Op::Recall { from, to, target: seq, .. } | Op::Send { from, to, quote: Some(seq), .. } => {
+                to != GROUP && seq > self.model.last_seq(from, to)
+            }
+            _ => false,
         };
-        let kept: Vec<_> = ops.iter().filter(|op| ops.len() == 1 || !too_early(op)).cloned().collect();
+        let is_clear = |op: &Op| matches!(op, Op::Clear { .. });
+        let is_quote = |op: &Op| matches!(op, Op::Send { quote: Some(_), .. });
+        let clears = ops.iter().any(is_clear);
+        let kept = ops.iter().filter(|op| ops.len() == 1 || !(too_early(op) || (clears && is_quote(op))));
+        let kept: Vec<_> = kept.cloned().collect();
         let mut drawn: BTreeMap<Key, VecDeque<Drawn>> = BTreeMap::new();
         let mut told = Vec::new();
         for op in kept {
@@ -170,10 +175,11 @@ impl Case<'_> {
     fn heard(&mut self, event: Event, drawn: &mut BTreeMap<Key, VecDeque<Drawn>>) -> Result<Drawn, String> {
         let text = format!("{event:?}");
         let (conversation, id, outcome) = match event {
-            Event::Appended { draft, audience, seq, sent_at, request: RequestState::Open } => {
+            Event::Appended { draft, audience, seq, sent_at, quote, request: RequestState::Open } => {
                 self.model.stamp(key(&draft.conversation), seq.get(), sent_at);
                 same(&text, &audience.iter().next(), &Some(&draft.sender))?;
-                let outcome = Outcome::Appended { seq: seq.get(), audience: hearers(&audience) };
+                let (seq, quote) = (seq.get(), quote.map(|quote| *quote));
+                let outcome = Outcome::Appended { seq, quote, audience: hearers(&audience) };
                 (draft.conversation, draft.request_id, outcome)
             }
             Event::Repeated { draft, audience, stored, request: RequestState::Open } => {
@@ -217,19 +223,22 @@ impl Case<'_> {
         let rig = self.rig.as_ref()?;
         let name = |user| self.model.name(user);
         let conversation = |who, address| self.model.conversation(who, address);
-        let append = |from, to, admission, client_msg_id: Option<char>, body, target: Option<i64>| {
+        let append = |from, to, admission, client_msg_id: Option<char>, body, (target, quote)| {
             let client_msg_id = client_msg_id.map(|id| id.to_string());
             let draft = draft(name(from).as_str(), "nobody", client_msg_id.as_deref(), body);
+            let (target, quote): (Option<Seq>, Option<Seq>) = (target, quote);
             let kind = target.map_or(draft.kind.clone(), |_| Kind::recall());
             let (conversation, request_id) = (conversation(from, to), Some(id.clone()));
-            let draft = Draft { kind, target: target.map(s), conversation, request_id, ..draft };
+            let draft = Draft { kind, target, quote, conversation, request_id, ..draft };
             rig.submit(Append { draft, admission, finding: None, charge: None });
             None
         };
         match *op {
-            Op::Send { from, to, id, text, admission } => append(from, to, admission, id, body(text), None),
+            Op::Send { from, to, id, text, quote, admission } => {
+                append(from, to, admission, id, body(text), (None, quote.map(s)))
+            }
             Op::Recall { from, to, target, admission } => {
-                append(from, to, admission, None, "{}".into(), Some(target))
+                append(from, to, admission, None, "{}".into(), (Some(s(target)), None))
             }
             Op::Mark { kind, who, address, seq } => {
                 let receipt = Receipt {
@@ -526,7 +535,7 @@ const UNBOUNDED: StoreLimits = StoreLimits { new_conversations_per_day: 0, ..BOU
 
 /// Who is blocked reads while the sync of the user who blocked them goes on, past their conversation.
 fn blocked_and_reading() -> impl Strategy<Value = Vec<Step>> {
-    let send = |from, to| Op::Send { from, to, id: None, text: 'x', admission: Admission::Open };
+    let send = |from, to| Op::Send { from, to, id: None, text: 'x', quote: None, admission: Admission::Open };
     let read = |who, peer| Op::Mark { kind: ReceiptKind::Read, who, address: peer, seq: 1 };
     let block = Op::Block { who: 'a', peer: 'b', change: BlockChange::Block };
     let before = [send('b', 'a'), send('a', 'c'), Op::Age, read('a', 'b'), Op::Age, block];

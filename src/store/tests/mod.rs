@@ -68,6 +68,7 @@ mod notices;
 mod jobs;
 mod late_indexes;
 mod model;
+mod op;
 mod steps;
 mod against_model;
 mod sqlite_only;
@@ -423,6 +424,7 @@ fn draft(from: &str, to: &str, id: Option<&str>, body: String) -> Draft {
         kind: Kind::parse("text").unwrap(),
         body: body.into(),
         target: None,
+        quote: None,
     }
 }
 

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::op::{Key, Op};
 use super::*;
-use crate::event::Message;
 use crate::event::overview::{Missed, Overview};
+use crate::event::{Message, Quote, Quoted};
 use crate::ids::Address;
 
 /// Everybody there is, in the order of their names.
@@ -22,110 +23,10 @@ pub(super) const DAY_MS: u64 = 86_400_000;
 /// cursor.
 pub(super) const AGE_MS: i64 = 100_000;
 
-/// What is done to the store.
-#[derive(Debug, Clone)]
-pub(super) enum Op {
-    Send {
-        from: char,
-        to: char,
-        id: Option<char>,
-        text: char,
-        admission: Admission,
-    },
-    Recall {
-        from: char,
-        to: char,
-        target: i64,
-        admission: Admission,
-    },
-    Mark {
-        kind: ReceiptKind,
-        who: char,
-        address: char,
-        seq: i64,
-    },
-    Clear {
-        who: char,
-        address: char,
-        up_to: Option<i64>,
-    },
-    Block {
-        who: char,
-        peer: char,
-        change: BlockChange,
-    },
-    Mute {
-        who: char,
-        address: char,
-        muted: bool,
-    },
-    /// [`AGE_MS`] pass for all that is stored.
-    Age,
-}
-
-impl Op {
-    /// Who does it, and where.
-    fn place(&self) -> (char, char) {
-        match *self {
-            Self::Send { from, to, .. } | Self::Recall { from, to, .. } => (from, to),
-            Self::Mark { who, address, .. }
-            | Self::Clear { who, address, .. }
-            | Self::Mute { who, address, .. }
-            | Self::Block { who, peer: address, .. } => (who, address),
-            Self::Age => (USERS[0], USERS[0]),
-        }
-    }
-
-    pub(super) fn conversation(&self) -> Key {
-        let (who, address) = self.place();
-        Key::of(who, address)
-    }
-
-    /// One whom it may concern beside who does it.
-    pub(super) fn other(&self) -> char {
-        let (who, _) = self.place();
-        self.conversation().peer(who).unwrap_or(who)
-    }
-}
-
-/// A conversation, by the letters of its two members in order, or by the group's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Direct(char, char),
-    Group(char),
-}
-
-impl Key {
-    /// The one that `who` calls `address`.
-    pub(super) fn of(who: char, address: char) -> Self {
-        if address.is_ascii_uppercase() {
-            Self::Group(address)
-        } else {
-            Self::Direct(who.min(address), who.max(address))
-        }
-    }
-
-    /// The other one of a direct conversation.
-    fn peer(self, who: char) -> Option<char> {
-        match self {
-            Self::Direct(lower, higher) => Some(if who == lower { higher } else { lower }),
-            Self::Group(_) => None,
-        }
-    }
-
-    /// Members of one that begins with its first message.
-    fn first_members(self) -> BTreeMap<char, Member> {
-        match self {
-            Self::Direct(lower, higher) => [lower, higher].map(|user| (user, Member::default())).into(),
-            Self::Group(_) => BTreeMap::new(),
-        }
-    }
-}
-
 /// What is to become of it. Messages stored within a burst have no time yet: see [`Model::stamp`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Appended { seq: i64, audience: Hearers },
+    Appended { seq: i64, quote: Option<Quote>, audience: Hearers },
     Repeated { stored: Message, audience: Hearers },
     Refused(Refusal),
     Marked { seq: i64, audience: Hearers },
@@ -157,7 +58,7 @@ struct Log {
 }
 
 #[derive(Default)]
-struct Member {
+pub(super) struct Member {
     /// The last message of their own; recalls are none.
     sent: i64,
     read: i64,
@@ -259,7 +160,9 @@ impl Model {
             return Outcome::Refused(Refusal::NotFound);
         }
         match *op {
-            Op::Send { from, to, id, text, admission } => self.send(from, to, id, text, admission),
+            Op::Send { from, to, id, text, quote, admission } => {
+                self.send((from, to), id, text, quote, admission)
+            }
             Op::Recall { from, to, target, admission } => self.recall(from, to, target, admission),
             Op::Mark { kind, who, address, seq } => self.mark(kind, who, address, seq),
             Op::Clear { who, address, up_to } => self.clear(who, address, up_to),
@@ -276,7 +179,15 @@ impl Model {
         }
     }
 
-    fn send(&mut self, from: char, to: char, id: Option<char>, text: char, admission: Admission) -> Outcome {
+    fn send(
+        &mut self,
+        (from, to): (char, char),
+        id: Option<char>,
+        text: char,
+        quote: Option<i64>,
+        admission: Admission,
+    ) -> Outcome {
+        let quotes = |stored: &Message| stored.quote.as_ref().map(|q| q.seq.get()) == quote;
         let (sender, id) = (self.name(from), id.and_then(|id| ClientMsgId::parse(&id.to_string()).ok()));
         let (is_blocked, only) = (self.is_blocked(from, to), repeats_only(admission));
         let conversation = self.log(from, to);
@@ -288,9 +199,9 @@ impl Model {
                 self.touch(from, to);
             }
             // Of a recalled message nothing is left to compare.
-            return match stored.recalled || *stored.body == *body(text) {
+            return match stored.recalled || (quotes(&stored) && *stored.body == *body(text)) {
                 true => Outcome::Repeated {
-                    stored,
+                    stored: self.with_quote(Key::of(from, to), stored),
                     audience: self.audience_of_repeat(from, to, only.is_some() || is_blocked),
                 },
                 false => Outcome::Refused(Refusal::Conflict),
@@ -302,6 +213,14 @@ impl Model {
         if is_blocked {
             return Outcome::Refused(Refusal::Blocked);
         }
+        let may_quote = |seq: &i64| {
+            let cleared = conversation.and_then(|c| c.members.get(&from)).map_or(0, |m| m.cleared);
+            let is_message = |m: &Message| m.target.is_none();
+            *seq > cleared && conversation.and_then(|c| c.message(*seq)).is_some_and(is_message)
+        };
+        if quote.is_some_and(|seq| !may_quote(&seq)) {
+            return Outcome::Refused(Refusal::NothingToQuote);
+        }
         if conversation.is_none() {
             let (begun, limit) = (self.begun.entry(from).or_default(), self.limits.new_conversations_per_day);
             if limit > 0 && *begun >= limit {
@@ -309,12 +228,34 @@ impl Model {
             }
             *begun += 1;
         }
-        let seq =
-            self.store(from, to, |message| Message { client_msg_id: id, body: body(text).into(), ..message });
+        let quote = quote.map(|seq| Box::new(Quote { seq: s(seq), quoted: Quoted::Gone }));
+        let body = body(text).into();
+        let seq = self.store(from, to, |message| Message {
+            client_msg_id: id,
+            body,
+            quote: quote.clone(),
+            ..message
+        });
+        let quote = quote.map(|quote| self.quoted(Key::of(from, to), *quote));
         if let Some(member) = self.log_mut(from, to).and_then(|c| c.members.get_mut(&from)) {
             member.sent = seq;
         }
-        Outcome::Appended { seq, audience: self.members(from, to) }
+        Outcome::Appended { seq, quote, audience: self.members(from, to) }
+    }
+
+    /// What is quoted, as it stands.
+    fn quoted(&self, key: Key, Quote { seq, .. }: Quote) -> Quote {
+        let message = self.conversations.get(&key).and_then(|c| c.message(seq.get()));
+        let quoted = message.map_or(Quoted::Gone, |m| match m.recalled {
+            true => Quoted::Recalled,
+            false => Quoted::shown(m.sender.clone(), m.kind.clone(), &m.body),
+        });
+        Quote { seq, quoted }
+    }
+
+    fn with_quote(&self, key: Key, message: Message) -> Message {
+        let quote = message.quote.clone().map(|quote| Box::new(self.quoted(key, *quote)));
+        Message { quote, ..message }
     }
 
     fn recall(&mut self, from: char, to: char, target: i64, admission: Admission) -> Outcome {
@@ -359,7 +300,7 @@ impl Model {
                 (message.recalled, message.body) = (true, "{}".into());
             }
         }
-        Outcome::Appended { seq, audience: self.members(from, to) }
+        Outcome::Appended { seq, quote: None, audience: self.members(from, to) }
     }
 
     /// A quiet repeat is pushed to nobody.
@@ -395,6 +336,7 @@ impl Model {
             client_msg_id: None,
             recalled: false,
             target: None,
+            quote: None,
         };
         conversation.messages.push(fill(message));
         conversation.members.values_mut().for_each(|m| m.has_changed = true);
@@ -527,7 +469,8 @@ impl Model {
         let above = above.max(self.overview(who, address).cleared_seq.get());
         let own = self.log(who, address).filter(|_| self.is_member(who, address));
         let messages = own.into_iter().flat_map(|c| &c.messages);
-        messages.filter(|m| (above + 1..below).contains(&m.seq.get())).cloned().collect()
+        let between = messages.filter(|m| (above + 1..below).contains(&m.seq.get()));
+        between.map(|m| self.with_quote(Key::of(who, address), m.clone())).collect()
     }
 
     pub(super) fn history(
@@ -565,7 +508,7 @@ impl Model {
         let one = |address: &char| {
             self.between(who, *address, 0, i64::MAX)
                 .pop()
-                .map(|last| (self.overview(who, *address), Some(last)))
+                .map(|last| (self.overview(who, *address), Some(Message { quote: None, ..last })))
         };
         let addresses = ADDRESSES.iter().zip(stored_at).filter(|(address, _)| is_of(kinds, **address));
         let mut list: Vec<_> = addresses.filter_map(|(address, at)| one(address).zip(Some(*at))).collect();

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::model::{GROUP, Op, USERS};
+use super::model::{GROUP, USERS};
+use super::op::Op;
 use super::*;
 
 /// One step of a sequence.
@@ -48,8 +49,18 @@ fn append_op() -> impl Strategy<Value = Op> {
     let of_recall = prop_oneof![3 => admission(), 1 => Just(Admission::Moderator)];
     let id = prop::option::weighted(0.7, prop::sample::select(vec!['1', '2', '3', '4']));
     let text = prop_oneof![6 => Just('x'), 1 => Just('y')];
+    // Nobody quotes in a group yet.
+    let quote = prop::option::weighted(0.3, 1..8i64);
+    let send = |((from, to), id, text, quote, admission): ((char, char), _, _, Option<i64>, _)| Op::Send {
+        from,
+        to,
+        id,
+        text,
+        quote: quote.filter(|_| to != GROUP),
+        admission,
+    };
     prop_oneof![
-        4 => (at(), id, text, admission()).prop_map(|((from, to), id, text, admission)| Op::Send { from, to, id, text, admission }),
+        4 => (at(), id, text, quote, admission()).prop_map(send),
         3 => (at(), 0..6i64, of_recall).prop_map(|((from, to), target, admission)| Op::Recall { from, to, target, admission }),
     ]
 }

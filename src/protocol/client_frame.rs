@@ -441,12 +441,33 @@ mod tests {
         for dialect in [Dialect::Plain, Dialect::V1] {
             let mut frame = r#"{"type":"text","client_msg_id":"c","message":"x","url":"u""#.to_owned();
             for field in SERVER_FIELDS.iter().filter(|field| **field != "id") {
-                frame += &format!(r#","{field}":["x",1]"#);
+                // A v1 client quotes with one of them.
+                let value = if *field == "quote" { r#"{"seq":1}"# } else { r#"["x",1]"# };
+                frame += &format!(r#","{field}":{value}"#);
             }
             frame += r#","id":"1","event":"e","name":"n","of_seqs":1}"#;
             let kept = r#"{"client_msg_id":"c","message":"x","url":"u","event":"e","name":"n","of_seqs":1}"#;
             assert_eq!(&*message(&frame, dialect).body, kept, "{dialect:?}");
         }
+    }
+
+    #[test]
+    fn a_v1_message_may_quote_and_a_plain_one_does_not() {
+        let quoting =
+            |quote: &str| format!(r#"{{"type":"text","client_msg_id":"c","message":"x","quote":{quote}}}"#);
+        let quote = |text: &str| message(&quoting(text), Dialect::V1).quote.map(Seq::get);
+        assert_eq!(quote(r#"{"seq":41}"#), Some(41));
+        // What the server says of it itself is not taken.
+        assert_eq!(quote(r#"{"seq":1,"from_user_openid":"bob","message":"of my own making"}"#), Some(1));
+        let kept = r#"{"client_msg_id":"c","message":"x"}"#;
+        assert_eq!(&*message(&quoting(r#"{"seq":41}"#), Dialect::V1).body, kept);
+        for wrong in
+            ["41", "null", "[]", "{}", r#"{"seq":0}"#, r#"{"seq":-1}"#, r#"{"seq":1.5}"#, r#"{"seq":"1"}"#]
+        {
+            assert_eq!(read(&quoting(wrong), Dialect::V1).unwrap_err().0, ErrorCode::BadFrame, "{wrong}");
+            assert_eq!(message(&quoting(wrong), Dialect::Plain).quote, None);
+        }
+        assert_eq!(message(&quoting(r#"{"seq":41}"#), Dialect::Plain).quote, None);
     }
 
     #[test]

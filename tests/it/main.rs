@@ -26,6 +26,7 @@ mod connections;
 mod order;
 mod floods;
 mod output;
+mod quotes;
 mod reaper;
 mod revocations;
 mod descriptors;

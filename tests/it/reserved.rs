@@ -57,8 +57,14 @@ async fn fields_of_later_releases_are_dropped_from_every_message() {
     for field in FIELDS {
         frame[field] = json!(["of the client's own making"]);
     }
-    for (client, sender) in [(&mut plain, "alice"), (&mut v1, "carol")] {
-        client.send(frame.clone()).await;
+    // A v1 client quotes with it.
+    let of_v1 = || {
+        let mut frame = frame.clone();
+        frame.as_object_mut().unwrap().remove("quote");
+        frame
+    };
+    for (client, sender, frame) in [(&mut plain, "alice", frame.clone()), (&mut v1, "carol", of_v1())] {
+        client.send(frame).await;
         let pushed = bob.expect("text").await;
         let (_, page) = server.http_as("bob").await.get(&format!("/v1/messages?peer={sender}")).await;
         for message in [&pushed, &page["messages"][0]] {
@@ -72,7 +78,7 @@ async fn fields_of_later_releases_are_dropped_from_every_message() {
     v1.expect("ack").await;
     // They are no content: with others, or without any, it is the same message.
     v1.say("bob", "c2", "y").await;
-    v1.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "c2", "message": "y", "quote": { "seq": 1 } }))
+    v1.send(json!({ "type": "text", "to_user_openid": "bob", "client_msg_id": "c2", "message": "y", "mentions": ["bob"] }))
         .await;
     assert_eq!(v1.expect("ack").await["duplicate"], true);
 }

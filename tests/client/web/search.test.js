@@ -90,8 +90,10 @@ test('search with the keyboard alone, and on a phone', async t => {
   await page.locator('.row[data-revealed]', { hasText: 'second match' }).waitFor()
   assert.match(await focused(), /second match/)
   await page.focus(field)
+  await page.keyboard.press('ArrowDown')
+  assert.match(await focused(), /second match/)
   await page.keyboard.press('Escape')
-  assert.deepEqual([await page.inputValue(field), await page.locator('#conversations').isVisible()], ['', true])
+  assert.deepEqual([await page.inputValue(field), await page.locator('#conversations').isVisible(), await page.evaluate(() => document.activeElement.type)], ['', true, 'search'])
 
   const { page: phone } = await signedIn(t, shared, server, 'alice', { ...LIGHT, ...PHONE })
   await phone.locator('#conversations a').waitFor()

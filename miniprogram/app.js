@@ -3,6 +3,8 @@ const { createNotices } = require('./sdk/notices')
 const { url, devUser } = require('./config')
 const { toast } = require('./utils/ask')
 const { createDrafts } = require('./utils/drafts')
+const { createRecalled } = require('./utils/recalled')
+const { forgetEmoji } = require('./utils/recent-emoji')
 const { developing } = require('./utils/invite')
 const words = require('./i18n/index')
 
@@ -18,9 +20,11 @@ App({
   chat,
   notices: createNotices(chat),
   drafts: createDrafts(chat, () => toast(words.failures.draft)),
+  recalled: createRecalled(chat),
 
   onLaunch() {
     this.chat.on('unread', () => this.showUnread())
+    this.chat.on('state', () => { if (!this.chat.openid) forgetEmoji() })
     this.chat.start()
   },
 

@@ -10,6 +10,7 @@ import { List } from './list.js'
 import { openDialog, showMenu, toast } from './overlay.js'
 import { openProfile } from './profile.js'
 import { Room } from './room.js'
+import { Search } from './search.js'
 import { leave, signIn, signInAgain } from './sign-in.js'
 import { explain, isOpenid, text, translate } from './text.js'
 
@@ -41,8 +42,19 @@ function run({ chat, store }, mode) {
   })
   const showUser = openid => openid === chat.openid ? showMyself() : card.show(openid)
   const list = new List(chat, drafts, showUser)
-  const room = new Room(chat, showUser)
-  const composer = new Composer(chat, drafts, () => room.toNewest())
+  const composer = new Composer(chat, drafts, store, () => room.toNewest())
+  const room = new Room(chat, { showUser, writeAnew: words => composer.insert(words) })
+  /** Key of the message to be shown in the chat that is on its way. */
+  let wanted
+  const showWanted = () => {
+    if (wanted && !room.reveal(wanted)) toast(text('error_not_found'))
+    wanted = undefined
+  }
+  new Search(chat, (peer, key) => {
+    wanted = key
+    if (room.peer === peer) showWanted()
+    else location.hash = `#${peer}`
+  })
 
   const showOpenChat = () => {
     const peer = location.hash.slice(1)
@@ -51,7 +63,8 @@ function run({ chat, store }, mode) {
     list.show(open)
     room.show(open)
     composer.show(open)
-    if (!open) list.focus()
+    if (wanted) showWanted()
+    else if (!open) list.focus()
     else if (touch.matches) room.focus()
     else composer.focus()
   }

@@ -1,22 +1,31 @@
 /** Field in which messages are written. */
 
 import { $ } from './dom.js'
+import { EmojiPanel } from './emoji-panel.js'
 import { toast } from './overlay.js'
 import { explain, text } from './text.js'
 
 const form = $('#composer')
 const field = $('textarea', form)
-const button = $('button', form)
+const button = $('.primary', form)
+/** No character that is seen as one has more code units. */
+const LONGEST_CHARACTER = 64
 
 export class Composer {
   #chat
   #drafts
+  #panel
   #peer = ''
   #width = 0
 
-  constructor(chat, drafts, sent) {
+  constructor(chat, drafts, store, sent) {
     this.#chat = chat
     this.#drafts = drafts
+    this.#panel = new EmojiPanel(store, {
+      field,
+      pick: emoji => this.#replace(emoji, field.selectionStart, field.selectionEnd),
+      eraseLast: () => this.#erase(),
+    })
     field.oninput = () => {
       this.#fit()
       if (!drafts.set(this.#peer, field.value)) toast(text('draft_not_kept'))
@@ -41,12 +50,33 @@ export class Composer {
 
   show(peer) {
     this.#peer = peer
+    this.#panel.close()
     field.value = this.#drafts.get(peer)
     this.#fit()
   }
 
   focus() {
     field.focus()
+  }
+
+  /** Puts words in at the caret; what is written or selected stays. */
+  insert(words) {
+    this.#replace(words, field.selectionEnd, field.selectionEnd)
+    field.focus()
+  }
+
+  #replace(words, from, to) {
+    field.setRangeText(words, from, to, 'end')
+    field.oninput()
+  }
+
+  /** What is selected, or else the character before the caret, of however many code points. */
+  #erase() {
+    const { selectionStart, selectionEnd } = field
+    if (selectionStart !== selectionEnd) return this.#replace('', selectionStart, selectionEnd)
+    const before = field.value.slice(Math.max(0, selectionStart - LONGEST_CHARACTER), selectionStart)
+    const last = [...new Intl.Segmenter().segment(before)].at(-1)?.segment ?? ''
+    if (last) this.#replace('', selectionStart - last.length, selectionStart)
   }
 
   #send(sent) {
@@ -60,7 +90,7 @@ export class Composer {
     field.value = ''
     this.#drafts.set(this.#peer, '')
     this.#fit()
-    field.focus()
+    if (!this.#panel.isOpen) field.focus()
     sent()
   }
 

@@ -9,7 +9,10 @@ import { nameOf } from './avatar.js'
 import { $, icon, make, place } from './dom.js'
 import { copy, select } from './clipboard.js'
 import { drawMessage, recalled, surroundings } from './message.js'
+import { entriesOf, entriesOfSeveral } from './message-menu.js'
 import { confirm, onContextMenu, showMenu, step, toast } from './overlay.js'
+import { Recalled } from './recalled.js'
+import { Selection } from './selection.js'
 import { explain, summary, text } from './text.js'
 import { Unread } from './unread.js'
 
@@ -53,9 +56,18 @@ export class Room {
   /** The newest when the user looked away, or the connection was lost; undefined while they look. */
   #away = undefined
 
-  /** `showUser` shows who wrote a message. */
-  constructor(chat, showUser) {
+  #recalled = new Recalled(peer => { if (peer === this.#peer) this.#draw() })
+  #selection = new Selection({
+    entries: keys => entriesOfSeveral(this.#chat.messages(this.#peer).filter(({ key }) => keys.has(key)), this.#does),
+    changed: () => this.#draw(),
+    left: key => this.#rows.get(key)?.element.focus({ preventScroll: true }),
+  })
+  #writeAnew
+
+  /** `showUser` shows who wrote a message; `writeAnew` is given the words of one that was recalled. */
+  constructor(chat, { showUser, writeAnew }) {
     this.#chat = chat
+    this.#writeAnew = writeAnew
     chat.on('messages', ({ peer }) => { if (peer === this.#peer) this.#draw() })
     chat.on('conversations', () => this.#drawName())
     chat.on('users', ({ openids }) => {
@@ -77,10 +89,7 @@ export class Room {
     newer.onclick = () => this.toNewest()
     toFirstNew.onclick = () => this.#toFirstNew()
     onContextMenu(list, '.row', (row, at) => this.#menu(row, at))
-    list.onclick = ({ target }) => {
-      const face = target.closest('.line > .avatar')
-      if (face) showUser(face.closest('.mine') ? chat.openid : this.#peer)
-    }
+    list.onclick = event => this.#clicked(event, showUser)
     // The composer grows, the keyboard comes, a phone is folded, letters become larger: the newest stays in sight, and so does what is read.
     const resized = new ResizeObserver(() => this.#resized())
     for (const each of [log, list]) resized.observe(each)
@@ -91,6 +100,7 @@ export class Room {
   /** Shows the chat with `peer`; none where it is empty. */
   show(peer) {
     if (peer === this.#peer) return
+    this.#selection.end()
     this.#peer = peer
     this.#rows.clear()
     list.replaceChildren()
@@ -146,6 +156,23 @@ export class Room {
     // Wherever it is scrolled to.
     this.#top = 0
     this.#draw()
+  }
+
+  /** The message with this key to the middle of the screen; false where it is not known. */
+  reveal(key) {
+    const message = this.#chat.messages(this.#peer).find(each => each.key === key)
+    if (!message) return false
+    this.#middle = key
+    this.#draw()
+    const { element } = this.#rows.get(key)
+    const box = log.getBoundingClientRect()
+    const row = element.getBoundingClientRect()
+    log.scrollTop += row.top - box.top - Math.max(ABOVE, (box.height - row.height) / 2)
+    element.focus({ preventScroll: true })
+    element.dataset.revealed = ''
+    element.onanimationend = ({ target }) => { if (target === element) delete element.dataset.revealed }
+    this.#scrolled()
+    return true
   }
 
   focus() {
@@ -208,12 +235,14 @@ export class Room {
     for (let i = to - 1; i >= from; i--) {
       const message = all[i]
       const row = this.#rows.get(message.key) ?? { element: make('div', { tabIndex: -1, 'data-key': message.key }) }
-      const around = surroundings(message, all[i - 1], next, users[Number(message.mine)], message === firstNew)
+      const canEdit = this.#recalled.wordsOf(message) !== undefined
+      const around = surroundings(message, all[i - 1], next, users[Number(message.mine)], { isFirstNew: message === firstNew, canEdit })
       row.drawn = drawMessage(row.element, message, around, row.drawn, () => this.#askToResend(message))
       rows.set(message.key, row)
       if (message.mine && !message.recalled) next = message
     }
     this.#rows = rows
+    this.#selection.paint(rows, key => all.some(message => message.key === key && !message.recalled))
     return [...rows.values()].map(row => row.element).reverse()
   }
 
@@ -383,48 +412,90 @@ export class Room {
 
   #menu(row, at) {
     const message = this.#message(row)
-    if (!message || message.recalled) return
-    const peer = this.#peer
-    const words = summary(message)
-    const items = [{ label: text('copy'), run: () => copy(words) }, { label: text('select'), run: () => select(words) }]
-    if (message.state === 'sending') {
-      items.push({ label: text('cancel_send'), run: () => this.#cancel(message) })
-    } else if (message.state === 'failed') {
-      items.push({ label: text('retry'), run: () => this.#chat.retry(peer, message.client_msg_id) })
-      items.push({ label: text('discard'), run: () => this.#chat.discard(peer, message.client_msg_id), danger: true })
-    } else if (message.mine && message.seq) {
-      items.push({ label: text('recall'), run: () => this.#chat.recall(peer, message.seq).catch(error => toast(explain(error))) })
+    if (!message || message.recalled || this.#selection.isOn) return
+    showMenu(at, entriesOf(message, this.#does))
+  }
+
+  /** By message-menu.js, which says when. */
+  #does = {
+    copy: message => copy(summary(message)),
+    select: message => select(summary(message)),
+    cancel: ({ peer, client_msg_id }) => {
+      // The menu may be older than the ack.
+      if (!this.#chat.cancel(peer, client_msg_id)) toast(text('cancel_too_late'))
+    },
+    retry: ({ peer, client_msg_id }) => this.#chat.retry(peer, client_msg_id),
+    discard: ({ peer, client_msg_id }) => this.#chat.discard(peer, client_msg_id),
+    recall: message => this.#recalled.keep(message, () => this.#chat.recall(message.peer, message.seq)).catch(error => toast(explain(error))),
+    selectSeveral: ({ key }) => {
+      this.#selection.start(key)
+      $('.pick', this.#rows.get(key)?.element)?.focus({ preventScroll: true })
+    },
+    copySeveral: messages => copy(messages.length === 1 ? summary(messages[0]) : messages.map(message => `${this.#author(message)}: ${summary(message)}`).join('\n')),
+  }
+
+  #author({ mine, peer }) {
+    return nameOf(mine ? this.#chat.me() : this.#chat.user(peer))
+  }
+
+  #clicked(event, showUser) {
+    const row = event.target.closest('.row')
+    if (!row) return
+    if (this.#selection.isOn) {
+      // The mark shows what is chosen, and that may be no more than so many.
+      if (!event.target.matches('.pick')) event.preventDefault()
+      const message = this.#message(row)
+      if (message && !message.recalled) this.#selection.toggle(message.key)
+      return
     }
-    showMenu(at, items)
+    const opener = event.target.closest('.open-menu')
+    if (opener) {
+      const box = opener.getBoundingClientRect()
+      this.#menu(row, { x: box.left, y: box.bottom })
+    } else if (event.target.closest('.line > .avatar')) {
+      showUser(row.matches('.mine') ? this.#chat.openid : this.#peer)
+    } else if (event.target.closest('.re-edit')) {
+      this.#editAnew(row)
+    }
+  }
+
+  #editAnew(row) {
+    const words = this.#recalled.wordsOf(this.#message(row) ?? {})
+    if (words !== undefined) this.#writeAnew(words)
   }
 
   #askToResend(message) {
     const detail = message.error ? explain(message.error) : ''
-    confirm({ title: text('retry_title'), detail, action: text('retry'), isDanger: false }, () => this.#chat.retry(message.peer, message.client_msg_id))
-  }
-
-  /** The menu may be older than the ack. */
-  #cancel({ peer, client_msg_id }) {
-    if (!this.#chat.cancel(peer, client_msg_id)) toast(text('cancel_too_late'))
+    confirm({ title: text('retry_title'), detail, action: text('retry'), isDanger: false }, () => this.#does.retry(message))
   }
 
   /** The log is one stop of the Tab key; arrows go from message to message in it. */
   #key(event) {
     const rows = [...list.children]
-    const at = rows.indexOf(document.activeElement)
-    if (at >= 0 && (event.key === 'Enter' || event.key === ' ')) {
+    const at = rows.findIndex(row => row === document.activeElement || row.contains(document.activeElement) && document.activeElement.matches('.pick'))
+    const isPress = event.key === 'Enter' || event.key === ' '
+    if (at >= 0 && isPress && this.#selection.isOn) {
+      event.preventDefault()
+      $('.pick', rows[at])?.click()
+    } else if (at >= 0 && isPress) {
       event.preventDefault()
       const box = $('.bubble', rows[at])?.getBoundingClientRect()
       if (box) this.#menu(rows[at], { x: box.left, y: box.bottom })
+      else this.#editAnew(rows[at])
     } else if (at < 0 && event.key === 'ArrowUp' && rows.length && event.target === log) {
       event.preventDefault()
-      rows.at(-1).focus()
+      this.#stopOf(rows.at(-1)).focus()
     } else if (at >= 0) {
       const next = step(event.key, at, rows.length)
       if (next === undefined) return
       event.preventDefault()
-      rows[next].focus()
+      this.#stopOf(rows[next]).focus()
     }
+  }
+
+  /** What of a row has the focus: its mark, while several are chosen. */
+  #stopOf(row) {
+    return this.#selection.isOn && $('.pick', row) || row
   }
 }
 

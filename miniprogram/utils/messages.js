@@ -9,6 +9,11 @@ function textOf(message) {
   return lookUp(words.types, message.type) || message.message || words.types.custom
 }
 
+/** Several messages as text: of each who wrote it, but of one alone. */
+function textOfSeveral(messages, nameOf) {
+  return messages.length === 1 ? textOf(messages[0]) : messages.map((message) => `${nameOf(message)}: ${textOf(message)}`).join('\n')
+}
+
 const LINK = /https?:\/\/[\w\-.~:/?#[\]@!$&'()*+,;=%]*[\w/#=&~-]/gi
 
 /**
@@ -62,4 +67,4 @@ function errorText({ word }) {
   return lookUp(words.errors, word) || words.errors.other
 }
 
-module.exports = { textOf, partsOf, folded, errorText }
+module.exports = { textOf, textOfSeveral, partsOf, folded, errorText }

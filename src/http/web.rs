@@ -31,7 +31,7 @@ macro_rules! file {
 
 /// One line a file.
 #[rustfmt::skip]
-const FILES: [File; 22] = [
+const FILES: [File; 28] = [
     file!("web", "index.html"),
     file!("web", "icon.svg"),
     file!("web", "app.css"),
@@ -39,10 +39,15 @@ const FILES: [File; 22] = [
     file!("web", "tab.js"),
     file!("web", "sign-in.js"),
     file!("web", "list.js"),
+    file!("web", "search.js"),
     file!("web", "room.js"),
     file!("web", "message.js"),
+    file!("web", "message-menu.js"),
+    file!("web", "selection.js"),
+    file!("web", "recalled.js"),
     file!("web", "unread.js"),
     file!("web", "composer.js"),
+    file!("web", "emoji-panel.js"),
     file!("web", "drafts.js"),
     file!("web", "card.js"),
     file!("web", "alerts.js"),
@@ -54,6 +59,7 @@ const FILES: [File; 22] = [
     file!("web", "time.js"),
     file!("web", "dom.js"),
     file!("miniprogram/sdk", "hongyan.js"),
+    file!("miniprogram/utils", "emoji.js"),
 ];
 
 const PAGE: &str = "index.html";

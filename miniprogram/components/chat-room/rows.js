@@ -13,8 +13,9 @@ const PAUSE_MS = 5 * 60 * 1000
  * @param {Message | undefined} before the one above the first
  * @param {number} now
  * @param {number} [newFrom] the seq of the first one that the user has not seen
+ * @param {(message: Message) => string} [wordsOf] what a recalled one had said, where it can be written anew
  */
-function roomRows(messages, before, now, newFrom) {
+function roomRows(messages, before, now, newFrom, wordsOf = () => '') {
   const marked = lastOfEachState(messages)
   return messages.map((message, index) => {
     const previous = index ? messages[index - 1] : before
@@ -26,6 +27,7 @@ function roomRows(messages, before, now, newFrom) {
       first: !!newFrom && message.seq === newFrom,
       time: pause ? longTime(message.sent_at, now, words.time) : '',
       note: message.recalled ? text : '',
+      again: message.recalled ? wordsOf(message) : '',
       mine: message.mine,
       parts: message.recalled ? [] : partsOf(shown),
       /** There is more of it than is shown. */

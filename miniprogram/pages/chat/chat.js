@@ -7,8 +7,8 @@ const { copy, go, say, toast } = require('../../utils/ask')
 const { followConnection, showLoading, QUIET } = require('../../utils/connection')
 const { invitation } = require('../../utils/invite')
 const { isOpenid } = require('../../sdk/hongyan')
-const { textOf } = require('../../utils/messages')
-const { faceOf } = require('../../utils/people')
+const { textOf, textOfSeveral } = require('../../utils/messages')
+const { faceOf, nameOf } = require('../../utils/people')
 const { soon } = require('../../utils/soon')
 
 /** @type {import('../../sdk/hongyan').Client} */
@@ -17,6 +17,8 @@ const chat = getApp().chat
 const notices = getApp().notices
 /** @type {ReturnType<typeof import('../../utils/drafts').createDrafts>} */
 const drafts = getApp().drafts
+/** @type {ReturnType<typeof import('../../utils/recalled').createRecalled>} */
+const recalled = getApp().recalled
 
 Page({
   data: {
@@ -35,6 +37,7 @@ Page({
     opening: true,
     hasFailed: false,
     draft: '',
+    found: '',
     title: '',
     notice: QUIET,
     covered: 0,
@@ -48,7 +51,7 @@ Page({
   /** @type {Array<() => void>} */
   stops: [],
 
-  onLoad({ peer = '' }) {
+  onLoad({ peer = '', key = '' }) {
     // A card that somebody shares may say anything.
     if (!isOpenid(peer)) {
       wx.reLaunch({ url: '/pages/conversations/conversations', fail() {} })
@@ -68,10 +71,12 @@ Page({
         this.setData({ notice })
         showLoading(notice.busy)
       }),
+      recalled.on(render),
       render.cancel,
     ]
     this.setData({ draft: drafts.get(peer) })
-    this.render()
+    if (key) this.showMessage(key)
+    else this.render()
   },
   onShow() {
     if (!this.peer) return
@@ -114,6 +119,16 @@ Page({
     drafts.save()
   },
 
+  /** The one that a search has found. */
+  showMessage(key) {
+    const messages = chat.messages(this.peer)
+    if (!messages.some((message) => message.key === key)) {
+      toast(words.errors.not_found)
+      return this.render()
+    }
+    this.window.toMessage(messages, key)
+    this.render({ reveal: key, found: key })
+  },
   render(more = {}) {
     if (this.gone) return
     const messages = chat.messages(this.peer)
@@ -123,7 +138,7 @@ Page({
     const title = typing ? words.room.typing : peer.name
     if (title !== this.data.title) wx.setNavigationBarTitle({ title, fail() {} })
     const unread = this.unread.of(messages, chat.hasOlder(this.peer), chat.state === 'online')
-    this.table.show(this, roomRows(shown, before, Date.now(), unread.from), {
+    this.table.show(this, roomRows(shown, before, Date.now(), unread.from, recalled.wordsOf), {
       ...changes(this.data, { me: faceOf(chat.me()), peer, title, detached, fresh, unread: unread.count, follow: this.window.follow }),
       ...more,
     })
@@ -166,11 +181,16 @@ Page({
     if (!chat.cancel(this.peer, detail.id)) toast(words.room.cancelTooLate)
   },
   onRecall({ detail }) {
-    chat.recall(this.peer, detail.seq).catch(say)
+    const message = chat.messages(this.peer).find(({ seq }) => seq === detail.seq)
+    if (message) recalled.recall(message).catch(say)
   },
   onCopy({ detail }) {
     const message = chat.messages(this.peer).find(({ key }) => key === detail.key)
     if (message) copy(textOf(message))
+  },
+  onCopySeveral({ detail }) {
+    const messages = chat.messages(this.peer).filter(({ key, recalled: isGone }) => !isGone && detail.keys.indexOf(key) >= 0)
+    if (messages.length) copy(textOfSeveral(messages, ({ mine }) => nameOf(mine ? chat.me() : chat.user(this.peer))))
   },
   onSelect({ detail }) {
     go(`/pages/message/message?peer=${this.peer}&key=${detail.key}`)

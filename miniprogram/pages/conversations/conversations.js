@@ -84,6 +84,9 @@ Page({
     if (this.wasInChat) await notices.ask()
     this.openChat(detail.peer)
   },
+  onSearch() {
+    go('/pages/search/search')
+  },
   onStart() {
     askForPeer((peer) => this.openChat(peer))
   },

@@ -142,7 +142,7 @@ test('a message that waits is taken back, and never sent', async (t) => {
   await say(page, 'better not')
   await say(page, 'this one')
   await hold(page, bubble(page, 'better not'))
-  assert.deepEqual(await menu(page), ['复制', '选择', '取消发送'])
+  assert.deepEqual(await menu(page), ['复制', '选择', '取消发送', '多选'])
   await act(page, '取消发送')
   await bubble(page, 'better not').waitFor({ state: 'detached' })
   await server.restart()

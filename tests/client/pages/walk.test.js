@@ -61,9 +61,9 @@ test('a message is recalled by a long press, on both phones', async (t) => {
   await say(alice, 'a slip')
   await bubble(bob, 'a slip').waitFor()
 
-  // What is not one's own is only copied.
+  // What is not one's own is not recalled.
   await hold(bob, bubble(bob, 'a slip'))
-  assert.deepEqual(await menu(bob), ['Copy', 'Select'])
+  assert.deepEqual(await menu(bob), ['Copy', 'Select', 'Choose several'])
   await seen(bob, '.chat-room--action').first().tap()
   assert.equal(await bob.evaluate(() => host.clipboard), 'a slip')
 

@@ -57,7 +57,7 @@ test('a draft is kept for each chat, stands in the list, outlives a reload and g
   await row(alice, 'bob').click()
   await alice.fill(field, ' \n ')
   await alice.press(field, 'Enter')
-  assert.equal(await alice.locator('#composer button').isDisabled(), true)
+  assert.equal(await alice.locator('#composer .primary').isDisabled(), true)
   await toList(alice)
   assert.equal(await row(alice, 'bob').locator('.draft').count(), 0)
 
@@ -141,7 +141,7 @@ test('a message that waits can be taken back before it is sent', async t => {
   await page.locator('body[data-state=waiting]').waitFor()
   for (const words of ['sent after all', 'taken back']) await say(page, words)
   await bubble(page, 'taken back').click({ button: 'right' })
-  assert.deepEqual(await page.getByRole('menuitem').allTextContents(), ['复制', '选择', '取消发送'])
+  assert.deepEqual(await page.getByRole('menuitem').allTextContents(), ['复制', '选择', '取消发送', '多选'])
   await look(page, 'cancel-light')
   await page.getByRole('menuitem', { name: '取消发送' }).click()
   await bubble(page, 'taken back').waitFor({ state: 'detached' })

@@ -2,7 +2,7 @@ import * as glass from 'glass-easel'
 import { codeSpace } from './space.js'
 
 const space = new glass.ComponentSpace()
-const ARIA = ['Role', 'Label', 'Hidden', 'Live', 'Expanded', 'Selected']
+const ARIA = ['Role', 'Label', 'Hidden', 'Live', 'Expanded', 'Selected', 'Checked']
 const ariaName = (name) => (name === 'Role' ? 'role' : `aria-${name.toLowerCase()}`)
 
 /** One of WeChat's own components: its element in the DOM is `this.$$`. */

@@ -37,7 +37,8 @@ function field(tag) {
         else put()
       },
       'placeholder, disabled, maxlength'() { this.paint?.() },
-      focus(value) { if (value) this.field?.focus() },
+      // Not within the call that sets the data, as in WeChat.
+      focus(value) { if (value) queueMicrotask(() => this.field?.focus()) },
     },
     methods: {
       fit() {

@@ -37,4 +37,5 @@ mod doctor;
 mod status;
 mod files;
 mod notices;
+mod pins;
 mod metrics;

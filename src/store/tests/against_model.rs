@@ -13,7 +13,8 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use super::model::{
-    ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Key, Model, Op, Outcome, USERS, body,
+    ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Key, Model, Op, Outcome, PINNED_LIMIT, USERS,
+    body,
 };
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
@@ -141,7 +142,7 @@ impl Case<'_> {
             match one.outcome {
                 Outcome::Cleared { moved: false, .. } | Outcome::Done => told.push(one),
                 Outcome::Refused(Refusal::TooMany) => told.push(one),
-                Outcome::Refused(_) if matches!(one.op, Op::Mute { .. } | Op::Clear { .. }) => told.push(one),
+                Outcome::Refused(_) if matches!(one.op, Op::Set { .. } | Op::Clear { .. }) => told.push(one),
                 _ => drawn.entry(one.op.conversation()).or_default().push_back(one),
             }
         }
@@ -193,7 +194,7 @@ impl Case<'_> {
             Event::Cleared { conversation, seq, .. } => {
                 (conversation, None, Outcome::Cleared { seq: seq.get(), moved: true })
             }
-            Event::Settings { conversation, muted, .. } => (conversation, None, Outcome::Muted { muted }),
+            Event::Settings { conversation, settings, .. } => (conversation, None, Outcome::Set(settings)),
             // Whoever hears of it late was refused before.
             Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) => return Err(text),
         };
@@ -203,7 +204,7 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(conversation, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) {
+        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Set(_)) {
             None
         } else {
             Some(waiting.id.clone())
@@ -249,9 +250,11 @@ impl Case<'_> {
             Op::Block { who, peer, change } => {
                 Some(called(rig, Block { openid: name(who), peer: name(peer), change }))
             }
-            Op::Mute { who, address, muted } => {
-                let (openid, conversation) = (name(who), conversation(who, address));
-                Some(called(rig, ConversationSettings { openid, conversation, muted }))
+            Op::Set { who, address, muted, pinned } => {
+                let (openid, conversation, pinned_limit) =
+                    (name(who), conversation(who, address), PINNED_LIMIT);
+                let change = ConversationSettings { openid, conversation, muted, pinned, pinned_limit };
+                Some(called(rig, change))
             }
             Op::Age => unreachable!(),
         }
@@ -301,17 +304,20 @@ impl Case<'_> {
         let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let openid = || model.name(who);
-        let (mut list, mut place) = (Vec::new(), None);
-        loop {
-            let page = rig.asked(Conversations { openid: openid(), kinds, limit, after: place }).await?;
-            list.extend(page.conversations.into_iter().map(|c| (c.overview, c.last_message)));
-            place = page.next;
-            if place.is_none() {
-                break;
-            }
-        }
         let expected = model.list(who, kinds, &self.stored_at(who));
-        same((who, "list", limit), &list, &expected)?;
+        let pinned: Vec<_> = expected.iter().filter(|(overview, _)| overview.pinned).cloned().collect();
+        for (choice, expected) in [(Choice::All, &expected), (Choice::Pinned, &pinned)] {
+            let (mut list, mut after) = (Vec::new(), None);
+            loop {
+                let page = rig.asked(Conversations { openid: openid(), kinds, choice, limit, after }).await?;
+                list.extend(page.conversations.into_iter().map(|c| (c.overview, c.last_message)));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            same((who, choice, limit), &list, expected)?;
+        }
         let unread: Vec<_> = expected.into_iter().filter(|(overview, _)| overview.unread > 0).collect();
         let summary = rig.asked(Unread { openid: openid(), kinds, limit }).await?;
         let expected = (unread.iter().map(|(o, _)| o.unread).sum::<i64>(), unread.len() > limit);

@@ -121,6 +121,8 @@ export interface Conversation {
   unread: number
   /** Its messages are not to disturb: the sum of `unread` leaves them out, and no notice goes out for them. */
   muted: boolean
+  /** To be shown before the others: `conversations` does not order by it. */
+  pinned: boolean
   /** For the order of a list, newest first. */
   updated_at: Time
   /** The peer is typing now. */
@@ -189,10 +191,15 @@ export interface Client {
   /** Asks the server anew, for pull to refresh. Rejects with `offline` where there is no connection, and hurries to make one. */
   refresh(): Promise<void>
   unread(): number
-  /** Clears this user's own view of it, and what failed or waits to be sent; the peer keeps theirs. */
+  /** Clears this user's own view of it, and what failed or waits to be sent; the peer keeps theirs. It stays pinned where it is. */
   removeConversation(peer: string): Promise<void>
   /** On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet. */
   setMuted(peer: string, muted: boolean): Promise<void>
+  /**
+   * On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet, and with `too_large` where
+   * as many are pinned as may be: 20, unless the operator says otherwise.
+   */
+  setPinned(peer: string, pinned: boolean): Promise<void>
 
   /** What is known of it, oldest first, without holes: own unsent messages stand at the end. */
   messages(peer: string): Message[]

@@ -4,7 +4,7 @@ import { avatar, nameOf } from './avatar.js'
 import { copy } from './clipboard.js'
 import { $, make } from './dom.js'
 import { confirm, openDialog, toast } from './overlay.js'
-import { explain, text } from './text.js'
+import { explain, explainPin, text } from './text.js'
 
 const BLOCKS_PAGE_SIZE = 100
 
@@ -76,7 +76,10 @@ export class Card {
     const isBlocked = this.#isBlocked
     return [
       { name: 'copy', label: text('copy_openid'), run: () => copy(peer, text('openid_copied')) },
-      ...(conversation ? [{ name: 'mute', label: text('mute'), isOn: conversation.muted, run: () => this.#try(this.#chat.setMuted(peer, !conversation.muted)) }] : []),
+      ...(conversation ? [
+        { name: 'pin', label: text('pin'), isOn: conversation.pinned, run: () => this.#try(this.#chat.setPinned(peer, !conversation.pinned), explainPin) },
+        { name: 'mute', label: text('mute'), isOn: conversation.muted, run: () => this.#try(this.#chat.setMuted(peer, !conversation.muted)) },
+      ] : []),
       { name: 'block', label: text(isBlocked ? 'unblock' : 'block'), isDanger: !isBlocked, isReady: isBlocked !== undefined, run: () => this.#changeBlock() },
     ]
   }
@@ -97,8 +100,8 @@ export class Card {
     }))
   }
 
-  async #try(change) {
+  async #try(change, explained = explain) {
     problem.textContent = ''
-    await change.catch(error => { problem.textContent = explain(error) })
+    await change.catch(error => { problem.textContent = explained(error) })
   }
 }

@@ -4,7 +4,7 @@ import { avatar, nameOf } from './avatar.js'
 import { $, icon, make, place } from './dom.js'
 import { recalled } from './message.js'
 import { confirm, onContextMenu, showMenu, step, toast } from './overlay.js'
-import { explain, summary, text } from './text.js'
+import { explain, explainPin, summary, text } from './text.js'
 import { shortTime } from './time.js'
 
 const MINUTE = 60_000
@@ -61,15 +61,18 @@ export class List {
     const card = { label: text('card'), run: () => this.#showCard(peer) }
     const remove = { label: text('delete_chat'), run: () => this.remove(peer), danger: true }
     if (!conversation) return [card, remove]
-    const { muted } = conversation
+    const { muted, pinned } = conversation
+    const pin = () => this.#chat.setPinned(peer, !pinned).catch(error => toast(explainPin(error)))
     const mute = () => this.#chat.setMuted(peer, !muted).catch(error => toast(explain(error)))
-    return [card, { label: text(muted ? 'unmute' : 'mute'), run: mute }, remove]
+    return [card, { label: text(pinned ? 'unpin' : 'pin'), run: pin }, { label: text(muted ? 'unmute' : 'mute'), run: mute }, remove]
   }
 
   /** For good, so it asks. */
   remove(peer) {
     confirm({ title: text('delete_chat_title'), detail: text('delete_chat_text', { name: nameOf(this.#chat.user(peer)) }), action: text('delete') }, async () => {
       try {
+        // What nobody sees would take one of the places for pinned chats.
+        if (this.#chat.conversations().find(each => each.peer === peer)?.pinned) await this.#chat.setPinned(peer, false)
         await this.#chat.removeConversation(peer)
         this.#drafts.set(peer, '')
         this.#draw()
@@ -114,15 +117,15 @@ export class List {
     $('#no-conversations').hidden = conversations.length > 0 || this.#chat.state !== 'online'
   }
 
-  /** The client's, and those in which nothing but a draft stands yet. */
+  /** The client's, and those in which nothing but a draft stands yet; those that are pinned first. */
   #conversations() {
     const known = this.#chat.conversations()
     const peers = new Set(known.map(({ peer }) => peer))
-    const begun = this.#drafts.all().filter(({ peer }) => !peers.has(peer)).map(({ peer, at }) => ({ peer, unread: 0, muted: false, updated_at: at, typing: false }))
-    return begun.length ? [...begun, ...known].sort((one, other) => other.updated_at - one.updated_at) : known
+    const begun = this.#drafts.all().filter(({ peer }) => !peers.has(peer)).map(({ peer, at }) => ({ peer, unread: 0, muted: false, pinned: false, updated_at: at, typing: false }))
+    return [...begun, ...known].sort((one, other) => other.pinned - one.pinned || other.updated_at - one.updated_at)
   }
 
-  #look({ peer, last, unread, muted, updated_at, typing }) {
+  #look({ peer, last, unread, muted, pinned, updated_at, typing }) {
     const user = this.#chat.user(peer)
     // That of the open chat stands where it is written.
     const draft = peer === this.#open ? '' : this.#drafts.get(peer).trim()
@@ -137,6 +140,7 @@ export class List {
       failed: last?.state === 'failed' && !draft,
       unread,
       muted,
+      pinned,
     }
   }
 
@@ -158,7 +162,8 @@ export class List {
   }
 }
 
-function drawRow(link, { user, time, words, typing, isDraft, failed, unread, muted }) {
+function drawRow(link, { user, time, words, typing, isDraft, failed, unread, muted, pinned }) {
+  link.classList.toggle('pinned', pinned)
   const picture = make('span', { className: 'picture' }, avatar(user))
   if (unread) {
     picture.append(make('span', { className: muted ? 'badge quiet' : 'badge', 'aria-hidden': 'true', textContent: unread > MAX_BADGE ? `${MAX_BADGE}+` : unread }))
@@ -174,5 +179,6 @@ function drawRow(link, { user, time, words, typing, isDraft, failed, unread, mut
       make('span', { className: 'time', textContent: time })),
     make('span', { className: 'foot' }, preview, ...(muted ? [icon('i-muted', text('muted'))] : [])),
     ...(unread ? [make('span', { className: 'unseen', textContent: text('unread', { n: unread }) })] : []),
+    ...(pinned ? [make('span', { className: 'unseen', textContent: text('pinned') })] : []),
   )
 }

@@ -89,6 +89,10 @@ const zh = {
   type_location: '[位置]',
   type_card: '[名片]',
   unknown_type: '[消息]',
+  pin: '置顶聊天',
+  unpin: '取消置顶',
+  pinned: '已置顶',
+  pins_full: '置顶的聊天已达上限。请先取消一个。',
   mute: '消息免打扰',
   unmute: '取消免打扰',
   muted: '已免打扰',
@@ -252,6 +256,10 @@ const en = {
   type_location: '[Location]',
   type_card: '[Card]',
   unknown_type: '[Message]',
+  pin: 'Pin to top',
+  unpin: 'Unpin',
+  pinned: 'Pinned',
+  pins_full: 'No more chats can be pinned. Unpin one first.',
   mute: 'Mute',
   unmute: 'Unmute',
   muted: 'Muted',
@@ -343,6 +351,11 @@ export function text(key, values = {}) {
 export function explain({ word }) {
   const key = `error_${word}`
   return Object.hasOwn(words, key) ? words[key] : text('error_other', { word })
+}
+
+/** The same of a pin: what is too large is the list of those. */
+export function explainPin(error) {
+  return error.word === 'too_large' ? text('pins_full') : explain(error)
 }
 
 /** What a message says in one line, for the list and for screen readers. Nothing that the server does not check: no name that its sender has given

@@ -713,10 +713,18 @@ const createClient = options => {
     }
   }
 
+  let set = async (peer, settings) => {
+    demand(isOpenid(peer), 'peer')
+    await call('PUT', `/v1/conversations/${peer}/settings`, settings)
+  }
+
   Object.assign(client, {
     conversations: () => listed().map(row => {
       let last = lastOf(row)
-      return { peer: row.peer, last: last && view(row, last), read_seq: row.read_seq, unread: row.unread, muted: !!row.muted, updated_at: timeOf(row), typing: row.typing > now() }
+      return {
+        peer: row.peer, last: last && view(row, last), read_seq: row.read_seq, unread: row.unread, muted: !!row.muted, pinned: !!row.pinned,
+        updated_at: timeOf(row), typing: row.typing > now(),
+      }
     }),
     unread: () => all().reduce((total, row) => total + (row.muted ? 0 : row.unread), 0),
     messages: peer => shown(rowOf(peer)).map(event => view(rowOf(peer), event)),
@@ -729,10 +737,8 @@ const createClient = options => {
       saveOutbox()
       frames.cleared({ seq }, row)
     },
-    async setMuted(peer, muted) {
-      demand(isOpenid(peer), 'peer')
-      await call('PUT', `/v1/conversations/${peer}/settings`, { muted })
-    },
+    setMuted: (peer, muted) => set(peer, { muted }),
+    setPinned: (peer, pinned) => set(peer, { pinned }),
   })
 
   // ---- client/incoming.js
@@ -779,6 +785,9 @@ const createClient = options => {
   let limits = { message_bytes: 8192, fields_bytes: 16384 }
   let isWarned = 0
 
+  /** A node of an earlier release says nothing of pins. */
+  let setOf = (row, { muted, pinned = row.pinned }) => Object.assign(row, { muted, pinned })
+
   /**
    * All but messages. Other answers are taken where they were asked for.
    * @type {any}
@@ -794,14 +803,16 @@ const createClient = options => {
       syncWith(frame.generation)
     },
     sync({ conversations }) {
-      for (let { peer, messages, cleared_seq, recv_seq, muted, ...marks } of conversations) {
+      for (let { peer, messages, cleared_seq, recv_seq, ...marks } of conversations) {
         if (!isOpenid(peer)) continue
         let row = rowOf(peer)
         let { to } = row
         // It had more when it was asked.
         if (marks.last_seq < named[peer]) return startOver()
         raise(row, marks)
-        Object.assign(row, { read_told: marks.read_seq, recv_seq, muted })
+        row.read_told = marks.read_seq
+        row.recv_seq = recv_seq
+        setOf(row, marks)
         clear(row, cleared_seq)
         take(row, messages.map(eventOf), to)
         // What has come since is not counted there; and what was read while there was no connection is not known there.
@@ -834,8 +845,8 @@ const createClient = options => {
       syncSoon()
       changed(row)
     },
-    settings({ muted }, row) {
-      row.muted = muted
+    settings(frame, row) {
+      setOf(row, frame)
       changed()
     },
   }

@@ -20,6 +20,8 @@ function toast(text) {
 
 /** Says what went wrong: an error of the SDK's. */
 const say = (error) => toast(errorText(error))
+/** The same of a pin: what is too large is the list of those. */
+const sayPin = (error) => (error.word === 'too_large' ? toast(words.failures.pins) : say(error))
 
 /**
  * A failure of WeChat's, as `fail` gets it.
@@ -72,4 +74,4 @@ function choose(items) {
   })
 }
 
-module.exports = { choose, confirm, copy, go, say, sayFailure, toast }
+module.exports = { choose, confirm, copy, go, say, sayFailure, sayPin, toast }

@@ -25,10 +25,18 @@ export const view = (row, { mine, seq, sent_at, type, message, state, error, rec
   }
 }
 
+const set = async (peer, settings) => {
+  demand(isOpenid(peer), 'peer')
+  await call('PUT', `/v1/conversations/${peer}/settings`, settings)
+}
+
 Object.assign(client, {
   conversations: () => listed().map(row => {
     const last = lastOf(row)
-    return { peer: row.peer, last: last && view(row, last), read_seq: row.read_seq, unread: row.unread, muted: !!row.muted, updated_at: timeOf(row), typing: row.typing > now() }
+    return {
+      peer: row.peer, last: last && view(row, last), read_seq: row.read_seq, unread: row.unread, muted: !!row.muted, pinned: !!row.pinned,
+      updated_at: timeOf(row), typing: row.typing > now(),
+    }
   }),
   unread: () => all().reduce((total, row) => total + (row.muted ? 0 : row.unread), 0),
   messages: peer => shown(rowOf(peer)).map(event => view(rowOf(peer), event)),
@@ -41,8 +49,6 @@ Object.assign(client, {
     saveOutbox()
     frames.cleared({ seq }, row)
   },
-  async setMuted(peer, muted) {
-    demand(isOpenid(peer), 'peer')
-    await call('PUT', `/v1/conversations/${peer}/settings`, { muted })
-  },
+  setMuted: (peer, muted) => set(peer, { muted }),
+  setPinned: (peer, pinned) => set(peer, { pinned }),
 })

@@ -15,6 +15,9 @@ import { rowOf } from './table.js'
 export let limits = { message_bytes: 8192, fields_bytes: 16384 }
 let isWarned = 0
 
+/** A node of an earlier release says nothing of pins. */
+const setOf = (row, { muted, pinned = row.pinned }) => Object.assign(row, { muted, pinned })
+
 /**
  * All but messages. Other answers are taken where they were asked for.
  * @type {any}
@@ -30,14 +33,16 @@ export const frames = {
     syncWith(frame.generation)
   },
   sync({ conversations }) {
-    for (const { peer, messages, cleared_seq, recv_seq, muted, ...marks } of conversations) {
+    for (const { peer, messages, cleared_seq, recv_seq, ...marks } of conversations) {
       if (!isOpenid(peer)) continue
       const row = rowOf(peer)
       const { to } = row
       // It had more when it was asked.
       if (marks.last_seq < named[peer]) return startOver()
       raise(row, marks)
-      Object.assign(row, { read_told: marks.read_seq, recv_seq, muted })
+      row.read_told = marks.read_seq
+      row.recv_seq = recv_seq
+      setOf(row, marks)
       clear(row, cleared_seq)
       take(row, messages.map(eventOf), to)
       // What has come since is not counted there; and what was read while there was no connection is not known there.
@@ -70,8 +75,8 @@ export const frames = {
     syncSoon()
     changed(row)
   },
-  settings({ muted }, row) {
-    row.muted = muted
+  settings(frame, row) {
+    setOf(row, frame)
     changed()
   },
 }

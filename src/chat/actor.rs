@@ -381,8 +381,8 @@ impl ChatServer {
                 }
             }
             Event::Cleared { openid, conversation, seq } => self.tell_cleared(openid, conversation, *seq),
-            Event::Settings { openid, conversation, muted } => {
-                self.tell_v1(openid, &outbound::settings(openid, conversation, *muted))
+            Event::Settings { openid, conversation, settings } => {
+                self.tell_v1(openid, &outbound::settings(openid, conversation, *settings))
             }
         }
     }

@@ -13,7 +13,9 @@ use super::outbox::{Bounds, Outbox};
 use super::ports::{ChatPorts, Cluster, ConversationStore};
 use super::*;
 use crate::event::revocation::Issued;
-use crate::event::{Audience, CommitSubscriber, Committed, Conversation, Delivered, Event, Message, Receipt};
+use crate::event::{
+    Audience, CommitSubscriber, Committed, Conversation, Delivered, Event, MemberSettings, Message, Receipt,
+};
 use crate::ids::{Device, Kind, OpenId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
 use crate::metrics::Metrics;
@@ -249,9 +251,9 @@ async fn settings_come_to_the_users_own_v1_sessions_before_others_hear_of_the_co
     let events = vec![Event::Settings {
         openid: id("bob"),
         conversation: Conversation::direct(id("alice"), id("bob")),
-        muted: true,
+        settings: MemberSettings { muted: true, pinned: false },
     }];
     rig.chat.send(Committed { events, places: None }).await.unwrap();
-    let frame = r#"{"type":"settings","peer":"alice","muted":true}"#.to_owned();
+    let frame = r#"{"type":"settings","peer":"alice","muted":true,"pinned":false}"#.to_owned();
     assert_eq!(*rig.subscriber.found.lock().unwrap(), [vec![frame.clone()], vec![frame], vec![], vec![]]);
 }

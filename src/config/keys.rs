@@ -285,6 +285,9 @@ pub static KEYS: &[Key] = &[
     number("limits.blocks_per_user", "1000", COUNT, "Others that a user may block; 0: no limit.", |c, n| {
         c.limits.blocks_per_user = n as u32;
     }),
+    number("limits.pinned_per_user", "20", COUNT, "Conversations that a user may have pinned; 0: no limit.", |c, n| {
+        c.limits.pinned_per_user = n as u32;
+    }),
     number(
         "limits.bytes_per_day",
         "20000000",

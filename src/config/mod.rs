@@ -272,6 +272,7 @@ pub struct Limits {
     pub new_conversations_per_day: u32,
     pub recall_within_ms: u64,
     pub blocks_per_user: u32,
+    pub pinned_per_user: u32,
     /// Bytes that a user may have stored in a day of UTC, on this node (0: off).
     pub bytes_per_day: u64,
     /// Live sessions in all; 0: what the descriptor limit allows.
@@ -456,6 +457,7 @@ impl Config {
                 new_conversations_per_day: 0,
                 recall_within_ms: 0,
                 blocks_per_user: 0,
+                pinned_per_user: 0,
                 bytes_per_day: 0,
                 sessions: 0,
                 connections: 0,

@@ -128,8 +128,17 @@ pub enum Event {
     MarkRefused { receipt: Receipt, request_id: RequestId, why: Refusal },
     /// `openid` has cleared their own view of a conversation up to `seq`. They alone are told.
     Cleared { openid: OpenId, conversation: Conversation, seq: Seq },
-    /// `openid` has set whether notices of a conversation are sent to them. They alone are told.
-    Settings { openid: OpenId, conversation: Conversation, muted: bool },
+    /// `openid` has changed their settings of a conversation to these. They alone are told.
+    Settings { openid: OpenId, conversation: Conversation, settings: MemberSettings },
+}
+
+/// Settings of a member for a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberSettings {
+    /// No notices of it.
+    pub muted: bool,
+    /// Shown before the others.
+    pub pinned: bool,
 }
 
 /// `openid` has received or read a conversation up to `seq`.

@@ -19,6 +19,8 @@ pub struct Overview {
     pub unread: i64,
     /// The member wants no notices of it.
     pub muted: bool,
+    /// The member wants it before the others.
+    pub pinned: bool,
 }
 
 /// Where a page of the conversation list ended.

@@ -86,6 +86,7 @@ pub fn config() -> Config {
             new_conversations_per_day: 200,
             recall_within_ms: 0,
             blocks_per_user: 0,
+            pinned_per_user: 0,
             bytes_per_day: 0,
             sessions: 0,
             connections: 0,

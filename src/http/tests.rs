@@ -286,7 +286,7 @@ async fn a_store_that_takes_nothing_is_unavailable_and_bad_parameters_come_first
     assert_eq!(history("peer", None, Some(101)).await, Some(ErrorCode::BadRequest));
 
     let list = async |limit, cursor: Option<&str>| {
-        let params = ListParams { limit, cursor: cursor.map(str::to_owned) };
+        let params = ListParams { limit, cursor: cursor.map(str::to_owned), pinned: None };
         code(api::conversations::list(caller(), web::Query(params), state.clone()).await)
     };
     assert_eq!(list(Some(100), None).await, None);

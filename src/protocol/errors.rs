@@ -139,6 +139,7 @@ errors! {
     }
     TooLarge {
         LIST_FULL: "the list is full: take somebody off it first",
+        PINS_FULL: "too many are pinned: unpin one first",
     }
     RateLimited {
         TOO_MANY_ANSWER_BYTES: "too many bytes of answers",

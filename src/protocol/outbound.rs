@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use super::{CallerError, FrameLimits, ServerFeature, json};
-use crate::event::{Conversation, Draft, Message, Quote, Quoted, Receipt, ReceiptKind};
+use crate::event::{Conversation, Draft, MemberSettings, Message, Quote, Quoted, Receipt, ReceiptKind};
 use crate::ids::{ClientMsgId, DatabaseGeneration, Kind, OpenId, RequestId, Seq, SessionId};
 
 /// The first frame of a session: the seed's three fields, and more that a plain client ignores. `features` is
@@ -208,9 +208,9 @@ pub fn cleared(user: &OpenId, conversation: &Conversation, seq: Seq) -> ByteStri
 }
 
 /// What `user` has set for a conversation.
-pub fn settings(user: &OpenId, conversation: &Conversation, muted: bool) -> ByteString {
-    let peer = conversation.address_str(user);
-    format!(r#"{{"type":"settings","peer":"{peer}","muted":{muted}}}"#).into()
+pub fn settings(user: &OpenId, conversation: &Conversation, settings: MemberSettings) -> ByteString {
+    let (peer, MemberSettings { muted, pinned }) = (conversation.address_str(user), settings);
+    format!(r#"{{"type":"settings","peer":"{peer}","muted":{muted},"pinned":{pinned}}}"#).into()
 }
 
 /// An error, with what it is about.

@@ -174,11 +174,12 @@ impl Frame {
             peer_recv_seq,
             unread,
             muted,
+            pinned,
         } = overview;
         let peer = conversation.address_str(reader);
         let _ = write!(
             self.text,
-            r#"{{"peer":"{peer}","last_seq":{last_seq},"cleared_seq":{cleared_seq},"read_seq":{read_seq},"recv_seq":{recv_seq},"peer_read_seq":{peer_read_seq},"peer_recv_seq":{peer_recv_seq},"unread":{unread},"muted":{muted},"messages":["#
+            r#"{{"peer":"{peer}","last_seq":{last_seq},"cleared_seq":{cleared_seq},"read_seq":{read_seq},"recv_seq":{recv_seq},"peer_read_seq":{peer_read_seq},"peer_recv_seq":{peer_recv_seq},"unread":{unread},"muted":{muted},"pinned":{pinned},"messages":["#
         );
     }
 
@@ -239,6 +240,7 @@ mod tests {
             peer_recv_seq: seq,
             unread: i64::MAX,
             muted: false,
+            pinned: false,
         };
         Missed { overview, messages, has_more: false }
     }

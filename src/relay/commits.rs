@@ -45,8 +45,8 @@ fn add(event: &Event, hints: &mut Vec<ClusterEvent>) {
         Event::Cleared { openid, conversation, seq } => {
             hint(openid, ClusterEventKind::Cleared { conversation: conversation.clone(), seq: *seq })
         }
-        Event::Settings { openid, conversation, muted } => {
-            hint(openid, ClusterEventKind::Frame(outbound::settings(openid, conversation, *muted)))
+        Event::Settings { openid, conversation, settings } => {
+            hint(openid, ClusterEventKind::Frame(outbound::settings(openid, conversation, *settings)))
         }
         // Nobody on another node waits for these.
         Event::Repeated { .. }
@@ -59,7 +59,9 @@ fn add(event: &Event, hints: &mut Vec<ClusterEvent>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Audience, Conversation, Draft, Message, ReceiptKind, Refusal, RequestState};
+    use crate::event::{
+        Audience, Conversation, Draft, MemberSettings, Message, ReceiptKind, Refusal, RequestState,
+    };
     use crate::ids::{Kind, Seq, SessionId};
 
     fn id(name: &str) -> OpenId {
@@ -165,9 +167,10 @@ mod tests {
 
     #[test]
     fn settings_and_a_cleared_view_go_to_the_user_alone() {
-        let frame = r#"{"type":"settings","peer":"alice","muted":true}"#;
+        let frame = r#"{"type":"settings","peer":"alice","muted":false,"pinned":true}"#;
+        let settings = MemberSettings { muted: false, pinned: true };
         assert_eq!(
-            told(Event::Settings { openid: id("bob"), conversation: with_alice("bob"), muted: true }),
+            told(Event::Settings { openid: id("bob"), conversation: with_alice("bob"), settings }),
             [("bob".into(), ClusterEventKind::Frame(frame.into()))]
         );
         let (conversation, seq) = (with_alice("bob"), Seq::ZERO.next());

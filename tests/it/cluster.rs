@@ -30,7 +30,7 @@ async fn a_message_reaches_the_peer_and_the_senders_other_devices_on_other_nodes
 }
 
 #[actix_web::test]
-async fn receipts_typing_recall_and_clearing_cross_nodes() {
+async fn receipts_typing_recall_settings_and_clearing_cross_nodes() {
     let Some(cluster) = Cluster::start().await else { return };
     let (mut alice, mut bob, mut bobs_tablet) =
         (cluster.v1(0, "alice").await, cluster.v1(1, "bob").await, cluster.v1(2, "bob").await);
@@ -56,6 +56,12 @@ async fn receipts_typing_recall_and_clearing_cross_nodes() {
     }
 
     let bobs_calls = cluster.http_as("bob").await;
+    let pin = json!({ "pinned": true });
+    assert_eq!(bobs_calls.put("/v1/conversations/alice/settings", &pin).await.0, 204);
+    for client in [&mut bob, &mut bobs_tablet] {
+        let settings = client.expect("settings").await;
+        assert_eq!((&settings["muted"], &settings["pinned"]), (&json!(false), &json!(true)));
+    }
     assert_eq!(bobs_calls.delete("/v1/conversations/alice").await.0, 204);
     for client in [&mut bob, &mut bobs_tablet] {
         assert_eq!(client.expect("cleared").await["seq"], 3);

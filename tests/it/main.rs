@@ -38,4 +38,5 @@ mod doctor;
 mod status;
 mod files;
 mod notices;
+mod pins;
 mod metrics;

@@ -10,7 +10,7 @@ const LONGEST_SUMMARY = 80
 const MOST_COUNTED = 99
 
 /**
- * The first so many, or those from `first` on, as a list of thousands is nothing for a screen: WeChat draws 15 999 elements and then no more.
+ * Those that are pinned before the others. The first so many, or those from `first` on, as a list of thousands is nothing for a screen: WeChat draws 15 999 elements and then no more.
  * @param {import('../../sdk/hongyan').Client} chat
  * @param {number} end
  * @param {number} now
@@ -25,20 +25,21 @@ function conversationRows(chat, end, now, drafts = [], first = 0) {
     return { ...each, draft: draft ? draft.text : '', at: Math.max(each.updated_at, draft ? draft.at : 0), isStored: true }
   })
   written.forEach(({ peer, text, at }) => {
-    conversations.push({ peer, last: undefined, read_seq: 0, unread: 0, muted: false, updated_at: at, typing: false, draft: text, at, isStored: false })
+    conversations.push({ peer, last: undefined, read_seq: 0, unread: 0, muted: false, pinned: false, updated_at: at, typing: false, draft: text, at, isStored: false })
   })
   if (drafts.length) conversations.sort((one, other) => other.at - one.at)
-  return conversations.slice(first, end).map((each) => rowOf(chat, each, now))
+  const shown = [...conversations.filter(({ pinned }) => pinned), ...conversations.filter(({ pinned }) => !pinned)]
+  return shown.slice(first, end).map((each) => rowOf(chat, each, now))
 }
 
 /** @type {(chat: any, conversation: any, now: number) => any} */
-function rowOf(chat, { peer, last, unread, muted, at, typing, draft, isStored }, now) {
+function rowOf(chat, { peer, last, unread, muted, pinned, at, typing, draft, isStored }, now) {
   const user = chat.user(peer)
   const name = nameOf(user)
   const summary = lineOf(draft || (last ? textOf(last) : ''))
   const time = at ? shortTime(at, now, words.time) : ''
   const spoken = [
-    name, muted ? words.list.muted : '', unread ? fill(words.list.unread, { count: unread }) : '', draft ? `${words.list.draft} ${summary}` : summary, time,
+    name, pinned ? words.list.pinned : '', muted ? words.list.muted : '', unread ? fill(words.list.unread, { count: unread }) : '', draft ? `${words.list.draft} ${summary}` : summary, time,
   ]
   return {
     key: peer,
@@ -50,6 +51,7 @@ function rowOf(chat, { peer, last, unread, muted, at, typing, draft, isStored },
     time,
     unread: unread > MOST_COUNTED ? `${MOST_COUNTED}+` : unread ? String(unread) : '',
     muted,
+    pinned,
     typing,
     isStored,
     label: spoken.filter(Boolean).join(', '),

@@ -3,7 +3,7 @@ const { conversationRows } = require('../../components/conversation-list/rows')
 const { changes, createTable } = require('../../utils/table')
 const { followConnection, showLoading, QUIET } = require('../../utils/connection')
 const { invitation, askForPeer, developing } = require('../../utils/invite')
-const { go, say } = require('../../utils/ask')
+const { go, say, sayPin } = require('../../utils/ask')
 const { showTabs } = require('../../utils/tabs')
 const { soon } = require('../../utils/soon')
 
@@ -110,13 +110,19 @@ Page({
     this.end = this.first + MOST_ROWS
     this.render()
   },
+  onPin({ detail }) {
+    chat.setPinned(detail.peer, detail.pinned).catch(sayPin)
+  },
   onMute({ detail }) {
     chat.setMuted(detail.peer, detail.muted).catch(say)
   },
   async onRemove({ detail }) {
     try {
       // Of a chat that has only a draft the server knows nothing.
-      if (chat.conversations().some(({ peer }) => peer === detail.peer)) await chat.removeConversation(detail.peer)
+      const conversation = chat.conversations().find(({ peer }) => peer === detail.peer)
+      // What nobody sees would take one of the places for pinned chats.
+      if (conversation && conversation.pinned) await chat.setPinned(detail.peer, false)
+      if (conversation) await chat.removeConversation(detail.peer)
       drafts.set(detail.peer, '')
     } catch (error) {
       say(error)

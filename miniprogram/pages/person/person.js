@@ -1,6 +1,6 @@
 // The card of a person: who they are, and what one may do about them.
 const words = require('../../i18n/index')
-const { confirm, copy, go, say } = require('../../utils/ask')
+const { confirm, copy, go, say, sayPin } = require('../../utils/ask')
 const { isBlocked, setBlocked } = require('../../utils/blocks')
 const { isOpenid } = require('../../sdk/hongyan')
 const { faceOf } = require('../../utils/people')
@@ -15,8 +15,9 @@ Page({
     t: words.person,
     person: faceOf({ openid: '', nickname: '', avatar: '' }),
     isMe: false,
-    /** There is a conversation, which may be muted. */
+    /** There is a conversation, which may be pinned and muted. */
     isKnown: false,
+    pinned: false,
     muted: false,
     blocked: false,
     isBlockedKnown: false,
@@ -51,6 +52,7 @@ Page({
       person: faceOf(chat.user(this.openid)),
       isMe: this.openid === chat.openid,
       isKnown: !!conversation,
+      pinned: !!conversation && conversation.pinned,
       muted: !!conversation && conversation.muted,
     }))
   },
@@ -64,6 +66,12 @@ Page({
     }
   },
 
+  onPin({ detail }) {
+    chat.setPinned(this.openid, detail.value).catch((error) => {
+      sayPin(error)
+      this.setSwitch('pinned', !detail.value)
+    })
+  },
   onMute({ detail }) {
     chat.setMuted(this.openid, detail.value).catch((error) => {
       say(error)

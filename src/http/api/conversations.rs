@@ -17,7 +17,7 @@ use crate::http::{State, page};
 use crate::ids::{OpenId, Seq};
 use crate::protocol::sync::CONVERSATION_BYTES;
 use crate::protocol::{errors, outbound};
-use crate::store::conversations::{Clear, Conversations, Kinds, Listed, Unread};
+use crate::store::conversations::{Choice, Clear, Conversations, Kinds, Listed, Unread};
 use crate::store::receipts::Mark;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -33,6 +33,9 @@ pub struct ListParams {
     /// `next_cursor` of the page before.
     #[param(max_length = 128)]
     pub(crate) cursor: Option<String>,
+    /// True: only those that the caller has pinned.
+    #[param(default = false)]
+    pub(crate) pinned: Option<bool>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -61,6 +64,8 @@ pub struct ListedConversation {
     unread: i64,
     /// The caller wants no notices of it.
     muted: bool,
+    /// The caller wants it before the others. The list's order is the same.
+    pinned: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MessageSchema>, nullable = false)]
     last_message: Option<Box<RawValue>>,
@@ -122,8 +127,9 @@ pub async fn list(
     let openid = caller.0.openid;
     let limit = limit(params.limit, DEFAULT_LIMIT)?;
     let after = params.cursor.as_deref().map(place).transpose()?;
-    let page =
-        ask(&state, Conversations { openid: openid.clone(), kinds: Kinds::Direct, limit, after }).await?;
+    let choice = if params.pinned == Some(true) { Choice::Pinned } else { Choice::All };
+    let listed = Conversations { openid: openid.clone(), kinds: Kinds::Direct, choice, limit, after };
+    let page = ask(&state, listed).await?;
     let mut conversations: Vec<_> = page.conversations.iter().map(|listed| shown(listed, &openid)).collect();
     let fitting = page::fitting(
         conversations.iter().map(|c| CONVERSATION_BYTES + page::size(c.last_message.as_deref())),
@@ -223,6 +229,7 @@ fn shown(listed: &Listed, reader: &OpenId) -> ListedConversation {
         peer_recv_seq: overview.peer_recv_seq.get(),
         unread: overview.unread,
         muted: overview.muted,
+        pinned: overview.pinned,
         last_message: last_message.as_ref().map(|m| outbound::stored_raw(m, &overview.conversation)),
     }
 }
@@ -269,12 +276,13 @@ mod tests {
             peer_recv_seq: seq(5),
             unread: 7,
             muted: true,
+            pinned: false,
         };
         let mut listed = Listed { overview, last_message: Some(last), last_at: 5 };
         let text = serde_json::to_string(&shown(&listed, &me)).unwrap();
         let want = json!({
             "peer": "peer", "last_seq": 9, "cleared_seq": 1, "read_seq": 2, "recv_seq": 3, "peer_read_seq": 4, "peer_recv_seq": 5, "unread": 7,
-            "muted": true,
+            "muted": true, "pinned": false,
             "last_message": {"type": "text", "status": 200, "from_user_openid": "peer", "to_user_openid": "me", "seq": 9, "sent_at": 5, "message": "hi"}
         });
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), want);

@@ -1,5 +1,5 @@
-//! Calls about notices while the caller is away: what they have agreed to, their quiet hours, and whom they
-//! have muted.
+//! Calls about notices while the caller is away: what they have agreed to, and their quiet hours; and what they
+//! have set for a conversation.
 
 use std::collections::BTreeMap;
 
@@ -65,11 +65,16 @@ pub enum PromptResult {
     Filter,
 }
 
+/// At least one of them; what is left out stays as it is.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[schema(as = ConversationSettings)]
+#[schema(as = ConversationSettings, min_properties = 1)]
 pub struct SettingsRequest {
     /// No notices of this conversation.
-    muted: bool,
+    #[schema(nullable = false)]
+    muted: Option<bool>,
+    /// It is to be shown before the others.
+    #[schema(nullable = false)]
+    pinned: Option<bool>,
 }
 
 /// What the caller has agreed to, and when they are left alone
@@ -152,7 +157,7 @@ pub async fn quiet(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Sets whether notices of a conversation are sent to the caller
+/// Sets whether notices of a conversation are sent to the caller, and whether they have pinned it
 #[utoipa::path(
     put,
     path = "/v1/conversations/{peer}/settings",
@@ -173,10 +178,16 @@ pub async fn settings(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let openid = caller.0.openid;
-    let (conversation, muted) = (conversation(&openid, &path)?, body.0.muted);
-    let set = commit(&state, ConversationSettings { openid, conversation, muted }).await;
-    set.map_err(|error| match error.code() {
+    let conversation = conversation(&openid, &path)?;
+    let SettingsRequest { muted, pinned } = body.0;
+    if muted.is_none() && pinned.is_none() {
+        return Err(ApiError::from(errors::BODY_MISFIT));
+    }
+    let pinned_limit = state.config.limits.pinned_per_user;
+    let change = ConversationSettings { openid, conversation, muted, pinned, pinned_limit };
+    commit(&state, change).await.map_err(|error| match error.code() {
         ErrorCode::NotFound => ApiError::from(errors::CONVERSATION_UNKNOWN),
+        ErrorCode::TooLarge => ApiError::from(errors::PINS_FULL),
         _ => error,
     })?;
     Ok(HttpResponse::NoContent().finish())

@@ -15,7 +15,7 @@ macro_rules! block_seqs {
 macro_rules! own_groups {
     ($more:expr) => {
         concat!(
-            "SELECT c.address AS peer, m.conversation_id, c.last_seq, m.read_seq, m.cleared_seq, m.muted, ",
+            "SELECT c.address AS peer, m.conversation_id, c.last_seq, m.read_seq, m.cleared_seq, m.muted, m.pinned, ",
             floor!(),
             $more,
             " FROM members m JOIN conversations c ON c.id = m.conversation_id "
@@ -28,7 +28,7 @@ macro_rules! own_groups {
 macro_rules! standing {
     () => {
         concat!(
-            "t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, CAST(0 AS BIGINT) AS recv_seq, t.muted, \
+            "t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, CAST(0 AS BIGINT) AS recv_seq, t.muted, t.pinned, \
              CAST(0 AS BIGINT) AS peer_read_seq, CAST(0 AS BIGINT) AS peer_recv_seq, \
              CASE WHEN t.last_seq <= t.floor_seq THEN 0 ELSE t.last_seq - t.floor_seq \
              - (SELECT count(*) FROM messages x WHERE x.conversation_id = t.conversation_id AND x.seq > t.floor_seq \
@@ -52,21 +52,33 @@ macro_rules! last_message {
     };
 }
 
+/// One page of the groups that a condition leaves.
+macro_rules! page {
+    ($condition:literal) => {
+        concat!(
+            "WITH t AS MATERIALIZED (",
+            own_groups!(", l.stored_at AS last_at"),
+            "JOIN messages l ON l.conversation_id = c.id AND l.seq = c.last_seq \
+             WHERE m.openid = $1 AND m.peer IS NULL AND ",
+            $condition,
+            "c.last_seq > m.cleared_seq \
+             AND (l.stored_at < $2 OR (l.stored_at = $3 AND c.address > $4)) \
+             ORDER BY l.stored_at DESC, c.address LIMIT $5) \
+             SELECT ",
+            standing!(),
+            ", CAST(0 AS BIGINT) AS total, t.last_at, ",
+            last_message!(),
+            " FROM t JOIN messages l ON l.conversation_id = t.conversation_id AND l.seq = t.last_seq \
+             ORDER BY t.last_at DESC, t.peer"
+        )
+    };
+}
+
 /// One page of the list, as [`super::queries::CONVERSATIONS`] is one of direct conversations.
-pub(in crate::store) const LISTED: &str = concat!(
-    "WITH t AS MATERIALIZED (",
-    own_groups!(", l.stored_at AS last_at"),
-    "JOIN messages l ON l.conversation_id = c.id AND l.seq = c.last_seq \
-     WHERE m.openid = $1 AND m.peer IS NULL AND c.last_seq > m.cleared_seq \
-     AND (l.stored_at < $2 OR (l.stored_at = $3 AND c.address > $4)) \
-     ORDER BY l.stored_at DESC, c.address LIMIT $5) \
-     SELECT ",
-    standing!(),
-    ", CAST(0 AS BIGINT) AS total, t.last_at, ",
-    last_message!(),
-    " FROM t JOIN messages l ON l.conversation_id = t.conversation_id AND l.seq = t.last_seq \
-     ORDER BY t.last_at DESC, t.peer"
-);
+pub(in crate::store) const LISTED: &str = page!("");
+
+/// As [`super::queries::PINNED`].
+pub(in crate::store) const PINNED: &str = page!("m.pinned = TRUE AND ");
 
 /// As [`super::queries::UNREAD`].
 pub(in crate::store) const UNREAD: &str = concat!(

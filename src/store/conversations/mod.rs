@@ -21,6 +21,13 @@ pub enum Kinds {
     DirectAndGroups,
 }
 
+/// Which of a user's conversations are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    All,
+    Pinned,
+}
+
 /// Clears the caller's own view up to `up_to` (`None`: the last seq), which is clamped and never goes back.
 #[derive(Debug, Clone)]
 pub struct Clear {
@@ -35,6 +42,7 @@ pub struct Clear {
 pub struct Conversations {
     pub openid: OpenId,
     pub kinds: Kinds,
+    pub choice: Choice,
     pub limit: usize,
     pub after: Option<ListPlace>,
 }

@@ -13,7 +13,7 @@ use crate::store::Query;
 use crate::store::conversations::groups;
 use crate::store::conversations::steps::STEP_MS;
 use crate::store::conversations::{
-    ConversationPage, Conversations, Kinds, Listed, TypingAudience, Unread, UnreadSummary,
+    Choice, ConversationPage, Conversations, Kinds, Listed, TypingAudience, Unread, UnreadSummary,
 };
 use crate::store::database::conn::Conn;
 use crate::store::database::schema::{blocks, conversations};
@@ -57,7 +57,7 @@ pub(in crate::store) use {floor, last_seq, of_address, unread};
 macro_rules! own_conversations {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.uncounted, m.muted, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.uncounted, m.muted, m.pinned, ",
             floor!(),
             ", m.last_at AS step_at, l.seq AS last_seq, \
              CASE WHEN l.stored_at > m.last_at THEN l.stored_at ELSE m.last_at END AS last_at \
@@ -70,7 +70,7 @@ macro_rules! own_conversations {
 /// The rest of a row, looked up only for the conversations that are on the page `t`.
 macro_rules! with_details {
     () => {
-        "SELECT t.peer, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.unread, t.muted, t.total, t.last_at, \
+        "SELECT t.peer, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.unread, t.muted, t.pinned, t.total, t.last_at, \
          CASE WHEN p.sent_seq > 0 THEN p.read_seq ELSE 0 END AS peer_read_seq, \
          CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq, \
          l.sender, l.kind, l.body, l.client_msg_id, l.recalled, l.target_seq, l.sent_at \
@@ -112,6 +112,18 @@ pub(in crate::store) const UNREAD: &str = concat!(
     with_details!()
 );
 
+/// One page of those that are pinned, which are few.
+pub(in crate::store) const PINNED: &str = concat!(
+    "WITH o AS MATERIALIZED (",
+    own_conversations!(),
+    "WHERE m.openid = $1 AND m.pinned = TRUE AND m.peer IS NOT NULL), t AS MATERIALIZED (SELECT t.*, ",
+    unread!(),
+    " AS unread, CAST(0 AS BIGINT) AS total FROM o t \
+     WHERE t.last_seq > t.cleared_seq AND (t.last_at < $2 OR (t.last_at = $3 AND t.peer > $4)) \
+     ORDER BY t.last_at DESC, t.peer LIMIT $5) ",
+    with_details!()
+);
+
 /// How a conversation stands, as a row has it.
 #[derive(QueryableByName)]
 pub(in crate::store) struct OverviewRow {
@@ -134,6 +146,8 @@ pub(in crate::store) struct OverviewRow {
     unread: i64,
     #[diesel(sql_type = Bool)]
     muted: bool,
+    #[diesel(sql_type = Bool)]
+    pinned: bool,
 }
 
 impl OverviewRow {
@@ -150,6 +164,7 @@ impl OverviewRow {
             peer_recv_seq: seq(self.peer_recv_seq),
             unread: self.unread,
             muted: self.muted,
+            pinned: self.pinned,
         })
     }
 }
@@ -218,21 +233,46 @@ fn total_of(rows: &[ListedRow]) -> i64 {
     rows.first().map_or(0, |row| row.total)
 }
 
+impl Conversations {
+    /// Rows of direct conversations, one more than wanted.
+    fn direct(&self, conn: &mut Conn) -> QueryResult<Vec<ListedRow>> {
+        if self.choice == Choice::Pinned {
+            return self.page(PINNED).load(conn);
+        }
+        let ((before, peer), openid, limit) = (self.before(), self.openid.as_str(), and_one(self.limit));
+        let steps = Statement::new(CONVERSATIONS).text(openid).number(before).number(before).number(before);
+        let page = steps.text(peer).number(limit).number(limit).text(openid).number(STEP_MS);
+        let page = page.number(before).number(before).number(before).text(peer).number(limit);
+        page.load(conn)
+    }
+
+    /// Rows of groups, one more than wanted.
+    fn of_groups(&self, conn: &mut Conn) -> QueryResult<Vec<ListedRow>> {
+        match (self.kinds, self.choice) {
+            (Kinds::Direct, _) => Ok(Vec::new()),
+            (Kinds::DirectAndGroups, Choice::All) => self.page(groups::LISTED).load(conn),
+            (Kinds::DirectAndGroups, Choice::Pinned) => self.page(groups::PINNED).load(conn),
+        }
+    }
+
+    /// A statement of the user, the place of the page and its limit.
+    fn page(&self, text: &'static str) -> Statement<'_> {
+        let (before, peer) = self.before();
+        let of_user = Statement::new(text).text(self.openid.as_str());
+        of_user.number(before).number(before).text(peer).number(and_one(self.limit))
+    }
+
+    /// Before which time the page begins, and after which address of that time.
+    fn before(&self) -> (i64, &str) {
+        self.after.as_ref().map_or((i64::MAX, ""), |place| (place.last_at, place.address.as_str()))
+    }
+}
+
 impl Query for Conversations {
     type Answer = ConversationPage;
 
     fn run(&self, conn: &mut Conn) -> QueryResult<ConversationPage> {
-        let (before, peer) =
-            self.after.as_ref().map_or((i64::MAX, ""), |place| (place.last_at, place.address.as_str()));
-        let (openid, limit) = (self.openid.as_str(), and_one(self.limit));
-        let steps = Statement::new(CONVERSATIONS).text(openid).number(before).number(before).number(before);
-        let page = steps.text(peer).number(limit).number(limit).text(openid).number(STEP_MS);
-        let page = page.number(before).number(before).number(before).text(peer).number(limit);
-        let mut rows = page.load::<ListedRow>(conn)?;
-        if self.kinds == Kinds::DirectAndGroups {
-            let page = Statement::new(groups::LISTED).text(openid).number(before).number(before).text(peer);
-            rows = with_groups(rows, page.number(limit).load(conn)?, self.limit);
-        }
+        let rows = with_groups(self.direct(conn)?, self.of_groups(conn)?, self.limit);
         let more = rows.len() > self.limit;
         let last = self.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.last_at);
         let conversations = listed(rows, &self.openid, self.limit)?;

@@ -82,7 +82,7 @@ pub(in crate::store) struct SyncAt {
 macro_rules! views {
     () => {
         concat!(
-            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.uncounted, m.muted, m.changed_at, ",
+            "SELECT m.openid, m.peer, m.conversation_id, m.read_seq, m.recv_seq, m.cleared_seq, m.uncounted, m.muted, m.pinned, m.changed_at, ",
             floor!(),
             " FROM members m "
         )
@@ -99,7 +99,7 @@ macro_rules! counted {
              CASE WHEN p.sent_seq > 0 THEN p.recv_seq ELSE 0 END AS peer_recv_seq \
              FROM v m JOIN members p ON p.conversation_id = m.conversation_id AND p.openid = m.peer) \
              SELECT t.peer, t.conversation_id, t.last_seq, t.cleared_seq, t.read_seq, t.recv_seq, t.peer_read_seq, t.peer_recv_seq, \
-             t.muted, t.changed_at, ",
+             t.muted, t.pinned, t.changed_at, ",
             unread!(),
             " AS unread FROM t ORDER BY t.changed_at DESC, t.peer"
         )
@@ -474,5 +474,6 @@ fn nothing(conversation: &Conversation) -> Overview {
         peer_recv_seq: none,
         unread: 0,
         muted: false,
+        pinned: false,
     }
 }

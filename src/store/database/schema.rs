@@ -25,6 +25,7 @@ diesel::table! {
         changed_at -> BigInt,
         last_at -> BigInt,
         muted -> Bool,
+        pinned -> Bool,
     }
 }
 

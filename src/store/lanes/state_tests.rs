@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::event::{Conversation, Draft, Event, Receipt, ReceiptKind, RequestState};
+use crate::event::{Conversation, Draft, Event, MemberSettings, Receipt, ReceiptKind, RequestState};
 use crate::ids::{Kind, RequestId, SessionId, TemplateId};
 use crate::store::lanes::batch::Roster;
 use crate::store::messages::{Admission, Append};
@@ -274,9 +274,11 @@ fn settings_that_were_changed_since_are_not_told() {
     let settings = |muted| ConversationSettings {
         openid: o("a"),
         conversation: Conversation::direct(o("a"), o("b")),
-        muted,
+        muted: Some(muted),
+        pinned: None,
+        pinned_limit: 0,
     };
-    let changed = || Outcome::from(Ok(Box::new(true) as _));
+    let changed = || Outcome::from(Ok(Box::new(Some(MemberSettings { muted: true, pinned: false })) as _));
     desk.submit(0, settings(true), Reply::Nobody);
     let hangs = desk.take(0, 0);
     desk.overdue(2_500);

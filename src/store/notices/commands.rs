@@ -1,10 +1,10 @@
 //! The ledger of grants and notices, and settings. The rules are said once, for both databases.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::views::{VIEW, ViewRow};
-use crate::event::{Event, Refusal};
+use crate::event::{Event, MemberSettings, Refusal};
 use crate::ids::OpenId;
 use crate::store::conversations::queries::of_address;
 use crate::store::conversations::steps::STEP_MS;
@@ -238,48 +238,90 @@ impl Command for Abandon {
     }
 }
 
+#[derive(QueryableByName)]
+struct SettingsRow {
+    #[diesel(sql_type = Bool)]
+    muted: bool,
+    #[diesel(sql_type = Bool)]
+    pinned: bool,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+impl ConversationSettings {
+    /// How they stand; `None` without the conversation.
+    fn standing(&self, db: &mut Db<'_>) -> QueryResult<Option<MemberSettings>> {
+        const STANDING: &str =
+            concat!("SELECT m.muted, m.pinned FROM members m WHERE m.openid = $1 AND ", of_address!("$2"));
+        let address = self.conversation.store_address();
+        let row =
+            db.rows::<SettingsRow>(Statement::new(STANDING).text(self.openid.as_str()).text(&address))?.pop();
+        Ok(row.map(|SettingsRow { muted, pinned }| MemberSettings { muted, pinned }))
+    }
+
+    fn has_room_for_a_pin(&self, db: &mut Db<'_>) -> QueryResult<bool> {
+        const PINNED: &str =
+            "SELECT count(*) AS count FROM members m WHERE m.openid = $1 AND m.pinned = TRUE";
+        if self.pinned_limit == 0 {
+            return Ok(true);
+        }
+        let row = db.rows::<CountRow>(Statement::new(PINNED).text(self.openid.as_str()))?.pop();
+        Ok(row.is_none_or(|row| row.count < i64::from(self.pinned_limit)))
+    }
+}
+
 impl Command for ConversationSettings {
-    /// Whether they were others before.
-    type Reply = bool;
+    /// How they stand now, where they were others before.
+    type Reply = Option<MemberSettings>;
 
     fn order(&self) -> Order {
         Order::Conversation(self.conversation.clone())
+    }
+
+    fn locks(&self, locks: &mut Locks) {
+        // Two conversations of a user may be in two lanes, and both the last one that may be pinned.
+        if self.pinned == Some(true) {
+            locks.user("pins", self.openid.as_str());
+        }
     }
 
     fn setting(&self) -> Option<String> {
         Some(format!("settings of {} in {}", self.openid, self.conversation.store_address()))
     }
 
-    fn event(&self, has_changed: &bool) -> Option<Event> {
+    fn event(&self, changed: &Option<MemberSettings>) -> Option<Event> {
         let (openid, conversation) = (self.openid.clone(), self.conversation.clone());
-        has_changed.then_some(Event::Settings { openid, conversation, muted: self.muted })
+        changed.map(|settings| Event::Settings { openid, conversation, settings })
     }
 
-    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<bool, Refusal>> {
-        let (openid, muted) = (self.openid.as_str(), i64::from(self.muted));
-        let address = self.conversation.store_address();
+    fn apply(&self, db: &mut Db<'_>, times: Times) -> QueryResult<Result<Option<MemberSettings>, Refusal>> {
+        let Some(before) = self.standing(db)? else { return Ok(Err(Refusal::NotFound)) };
+        let settings = MemberSettings {
+            muted: self.muted.unwrap_or(before.muted),
+            pinned: self.pinned.unwrap_or(before.pinned),
+        };
+        if settings == before {
+            return Ok(Ok(None));
+        }
+        if settings.pinned && !before.pinned && !self.has_room_for_a_pin(db)? {
+            return Ok(Err(Refusal::TooMany));
+        }
         // Only they see it, on their other devices too.
         const SET: &str = concat!(
-            "UPDATE members AS m SET muted = ($1 = 1), changed_at = CASE WHEN m.changed_at <= $2 THEN $3 ELSE m.changed_at END WHERE ",
-            of_address!("$4"),
-            " AND m.openid = $5 AND m.muted <> ($6 = 1)"
+            "UPDATE members AS m SET muted = ($1 = 1), pinned = ($2 = 1), \
+             changed_at = CASE WHEN m.changed_at <= $3 THEN $4 ELSE m.changed_at END WHERE ",
+            of_address!("$5"),
+            " AND m.openid = $6"
         );
-        let set = Statement::new(SET)
-            .number(muted)
-            .number(times.store - STEP_MS)
-            .number(times.store)
-            .text(&address)
-            .text(openid)
-            .number(muted);
-        if db.run(set)? > 0 {
-            return Ok(Ok(true));
-        }
-        const KNOWN: &str = concat!(
-            "SELECT m.conversation_id AS id FROM members m WHERE m.openid = $1 AND ",
-            of_address!("$2")
-        );
-        let is_known = !db.rows::<IdRow>(Statement::new(KNOWN).text(openid).text(&address))?.is_empty();
-        Ok(if is_known { Ok(false) } else { Err(Refusal::NotFound) })
+        let address = self.conversation.store_address();
+        let set = Statement::new(SET).number(i64::from(settings.muted)).number(i64::from(settings.pinned));
+        let set = set.number(times.store - STEP_MS).number(times.store);
+        db.run(set.text(&address).text(self.openid.as_str()))?;
+        Ok(Ok(Some(settings)))
     }
 }
 

@@ -96,12 +96,17 @@ pub struct Abandon {
     pub reserved_before: i64,
 }
 
-/// What a user has set for one of their conversations. Without the conversation: [`crate::event::Refusal::NotFound`].
+/// Changes the settings of a user for one of their conversations; `None` stays as it is. Without the
+/// conversation: [`crate::event::Refusal::NotFound`]. With as many pinned as there may be:
+/// [`crate::event::Refusal::TooMany`].
 #[derive(Debug)]
 pub struct ConversationSettings {
     pub openid: OpenId,
     pub conversation: Conversation,
-    pub muted: bool,
+    pub muted: Option<bool>,
+    pub pinned: Option<bool>,
+    /// How many conversations the user may have pinned; 0: no limit.
+    pub pinned_limit: u32,
 }
 
 /// Sets when a user is left alone; `None`: never.

@@ -12,9 +12,11 @@ use futures_util::future::BoxFuture;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::model::{ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Model, Outcome, USERS, body};
+use super::model::{
+    ADDRESSES, AGE_MS, DAY_MS, GROUP, GROUP_MEMBERS, Hearers, Model, Outcome, PINNED_LIMIT, USERS, body,
+};
 use super::op::{Key, Op};
-use super::steps::{Step, in_bursts, one_by_one};
+use super::steps::{Step, aged_before_any_write, blocked_and_reading, in_bursts, one_by_one};
 use super::*;
 use crate::event::Message;
 use crate::event::overview::Overview;
@@ -146,7 +148,7 @@ impl Case<'_> {
             match one.outcome {
                 Outcome::Cleared { moved: false, .. } | Outcome::Done => told.push(one),
                 Outcome::Refused(Refusal::TooMany) => told.push(one),
-                Outcome::Refused(_) if matches!(one.op, Op::Mute { .. } | Op::Clear { .. }) => told.push(one),
+                Outcome::Refused(_) if matches!(one.op, Op::Set { .. } | Op::Clear { .. }) => told.push(one),
                 _ => drawn.entry(one.op.conversation()).or_default().push_back(one),
             }
         }
@@ -199,7 +201,7 @@ impl Case<'_> {
             Event::Cleared { conversation, seq, .. } => {
                 (conversation, None, Outcome::Cleared { seq: seq.get(), moved: true })
             }
-            Event::Settings { conversation, muted, .. } => (conversation, None, Outcome::Muted { muted }),
+            Event::Settings { conversation, settings, .. } => (conversation, None, Outcome::Set(settings)),
             // Whoever hears of it late was refused before.
             Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) => return Err(text),
         };
@@ -209,7 +211,7 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(conversation, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) {
+        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Set(_)) {
             None
         } else {
             Some(waiting.id.clone())
@@ -258,9 +260,11 @@ impl Case<'_> {
             Op::Block { who, peer, change } => {
                 Some(called(rig, Block { openid: name(who), peer: name(peer), change }))
             }
-            Op::Mute { who, address, muted } => {
-                let (openid, conversation) = (name(who), conversation(who, address));
-                Some(called(rig, ConversationSettings { openid, conversation, muted }))
+            Op::Set { who, address, muted, pinned } => {
+                let (openid, conversation, pinned_limit) =
+                    (name(who), conversation(who, address), PINNED_LIMIT);
+                let change = ConversationSettings { openid, conversation, muted, pinned, pinned_limit };
+                Some(called(rig, change))
             }
             Op::Age => unreachable!(),
         }
@@ -310,17 +314,20 @@ impl Case<'_> {
         let model = &self.model;
         let rig = self.rig.as_ref().ok_or("the store is closed")?;
         let openid = || model.name(who);
-        let (mut list, mut place) = (Vec::new(), None);
-        loop {
-            let page = rig.asked(Conversations { openid: openid(), kinds, limit, after: place }).await?;
-            list.extend(page.conversations.into_iter().map(|c| (c.overview, c.last_message)));
-            place = page.next;
-            if place.is_none() {
-                break;
-            }
-        }
         let expected = model.list(who, kinds, &self.stored_at(who));
-        same((who, "list", limit), &list, &expected)?;
+        let pinned: Vec<_> = expected.iter().filter(|(overview, _)| overview.pinned).cloned().collect();
+        for (choice, expected) in [(Choice::All, &expected), (Choice::Pinned, &pinned)] {
+            let (mut list, mut after) = (Vec::new(), None);
+            loop {
+                let page = rig.asked(Conversations { openid: openid(), kinds, choice, limit, after }).await?;
+                list.extend(page.conversations.into_iter().map(|c| (c.overview, c.last_message)));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            same((who, choice, limit), &list, expected)?;
+        }
         let unread: Vec<_> = expected.into_iter().filter(|(overview, _)| overview.unread > 0).collect();
         let summary = rig.asked(Unread { openid: openid(), kinds, limit }).await?;
         let expected = (unread.iter().map(|(o, _)| o.unread).sum::<i64>(), unread.len() > limit);
@@ -532,22 +539,6 @@ const BOUNDED: StoreLimits =
     StoreLimits { new_conversations_per_day: 2, blocks_per_user: 2, recall_within_ms: 60_000, ..LIMITS };
 /// Which of several conversations begun at once is one too many is for the lanes to say.
 const UNBOUNDED: StoreLimits = StoreLimits { new_conversations_per_day: 0, ..BOUNDED };
-
-/// Who is blocked reads while the sync of the user who blocked them goes on, past their conversation.
-fn blocked_and_reading() -> impl Strategy<Value = Vec<Step>> {
-    let send = |from, to| Op::Send { from, to, id: None, text: 'x', quote: None, admission: Admission::Open };
-    let read = |who, peer| Op::Mark { kind: ReceiptKind::Read, who, address: peer, seq: 1 };
-    let block = Op::Block { who: 'a', peer: 'b', change: BlockChange::Block };
-    let before = [send('b', 'a'), send('a', 'c'), Op::Age, read('a', 'b'), Op::Age, block];
-    let walk = Step::Walk { who: 'a', meanwhile: vec![read('b', 'a')] };
-    let steps = before.map(|op| Step::Write(vec![op])).into_iter().chain([walk]);
-    proptest::strategy::Just(steps.collect())
-}
-
-/// The database is new, and the first thing that happens is that time passes.
-fn aged_before_any_write() -> impl Strategy<Value = Vec<Step>> {
-    proptest::strategy::Just(vec![Step::Write(vec![Op::Age])])
-}
 
 mod sqlite {
     use super::*;

@@ -27,7 +27,9 @@ use crate::event::cursor::{SessionTag, SyncCursor};
 use crate::event::overview::Overview;
 use crate::event::overview::{ListPlace, SyncPage};
 use crate::event::revocation::Revoked;
-use crate::event::{Audience, Conversation, Draft, Event, Receipt, ReceiptKind, Refusal, RequestState};
+use crate::event::{
+    Audience, Conversation, Draft, Event, MemberSettings, Receipt, ReceiptKind, Refusal, RequestState,
+};
 use crate::ids::{Address, ClientMsgId, DatabaseGeneration, Kind, RequestId, Seq, SessionId};
 
 /// Each test once for each database, and once with a pooler before it.
@@ -65,6 +67,7 @@ mod profiles;
 mod audits;
 mod operators;
 mod notices;
+mod pins;
 mod jobs;
 mod late_indexes;
 mod model;
@@ -375,7 +378,18 @@ impl Rig {
     }
 
     async fn list(&self, who: &str, limit: usize, after: Option<ListPlace>) -> ConversationPage {
-        self.store.ask(Conversations { openid: o(who), kinds: Kinds::Direct, limit, after }).await.unwrap()
+        self.listed(who, Choice::All, limit, after).await
+    }
+
+    async fn listed(
+        &self,
+        who: &str,
+        choice: Choice,
+        limit: usize,
+        after: Option<ListPlace>,
+    ) -> ConversationPage {
+        let page = Conversations { openid: o(who), kinds: Kinds::Direct, choice, limit, after };
+        self.store.ask(page).await.unwrap()
     }
 
     async fn unread(&self, who: &str) -> (i64, Vec<(String, i64)>) {

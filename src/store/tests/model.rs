@@ -17,6 +17,8 @@ pub(super) const GROUP: char = 'G';
 pub(super) const GROUP_MEMBERS: [char; 3] = ['a', 'b', 'c'];
 /// Every address there is.
 pub(super) const ADDRESSES: [char; 5] = [GROUP, 'a', 'b', 'c', 'd'];
+/// How many conversations each may have pinned.
+pub(super) const PINNED_LIMIT: u32 = 2;
 /// The wait of one who has begun too many conversations just now.
 pub(super) const DAY_MS: u64 = 86_400_000;
 /// How much time passes at once: more than the window for recalls and what a sync goes back before its
@@ -31,7 +33,7 @@ pub(super) enum Outcome {
     Refused(Refusal),
     Marked { seq: i64, audience: Hearers },
     Cleared { seq: i64, moved: bool },
-    Muted { muted: bool },
+    Set(MemberSettings),
     Done,
 }
 
@@ -65,6 +67,7 @@ pub(super) struct Member {
     recv: i64,
     cleared: i64,
     muted: bool,
+    pinned: bool,
     /// What they see of the conversation has changed since the last [`Op::Age`].
     has_changed: bool,
 }
@@ -88,6 +91,10 @@ pub(super) fn body(text: char) -> String {
 impl Log {
     fn last(&self) -> i64 {
         self.messages.len() as i64
+    }
+
+    fn has_pinned(&self, who: char) -> bool {
+        self.members.get(&who).is_some_and(|member| member.pinned)
     }
 
     fn message(&self, seq: i64) -> Option<&Message> {
@@ -167,7 +174,7 @@ impl Model {
             Op::Mark { kind, who, address, seq } => self.mark(kind, who, address, seq),
             Op::Clear { who, address, up_to } => self.clear(who, address, up_to),
             Op::Block { who, peer, change } => self.block(who, peer, change),
-            Op::Mute { who, address, muted } => self.mute(who, address, muted),
+            Op::Set { who, address, muted, pinned } => self.set(who, address, muted, pinned),
             Op::Age => {
                 for conversation in self.conversations.values_mut() {
                     conversation.old = conversation.last();
@@ -409,16 +416,21 @@ impl Model {
         Outcome::Done
     }
 
-    fn mute(&mut self, who: char, address: char, muted: bool) -> Outcome {
+    fn set(&mut self, who: char, address: char, muted: Option<bool>, pinned: Option<bool>) -> Outcome {
+        let all_pinned = self.conversations.values().filter(|log| log.has_pinned(who)).count();
         let Some(conversation) = self.log_mut(who, address) else {
             return Outcome::Refused(Refusal::NotFound);
         };
         let member = conversation.members.entry(who).or_default();
-        if member.muted == muted {
+        let (muted, pinned) = (muted.unwrap_or(member.muted), pinned.unwrap_or(member.pinned));
+        if (muted, pinned) == (member.muted, member.pinned) {
             return Outcome::Done;
         }
-        (member.muted, member.has_changed) = (muted, true);
-        Outcome::Muted { muted }
+        if pinned && !member.pinned && all_pinned >= PINNED_LIMIT as usize {
+            return Outcome::Refused(Refusal::TooMany);
+        }
+        (member.muted, member.pinned, member.has_changed) = (muted, pinned, true);
+        Outcome::Set(MemberSettings { muted, pinned })
     }
 
     pub(super) fn blocks(&self, who: char) -> Vec<OpenId> {
@@ -461,6 +473,7 @@ impl Model {
             peer_recv_seq: shown(other.recv),
             unread: conversation.map_or(0, |c| c.messages.iter().filter(counts).count() as i64),
             muted: own.muted,
+            pinned: own.pinned,
         }
     }
 

@@ -99,7 +99,9 @@ impl Rig {
 
     async fn mute(&self, who: &str, peer: &str, muted: bool) -> Result<(), Refusal> {
         let (openid, conversation) = (o(who), with(who, peer));
-        self.call(ConversationSettings { openid, conversation, muted }).await.map(drop)
+        let change =
+            ConversationSettings { openid, conversation, muted: Some(muted), pinned: None, pinned_limit: 0 };
+        self.call(change).await.map(drop)
     }
 
     async fn quiet(&self, who: &str, quiet: Option<Quiet>) {
@@ -427,7 +429,7 @@ async fn a_muted_conversation_says_so(db: &mut Db) {
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));
         let event = rig.event().await;
         assert!(
-            matches!(&event, Event::Settings { openid, conversation, muted: to } if *openid == o("b") && *conversation == with("b", "a") && *to == muted)
+            matches!(&event, Event::Settings { openid, conversation, settings } if *openid == o("b") && *conversation == with("b", "a") && settings.muted == muted)
         );
         // As it is already: nobody is told.
         assert_eq!(rig.mute("b", "a", muted).await, Ok(()));

@@ -38,10 +38,12 @@ pub(super) enum Op {
         peer: char,
         change: BlockChange,
     },
-    Mute {
+    /// Changes settings; `None` stays as it is.
+    Set {
         who: char,
         address: char,
-        muted: bool,
+        muted: Option<bool>,
+        pinned: Option<bool>,
     },
     /// [`AGE_MS`] pass for all that is stored.
     Age,
@@ -54,7 +56,7 @@ impl Op {
             Self::Send { from, to, .. } | Self::Recall { from, to, .. } => (from, to),
             Self::Mark { who, address, .. }
             | Self::Clear { who, address, .. }
-            | Self::Mute { who, address, .. }
+            | Self::Set { who, address, .. }
             | Self::Block { who, peer: address, .. } => (who, address),
             Self::Age => (USERS[0], USERS[0]),
         }

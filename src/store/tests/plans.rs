@@ -135,8 +135,8 @@ fn a_users_rows_are_found_by_the_index_of_what_is_asked() {
                 "INSERT INTO conversations (kind, address, created_by, created_at) \
                    WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2000) \
                    SELECT 0, 'd:me:p' || n, 'p' || n, n FROM s; \
-                 INSERT INTO members (conversation_id, openid, peer, may_have_unread, changed_at, last_at) \
-                   SELECT id, 'me', created_by, created_at > 1990, created_at, created_at FROM conversations; \
+                 INSERT INTO members (conversation_id, openid, peer, may_have_unread, pinned, changed_at, last_at) \
+                   SELECT id, 'me', created_by, created_at > 1990, created_at > 1980, created_at, created_at FROM conversations; \
                  INSERT INTO members (conversation_id, openid, peer, changed_at, last_at) \
                    SELECT id, created_by, 'me', created_at, created_at FROM conversations; \
                  INSERT INTO messages (conversation_id, seq, sender, kind, body, sent_at, stored_at) \
@@ -148,6 +148,7 @@ fn a_users_rows_are_found_by_the_index_of_what_is_asked() {
                     "m USING INDEX members_by_last (openid=? AND last_at>? AND last_at<?)",
                 ),
                 (queries::UNREAD, "m USING INDEX members_unread (openid=? AND may_have_unread=?)"),
+                (queries::PINNED, "m USING INDEX members_pinned (openid=? AND pinned=?)"),
                 (
                     sync::CHANGED,
                     "m USING INDEX members_by_change (openid=? AND changed_at>? AND changed_at<?)",

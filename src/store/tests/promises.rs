@@ -48,8 +48,13 @@ async fn a_group_is_not_found(db: &mut Db) {
     assert_eq!(rig.call(Mark { receipt }).await, Err(Refusal::NotFound));
     let clear = Clear { openid: openid.clone(), conversation: conversation.clone(), up_to: None };
     assert_eq!(rig.call(clear).await, Err(Refusal::NotFound));
-    let settings =
-        ConversationSettings { openid: openid.clone(), conversation: conversation.clone(), muted: true };
+    let settings = ConversationSettings {
+        openid: openid.clone(),
+        conversation: conversation.clone(),
+        muted: Some(true),
+        pinned: Some(true),
+        pinned_limit: 1,
+    };
     assert_eq!(rig.call(settings).await, Err(Refusal::NotFound));
     let page = rig.store.ask(History {
         openid: openid.clone(),

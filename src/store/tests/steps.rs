@@ -80,8 +80,14 @@ fn block_op() -> impl Strategy<Value = Op> {
     prop_oneof![(two(), change(2)).prop_map(block), ((user(), user()), change(9)).prop_map(block),]
 }
 
-fn mute_op() -> impl Strategy<Value = Op> {
-    (at(), prop::bool::ANY).prop_map(|((who, address), muted)| Op::Mute { who, address, muted })
+fn set_op() -> impl Strategy<Value = Op> {
+    let setting = || prop::option::of(prop::bool::ANY);
+    (at(), setting(), setting()).prop_map(|((who, address), muted, pinned)| Op::Set {
+        who,
+        address,
+        muted,
+        pinned,
+    })
 }
 
 fn alone(op: Op) -> Step {
@@ -90,13 +96,13 @@ fn alone(op: Op) -> Step {
 
 fn other_steps() -> impl Strategy<Value = Vec<Step>> {
     // Time passes and nobody writes: only then a mark is all that changes.
-    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => mute_op()], 0..5);
+    let quiet = prop::collection::vec(prop_oneof![2 => mark_op(), 1 => block_op(), 1 => set_op()], 0..5);
     let look = (at(), 0..6i64, 0..9i64, 1..4usize);
     let walk =
-        (user(), prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op(), 1 => mute_op()], 0..8));
+        (user(), prop::collection::vec(prop_oneof![2 => append_op(), 1 => mark_op(), 1 => set_op()], 0..8));
     prop_oneof![
         6 => block_op().prop_map(|op| vec![alone(op)]),
-        2 => mute_op().prop_map(|op| vec![alone(op)]),
+        4 => set_op().prop_map(|op| vec![alone(op)]),
         2 => quiet.prop_map(|ops| std::iter::once(Op::Age).chain(ops).map(alone).collect()),
         6 => look.prop_map(|((who, address), after, before, limit)| vec![Step::Look { who, address, after, before, limit }]),
         2 => walk.prop_map(|(who, meanwhile)| vec![Step::Walk { who, meanwhile }]),
@@ -116,4 +122,20 @@ pub(super) fn in_bursts() -> impl Strategy<Value = Vec<Step>> {
         .prop_map(|ops| vec![Step::Write(ops)]);
     prop::collection::vec(prop_oneof![3 => burst, 2 => other_steps()], 3..=12)
         .prop_map(|parts| parts.concat())
+}
+
+/// Who is blocked reads while the sync of the user who blocked them goes on, past their conversation.
+pub(super) fn blocked_and_reading() -> impl Strategy<Value = Vec<Step>> {
+    let send = |from, to| Op::Send { from, to, id: None, text: 'x', quote: None, admission: Admission::Open };
+    let read = |who, peer| Op::Mark { kind: ReceiptKind::Read, who, address: peer, seq: 1 };
+    let block = Op::Block { who: 'a', peer: 'b', change: BlockChange::Block };
+    let before = [send('b', 'a'), send('a', 'c'), Op::Age, read('a', 'b'), Op::Age, block];
+    let walk = Step::Walk { who: 'a', meanwhile: vec![read('b', 'a')] };
+    let steps = before.map(|op| Step::Write(vec![op])).into_iter().chain([walk]);
+    Just(steps.collect())
+}
+
+/// The database is new, and the first thing that happens is that time passes.
+pub(super) fn aged_before_any_write() -> impl Strategy<Value = Vec<Step>> {
+    Just(vec![Step::Write(vec![Op::Age])])
 }

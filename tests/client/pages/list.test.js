@@ -12,7 +12,7 @@ const crowd = (page, count) => page.evaluate((many) => {
   const { chat } = getApp()
   const last = (index) => ({ type: 'text', message: '鸿雁'.repeat(100), state: 'received', mine: false, recalled: false, seq: index, sent_at: index })
   globalThis.chats = Array.from({ length: many }, (_, index) => (
-    { peer: `o${index}`, last: last(index), read_seq: 0, unread: 1, muted: false, updated_at: many - index, typing: false }
+    { peer: `o${index}`, last: last(index), read_seq: 0, unread: 1, muted: false, pinned: false, updated_at: many - index, typing: false }
   ))
   chat.conversations = () => chats
   chat.user = (openid) => ({ openid, nickname: `用户 ${openid}`, avatar: '' })

@@ -36,6 +36,7 @@ test('a peer that is none: every call refuses it, and nothing is stored, sent or
     assert.throws(() => chat.send(peer, 'text'), refused)
     for (const name of later) await assert.rejects(chat[name](peer), refused, `${name}(${String(peer)})`)
     await assert.rejects(chat.setMuted(peer, true), refused)
+    await assert.rejects(chat.setPinned(peer, true), refused)
     await assert.rejects(chat.recall(peer, 1), refused)
     assert.equal(isOpenid(peer), false, String(peer))
   }

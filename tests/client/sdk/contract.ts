@@ -16,6 +16,7 @@ export async function page(): Promise<unknown[]> {
   const isBack: boolean = chat.cancel('oPeer', sent.client_msg_id)
   await chat.recall('oPeer', sent.seq)
   await chat.setMuted('oPeer', !list[0].muted)
+  await chat.setPinned('oPeer', !list[0].pinned)
   const blocks: { blocks: unknown[] } = await chat.call('GET', '/v1/blocks')
   const notices = createNotices(chat)
   notices.on('change', () => notices.state().left.toFixed() + notices.state().choice)

@@ -204,7 +204,7 @@ test('peers of a kind that a later release may have are left out, and everything
     { type: 'read', from_user_openid: 'g:1', to_user_openid: 'alice', seq: 1 },
     { type: 'ack', to_user_openid: 'g:1', client_msg_id: 'x', seq: 3, sent_at: 1 },
     { type: 'cleared', peer: 'g:1', seq: 1 },
-    { type: 'settings', peer: 'g:1', muted: true },
+    { type: 'settings', peer: 'g:1', muted: true, pinned: true },
   ]) {
     world.server.push('alice', { status: 200, ...frame })
     await world.tick(100)

@@ -378,7 +378,7 @@ test('a muted conversation keeps its count and leaves the sum, on all devices an
   assert.deepEqual([alice.chat.unread(), muted(alice)], [1, ['bob']], 'it is remembered')
   alice.kill()
   world.server.isUp = true
-  world.server.mute('alice', 'bob', false)
+  world.server.set('alice', 'bob', { muted: false })
   alice.start()
   await world.tick(50)
   assert.deepEqual([alice.chat.unread(), muted(alice)], [4, []])
@@ -389,6 +389,81 @@ test('a muted conversation keeps its count and leaves the sum, on all devices an
   world.server.say('erin', 'alice', '1')
   await world.tick(20)
   assert.deepEqual(alice.chat.conversations().map(c => [c.peer, c.muted]), [['erin', false], ['bob', false], ['carol', false]])
+})
+
+test('a pinned conversation is so on all devices and after a restart, and its place in the list is the same', async () => {
+  const world = new World()
+  world.server.say('bob', 'alice', '1')
+  world.server.say('carol', 'alice', '1')
+  const alice = await world.online('alice')
+  const tablet = await world.online('alice', { storageKey: 'tablet' })
+  const list = device => device.chat.conversations().map(c => [c.peer, c.pinned])
+  assert.deepEqual(list(alice), [['carol', false], ['bob', false]])
+  const done = alice.chat.setPinned('bob', true)
+  await world.tick(20)
+  assert.equal(await done, undefined)
+  for (const device of [alice, tablet]) assert.deepEqual(list(device), [['carol', false], ['bob', true]])
+  assert.ok(alice.of('conversations').length > 0)
+  // The one setting leaves the other as it is.
+  const muted = alice.chat.setMuted('bob', true)
+  await world.tick(20)
+  await muted
+  for (const device of [alice, tablet]) assert.deepEqual(device.chat.conversations().filter(c => c.muted && c.pinned).map(c => c.peer), ['bob'])
+  await world.tick(2000)
+
+  tablet.kill()
+  world.server.isUp = false
+  alice.start()
+  assert.deepEqual(list(alice), [['carol', false], ['bob', true]], 'it is remembered')
+  alice.kill()
+  world.server.isUp = true
+  world.server.set('alice', 'bob', { pinned: false })
+  world.server.set('alice', 'carol', { pinned: true })
+  alice.start()
+  await world.tick(50)
+  assert.deepEqual(list(alice), [['carol', true], ['bob', false]], 'what was changed while the device was away')
+  const refused = assert.rejects(alice.chat.setPinned('dora', true), { word: 'not_found' })
+  await world.tick(20)
+  await refused
+  assert.deepEqual(list(alice), [['carol', true], ['bob', false]])
+})
+
+test('twenty are pinned and no more', async () => {
+  const world = new World()
+  const peers = Array.from({ length: 21 }, (_, n) => `peer${n}`)
+  for (const peer of peers) world.server.say(peer, 'alice', '1')
+  const alice = await world.online('alice')
+  for (const peer of peers.slice(0, 20)) {
+    const done = alice.chat.setPinned(peer, true)
+    await world.tick(20)
+    await done
+  }
+  const refused = assert.rejects(alice.chat.setPinned('peer20', true), { word: 'too_large', status: 413 })
+  await world.tick(20)
+  await refused
+  assert.equal(alice.chat.conversations().filter(c => c.pinned).length, 20)
+})
+
+test('a node of an earlier release, which says nothing of pins, takes none away', async () => {
+  const world = new World()
+  world.server.say('bob', 'alice', '1')
+  const alice = await world.online('alice')
+  world.server.set('alice', 'bob', { pinned: true })
+  await world.tick(20)
+  const pinned = () => alice.chat.conversations().map(c => [c.muted, c.pinned])
+  world.server.push('alice', { type: 'settings', status: 200, peer: 'bob', muted: true })
+  await world.tick(20)
+  assert.deepEqual(pinned(), [[true, true]])
+  const { overview } = world.server
+  world.server.overview = function (...of) {
+    const { pinned: _, ...rest } = overview.apply(this, of)
+    return rest
+  }
+  world.server.say('bob', 'alice', '2')
+  const refreshed = alice.chat.refresh()
+  await world.tick(1000)
+  await refreshed
+  assert.deepEqual(pinned(), [[false, true]])
 })
 
 test('how far it was read is told before the chat is opened', async () => {

@@ -131,7 +131,7 @@ test('a part changes what is there: events on a message are shown with it, live 
 test('a part puts its own around what is done with a frame', async () => {
   const world = new World()
   const seen = []
-  const pinned = ({ frames }) => {
+  const watching = ({ frames }) => {
     const { settings } = frames
     frames.settings = (frame, row, isOwn) => {
       seen.push([row.peer, frame.muted])
@@ -139,10 +139,10 @@ test('a part puts its own around what is done with a frame', async () => {
     }
     return {}
   }
-  const alice = await world.online('alice', { parts: [pinned] })
+  const alice = await world.online('alice', { parts: [watching] })
   world.server.say('bob', 'alice', 'one')
   await world.tick(50)
-  world.server.mute('alice', 'bob', true)
+  world.server.set('alice', 'bob', { muted: true })
   await world.tick(50)
   assert.deepEqual([seen, alice.chat.conversations().map(each => each.muted)], [[['bob', true]], [true]])
 })

@@ -55,7 +55,7 @@ class Server {
   }
   member(me, peer) {
     const { members } = this.conversation(me, peer)
-    if (!members.has(me)) members.set(me, { read: 0, recv: 0, sent: 0, cleared: 0, muted: false })
+    if (!members.has(me)) members.set(me, { read: 0, recv: 0, sent: 0, cleared: 0, muted: false, pinned: false })
     return members.get(me)
   }
   frameOf(event, me, peer) {
@@ -76,7 +76,7 @@ class Server {
     const isStranger = theirs.sent === 0
     return {
       peer, last_seq: this.conversation(me, peer).events.length, cleared_seq: mine.cleared, read_seq: mine.read, recv_seq: mine.recv,
-      peer_read_seq: isStranger ? 0 : theirs.read, peer_recv_seq: isStranger ? 0 : theirs.recv, unread: this.unread(me, peer), muted: mine.muted,
+      peer_read_seq: isStranger ? 0 : theirs.read, peer_recv_seq: isStranger ? 0 : theirs.recv, unread: this.unread(me, peer), muted: mine.muted, pinned: mine.pinned,
     }
   }
 
@@ -117,10 +117,11 @@ class Server {
     this.conversation(me, peer).at = ++this.changes
     this.push(me, { type: 'cleared', status: 200, peer, seq })
   }
-  mute(me, peer, muted) {
-    this.member(me, peer).muted = muted
+  /** What is left out stays as it is. */
+  set(me, peer, settings) {
+    const { muted, pinned } = Object.assign(this.member(me, peer), settings)
     this.conversation(me, peer).at = ++this.changes
-    this.push(me, { type: 'settings', status: 200, peer, muted })
+    this.push(me, { type: 'settings', status: 200, peer, muted, pinned })
   }
   /** As after an older backup was restored. */
   loseEverything() {
@@ -347,7 +348,9 @@ class Server {
     if (path.startsWith('/v1/conversations/') && method === 'PUT') {
       const peer = path.split('/')[3]
       if (!this.conversation(me, peer).events.length) return fail(404, 'not_found')
-      this.mute(me, peer, body.muted)
+      const pinned = [...this.conversations].filter(([key, { members }]) => key.split(' ').includes(me) && members.get(me)?.pinned)
+      if (body.pinned && !this.member(me, peer).pinned && pinned.length >= 20) return fail(413, 'too_large')
+      this.set(me, peer, body)
       return { status: 204, body: '' }
     }
     if (path.startsWith('/v1/notices')) return this.notices(method, path, body, me) || fail(404, 'not_found')

@@ -34,10 +34,10 @@ test('a face opens a card: copy the openid, mute, block and take back', async t 
   const muted = card.getByRole('switch', { name: '消息免打扰' })
   assert.equal(await muted.getAttribute('aria-checked'), 'false')
   await muted.click()
-  await alice.locator('[role=switch][aria-checked=true]').waitFor()
+  await alice.locator('[data-action=mute][aria-checked=true]').waitFor()
   await row(alice, 'bob').getByRole('img', { name: '已免打扰' }).waitFor()
   await muted.click()
-  await alice.locator('[role=switch][aria-checked=false]').waitFor()
+  await alice.locator('[data-action=mute][aria-checked=false]').waitFor()
 
   const question = alice.getByRole('dialog', { name: '加入黑名单？' })
   await action('加入黑名单').click()

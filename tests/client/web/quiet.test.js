@@ -35,7 +35,7 @@ test('a muted chat has a grey badge and is not counted in the title, on all devi
   // In the room's own menu it is the other way round.
   await row(other, 'bob').click()
   await other.click('#more')
-  assert.deepEqual(await other.getByRole('menuitem').allTextContents(), ['Contact', 'Unmute', 'Delete chat'])
+  assert.deepEqual(await other.getByRole('menuitem').allTextContents(), ['Contact', 'Pin to top', 'Unmute', 'Delete chat'])
   await other.getByRole('menuitem', { name: 'Unmute' }).click()
   for (const page of [alice, other]) await row(page, 'bob').locator('.i-muted').waitFor({ state: 'detached' })
 

@@ -11,6 +11,7 @@ use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 mod conversation;
 mod finding;
 mod live;
+mod presence;
 pub mod body;
 pub mod cursor;
 pub mod overview;
@@ -19,6 +20,7 @@ pub mod revocation;
 pub use conversation::{Audience, Conversation, DirectPair};
 pub use finding::{By, Finding, Found, Source};
 pub use live::LiveSession;
+pub use presence::{LastSeen, Presence};
 
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug, Clone)]
@@ -114,6 +116,8 @@ pub enum Event {
     Cleared { openid: OpenId, conversation: Conversation, seq: Seq },
     /// `openid` has set whether notices of a conversation are sent to them. They alone are told.
     Settings { openid: OpenId, conversation: Conversation, muted: bool },
+    /// `openid` does not show their presence any more: to the user that they have blocked, or to nobody.
+    PresenceWithdrawn { openid: OpenId, from: Option<OpenId> },
 }
 
 /// `openid` has received or read a conversation up to `seq`.

@@ -17,8 +17,8 @@ use super::model::{
 };
 use super::steps::{Step, in_bursts, one_by_one};
 use super::*;
-use crate::event::Message;
 use crate::event::overview::Overview;
+use crate::event::{Conversation, Message};
 
 /// A sequence as it is tried.
 struct Case<'a> {
@@ -193,6 +193,10 @@ impl Case<'_> {
             Event::Cleared { conversation, seq, .. } => {
                 (conversation, None, Outcome::Cleared { seq: seq.get(), moved: true })
             }
+            Event::PresenceWithdrawn { openid, from: Some(from) } => {
+                (Conversation::direct(openid, from), None, Outcome::PresenceWithdrawn)
+            }
+            Event::PresenceWithdrawn { from: None, .. } => return Err(text),
             Event::Settings { conversation, muted, .. } => (conversation, None, Outcome::Muted { muted }),
             // Whoever hears of it late was refused before.
             Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) => return Err(text),
@@ -203,7 +207,10 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(conversation, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Muted { .. }) {
+        let named = if matches!(
+            outcome,
+            Outcome::Cleared { .. } | Outcome::Muted { .. } | Outcome::PresenceWithdrawn
+        ) {
             None
         } else {
             Some(waiting.id.clone())

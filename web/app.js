@@ -8,6 +8,7 @@ import { $, make } from './dom.js'
 import { Drafts } from './drafts.js'
 import { List } from './list.js'
 import { openDialog, showMenu, toast } from './overlay.js'
+import { PresenceBar } from './presence.js'
 import { openProfile } from './profile.js'
 import { Room } from './room.js'
 import { leave, signIn, signInAgain } from './sign-in.js'
@@ -42,6 +43,7 @@ function run({ chat, store }, mode) {
   const showUser = openid => openid === chat.openid ? showMyself() : card.show(openid)
   const list = new List(chat, drafts, showUser)
   const room = new Room(chat, showUser)
+  const presence = new PresenceBar(chat)
   const composer = new Composer(chat, drafts, () => room.toNewest())
 
   const showOpenChat = () => {
@@ -50,6 +52,7 @@ function run({ chat, store }, mode) {
     $('#app').dataset.view = open ? 'room' : 'list'
     list.show(open)
     room.show(open)
+    presence.show(open)
     composer.show(open)
     if (!open) list.focus()
     else if (touch.matches) room.focus()

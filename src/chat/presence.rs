@@ -221,7 +221,7 @@ impl Handler<OtherNodes> for ChatServer {
         match news {
             OtherNodes::Heard(reachable) => self.watchers.reach(reachable),
             OtherNodes::Gone(node) => self.watchers.gone(&node, now_ms()),
-            OtherNodes::MayBeMissed => self.watchers.ask_again(),
+            OtherNodes::MayBeMissed => self.watchers.may_have_missed(),
         }
         self.ask_others(ctx);
     }

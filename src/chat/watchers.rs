@@ -66,8 +66,8 @@ struct Watched {
     elsewhere: SmallVec<[Word; 1]>,
     /// Whether other nodes have had their time to say where they are.
     is_asked: bool,
-    /// What the sessions were told last.
-    told: Presence,
+    /// What the sessions were told last; `None` where not all were told the same.
+    told: Option<Presence>,
 }
 
 struct Word {
@@ -153,18 +153,16 @@ impl Watchers {
             last_seen,
             elsewhere: SmallVec::new(),
             is_asked: false,
-            told: Presence::Unknown,
+            told: None,
         });
         watched.sessions.insert(session);
         watched.last_seen = watched.last_seen.max(last_seen);
-        if is_new {
-            let known = self.presence(&peer, here(&peer));
-            if let Some(watched) = self.users.get_mut(&peer) {
-                watched.told = known;
-            }
-            if self.others != Others::Alone {
-                self.unasked.insert(peer.clone());
-            }
+        let known = Some(self.presence(&peer, here(&peer)));
+        if let Some(watched) = self.users.get_mut(&peer) {
+            watched.told = known.filter(|_| is_new || watched.told == known);
+        }
+        if is_new && self.others != Others::Alone {
+            self.unasked.insert(peer.clone());
         }
         peer
     }
@@ -308,11 +306,16 @@ impl Watchers {
         self.ask_again();
     }
 
-    /// Asks the other nodes about everybody again: what they said may have been lost.
-    pub fn ask_again(&mut self) {
-        if self.others != Others::Alone {
-            self.unasked.extend(self.users.keys().cloned());
+    /// What other nodes said may have been lost. While not all are heard that is so all the time, and they are asked
+    /// when that is over.
+    pub fn may_have_missed(&mut self) {
+        if self.others == Others::Are(Reachable::All) {
+            self.ask_again();
         }
+    }
+
+    fn ask_again(&mut self) {
+        self.unasked.extend(self.users.keys().cloned());
     }
 
     /// Another node has ended. `at`: Unix milliseconds.
@@ -350,7 +353,7 @@ impl Watchers {
         for openid in std::mem::take(&mut self.changed) {
             let known = self.presence(&openid, here(&openid));
             let Some(watched) = self.users.get_mut(&openid) else { continue };
-            if std::mem::replace(&mut watched.told, known) == known {
+            if watched.told.replace(known) == Some(known) {
                 continue;
             }
             for session in &watched.sessions {
@@ -428,6 +431,18 @@ mod tests {
         assert_eq!(news(&mut watchers, session, looking), None);
         watchers.changed_here(&id("bob"), None, 11 * MINUTE);
         assert_eq!(news(&mut watchers, session, nobody_here), Some(away(10 * MINUTE)));
+    }
+
+    #[test]
+    fn who_began_to_watch_between_two_changes_hears_of_the_second() {
+        let (mut watchers, session, other) = (Watchers::new(false), SessionId::fresh(), SessionId::fresh());
+        let hidden = |_: &OpenId| Some(Attention::Background);
+        let all = visible(&["bob"]);
+        watchers.replace(session, &id("alice"), vec![id("bob")], &all, looking, 0).unwrap();
+        let known = watchers.replace(other, &id("zoe"), vec![id("bob")], &all, hidden, 0).unwrap();
+        assert_eq!(known, [(id("bob"), Presence::Background)]);
+        watchers.changed_here(&id("bob"), Some(Attention::Foreground), 0);
+        assert_eq!(news(&mut watchers, other, looking), Some(Presence::Foreground));
     }
 
     #[test]
@@ -518,7 +533,7 @@ mod tests {
         watchers.heard(&id("bob"), &third, None, 0);
         assert_eq!(news(&mut watchers, other, nobody_here), Some(Presence::Background));
         // Who does not say it again has nobody there any more.
-        watchers.ask_again();
+        watchers.may_have_missed();
         let (round, asked) = watchers.take_unasked(9);
         watchers.answered(round, &asked);
         assert_eq!(news(&mut watchers, other, nobody_here), Some(away(0)));

@@ -1,4 +1,5 @@
 const { createClient } = require('./sdk/hongyan')
+const { extras } = require('./sdk/extras')
 const { createNotices } = require('./sdk/notices')
 const { url, devUser } = require('./config')
 const { toast } = require('./utils/ask')
@@ -14,7 +15,7 @@ const MOST_COUNTED = 99
 const CHATS_TAB = 0
 
 const signIn = devUser && developing() ? (api) => api.login(`dev:${devUser}`) : undefined
-const chat = createClient({ url, signIn, pageSize: PAGE_SIZE })
+const chat = createClient({ url, signIn, pageSize: PAGE_SIZE, parts: [extras] })
 
 App({
   chat,

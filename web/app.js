@@ -8,6 +8,7 @@ import { $, make } from './dom.js'
 import { Drafts } from './drafts.js'
 import { List } from './list.js'
 import { openDialog, showMenu, toast } from './overlay.js'
+import { PresenceBar } from './presence.js'
 import { openProfile } from './profile.js'
 import { Room } from './room.js'
 import { Search } from './search.js'
@@ -44,6 +45,7 @@ function run({ chat, store }, mode) {
   const list = new List(chat, drafts, showUser)
   const composer = new Composer(chat, drafts, store, () => room.toNewest())
   const room = new Room(chat, { showUser, writeAnew: words => composer.insert(words) })
+  const presence = new PresenceBar(chat)
   /** Key of the message to be shown in the chat that is on its way. */
   let wanted
   const showWanted = () => {
@@ -62,6 +64,7 @@ function run({ chat, store }, mode) {
     $('#app').dataset.view = open ? 'room' : 'list'
     list.show(open)
     room.show(open)
+    presence.show(open)
     composer.show(open)
     if (wanted) showWanted()
     else if (!open) list.focus()

@@ -1,6 +1,7 @@
 /** Who is at the page. Leaving is always a new load of the page: nothing of the one before stays. */
 
 import { $ } from './dom.js'
+import { extras } from './extras.mjs'
 import { TabStore, tabStorage } from './tab.js'
 import { isOpenid, text } from './text.js'
 
@@ -79,6 +80,7 @@ function start({ openid, signIn }) {
     signIn,
     storageKey,
     pageSize: PAGE_SIZE,
+    parts: [extras],
   })
   chat.start()
   return { chat, store: new TabStore(storageKey) }

@@ -20,6 +20,16 @@ function day(time, now) {
   return (sameYear ? dayOfYear : date).format(time)
 }
 
+const relative = new Intl.RelativeTimeFormat(locale, { style: 'short' })
+
+/** How long ago somebody was seen, by a time that is rounded down to five minutes. */
+export function ago(time, now = Date.now()) {
+  const minutes = Math.floor((now - time) / 60_000)
+  if (minutes < 5) return text('seen_just_now')
+  const [count, unit] = minutes < 60 ? [minutes, 'minute'] : minutes < 24 * 60 ? [Math.floor(minutes / 60), 'hour'] : [Math.floor(minutes / 60 / 24), 'day']
+  return text('seen_ago', { ago: relative.format(-count, unit) })
+}
+
 /** In the list: 15:12, 昨天, 星期三, 11月2日, 2024年11月2日. */
 export function shortTime(time, now = Date.now()) {
   return daysBetween(time, now) === 0 ? clock.format(time) : day(time, now)

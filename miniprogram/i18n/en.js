@@ -28,6 +28,12 @@ module.exports = {
   },
   room: {
     typing: 'typing…',
+    online: 'Online',
+    background: 'Online, not looking',
+    seenNow: 'Seen just now',
+    seenMinutes: 'Seen {count} min ago',
+    seenHours: 'Seen {count} h ago',
+    seenDays: 'Seen {count} d ago',
     empty: 'No messages yet. Say hello',
     placeholder: 'Message',
     send: 'Send',

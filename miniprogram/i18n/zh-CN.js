@@ -28,6 +28,12 @@ module.exports = {
   },
   room: {
     typing: '对方正在输入…',
+    online: '在线',
+    background: '在线，未打开',
+    seenNow: '刚刚在线',
+    seenMinutes: '{count} 分钟前在线',
+    seenHours: '{count} 小时前在线',
+    seenDays: '{count} 天前在线',
     empty: '还没有消息，打个招呼吧',
     placeholder: '发消息',
     send: '发送',

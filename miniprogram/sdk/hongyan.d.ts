@@ -276,6 +276,8 @@ export interface Core {
   load<T>(name: string, otherwise?: T): T | undefined
   /** Falsy where there was no room. Without a value, what is there goes. */
   store<T>(name: string, value?: T): T | false
+  /** Waits so many milliseconds, by the client's clock. */
+  after(ms: number): Promise<void>
 }
 /** A conversation: events with rising seqs and without a hole, ending at `to`, and own messages that are not among them yet. */
 export interface Row {

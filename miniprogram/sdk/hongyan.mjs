@@ -1171,7 +1171,7 @@ const createClient = options => {
   // What a part has to build on stands in hongyan.d.ts, as `Core`: nothing else in here is for it.
   for (let part of parts) {
     demand(part && part.call, 'part')
-    Object.assign(client, part({ client, knows, frames, ask, rowOf, changed, listeners, emit, load, store }))
+    Object.assign(client, part({ client, knows, frames, ask, rowOf, changed, listeners, emit, load, store, after }))
   }
 
   // ---- client/index.js

@@ -29,4 +29,13 @@ function longTime(ms, nowMs, words) {
   return day ? `${day} ${clock(at)}` : clock(at)
 }
 
-module.exports = { shortTime, longTime }
+/** How long ago somebody was seen, by a time that is rounded down to five minutes. */
+function seenAgo(ms, nowMs, words) {
+  const minutes = Math.floor((nowMs - ms) / 60000)
+  if (minutes < 5) return words.seenNow
+  if (minutes < 60) return fill(words.seenMinutes, { count: minutes })
+  const hours = Math.floor(minutes / 60)
+  return hours < 24 ? fill(words.seenHours, { count: hours }) : fill(words.seenDays, { count: Math.floor(hours / 24) })
+}
+
+module.exports = { shortTime, longTime, seenAgo }

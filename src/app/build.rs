@@ -65,7 +65,7 @@ pub(super) async fn server(
         standing.clone(),
     ));
     let relay = link.and_then(|link| parts.relay(&node_id, link, &store, &chat, &revocations, &status));
-    parts.chat(mailbox, &store, relay.as_ref(), notices.as_ref());
+    parts.chat(mailbox, &node_id, &store, relay.as_ref(), notices.as_ref());
     let jobs = Jobs::new(store.clone());
     let moderation = parts.moderation(words, &store, &chat, &wechat, &jobs);
     let runner = parts.runner(jobs, &store);
@@ -136,12 +136,14 @@ impl Parts<'_> {
     fn chat(
         &self,
         mailbox: Mailbox<ChatServer>,
+        node: &str,
         store: &Store,
         relay: Option<&RelayHandle>,
         notices: Option<&NotifierHandle>,
     ) {
         let Self { config, metrics, draining } = *self;
         let settings = ChatSettings {
+            node: node.into(),
             registry: RegistryLimits {
                 sessions_per_user: config.limits.sessions_per_user as usize,
                 replacements_per_minute: config.limits.replacements_per_minute,

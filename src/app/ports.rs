@@ -1,5 +1,6 @@
 //! Implementations of one module's port by another that must not know it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::Addr;
@@ -9,7 +10,7 @@ use crate::auth::RevocationLog;
 use crate::chat::ChatServer;
 use crate::chat::messages::{Attends, Reach, RefuseMessage};
 use crate::chat::ports::ConversationStore;
-use crate::event::{Audience, Conversation, Draft, Message, Places, Receipt, Refusal};
+use crate::event::{Audience, Conversation, Draft, LastSeen, Message, Places, Receipt, Refusal};
 use crate::http::PushHandler;
 use crate::http::status::StatusSource;
 use crate::ids::{OpenId, Seq};
@@ -20,6 +21,7 @@ use crate::safety::{ModerationHandle, Senders};
 use crate::store::Store;
 use crate::store::conversations::TypingAudience;
 use crate::store::messages::{History, Window};
+use crate::store::presence::VisiblePresence;
 use crate::store::receipts::Mark;
 use crate::wechat::Push;
 
@@ -35,6 +37,15 @@ impl ConversationStore for Store {
     fn typing_audience(&self, openid: OpenId, conversation: Conversation) -> BoxFuture<'static, Audience> {
         let store = self.clone();
         Box::pin(async move { store.ask(TypingAudience { openid, conversation }).await.unwrap_or_default() })
+    }
+
+    fn visible_presence(
+        &self,
+        openid: OpenId,
+        peers: Vec<OpenId>,
+    ) -> BoxFuture<'static, Option<HashMap<OpenId, Option<LastSeen>>>> {
+        let store = self.clone();
+        Box::pin(async move { store.ask(VisiblePresence { viewer: openid, peers }).await.ok() })
     }
 
     fn between(

@@ -1,5 +1,6 @@
 //! Acks in time and late.
 
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::super::ports::{ChatPorts, ConversationStore};
 use super::super::*;
 use crate::event::revocation::Issued;
 use crate::event::{
-    Audience, Committed, Conversation, Draft, Event, Message, Receipt, Refusal, RequestState,
+    Audience, Committed, Conversation, Draft, Event, LastSeen, Message, Receipt, Refusal, RequestState,
 };
 use crate::ids::{ClientMsgId, Device, Kind, OpenId, RequestId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
@@ -44,6 +45,14 @@ impl ConversationStore for Unasked {
         Box::pin(ready(Audience::nobody()))
     }
 
+    fn visible_presence(
+        &self,
+        _: OpenId,
+        _: Vec<OpenId>,
+    ) -> BoxFuture<'static, Option<HashMap<OpenId, Option<LastSeen>>>> {
+        Box::pin(ready(Some(HashMap::new())))
+    }
+
     fn between(&self, _: OpenId, _: Conversation, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
         Box::pin(ready(Vec::new()))
     }
@@ -65,6 +74,7 @@ impl Rig {
     fn new() -> Self {
         let ports = ChatPorts { store: Box::new(Unasked), cluster: None, subscribers: Vec::new() };
         let settings = ChatSettings {
+            node: "n".into(),
             registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
             pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
             heartbeat_ms: 30_000,

@@ -22,12 +22,14 @@ use super::messages::{
 };
 use super::outbox::{Outbox, Pushed, monotonic_ms};
 use super::ports::ChatPorts;
+use super::presence::{CHANGED_CAPACITY, Lookups, TELL_INTERVAL};
 use super::receipts::Receipts;
 use super::registry::{Connected, Registry, RegistryLimits, Slot};
 use super::room::Room;
 use super::sequencer::Patience;
 use super::traced;
 use super::typing::Signs;
+use super::watchers::Watchers;
 use crate::event::{
     Audience, Committed, Conversation, Delivered, Draft, Event, Message, Quote, Receipt, ReceiptKind,
     Refusal, RequestState,
@@ -38,8 +40,10 @@ use crate::metrics::Metrics;
 use crate::protocol::{CallerError, Close, Dialect, FrameLimits, SERVER_FEATURES, errors, outbound};
 
 /// What the chat is told of the settings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ChatSettings {
+    /// Name of this node among the others.
+    pub node: Arc<str>,
     pub registry: RegistryLimits,
     pub pulse: KeepaliveTimeouts,
     pub heartbeat_ms: u64,
@@ -65,6 +69,12 @@ pub struct ChatServer {
     pub(super) filling: HashSet<(OpenId, Conversation)>,
     pub(super) receipts: Receipts,
     signs: Signs,
+    /// Name of this node in hints.
+    pub(super) node: Arc<str>,
+    pub(super) watchers: Watchers,
+    pub(super) lookups: Lookups,
+    /// Whether other nodes were asked about users a moment ago.
+    pub(super) asks_presence: bool,
     /// Questions whether a sign of typing may pass that have no answer yet.
     asking: usize,
     pub(super) ports: ChatPorts,
@@ -97,6 +107,10 @@ impl ChatServer {
             filling: HashSet::new(),
             receipts: Receipts::default(),
             signs: Signs::default(),
+            node: settings.node.clone(),
+            watchers: Watchers::new(ports.cluster.is_some()),
+            lookups: Lookups::default(),
+            asks_presence: false,
             asking: 0,
             ports,
             settings,
@@ -219,7 +233,7 @@ impl ChatServer {
         self.send_hints();
     }
 
-    fn answer(&mut self, openid: &OpenId, session: SessionId, frame: ByteString) {
+    pub(super) fn answer(&mut self, openid: &OpenId, session: SessionId, frame: ByteString) {
         let mut overrun = Overrun::default();
         if let Some(slot) = self.registry.find(openid, session) {
             overrun.push(slot, openid, frame);
@@ -259,6 +273,12 @@ impl ChatServer {
     pub(super) fn count(&mut self) {
         for openid in self.registry.take_gone() {
             self.unfollow(openid);
+        }
+        for session in self.registry.take_removed() {
+            self.watchers.remove(session);
+        }
+        if self.registry.changed() >= CHANGED_CAPACITY {
+            self.tell_presence();
         }
         self.metrics.sessions.set(i64::try_from(self.registry.sessions()).unwrap_or(i64::MAX));
         self.metrics
@@ -321,6 +341,10 @@ impl Actor for ChatServer {
         let reap_every = Duration::from_millis((self.settings.pulse.ping_after / 4).clamp(10, 1_000));
         ctx.run_interval(reap_every, |chat, _| chat.reap());
         ctx.run_interval(RECEIPTS_EVERY, |chat, _| chat.flush_receipts());
+        ctx.run_interval(TELL_INTERVAL, |chat, ctx| {
+            chat.tell_presence();
+            chat.look_up_outdated(ctx);
+        });
     }
 }
 
@@ -384,6 +408,7 @@ impl ChatServer {
             Event::Settings { openid, conversation, settings } => {
                 self.tell_v1(openid, &outbound::settings(openid, conversation, *settings))
             }
+            Event::PresenceWithdrawn { openid, from } => self.presence_withdrawn(openid, from.as_ref()),
         }
     }
 

@@ -17,7 +17,7 @@ use super::sequencer::Patience;
 use super::traced;
 use crate::event::overview::{Missed, Overview};
 use crate::event::{Conversation, Receipt, ReceiptKind};
-use crate::ids::{Device, OpenId, Seq, SessionId};
+use crate::ids::{Device, OpenId, Seq, SessionId, now_ms};
 use crate::protocol::{Close, Dialect, outbound};
 
 impl ChatServer {
@@ -102,6 +102,11 @@ impl ChatServer {
             ClusterEventKind::TooOften { joined, retry_ms } => self.not_this_often(&to, joined, retry_ms),
             ClusterEventKind::Attention { ask, within_ms } => self.asked_elsewhere(&to, ask, within_ms),
             ClusterEventKind::Attends { ask } => self.asked.answered(ask, to),
+            ClusterEventKind::PresenceWanted => self.presence_wanted(&to),
+            ClusterEventKind::Presence { node, attention } => {
+                self.watchers.heard(&to, &node, attention, now_ms())
+            }
+            ClusterEventKind::PresenceWithdrawn { from } => self.presence_withdrawn(&to, from.as_ref()),
         }
     }
 

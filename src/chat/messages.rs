@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use crate::event::overview::Missed;
 use crate::event::revocation::Issued;
 use crate::event::{Conversation, Draft, LiveSession, Places, Receipt, Refusal};
-use crate::ids::{DatabaseGeneration, Device, OpenId, Seq, SessionId};
+use crate::ids::{DatabaseGeneration, Device, OpenId, RequestId, Seq, SessionId};
 use crate::protocol::client_frame::Attention;
 use crate::protocol::{Close, Dialect};
 
@@ -83,6 +83,16 @@ pub struct RefuseMessage {
 pub struct Typing {
     pub openid: OpenId,
     pub conversation: Conversation,
+}
+
+/// A session watches the presence of these from now on, and of nobody else.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WatchPresence {
+    pub openid: OpenId,
+    pub session: SessionId,
+    pub request_id: Option<RequestId>,
+    pub peers: Vec<OpenId>,
 }
 
 /// Closes live sessions of a user.
@@ -185,6 +195,13 @@ pub enum ClusterEventKind {
     /// The answer to [`ClusterEventKind::Attention`]: a session of the user's is such a one. Every node hears
     /// it, for who asked may have none of theirs.
     Attends { ask: u64 },
+    /// Who has a session of the user's answers with [`ClusterEventKind::Presence`].
+    PresenceWanted,
+    /// What the user's sessions on the node of this name say of them; `None`: there is none any more. Every node
+    /// hears it, for who watches may have none of theirs.
+    Presence { node: Arc<str>, attention: Option<Attention> },
+    /// The user shows their presence no more: to this one, or to nobody. Every node hears it.
+    PresenceWithdrawn { from: Option<OpenId> },
 }
 
 /// How often one device label was taken over in the current minute.
@@ -199,6 +216,25 @@ pub struct Replacements {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Arrived(pub Vec<ClusterEvent>);
+
+/// What the Relay knows of the other nodes.
+#[derive(Message, Debug, Clone, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub enum OtherNodes {
+    /// Whether all of them are heard, some may not be, or none is.
+    Heard(Reachable),
+    /// This one has left, or has vanished.
+    Gone(String),
+    /// Hints of theirs may have been lost.
+    MayBeMissed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachable {
+    All,
+    Some,
+    None,
+}
 
 /// Who has sessions on this node.
 #[derive(Message, Debug, Clone, Copy)]

@@ -13,6 +13,8 @@ mod room;
 mod cluster;
 mod attention;
 mod live;
+mod presence;
+mod watchers;
 mod delivered;
 mod receipts;
 mod typing;

@@ -1,9 +1,11 @@
 //! What the chat asks of other modules, each a trait that they, or whoever starts the chat, implement.
 
+use std::collections::HashMap;
+
 use futures_util::future::BoxFuture;
 
 use super::messages::ClusterEvent;
-use crate::event::{Audience, CommitSubscriber, Conversation, Message, Receipt};
+use crate::event::{Audience, CommitSubscriber, Conversation, LastSeen, Message, Receipt};
 use crate::ids::{OpenId, Seq};
 
 /// The database, as far as the chat asks it.
@@ -16,6 +18,14 @@ pub trait ConversationStore: Send {
 
     /// Who may be shown that `openid` types in a conversation; nobody where the database does not answer.
     fn typing_audience(&self, openid: OpenId, conversation: Conversation) -> BoxFuture<'static, Audience>;
+
+    /// Which of these show `openid` whether they are there, each with when they were seen last; `None` where
+    /// the database does not answer.
+    fn visible_presence(
+        &self,
+        openid: OpenId,
+        peers: Vec<OpenId>,
+    ) -> BoxFuture<'static, Option<HashMap<OpenId, Option<LastSeen>>>>;
 
     /// Messages of a conversation of `openid` above `after` and below `before`; none where the
     /// database does not answer.

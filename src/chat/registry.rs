@@ -1,6 +1,6 @@
 //! The map from openid to live sessions: a plain value, changed only by the ChatServer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::Recipient;
@@ -81,6 +81,10 @@ pub struct Registry {
     sessions: usize,
     /// Of these, those in the background.
     in_background: usize,
+    /// Sessions that were removed since this was last taken.
+    removed: Vec<SessionId>,
+    /// Users whose sessions have changed.
+    changed: HashSet<OpenId, RandomState>,
     /// Users who have no session any more, and had one when this was last taken.
     gone: Vec<OpenId>,
     limits: RegistryLimits,
@@ -92,12 +96,21 @@ const MOST_ELSEWHERE: usize = 256;
 
 impl Registry {
     pub fn new(limits: RegistryLimits) -> Self {
-        Self { users: HashMap::default(), sessions: 0, in_background: 0, gone: Vec::new(), limits }
+        Self {
+            users: HashMap::default(),
+            sessions: 0,
+            in_background: 0,
+            removed: Vec::new(),
+            changed: HashSet::default(),
+            gone: Vec::new(),
+            limits,
+        }
     }
 
     /// Adds a session. One with the same label gives way to it, and beyond the user's cap the oldest.
     pub fn connect(&mut self, new: Connect, now_ms: u64) -> Connected {
-        let slots = self.users.entry(new.openid).or_default();
+        let openid = new.openid;
+        let slots = self.users.entry(openid.clone()).or_default();
         let mut replaced = Vec::new();
         let mut takeovers = Takeovers::default();
         if let Some(at) = slots.iter().position(|s| (s.dialect, &s.device) == (new.dialect, &new.device)) {
@@ -127,6 +140,8 @@ impl Registry {
         });
         self.sessions = self.sessions + 1 - replaced.len();
         self.in_background -= replaced.iter().filter(|slot: &&Slot| slot.in_background).count();
+        self.removed.extend(replaced.iter().map(|slot| slot.session));
+        self.changed.insert(openid);
         Connected::Joined { replaced }
     }
 
@@ -141,6 +156,8 @@ impl Registry {
         }
         self.sessions -= 1;
         self.in_background -= usize::from(slot.in_background);
+        self.removed.push(session);
+        self.changed.insert(openid.clone());
         Some(slot)
     }
 
@@ -207,6 +224,28 @@ impl Registry {
         gone
     }
 
+    /// Sessions that were removed since the last call.
+    pub fn take_removed(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.removed)
+    }
+
+    /// Users with a session that came, went or was looked at since the last [`Registry::take_changed`].
+    pub fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    pub fn take_changed(&mut self) -> impl Iterator<Item = OpenId> + use<> {
+        std::mem::take(&mut self.changed).into_iter()
+    }
+
+    /// Whether a user looks at the app on one of their devices here; `None`: they have no session here.
+    pub fn attention(&self, openid: &OpenId) -> Option<Attention> {
+        let slots = self.of(openid);
+        let is_looking = slots.iter().any(Slot::is_in_foreground);
+        let attention = if is_looking { Attention::Foreground } else { Attention::Background };
+        (!slots.is_empty()).then_some(attention)
+    }
+
     /// Everyone who has a session.
     pub fn openids(&self) -> impl Iterator<Item = &OpenId> {
         self.users.keys()
@@ -217,6 +256,9 @@ impl Registry {
         let Some(slot) = self.find_mut(openid, session) else { return };
         let before = std::mem::replace(&mut slot.in_background, attention == Attention::Background);
         let now = slot.in_background;
+        if now != before {
+            self.changed.insert(openid.clone());
+        }
         self.in_background = self.in_background + usize::from(now) - usize::from(before);
     }
 

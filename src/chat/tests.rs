@@ -1,5 +1,6 @@
 //! What the chat brings to whom, of what has no way in from a client.
 
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use super::ports::{ChatPorts, Cluster, ConversationStore};
 use super::*;
 use crate::event::revocation::Issued;
 use crate::event::{
-    Audience, CommitSubscriber, Committed, Conversation, Delivered, Event, MemberSettings, Message, Receipt,
+    Audience, CommitSubscriber, Committed, Conversation, Delivered, Event, LastSeen, MemberSettings, Message,
+    Receipt,
 };
 use crate::ids::{Device, Kind, OpenId, Seq, SessionId};
 use crate::lifecycle::{Draining, Vital};
@@ -51,6 +53,14 @@ impl ConversationStore for Stored {
 
     fn typing_audience(&self, _: OpenId, _: Conversation) -> BoxFuture<'static, Audience> {
         Box::pin(ready(Audience::nobody()))
+    }
+
+    fn visible_presence(
+        &self,
+        _: OpenId,
+        _: Vec<OpenId>,
+    ) -> BoxFuture<'static, Option<HashMap<OpenId, Option<LastSeen>>>> {
+        Box::pin(ready(Some(HashMap::new())))
     }
 
     fn between(
@@ -101,6 +111,7 @@ fn rig(stored: Vec<Message>) -> Rig {
         subscribers: vec![Box::new(subscriber.clone())],
     };
     let settings = ChatSettings {
+        node: "n".into(),
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
         pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
         heartbeat_ms: 30_000,

@@ -11,6 +11,7 @@ use crate::ids::{ClientMsgId, Kind, OpenId, RequestId, Seq, SessionId};
 mod conversation;
 mod finding;
 mod live;
+mod presence;
 mod quote;
 pub mod body;
 pub mod cursor;
@@ -20,6 +21,7 @@ pub mod revocation;
 pub use conversation::{Audience, Conversation, DirectPair};
 pub use finding::{By, Finding, Found, Source};
 pub use live::LiveSession;
+pub use presence::{LastSeen, Presence};
 pub use quote::{QUOTED_CHARS, Quote, Quoted};
 
 /// What a sender handed in, on its way to the store and back.
@@ -130,6 +132,8 @@ pub enum Event {
     Cleared { openid: OpenId, conversation: Conversation, seq: Seq },
     /// `openid` has changed their settings of a conversation to these. They alone are told.
     Settings { openid: OpenId, conversation: Conversation, settings: MemberSettings },
+    /// `openid` does not show their presence any more: to the user that they have blocked, or to nobody.
+    PresenceWithdrawn { openid: OpenId, from: Option<OpenId> },
 }
 
 /// Settings of a member for a conversation.

@@ -1,6 +1,7 @@
 //! Fixtures of this module's tests.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::chat::outbox::Bounds;
 use crate::chat::ports::{ChatPorts, ConversationStore};
 use crate::chat::{ChatServer, ChatSettings, KeepaliveTimeouts, RegistryLimits};
 use crate::config::{self, *};
-use crate::event::{Audience, Conversation, Draft, Message, Places, Receipt, Refusal};
+use crate::event::{Audience, Conversation, Draft, LastSeen, Message, Places, Receipt, Refusal};
 use crate::ids::{OpenId, Seq, now_ms};
 use crate::jobs::Jobs;
 use crate::lifecycle::{Draining, Vital};
@@ -133,6 +134,14 @@ impl ConversationStore for NoStore {
         Box::pin(ready(Audience::nobody()))
     }
 
+    fn visible_presence(
+        &self,
+        _: OpenId,
+        _: Vec<OpenId>,
+    ) -> BoxFuture<'static, Option<HashMap<OpenId, Option<LastSeen>>>> {
+        Box::pin(ready(Some(HashMap::new())))
+    }
+
     fn between(&self, _: OpenId, _: Conversation, _: Seq, _: Seq) -> BoxFuture<'static, Vec<Message>> {
         Box::pin(ready(Vec::new()))
     }
@@ -155,6 +164,7 @@ impl Senders for NoSenders {
 /// A chat and an empty store; the store's file goes with the test's folder.
 fn parts(config: &Config, metrics: &Metrics, draining: &Draining) -> (Addr<ChatServer>, Store) {
     let settings = ChatSettings {
+        node: "n".into(),
         registry: RegistryLimits { sessions_per_user: 8, replacements_per_minute: 5 },
         pulse: KeepaliveTimeouts { ping_after: 40_000, dead_after: 75_000 },
         heartbeat_ms: 30_000,

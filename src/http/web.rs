@@ -31,7 +31,7 @@ macro_rules! file {
 
 /// One line a file.
 #[rustfmt::skip]
-const FILES: [File; 28] = [
+const FILES: [File; 30] = [
     file!("web", "index.html"),
     file!("web", "icon.svg"),
     file!("web", "app.css"),
@@ -53,6 +53,7 @@ const FILES: [File; 28] = [
     file!("web", "alerts.js"),
     file!("web", "profile.js"),
     file!("web", "avatar.js"),
+    file!("web", "presence.js"),
     file!("web", "overlay.js"),
     file!("web", "clipboard.js"),
     file!("web", "text.js"),
@@ -60,6 +61,7 @@ const FILES: [File; 28] = [
     file!("web", "dom.js"),
     file!("miniprogram/sdk", "hongyan.js"),
     file!("miniprogram/utils", "emoji.js"),
+    file!("miniprogram/sdk", "extras.mjs"),
 ];
 
 const PAGE: &str = "index.html";
@@ -74,7 +76,7 @@ impl File {
         match self.name.rsplit('.').next() {
             Some("html") => "text/html; charset=utf-8",
             Some("css") => "text/css; charset=utf-8",
-            Some("js") => "text/javascript; charset=utf-8",
+            Some("js" | "mjs") => "text/javascript; charset=utf-8",
             Some("svg") => "image/svg+xml",
             _ => "application/octet-stream",
         }

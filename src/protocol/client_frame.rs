@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::json::{self, TopLevel};
+use super::presence;
 use super::sync::{self, SyncRequest};
 use super::{CallerError, ErrorCode, FrameLimits, errors};
 use crate::event::cursor::SyncCursor;
@@ -46,6 +47,8 @@ pub enum ClientFrame {
     Open(Option<Address>),
     /// Whether the user looks at the app.
     Attention(Attention),
+    /// Whose presence is watched from now on.
+    Presence(Vec<OpenId>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,6 +223,7 @@ fn frame(
         (Dialect::V1, "typing") => Ok(ClientFrame::Typing(fields.required_to()?)),
         (Dialect::V1, "sync") => Ok(ClientFrame::Sync(Box::new(fields.sync()?))),
         (Dialect::V1, "open") => Ok(ClientFrame::Open(fields.to_or_null()?)),
+        (Dialect::V1, "presence") => Ok(ClientFrame::Presence(fields.peers()?)),
         (Dialect::V1, "background") => Ok(ClientFrame::Attention(Attention::Background)),
         (Dialect::V1, "foreground") => Ok(ClientFrame::Attention(Attention::Foreground)),
         (Dialect::V1, _) => Err(errors::TYPE_UNKNOWN.into()),
@@ -333,6 +337,10 @@ impl<'a> Fields<'a> {
         let limit =
             self.get("limit").map(|raw| sync::limit(raw.get())).transpose()?.unwrap_or(sync::LIMIT_DEFAULT);
         Ok(SyncRequest { since, named, limit })
+    }
+
+    fn peers(&self) -> Result<Vec<OpenId>, Malformed> {
+        presence::peers(self.get("peers").map_or("null", |raw| raw.get()))
     }
 
     /// The sender's own fields as a JSON object, values byte for byte as given.

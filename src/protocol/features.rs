@@ -63,7 +63,7 @@ pub enum ServerFeature {
 }
 
 /// What this server has.
-pub const SERVER_FEATURES: &[ServerFeature] = &[];
+pub const SERVER_FEATURES: &[ServerFeature] = &[ServerFeature::Presence];
 
 #[cfg(test)]
 mod tests {

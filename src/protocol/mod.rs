@@ -8,6 +8,7 @@ pub mod close;
 pub mod features;
 pub mod json;
 pub mod outbound;
+pub mod presence;
 pub mod sync;
 pub mod error_code;
 pub mod errors;

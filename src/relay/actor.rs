@@ -32,7 +32,7 @@ use super::subscriptions::{Intake, Subscriptions};
 use super::traced;
 use super::wire::{self, NodeMessage, NodeMessageKind};
 use crate::chat::ChatServer;
-use crate::chat::messages::{ClusterEvent, ClusterEventKind, ForgetDelivered};
+use crate::chat::messages::{ClusterEvent, ClusterEventKind, ForgetDelivered, OtherNodes, Reachable};
 use crate::clock::Stopwatch;
 use crate::ids::OpenId;
 use crate::lifecycle::Vital;
@@ -114,6 +114,8 @@ pub struct Relay {
     is_leaving: bool,
     /// Other nodes that spread users differently, and when one was heard last.
     bucket_mismatch_at: Option<u64>,
+    /// What the chat was told last of who is heard.
+    told_reachable: Option<Reachable>,
     /// Since when hints were not passed on that nobody has been told of.
     lost_since: Option<u64>,
     ticks: u64,
@@ -178,6 +180,7 @@ impl Relay {
             heartbeat: Rc::default(),
             is_leaving: false,
             bucket_mismatch_at: None,
+            told_reachable: None,
             lost_since: None,
             ticks: 0,
             _vital: vital,
@@ -328,6 +331,14 @@ impl Relay {
         let lacks_subscriptions = !self.unsubscribed.is_empty();
         self.resync.set_away(!link.up || link.away > 0 || has_bucket_mismatch || lacks_subscriptions, now);
         self.state.set(link);
+        let reachable = match link {
+            Link { up: false, .. } => Reachable::None,
+            Link { away: 0, .. } if !has_bucket_mismatch => Reachable::All,
+            _ => Reachable::Some,
+        };
+        if self.told_reachable.replace(reachable) != Some(reachable) {
+            self.ports.chat.do_send(OtherNodes::Heard(reachable));
+        }
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.relay_up.set(i64::from(link.up));
         self.metrics.relay_nodes.set(gauge(link.heard));
@@ -367,8 +378,10 @@ impl Relay {
 
     fn publish(&mut self, hint: &ClusterEvent) {
         let subject = match hint.kind {
-            // Who asked may have no session of theirs, and so hears no hint for them.
-            ClusterEventKind::Attends { .. } => NODES.to_owned(),
+            // Who asked, or watches, may have no session of theirs, and so hears no hint for them.
+            ClusterEventKind::Attends { .. }
+            | ClusterEventKind::Presence { .. }
+            | ClusterEventKind::PresenceWithdrawn { .. } => NODES.to_owned(),
             _ => format!("hongyan.{}.{}", self.settings.buckets, self.bucket(&hint.to)),
         };
         let is_sent = self.send(subject, wire::encode(hint));
@@ -401,6 +414,7 @@ impl Relay {
             for (node, heard) in self.peers.silent(now) {
                 log::warn!(other_node = node.as_str(); "a node vanished without farewell; the database is asked for what it may not have told");
                 self.metrics.relay_nodes_vanished.inc();
+                self.ports.chat.do_send(OtherNodes::Gone(node));
                 self.resync.mark_lossy(heard, now);
             }
             self.say(NodeMessageKind::Alive);
@@ -453,6 +467,9 @@ impl Relay {
         let Some(mut walks) = self.walks.take() else { return };
         let (now, began) = (self.now(), Instant::now());
         let ago_ms = self.resync.ask(now);
+        if ago_ms.is_some() {
+            self.ports.chat.do_send(OtherNodes::MayBeMissed);
+        }
         if ago_ms.is_none() && (walks.are_over() || now < self.walks_on_at) {
             self.walks = Some(walks);
             return;
@@ -505,6 +522,7 @@ impl Relay {
             NodeMessageKind::Bye => {
                 self.peers.left(&message.node);
                 log::info!(other_node = message.node.as_str(); "another node has left");
+                self.ports.chat.do_send(OtherNodes::Gone(message.node));
             }
             NodeMessageKind::Lost { ago_ms } => {
                 self.resync.mark_lossy(now.saturating_sub(ago_ms.saturating_add(TICK_MS)), now)

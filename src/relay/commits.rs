@@ -48,6 +48,9 @@ fn add(event: &Event, hints: &mut Vec<ClusterEvent>) {
         Event::Settings { openid, conversation, settings } => {
             hint(openid, ClusterEventKind::Frame(outbound::settings(openid, conversation, *settings)))
         }
+        Event::PresenceWithdrawn { openid, from } => {
+            hint(openid, ClusterEventKind::PresenceWithdrawn { from: from.clone() })
+        }
         // Nobody on another node waits for these.
         Event::Repeated { .. }
         | Event::Refused { .. }

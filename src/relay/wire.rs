@@ -10,9 +10,12 @@ use crate::chat::messages::{ClusterEvent, ClusterEventKind, Replacements};
 use crate::event::{Conversation, Receipt, ReceiptKind};
 use crate::ids::{Address, Device, OpenId, Seq, SessionId};
 use crate::protocol::Dialect;
+use crate::protocol::client_frame::Attention;
 
 /// The sessions that one answer names at most; no user has more on one node, unless the limit is off.
 const SESSIONS: usize = 256;
+/// Maximum length of a node's name.
+const NODE_BYTES: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -69,6 +72,23 @@ enum Kind {
     Attends {
         ask: u64,
     },
+    PresenceWanted,
+    Presence {
+        at: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<State>,
+    },
+    PresenceWithdrawn {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Foreground,
+    Background,
 }
 
 /// Why a payload is no hint.
@@ -113,6 +133,17 @@ pub fn encode(hint: &ClusterEvent) -> Bytes {
             (Kind::Attention { ask: *ask, within_ms: *within_ms }, None)
         }
         ClusterEventKind::Attends { ask } => (Kind::Attends { ask: *ask }, None),
+        ClusterEventKind::PresenceWanted => (Kind::PresenceWanted, None),
+        ClusterEventKind::Presence { node, attention } => {
+            let state = attention.map(|attention| match attention {
+                Attention::Foreground => State::Foreground,
+                Attention::Background => State::Background,
+            });
+            (Kind::Presence { at: node.to_string(), state }, None)
+        }
+        ClusterEventKind::PresenceWithdrawn { from } => {
+            (Kind::PresenceWithdrawn { from: from.as_ref().map(|from| from.as_str().to_owned()) }, None)
+        }
     };
     let mut out = Vec::with_capacity(160 + frame.map_or(0, |f| f.len()));
     // Into a Vec, and of keys that are texts: it cannot fail.
@@ -176,6 +207,18 @@ pub fn decode(payload: &Bytes) -> Result<ClusterEvent, Unknown> {
         }
         Kind::Attention { ask, within_ms } => ClusterEventKind::Attention { ask, within_ms },
         Kind::Attends { ask } => ClusterEventKind::Attends { ask },
+        Kind::PresenceWanted => ClusterEventKind::PresenceWanted,
+        Kind::Presence { at, .. } if !(1..=NODE_BYTES).contains(&at.len()) => return Err(Unknown),
+        Kind::Presence { at, state } => ClusterEventKind::Presence {
+            node: at.into(),
+            attention: state.map(|state| match state {
+                State::Foreground => Attention::Foreground,
+                State::Background => Attention::Background,
+            }),
+        },
+        Kind::PresenceWithdrawn { from } => {
+            ClusterEventKind::PresenceWithdrawn { from: from.map(|from| openid(&from)).transpose()? }
+        }
     };
     Ok(ClusterEvent { to, kind })
 }
@@ -222,7 +265,7 @@ impl NodeMessage {
     pub fn decode(payload: &[u8]) -> Result<Self, Unknown> {
         serde_json::from_slice(payload)
             .ok()
-            .filter(|word: &Self| (1..=64).contains(&word.node.len()))
+            .filter(|word: &Self| (1..=NODE_BYTES).contains(&word.node.len()))
             .ok_or(Unknown)
     }
 }
@@ -277,6 +320,12 @@ mod tests {
             ClusterEventKind::TooOften { joined: two, retry_ms: 9 },
             ClusterEventKind::Attention { ask: u64::MAX, within_ms: 60_000 },
             ClusterEventKind::Attends { ask: u64::MAX },
+            ClusterEventKind::PresenceWanted,
+            ClusterEventKind::Presence { node: "n1-5".into(), attention: Some(Attention::Foreground) },
+            ClusterEventKind::Presence { node: "n1-5".into(), attention: Some(Attention::Background) },
+            ClusterEventKind::Presence { node: "n1-5".into(), attention: None },
+            ClusterEventKind::PresenceWithdrawn { from: Some(id("bob")) },
+            ClusterEventKind::PresenceWithdrawn { from: None },
         ] {
             let hint = ClusterEvent { to: id("alice"), kind };
             assert_eq!(decode(&encode(&hint)).unwrap(), hint);
@@ -327,6 +376,17 @@ mod tests {
             encoded("alice", ClusterEventKind::Cleared { conversation, seq }),
             @r#"{"to":"alice","k":"cleared","peer":"bob","seq":7}"#
         );
+        let presence = |attention| ClusterEventKind::Presence { node: "n1-5".into(), attention };
+        assert_snapshot!(
+            encoded("bob", presence(Some(Attention::Background))),
+            @r#"{"to":"bob","k":"presence","at":"n1-5","state":"background"}"#
+        );
+        assert_snapshot!(encoded("bob", presence(None)), @r#"{"to":"bob","k":"presence","at":"n1-5"}"#);
+        let withdrawn = ClusterEventKind::PresenceWithdrawn { from: Some(id("alice")) };
+        assert_snapshot!(
+            encoded("bob", withdrawn),
+            @r#"{"to":"bob","k":"presence_withdrawn","from":"alice"}"#
+        );
     }
 
     #[test]
@@ -342,6 +402,8 @@ mod tests {
             "{\"to\":\"a\",\"k\":\"later\"}",
             "{\"to\":\"a b\",\"k\":\"frame\"}\nx",
             "{\"to\":\"a\",\"k\":\"message\",\"peer\":\"b\",\"seq\":-1,\"in\":true}\n{}",
+            "{\"to\":\"a\",\"k\":\"presence\",\"at\":\"\"}",
+            "{\"to\":\"a\",\"k\":\"presence\",\"at\":\"n\",\"state\":\"later\"}",
             "{\"to\":\"a\",\"k\":\"message\",\"peer\":\"g:team\",\"seq\":1,\"in\":true}\n{}",
         ] {
             assert_eq!(hint(text), Err(Unknown), "{text}");

@@ -18,7 +18,7 @@ use actix::{Addr, Recipient};
 use bytestring::ByteString;
 
 use crate::chat::ChatServer;
-use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake};
+use crate::chat::messages::{Acknowledge, Connect, Disconnect, Look, OpenChat, Typing, Wake, WatchPresence};
 use crate::chat::outbox::{Bounds, Outbox};
 use crate::event::revocation::Issued;
 use crate::event::{Conversation, Draft, Receipt, ReceiptKind, Refusal};
@@ -285,6 +285,17 @@ impl Session {
                 self.ports.chat.do_send(Typing { openid, conversation });
                 Outcome::Done
             }
+            (ClientFrame::Presence(peers), id) => match self.ports.user_limits.question(&self.openid) {
+                Ok(()) => {
+                    let (openid, session) = (self.openid.clone(), self.id);
+                    self.ports.chat.do_send(WatchPresence { openid, session, request_id: id, peers });
+                    Outcome::Done
+                }
+                Err(wait) => {
+                    let error = errors::TOO_MANY_ANSWER_BYTES.after(wait);
+                    Outcome::Reply(self.failure(&error, id.as_ref(), None))
+                }
+            },
             (ClientFrame::Sync(request), id) => match self.ports.user_limits.question(&self.openid) {
                 Ok(()) => Outcome::Sync(Box::new(Ask::new(
                     self.ports.clone(),

@@ -27,6 +27,7 @@ pub mod moderation;
 pub mod nodes;
 pub mod notices;
 pub mod operators;
+pub mod presence;
 pub mod profiles;
 pub mod receipts;
 pub mod revocations;

@@ -10,6 +10,7 @@ mod seed;
 mod v1;
 mod reserved;
 mod receipts;
+mod presence;
 mod sync;
 mod login;
 mod http_api;

@@ -47,7 +47,7 @@ async fn a_profile_is_set_seen_and_taken_away() {
         let (alice, bob) = (server.http_as("alice").await, server.http_as("bob").await);
         assert_eq!(
             alice.get("/v1/me").await,
-            (200, json!({ "openid": "alice", "nickname": "", "avatar": "" }))
+            (200, json!({ "openid": "alice", "nickname": "", "avatar": "", "presence": true }))
         );
         let (status, me) = alice.put("/v1/me", &json!({ "nickname": "  爱丽丝 👩‍🚀 ", "avatar": PNG })).await;
         assert_eq!((status, &me["openid"], &me["nickname"]), (200, &json!("alice"), &json!("爱丽丝 👩‍🚀")));
@@ -56,8 +56,10 @@ async fn a_profile_is_set_seen_and_taken_away() {
         assert_eq!(alice.get("/v1/me").await.1, me);
 
         let nobody = |openid: &str| json!({ "openid": openid, "nickname": "", "avatar": "" });
+        let mut shown = me.clone();
+        assert_eq!(shown.as_object_mut().unwrap().remove("presence"), Some(json!(true)));
         let asked = bob.get("/v1/users?openids=nobody,alice,bob,alice").await;
-        assert_eq!(asked, (200, json!({ "users": [nobody("nobody"), me, nobody("bob"), me] })));
+        assert_eq!(asked, (200, json!({ "users": [nobody("nobody"), shown, nobody("bob"), shown] })));
 
         // What is left out stays, and an empty body changes nothing.
         let (_, renamed) = alice.put("/v1/me", &json!({ "nickname": "Alice", "more": 1 })).await;
@@ -66,7 +68,9 @@ async fn a_profile_is_set_seen_and_taken_away() {
         let (_, bare) = alice.put("/v1/me", &json!({ "nickname": null, "avatar": "" })).await;
         assert_eq!((&bare["nickname"], &bare["avatar"]), (&json!("Alice"), &json!("")));
         assert_eq!(server.http().get(&path).await.0, 404, "nobody shows it any more");
-        assert_eq!(alice.put("/v1/me", &json!({ "nickname": "" })).await, (200, nobody("alice")));
+        let mut unnamed = nobody("alice");
+        unnamed["presence"] = json!(true);
+        assert_eq!(alice.put("/v1/me", &json!({ "nickname": "" })).await, (200, unnamed));
     }
 }
 

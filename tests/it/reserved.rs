@@ -126,7 +126,10 @@ async fn features_are_told_to_v1_sessions_and_taken_from_them() {
             let of_subprotocol = Client::connect(&url, &["hongyan.v1", &bearer], None).await.unwrap();
             for mut client in [of_code, of_header, of_subprotocol] {
                 let init = client.expect_text().await;
-                assert!(init.ends_with(r#""message_burst":40},"features":[]}"#), "{transport} {init}");
+                assert!(
+                    init.ends_with(r#""message_burst":40},"features":["presence"]}"#),
+                    "{transport} {init}"
+                );
             }
             let url = format!("{url}&to_user_openid=bob&code=dev:alice");
             let mut plain = Client::connect(&url, &[], None).await.unwrap();

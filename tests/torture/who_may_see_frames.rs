@@ -14,6 +14,8 @@ fn frames(name: &str, cursor: &Value) -> Vec<Value> {
         json!({ "type": "recv", "to_user_openid": name, "seq": 3 }),
         json!({ "type": "typing", "to_user_openid": name }),
         json!({ "type": "open", "to_user_openid": name }),
+        json!({ "type": "presence", "id": "0", "peers": [name] }),
+        json!({ "type": "presence", "id": "0", "peers": ["bob", name] }),
         json!({ "type": "background" }),
         json!({ "type": "foreground" }),
         json!({ "type": "sync", "id": "2", "conversations": { name: 0 } }),

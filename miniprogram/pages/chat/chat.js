@@ -10,8 +10,9 @@ const { isOpenid } = require('../../sdk/hongyan')
 const { textOf, textOfSeveral } = require('../../utils/messages')
 const { faceOf, nameOf } = require('../../utils/people')
 const { soon } = require('../../utils/soon')
+const { seenAgo } = require('../../utils/time')
 
-/** @type {import('../../sdk/hongyan').Client} */
+/** @type {import('../../sdk/hongyan').Client & import('../../sdk/extras').PresenceCalls} */
 const chat = getApp().chat
 /** @type {import('../../sdk/notices').Notices} */
 const notices = getApp().notices
@@ -39,12 +40,15 @@ Page({
     draft: '',
     found: '',
     title: '',
+    presence: '',
+    state: 'unknown',
     notice: QUIET,
     covered: 0,
   },
   peer: '',
   gone: false,
   isShown: false,
+  minutes: 0,
   unread: createUnread(),
   window: createWindow(),
   table: createTable(),
@@ -66,6 +70,12 @@ Page({
       chat.on('messages', (detail) => { if (detail.peer === this.peer) render() }),
       chat.on('conversations', render),
       chat.on('users', render),
+      chat.on('presence', render),
+      // Who has written for the first time may be seen from now on.
+      chat.on('incoming', ({ message }) => {
+        const isFirst = chat.messages(this.peer).filter(({ mine }) => !mine).length === 1
+        if (message.peer === this.peer && isFirst) chat.watchPresence([this.peer])
+      }),
       chat.on('state', () => { if (this.unread.isWaiting) this.enter() }),
       followConnection(chat, (notice) => {
         this.setData({ notice })
@@ -81,6 +91,9 @@ Page({
   onShow() {
     if (!this.peer) return
     this.isShown = true
+    chat.watchPresence([this.peer])
+    // "Seen 10 min ago" grows older.
+    this.minutes = setInterval(() => this.render(), 60000)
     this.enter()
   },
   onHide() {
@@ -113,6 +126,8 @@ Page({
   },
   leave() {
     this.isShown = false
+    clearInterval(this.minutes)
+    chat.watchPresence([])
     this.unread.leave()
     if (this.data.seeking) this.setData({ seeking: false })
     chat.leave()
@@ -137,9 +152,12 @@ Page({
     const typing = chat.conversations().some((each) => each.peer === this.peer && each.typing)
     const title = typing ? words.room.typing : peer.name
     if (title !== this.data.title) wx.setNavigationBarTitle({ title, fail() {} })
+    const { state, last_seen } = chat.presence(this.peer)
+    const seen = { foreground: words.room.online, background: words.room.background }[state]
+    const presence = seen || (last_seen ? seenAgo(last_seen, Date.now(), words.room) : '')
     const unread = this.unread.of(messages, chat.hasOlder(this.peer), chat.state === 'online')
     this.table.show(this, roomRows(shown, before, Date.now(), unread.from, recalled.wordsOf), {
-      ...changes(this.data, { me: faceOf(chat.me()), peer, title, detached, fresh, unread: unread.count, follow: this.window.follow }),
+      ...changes(this.data, { me: faceOf(chat.me()), peer, title, presence, state, detached, fresh, unread: unread.count, follow: this.window.follow }),
       ...more,
     })
   },

@@ -181,5 +181,5 @@ pub async fn decide(
 /// Takes a user's name away, and the avatar as it is said.
 pub async fn rename(state: &State, openid: &OpenId, avatar: AvatarChange) -> Result<(), ApiError> {
     let nickname = Some(Nickname::default());
-    commit(state, ProfileChange { openid: openid.clone(), nickname, avatar }).await
+    commit(state, ProfileChange { openid: openid.clone(), nickname, avatar, presence: None }).await
 }

@@ -16,7 +16,9 @@ use crate::ids::OpenId;
 use crate::limits::ClientAddress;
 use crate::profile::{Avatar, AvatarId, Image, Nickname, Profile};
 use crate::protocol::errors;
-use crate::store::profiles::{AvatarBytes, AvatarChange, ProfileChange, Profiles};
+use crate::store::profiles::{
+    AvatarBytes, AvatarChange, OwnProfile, OwnProfileAnswer, ProfileChange, Profiles,
+};
 use crate::store::row;
 
 /// An avatar of 32 KiB is 43 692 characters of base64; the rest is for the nickname, and for those who write
@@ -37,6 +39,8 @@ pub struct ProfileRequest {
     /// A JPEG, PNG or WebP of at most 32 KiB and 1024 × 1024 pixels, as base64; empty to have none. Left out,
     /// it stays.
     avatar: Option<String>,
+    /// Whether others may see whether the caller is there. Left out, it stays.
+    presence: Option<bool>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -46,6 +50,14 @@ pub struct User {
     nickname: String,
     /// The path of the image on this server, or empty.
     avatar: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Me {
+    #[serde(flatten)]
+    user: User,
+    /// Whether others may see whether the caller is there.
+    presence: bool,
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -64,8 +76,8 @@ pub struct UsersAnswer {
 }
 
 /// What the caller shows of themself
-#[utoipa::path(get, path = "/v1/me", tag = "profiles", security(("token" = [])), responses((status = 200, body = User), CallErrors))]
-pub async fn me(caller: AuthenticatedUser, state: web::Data<State>) -> Result<Json<User>, ApiError> {
+#[utoipa::path(get, path = "/v1/me", tag = "profiles", security(("token" = [])), responses((status = 200, body = Me), CallErrors))]
+pub async fn me(caller: AuthenticatedUser, state: web::Data<State>) -> Result<Json<Me>, ApiError> {
     Ok(Json(own(&state, caller.0.openid).await?))
 }
 
@@ -76,15 +88,16 @@ pub async fn me(caller: AuthenticatedUser, state: web::Data<State>) -> Result<Js
     tag = "profiles",
     request_body(content = Option<ProfileRequest>, description = "May be left out: then nothing changes"),
     security(("token" = [])),
-    responses((status = 200, description = "Committed", body = User), CallErrors)
+    responses((status = 200, description = "Committed", body = Me), CallErrors)
 )]
 pub async fn change(
     caller: AuthenticatedUser,
     request: HttpRequest,
     body: Body<ProfileRequest, MAX_BYTES>,
     state: web::Data<State>,
-) -> Result<Json<User>, ApiError> {
+) -> Result<Json<Me>, ApiError> {
     let openid = caller.0.openid;
+    let presence = body.0.presence;
     let nickname = body.0.nickname.as_deref().map(Nickname::parse).transpose()?;
     let avatar = match body.0.avatar.as_deref() {
         None => AvatarChange::Keep,
@@ -100,7 +113,7 @@ pub async fn change(
         let address = ClientAddress::of(request.head(), &state.config.server).to_string();
         state.moderation.nickname(&openid, address, nickname.as_str()).await?;
     }
-    commit(&state, ProfileChange { openid: openid.clone(), nickname, avatar }).await?;
+    commit(&state, ProfileChange { openid: openid.clone(), nickname, avatar, presence }).await?;
     Ok(Json(own(&state, openid).await?))
 }
 
@@ -173,9 +186,9 @@ fn image_bytes(change: &AvatarChange) -> usize {
     }
 }
 
-async fn own(state: &State, openid: OpenId) -> Result<User, ApiError> {
-    let known = ask(state, Profiles { openids: vec![openid.clone()] }).await?;
-    Ok(user(&openid, known.get(&openid).unwrap_or(&Profile::default())))
+async fn own(state: &State, openid: OpenId) -> Result<Me, ApiError> {
+    let OwnProfileAnswer { profile, presence } = ask(state, OwnProfile { openid: openid.clone() }).await?;
+    Ok(Me { user: user(&openid, &profile), presence })
 }
 
 fn user(openid: &OpenId, profile: &Profile) -> User {

@@ -22,9 +22,15 @@ impl StreamHandler<Heard> for Relay {
             return self.heard(word);
         }
         match wire::decode(&message.payload) {
-            Ok(hint @ ClusterEvent { kind: ClusterEventKind::Attends { .. }, .. }) => {
-                self.ports.chat.do_send(Arrived(vec![hint]))
-            }
+            Ok(
+                hint @ ClusterEvent {
+                    kind:
+                        ClusterEventKind::Attends { .. }
+                        | ClusterEventKind::Presence { .. }
+                        | ClusterEventKind::PresenceWithdrawn { .. },
+                    ..
+                },
+            ) => self.ports.chat.do_send(Arrived(vec![hint])),
             _ => drop(self.metrics.relay_unknown.inc()),
         }
     }

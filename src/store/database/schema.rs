@@ -91,6 +91,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    hidden_presence (openid) {
+        openid -> Text,
+    }
+}
+
+diesel::table! {
+    seen_users (openid) {
+        openid -> Text,
+        first_at -> BigInt,
+        last_at -> BigInt,
+    }
+}
+
+diesel::table! {
     audits (id) {
         id -> BigInt,
         at -> BigInt,
@@ -119,5 +133,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     revocations,
     blocks,
     avatars,
-    profiles
+    profiles,
+    hidden_presence,
+    seen_users
 );

@@ -9,6 +9,7 @@ use crate::event::{
     Audience, Conversation, Draft, Event, Message, Quote, Receipt, ReceiptKind, Refusal, RequestState,
 };
 use crate::ids::{OpenId, Seq};
+use crate::store::blocks::{Block, BlockChange};
 use crate::store::conversations::Clear;
 use crate::store::lanes::command::{AnyReply, Order, PendingReply};
 use crate::store::messages::allowance::row;
@@ -258,7 +259,12 @@ impl Report {
                     self.events.push(Event::Cleared { openid, conversation, seq });
                 }
             }
-            Write::Block(_) => self.reply(requester, replied(&outcome)),
+            Write::Block(Block { openid, peer, change }) => {
+                if change == BlockChange::Block && matches!(outcome, Outcome::Done) {
+                    self.events.push(Event::PresenceWithdrawn { openid, from: Some(peer) });
+                }
+                self.reply(requester, replied(&outcome));
+            }
             Write::Command(queued) => match outcome {
                 Outcome::Command { reply, is_outdated } => {
                     if !is_outdated {

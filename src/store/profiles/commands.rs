@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use crate::event::Refusal;
+use crate::event::{Event, Refusal};
 use crate::ids::OpenId;
 use crate::profile::Avatar;
 use crate::store::database::schema::{avatars, profiles};
@@ -25,11 +25,28 @@ impl Command for ProfileChange {
         }
     }
 
+    fn event(&self, (): &()) -> Option<Event> {
+        (self.presence == Some(false))
+            .then(|| Event::PresenceWithdrawn { openid: self.openid.clone(), from: None })
+    }
+
     fn is_large(&self) -> bool {
         true
     }
 
     fn apply(&self, db: &mut Db<'_>, _: Times) -> QueryResult<Result<(), Refusal>> {
+        match self.presence {
+            None => {}
+            Some(true) => {
+                const SHOW: &str = "DELETE FROM hidden_presence WHERE openid = $1";
+                db.run(Statement::new(SHOW).text(self.openid.as_str()))?;
+            }
+            Some(false) => {
+                const HIDE: &str =
+                    "INSERT INTO hidden_presence (openid) VALUES ($1) ON CONFLICT (openid) DO NOTHING";
+                db.run(Statement::new(HIDE).text(self.openid.as_str()))?;
+            }
+        }
         const MAKE: &str =
             "INSERT INTO profiles (openid, nickname) VALUES ($1, '') ON CONFLICT (openid) DO NOTHING";
         db.run(Statement::new(MAKE).text(self.openid.as_str()))?;

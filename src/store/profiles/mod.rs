@@ -1,7 +1,7 @@
 //! Profiles and avatars. The bytes of an image stand once, however many show it, for as long as somebody does.
 
 use crate::ids::OpenId;
-use crate::profile::{Avatar, AvatarId, Nickname};
+use crate::profile::{Avatar, AvatarId, Nickname, Profile};
 
 mod commands;
 mod queries;
@@ -12,6 +12,8 @@ pub struct ProfileChange {
     pub openid: OpenId,
     pub nickname: Option<Nickname>,
     pub avatar: AvatarChange,
+    /// Whether others may see their presence. `None`: as it was.
+    pub presence: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +27,19 @@ pub enum AvatarChange {
 #[derive(Debug)]
 pub struct Profiles {
     pub openids: Vec<OpenId>,
+}
+
+/// What one user shows of themself.
+#[derive(Debug)]
+pub struct OwnProfile {
+    pub openid: OpenId,
+}
+
+#[derive(Debug)]
+pub struct OwnProfileAnswer {
+    pub profile: Profile,
+    /// Whether others may see their presence.
+    pub presence: bool,
 }
 
 /// The bytes of an avatar that somebody shows.

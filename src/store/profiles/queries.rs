@@ -8,8 +8,8 @@ use crate::ids::OpenId;
 use crate::profile::{AvatarId, Nickname, Profile};
 use crate::store::Query;
 use crate::store::database::conn::Conn;
-use crate::store::database::schema::{avatars, profiles};
-use crate::store::profiles::{AvatarBytes, Profiles};
+use crate::store::database::schema::{avatars, hidden_presence, profiles};
+use crate::store::profiles::{AvatarBytes, OwnProfile, OwnProfileAnswer, Profiles};
 use crate::store::readers::query::unreadable;
 
 impl Query for Profiles {
@@ -25,6 +25,20 @@ impl Query for Profiles {
                 Ok((OpenId::parse(&openid).map_err(unreadable)?, profile(&nickname, avatar)?))
             })
             .collect()
+    }
+}
+
+impl Query for OwnProfile {
+    type Answer = OwnProfileAnswer;
+
+    fn run(&self, conn: &mut Conn) -> QueryResult<Self::Answer> {
+        let openid = self.openid.as_str();
+        let hidden = hidden_presence::table.find(openid);
+        let presence = !diesel::select(diesel::dsl::exists(hidden)).get_result::<bool>(conn)?;
+        let shown = profiles::table.find(openid).select((profiles::nickname, profiles::avatar));
+        let shown = shown.first::<(String, Option<String>)>(conn).optional()?;
+        let shown = shown.map(|(nickname, avatar)| profile(&nickname, avatar)).transpose()?;
+        Ok(OwnProfileAnswer { profile: shown.unwrap_or_default(), presence })
     }
 }
 

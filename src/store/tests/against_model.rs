@@ -18,8 +18,8 @@ use super::model::{
 use super::op::{Key, Op};
 use super::steps::{Step, aged_before_any_write, blocked_and_reading, in_bursts, one_by_one};
 use super::*;
-use crate::event::Message;
 use crate::event::overview::Overview;
+use crate::event::{Conversation, Message};
 
 /// A sequence as it is tried.
 struct Case<'a> {
@@ -201,6 +201,10 @@ impl Case<'_> {
             Event::Cleared { conversation, seq, .. } => {
                 (conversation, None, Outcome::Cleared { seq: seq.get(), moved: true })
             }
+            Event::PresenceWithdrawn { openid, from: Some(from) } => {
+                (Conversation::direct(openid, from), None, Outcome::PresenceWithdrawn)
+            }
+            Event::PresenceWithdrawn { from: None, .. } => return Err(text),
             Event::Settings { conversation, settings, .. } => (conversation, None, Outcome::Set(settings)),
             // Whoever hears of it late was refused before.
             Event::Appended { .. } | Event::Repeated { .. } | Event::MarkUnstored(_) => return Err(text),
@@ -211,11 +215,12 @@ impl Case<'_> {
         if let Outcome::Repeated { stored, .. } = &mut waiting.outcome {
             stored.sent_at = self.model.sent_at(conversation, stored.seq);
         }
-        let named = if matches!(outcome, Outcome::Cleared { .. } | Outcome::Set(_)) {
-            None
-        } else {
-            Some(waiting.id.clone())
-        };
+        let named =
+            if matches!(outcome, Outcome::Cleared { .. } | Outcome::Set(_) | Outcome::PresenceWithdrawn) {
+                None
+            } else {
+                Some(waiting.id.clone())
+            };
         same(&waiting.op, &(id, &outcome), &(named, &waiting.outcome))?;
         Ok(waiting)
     }

@@ -63,6 +63,7 @@ mod promises;
 mod recalls_and_blocks;
 mod syncs;
 mod groups;
+mod presence;
 mod profiles;
 mod audits;
 mod operators;
@@ -334,7 +335,15 @@ impl Rig {
     }
 
     async fn block(&mut self, who: &str, peer: &str, change: BlockChange) -> Result<(), Refusal> {
-        self.call(Block { openid: o(who), peer: o(peer), change }).await
+        self.call(Block { openid: o(who), peer: o(peer), change }).await?;
+        if change == BlockChange::Block {
+            let event = self.event().await;
+            assert!(
+                matches!(&event, Event::PresenceWithdrawn { openid, from } if *openid == o(who) && *from == Some(o(peer))),
+                "{event:?}"
+            );
+        }
+        Ok(())
     }
 
     async fn sync(

@@ -28,11 +28,26 @@ pub(super) const AGE_MS: i64 = 100_000;
 /// What is to become of it. Messages stored within a burst have no time yet: see [`Model::stamp`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Appended { seq: i64, quote: Option<Quote>, audience: Hearers },
-    Repeated { stored: Message, audience: Hearers },
+    Appended {
+        seq: i64,
+        quote: Option<Quote>,
+        audience: Hearers,
+    },
+    Repeated {
+        stored: Message,
+        audience: Hearers,
+    },
     Refused(Refusal),
-    Marked { seq: i64, audience: Hearers },
-    Cleared { seq: i64, moved: bool },
+    /// A block.
+    PresenceWithdrawn,
+    Marked {
+        seq: i64,
+        audience: Hearers,
+    },
+    Cleared {
+        seq: i64,
+        moved: bool,
+    },
     Set(MemberSettings),
     Done,
 }
@@ -406,11 +421,14 @@ impl Model {
     fn block(&mut self, who: char, peer: char, change: BlockChange) -> Outcome {
         let limit = self.limits.blocks_per_user as usize;
         match change {
-            BlockChange::Block if self.has_blocked(who, peer) => {}
+            BlockChange::Block if self.has_blocked(who, peer) => return Outcome::PresenceWithdrawn,
             BlockChange::Block if limit > 0 && self.blocks(who).len() >= limit => {
                 return Outcome::Refused(Refusal::TooMany);
             }
-            BlockChange::Block => drop(self.blocks.insert((who, peer))),
+            BlockChange::Block => {
+                self.blocks.insert((who, peer));
+                return Outcome::PresenceWithdrawn;
+            }
             BlockChange::Unblock => drop(self.blocks.remove(&(who, peer))),
         }
         Outcome::Done

@@ -471,7 +471,8 @@ async fn candidates_are_those_who_have_not_read(db: &mut Db) {
     rig.send("a", "c", "x").await;
     rig.send("b", "c", "x").await;
     let nickname = Some(Nickname::parse("安").unwrap());
-    rig.call(ProfileChange { openid: o("a"), nickname, avatar: AvatarChange::Keep }).await.unwrap();
+    let avatar = AvatarChange::Keep;
+    rig.call(ProfileChange { openid: o("a"), nickname, avatar, presence: None }).await.unwrap();
     rig.accept("b", "t", 1).await;
     rig.accept("c", "s", 1).await;
     rig.mute("c", "a", true).await.unwrap();

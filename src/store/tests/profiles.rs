@@ -27,7 +27,7 @@ fn name(text: &str) -> Option<Nickname> {
 }
 
 fn change(who: &str, nickname: Option<Nickname>, avatar: AvatarChange) -> ProfileChange {
-    ProfileChange { openid: o(who), nickname, avatar }
+    ProfileChange { openid: o(who), nickname, avatar, presence: None }
 }
 
 impl Rig {

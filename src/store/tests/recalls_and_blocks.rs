@@ -263,8 +263,12 @@ async fn a_blocklist_is_bounded_and_paged(db: &mut Db) {
     // Submitted together, the last word about somebody holds.
     for (peer, first) in [("p", BlockChange::Block), ("q", BlockChange::Unblock)] {
         let other = if first == BlockChange::Block { BlockChange::Unblock } else { BlockChange::Block };
-        for change in [first, other, first] {
+        let changes = [first, other, first];
+        for change in changes {
             rig.submit(Block { openid: o("c"), peer: o(peer), change });
+        }
+        for _ in changes.iter().filter(|change| **change == BlockChange::Block) {
+            assert!(matches!(rig.event().await, Event::PresenceWithdrawn { .. }));
         }
         rig.block("c", peer, other).await.unwrap();
     }

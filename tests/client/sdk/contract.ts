@@ -1,6 +1,7 @@
 /** Is only compiled: the calls of a page, so that the contract can be used as it says. */
 
 import { createAdapter, createClient, type ChatError, type Conversation, type Core, type Message, type State } from '../../../miniprogram/sdk/hongyan'
+import { extras, type Presence } from '../../../miniprogram/sdk/extras'
 import { createNotices, notices as noticesPart, type Quiet } from '../../../miniprogram/sdk/notices'
 
 export async function page(): Promise<unknown[]> {
@@ -38,6 +39,11 @@ export function withParts(): number {
   chat.count(7)
   // @ts-expect-error: no part has it
   chat.presence()
+  const withExtras = createClient({ url: 'https://chat.example.com', parts: [extras] })
+  withExtras.watchPresence(['oPeer'])
+  const seen: Presence = withExtras.presence('oPeer')
+  withExtras.on('presence', ({ peers }) => peers.map(peer => withExtras.presence(peer).last_seen === seen.last_seen))
+  withExtras.on('messages', ({ peer }) => withExtras.messages(peer))
   // @ts-expect-error: no part has been added
   createClient({ url: 'https://chat.example.com' }).notices
   // @ts-expect-error: no part

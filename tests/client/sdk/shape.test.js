@@ -12,7 +12,7 @@ const esbuild = require('esbuild')
 
 const read = name => readFileSync(path.join(__dirname, '../../../miniprogram/sdk', name), 'utf8')
 const built = (source, options) => esbuild.transformSync(source, { legalComments: 'none', ...options }).code
-const FILES = ['hongyan.js', 'notices.js']
+const FILES = ['hongyan.js', 'notices.js', 'extras.js']
 const KB = 1024
 
 // What ships is minified, by DevTools or by a bundler: names inside cost nothing, and can be clear.
@@ -29,6 +29,12 @@ test('notices are small: at most 4 KB of code without comments and layout', t =>
   const bare = Buffer.byteLength(built(read('notices.js'), { minifyWhitespace: true, minifySyntax: true }))
   t.diagnostic(`figure: the notices have ${bare} bytes without layout and redundant syntax`)
   assert.ok(bare <= 4 * KB, `${bare} bytes`)
+})
+
+test('the extras are small: at most 6 KB minified and gzipped', t => {
+  const packed = gzipSync(built(read('extras.js'), { minify: true }), { level: 9 }).length
+  t.diagnostic(`figure: the extras have ${packed} bytes minified and gzipped`)
+  assert.ok(packed <= 6 * KB, `${packed} bytes`)
 })
 
 test('they have no syntax that is newer than 2018, so that they run unbuilt', () => {

@@ -1,0 +1,9 @@
+/**
+ * hongyan 鸿雁: what not every chat needs. What it does stands in extras.d.ts.
+ */
+import { presence } from './presence.js'
+
+/** @type {typeof import('./extras').extras} */
+const extras = core => ({ ...presence(core) })
+
+export { extras }

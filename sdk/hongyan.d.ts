@@ -195,11 +195,6 @@ export interface Client {
   removeConversation(peer: string): Promise<void>
   /** On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet. */
   setMuted(peer: string, muted: boolean): Promise<void>
-  /**
-   * On all devices of the user, which `conversations` tells. Rejects with `not_found` where there is no conversation yet, and with `too_large` where
-   * as many are pinned as may be: 20, unless the operator says otherwise.
-   */
-  setPinned(peer: string, pinned: boolean): Promise<void>
 
   /** What is known of it, oldest first, without holes: own unsent messages stand at the end. */
   messages(peer: string): Message[]

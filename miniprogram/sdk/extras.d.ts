@@ -27,8 +27,16 @@ export interface PresenceCalls {
   on(event: 'presence', run: (detail: { peers: string[] }) => void): () => void
 }
 
+export interface PinCalls {
+  /**
+   * Before the others, on all devices of the user, which `conversations` tells. Rejects with `bad_request` where it can be no user, with `not_found`
+   * where there is no conversation yet, and with `too_large` where as many are pinned as may be: 20, unless the operator says otherwise.
+   */
+  setPinned(peer: string, pinned: boolean): Promise<void>
+}
+
 /** A part for `createClient`. */
-export const extras: Part<PresenceCalls>
+export const extras: Part<PresenceCalls & PinCalls>
 
 /** The same by one name. */
 declare const all: { extras: typeof extras }

@@ -4,6 +4,17 @@
  */
 'use strict'
 
+// ---- pins.js
+
+/** Which chats stand before the others. That they do is in `conversations`; the server tells it with them. */
+
+/** @type {import('./hongyan').Part<import('./extras').PinCalls>} */
+const pins = ({ client, rowOf }) => ({
+  async setPinned(peer, pinned) {
+    await client.call('PUT', `/v1/conversations/${rowOf(peer).peer}/settings`, { pinned })
+  },
+})
+
 // ---- presence.js
 
 /** Who is there. The server forgets with the socket whom it is to tell of, so it is told anew on each. */
@@ -67,7 +78,7 @@ const presence = ({ client, knows, frames, rowOf, listeners, emit, ask, after })
 
 
 /** @type {typeof import('./extras').extras} */
-const extras = core => ({ ...presence(core) })
+const extras = core => ({ ...pins(core), ...presence(core) })
 
 module.exports = { extras }
 module.exports.default = module.exports

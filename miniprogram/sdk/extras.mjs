@@ -3,6 +3,17 @@
  * hongyan 鸿雁: what not every chat needs. What it does stands in extras.d.ts.
  */
 
+// ---- pins.js
+
+/** Which chats stand before the others. That they do is in `conversations`; the server tells it with them. */
+
+/** @type {import('./hongyan').Part<import('./extras').PinCalls>} */
+const pins = ({ client, rowOf }) => ({
+  async setPinned(peer, pinned) {
+    await client.call('PUT', `/v1/conversations/${rowOf(peer).peer}/settings`, { pinned })
+  },
+})
+
 // ---- presence.js
 
 /** Who is there. The server forgets with the socket whom it is to tell of, so it is told anew on each. */
@@ -66,7 +77,7 @@ const presence = ({ client, knows, frames, rowOf, listeners, emit, ask, after })
 
 
 /** @type {typeof import('./extras').extras} */
-const extras = core => ({ ...presence(core) })
+const extras = core => ({ ...pins(core), ...presence(core) })
 
 export { extras }
 export default { extras }

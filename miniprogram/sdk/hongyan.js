@@ -715,11 +715,6 @@ const createClient = options => {
     }
   }
 
-  let set = async (peer, settings) => {
-    demand(isOpenid(peer), 'peer')
-    await call('PUT', `/v1/conversations/${peer}/settings`, settings)
-  }
-
   Object.assign(client, {
     conversations: () => listed().map(row => {
       let last = lastOf(row)
@@ -739,8 +734,10 @@ const createClient = options => {
       saveOutbox()
       frames.cleared({ seq }, row)
     },
-    setMuted: (peer, muted) => set(peer, { muted }),
-    setPinned: (peer, pinned) => set(peer, { pinned }),
+    async setMuted(peer, muted) {
+      demand(isOpenid(peer), 'peer')
+      await call('PUT', `/v1/conversations/${peer}/settings`, { muted })
+    },
   })
 
   // ---- client/incoming.js

@@ -25,11 +25,6 @@ export const view = (row, { mine, seq, sent_at, type, message, state, error, rec
   }
 }
 
-const set = async (peer, settings) => {
-  demand(isOpenid(peer), 'peer')
-  await call('PUT', `/v1/conversations/${peer}/settings`, settings)
-}
-
 Object.assign(client, {
   conversations: () => listed().map(row => {
     const last = lastOf(row)
@@ -49,6 +44,8 @@ Object.assign(client, {
     saveOutbox()
     frames.cleared({ seq }, row)
   },
-  setMuted: (peer, muted) => set(peer, { muted }),
-  setPinned: (peer, pinned) => set(peer, { pinned }),
+  async setMuted(peer, muted) {
+    demand(isOpenid(peer), 'peer')
+    await call('PUT', `/v1/conversations/${peer}/settings`, { muted })
+  },
 })

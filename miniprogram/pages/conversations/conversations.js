@@ -11,7 +11,7 @@ const ROWS = 50
 // Of more, the first ones go while the user scrolls down, and come back where they scroll up.
 const MOST_ROWS = 300
 
-/** @type {import('../../sdk/hongyan').Client} */
+/** @type {import('../../sdk/hongyan').Client & import('../../sdk/extras').PinCalls} */
 const chat = getApp().chat
 /** @type {import('../../sdk/notices').Notices} */
 const notices = getApp().notices

@@ -7,7 +7,7 @@ const { faceOf } = require('../../utils/people')
 const { changes } = require('../../utils/table')
 const { fill } = require('../../utils/words')
 
-/** @type {import('../../sdk/hongyan').Client} */
+/** @type {import('../../sdk/hongyan').Client & import('../../sdk/extras').PinCalls} */
 const chat = getApp().chat
 
 Page({

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
+const { extras } = require('../../../miniprogram/sdk/extras.js')
 const { createClient, isOpenid } = require('../../../miniprogram/sdk/hongyan.js')
 const { World } = require('./world.js')
 
@@ -17,7 +18,7 @@ const refused = { word: 'bad_request', status: 400 }
 /** A device with a conversation, and what must not change: storage, list and frames. */
 async function quiet() {
   const world = new World()
-  const alice = await world.online('alice')
+  const alice = await world.online('alice', { parts: [extras] })
   world.server.say('bob', 'alice', 'hi')
   await world.tick(5000)
   const state = () => JSON.stringify([[...alice.storage.items], alice.chat.conversations(), world.server.heard.length, world.server.calls.length])

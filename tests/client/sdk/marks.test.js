@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
+const { extras } = require('../../../miniprogram/sdk/extras.js')
 const { World } = require('./world.js')
 
 async function open(world, device, peer) {
@@ -395,7 +396,7 @@ test('a pinned conversation is so on all devices and after a restart, and its pl
   const world = new World()
   world.server.say('bob', 'alice', '1')
   world.server.say('carol', 'alice', '1')
-  const alice = await world.online('alice')
+  const alice = await world.online('alice', { parts: [extras] })
   const tablet = await world.online('alice', { storageKey: 'tablet' })
   const list = device => device.chat.conversations().map(c => [c.peer, c.pinned])
   assert.deepEqual(list(alice), [['carol', false], ['bob', false]])
@@ -413,13 +414,13 @@ test('a pinned conversation is so on all devices and after a restart, and its pl
 
   tablet.kill()
   world.server.isUp = false
-  alice.start()
+  alice.start({ parts: [extras] })
   assert.deepEqual(list(alice), [['carol', false], ['bob', true]], 'it is remembered')
   alice.kill()
   world.server.isUp = true
   world.server.set('alice', 'bob', { pinned: false })
   world.server.set('alice', 'carol', { pinned: true })
-  alice.start()
+  alice.start({ parts: [extras] })
   await world.tick(50)
   assert.deepEqual(list(alice), [['carol', true], ['bob', false]], 'what was changed while the device was away')
   const refused = assert.rejects(alice.chat.setPinned('dora', true), { word: 'not_found' })
@@ -432,7 +433,7 @@ test('twenty are pinned and no more', async () => {
   const world = new World()
   const peers = Array.from({ length: 21 }, (_, n) => `peer${n}`)
   for (const peer of peers) world.server.say(peer, 'alice', '1')
-  const alice = await world.online('alice')
+  const alice = await world.online('alice', { parts: [extras] })
   for (const peer of peers.slice(0, 20)) {
     const done = alice.chat.setPinned(peer, true)
     await world.tick(20)

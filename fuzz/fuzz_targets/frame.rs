@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use hongyan::event::cursor::SyncCursor;
-use hongyan::event::{Conversation, Draft, Receipt};
+use hongyan::event::{Conversation, Draft, Presence, Quote, Quoted, Receipt};
 use hongyan::ids::{Address, OpenId, Seq, SessionId};
 use hongyan::protocol::client_frame::{RESERVED_TYPES, SERVER_FIELDS, parse};
 use hongyan::protocol::outbound::{self, Ack, Failure};
+use hongyan::protocol::presence::presence;
 use hongyan::protocol::{ClientFrame, Dialect, FrameLimits};
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
@@ -53,8 +54,11 @@ fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
                 kind: message.kind.clone(),
                 body: message.body.clone(),
                 target: None,
+                quote: message.quote,
             };
-            let pushed = object(&outbound::message(&draft, seq, 9));
+            let quoted = || Quoted::shown(ALICE.clone(), message.kind.clone(), &message.body);
+            let quote = message.quote.map(|seq| Quote { seq, quoted: quoted() });
+            let pushed = object(&outbound::message(&draft, seq, 9, quote.as_ref()));
             for (name, value) in
                 [("status", "200"), ("from_user_openid", "\"alice\""), ("seq", "7"), ("sent_at", "9")]
             {
@@ -84,6 +88,10 @@ fn accepted(id: Option<&hongyan::ids::RequestId>, frame: ClientFrame) {
             if let Some(cursor) = request.since {
                 assert_eq!(SyncCursor::parse(&cursor.encode()), Ok(Some(cursor)));
             }
+        }
+        ClientFrame::Presence(peers) => {
+            assert!(peers.len() <= 200);
+            object(&presence(id, peers.iter().map(|peer| (peer, Presence::Unknown))));
         }
         ClientFrame::Heart => {
             if let Some(id) = id {

@@ -94,7 +94,10 @@ async fn names_are_taken_away() {
     let image = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==";
     assert_eq!(alice.put("/v1/me", &json!({ "nickname": "Alice", "avatar": image })).await.0, 200);
     assert_eq!(operators.delete("/admin/v1/users/alice/profile").await.0, 204);
-    assert_eq!(alice.get("/v1/me").await.1, json!({ "openid": "alice", "nickname": "", "avatar": "" }));
+    assert_eq!(
+        alice.get("/v1/me").await.1,
+        json!({ "openid": "alice", "nickname": "", "avatar": "", "presence": true })
+    );
     assert_eq!(operators.delete("/admin/v1/users/nobody/profile").await.0, 204);
     assert_eq!(operators.delete("/admin/v1/users/a%20b/profile").await.0, 400);
 }

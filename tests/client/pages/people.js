@@ -38,6 +38,7 @@ const tab = (page, text) => page.locator('.wx-tab', { hasText: text }).tap()
 
 /** Presses a bubble for long, and takes what the menu offers. */
 async function hold(page, target) {
+  await target.scrollIntoViewIfNeeded()
   const box = await target.boundingBox()
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2)
   await page.mouse.down()

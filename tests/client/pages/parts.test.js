@@ -275,7 +275,7 @@ test('a message that is read on its page stays there when it is only not at hand
 test('who leaves a chat has stopped the search for the first unread message, and hears nothing of it', async (t) => {
   let asked = 0
   let fail
-  const chat = { messages: () => [], leave() {}, loadOlder: () => new Promise((_, reject) => { asked += 1; fail = reject }) }
+  const chat = { messages: () => [], leave() {}, watchPresence() {}, loadOlder: () => new Promise((_, reject) => { asked += 1; fail = reject }) }
   const page = described(t, 'Page', 'pages/chat/chat.js', { chat, notices: {}, drafts: { save() {} } })
   const toasts = []
   globalThis.wx.showToast = ({ title }) => toasts.push(title)

@@ -79,7 +79,7 @@ test('a message that is refused is marked; a tap asks before it sends it again, 
   await answer(page, true)
   await message(page, 'once').locator('.chat-room--failed').waitFor({ state: 'detached' })
   await hold(page, bubble(page, 'twice'))
-  assert.deepEqual(await menu(page), ['复制', '选择', '重发', '删除'])
+  assert.deepEqual(await menu(page), ['复制', '选择', '重发', '删除', '多选'])
   await act(page, '删除')
   await bubble(page, 'twice').waitFor({ state: 'detached' })
   assert.deepEqual(await said(page), ['once'])

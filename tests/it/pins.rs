@@ -32,7 +32,7 @@ async fn a_pin_is_told_to_all_devices_and_what_is_left_out_stays() {
     assert_eq!(set(&bobs, "nobody", &json!({ "pinned": true })).await.0, 404, "no conversation");
     for (change, muted, pinned) in [
         (json!({ "pinned": true }), false, true),
-        (json!({ "muted": true, "pinned": null }), true, true),
+        (json!({ "muted": true }), true, true),
         (json!({ "pinned": false }), true, false),
         (json!({ "muted": false, "pinned": true }), false, true),
     ] {
@@ -61,6 +61,7 @@ async fn settings_that_set_nothing_or_no_switch_are_refused() {
     for nothing in [
         json!({}),
         json!({ "muted": null }),
+        json!({ "muted": true, "pinned": null }),
         json!({ "muted": null, "pinned": null }),
         json!({ "star": true }),
         json!({ "pinned": 1 }),

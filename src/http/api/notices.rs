@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Json};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::messages::conversation;
 use super::{ask, commit};
@@ -71,10 +71,17 @@ pub enum PromptResult {
 pub struct SettingsRequest {
     /// No notices of this conversation.
     #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "given")]
     muted: Option<bool>,
     /// It is to be shown before the others.
     #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "given")]
     pinned: Option<bool>,
+}
+
+/// What stands there: null is no setting.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(deserializer).map(Some)
 }
 
 /// What the caller has agreed to, and when they are left alone

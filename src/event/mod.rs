@@ -22,7 +22,7 @@ pub use conversation::{Audience, Conversation, DirectPair};
 pub use finding::{By, Finding, Found, Source};
 pub use live::LiveSession;
 pub use presence::{LastSeen, Presence};
-pub use quote::{QUOTED_CHARS, Quote, Quoted};
+pub use quote::{Quote, Quoted};
 
 /// What a sender handed in, on its way to the store and back.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use crate::event::body;
 use crate::ids::{Kind, OpenId, Seq};
 
 /// How much of a quoted message is shown.
-pub const QUOTED_CHARS: usize = 200;
+const QUOTED_CHARS: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {

@@ -357,6 +357,23 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_shows_what_is_left_of_the_quoted_message() {
+        let quote = |quoted| {
+            let mut out = String::new();
+            push_quote(&mut out, &Quote { seq: Seq::ZERO.next(), quoted });
+            out
+        };
+        let shown = |body| Quoted::shown(openid("a"), Kind::parse("text").unwrap(), body);
+        assert_snapshot!(
+            quote(shown(r#"{"message":"\"x\"\n","date":"d"}"#)),
+            @r#","quote":{"seq":1,"from_user_openid":"a","type":"text","message":"\"x\"\u000a"}"#
+        );
+        assert_snapshot!(quote(shown("{}")), @r#","quote":{"seq":1,"from_user_openid":"a","type":"text"}"#);
+        assert_snapshot!(quote(Quoted::Recalled), @r#","quote":{"seq":1,"recalled":true}"#);
+        assert_snapshot!(quote(Quoted::Gone), @r#","quote":{"seq":1,"gone":true}"#);
+    }
+
+    #[test]
     fn ids_come_back_byte_for_byte() {
         let id = RequestId::parse(r#""\u00e9\n""#, "é\n").unwrap();
         let ack = Ack { client_msg_id: None, to: "b", seq: Seq::ZERO.next(), sent_at: 1, duplicate: false };

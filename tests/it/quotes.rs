@@ -1,5 +1,6 @@
 //! Messages that quote another one of their conversation.
 
+use diesel::RunQueryDsl as _;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Cluster, Server};
@@ -61,6 +62,27 @@ async fn a_quote_shows_what_stands_there_wherever_the_message_is_read() {
     alice.expect("ack").await;
     let (_, page) = of_bob.get("/v1/messages?peer=alice&after_seq=3&limit=1").await;
     assert!(page["messages"][0].get("quote").is_none(), "{page}");
+}
+
+#[actix_web::test]
+async fn a_quote_is_shown_to_who_has_cleared_it_and_says_when_it_is_gone() {
+    let server = Server::start().await;
+    let mut alice = server.v1("alice").await;
+    alice.say("bob", "a1", "one").await;
+    let bob = server.http_as("bob").await;
+    assert_eq!(bob.delete("/v1/conversations/alice?up_to_seq=1").await.0, 204);
+    quotes(&mut alice, "bob", "a2", 1).await;
+    let seen = async || {
+        let (_, page) = bob.get("/v1/messages?peer=alice").await;
+        let messages = page["messages"].as_array().unwrap().clone();
+        assert_eq!(messages.iter().map(|message| &message["seq"]).collect::<Vec<_>>(), [2]);
+        messages[0]["quote"].clone()
+    };
+    assert_eq!(seen().await["message"], "one");
+    // As an operator takes what is too old out of the database.
+    let gone = diesel::sql_query("DELETE FROM messages WHERE seq = 1").execute(&mut server.sqlite());
+    assert_eq!(gone, Ok(1));
+    assert_eq!(seen().await, json!({ "seq": 1, "gone": true }));
 }
 
 #[actix_web::test]

@@ -12,7 +12,7 @@ use crate::store::readers::query::unreadable;
 
 /// What is read of a quoted message.
 #[derive(Queryable)]
-pub(in crate::store) struct QuotedRow {
+struct QuotedRow {
     seq: i64,
     sender: String,
     kind: String,
@@ -33,7 +33,7 @@ impl QuotedRow {
     }
 }
 
-/// What is shown of a message with these columns.
+/// What stands for a message with these columns where it is quoted.
 ///
 /// # Errors
 /// A row that no version of this program wrote.
